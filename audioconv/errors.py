@@ -1,0 +1,61 @@
+"""The errors that audioconv raises on purpose: each says where, what was expected, what came, what to do."""
+
+from __future__ import annotations
+
+
+class AudioconvError(Exception):
+    """Base of every error that audioconv raises on purpose."""
+
+
+class ConfigError(AudioconvError, ValueError):
+    """A parameter, an option or a layer's configuration has a value that cannot work."""
+
+
+class ShapeError(ConfigError):
+    """An array or a layer's input has a shape that does not fit.
+
+    Parameters
+    ----------
+    message : str
+        What was expected, what came and what to do.
+    layer : str
+        The layer's label, such as ``Conv(16, (3, 3))``.
+    path : str
+        The layer's dotted path within its network, such as ``2.body.0``. Combinators put it together from the
+        inside out with `inside`.
+    """
+
+    def __init__(self, message: str, layer: str = "", path: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.layer = layer
+        self.path = path
+
+    def of(self, layer: str) -> ShapeError:
+        """Return the same error with the innermost layer's label."""
+        return ShapeError(self.message, self.layer or layer, self.path)
+
+    def inside(self, name: str) -> ShapeError:
+        """Return the same error, one combinator further out."""
+        return ShapeError(self.message, self.layer, f"{name}.{self.path}" if self.path else name)
+
+    def __str__(self) -> str:
+        place = " ".join(part for part in (self.path, self.layer) if part)
+        return f"{place}: {self.message}" if place else self.message
+
+
+class DataError(AudioconvError):
+    """A recording, a picture, a folder, a manifest or a download is missing, unreadable or not usable."""
+
+
+class ModelFileError(AudioconvError):
+    """A file is not a model that this version of audioconv can load."""
+
+
+class MissingExtraError(AudioconvError):
+    """An optional part is not installed; the message says how to install it."""
+
+
+def missing_extra(feature: str, extra: str) -> MissingExtraError:
+    """Return the error for `feature`, which needs the optional dependencies `extra`."""
+    return MissingExtraError(f"{feature} needs an optional part: pip install 'audioconv[{extra}]'")

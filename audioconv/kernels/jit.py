@@ -1,0 +1,124 @@
+"""How kernels are compiled: the one place with Numba's options, threading layer and kernel cache."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+import numba
+import platformdirs
+from numba.core import event
+
+from audioconv import __version__
+
+logger = logging.getLogger("audioconv")
+
+LANES = 16 if llvm.get_host_cpu_features().get("avx512f", False) else 8
+"""float32 numbers in a vector register of this machine (narrower machines split a vector of 8)."""
+
+PARTS = 16
+"""Into how many partial sums a reduction is split. Fixed, so that the bits do not depend on the thread count."""
+
+# NaN and infinity keep their meaning: only the order and contraction of sums is left to the compiler.
+FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
+
+
+def _threading_layer() -> str:
+    """Return the best threading layer that is installed; only `workqueue` is always there."""
+    for layer, module in (("omp", "omppool"), ("tbb", "tbbpool")):
+        try:
+            importlib.import_module(f"numba.np.ufunc.{module}")
+        except ImportError:
+            continue
+        return layer
+    return "workqueue"
+
+
+THREADING_LAYER = _threading_layer()
+numba.config.THREADING_LAYER = THREADING_LAYER
+
+
+@functools.cache
+def cache_folder() -> Path:
+    """Return the folder of the compiled kernels, keyed by version and by a hash of all kernel sources.
+
+    Numba itself notices a change only in the file of the cached function, not in what that function calls.
+    Falls back to a private temporary folder where the user's cache folder cannot be written.
+    """
+    digest = hashlib.sha256(f"{LANES} {numba.__version__}".encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    key = f"{__version__}-{digest.hexdigest()[:12]}"
+    base = os.environ.get("AUDIOCONV_CACHE_DIR") or platformdirs.user_cache_dir("audioconv", appauthor=False)
+    folder = Path(base) / "kernels" / key
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    except OSError:
+        pass
+    return Path(tempfile.mkdtemp(prefix="audioconv-kernels-"))
+
+
+# workqueue corrupts its state when two Python threads launch at once, so launches take turns there.
+_launching = threading.Lock()
+
+
+def kernel(function: Callable[..., None]) -> Callable[..., None]:
+    """Compile `function` for parallel launch from Python on first use, and keep the result in the cache folder."""
+    compiled = _njit(function, parallel=True, nogil=True)
+    if THREADING_LAYER != "workqueue":
+        return compiled
+
+    @functools.wraps(function)
+    def launch(*args: Any) -> None:
+        with _launching:
+            compiled(*args)
+
+    return launch
+
+
+def helper(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile `function` for use inside kernels."""
+    return _njit(function, parallel=False, nogil=False)
+
+
+def _njit(function: Callable[..., Any], *, parallel: bool, nogil: bool) -> Callable[..., Any]:
+    previous = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(cache_folder())  # read once, when the dispatcher is made
+    try:
+        compiled: Callable[..., Any] = numba.njit(
+            function, parallel=parallel, nogil=nogil, cache=True, fastmath=FASTMATH, error_model="numpy"
+        )
+    finally:
+        numba.config.CACHE_DIR = previous
+    return compiled
+
+
+class _CompileNotice(event.Listener):  # type: ignore[misc]
+    """Says once a process that kernels are being compiled."""
+
+    def __init__(self) -> None:
+        self.said = False
+
+    def on_start(self, event: Any) -> None:
+        if not self.said and event.data["dispatcher"].py_func.__module__.startswith("audioconv."):
+            self.said = True
+            logger.warning(
+                "compiling kernels for this machine; this happens once (kept in %s)", cache_folder()
+            )
+
+    def on_end(self, event: Any) -> None:
+        """Nothing to do: the next kernel may follow."""
+
+
+event.register("numba:compile", _CompileNotice())

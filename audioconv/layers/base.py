@@ -1,0 +1,179 @@
+"""The layer contract: what every layer is and does, and what one pass through a network carries.
+
+A layer is frozen configuration. It holds no arrays and no mode, so one network serves many threads, and the same
+parameters may be read-only. Everything that changes is passed in and returned.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv.errors import ConfigError, ShapeError
+
+Array = NDArray[Any]
+Shape = tuple[int, ...]
+Params = dict[str, Any]
+"""Arrays by name; combinators nest the dictionaries of their parts under the parts' names."""
+
+
+@dataclass
+class Pass:
+    """What belongs to one pass through a network and to no layer.
+
+    Attributes
+    ----------
+    training : bool
+        True to drop out, to use batch statistics, and to save what `Layer.backward` needs.
+    rng : numpy.random.Generator, optional
+        Source of randomness; needed by dropout while training.
+    """
+
+    training: bool = False
+    rng: np.random.Generator | None = None
+
+    def draw_seed(self) -> np.uint64:
+        """Return a fresh seed for a layer that is random in training."""
+        if self.rng is None:
+            raise ConfigError("a pass with training=True through dropout needs a random generator: Pass(True, rng)")
+        return np.uint64(self.rng.integers(2**63))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One step of a network: shape inference, initial parameters, forward and backward pass.
+
+    The dataclass fields of a layer are its whole configuration. Shapes exclude the batch axis; channels are last:
+    ``(time, channels)``, ``(height, width, channels)`` or ``(features,)``.
+    """
+
+    kinds: ClassVar[dict[str, type[Layer]]] = {}
+    """Every layer class by its name, for `from_config`."""
+
+    def __init_subclass__(cls) -> None:
+        Layer.kinds[cls.__name__] = cls
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        """Return the shape of this layer's output for an input of `in_shape`.
+
+        Raises
+        ------
+        ShapeError
+            If the layer cannot take such an input; names the layer's path.
+        """
+        try:
+            return self.infer_shape(tuple(in_shape))
+        except ShapeError as error:
+            raise error.of(self.label()) from None
+
+    def infer_shape(self, in_shape: Shape) -> Shape:
+        """Return the output's shape; raise `ShapeError` without place. Implemented by each layer."""
+        raise NotImplementedError
+
+    def init(self, in_shape: Shape, rng: np.random.Generator) -> Params:
+        """Return new parameters for an input of `in_shape`; raises `ShapeError` like `out_shape`."""
+        self.out_shape(in_shape)
+        return {}
+
+    def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
+        """Return the output for the batch `x` and what `backward` needs (None unless ``run.training``)."""
+        raise NotImplementedError
+
+    def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
+        """Return the gradient of the loss by the input and by the trainable parameters, given that by the output."""
+        raise NotImplementedError
+
+    def updates(self, params: Params, saved: Any) -> Params:
+        """Return new values of the parameters that are tracked rather than trained (running statistics)."""
+        return {}
+
+    def multiply_adds(self, in_shape: Shape) -> int:
+        """Return the multiplications that a forward pass of one example takes, without activations and norms."""
+        return 0
+
+    def parts(self, in_shape: Shape) -> Iterator[tuple[str, Layer, Shape]]:
+        """Yield name, layer and input shape of each layer that this one is made of."""
+        yield from ()
+
+    def label(self) -> str:
+        """Return a short name with the main settings, such as ``Conv(16, (3, 3))``."""
+        shown = (
+            repr(value)
+            for field in dataclasses.fields(self)
+            if (value := getattr(self, field.name)) != field.default
+            and not isinstance(value, Layer)
+            and not (isinstance(value, tuple) and any(isinstance(v, Layer) for v in value))
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@contextmanager
+def inside(name: str) -> Iterator[None]:
+    """Put the part's `name` before the path of a `ShapeError` that passes."""
+    try:
+        yield
+    except ShapeError as error:
+        raise error.inside(name) from None
+
+
+def to_config(layer: Layer) -> dict[str, Any]:
+    """Return the configuration of `layer` as JSON-compatible data; `from_config` is its inverse."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Layer):
+            return to_config(value)
+        if isinstance(value, list | tuple):
+            return [plain(v) for v in value]
+        return value
+
+    config = {field.name: plain(getattr(layer, field.name)) for field in dataclasses.fields(layer)}
+    return {"layer": type(layer).__name__, **config}
+
+
+def from_config(config: Any) -> Layer:
+    """Return the layer that `to_config` described; `ConfigError` if it does not describe one."""
+
+    def live(value: Any) -> Any:
+        if isinstance(value, dict):
+            return from_config(value)
+        if isinstance(value, list):
+            return tuple(live(v) for v in value)
+        return value
+
+    if not isinstance(config, dict) or config.get("layer") not in Layer.kinds:
+        kind = config.get("layer") if isinstance(config, dict) else config
+        raise ConfigError(f"unknown layer {kind!r}; known are {', '.join(sorted(Layer.kinds))}")
+    kind = Layer.kinds[config["layer"]]
+    try:
+        return kind(**{name: live(value) for name, value in config.items() if name != "layer"})
+    except TypeError as error:
+        raise ConfigError(f"configuration of {kind.__name__} does not fit: {error}") from None
+
+
+def flatten(params: Params, prefix: str = "") -> dict[str, Array]:
+    """Return nested parameters as one dictionary with dotted paths, such as ``2.body.0.weight``."""
+    flat: dict[str, Array] = {}
+    for name, value in params.items():
+        if isinstance(value, dict):
+            flat.update(flatten(value, f"{prefix}{name}."))
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def unflatten(flat: dict[str, Array]) -> Params:
+    """Return the nested parameters of `flat`; the inverse of `flatten`."""
+    params: Params = {}
+    for path, value in flat.items():
+        *parents, name = path.split(".")
+        place = params
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[name] = value
+    return params
