@@ -75,7 +75,14 @@ _launching = threading.Lock()
 
 def kernel(function: Callable[..., None]) -> Callable[..., None]:
     """Compile `function` for parallel launch from Python on first use, and keep the result in the cache folder."""
-    compiled = _njit(function, parallel=True, nogil=True)
+    previous = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(cache_folder())  # read once, when the dispatcher is made
+    try:
+        compiled: Callable[..., None] = numba.njit(
+            function, parallel=True, nogil=True, cache=True, fastmath=FASTMATH, error_model="numpy"
+        )
+    finally:
+        numba.config.CACHE_DIR = previous
     if THREADING_LAYER != "workqueue":
         return compiled
 
@@ -89,18 +96,7 @@ def kernel(function: Callable[..., None]) -> Callable[..., None]:
 
 def helper(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile `function` for use inside kernels."""
-    return _njit(function, parallel=False, nogil=False)
-
-
-def _njit(function: Callable[..., Any], *, parallel: bool, nogil: bool) -> Callable[..., Any]:
-    previous = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_folder())  # read once, when the dispatcher is made
-    try:
-        compiled: Callable[..., Any] = numba.njit(
-            function, parallel=parallel, nogil=nogil, cache=True, fastmath=FASTMATH, error_model="numpy"
-        )
-    finally:
-        numba.config.CACHE_DIR = previous
+    compiled: Callable[..., Any] = numba.njit(function, fastmath=FASTMATH, error_model="numpy")
     return compiled
 
 
