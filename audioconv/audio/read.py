@@ -1,0 +1,217 @@
+"""Reading recordings: any rate, depth and channel count in; mono float32 at the model's rate out."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv.errors import ConfigError, DataError, ShapeError
+from audioconv.files import display_path, reason
+
+if TYPE_CHECKING:
+    import soundfile
+
+Samples = NDArray[np.float32]
+StrPath = str | os.PathLike[str]
+
+AUDIO_SUFFIXES = frozenset(
+    {".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64"}
+    | {".rf64", ".m4a", ".aac", ".wma"}
+)
+"""Names that end so (in lower case) are taken for recordings. libsndfile cannot read the last three: `read` says so."""
+
+# Beyond these a header is broken rather than unusual, and resampling would fill the memory.
+LOWEST_RATE, HIGHEST_RATE = 1_000, 1_000_000
+
+# A recording that lacks more of its announced samples than this part, and more than two frames of MP3, was cut off.
+# Less is a slip of the program that wrote it: some count the header as data, or the encoder's delay as sound.
+TOLERATED_LOSS, TOLERATED_FRAMES = 0.1, 2 * 1152
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a recording's header says.
+
+    Attributes
+    ----------
+    sample_rate : int
+        In Hz.
+    channels : int
+        Number of channels.
+    frames : int
+        Samples of each channel.
+    """
+
+    sample_rate: int
+    channels: int
+    frames: int
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.frames / self.sample_rate
+
+
+def read(path: StrPath, sample_rate: int) -> Samples:
+    """Return the recording in `path` as mono at `sample_rate`.
+
+    WAV, FLAC, OGG (Vorbis, Opus), MP3 and whatever else libsndfile reads. Channels are averaged; another rate is
+    resampled by soxr in high quality.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; its content tells the format, not its name.
+    sample_rate : int
+        In Hz.
+
+    Returns
+    -------
+    array (T,) float32
+        Full scale is 1. At least one sample.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, not readable, not audio, empty, cut off, or holds NaN or infinite samples.
+    """
+    import soundfile
+
+    shown = display_path(path)
+    with _open(path) as file:
+        rate, announced = file.samplerate, _announced_frames(file)
+        try:
+            samples = file.read(dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise DataError(f"{shown}: damaged or cut off ({_detail(error)}); copy or record it again") from None
+    if announced - len(samples) > max(TOLERATED_LOSS * announced, TOLERATED_FRAMES):
+        raise DataError(
+            f"{shown}: cut off, {len(samples)} of the {announced} samples that its header announces are there; "
+            "copy or record it again"
+        )
+    if not len(samples):
+        raise DataError(f"{shown}: holds no samples; record it again or remove it")
+    mono = to_mono(samples)
+    if not np.isfinite(mono).all():
+        raise DataError(f"{shown}: holds NaN or infinite samples; export it again, or remove it")
+    return resample(mono, rate, sample_rate)
+
+
+def probe(path: StrPath) -> AudioInfo:
+    """Return what the header of the recording in `path` says, without decoding it; raises `DataError` like `read`."""
+    with _open(path) as file:
+        return AudioInfo(file.samplerate, file.channels, file.frames)
+
+
+def to_mono(samples: NDArray[np.floating]) -> Samples:
+    """Return the average of the channels of `samples`, (T,) or (T, channels), as (T,) float32."""
+    if samples.ndim == 1:
+        return samples.astype(np.float32, copy=False)
+    if samples.ndim != 2 or samples.shape[1] == 0:
+        raise ShapeError(f"a recording has shape (time,) or (time, channels), got {samples.shape}")
+    if samples.shape[1] == 1:
+        return np.ascontiguousarray(samples[:, 0], np.float32)
+    mono: Samples = samples.mean(axis=1, dtype=np.float32)
+    return mono
+
+
+def resample(samples: Samples, from_rate: float, to_rate: float) -> Samples:
+    """Return `samples` (T,) at `to_rate` Hz instead of `from_rate`: (round(T * to_rate / from_rate),), at least one.
+
+    Band-limited (soxr, high quality): what the lower rate cannot hold is filtered out.
+    """
+    for rate in (from_rate, to_rate):
+        if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+            raise ConfigError(f"sample rates lie between {LOWEST_RATE} and {HIGHEST_RATE} Hz, got {rate}")
+    if from_rate == to_rate:
+        return samples
+    import soxr
+
+    changed: Samples = soxr.resample(samples, from_rate, to_rate, quality="HQ")
+    return changed if changed.size else samples[:1]
+
+
+def fit_length(samples: Samples, length: int) -> Samples:
+    """Return `samples` (T,) as exactly `length` samples.
+
+    A shorter clip lies in the middle, between zeros (the odd one behind). Of a longer one, the window with the most
+    energy is kept; the earliest of several.
+
+    Examples
+    --------
+    >>> fit_length(np.array([1, 2], np.float32), 5)
+    array([0., 1., 2., 0., 0.], dtype=float32)
+    >>> fit_length(np.array([0, 1, 3, 0], np.float32), 2)
+    array([1., 3.], dtype=float32)
+    """
+    if length < 1:
+        raise ConfigError(f"a clip needs at least one sample, got a length of {length}")
+    if len(samples) > length:
+        sums = np.concatenate(([0.0], np.cumsum(np.square(samples, dtype=np.float64))))
+        energy = sums[length:] - sums[:-length]
+        # Windows that differ only by the rounding of the running sum count as equal.
+        begin = int(np.argmax(energy >= energy.max() - 1e-12 * sums[-1]))
+        return samples[begin : begin + length].copy()
+    fitted = np.zeros(length, np.float32)
+    begin = (length - len(samples)) // 2
+    fitted[begin : begin + len(samples)] = samples
+    return fitted
+
+
+@contextmanager
+def _open(path: StrPath) -> Iterator[soundfile.SoundFile]:
+    import soundfile
+
+    shown = display_path(path)
+    try:
+        status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
+            raise DataError(f"{shown}: is a folder, expected a recording")
+        if not stat.S_ISREG(status.st_mode):
+            raise DataError(f"{shown}: is not a regular file, expected a recording")
+        content = open(path, "rb")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise DataError(f"{shown}: cannot be read ({reason(error)})") from None
+    # libsndfile gets the content, not the name: it takes any text named .au for sound, and cannot open names that
+    # are not UTF-8.
+    with content:
+        if status.st_size == 0:
+            raise DataError(f"{shown}: is empty (0 bytes), expected a recording")
+        try:
+            file = soundfile.SoundFile(content)
+        except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: headerless, by the name .raw
+            raise DataError(
+                f"{shown}: not audio that can be read ({_detail(error)}); expected WAV, FLAC, OGG, Opus or MP3. "
+                "Others can be converted: ffmpeg -i INPUT OUTPUT.wav"
+            ) from None
+        with file:
+            if not LOWEST_RATE <= file.samplerate <= HIGHEST_RATE:
+                raise DataError(
+                    f"{shown}: its header says {file.samplerate} Hz, expected {LOWEST_RATE} to {HIGHEST_RATE}; "
+                    "export it again"
+                )
+            yield file
+
+
+def _announced_frames(file: soundfile.SoundFile) -> int:
+    """Return the number of frames that the header announces, where libsndfile itself counts what is there."""
+    frames: int = file.frames
+    # libsndfile tells the size that the header gives only in its log.
+    corrected = re.search(r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
+    if corrected is None:
+        return frames
+    announced, present = map(int, corrected.groups())
+    # Programs that write into a pipe announce the largest number, for want of a better one.
+    return frames if announced >= 0x7FF00000 or not present else round(frames * announced / present)
+
+
+def _detail(error: Exception) -> str:
+    return str(getattr(error, "error_string", error)).removeprefix("Error : ").rstrip(".")
