@@ -1,0 +1,139 @@
+"""Labelled files: what a folder or a manifest holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from audioconv.audio.read import AUDIO_SUFFIXES
+from audioconv.errors import DataError
+from audioconv.files import display_path
+from audioconv.images.read import IMAGE_SUFFIXES
+
+Kind = Literal["audio", "images"]
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One labelled file.
+
+    Attributes
+    ----------
+    path : Path
+        Where it is. Bytes of a name that are not UTF-8 are surrogate escapes; print it with `files.display_path`.
+    label : str
+        Its class.
+    speaker : str or None
+        Who speaks, or which source recording it was cut from, where that is known. Clips of one speaker are never
+        in two splits.
+    split : {"train", "validation", "test"} or None
+        Where the data set itself puts it; None leaves that to the user.
+    """
+
+    path: Path
+    label: str
+    speaker: str | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Labelled files of one kind.
+
+    Attributes
+    ----------
+    items : tuple of Item
+        In a fixed order: that of the names in a folder, or of the rows in a manifest.
+    kind : {"audio", "images"}
+        What the files are, by their names.
+    name : str
+        A short name to show.
+    licence, source : str or None
+        Of the data, where known; several are separated by ``"; "``.
+    """
+
+    items: tuple[Item, ...]
+    kind: Kind
+    name: str
+    licence: str | None = None
+    source: str | None = None
+
+    def __len__(self) -> int:
+        """Return the number of files."""
+        return len(self.items)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels, sorted."""
+        return tuple(sorted({item.label for item in self.items}))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many files each class has, by sorted label."""
+        counts = Counter(item.label for item in self.items)
+        return {label: counts[label] for label in self.classes}
+
+    @property
+    def paths(self) -> list[Path]:
+        """The paths, in order."""
+        return [item.path for item in self.items]
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels, in order."""
+        return [item.label for item in self.items]
+
+    @property
+    def speakers(self) -> list[str | None]:
+        """The speakers, in order."""
+        return [item.speaker for item in self.items]
+
+    def select(self, *splits: str | None) -> Collection:
+        """Return the part whose split is one of `splits`, which may have None for items without a split.
+
+        Examples
+        --------
+        >>> items = (Item(Path("a.wav"), "yes", split="test"), Item(Path("b.wav"), "no"))
+        >>> len(Collection(items, "audio", "few").select("train", None))
+        1
+        """
+        return replace(self, items=tuple(item for item in self.items if item.split in splits))
+
+
+def kind_of(path: Path) -> Kind | None:
+    """Return what a file is by the ending of its name; None for neither a recording nor a picture."""
+    suffix = path.suffix.lower()
+    if suffix in AUDIO_SUFFIXES:
+        return "audio"
+    return "images" if suffix in IMAGE_SUFFIXES else None
+
+
+def one_kind(paths: Iterable[Path], place: str) -> Kind:
+    """Return the one kind that `paths` are; `DataError` if they are mixed. `place` is named in the error."""
+    examples: dict[Kind, Path] = {}
+    for path in paths:
+        kind = kind_of(path)
+        if kind:
+            examples.setdefault(kind, path)
+    if len(examples) == 2:
+        recording, picture = display_path(examples["audio"].name), display_path(examples["images"].name)
+        raise DataError(
+            f"{place}: holds recordings ({recording}) and pictures ({picture}); a data set is one of the two, "
+            "so move one kind elsewhere"
+        )
+    # Names in a manifest without a known ending: reading them by content will tell.
+    return next(iter(examples), "audio")
+
+
+def check_classes(collection: Collection, minimum: int, place: str, hint: str) -> None:
+    """Raise `DataError` unless `collection` has `minimum` classes; `hint` says what to do."""
+    classes = collection.classes
+    if len(classes) < minimum:
+        raise DataError(
+            f"{place}: has only one class, {classes[0]!r} ({len(collection)} files), "
+            f"and a classifier needs at least {minimum}; {hint}"
+        )
