@@ -133,5 +133,5 @@ def window(
     elif not isinstance(padding, int) and len(padding) == axes and all(isinstance(p, Sequence) for p in padding):
         pairs = tuple((b, a) for b, a in (per_axis(p, 2, "padding", 0) for p in padding))  # type: ignore[arg-type]
     else:
-        pairs = tuple((p, p) for p in per_axis(padding, axes, "padding", 0))  # type: ignore[arg-type]
+        pairs = tuple((p, p) for p in per_axis(padding, axes, "padding", 0))
     return Window(kernel, stride, dilation, pairs)

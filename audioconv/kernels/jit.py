@@ -44,7 +44,8 @@ def _threading_layer() -> str:
 
 
 THREADING_LAYER = _threading_layer()
-numba.config.THREADING_LAYER = THREADING_LAYER
+_settings: Any = numba.config
+_settings.THREADING_LAYER = THREADING_LAYER
 
 
 @functools.cache
@@ -75,14 +76,14 @@ _launching = threading.Lock()
 
 def kernel(function: Callable[..., None]) -> Callable[..., None]:
     """Compile `function` for parallel launch from Python on first use, and keep the result in the cache folder."""
-    previous = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_folder())  # read once, when the dispatcher is made
+    previous = _settings.CACHE_DIR
+    _settings.CACHE_DIR = str(cache_folder())  # read once, when the dispatcher is made
     try:
         compiled: Callable[..., None] = numba.njit(
             function, parallel=True, nogil=True, cache=True, fastmath=FASTMATH, error_model="numpy"
         )
     finally:
-        numba.config.CACHE_DIR = previous
+        _settings.CACHE_DIR = previous
     if THREADING_LAYER != "workqueue":
         return compiled
 
@@ -100,7 +101,7 @@ def helper(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled
 
 
-class _CompileNotice(event.Listener):  # type: ignore[misc]
+class _CompileNotice(event.Listener):
     """Says once a process that kernels are being compiled."""
 
     def __init__(self) -> None:
@@ -109,9 +110,7 @@ class _CompileNotice(event.Listener):  # type: ignore[misc]
     def on_start(self, event: Any) -> None:
         if not self.said and event.data["dispatcher"].py_func.__module__.startswith("audioconv."):
             self.said = True
-            logger.warning(
-                "compiling kernels for this machine; this happens once (kept in %s)", cache_folder()
-            )
+            logger.warning("compiling kernels for this machine; this happens once (kept in %s)", cache_folder())
 
     def on_end(self, event: Any) -> None:
         """Nothing to do: the next kernel may follow."""

@@ -44,7 +44,9 @@ class _Emitter:
             builder.module, ir.FunctionType(_VECTOR, [pointer, _I32, _MASK, _VECTOR]), f"llvm.masked.load.{name}.p0"
         )
         self.masked_store = declare(
-            builder.module, ir.FunctionType(ir.VoidType(), [_VECTOR, pointer, _I32, _MASK]), f"llvm.masked.store.{name}.p0"
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [_VECTOR, pointer, _I32, _MASK]),
+            f"llvm.masked.store.{name}.p0",
         )
 
     def at(self, base, offset):

@@ -7,7 +7,7 @@ parameters may be read-only. Everything that changes is passed in and returned.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -102,15 +102,36 @@ class Layer:
         yield from ()
 
     def label(self) -> str:
-        """Return a short name with the main settings, such as ``Conv(16, (3, 3))``."""
-        shown = (
-            repr(value)
-            for field in dataclasses.fields(self)
-            if (value := getattr(self, field.name)) != field.default
-            and not isinstance(value, Layer)
-            and not (isinstance(value, tuple) and any(isinstance(v, Layer) for v in value))
-        )
+        """Return a short name with the settings that matter, such as ``Conv(16, (3, 3), padding='same')``."""
+        shown = []
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.default is dataclasses.MISSING:
+                shown.append(repr(value))
+            elif value != field.default:
+                shown.append(f"{field.name}={value!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def freeze(layer: Layer) -> None:
+    """Turn lists among the fields of `layer` into tuples, so that it is hashable and equal to its reloaded self."""
+
+    def frozen(value: Any) -> Any:
+        return tuple(frozen(v) for v in value) if isinstance(value, list | tuple) else value
+
+    for field in dataclasses.fields(layer):
+        object.__setattr__(layer, field.name, frozen(getattr(layer, field.name)))
+
+
+def spatial_axes(in_shape: Shape, kernel: int | Sequence[int] | None = None) -> int:
+    """Return how many spatial axes `in_shape` has: one or two, and as many as `kernel`, where it is a tuple."""
+    axes = len(in_shape) - 1
+    wanted = (1, 2) if kernel is None or isinstance(kernel, int) else (len(kernel),)
+    if axes not in wanted or axes not in (1, 2):
+        hint = "add a channel axis" if axes == max(wanted) - 1 else "shapes are (*spatial, channels)"
+        needs = " or ".join(map(str, wanted))
+        raise ShapeError(f"needs {needs} spatial axes, got input of shape {tuple(in_shape)}; {hint}")
+    return axes
 
 
 @contextmanager

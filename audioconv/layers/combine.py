@@ -1,0 +1,209 @@
+"""Layers made of layers: one after the other, around a shortcut, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from audioconv.errors import ShapeError
+from audioconv.layers.base import Array, Layer, Params, Pass, Shape, freeze, inside
+
+
+@dataclass(frozen=True)
+class Identity(Layer):
+    """What comes in goes out."""
+
+    def infer_shape(self, in_shape: Shape) -> Shape:
+        return in_shape
+
+    def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
+        return x, None
+
+    def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
+        return dy, {}
+
+
+@dataclass(frozen=True)
+class _Combinator(Layer):
+    """What combinators share: everything about one part is kept under the part's name."""
+
+    def label(self) -> str:
+        return type(self).__name__
+
+    def init(self, in_shape: Shape, rng: np.random.Generator) -> Params:
+        self.out_shape(in_shape)
+        params: Params = {}
+        for name, layer, shape in self.parts(in_shape):
+            with inside(name):
+                params[name] = layer.init(shape, rng)
+        return params
+
+    def updates(self, params: Params, saved: Any) -> Params:
+        return (
+            {}
+            if saved is None
+            else {
+                name: layer.updates(params[name], part)
+                for (name, layer), part in zip(self._named(), saved, strict=True)
+            }
+        )
+
+    def multiply_adds(self, in_shape: Shape) -> int:
+        return sum(layer.multiply_adds(shape) for _, layer, shape in self.parts(in_shape))
+
+    def _named(self) -> Iterator[tuple[str, Layer]]:
+        """Yield name and layer of each part, in the order in which `forward` saves for them."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Chain(_Combinator):
+    """Layers one after the other. Parts are named by number, from 0.
+
+    Examples
+    --------
+    >>> from audioconv import layers as L
+    >>> net = L.Chain([L.Conv(8, (3, 3), padding="same"), L.ReLU(), L.GlobalAvgPool(), L.Dense(2)])
+    >>> net.out_shape((101, 40, 1))
+    (2,)
+    """
+
+    layers: Sequence[Layer]
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+    def _named(self) -> Iterator[tuple[str, Layer]]:
+        return ((str(i), layer) for i, layer in enumerate(self.layers))
+
+    def parts(self, in_shape: Shape) -> Iterator[tuple[str, Layer, Shape]]:
+        shape = in_shape
+        for name, layer in self._named():
+            yield name, layer, shape
+            with inside(name):
+                shape = layer.out_shape(shape)
+
+    def infer_shape(self, in_shape: Shape) -> Shape:
+        shape = in_shape
+        for name, layer in self._named():
+            with inside(name):
+                shape = layer.out_shape(shape)
+        return shape
+
+    def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
+        saved = []
+        for name, layer in self._named():
+            with inside(name):
+                x, part = layer.forward(params[name], x, run)
+            saved.append(part)
+        return x, saved if run.training else None
+
+    def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
+        grads: Params = {}
+        for (name, layer), part in reversed(list(zip(self._named(), saved, strict=True))):
+            dy, grads[name] = layer.backward(params[name], part, dy, run)
+        return dy, grads
+
+
+@dataclass(frozen=True)
+class Residual(_Combinator):
+    """``body(x) + shortcut(x)`` (He et al., 2016); the shortcut is the identity unless given."""
+
+    body: Layer
+    shortcut: Layer = field(default_factory=Identity)
+
+    def _named(self) -> Iterator[tuple[str, Layer]]:
+        yield "body", self.body
+        yield "shortcut", self.shortcut
+
+    def parts(self, in_shape: Shape) -> Iterator[tuple[str, Layer, Shape]]:
+        return ((name, layer, in_shape) for name, layer in self._named())
+
+    def infer_shape(self, in_shape: Shape) -> Shape:
+        with inside("body"):
+            shape = self.body.out_shape(in_shape)
+        with inside("shortcut"):
+            other = self.shortcut.out_shape(in_shape)
+        if shape != other:
+            raise ShapeError(
+                f"body gives {shape} and shortcut {other} for input {in_shape}; they must be equal to be added: "
+                "give a shortcut such as Conv(filters, 1, stride=...)"
+            )
+        return shape
+
+    def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
+        outputs, saved = _forward_each(self._named(), params, x, run)
+        return outputs[0] + outputs[1], saved
+
+    def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
+        return _backward_each(self._named(), params, saved, (dy, dy), run)
+
+
+@dataclass(frozen=True)
+class Concat(_Combinator):
+    """Branches side by side, their outputs one behind the other along the channels (Szegedy et al., 2015)."""
+
+    branches: Sequence[Layer]
+
+    def __post_init__(self) -> None:
+        freeze(self)
+        if not self.branches:
+            raise ShapeError("needs at least one branch", "Concat")
+
+    def _named(self) -> Iterator[tuple[str, Layer]]:
+        return ((str(i), layer) for i, layer in enumerate(self.branches))
+
+    def parts(self, in_shape: Shape) -> Iterator[tuple[str, Layer, Shape]]:
+        return ((name, layer, in_shape) for name, layer in self._named())
+
+    def infer_shape(self, in_shape: Shape) -> Shape:
+        shapes = []
+        for name, layer in self._named():
+            with inside(name):
+                shapes.append(layer.out_shape(in_shape))
+        if len({shape[:-1] for shape in shapes}) > 1:
+            raise ShapeError(f"branches must agree in all axes but the channels, got {', '.join(map(str, shapes))}")
+        return (*shapes[0][:-1], sum(shape[-1] for shape in shapes))
+
+    def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
+        outputs, saved = _forward_each(self._named(), params, x, run)
+        y = np.concatenate(outputs, axis=-1)
+        # Where each branch's channels end is known again in the backward pass from these widths.
+        return y, None if saved is None else [*saved, [output.shape[-1] for output in outputs]]
+
+    def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
+        *parts, widths = saved
+        pieces = np.split(dy, np.cumsum(widths)[:-1], axis=-1)
+        return _backward_each(self._named(), params, parts, [np.ascontiguousarray(p) for p in pieces], run)
+
+    def updates(self, params: Params, saved: Any) -> Params:
+        return super().updates(params, None if saved is None else saved[:-1])
+
+
+def _forward_each(
+    named: Iterator[tuple[str, Layer]], params: Params, x: Array, run: Pass
+) -> tuple[list[Array], list[Any] | None]:
+    """Run each layer on the same input."""
+    outputs, saved = [], []
+    for name, layer in named:
+        with inside(name):
+            y, part = layer.forward(params[name], x, run)
+        outputs.append(y)
+        saved.append(part)
+    return outputs, saved if run.training else None
+
+
+def _backward_each(
+    named: Iterator[tuple[str, Layer]], params: Params, saved: Sequence[Any], dys: Sequence[Array], run: Pass
+) -> tuple[Array, Params]:
+    """Run each layer backward and add up the gradients of their common input."""
+    grads: Params = {}
+    total: Array | None = None
+    for (name, layer), part, dy in zip(named, saved, dys, strict=True):
+        dx, grads[name] = layer.backward(params[name], part, dy, run)
+        total = dx if total is None else total + dx
+    assert total is not None  # a combinator has at least one part
+    return total, grads

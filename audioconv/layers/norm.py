@@ -1,0 +1,68 @@
+"""Batch normalisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from audioconv import ops
+from audioconv.errors import ShapeError
+from audioconv.layers.base import Array, Layer, Params, Pass, Shape
+
+
+@dataclass(frozen=True)
+class BatchNorm(Layer):
+    """Normalise each channel to zero mean and unit variance, then scale and shift it (Ioffe and Szegedy, 2015).
+
+    In training the statistics are the batch's, over all axes but the last; otherwise the running ones.
+
+    Parameters
+    ----------
+    momentum : float
+        Share of the batch's statistics in each update of the running ones.
+    epsilon : float
+        Added to the variance.
+
+    Notes
+    -----
+    Parameters are ``weight`` and ``bias``, trained, and ``running_mean`` and ``running_var``, tracked; all
+    ``(channels,)``. The running variance is the unbiased one, as in PyTorch.
+    """
+
+    momentum: float = 0.1
+    epsilon: float = 1e-5
+
+    def infer_shape(self, in_shape: Shape) -> Shape:
+        if not in_shape:
+            raise ShapeError("needs an axis of channels, got input of shape ()")
+        return in_shape
+
+    def init(self, in_shape: Shape, rng: np.random.Generator) -> Params:
+        self.out_shape(in_shape)
+        ones, zeros = np.ones(in_shape[-1], np.float32), np.zeros(in_shape[-1], np.float32)
+        return {"weight": ones, "bias": zeros, "running_mean": zeros.copy(), "running_var": ones.copy()}
+
+    def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
+        if run.training:
+            mean, variance = ops.channel_moments(x)
+        else:
+            mean, variance = params["running_mean"], params["running_var"].astype(np.float64)
+        inverse_std = 1 / np.sqrt(variance + self.epsilon)
+        y = ops.channel_affine(x, mean, params["weight"] * inverse_std, params["bias"])
+        return y, (x, mean, variance, inverse_std) if run.training else None
+
+    def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
+        x, mean, _, inverse_std = saved
+        dx, dweight, dbias = ops.batch_norm_gradients(x, dy, mean, inverse_std, params["weight"])
+        return dx, {"weight": dweight, "bias": dbias}
+
+    def updates(self, params: Params, saved: Any) -> Params:
+        x, mean, variance, _ = saved
+        count = x.size // x.shape[-1]
+        unbiased = variance * count / max(count - 1, 1)
+        return {
+            name: ((1 - self.momentum) * params[name] + self.momentum * new).astype(np.float32)
+            for name, new in (("running_mean", mean), ("running_var", unbiased))
+        }

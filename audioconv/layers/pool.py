@@ -1,0 +1,117 @@
+"""Max and average pooling, over windows and over everything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from audioconv import ops
+from audioconv.geometry import Padding, Window
+from audioconv.layers.base import Array, Layer, Params, Pass, Shape, freeze, spatial_axes
+
+
+@dataclass(frozen=True)
+class MaxPool(Layer):
+    """The largest number of each window.
+
+    Parameters
+    ----------
+    size : int or tuple of int
+        Size of the window, per spatial axis.
+    stride : int or tuple of int, optional
+        Step between windows; the window's size unless given, so that nothing overlaps.
+    padding : int, tuple, "same" or "valid"
+        Places around the input that windows may reach into; they never win.
+    """
+
+    size: int | Sequence[int]
+    stride: int | Sequence[int] | None = None
+    padding: Padding = 0
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+    def infer_shape(self, in_shape: Shape) -> Shape:
+        return _pooled_shape(self, in_shape)
+
+    def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
+        y, chosen = ops.max_pool(x, _window(self, x.shape[1:]))
+        return y, (chosen, x.shape) if run.training else None
+
+    def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
+        chosen, in_shape = saved
+        return ops.max_pool_input_gradient(dy, chosen, in_shape, _window(self, in_shape[1:])), {}
+
+
+@dataclass(frozen=True)
+class AvgPool(Layer):
+    """The average of each window; parameters as in `MaxPool`, padding counts as zeros."""
+
+    size: int | Sequence[int]
+    stride: int | Sequence[int] | None = None
+    padding: Padding = 0
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+    def infer_shape(self, in_shape: Shape) -> Shape:
+        return _pooled_shape(self, in_shape)
+
+    def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
+        return ops.avg_pool(x, _window(self, x.shape[1:])), x.shape if run.training else None
+
+    def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
+        return ops.avg_pool_input_gradient(dy, saved, _window(self, saved[1:])), {}
+
+
+@dataclass(frozen=True)
+class GlobalMaxPool(Layer):
+    """The largest number of each channel, over all spatial axes: ``(channels,)``."""
+
+    def infer_shape(self, in_shape: Shape) -> Shape:
+        spatial_axes(in_shape)
+        return in_shape[-1:]
+
+    def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
+        y, chosen = ops.max_pool(x, _everything(x.shape))
+        return y.reshape(x.shape[0], -1), (chosen, x.shape) if run.training else None
+
+    def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
+        chosen, in_shape = saved
+        dy = dy.reshape(_one_each(in_shape))
+        return ops.max_pool_input_gradient(dy, chosen, in_shape, _everything(in_shape)), {}
+
+
+@dataclass(frozen=True)
+class GlobalAvgPool(Layer):
+    """The average of each channel, over all spatial axes: ``(channels,)``."""
+
+    def infer_shape(self, in_shape: Shape) -> Shape:
+        spatial_axes(in_shape)
+        return in_shape[-1:]
+
+    def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
+        return ops.avg_pool(x, _everything(x.shape)).reshape(x.shape[0], -1), x.shape if run.training else None
+
+    def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
+        return ops.avg_pool_input_gradient(dy.reshape(_one_each(saved)), saved, _everything(saved)), {}
+
+
+def _window(pool: MaxPool | AvgPool, in_shape: Shape) -> Window:
+    return ops.pool_window(pool.size, pool.stride, pool.padding, spatial_axes(in_shape, pool.size))
+
+
+def _pooled_shape(pool: MaxPool | AvgPool, in_shape: Shape) -> Shape:
+    return (*_window(pool, in_shape).out_size(in_shape[:-1]), in_shape[-1])
+
+
+def _everything(batch_shape: Shape) -> Window:
+    """Return the window that covers all spatial axes of a batch of `batch_shape`."""
+    size = batch_shape[1:-1]
+    return Window(size, (1,) * len(size), (1,) * len(size), ((0, 0),) * len(size))
+
+
+def _one_each(batch_shape: Shape) -> Shape:
+    """Return `batch_shape` with spatial axes of 1."""
+    return (batch_shape[0], *(1 for _ in batch_shape[1:-1]), batch_shape[-1])
