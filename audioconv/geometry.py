@@ -130,8 +130,9 @@ def window(
             raise ShapeError(f'padding must be "same", "valid" or numbers; got {padding!r}')
         zeros = [extent(k, d) - 1 if padding == "same" else 0 for k, d in zip(kernel, dilation, strict=True)]
         pairs = tuple((z // 2, z - z // 2) for z in zeros)
-    elif not isinstance(padding, int) and len(padding) == axes and all(isinstance(p, Sequence) for p in padding):
-        pairs = tuple((b, a) for b, a in (per_axis(p, 2, "padding", 0) for p in padding))  # type: ignore[arg-type]
     else:
-        pairs = tuple((p, p) for p in per_axis(padding, axes, "padding", 0))
+        sides = (padding,) * axes if isinstance(padding, int) else tuple(padding)
+        if len(sides) != axes:
+            raise ShapeError(f"padding must be one number or {axes}, one per spatial axis; got {padding!r}")
+        pairs = tuple((b, a) for b, a in (per_axis(side, 2, "padding", 0) for side in sides))
     return Window(kernel, stride, dilation, pairs)
