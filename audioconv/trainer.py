@@ -1,0 +1,200 @@
+"""A training run while it runs: parameters that change from step to step, epoch by epoch."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv.batches import Dataset, draw_batches
+from audioconv.errors import AudioconvError, ConfigError, DataError, ShapeError
+from audioconv.events import BatchEnded, Event
+from audioconv.history import EpochRow
+from audioconv.layers.base import Layer, Params, Pass, flatten, unflatten
+from audioconv.losses import Loss
+from audioconv.optim import Optimizer, WeightVector, clip_gradients
+from audioconv.schedules import Schedule
+
+Array = NDArray[Any]
+
+
+class DivergedError(AudioconvError):
+    """The loss or its gradient is infinite or not a number."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: the settings of `fit` that a step needs."""
+
+    epochs: int
+    batch_size: int
+    optimizer: Optimizer
+    schedule: Schedule
+    loss: Loss
+    gradient_clip: float | None
+    patience: int | None
+    seed: int
+
+    def check(self) -> None:
+        """Raise `ConfigError` for a setting that cannot work."""
+        for name, value in (("epochs", self.epochs), ("batch_size", self.batch_size), ("patience", self.patience)):
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} must be at least 1; got {value}")
+        if self.gradient_clip is not None and not self.gradient_clip > 0:
+            raise ConfigError(f"gradient_clip must be above 0, or None; got {self.gradient_clip}")
+        if self.seed < 0:
+            raise ConfigError(f"seed must be an integer of at least 0; got {self.seed}")
+
+    def describe(self) -> dict[str, Any]:
+        """Return all settings as data, to compare with those of a checkpoint."""
+
+        def plain(value: Any) -> Any:
+            if dataclasses.is_dataclass(value) and not isinstance(value, type):
+                return {"kind": type(value).__name__, **dataclasses.asdict(value)}
+            return value if value is None or isinstance(value, int | float) else type(value).__name__
+
+        return {field.name: plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+
+class Trainer:
+    """Parameters on their way: what changes from step to step.
+
+    Attributes
+    ----------
+    arrays : dict of str to array
+        All parameters by path, trained and tracked; the trained ones are views of one `WeightVector`.
+    state : dict of str to array
+        The optimiser's.
+    """
+
+    def __init__(self, network: Layer, data: Dataset, begin: Mapping[str, Array], recipe: Recipe) -> None:
+        self._network, self._data, self._recipe = network, data, recipe
+        trained = _trained_paths(network, begin, data)
+        self._weights = WeightVector({path: begin[path] for path in begin if path in trained})
+        self.arrays = {path: self._weights.views.get(path, np.array(array)) for path, array in begin.items()}
+        self.state = recipe.optimizer.init(self._weights)
+        self._params = unflatten(self.arrays)
+
+    def run_epoch(self, epoch: int, validation: Dataset | None, tell: Callable[[Event], None]) -> EpochRow:
+        """Go through the data once, then through the validation data; return what came of it."""
+        begun = time.perf_counter()
+        recipe, examples = self._recipe, len(self._data)
+        batches = draw_batches(examples, recipe.batch_size, random_stream(recipe.seed, Purpose.ORDER, epoch))
+        augment = random_stream(recipe.seed, Purpose.AUGMENT, epoch)
+        dropout = random_stream(recipe.seed, Purpose.DROPOUT, epoch)
+        total_loss = rate = 0.0
+        seen = correct = 0
+        for number, indices in enumerate(batches, start=1):
+            x, labels = self._data.batch(indices, augment), self._data.labels[indices]
+            step = (epoch - 1) * len(batches) + number - 1
+            rate = recipe.schedule.learning_rate(step, recipe.epochs * len(batches))
+            try:
+                loss, right = self._step(x, labels, dropout, rate)
+            except DivergedError as error:
+                raise _explain(error, f"epoch {epoch}, batch {number}", x) from None
+            seen += len(indices)
+            total_loss += loss * len(indices)
+            correct += right
+            tell(BatchEnded(epoch, number, total_loss / seen, correct / seen))
+        validation_loss, validation_accuracy = self._validate(validation, epoch)
+        if not all(np.isfinite(array).all() for array in self.arrays.values()):
+            raise DivergedError(f"epoch {epoch}: the parameters hold NaN or infinity; {_ADVICE}")
+        return EpochRow(
+            epoch,
+            total_loss / seen,
+            correct / seen,
+            validation_loss,
+            validation_accuracy,
+            rate,
+            time.perf_counter() - begun,
+        )
+
+    def _step(self, x: Array, labels: Array, rng: np.random.Generator, rate: float) -> tuple[float, int]:
+        """Learn from one batch; return its loss and how many of its examples were classified correctly."""
+        run = Pass(training=True, rng=rng)
+        logits, saved = self._network.forward(self._params, x, run)
+        loss, gradient = self._recipe.loss(logits, labels)
+        correct = int(np.count_nonzero(logits.argmax(axis=1) == labels))
+        if not math.isfinite(loss):
+            raise DivergedError(f"the loss is {loss}")
+        _, gradients = self._network.backward(self._params, saved, gradient, run)
+        self._weights.gather(flatten(gradients))
+        if not math.isfinite(clip_gradients(self._weights, self._recipe.gradient_clip)):
+            raise DivergedError("the gradient is not finite")
+        tracked = flatten(self._network.updates(self._params, saved))
+        self._recipe.optimizer.step(self._weights, self.state, rate)
+        for path, value in tracked.items():
+            np.copyto(self.arrays[path], value)
+        return loss, correct
+
+    def _validate(self, validation: Dataset | None, epoch: int) -> tuple[float | None, float | None]:
+        """Return the loss and the accuracy over the validation data, if there are any."""
+        if validation is None:
+            return None, None
+        logits = evaluate_logits(self._network, self._params, validation, self._recipe.batch_size)
+        loss, _ = self._recipe.loss(logits, validation.labels)
+        if not math.isfinite(loss):
+            raise DivergedError(f"epoch {epoch}: the validation loss is {loss}; {_ADVICE}")
+        return loss, float(np.mean(logits.argmax(axis=1) == validation.labels))
+
+
+def evaluate_logits(network: Layer, params: Params, data: Dataset, batch_size: int = 64) -> Array:
+    """Return the logits (N, classes) float32 of all examples of `data`, in order, without augmentation or dropout.
+
+    Raises
+    ------
+    DataError
+        If there are no examples.
+    """
+    if not len(data):
+        raise DataError("there are no examples to evaluate")
+    parts = []
+    for start in range(0, len(data), batch_size):
+        x = data.batch(np.arange(start, min(start + batch_size, len(data))), None)
+        logits, _ = network.forward(params, x, Pass())
+        parts.append(logits.astype(np.float32))  # a copy: the network may use its memory again
+    return np.concatenate(parts)
+
+
+_ADVICE = "lower the learning rate, or clip the gradient (gradient_clip=1.0)"
+
+
+def _explain(error: DivergedError, place: str, x: Array) -> AudioconvError:
+    """Return the error with its place, and with what to do: the fault may lie in the data."""
+    if np.isfinite(x).all():
+        return DivergedError(f"{place}: {error}; {_ADVICE}")
+    return DataError(f"{place}: {error}, because the examples hold NaN or infinity; look at what makes them")
+
+
+class Purpose(IntEnum):
+    """What a random stream is for."""
+
+    INIT = 0
+    ORDER = 1
+    AUGMENT = 2
+    DROPOUT = 3
+    PROBE = 4
+
+
+def random_stream(seed: int, purpose: Purpose, epoch: int = 0) -> np.random.Generator:
+    """Return the generator for one purpose in one epoch: independent of all others, and needing none before it."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch, purpose)))
+
+
+def _trained_paths(network: Layer, begin: Mapping[str, Array], data: Dataset) -> set[str]:
+    """Return which parameters have gradients: the others are tracked. Only a pass of two examples can tell."""
+    run = Pass(training=True, rng=random_stream(0, Purpose.PROBE))
+    params = unflatten(dict(begin))
+    logits, saved = network.forward(params, data.batch(np.arange(min(2, len(data))), None), run)
+    _, gradients = network.backward(params, saved, np.zeros_like(logits), run)
+    paths = set(flatten(gradients))
+    if not paths <= begin.keys():
+        raise ShapeError(f"gradients without a parameter: {sorted(paths - begin.keys())}")
+    return paths
