@@ -1,1 +1,61 @@
 """Sound: reading recordings, front ends, augmentation, and clips as a data set to train on."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from audioconv.audio import augment, clips, features, read
+    from audioconv.audio.augment import Augmentation
+    from audioconv.audio.clips import AudioClips, Normalisation, load_clips, network_input
+    from audioconv.audio.features import LogMel, Mfcc, RawSamples, front_end_from_config, front_end_to_config
+    from audioconv.audio.read import fit_length, probe
+
+# Public names and where they live, imported on first use: listing a folder of recordings must not wait for Numba.
+_HOMES = {
+    "AudioClips": "clips",
+    "Augmentation": "augment",
+    "LogMel": "features",
+    "Mfcc": "features",
+    "Normalisation": "clips",
+    "RawSamples": "features",
+    "fit_length": "read",
+    "front_end_from_config": "features",
+    "front_end_to_config": "features",
+    "load_clips": "clips",
+    "network_input": "clips",
+    "probe": "read",
+}
+_MODULES = ("augment", "clips", "features", "read")
+
+__all__ = [
+    "AudioClips",
+    "Augmentation",
+    "LogMel",
+    "Mfcc",
+    "Normalisation",
+    "RawSamples",
+    "augment",
+    "clips",
+    "features",
+    "fit_length",
+    "front_end_from_config",
+    "front_end_to_config",
+    "load_clips",
+    "network_input",
+    "probe",
+    "read",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"audioconv.audio.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"audioconv.audio.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'audioconv.audio' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -180,6 +180,8 @@ def _open(path: StrPath) -> Iterator[soundfile.SoundFile]:
         content = open(path, "rb")  # noqa: SIM115 (closed below)
     except OSError as error:
         raise DataError(f"{shown}: cannot be read ({reason(error)})") from None
+    except ValueError as error:  # a name that no file can have
+        raise DataError(f"{shown}: cannot be read ({error})") from None
     # libsndfile gets the content, not the name: it takes any text named .au for sound, and cannot open names that
     # are not UTF-8.
     with content:

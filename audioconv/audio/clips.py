@@ -1,0 +1,229 @@
+"""Clips in memory as what a network trains on: samples in, augmented and normalised network input out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv.audio.augment import Augmentation
+from audioconv.audio.features import Features, FrontEnd
+from audioconv.audio.read import Samples, StrPath, fit_length, read
+from audioconv.errors import DataError, ShapeError
+
+# Clips whose features are held at a time while they are measured.
+CHUNK = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Normalisation:
+    """Shift and scale of each band, so that the network's input has mean 0 and deviation 1 over the training clips.
+
+    Parameters
+    ----------
+    mean, std : array (bands,) float32
+        In the front end's unit.
+    """
+
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        """Check the arrays."""
+        if self.mean.ndim != 1 or self.mean.shape != self.std.shape:
+            raise ShapeError(
+                f"Normalisation: mean and std must both be (bands,), got {self.mean.shape} and {self.std.shape}"
+            )
+
+    @classmethod
+    def measure(cls, samples: Samples, front_end: FrontEnd) -> Self:
+        """Return the normalisation of the clips `samples` (N, T); a band that never changes is only shifted."""
+        total = np.zeros(front_end.out_shape(samples.shape[1])[1])
+        squares = np.zeros_like(total)
+        count = 0
+        for begin in range(0, len(samples), CHUNK):
+            features = front_end(samples[begin : begin + CHUNK]).reshape(-1, total.size).astype(np.float64)
+            total += features.sum(axis=0)
+            squares += np.square(features).sum(axis=0)
+            count += len(features)
+        if not count:
+            raise DataError("there are no clips to measure")
+        mean = total / count
+        std = np.sqrt(np.maximum(squares / count - mean**2, 0))
+        std[std < 1e-6 * np.maximum(np.abs(mean), 1e-3)] = 1.0  # a constant, up to the rounding of the sums
+        return cls(mean.astype(np.float32), std.astype(np.float32))
+
+    def __call__(self, features: Features) -> Features:
+        """Return normalised `features` (..., bands)."""
+        return (features - self.mean) / self.std
+
+
+def network_input(
+    samples: Samples, front_end: FrontEnd, normalisation: Normalisation, input_shape: Sequence[int] | None = None
+) -> Features:
+    """Return what the network takes for the clips `samples` (N, T), the same in training and in use.
+
+    Parameters
+    ----------
+    samples : array (N, T) float32
+        At the front end's rate and of the model's length (`fit_length`).
+    front_end, normalisation
+        The model's.
+    input_shape : sequence of int, optional
+        The network's, without the batch axis: ``(frames, bands)`` where it is left out, ``(frames, bands, 1)`` for a
+        2-D network.
+
+    Returns
+    -------
+    array (N, *input_shape) float32
+    """
+    return _reshape(normalisation(front_end(samples)), input_shape)
+
+
+@dataclass(frozen=True, eq=False)
+class AudioClips:
+    """Labelled clips, as `audioconv.training.fit` consumes them.
+
+    Parameters
+    ----------
+    samples : array (N, T) float32
+        At the front end's rate.
+    labels : array (N,) int64
+        Class numbers.
+    front_end : LogMel, Mfcc or RawSamples
+    normalisation : Normalisation
+        Measured on the training clips, also where these clips are for validation.
+    augmentation : Augmentation, optional
+        For batches that are asked for with a generator.
+    input_shape : tuple of int, optional
+        The network's, without the batch axis; see `network_input`.
+    """
+
+    samples: Samples
+    labels: NDArray[np.int64]
+    front_end: FrontEnd
+    normalisation: Normalisation
+    augmentation: Augmentation | None = None
+    input_shape: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the arrays belong together."""
+        if self.samples.ndim != 2 or self.labels.shape != self.samples.shape[:1]:
+            raise ShapeError(
+                f"AudioClips: needs samples (clips, time) and one label each, got {self.samples.shape} and "
+                f"{self.labels.shape}"
+            )
+        features = self.front_end.out_shape(self.samples.shape[1])
+        shape = features if self.input_shape is None else tuple(self.input_shape)
+        if np.prod(shape) != np.prod(features):
+            raise ShapeError(f"AudioClips: features of shape {features} do not fill an input of shape {shape}")
+        object.__setattr__(self, "input_shape", shape)
+
+    def __len__(self) -> int:
+        """Return the number of clips."""
+        return len(self.samples)
+
+    def batch(self, indices: NDArray[np.integer], rng: np.random.Generator | None = None) -> Features:
+        """Return the network's input for the clips `indices`, augmented if there is a generator `rng`.
+
+        Returns
+        -------
+        array (len(indices), *input_shape) float32
+        """
+        if rng is None or self.augmentation is None:
+            return network_input(self.samples[indices], self.front_end, self.normalisation, self.input_shape)
+        clips = np.stack([self.augmentation.augment_samples(self.samples[i], rng) for i in indices])
+        features = self.normalisation(self.front_end(clips))
+        for clip in features:
+            clip[:] = self.augmentation.augment_features(clip, rng)
+        return _reshape(features, self.input_shape)
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedClips:
+    """What `load_clips` could read, and what it could not.
+
+    Attributes
+    ----------
+    samples : array (N, T) float32
+        The clips that could be read.
+    indices : array (N,) int64
+        Their places in the list of paths.
+    failures : tuple of DataError
+        Why the others could not; each message names its file.
+    """
+
+    samples: Samples
+    indices: NDArray[np.int64]
+    failures: tuple[DataError, ...]
+
+
+def load_clips(
+    paths: Sequence[StrPath],
+    sample_rate: int,
+    length: int,
+    *,
+    strict: bool = False,
+    on_clip: Callable[[], object] | None = None,
+) -> LoadedClips:
+    """Read many recordings, several at a time, each fitted to `length` samples at `sample_rate` Hz.
+
+    Parameters
+    ----------
+    paths : sequence of path-like
+        The recordings.
+    sample_rate, length : int
+        Of every clip, in Hz and in samples; see `read` and `fit_length`.
+    strict : bool
+        Whether the first unreadable recording ends it all, instead of being skipped.
+    on_clip : callable, optional
+        Called after each recording, for a progress bar.
+
+    Raises
+    ------
+    DataError
+        If `strict` and a recording cannot be read.
+    """
+
+    def load(path: StrPath) -> Samples | DataError:
+        try:
+            return fit_length(read(path, sample_rate), length)
+        except DataError as error:
+            return error
+
+    samples = np.empty((len(paths), length), np.float32)
+    indices: list[int] = []
+    failures: list[DataError] = []
+    # libsndfile and soxr let other Python threads run while they work.
+    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+        try:
+            for index, clip in enumerate(pool.map(load, paths)):
+                if not isinstance(clip, DataError):
+                    samples[len(indices)] = clip
+                    indices.append(index)
+                elif strict:
+                    raise clip
+                else:
+                    failures.append(clip)
+                if on_clip is not None:
+                    on_clip()
+        except BaseException:  # Ctrl-C too: do not read the rest first
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return LoadedClips(samples[: len(indices)], np.array(indices, np.int64), tuple(failures))
+
+
+def _reshape(features: Features, input_shape: Sequence[int] | None) -> Features:
+    if input_shape is None:
+        return features
+    try:
+        return features.reshape(len(features), *input_shape)
+    except ValueError:
+        raise ShapeError(
+            f"features of shape {features.shape[1:]} do not fill the network's input of shape {tuple(input_shape)}"
+        ) from None
