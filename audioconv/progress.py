@@ -48,7 +48,7 @@ class ProgressBar:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Remove the bar, however the run ended: the terminal's cursor must come back after Ctrl-C."""
-        self._bar.stop()
+        self._stop()
 
     def __call__(self, event: Event) -> None:
         """Show what happened."""
@@ -58,17 +58,17 @@ class ProgressBar:
             case BatchEnded():
                 self._step(event)
             case EpochEnded():
-                self._console.print(epoch_line(event, self._epochs), highlight=False)
+                self._say(epoch_line(event, self._epochs) + self._left_without_bar(event))
             case RunEnded():
-                self._bar.stop()
-                self._console.print(_end_line(event), highlight=False)
+                self._stop()
+                self._say(_end_line(event))
 
     def _start(self, event: RunStarted) -> None:
         self._epochs, self._batches = event.epochs, event.batches
         self._done_before = event.epochs_done * event.batches
         self._begun = time.perf_counter()
         if event.epochs_done:
-            self._console.print(f"resuming after epoch {event.epochs_done} of {event.epochs}", highlight=False)
+            self._say(f"resuming after epoch {event.epochs_done} of {event.epochs}")
         if self._console.is_terminal:
             self._task = self._bar.add_task(
                 "training",
@@ -79,33 +79,48 @@ class ProgressBar:
             )
             self._bar.start()
 
+    def _stop(self) -> None:
+        if self._console.is_terminal:  # elsewhere it has never started, and would leave an empty line
+            self._bar.stop()
+
     def _step(self, event: BatchEnded) -> None:
         if not self._console.is_terminal:
             return
         done = (event.epoch - 1) * self._batches + event.batch
-        elapsed = time.perf_counter() - self._begun
-        left = elapsed / (done - self._done_before) * (self._epochs * self._batches - done)
         self._bar.update(
             self._task,
             completed=done,
             description=f"epoch {event.epoch}/{self._epochs}, batch {event.batch}/{self._batches}",
             measured=f"loss {event.loss:.3f}, accuracy {event.accuracy:.1%}",
-            left=f"{duration(left)} left",
+            left=f"{duration(self._seconds_left(done))} left",
         )
+
+    def _seconds_left(self, batches_done: int) -> float:
+        """Return how long the rest takes at the pace of this run so far, validation included."""
+        elapsed = time.perf_counter() - self._begun
+        return elapsed / (batches_done - self._done_before) * (self._epochs * self._batches - batches_done)
+
+    def _left_without_bar(self, event: EpochEnded) -> str:
+        if self._console.is_terminal or event.row.epoch == self._epochs:
+            return ""
+        return f"  {duration(self._seconds_left(event.row.epoch * self._batches))} left"
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, soft_wrap=True)
 
 
 def epoch_line(event: EpochEnded, epochs: int) -> str:
     """Return what an epoch brought as one line.
 
-    Such as ``epoch  3/30  loss 0.512  accuracy 85.1%  validation loss 0.430  accuracy 88.0%  best so far  (2.1 s)``.
+    Such as ``epoch  3/30  loss 0.512  accuracy 85.1%  validation 0.430  88.0%  2.1 s  best``.
     """
     row = event.row
     line = f"epoch {row.epoch:{len(str(epochs))}}/{epochs}"
-    line += f"  loss {row.train_loss:.3f}  accuracy {row.train_accuracy:.1%}"
+    line += f"  loss {row.train_loss:.3f}  accuracy {row.train_accuracy:5.1%}"
     if row.validation_loss is not None and row.validation_accuracy is not None:
-        line += f"  validation loss {row.validation_loss:.3f}  accuracy {row.validation_accuracy:.1%}"
-        line += "  best so far" if event.is_best else ""
-    return f"{line}  ({duration(row.seconds)})"
+        line += f"  validation {row.validation_loss:.3f}  {row.validation_accuracy:5.1%}"
+    line += f"  {duration(row.seconds)}"
+    return f"{line}  best" if event.is_best and row.validation_loss is not None else line
 
 
 def duration(seconds: float) -> str:

@@ -19,11 +19,11 @@ from audioconv.errors import ConfigError, DataError, ShapeError
 from audioconv.events import Callback, EpochEnded, Event, RunEnded, RunStarted
 from audioconv.files import display_path
 from audioconv.history import History
-from audioconv.layers.base import Layer, Params, Shape, flatten, to_config, unflatten
+from audioconv.layers.base import Layer, Params, Shape, flatten, to_config
 from audioconv.losses import Loss, SoftmaxCrossEntropy
 from audioconv.optim import AdamW, Optimizer
 from audioconv.schedules import OneCycle, Schedule
-from audioconv.trainer import DivergedError, Purpose, Recipe, Trainer, evaluate_logits, random_stream
+from audioconv.trainer import DivergedError, Purpose, Recipe, Trainer, evaluate_logits, nested, random_stream
 
 __all__ = ["ArrayData", "Dataset", "DivergedError", "FitResult", "evaluate_logits", "fit"]
 
@@ -145,17 +145,22 @@ def fit(
     in_shape = _check_data(network, data, "training")
     if validation is not None:
         _check_data(network, validation, "validation")
-    begin = flatten(network.init(in_shape, random_stream(seed, Purpose.INIT)) if params is None else params)
+    begin = network.init(in_shape, random_stream(seed, Purpose.INIT))
+    if params is not None:
+        begin = _like(begin, params)
     trainer = Trainer(network, data, begin, recipe)
     described = {
         **recipe.describe(),
         "network": to_config(network),
-        "start": _digest(*begin.values()),
+        "start": _digest(*flatten(begin).values()),
         "data": _describe_data(data),
         "validation": None if validation is None else _describe_data(validation),
         **(settings or {}),
     }
-    described = json.loads(json.dumps(described))  # tuples become lists, as they will come back from the file
+    try:
+        described = json.loads(json.dumps(described))  # tuples become lists, as they will come back from the file
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"settings must be JSON data: {error}") from None
 
     history = History()
     best = {path: array.copy() for path, array in trainer.arrays.items()}
@@ -186,7 +191,8 @@ def fit(
         if checkpoint is not None:
             Checkpoint(described, history, trainer.arrays, best, trainer.state).save(checkpoint)
         tell(EpochEnded(history[-1], is_best))
-    result = FitResult(unflatten(best), unflatten(trainer.arrays), history, stopped_early=len(history) < epochs)
+    final = {path: array.copy() for path, array in trainer.arrays.items()}  # no views of the trainer's long vector
+    result = FitResult(nested(begin, best), nested(begin, final), history, stopped_early=len(history) < epochs)
     tell(RunEnded(result.best_epoch, result.stopped_early))
     return result
 
@@ -204,6 +210,17 @@ def _check_data(network: Layer, data: Dataset, name: str) -> Shape:
             f"it must end in one logit a class, such as L.Dense({greatest + 1})"
         )
     return tuple(x.shape[1:])
+
+
+def _like(initial: Params, params: Params) -> Params:
+    """Return the given `params` if they have the names and shapes of the network's `initial` ones."""
+    expected, given = flatten(initial), flatten(params)
+    for path in sorted(expected.keys() | given.keys()):
+        found = given[path].shape if path in given else "none"
+        wanted = expected[path].shape if path in expected else "none"
+        if found != wanted:
+            raise ShapeError(f"params do not fit the network: expected shape {wanted}, got {found}", path=path)
+    return nested(initial, {path: given[path].astype(np.float32) for path in given})
 
 
 def _describe_data(data: Dataset) -> dict[str, Any]:
