@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal
 
 from audioconv.errors import ShapeError
@@ -101,12 +102,12 @@ def output_size(
 
 def per_axis(value: int | Sequence[int], axes: int, name: str, minimum: int = 1) -> tuple[int, ...]:
     """Return `value` as a tuple of `axes` integers, each at least `minimum`."""
-    values = (value,) * axes if isinstance(value, int) else tuple(value)
-    if len(values) != axes or not all(isinstance(v, int) and v >= minimum for v in values):
+    values = tuple(value) if isinstance(value, Sequence) else (value,) * axes
+    if len(values) != axes or not all(isinstance(v, Integral) and v >= minimum for v in values):
         raise ShapeError(
             f"{name} must be an integer >= {minimum} or {axes} of them, one per spatial axis; got {value!r}"
         )
-    return values
+    return tuple(int(v) for v in values)
 
 
 def window(
@@ -131,7 +132,8 @@ def window(
         zeros = [extent(k, d) - 1 if padding == "same" else 0 for k, d in zip(kernel, dilation, strict=True)]
         pairs = tuple((z // 2, z - z // 2) for z in zeros)
     else:
-        sides = (padding,) * axes if isinstance(padding, int) else tuple(padding)
+        sides: tuple[int | Sequence[int], ...]
+        sides = tuple(padding) if isinstance(padding, Sequence) else (padding,) * axes
         if len(sides) != axes:
             raise ShapeError(f"padding must be one number or {axes}, one per spatial axis; got {padding!r}")
         pairs = tuple((b, a) for b, a in (per_axis(side, 2, "padding", 0) for side in sides))

@@ -125,6 +125,8 @@ def conv2d(
 def conv(x: Array, weight: Array, bias: ArrayLike | None, window: Window, groups: int = 1) -> Array:
     """Convolve `x` with `weight`; both 1-D or both 2-D, as `window` is."""
     check_conv(x.shape, weight.shape, groups)
+    if weight.shape[:-2] != window.kernel:
+        raise ShapeError(f"weight of shape {weight.shape} is not that of a kernel of size {window.kernel}")
     size = window.out_size(x.shape[1:-1])
     K = weight.shape[-1]
     bias = np.zeros(K, np.float32) if bias is None else as_input(bias, 1, "bias")
@@ -141,6 +143,7 @@ def conv_input_gradient(dy: Array, weight: Array, in_shape: Sequence[int], windo
     It is a convolution itself: of the output gradient, its pixels spread by the stride, with the kernels turned
     around and input and output channels exchanged.
     """
+    _check_gradient(dy, (in_shape[0], *window.out_size(in_shape[1:-1]), weight.shape[-1]))
     window, dy4, weight4 = window.lifted(), _lift(as_input(dy)), _lift_weight(as_input(weight))
     H, W = _lift_size(in_shape[1:-1])
     R, S, group_in, K = weight4.shape
@@ -155,6 +158,7 @@ def conv_input_gradient(dy: Array, weight: Array, in_shape: Sequence[int], windo
 
 def conv_weight_gradient(x: Array, dy: Array, window: Window, groups: int = 1) -> Array:
     """Return the gradient by the weights of `conv` (..., C/groups, K), given that by its output."""
+    _check_gradient(dy, (x.shape[0], *window.out_size(x.shape[1:-1]), dy.shape[-1]))
     x4, dy4 = _lift(as_input(x)), _lift(as_input(dy))
     lifted = window.lifted()
     x4 = _padded(x4, lifted)
@@ -181,6 +185,12 @@ def check_conv(x_shape: Sequence[int], weight_shape: Sequence[int], groups: int)
             f"kernels of shape {tuple(weight_shape)} take {group_in * groups} input channels "
             f"({group_in} a group), the input has {C}"
         )
+
+
+def _check_gradient(dy: Array, shape: Sequence[int]) -> None:
+    """Raise `ShapeError` unless `dy` has the `shape` of the output: kernels would read beyond its end."""
+    if dy.shape != tuple(shape):
+        raise ShapeError(f"the gradient by an output of shape {tuple(shape)} must have that shape, got {dy.shape}")
 
 
 def _is_depthwise(C: int, K: int, groups: int) -> bool:
@@ -250,18 +260,18 @@ _POINT = Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
 
 
 def dense(x: Array, weight: Array, bias: Array | None = None) -> Array:
-    """Return ``x @ weight + bias`` for x (N, F), weight (F, K): a 1 x 1 convolution over a line of N pixels."""
-    return conv(x[None, None], weight[None, None], bias, _POINT).reshape(x.shape[0], -1)
+    """Return ``x @ weight + bias`` for x (N, F), weight (F, K): a 1 x 1 convolution of images of one pixel."""
+    return conv(x[:, None, None], weight[None, None], bias, _POINT)[:, 0, 0]
 
 
 def dense_input_gradient(dy: Array, weight: Array) -> Array:
     """Return ``dy @ weight.T``."""
-    shape = (1, 1, dy.shape[0], weight.shape[0])
-    return conv_input_gradient(dy[None, None], weight[None, None], shape, _POINT).reshape(shape[2:])
+    shape = (dy.shape[0], 1, 1, weight.shape[0])
+    return conv_input_gradient(dy[:, None, None], weight[None, None], shape, _POINT)[:, 0, 0]
 
 
 def dense_weight_gradient(x: Array, dy: Array) -> Array:
-    """Return ``x.T @ dy``."""
+    """Return ``x.T @ dy``: that of a 1 x 1 convolution over one line of N pixels, the longest sums of the tile."""
     return conv_weight_gradient(x[None, None], dy[None, None], _POINT).reshape(x.shape[1], -1)
 
 
@@ -320,6 +330,7 @@ def max_pool(x: Array, window: Window) -> tuple[Array, NDArray[np.int32]]:
 
 def max_pool_input_gradient(dy: Array, chosen: NDArray[np.int32], in_shape: Sequence[int], window: Window) -> Array:
     """Return the gradient by the input of `max_pool`: each output's goes to the input that won."""
+    _check_gradient(dy, (in_shape[0], *window.out_size(in_shape[1:-1]), in_shape[-1]))
     lifted = window.lifted()
     dx = np.zeros((in_shape[0], *_lift_size(in_shape[1:-1]), in_shape[-1]), np.float32)
     pool_kernels.max_backward(_lift(as_input(dy)), chosen, lifted.kernel[1], *lifted.stride, *_corner(lifted), dx)
@@ -335,6 +346,7 @@ def avg_pool(x: Array, window: Window) -> Array:
 
 def avg_pool_input_gradient(dy: Array, in_shape: Sequence[int], window: Window) -> Array:
     """Return the gradient by the input of `avg_pool`: each output's is shared among its window."""
+    _check_gradient(dy, (in_shape[0], *window.out_size(in_shape[1:-1]), in_shape[-1]))
     lifted = window.lifted()
     dx = np.zeros((in_shape[0], *_lift_size(in_shape[1:-1]), in_shape[-1]), np.float32)
     pool_kernels.average_backward(_lift(as_input(dy)), *lifted.kernel, *lifted.stride, *_corner(lifted), dx)
@@ -392,9 +404,12 @@ def channel_moments(x: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]
 
 def channel_affine(x: Array, mean: ArrayLike, scale: ArrayLike, shift: ArrayLike) -> Array:
     """Return ``(x - mean) * scale + shift``, each given per channel."""
+    factors = [as_input(v, 1, "a factor per channel") for v in (mean, scale, shift)]
+    for factor in factors:
+        if factor.shape != x.shape[-1:]:
+            raise ShapeError(f"needs {factor.size} channels, got input of shape {x.shape[1:]}")
     y = np.empty(x.shape, np.float32)
-    factors = (np.asarray(v, np.float32) for v in (mean, scale, shift))
-    norm.scale_shift(_pixels(x), *(as_input(f, 1) for f in factors), _pixels(y))
+    norm.scale_shift(_pixels(x), *factors, _pixels(y))
     return y
 
 
@@ -405,6 +420,7 @@ def batch_norm_gradients(
 
     Ioffe and Szegedy, 2015, section 3, rearranged to ``dx = by_dy * dy + by_x * (x - mean) + shift``.
     """
+    _check_gradient(dy, x.shape)
     pixels, gradients = _pixels(x), _pixels(dy)
     M, C = pixels.shape
     sum_dy, sum_dy_x = np.empty((2, _parts(pixels), C))
@@ -440,6 +456,7 @@ def activate(x: Array, kind: str, slope: float = 0.0) -> Array:
 
 def activate_input_gradient(x: Array, dy: Array, kind: str, slope: float = 0.0) -> Array:
     """Return the gradient by the input of `activate`."""
+    _check_gradient(dy, x.shape)
     dx = np.empty(x.shape, np.float32)
     flat = (as_input(v).reshape(-1) for v in (x, dy))
     elementwise.activate_backward(*flat, ACTIVATIONS[kind], np.float32(slope), dx.reshape(-1))

@@ -57,7 +57,22 @@ class Layer:
     """Every layer class by its name, for `from_config`."""
 
     def __init_subclass__(cls) -> None:
-        Layer.kinds[cls.__name__] = cls
+        if not cls.__name__.startswith("_"):
+            Layer.kinds[cls.__name__] = cls
+
+    def __post_init__(self) -> None:
+        """Turn lists among the fields into tuples, so that the layer is hashable and equal to its reloaded self.
+
+        NumPy's numbers become Python's: they come from code such as ``Dense(labels.max() + 1)``, and JSON knows none.
+        """
+
+        def frozen(value: Any) -> Any:
+            if isinstance(value, np.generic):
+                return value.item()
+            return tuple(frozen(v) for v in value) if isinstance(value, list | tuple) else value
+
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, frozen(getattr(self, field.name)))
 
     def out_shape(self, in_shape: Shape) -> Shape:
         """Return the shape of this layer's output for an input of `in_shape`.
@@ -113,20 +128,10 @@ class Layer:
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-def freeze(layer: Layer) -> None:
-    """Turn lists among the fields of `layer` into tuples, so that it is hashable and equal to its reloaded self."""
-
-    def frozen(value: Any) -> Any:
-        return tuple(frozen(v) for v in value) if isinstance(value, list | tuple) else value
-
-    for field in dataclasses.fields(layer):
-        object.__setattr__(layer, field.name, frozen(getattr(layer, field.name)))
-
-
 def spatial_axes(in_shape: Shape, kernel: int | Sequence[int] | None = None) -> int:
     """Return how many spatial axes `in_shape` has: one or two, and as many as `kernel`, where it is a tuple."""
     axes = len(in_shape) - 1
-    wanted = (1, 2) if kernel is None or isinstance(kernel, int) else (len(kernel),)
+    wanted = (len(kernel),) if isinstance(kernel, Sequence) else (1, 2)
     if axes not in wanted or axes not in (1, 2):
         hint = "add a channel axis" if axes == max(wanted) - 1 else "shapes are (*spatial, channels)"
         needs = " or ".join(map(str, wanted))
@@ -167,10 +172,10 @@ def from_config(config: Any) -> Layer:
             return tuple(live(v) for v in value)
         return value
 
-    if not isinstance(config, dict) or config.get("layer") not in Layer.kinds:
-        kind = config.get("layer") if isinstance(config, dict) else config
-        raise ConfigError(f"unknown layer {kind!r}; known are {', '.join(sorted(Layer.kinds))}")
-    kind = Layer.kinds[config["layer"]]
+    name = config.get("layer") if isinstance(config, dict) else config
+    if not isinstance(config, dict) or not isinstance(name, str) or name not in Layer.kinds:
+        raise ConfigError(f"unknown layer {name!r}; known are {', '.join(sorted(Layer.kinds))}")
+    kind = Layer.kinds[name]
     try:
         return kind(**{name: live(value) for name, value in config.items() if name != "layer"})
     except TypeError as error:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from audioconv.errors import ShapeError
-from audioconv.layers.base import Array, Layer, Params, Pass, Shape, freeze, inside
+from audioconv.errors import ConfigError, ShapeError
+from audioconv.layers.base import Array, Layer, Params, Pass, Shape, inside
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,12 @@ class Identity(Layer):
 class _Combinator(Layer):
     """What combinators share: everything about one part is kept under the part's name."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, layer in self._named():
+            if not isinstance(layer, Layer):
+                raise ConfigError(f"{type(self).__name__}: part {name} must be a layer such as ReLU(), got {layer!r}")
+
     def label(self) -> str:
         return type(self).__name__
 
@@ -46,7 +52,7 @@ class _Combinator(Layer):
             {}
             if saved is None
             else {
-                name: layer.updates(params[name], part)
+                name: layer.updates(params.get(name, {}), part)
                 for (name, layer), part in zip(self._named(), saved, strict=True)
             }
         )
@@ -73,9 +79,6 @@ class Chain(_Combinator):
 
     layers: Sequence[Layer]
 
-    def __post_init__(self) -> None:
-        freeze(self)
-
     def _named(self) -> Iterator[tuple[str, Layer]]:
         return ((str(i), layer) for i, layer in enumerate(self.layers))
 
@@ -97,14 +100,14 @@ class Chain(_Combinator):
         saved = []
         for name, layer in self._named():
             with inside(name):
-                x, part = layer.forward(params[name], x, run)
+                x, part = layer.forward(params.get(name, {}), x, run)
             saved.append(part)
         return x, saved if run.training else None
 
     def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
         grads: Params = {}
         for (name, layer), part in reversed(list(zip(self._named(), saved, strict=True))):
-            dy, grads[name] = layer.backward(params[name], part, dy, run)
+            dy, grads[name] = layer.backward(params.get(name, {}), part, dy, run)
         return dy, grads
 
 
@@ -149,7 +152,7 @@ class Concat(_Combinator):
     branches: Sequence[Layer]
 
     def __post_init__(self) -> None:
-        freeze(self)
+        super().__post_init__()
         if not self.branches:
             raise ShapeError("needs at least one branch", "Concat")
 
@@ -190,7 +193,7 @@ def _forward_each(
     outputs, saved = [], []
     for name, layer in named:
         with inside(name):
-            y, part = layer.forward(params[name], x, run)
+            y, part = layer.forward(params.get(name, {}), x, run)
         outputs.append(y)
         saved.append(part)
     return outputs, saved if run.training else None
@@ -203,7 +206,7 @@ def _backward_each(
     grads: Params = {}
     total: Array | None = None
     for (name, layer), part, dy in zip(named, saved, dys, strict=True):
-        dx, grads[name] = layer.backward(params[name], part, dy, run)
+        dx, grads[name] = layer.backward(params.get(name, {}), part, dy, run)
         total = dx if total is None else total + dx
     assert total is not None  # a combinator has at least one part
     return total, grads

@@ -12,7 +12,7 @@ import numpy as np
 from audioconv import geometry, ops
 from audioconv.errors import ShapeError
 from audioconv.geometry import Padding, Window
-from audioconv.layers.base import Array, Layer, Params, Pass, Shape, freeze, spatial_axes
+from audioconv.layers.base import Array, Layer, Params, Pass, Shape, spatial_axes
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Conv(Layer):
     bias: bool = True
 
     def __post_init__(self) -> None:
-        freeze(self)
+        super().__post_init__()
         if self.filters < 1:
             raise ShapeError(f"filters must be at least 1, got {self.filters}", "Conv")
 

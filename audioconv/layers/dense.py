@@ -21,7 +21,7 @@ class Flatten(Layer):
         return (math.prod(in_shape),)
 
     def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
-        return x.reshape(x.shape[0], -1), x.shape if run.training else None
+        return x.reshape(x.shape[0], math.prod(x.shape[1:])), x.shape if run.training else None
 
     def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
         return dy.reshape(saved), {}
@@ -48,6 +48,7 @@ class Dense(Layer):
     bias: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.units < 1:
             raise ShapeError(f"units must be at least 1, got {self.units}", "Dense")
 

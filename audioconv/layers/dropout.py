@@ -22,6 +22,7 @@ class Dropout(Layer):
     whole_channels: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.rate < 1:
             raise ConfigError(f"{type(self).__name__}: rate must be at least 0 and below 1, got {self.rate}")
 

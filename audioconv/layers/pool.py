@@ -8,7 +8,7 @@ from typing import Any
 
 from audioconv import ops
 from audioconv.geometry import Padding, Window
-from audioconv.layers.base import Array, Layer, Params, Pass, Shape, freeze, spatial_axes
+from audioconv.layers.base import Array, Layer, Params, Pass, Shape, spatial_axes
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,6 @@ class MaxPool(Layer):
     size: int | Sequence[int]
     stride: int | Sequence[int] | None = None
     padding: Padding = 0
-
-    def __post_init__(self) -> None:
-        freeze(self)
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         return _pooled_shape(self, in_shape)
@@ -52,9 +49,6 @@ class AvgPool(Layer):
     stride: int | Sequence[int] | None = None
     padding: Padding = 0
 
-    def __post_init__(self) -> None:
-        freeze(self)
-
     def infer_shape(self, in_shape: Shape) -> Shape:
         return _pooled_shape(self, in_shape)
 
@@ -75,7 +69,7 @@ class GlobalMaxPool(Layer):
 
     def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
         y, chosen = ops.max_pool(x, _everything(x.shape))
-        return y.reshape(x.shape[0], -1), (chosen, x.shape) if run.training else None
+        return y.reshape(x.shape[0], x.shape[-1]), (chosen, x.shape) if run.training else None
 
     def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
         chosen, in_shape = saved
@@ -92,7 +86,8 @@ class GlobalAvgPool(Layer):
         return in_shape[-1:]
 
     def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
-        return ops.avg_pool(x, _everything(x.shape)).reshape(x.shape[0], -1), x.shape if run.training else None
+        y = ops.avg_pool(x, _everything(x.shape))
+        return y.reshape(x.shape[0], x.shape[-1]), x.shape if run.training else None
 
     def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
         return ops.avg_pool_input_gradient(dy.reshape(_one_each(saved)), saved, _everything(saved)), {}
