@@ -103,7 +103,7 @@ def output_size(
 def per_axis(value: int | Sequence[int], axes: int, name: str, minimum: int = 1) -> tuple[int, ...]:
     """Return `value` as a tuple of `axes` integers, each at least `minimum`."""
     values: tuple[Any, ...] = tuple(value) if isinstance(value, Sequence) else (value,) * axes
-    if len(values) != axes or not all(isinstance(v, Integral) and v >= minimum for v in values):
+    if len(values) != axes or not all(isinstance(v, Integral) and int(v) >= minimum for v in values):
         raise ShapeError(
             f"{name} must be an integer >= {minimum} or {axes} of them, one per spatial axis; got {value!r}"
         )
@@ -132,8 +132,7 @@ def window(
         zeros = [extent(k, d) - 1 if padding == "same" else 0 for k, d in zip(kernel, dilation, strict=True)]
         pairs = tuple((z // 2, z - z // 2) for z in zeros)
     else:
-        sides: tuple[Any, ...]
-        sides = tuple(padding) if isinstance(padding, Sequence) else (padding,) * axes
+        sides: tuple[Any, ...] = tuple(padding) if isinstance(padding, Sequence) else (padding,) * axes
         if len(sides) != axes:
             raise ShapeError(f"padding must be one number or {axes}, one per spatial axis; got {padding!r}")
         pairs = tuple((b, a) for b, a in (per_axis(side, 2, "padding", 0) for side in sides))
