@@ -135,12 +135,14 @@ class AudioClips:
         -------
         array (len(indices), *input_shape) float32
         """
+        clips = self.samples[indices]
         if rng is None or self.augmentation is None:
-            return network_input(self.samples[indices], self.front_end, self.normalisation, self.input_shape)
-        clips = np.stack([self.augmentation.augment_samples(self.samples[i], rng) for i in indices])
+            return network_input(clips, self.front_end, self.normalisation, self.input_shape)
+        for clip in clips:
+            clip[:] = self.augmentation.augment_samples(clip, rng)
         features = self.normalisation(self.front_end(clips))
-        for clip in features:
-            clip[:] = self.augmentation.augment_features(clip, rng)
+        for spectrogram in features:
+            spectrogram[:] = self.augmentation.augment_features(spectrogram, rng)
         return _reshape(features, self.input_shape)
 
 

@@ -76,8 +76,12 @@ class LogMel:
                 f"{kind}: window_length {self.window_length} is longer than fft_length "
                 f"{self.fft_length}; use a longer transform or a shorter window"
             )
-        for name in ("min_frequency", "top_frequency", "floor"):
-            _check_number(kind, name, getattr(self, name))
+        for name, value in (
+            ("min_frequency", self.min_frequency),
+            ("max_frequency", self.top_frequency),
+            ("floor", self.floor),
+        ):
+            _check_number(kind, name, value)
         if not 0 <= self.min_frequency < self.top_frequency <= self.sample_rate / 2:
             raise ConfigError(
                 f"{kind}: needs 0 <= min_frequency < max_frequency <= {self.sample_rate / 2:g} Hz (half "

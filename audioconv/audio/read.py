@@ -81,7 +81,8 @@ def read(path: StrPath, sample_rate: int) -> Samples:
     Raises
     ------
     DataError
-        If the file is missing, not readable, not audio, empty, cut off, or holds NaN or infinite samples.
+        If the file is missing, not readable, not audio, empty, cut off, or holds NaN or infinite samples. (An Ogg
+        stream does not announce its length: of one that was cut off, what can be decoded is returned.)
     """
     import soundfile
 

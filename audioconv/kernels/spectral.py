@@ -64,7 +64,7 @@ def log_mel(samples, window, filters, first_bin, end_bin, hop, floor, out):
                     for row in range(BLOCK):
                         energy[row] += weight * power[k, row]
                 for row in range(rows):
-                    out[n, begin + row, m] = np.float32(10.0) * np.log10(np.float32(max(energy[row], floor)))
+                    out[n, begin + row, m] = 10.0 * np.log10(max(energy[row], floor))
 
 
 @kernel

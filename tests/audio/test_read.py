@@ -1,0 +1,337 @@
+"""Reading recordings: what real files hold, and one clear error for each that cannot be used."""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audioconv.audio.read import AUDIO_SUFFIXES, fit_length, probe, read, resample, to_mono
+from audioconv.errors import ConfigError, DataError, ShapeError
+
+
+def tone(sample_rate: int, seconds: float = 0.5, frequency: float = 440.0) -> np.ndarray:
+    time = np.arange(round(seconds * sample_rate)) / sample_rate
+    return (0.5 * np.sin(2 * np.pi * frequency * time)).astype(np.float32)
+
+
+def loudest_frequency(samples: np.ndarray, sample_rate: int) -> float:
+    return float(np.abs(np.fft.rfft(samples)).argmax() * sample_rate / len(samples))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "subtype", "tolerance"),
+    [
+        ("wav", "PCM_U8", 1e-2),
+        ("wav", "PCM_16", 1e-4),
+        ("wav", "PCM_24", 1e-6),
+        ("wav", "PCM_32", 1e-6),
+        ("wav", "FLOAT", 0),
+        ("wav", "DOUBLE", 0),
+        ("flac", "PCM_16", 1e-4),
+        ("flac", "PCM_24", 1e-6),
+        ("aiff", "PCM_16", 1e-4),
+        ("ogg", "VORBIS", 0.05),
+        ("ogg", "OPUS", 0.05),
+        ("mp3", "MPEG_LAYER_III", 0.05),
+    ],
+)
+def test_formats_and_depths(tmp_path: Path, suffix: str, subtype: str, tolerance: float) -> None:
+    path = tmp_path / f"tone.{suffix}"
+    expected = tone(16000)
+    soundfile.write(path, expected, 16000, subtype=subtype)
+    samples = read(path, 16000)
+    assert samples.dtype == np.float32
+    assert samples.flags.c_contiguous
+    if tolerance < 0.01:
+        np.testing.assert_allclose(samples, expected, rtol=0, atol=tolerance)
+    else:  # lossy: an encoder's delay and padding may stay
+        assert len(expected) <= len(samples) <= len(expected) + 2400
+        assert loudest_frequency(samples, 16000) == pytest.approx(440, abs=2)
+
+
+def test_content_tells_the_format(tmp_path: Path) -> None:
+    path = tmp_path / "really-flac.wav"
+    soundfile.write(path, tone(16000), 16000, format="FLAC")
+    assert len(read(path, 16000)) == 8000
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_channels_are_averaged(tmp_path: Path, channels: int) -> None:
+    samples = np.random.default_rng(0).uniform(-1, 1, (1000, channels)).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", samples, 16000, subtype="FLOAT")
+    np.testing.assert_allclose(read(tmp_path / "a.wav", 16000), samples.mean(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 11025, 16000, 22050, 44100, 48000, 96000, 192000])
+def test_any_rate_comes_to_the_models(tmp_path: Path, sample_rate: int) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(sample_rate), sample_rate, subtype="FLOAT")
+    samples = read(tmp_path / "a.wav", 16000)
+    assert len(samples) == pytest.approx(8000, abs=1)
+    np.testing.assert_allclose(samples[500:7500], tone(16000)[500:7500], atol=2e-3)
+
+
+def test_what_the_lower_rate_cannot_hold_is_filtered_out(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(192000, frequency=15000.0), 192000, subtype="FLOAT")
+    assert np.abs(read(tmp_path / "a.wav", 16000)[500:-500]).max() < 1e-4
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 16000, 192000])
+def test_one_sample(tmp_path: Path, sample_rate: int) -> None:
+    soundfile.write(tmp_path / "a.wav", np.array([0.5]), sample_rate, subtype="FLOAT")
+    samples = read(tmp_path / "a.wav", 16000)
+    assert 1 <= len(samples) <= 2
+    assert np.isfinite(samples).all()
+
+
+def test_silence_is_a_recording(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(1000), 16000)
+    np.testing.assert_array_equal(read(tmp_path / "a.wav", 16000), np.zeros(1000))
+
+
+def test_probe(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.flac", np.zeros((4410, 2)), 44100)
+    info = probe(tmp_path / "a.flac")
+    assert (info.sample_rate, info.channels, info.frames, info.duration) == (44100, 2, 4410, 0.1)
+
+
+NAMES = [
+    "with space.wav",
+    'it\'s "quoted".wav',
+    "🎤 ja.wav",
+    "naïve-日本.wav",
+    "-dash.wav",
+    "new\nline.wav",
+    "a%sb.wav",
+]
+
+
+@pytest.mark.parametrize("name", [*NAMES, os.fsdecode(b"caf\xe9.wav")])
+def test_names(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    try:
+        with open(path, "wb") as file:
+            soundfile.write(file, tone(16000), 16000, format="WAV")
+    except OSError:
+        pytest.skip("this file system does not take such names")
+    assert len(read(path, 16000)) == 8000
+    assert probe(str(path)).frames == 8000
+    path.write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        read(path, 16000)
+    assert str(caught.value).isprintable()
+
+
+# ---- what cannot be used: one line that names the file
+
+
+def refused(path: Path) -> str:
+    """Return the message of the error that `path` gives, less the folder's name."""
+    with pytest.raises(DataError) as caught:
+        read(path, 16000)
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    assert "\n" not in message
+    return message.removeprefix(f"{path.parent}{os.sep}")
+
+
+def test_missing(tmp_path: Path) -> None:
+    assert refused(tmp_path / "a.wav") == "a.wav: cannot be read (No such file or directory)"
+    with pytest.raises(DataError, match=r"a\.wav: cannot be read"):
+        probe(tmp_path / "a.wav")
+
+
+def test_impossible_name() -> None:
+    with pytest.raises(DataError, match=r"a\\x00b\.wav: cannot be read \(embedded null byte\)"):
+        read("a\0b.wav", 16000)
+
+
+def test_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").mkdir()
+    assert refused(tmp_path / "a.wav") == "a.wav: is a folder, expected a recording"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_named_pipe_does_not_wait(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.wav")
+    assert refused(tmp_path / "a.wav") == "a.wav: is not a regular file, expected a recording"
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may read everything")
+def test_no_permission(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(16000), 16000)
+    (tmp_path / "a.wav").chmod(0)
+    assert refused(tmp_path / "a.wav") == "a.wav: cannot be read (Permission denied)"
+
+
+def test_no_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").touch()
+    assert refused(tmp_path / "a.wav") == "a.wav: is empty (0 bytes), expected a recording"
+
+
+def test_no_samples(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(0), 16000)
+    assert refused(tmp_path / "a.wav") == "a.wav: holds no samples; record it again or remove it"
+
+
+@pytest.mark.parametrize("suffix", ["wav", "au", "raw", "mp3", "vox"])
+def test_text(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    path.write_text("These are words, not sound.\n" * 200)
+    message = refused(path)
+    assert message.startswith(f"a.{suffix}: not audio that can be read (")
+    assert message.endswith("expected WAV, FLAC, OGG, Opus or MP3. Others can be converted: ffmpeg -i INPUT OUTPUT.wav")
+
+
+@pytest.mark.parametrize("part", [0.0005, 0.3, 0.5, 0.8])
+@pytest.mark.parametrize("suffix", ["wav", "aiff", "flac", "mp3"])
+def test_cut_off(tmp_path: Path, suffix: str, part: float) -> None:
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 48000), 16000)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(part * len(whole))])
+    message = refused(path)
+    assert any(word in message for word in ("not audio", "damaged", "cut off", "no samples"))
+
+
+def test_cut_off_stream_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.ogg", np.random.default_rng(0).uniform(-0.5, 0.5, 48000), 16000)
+    whole = (tmp_path / "a.ogg").read_bytes()
+    (tmp_path / "a.ogg").write_bytes(whole[: int(0.8 * len(whole))])
+    assert 8000 < len(read(tmp_path / "a.ogg", 16000)) < 48000
+    (tmp_path / "a.ogg").write_bytes(whole[:1000])
+    refused(tmp_path / "a.ogg")
+
+
+def test_cut_off_says_how_much(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(16000), 16000)
+    whole = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "a.wav").write_bytes(whole[: 44 + 2 * 9000])
+    assert refused(tmp_path / "a.wav") == (
+        "a.wav: cut off, 9000 of the 16000 samples that its header announces are there; copy or record it again"
+    )
+
+
+@pytest.mark.parametrize("announced", [0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000, 32000 + 44])
+def test_headers_that_do_not_know_the_length(tmp_path: Path, announced: int) -> None:
+    # Written into a pipe, or by a program that counts the header.
+    soundfile.write(tmp_path / "a.wav", np.zeros(16000), 16000)
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    content[40:44] = struct.pack("<I", announced)
+    (tmp_path / "a.wav").write_bytes(content)
+    assert len(read(tmp_path / "a.wav", 16000)) == 16000
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
+def test_not_finite(tmp_path: Path, value: float) -> None:
+    samples = np.zeros((1000, 2))
+    samples[500, 1] = value
+    soundfile.write(tmp_path / "a.wav", samples, 16000, subtype="DOUBLE")
+    assert refused(tmp_path / "a.wav") == "a.wav: holds NaN or infinite samples; export it again, or remove it"
+
+
+def test_absurd_rate(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(100), 3)
+    assert refused(tmp_path / "a.wav") == ("a.wav: its header says 3 Hz, expected 1000 to 1000000; export it again")
+
+
+# ---- real recordings
+
+
+@pytest.mark.parametrize(
+    ("name", "sample_rate", "channels", "frames"),
+    [
+        ("bus.opus", 48000, 1, 36682),
+        ("mono_float64.wav", 44100, 1, 22),
+        ("mono_int24.wav", 44100, 1, 22),
+        ("mono_int32.wav", 44100, 1, 22),
+        ("ms_adpcm.wav", 11024, 1, 895500),
+        ("perfect-alley1.ogg", 44100, 2, 399396),
+        ("signed_24bit.wav", 48000, 1, 54514),
+        ("stereo_16bit.wav", 16000, 2, 17833),
+        ("stereo_24bit.WAV", 16000, 2, 17833),
+    ],
+)
+def test_odd_formats(recordings: Path, name: str, sample_rate: int, channels: int, frames: int) -> None:
+    path = recordings / "odd-formats" / name
+    info = probe(path)
+    assert (info.sample_rate, info.channels, info.frames) == (sample_rate, channels, frames)
+    samples = read(path, 16000)
+    assert samples.ndim == 1
+    assert len(samples) == pytest.approx(frames * 16000 / sample_rate, abs=1)
+    assert 1e-4 < np.abs(samples).max() <= 1.5
+
+
+def test_m4a_is_refused(recordings: Path) -> None:
+    message = refused(recordings / "odd-formats" / "testing.m4a")
+    assert message.startswith("testing.m4a: not audio that can be read (Format not recognised); expected WAV, ")
+
+
+def test_common_voice(recordings: Path) -> None:
+    paths = sorted((recordings / "common-voice-some" / "clips").glob("*.mp3"))
+    assert paths
+    for path in paths:
+        samples = read(path, 16000)
+        assert len(samples) / 16000 == pytest.approx(probe(path).duration, abs=0.05)
+        assert 0.01 < np.abs(samples).max() <= 1.5
+
+
+# ---- the parts
+
+
+def test_to_mono() -> None:
+    samples = np.array([[1, 3], [0, -1]], np.float32)
+    np.testing.assert_array_equal(to_mono(samples), [2, -0.5])
+    np.testing.assert_array_equal(to_mono(samples[:, 0]), [1, 0])
+    assert to_mono(samples.astype(np.float64)).dtype == np.float32
+    with pytest.raises(ShapeError, match=r"\(time,\) or \(time, channels\), got \(1, 2, 3\)"):
+        to_mono(np.zeros((1, 2, 3)))
+
+
+@pytest.mark.parametrize("rate", [0, 999, 1e7])
+def test_resample_refuses_absurd_rates(rate: float) -> None:
+    with pytest.raises(ConfigError, match="between 1000 and 1000000 Hz"):
+        resample(np.zeros(10, np.float32), 16000, rate)
+
+
+@given(size=st.integers(0, 12), length=st.integers(1, 12), seed=st.integers(0, 9))
+def test_fit_length(size: int, length: int, seed: int) -> None:
+    samples = np.random.default_rng(seed).integers(-2, 3, size).astype(np.float32)
+    fitted = fit_length(samples, length)
+    assert fitted.shape == (length,)
+    assert fitted.dtype == np.float32
+    if size <= length:
+        before = (length - size) // 2
+        np.testing.assert_array_equal(fitted, np.pad(samples, (before, length - size - before)))
+    else:
+        windows = np.lib.stride_tricks.sliding_window_view(samples, length)
+        np.testing.assert_array_equal(fitted, windows[np.argmax((windows**2).sum(axis=1))])
+
+
+def test_of_equally_loud_windows_the_earliest_is_kept() -> None:
+    samples = np.tile(np.array([0.1, 0.3, 0.7], np.float32), 1000)
+    np.testing.assert_array_equal(fit_length(samples, 300), samples[:300])
+
+
+def test_fit_length_returns_a_copy() -> None:
+    samples = np.ones(5, np.float32)
+    for length in (3, 5):
+        fit_length(samples, length)[:] = 0
+    np.testing.assert_array_equal(samples, 1)
+
+
+def test_fit_length_to_nothing_is_refused() -> None:
+    with pytest.raises(ConfigError, match="at least one sample, got a length of 0"):
+        fit_length(np.ones(3, np.float32), 0)
+
+
+def test_suffixes() -> None:
+    assert {".wav", ".flac", ".ogg", ".opus", ".mp3"} <= AUDIO_SUFFIXES
+    assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in AUDIO_SUFFIXES)
