@@ -17,7 +17,7 @@ from audioconv.batches import Dataset, draw_batches
 from audioconv.errors import AudioconvError, ConfigError, DataError
 from audioconv.events import BatchEnded, Event
 from audioconv.history import EpochRow
-from audioconv.layers.base import Layer, Params, Pass, flatten
+from audioconv.layers.base import Layer, Params, Pass, flatten, unflatten
 from audioconv.losses import Loss
 from audioconv.optim import Optimizer, WeightVector, clip_gradients
 from audioconv.schedules import Schedule
@@ -74,13 +74,13 @@ class Trainer:
         The optimiser's.
     """
 
-    def __init__(self, network: Layer, data: Dataset, begin: Params, recipe: Recipe) -> None:
+    def __init__(self, network: Layer, data: Dataset, begin: Mapping[str, Array], recipe: Recipe) -> None:
         self._network, self._data, self._recipe = network, data, recipe
-        trained, flat = _trained_paths(network, begin, data), flatten(begin)
-        self._weights = WeightVector({path: array for path, array in flat.items() if path in trained})
-        self.arrays = {path: self._weights.views.get(path, array.copy()) for path, array in flat.items()}
+        trained = _trained_paths(network, begin, data)
+        self._weights = WeightVector({path: array for path, array in begin.items() if path in trained})
+        self.arrays = {path: self._weights.views.get(path, array.copy()) for path, array in begin.items()}
         self.state = recipe.optimizer.init(self._weights)
-        self._params = nested(begin, self.arrays)
+        self._params = unflatten(self.arrays)
 
     def run_epoch(self, epoch: int, validation: Dataset | None, tell: Callable[[Event], None]) -> EpochRow:
         """Go through the data once, then through the validation data; return what came of it."""
@@ -188,17 +188,9 @@ def random_stream(seed: int, purpose: Purpose, epoch: int = 0) -> np.random.Gene
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch, purpose)))
 
 
-def nested(like: Params, flat: Mapping[str, Array], prefix: str = "") -> Params:
-    """Return the arrays of `flat` nested as in `like`, whose parts without parameters are empty dictionaries."""
-    return {
-        name: nested(value, flat, f"{prefix}{name}.") if isinstance(value, dict) else flat[f"{prefix}{name}"]
-        for name, value in like.items()
-    }
-
-
-def _trained_paths(network: Layer, params: Params, data: Dataset) -> set[str]:
+def _trained_paths(network: Layer, begin: Mapping[str, Array], data: Dataset) -> set[str]:
     """Return which parameters have gradients: the others are tracked. A pass of two examples tells."""
-    run = Pass(training=True, rng=random_stream(0, Purpose.PROBE))
+    run, params = Pass(training=True, rng=random_stream(0, Purpose.PROBE)), unflatten(dict(begin))
     logits, saved = network.forward(params, data.batch(np.arange(min(2, len(data))), None), run)
     _, gradients = network.backward(params, saved, np.zeros_like(logits), run)
     return set(flatten(gradients))

@@ -19,11 +19,11 @@ from audioconv.errors import ConfigError, DataError, ShapeError
 from audioconv.events import Callback, EpochEnded, Event, RunEnded, RunStarted
 from audioconv.files import display_path
 from audioconv.history import History
-from audioconv.layers.base import Layer, Params, Shape, flatten, to_config
+from audioconv.layers.base import Layer, Params, Shape, flatten, to_config, unflatten
 from audioconv.losses import Loss, SoftmaxCrossEntropy
 from audioconv.optim import AdamW, Optimizer
 from audioconv.schedules import OneCycle, Schedule
-from audioconv.trainer import DivergedError, Purpose, Recipe, Trainer, evaluate_logits, nested, random_stream
+from audioconv.trainer import DivergedError, Purpose, Recipe, Trainer, evaluate_logits, random_stream
 
 __all__ = ["ArrayData", "Dataset", "DivergedError", "FitResult", "evaluate_logits", "fit"]
 
@@ -37,7 +37,7 @@ class FitResult:
     Attributes
     ----------
     params : dict
-        Parameters after the best epoch, nested as the network's `init` nests them.
+        Parameters after the best epoch.
     final_params : dict
         Parameters after the last epoch.
     history : History
@@ -145,14 +145,14 @@ def fit(
     in_shape = _check_data(network, data, "training")
     if validation is not None:
         _check_data(network, validation, "validation")
-    begin = network.init(in_shape, random_stream(seed, Purpose.INIT))
+    begin = flatten(network.init(in_shape, random_stream(seed, Purpose.INIT)))
     if params is not None:
-        begin = _like(begin, params)
+        begin = _fitting(flatten(params), begin)
     trainer = Trainer(network, data, begin, recipe)
     described = {
         **recipe.describe(),
         "network": to_config(network),
-        "start": _digest(*flatten(begin).values()),
+        "start": _digest(*begin.values()),
         "data": _describe_data(data),
         "validation": None if validation is None else _describe_data(validation),
         **(settings or {}),
@@ -192,7 +192,7 @@ def fit(
             Checkpoint(described, history, trainer.arrays, best, trainer.state).save(checkpoint)
         tell(EpochEnded(history[-1], is_best))
     final = {path: array.copy() for path, array in trainer.arrays.items()}  # no views of the trainer's long vector
-    result = FitResult(nested(begin, best), nested(begin, final), history, stopped_early=len(history) < epochs)
+    result = FitResult(unflatten(best), unflatten(final), history, stopped_early=len(history) < epochs)
     tell(RunEnded(result.best_epoch, result.stopped_early))
     return result
 
@@ -212,15 +212,14 @@ def _check_data(network: Layer, data: Dataset, name: str) -> Shape:
     return tuple(x.shape[1:])
 
 
-def _like(initial: Params, params: Params) -> Params:
-    """Return the given `params` if they have the names and shapes of the network's `initial` ones."""
-    expected, given = flatten(initial), flatten(params)
+def _fitting(given: dict[str, Array], expected: dict[str, Array]) -> dict[str, Array]:
+    """Return the `given` parameters, in the order of the network's own, if they have their names and shapes."""
     for path in sorted(expected.keys() | given.keys()):
         found = given[path].shape if path in given else "none"
         wanted = expected[path].shape if path in expected else "none"
         if found != wanted:
             raise ShapeError(f"params do not fit the network: expected shape {wanted}, got {found}", path=path)
-    return nested(initial, {path: given[path].astype(np.float32) for path in given})
+    return {path: given[path].astype(np.float32) for path in expected}
 
 
 def _describe_data(data: Dataset) -> dict[str, Any]:

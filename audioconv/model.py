@@ -1,0 +1,234 @@
+"""A trained network with everything that it needs to classify, in one file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from audioconv import arrayfile
+from audioconv.errors import ConfigError, ModelFileError, ShapeError
+from audioconv.files import display_path
+from audioconv.layers.base import Layer, Params, Pass, Shape, flatten, from_config, to_config, unflatten
+
+if TYPE_CHECKING:
+    from audioconv.audio.features import FrontEnd
+
+Array = NDArray[Any]
+
+# Paths of parameters have dots, never slashes: so these two cannot be taken for parameters.
+MEAN, STD = "normalisation/mean", "normalisation/std"
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network, its parameters, and what leads from a clip or a picture to its input and from its output to a label.
+
+    Parameters
+    ----------
+    network : Layer
+        Ends in one logit a label.
+    params : dict
+        Its parameters, float32.
+    labels : tuple of str
+        Name of each class, in the order of the logits.
+    input_shape : tuple of int
+        Shape of one example as the network takes it.
+    front_end : LogMel, Mfcc or RawSamples, optional
+        What makes features of samples; None for a network on pictures or other arrays.
+    clip_samples : int, optional
+        Length of a clip at the front end's sample rate; there if and only if there is a front end.
+    mean, std : (bands,) or (channels,) float32 array, optional
+        What is taken off the last axis of the features, and by what they are then divided; None leaves them alone.
+    provenance : mapping
+        Where the model comes from, JSON-compatible: data set, counts, licence, validation accuracy and so on.
+
+    Raises
+    ------
+    ConfigError
+        If the parts do not fit together; `ShapeError` where it is their shapes.
+    """
+
+    network: Layer
+    params: Params
+    labels: tuple[str, ...]
+    input_shape: Shape
+    front_end: FrontEnd | None = None
+    clip_samples: int | None = None
+    mean: Array | None = None
+    std: Array | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", tuple(self.labels))
+        object.__setattr__(self, "input_shape", tuple(self.input_shape))
+        _check_labels(self.labels)
+        _check_shapes(self)
+        _check_normalisation(self)
+        _check_params(self)
+
+    @property
+    def feature_shape(self) -> Shape:
+        """Shape of one example's features: without the channel axis that a 2-D network has for its one channel."""
+        if self.front_end is None or self.clip_samples is None:
+            return self.input_shape
+        return self.front_end.out_shape(self.clip_samples)
+
+    def logits(self, features: ArrayLike, batch_size: int = 64) -> Array:
+        """Return the scores of each class before the softmax.
+
+        Parameters
+        ----------
+        features : (N, *feature_shape) array
+            As the front end gives them, or pictures; not yet normalised.
+        batch_size : int
+            How many examples to hold in the network at a time.
+
+        Returns
+        -------
+        (N, labels) float32 array
+
+        Raises
+        ------
+        ShapeError
+            If the features are of another shape.
+        """
+        features = np.asarray(features, np.float32)
+        if features.shape[1:] not in (self.feature_shape, self.input_shape):
+            raise ShapeError(f"the model takes features of shape (N, *{self.feature_shape}), got {features.shape}")
+        logits = np.empty((len(features), len(self.labels)), np.float32)
+        for start in range(0, len(features), batch_size):
+            part = features[start : start + batch_size].reshape(-1, *self.feature_shape)
+            if self.mean is not None and self.std is not None:
+                part = (part - self.mean) / self.std
+            y, _ = self.network.forward(self.params, part.reshape(-1, *self.input_shape), Pass())
+            logits[start : start + len(part)] = y
+        return logits
+
+    def probabilities(self, features: ArrayLike, batch_size: int = 64) -> Array:
+        """Return the probability of each class, (N, labels) float32; takes what `logits` takes."""
+        logits = self.logits(features, batch_size).astype(np.float64)
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities: Array = (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
+        return probabilities
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to `path`, a ``.safetensors`` file, whole or not at all.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be written; what was there before is unchanged.
+        ConfigError
+            If the provenance is not JSON-compatible.
+        """
+        arrays = flatten(self.params)
+        if self.mean is not None and self.std is not None:
+            arrays = {**arrays, MEAN: self.mean, STD: self.std}
+        header = {
+            "network": to_config(self.network),
+            "labels": self.labels,
+            "input_shape": self.input_shape,
+            "front_end": _front_end_to_config(self.front_end),
+            "clip_samples": self.clip_samples,
+            "provenance": dict(self.provenance),
+        }
+        arrayfile.write(path, "model", arrays, header)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Return the model in the file `path`.
+
+        Raises
+        ------
+        ModelFileError
+            If it is not a whole model that this version of audioconv can use; says what is wrong, in one line.
+        """
+        arrays, header = arrayfile.read(path, "model")
+        mean, std = arrays.pop(MEAN, None), arrays.pop(STD, None)
+        try:
+            return cls(
+                network=from_config(header["network"]),
+                params=unflatten(arrays),
+                labels=header["labels"],
+                input_shape=header["input_shape"],
+                front_end=_front_end_from_config(header["front_end"]),
+                clip_samples=header["clip_samples"],
+                mean=mean,
+                std=std,
+                provenance=dict(header["provenance"]),
+            )
+        except KeyError as error:
+            raise ModelFileError(f"{display_path(path)}: damaged model: its header has no {error}") from None
+        except (ConfigError, TypeError, ValueError, AttributeError) as error:
+            raise ModelFileError(f"{display_path(path)}: damaged model: {' '.join(str(error).split())}") from None
+
+
+def _check_labels(labels: tuple[str, ...]) -> None:
+    if len(labels) < 2 or not all(isinstance(label, str) and label for label in labels):
+        raise ConfigError(f"labels must be at least two names, got {list(labels)}")
+    if len(set(labels)) < len(labels):
+        twice = sorted({label for label in labels if labels.count(label) > 1})
+        raise ConfigError(f"labels must differ, but {', '.join(map(repr, twice))} comes more than once")
+
+
+def _check_shapes(model: Model) -> None:
+    if not model.input_shape or not all(isinstance(size, int) and size > 0 for size in model.input_shape):
+        raise ShapeError(f"input_shape must be positive integers, got {model.input_shape}")
+    if (model.front_end is None) != (model.clip_samples is None):
+        raise ConfigError("a front end and the length of its clips, clip_samples, go together; only one is there")
+    if model.input_shape not in (model.feature_shape, (*model.feature_shape, 1)):
+        raise ShapeError(
+            f"the front end gives features of shape {model.feature_shape} for {model.clip_samples} samples, "
+            f"but the network's input_shape is {model.input_shape}"
+        )
+    out_shape = model.network.out_shape(model.input_shape)
+    if out_shape != (len(model.labels),):
+        raise ShapeError(f"the network gives {out_shape} for {len(model.labels)} labels; it must give one logit each")
+
+
+def _check_normalisation(model: Model) -> None:
+    if model.mean is None and model.std is None:
+        return
+    bands = model.feature_shape[-1:]
+    for name, array in (("mean", model.mean), ("std", model.std)):
+        if array is None or array.shape != bands or array.dtype != np.float32 or not np.isfinite(array).all():
+            found = "none" if array is None else f"{array.dtype} of shape {array.shape}"
+            raise ConfigError(f"the normalisation's {name} must be finite float32 of shape {bands}, got {found}")
+        if name == "std" and not (array > 0).all():
+            raise ConfigError("the normalisation's std must be above 0")
+
+
+def _check_params(model: Model) -> None:
+    expected = flatten(model.network.init(model.input_shape, np.random.default_rng(0)))
+    found = flatten(model.params)
+    for path in [*expected, *found]:
+        if path not in found:
+            raise ConfigError(f"array {path} is missing")
+        if path not in expected:
+            raise ConfigError(f"array {path} is not one of the network's")
+        array, shape = found[path], expected[path].shape
+        if array.shape != shape or array.dtype != np.float32:
+            raise ShapeError(f"array {path} is {array.dtype} of shape {array.shape}; expected float32 of shape {shape}")
+        if not np.isfinite(array).all():
+            raise ConfigError(f"array {path} holds NaN or infinity")
+
+
+def _front_end_to_config(front_end: FrontEnd | None) -> dict[str, Any] | None:
+    if front_end is None:
+        return None
+    from audioconv.audio.features import front_end_to_config  # a network on pictures needs no audio
+
+    return front_end_to_config(front_end)
+
+
+def _front_end_from_config(config: Any) -> FrontEnd | None:
+    if config is None:
+        return None
+    from audioconv.audio.features import front_end_from_config
+
+    return front_end_from_config(config)
