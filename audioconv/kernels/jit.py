@@ -10,6 +10,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,18 @@ FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 
 def _threading_layer() -> str:
     """Return the best threading layer that is installed; only `workqueue` is always there."""
-    for layer, module in (("omp", "omppool"), ("tbb", "tbbpool")):
-        try:
-            importlib.import_module(f"numba.np.ufunc.{module}")
-        except ImportError:
-            continue
-        return layer
+    # OpenMP reads its settings once, when it is loaded. Waiting threads shall sleep, not spin: with another program on
+    # the same cores, spinning made a training step five to ten times slower.
+    policy = os.environ.get("OMP_WAIT_POLICY")
+    os.environ["OMP_WAIT_POLICY"] = policy or "PASSIVE"
+    try:
+        for layer, module in (("omp", "omppool"), ("tbb", "tbbpool")):
+            with suppress(ImportError):
+                importlib.import_module(f"numba.np.ufunc.{module}")
+                return layer
+    finally:
+        if policy is None:
+            del os.environ["OMP_WAIT_POLICY"]
     return "workqueue"
 
 
