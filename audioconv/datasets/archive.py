@@ -114,4 +114,6 @@ def _write(members: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> str
         while chunk := source.read(CHUNK):
             digest.update(chunk)
             file.write(chunk)
+        if file.tell() != member.size:  # tarfile itself does not mind, in a stream
+            raise tarfile.ReadError("unexpected end of data")
     return digest.hexdigest()

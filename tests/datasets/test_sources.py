@@ -1,0 +1,269 @@
+"""Getting public data sets: from a mirror, from a server, complete or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from audioconv.datasets import open_collection, sources, write_manifest
+from audioconv.datasets.sources import content_digest
+from audioconv.errors import ConfigError, DataError
+
+NAMES = [f"{digit}_{speaker}_{n}.wav" for digit in "01" for speaker in ("anna", "bert") for n in range(6)]
+FSDD = sources.SOURCES["fsdd"]
+
+
+def pack(path: Path, *, change: str = "", leave_out: str = "") -> Path:
+    """Write an archive in the layout of FSDD with a few invented recordings, one of them changed or left out."""
+    with tarfile.open(path, "w:gz") as archive:
+        for name in ["README.md", *(f"recordings/{name}" for name in NAMES), "utils/9_anna_0.wav"]:
+            if leave_out and name.endswith(leave_out):
+                continue
+            content = name.encode() + (b"!" if change and name.endswith(change) else b"")
+            info = tarfile.TarInfo(f"free-spoken-digit-dataset-26eb9aa/{name}")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Let ``fsdd`` be the few recordings of `pack`."""
+    content = content_digest(
+        {f"{name[0]}/{name}": hashlib.sha256(f"recordings/{name}".encode()).hexdigest() for name in NAMES}
+    )
+    source = replace(FSDD, content=content, files=len(NAMES), unpacked=10_000)
+    monkeypatch.setattr(sources, "SOURCES", {"fsdd": source})
+    monkeypatch.delenv("AUDIOCONV_MIRROR", raising=False)
+    return source
+
+
+@pytest.fixture
+def few_in_mirror(few, tmp_path, monkeypatch):
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    monkeypatch.setenv("AUDIOCONV_MIRROR", str(mirror))
+    return pack(mirror / few.archive)
+
+
+def served(content):
+    def respond(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    return respond
+
+
+def at(monkeypatch, few, url):
+    monkeypatch.setattr(sources, "SOURCES", {"fsdd": replace(few, url=url)})
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_from_the_mirror(few_in_mirror, tmp_path):
+    folder = tmp_path / "data" / "fsdd"
+    assert sources.get("fsdd", folder) == folder
+    collection = open_collection(folder)
+    assert collection.counts == {"0": 12, "1": 12}
+    assert (collection.name, collection.kind, collection.licence) == ("fsdd", "audio", "CC-BY-SA-4.0")
+    assert set(collection.speakers) == {"anna", "bert"}
+    assert sorted(item.path.name for item in collection.select("train").items) == [n for n in NAMES if "_5" in n]
+    assert len(collection.select("test")) == 20
+    assert (folder / "0" / "0_anna_3.wav").read_bytes() == b"recordings/0_anna_3.wav"
+    licence = (folder / "LICENCE.txt").read_text("utf-8")
+    assert "CC-BY-SA-4.0" in licence
+    assert "Zohar Jackson" in licence
+    assert names_in(tmp_path / "data") == ["fsdd"]
+    # The folders alone, without the manifest, are a data set too.
+    (folder / "manifest.csv").unlink()
+    assert open_collection(folder).counts == {"0": 12, "1": 12}
+
+
+def test_a_second_call_does_nothing(few_in_mirror, tmp_path):
+    folder = sources.get("fsdd", tmp_path / "fsdd")
+    few_in_mirror.unlink()
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert sources.get("fsdd", folder) == folder
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_a_folder_that_lost_files_does_not_count_as_complete(few_in_mirror, tmp_path):
+    folder = sources.get("fsdd", tmp_path / "fsdd")
+    (folder / "0" / "0_anna_3.wav").unlink()
+    with pytest.raises(DataError, match=r"1 of 24 listed files do not exist .*0_anna_3.*remove it and run"):
+        sources.get("fsdd", folder)
+
+
+def test_from_a_server_where_the_mirror_has_not_got_it(few, tmp_path, serve, monkeypatch):
+    (tmp_path / "mirror").mkdir()
+    monkeypatch.setenv("AUDIOCONV_MIRROR", str(tmp_path / "mirror"))
+    server = serve(b"", served(pack(tmp_path / "a.tar.gz").read_bytes()))
+    at(monkeypatch, few, server.url)
+    steps = []
+    folder = sources.get("fsdd", tmp_path / "new" / "fsdd", progress=lambda done, total: steps.append((done, total)))
+    assert len(open_collection(folder)) == 24
+    assert names_in(tmp_path / "new") == ["fsdd"]
+    assert steps[-1][0] == steps[-1][1] > 0
+    assert len(server.requests) == 1
+
+
+def test_the_mirror_comes_first(few_in_mirror, tmp_path, serve, monkeypatch, few):
+    server = serve(b"", served(b""))
+    at(monkeypatch, few, server.url)
+    sources.get("fsdd", tmp_path / "fsdd")
+    assert server.requests == []
+
+
+def test_a_server_with_other_content_is_asked_again_the_next_time(few, tmp_path, serve, monkeypatch):
+    server = serve(
+        b"", served(pack(tmp_path / "a", change="0_anna_3.wav").read_bytes()),
+        served(b"<html>log in</html>"), served(pack(tmp_path / "a").read_bytes()),
+    )  # fmt: skip
+    at(monkeypatch, few, server.url)
+    for message in (r"24 recordings, content \w+\.\.\., expected", "is not a tar archive"):
+        with pytest.raises(DataError, match=message):
+            sources.get("fsdd", tmp_path / "new" / "fsdd")
+        assert not (tmp_path / "new" / "fsdd").exists()
+    assert len(open_collection(sources.get("fsdd", tmp_path / "new" / "fsdd"))) == 24
+
+
+@pytest.mark.parametrize("fault", [{"change": "1_bert_5.wav"}, {"leave_out": "1_bert_5.wav"}])
+def test_a_mirror_with_other_content_is_refused_and_left_alone(few_in_mirror, tmp_path, fault):
+    pack(few_in_mirror, **fault)
+    with pytest.raises(DataError, match="does not hold the 24 recordings of Free Spoken Digit Dataset"):
+        sources.get("fsdd", tmp_path / "data" / "fsdd")
+    assert few_in_mirror.exists()
+    assert names_in(tmp_path / "data") == []
+
+
+def test_how_the_archive_is_packed_does_not_matter(few_in_mirror, tmp_path):
+    with tarfile.open(few_in_mirror) as archive:
+        members = [(info, archive.extractfile(info)) for info in archive.getmembers()][::-1]
+        with tarfile.open(tmp_path / "other", "w:xz") as other:
+            for info, content in members:
+                info.name = info.name.replace("free-spoken-digit-dataset-26eb9aa", "renamed")
+                info.mtime = 1
+                other.addfile(info, content)
+    shutil.move(tmp_path / "other", few_in_mirror)
+    assert len(open_collection(sources.get("fsdd", tmp_path / "fsdd"))) == 24
+
+
+def test_ctrl_c_leaves_nothing_half_done(few_in_mirror, tmp_path, monkeypatch):
+    def interrupt(*_args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sources, "write_manifest", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            sources.get("fsdd", tmp_path / "data" / "fsdd")
+    assert names_in(tmp_path / "data") == []
+    assert len(open_collection(sources.get("fsdd", tmp_path / "data" / "fsdd"))) == 24
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
+def test_killed_at_any_time_a_further_call_completes_it(mirror, tmp_path):
+    # The real archive: its extraction takes long enough to be hit.
+    program = "import sys; from audioconv.datasets import sources; sources.get('fsdd', sys.argv[1])"
+    folder = tmp_path / "fsdd"
+    for seconds in (0.3, 0.5, 0.7):
+        with subprocess.Popen([sys.executable, "-c", program, folder]) as process:
+            time.sleep(seconds)
+            process.send_signal(signal.SIGKILL)
+        if folder.exists():
+            break
+    sources.get("fsdd", folder)
+    assert names_in(tmp_path) == ["fsdd"]
+    collection = open_collection(folder)
+    assert len(collection) == 3000
+    assert len(collection.select("test")) == 300
+    assert set(collection.counts.values()) == {300}
+    assert len(set(collection.speakers)) == 6
+
+
+@pytest.mark.parametrize(
+    ("there", "message"),
+    [
+        ({"notes.txt": "mine"}, "fsdd: holds other files; give the name of a new folder"),
+        ({".audioconv-complete.json": '{"source": "esc-50"}'}, "fsdd: was made with other settings"),
+        ({".audioconv-complete.json": "{"}, "fsdd: holds other files"),
+    ],
+)
+def test_a_folder_with_something_else_is_left_alone(few_in_mirror, tmp_path, there, message):
+    folder = tmp_path / "fsdd"
+    folder.mkdir()
+    for name, text in there.items():
+        (folder / name).write_text(text)
+    with pytest.raises(DataError, match=message):
+        sources.get("fsdd", folder)
+    assert names_in(folder) == sorted(there)
+
+
+def test_an_empty_folder_is_filled_and_a_file_is_refused(few_in_mirror, tmp_path):
+    (tmp_path / "fsdd").mkdir()
+    assert len(open_collection(sources.get("fsdd", tmp_path / "fsdd"))) == 24
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(DataError, match="file: is not a folder"):
+        sources.get("fsdd", tmp_path / "file")
+    with pytest.raises(DataError, match="could not be made"):
+        sources.get("fsdd", tmp_path / "file" / "fsdd")
+
+
+def test_disk_full(few_in_mirror, tmp_path, monkeypatch):
+    def full(*_args, **_options):
+        raise OSError(28, "No space left on device", "x.wav")
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(DataError, match=r"fsdd: could not be made \(No space left on device: x\.wav\)"):
+        sources.get("fsdd", tmp_path / "fsdd")
+    assert not (tmp_path / "fsdd").exists()
+
+
+def test_unknown_names(tmp_path):
+    with pytest.raises(ConfigError, match=r"no data set is called 'fsd'; did you mean fsdd\?"):
+        sources.get("fsd", tmp_path / "x")
+    with pytest.raises(ConfigError, match=r"'speech'; known are fsdd"):
+        sources.find("speech")
+
+
+def test_a_mirror_that_is_no_folder(few, tmp_path, monkeypatch):
+    monkeypatch.setenv("AUDIOCONV_MIRROR", str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigError, match=r"AUDIOCONV_MIRROR=.*nowhere is not a folder"):
+        sources.get("fsdd", tmp_path / "fsdd")
+
+
+def test_the_table_is_complete():
+    for source in sources.SOURCES.values():
+        assert source.url.startswith("https://")
+        assert len(source.content) == 64
+        for field in ("title", "purpose", "archive", "licence", "licence_url", "attribution", "citation"):
+            assert getattr(source, field)
+
+
+def test_marker_is_written_last(few_in_mirror, tmp_path, monkeypatch):
+    seen = []
+
+    def note(path, items, extra):
+        seen.append(names_in(Path(path).parent))
+        write_manifest(path, items, extra)
+
+    monkeypatch.setattr(sources, "write_manifest", note)
+    folder = sources.get("fsdd", tmp_path / "fsdd")
+    assert ".audioconv-complete.json" not in seen[0]
+    assert json.loads((folder / ".audioconv-complete.json").read_text())["source"] == "fsdd"
+    assert os.listdir(tmp_path / "mirror")
