@@ -1,4 +1,4 @@
-"""espeak-ng in a process of its own: ``python -m audioconv.datasets.espeak`` speaks what it reads.
+"""espeak-ng in a process of its own, which speaks what it reads.
 
 The library keeps its state in globals: it is not thread-safe, and what it said before changes the bits of what it says
 next. In a fresh process the same requests give the same bits, threads of the caller do not matter, and an abort of the
@@ -26,6 +26,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from audioconv.errors import DataError, missing_extra
+from audioconv.files import reason
+
+# It finds the packages where its parent finds them, and nothing that lies about in the working directory.
+_CHILD = "import sys; sys.path[:] = sys.argv[1:]; from audioconv.datasets.espeak import main; main()"
 
 # From speak_lib.h.
 _OUTPUT_SYNCHRONOUS = 2
@@ -113,15 +117,15 @@ class Speaker:
             import espeakng_loader  # noqa: F401
         except ImportError:
             raise missing_extra("synthetic speech", "synth") from None
-        # The child has to find this package where we found it, installed or not.
-        path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": path},
-        )
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-c", _CHILD, *sys.path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+        except OSError as error:
+            raise DataError(f"espeak-ng could not be started ({reason(error)})") from None
         try:
             hello = json.loads(self._read_line())
         except BaseException:
@@ -271,7 +275,3 @@ def main() -> None:
             spoken = library.say(Utterance(**json.loads(line)))
             answers.write(struct.pack("<I", len(spoken) // 2) + spoken)
             answers.flush()
-
-
-if __name__ == "__main__":
-    main()

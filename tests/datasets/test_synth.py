@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import subprocess
 import sys
 import threading
@@ -220,6 +221,19 @@ def test_without_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'audioconv\[synth\]'"):
         synth.make(["yes"], tmp_path / "a")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="symbolic links")
+def test_installed_in_a_deep_folder(tmp_path, monkeypatch):
+    # The library itself cuts paths off after 160 bytes.
+    deep = tmp_path / ("d" * 100) / "caf\u00e9" / ("e" * 100)
+    deep.mkdir(parents=True)
+    (deep / "espeakng_loader").symlink_to(importlib.util.find_spec("espeakng_loader").submodule_search_locations[0])
+    monkeypatch.delitem(sys.modules, "espeakng_loader", raising=False)
+    monkeypatch.syspath_prepend(deep)
+    with Speaker() as speaker:
+        assert str(deep) in sys.modules["espeakng_loader"].__file__
+        assert len(speaker.say(Utterance("yes", "gmw/en-US+f3"))) > 8000
 
 
 def test_the_library_is_never_loaded_into_the_users_process():
