@@ -164,7 +164,7 @@ class Model:
             )
         except KeyError as error:
             raise ModelFileError(f"{display_path(path)}: damaged model: its header has no {error}") from None
-        except (ConfigError, TypeError, ValueError, AttributeError) as error:
+        except (ConfigError, TypeError, ValueError, AttributeError, LookupError) as error:
             raise ModelFileError(f"{display_path(path)}: damaged model: {' '.join(str(error).split())}") from None
 
 
