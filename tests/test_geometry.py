@@ -74,7 +74,10 @@ def test_a_kernel_larger_than_its_padded_input_is_refused():
         ({"kernel": (3,)}, "kernel must be an integer >= 1 or 2 of them, one per spatial axis; got (3,)"),
         ({"kernel": "3"}, "kernel must be an integer >= 1 or 2 of them, one per spatial axis; got '3'"),
         ({"kernel": None}, "kernel must be an integer >= 1 or 2 of them, one per spatial axis; got None"),
-        ({"kernel": 3, "stride": (1, 0)}, "stride must be an integer >= 1 or 2 of them, one per spatial axis; got (1, 0)"),
+        (
+            {"kernel": 3, "stride": (1, 0)},
+            "stride must be an integer >= 1 or 2 of them, one per spatial axis; got (1, 0)",
+        ),
         ({"kernel": 3, "dilation": -1}, "dilation must be an integer >= 1 or 2 of them, one per spatial axis; got -1"),
         ({"kernel": 3, "padding": "full"}, 'padding must be "same", "valid" or numbers; got \'full\''),
         ({"kernel": 3, "padding": (1, 2, 3)}, "padding must be one number or 2, one per spatial axis; got (1, 2, 3)"),

@@ -1,0 +1,313 @@
+"""One table runs every layer class through the whole contract of `audioconv.layers.base`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import FrozenInstanceError, dataclass
+
+import numpy as np
+import pytest
+
+from audioconv import layers as L
+from audioconv.errors import ConfigError, ShapeError
+
+SPATIAL = "shapes are (*spatial, channels)"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layer, an input that it takes, and what it says of one that it does not take (None: it takes all)."""
+
+    layer: L.Layer
+    in_shape: tuple[int, ...]
+    wrong_shape: tuple[int, ...] | None = None
+    message: str | None = None
+
+
+def residual(filters=3):
+    body = [L.Conv(filters, 3, padding="same", bias=False), L.BatchNorm(), L.ReLU(), L.Conv(filters, 3, padding=1)]
+    return L.Residual(L.Chain(body))
+
+
+CASES = [
+    Case(
+        L.Conv(5, (3, 3), padding="same"), (7, 6, 3), (7, 6),
+        "Conv(5, (3, 3), padding='same'): needs 2 spatial axes, got input of shape (7, 6); add a channel axis",
+    ),
+    Case(
+        L.Conv(8, 3, stride=2, padding=((1, 2),), dilation=2, groups=2, bias=False), (9, 4), (9, 3),
+        "Conv(8, 3, stride=2, padding=((1, 2),), dilation=2, groups=2, bias=False): "
+        "groups=2 must divide the 3 input channels and the 8 kernels",
+    ),
+    Case(
+        L.Conv(4, [2, 3], stride=[2, 1], groups=4), (6, 7, 4), (1, 7, 4),
+        "Conv(4, (2, 3), stride=(2, 1), groups=4): a kernel that spans 2 does not fit an input of 1 "
+        "with padding 0 + 0; use a smaller kernel, more padding or a longer input",
+    ),
+    Case(
+        L.MaxPool((2, 2)), (5, 6, 3), (5, 6),
+        "MaxPool((2, 2)): needs 2 spatial axes, got input of shape (5, 6); add a channel axis",
+    ),
+    Case(
+        L.MaxPool(3, stride=2, padding=1), (8, 2), (8, 8, 8, 2),
+        f"MaxPool(3, stride=2, padding=1): needs 1 or 2 spatial axes, got input of shape (8, 8, 8, 2); {SPATIAL}",
+    ),
+    Case(
+        L.AvgPool(2), (5, 6, 3), (1, 6, 3),
+        "AvgPool(2): a kernel that spans 2 does not fit an input of 1 with padding 0 + 0; "
+        "use a smaller kernel, more padding or a longer input",
+    ),
+    Case(
+        L.AvgPool([3], stride=1, padding="same"), (8, 2), (8, 8, 2),
+        f"AvgPool((3,), stride=1, padding='same'): needs 1 spatial axes, got input of shape (8, 8, 2); {SPATIAL}",
+    ),
+    Case(
+        L.GlobalMaxPool(), (4, 5, 3), (3,),
+        f"GlobalMaxPool(): needs 1 or 2 spatial axes, got input of shape (3,); {SPATIAL}",
+    ),
+    Case(
+        L.GlobalAvgPool(), (7, 3), (3,),
+        f"GlobalAvgPool(): needs 1 or 2 spatial axes, got input of shape (3,); {SPATIAL}",
+    ),
+    Case(L.Flatten(), (4, 5, 3)),
+    Case(
+        L.Dense(5), (7,), (4, 7),
+        "Dense(5): needs one axis of features, got input of shape (4, 7); put Flatten() or a global pool before it",
+    ),
+    Case(
+        L.Dense(units=np.int64(1), bias=False), (3,), (),
+        "Dense(1, bias=False): needs one axis of features, got input of shape (); "
+        "put Flatten() or a global pool before it",
+    ),
+    Case(L.BatchNorm(), (4, 5, 3), (), "BatchNorm(): needs an axis of channels, got input of shape ()"),
+    Case(L.BatchNorm(momentum=0.3, epsilon=1e-3), (6,)),
+    Case(L.ReLU(), (4, 5, 3)),
+    Case(L.LeakyReLU(slope=0.2), (4, 3)),
+    Case(L.Sigmoid(), (3,)),
+    Case(L.SiLU(), (4, 3)),
+    Case(L.Tanh(), (4, 5, 3)),
+    Case(L.Dropout(0.3), (4, 5, 3)),
+    Case(L.Dropout(0), (4, 3)),
+    Case(L.ChannelDropout(0.5), (4, 5, 3)),
+    Case(L.Identity(), (4, 3)),
+    Case(
+        L.Chain([L.Conv(4, 3), L.BatchNorm(), L.Chain([L.ReLU(), L.MaxPool(2)]), L.Flatten(), L.Dense(2)]), (9, 3),
+        (3, 3),
+        "2.1 MaxPool(2): a kernel that spans 2 does not fit an input of 1 with padding 0 + 0; "
+        "use a smaller kernel, more padding or a longer input",
+    ),
+    Case(L.Chain([]), (4, 3)),
+    Case(
+        residual(), (6, 5, 3), (6, 5, 4),
+        "Residual: body gives (6, 5, 3) and shortcut (6, 5, 4) for input (6, 5, 4); they must be equal to be added: "
+        "give a shortcut such as Conv(filters, 1, stride=...)",
+    ),
+    Case(
+        L.Residual(L.Conv(4, 3, stride=2, padding=1), L.Chain([L.Conv(4, 1, stride=2), L.BatchNorm()])), (7, 3), (7,),
+        f"body Conv(4, 3, stride=2, padding=1): needs 1 or 2 spatial axes, got input of shape (7,); {SPATIAL}",
+    ),
+    Case(
+        L.Concat([L.Conv(2, 1), L.Chain([L.Conv(3, 3, padding=1), L.ReLU()]), L.Identity()]), (5, 4, 3), (3,),
+        f"0 Conv(2, 1): needs 1 or 2 spatial axes, got input of shape (3,); {SPATIAL}",
+    ),
+    Case(L.Concat([L.GlobalAvgPool(), L.GlobalMaxPool()]), (5, 3)),
+]  # fmt: skip
+
+
+def name_of(case):
+    return f"{type(case.layer).__name__}-{len(case.in_shape)}"
+
+
+every_case = pytest.mark.parametrize("case", CASES, ids=name_of)
+
+
+def started(case, batch, rng):
+    """Return params, none of them at its special first value, and an input."""
+    params = case.layer.init(case.in_shape, rng)
+    for array in L.flatten(params).values():
+        array += rng.uniform(0.1, 0.5, array.shape).astype(np.float32)
+    return params, rng.standard_normal((batch, *case.in_shape), np.float32)
+
+
+def train_step(layer, params, x, dy=None):
+    run = L.Pass(training=True, rng=np.random.default_rng(5))
+    y, saved = layer.forward(params, x, run)
+    dy = np.cos(np.arange(y.size, dtype=np.float32)).reshape(y.shape) if dy is None else dy
+    dx, grads = layer.backward(params, saved, dy, run)
+    return y, dx, L.flatten(grads), L.flatten(layer.updates(params, saved))
+
+
+def test_no_layer_is_missing_from_the_table():
+    public = {name for name, kind in L.Layer.kinds.items() if kind.__module__.startswith("audioconv.")}
+    assert {type(case.layer).__name__ for case in CASES} == public
+
+
+@every_case
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_promised_shape_is_the_produced_shape(case, batch, rng):
+    params, x = started(case, batch, rng)
+    wanted = (batch, *case.layer.out_shape(case.in_shape))
+    y, saved = case.layer.forward(params, x, L.Pass())
+    assert (y.shape, y.dtype) == (wanted, np.float32)
+    assert saved is None
+    y, dx, grads, updates = train_step(case.layer, params, x)
+    assert (y.shape, y.dtype) == (wanted, np.float32)
+    assert (dx.shape, dx.dtype) == (x.shape, np.float32)
+    for path, array in {**grads, **updates}.items():
+        assert (array.shape, array.dtype) == (L.flatten(params)[path].shape, np.float32), path
+
+
+@every_case
+def test_an_empty_batch_gives_an_empty_batch(case, rng):
+    params, x = started(case, 0, rng)
+    y, _ = case.layer.forward(params, x, L.Pass())
+    assert y.shape == (0, *case.layer.out_shape(case.in_shape))
+
+
+@every_case
+def test_gradients_and_updates_are_those_of_the_parameters(case, rng):
+    params, x = started(case, 3, rng)
+    paths = set(L.flatten(params))
+    _, _, grads, updates = train_step(case.layer, params, x)
+    assert set(grads) == {path for path in paths if L.is_trained(path)}
+    assert set(updates) == paths - set(grads)
+
+
+@every_case
+def test_nothing_that_comes_in_is_changed_and_all_may_be_read_only(case, rng):
+    params, x = started(case, 3, rng)
+    dy = rng.standard_normal((3, *case.layer.out_shape(case.in_shape)), np.float32)
+    arrays = [x, dy, *L.flatten(params).values()]
+    writable = train_step(case.layer, params, x, dy)
+    copies = [array.copy() for array in arrays]
+    for array in arrays:
+        array.setflags(write=False)
+    read_only = train_step(case.layer, params, x, dy)
+    case.layer.forward(params, x, L.Pass())
+    for array, copy in zip(arrays, copies, strict=True):
+        np.testing.assert_array_equal(array, copy)
+    for a, b in zip(writable[:2], read_only[:2], strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(writable[2:], read_only[2:], strict=True):
+        assert a.keys() == b.keys()
+        for path in a:
+            np.testing.assert_array_equal(a[path], b[path])
+
+
+@every_case
+def test_the_memory_layout_of_an_array_does_not_matter(case, rng):
+    params, x = started(case, 3, rng)
+    wanted = train_step(case.layer, params, x)
+    dy = np.cos(np.arange(wanted[0].size, dtype=np.float32)).reshape(wanted[0].shape)
+    found = train_step(case.layer, params, np.asfortranarray(x), np.asfortranarray(dy))
+    for a, b in zip(wanted[:2], found[:2], strict=True):
+        np.testing.assert_array_equal(a, b)
+    for path in wanted[2]:
+        np.testing.assert_array_equal(wanted[2][path], found[2][path])
+
+
+@every_case
+def test_an_example_gives_the_same_alone_and_in_a_batch(case, rng):
+    params, x = started(case, 3, rng)
+    together, _ = case.layer.forward(params, x, L.Pass())
+    for n in range(3):
+        alone, _ = case.layer.forward(params, x[n : n + 1], L.Pass())
+        np.testing.assert_allclose(alone[0], together[n], rtol=1e-6, atol=1e-6)
+
+
+@every_case
+def test_the_configuration_survives_json(case):
+    config = json.loads(json.dumps(L.to_config(case.layer)))
+    again = L.from_config(config)
+    assert again == case.layer
+    assert hash(again) == hash(case.layer)
+    assert repr(again) == repr(case.layer)
+    assert again.label() == case.layer.label()
+    assert L.to_config(again) == config
+
+
+@every_case
+def test_a_layer_is_frozen_and_equal_only_to_its_like(case):
+    for name in (*L.to_config(case.layer), "anything"):
+        with pytest.raises(FrozenInstanceError):
+            setattr(case.layer, name, 1)
+    assert [other.layer for other in CASES if other.layer == case.layer] == [case.layer]
+
+
+@every_case
+def test_init_draws_from_the_generator_alone(case):
+    first, again = (L.flatten(case.layer.init(case.in_shape, np.random.default_rng(3))) for _ in range(2))
+    assert first.keys() == again.keys()
+    for path, array in first.items():
+        assert array.dtype == np.float32
+        np.testing.assert_array_equal(array, again[path])
+
+
+@every_case
+def test_the_error_for_a_wrong_input_is_exact(case, rng):
+    if case.wrong_shape is None:
+        assert len(case.layer.out_shape(case.in_shape)) >= 1
+        return
+    for act in (case.layer.out_shape, lambda shape: case.layer.init(shape, rng)):
+        with pytest.raises(ShapeError) as caught:
+            act(case.wrong_shape)
+        assert str(caught.value) == case.message
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.wrong_shape], ids=name_of)
+def test_inside_a_network_the_error_begins_with_the_dotted_path(case, rng):
+    network = L.Chain([L.Identity(), L.Residual(L.Chain([L.Concat([case.layer])]))])
+    path = "1.body.0.0"
+    for act in (network.out_shape, lambda shape: network.init(shape, rng)):
+        with pytest.raises(ShapeError) as caught:
+            act(case.wrong_shape)
+        found = str(caught.value)
+        assert found in (f"{path}.{case.message}", f"{path} {case.message}")
+        assert caught.value.path.startswith(path)
+
+
+# --- what is refused when a layer is made --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: L.Conv(0, 3), "Conv: filters must be at least 1, got 0"),
+        (lambda: L.Dense(-1), "Dense: units must be at least 1, got -1"),
+        (lambda: L.Dropout(1), "Dropout: rate must be at least 0 and below 1, got 1"),
+        (lambda: L.ChannelDropout(-0.1), "ChannelDropout: rate must be at least 0 and below 1, got -0.1"),
+        (lambda: L.Concat([]), "Concat: needs at least one branch"),
+        (lambda: L.Chain([L.ReLU(), 3]), "Chain: part 1 must be a layer such as ReLU(), got 3"),
+        (lambda: L.Residual(None), "Residual: part body must be a layer such as ReLU(), got None"),
+    ],
+)
+def test_a_layer_that_cannot_work_is_refused_at_once(make, message):
+    with pytest.raises(ConfigError) as caught:
+        make()
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "config",
+    [None, 3, "ReLU", [], {}, {"layer": "Nothing"}, {"layer": ["ReLU"]}, {"layer": None}, {"layer": "_Combinator"}],
+)
+def test_a_configuration_of_no_known_layer_is_refused(config):
+    with pytest.raises(ConfigError, match=r"unknown layer .*; known are AvgPool, BatchNorm, "):
+        L.from_config(config)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"layer": "Conv", "filters": 3},
+        {"layer": "Conv", "filters": "many", "kernel": 3},
+        {"layer": "ReLU", "slope": 3},
+        {"layer": "Dropout", "rate": None},
+        {"layer": "Chain", "layers": 7},
+        {"layer": "Chain", "layers": [1]},
+        {"layer": "Chain", "layers": [{"layer": "Dense"}]},
+    ],
+)
+def test_a_configuration_that_does_not_fit_its_layer_is_refused(config):
+    with pytest.raises(ConfigError):
+        L.from_config(config)
