@@ -1,0 +1,584 @@
+"""`Classifier`: paths or samples in, predictions out. What most importers use."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv import __version__, architectures, pipeline
+from audioconv.audio.augment import Augmentation
+from audioconv.audio.features import front_end_to_config
+from audioconv.datasets.collection import Collection, Item, one_kind
+from audioconv.datasets.folder import open_collection, speaker_in_name
+from audioconv.datasets.splits import split_validation
+from audioconv.errors import ConfigError, DataError, ShapeError
+from audioconv.evaluation import Evaluation
+from audioconv.events import Callback
+from audioconv.history import History
+from audioconv.loading import StrPath
+from audioconv.losses import SoftmaxCrossEntropy
+from audioconv.model import Model
+from audioconv.optim import AdamW
+from audioconv.pipeline import AudioInput, ImageInput
+from audioconv.schedules import OneCycle
+from audioconv.training import fit
+
+Array = NDArray[Any]
+Example = StrPath | Array
+
+FEW_SPEAKERS = 20
+"""With fewer speakers, those that validate are missed: once they have, the network is trained again with them."""
+
+CHECKPOINT, FINAL_CHECKPOINT = "checkpoint.safetensors", "checkpoint-final.safetensors"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a classifier says of one example.
+
+    Attributes
+    ----------
+    label : str
+        The likeliest class.
+    score : float
+        Its probability, 0 to 1.
+    scores : dict of str to float
+        The probability of every class, likeliest first.
+    """
+
+    label: str
+    score: float
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingReport:
+    """What came of a training run.
+
+    Attributes
+    ----------
+    history : History
+        Epochs of the run that the validation part watched.
+    final_history : History or None
+        Epochs of the second run, with the validation speakers, where there was one.
+    counts : dict
+        How many examples of each class each split has.
+    failures : tuple of DataError
+        Files that could not be read.
+    test : Evaluation or None
+        Over the rows whose split is ``test``, where there are any.
+    """
+
+    history: History
+    final_history: History | None
+    counts: dict[str, dict[str, int]]
+    failures: tuple[DataError, ...]
+    test: Evaluation | None
+
+    @property
+    def validation_accuracy(self) -> float | None:
+        """Accuracy at the best epoch, over examples (speakers, where they are known) that were not trained on."""
+        return self.history.best.validation_accuracy
+
+
+@dataclass(eq=False)
+class Classifier:
+    """A classifier of sounds or pictures, with the habits of a scikit-learn estimator.
+
+    Parameters
+    ----------
+    arch : str
+        Name of the network, one of `architectures.NAMES`.
+    epochs, batch_size : int
+        How often to go through the examples, and how many make a step.
+    learning_rate : float
+        The greatest of the one-cycle schedule.
+    front_end : {"log-mel", "mfcc", "raw"}, optional
+        What the network hears; by default what it takes.
+    sample_rate : int, optional
+        In Hz, of the model; by default 16000, or lower where most recordings are. Samples that are given as arrays
+        are at this rate.
+    clip_seconds : float, optional
+        Length of a clip; by default 1, or longer where most recordings are. Shorter recordings are centred between
+        zeros, of longer ones the window with the most energy is kept.
+    image_size : (int, int), optional
+        Height and width of pictures; by default those of most of them, at most 96.
+    augment : bool
+        Whether to change examples at random while training: shift, gain, speed, noise, rooms, masks; shifts of
+        pictures.
+    noise : path-like, optional
+        A recording, or a folder of recordings, to mix in instead of synthetic noise.
+    validation_fraction : float
+        Share of the examples that watch the training, where no split says which.
+    patience : int, optional
+        Stop after so many epochs without improvement.
+    refit : bool, optional
+        Whether to train a second time, with the validation examples, once they have done their work; by default where
+        there are fewer than `FEW_SPEAKERS` known speakers, whose voices would be missed.
+    seed : int
+        Of everything random: the same seed on the same machine gives the same bits.
+
+    Attributes
+    ----------
+    model_ : Model
+        The trained model.
+    report_ : TrainingReport or None
+        What came of training; None in a loaded classifier.
+
+    Examples
+    --------
+    >>> clf = Classifier.train("folder", arch="cnn", epochs=30, seed=0)  # doctest: +SKIP
+    >>> clf.predict(["a.wav"])[0].label  # doctest: +SKIP
+    'yes'
+    """
+
+    arch: str = "cnn"
+    epochs: int = 30
+    batch_size: int = 64
+    learning_rate: float = 5e-3
+    front_end: str | None = None
+    sample_rate: int | None = None
+    clip_seconds: float | None = None
+    image_size: tuple[int, int] | None = None
+    augment: bool = True
+    noise: StrPath | None = None
+    validation_fraction: float = 0.1
+    patience: int | None = None
+    refit: bool | None = None
+    seed: int = 0
+    report_: TrainingReport | None = field(default=None, init=False, repr=False)
+    _model: Model | None = field(default=None, init=False, repr=False)
+
+    # --- training ---
+
+    @classmethod
+    def train(
+        cls,
+        source: StrPath | Collection,
+        *,
+        checkpoints: StrPath | None = None,
+        resume: bool = False,
+        strict: bool = False,
+        callbacks: Sequence[Callback] = (),
+        on_file: Callable[[int], object] | None = None,
+        **settings: Any,
+    ) -> Self:
+        """Return a classifier trained on a data set.
+
+        Rows whose split is ``test`` are never trained on; they are evaluated at the end, in ``report_.test``.
+
+        Parameters
+        ----------
+        source : path-like or Collection
+            A folder with a subfolder a class, or a CSV manifest ``path,label[,speaker][,split]``.
+        checkpoints : path-like, optional
+            Folder for the checkpoint that is written after every epoch.
+        resume : bool
+            Go on from the checkpoint there, to the same bits as an uninterrupted run.
+        strict : bool
+            Whether an unreadable file ends it all, instead of being skipped and listed in ``report_.failures``.
+        callbacks : sequence of callables
+            Each gets every `audioconv.events.Event`, such as `progress.ProgressBar`.
+        on_file : callable, optional
+            Called with the number of all files after each that was read.
+        **settings
+            As for `Classifier`.
+
+        Raises
+        ------
+        DataError
+            If the data are not usable.
+        ConfigError
+            If a setting cannot work.
+        """
+        classifier = cls(**settings)
+        collection = source if isinstance(source, Collection) else open_collection(source)
+        classifier._train(collection, checkpoints, resume, strict, callbacks, on_file)
+        return classifier
+
+    def fit(self, X: Sequence[Example], y: Sequence[str], groups: Sequence[str | None] | None = None) -> Self:
+        """Train on examples, as scikit-learn estimators do.
+
+        Parameters
+        ----------
+        X : sequence of paths, or of arrays
+            Recordings or pictures: paths, samples (T,) at `sample_rate`, or pixels (H, W[, C]).
+        y : sequence of str
+            The label of each.
+        groups : sequence of (str or None), optional
+            The speaker or source of each; no group is both trained on and validated with.
+        """
+        if len(X) != len(y) or (groups is not None and len(groups) != len(X)):
+            raise DataError(f"needs one label (and group) for each of the {len(X)} examples, got {len(y)}")
+        labels = [str(label) for label in y]
+        speakers = [None] * len(X) if groups is None else list(groups)
+        if all(isinstance(x, str | os.PathLike) for x in X):
+            paths = [Path(x) for x in X]  # type: ignore[arg-type]
+            items = tuple(
+                Item(path, label, speaker or speaker_in_name(path))
+                for path, label, speaker in zip(paths, labels, speakers, strict=True)
+            )
+            self._train(Collection(items, one_kind(paths, "X"), "files"))
+            return self
+        arrays = [np.asarray(x) for x in X]
+        source = self._choose_input_for_arrays(arrays)
+        x = np.stack([source.convert(array) for array in arrays])
+        self._fit_examples(source, x, labels, speakers, [None] * len(X), {"name": "arrays"})
+        return self
+
+    def _train(
+        self,
+        collection: Collection,
+        checkpoints: StrPath | None = None,
+        resume: bool = False,
+        strict: bool = False,
+        callbacks: Sequence[Callback] = (),
+        on_file: Callable[[int], object] | None = None,
+    ) -> None:
+        source = self._choose_input(collection)
+        pipeline.input_shape(source, self.arch)  # what cannot work shall fail before the files are read
+        step = None if on_file is None else lambda: on_file(len(collection))
+        loaded = pipeline.load_files(source, collection.paths, strict=strict, on_file=step)
+        items = [collection.items[i] for i in loaded.indices]
+        if not items:
+            raise DataError(f"{collection.name}: none of the {len(collection)} files can be read: {loaded.failures[0]}")
+        about = {"name": collection.name, "source": collection.source, "licence": collection.licence}
+        labels, speakers, splits = (
+            [item.label for item in items],
+            [item.speaker for item in items],
+            [item.split for item in items],
+        )
+        self._fit_examples(
+            source, loaded.x, labels, speakers, splits, about, loaded.failures, checkpoints, resume, callbacks
+        )
+
+    def _fit_examples(
+        self,
+        source: AudioInput | ImageInput,
+        x: Array,
+        labels: list[str],
+        speakers: Sequence[str | None],
+        splits: Sequence[str | None],
+        about: Mapping[str, Any],
+        failures: tuple[DataError, ...] = (),
+        checkpoints: StrPath | None = None,
+        resume: bool = False,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
+        """Train on examples in memory."""
+        parts = _split(labels, speakers, splits, self.validation_fraction, self.seed)
+        classes = tuple(sorted({labels[i] for i in parts["train"]}))
+        if len(classes) < 2:
+            found = f"only {classes[0]!r}" if classes else "none"
+            raise DataError(f"{about['name']}: a classifier needs at least 2 classes to train on, there is {found}")
+        _check_labels(about["name"], labels, classes)
+        codes = np.array([classes.index(label) for label in labels], np.int64)
+        network = architectures.build(self.arch, len(classes))
+        shape = pipeline.input_shape(source, self.arch)
+        augmentation = self._augmentation(source)
+        normalisation = pipeline.measure(source, x[parts["train"]])
+        settings = {
+            "input": _describe(source),
+            "augment": self.augment,
+            "noise": None if self.noise is None else os.fspath(self.noise),
+            "classes": classes,
+            "counts": {name: len(part) for name, part in parts.items()},
+        }
+
+        def run(train: Array, validation: Array | None, checkpoint: str) -> Any:
+            return fit(
+                network,
+                pipeline.dataset(source, x[train], codes[train], normalisation, shape, augmentation, self.augment),
+                validation=None
+                if validation is None
+                else pipeline.dataset(source, x[validation], codes[validation], normalisation, shape),
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                optimizer=AdamW(),
+                schedule=OneCycle(self.learning_rate),
+                loss=SoftmaxCrossEntropy(label_smoothing=0.1),
+                gradient_clip=5.0,
+                patience=None if validation is None else self.patience,
+                seed=self.seed,
+                checkpoint=None if checkpoints is None else Path(checkpoints) / checkpoint,
+                resume=resume,
+                settings=settings,
+                callbacks=callbacks,
+            )
+
+        result = run(parts["train"], parts["validation"], CHECKPOINT)
+        final = None
+        both = np.concatenate([parts["train"], parts["validation"]])
+        if self._shall_refit({speakers[int(i)] for i in both}):
+            final = run(both, None, FINAL_CHECKPOINT)
+        counts = {name: _count(labels[i] for i in part) for name, part in parts.items() if len(part)}
+        accuracy = result.history.best.validation_accuracy
+        self._model = Model(
+            network=network,
+            params=(final or result).params,
+            labels=classes,
+            input_shape=shape,
+            front_end=source.front_end if isinstance(source, AudioInput) else None,
+            clip_samples=source.clip_samples if isinstance(source, AudioInput) else None,
+            mean=normalisation.mean,
+            std=normalisation.std,
+            provenance={
+                "audioconv": __version__,
+                "arch": self.arch,
+                "data": {**about, "counts": counts, "unreadable": len(failures)},
+                "settings": self._settings(),
+                "validation_accuracy": accuracy,
+                "refit_with_validation": final is not None,
+            },
+        )
+        test = None
+        if len(parts["test"]):
+            given = self._probabilities(x[parts["test"]]).argmax(axis=1)
+            test = Evaluation.compare(classes, codes[parts["test"]], given)
+            provenance = {**self._model.provenance, "test_accuracy": test.accuracy}
+            self._model = dataclasses.replace(self._model, provenance=provenance)
+        self.report_ = TrainingReport(result.history, final and final.history, counts, failures, test)
+
+    def _shall_refit(self, speakers: set[str | None]) -> bool:
+        if self.refit is not None:
+            return self.refit
+        return None not in speakers and len(speakers) < FEW_SPEAKERS
+
+    def _choose_input(self, collection: Collection) -> AudioInput | ImageInput:
+        if collection.kind == "images":
+            return pipeline.choose_image_input(collection.paths, self.image_size)
+        rates, seconds = pipeline.probe_audio(collection.paths)
+        return self._choose_audio_input(rates, seconds)
+
+    def _choose_input_for_arrays(self, arrays: Sequence[Array]) -> AudioInput | ImageInput:
+        if not arrays:
+            raise DataError("there are no examples to train on")
+        if arrays[0].ndim == 1:
+            rate = self.sample_rate or 16000
+            return self._choose_audio_input([rate], [len(array) / rate for array in arrays])
+        first = arrays[0] if arrays[0].ndim == 3 else arrays[0][..., None]
+        return ImageInput(first.shape)
+
+    def _choose_audio_input(self, rates: Sequence[int], seconds: Sequence[float]) -> AudioInput:
+        return pipeline.choose_audio_input(
+            self.arch,
+            rates,
+            seconds,
+            front_end=self.front_end,
+            sample_rate=self.sample_rate,
+            clip_seconds=self.clip_seconds,
+        )
+
+    def _augmentation(self, source: AudioInput | ImageInput) -> Augmentation | None:
+        if not self.augment or not isinstance(source, AudioInput):
+            return None
+        rate = source.front_end.sample_rate
+        noises = None if self.noise is None else pipeline.read_noises(self.noise, rate)
+        return Augmentation.default(rate, noises=noises, seed=self.seed)
+
+    def _settings(self) -> dict[str, Any]:
+        settings = self.get_params()
+        settings["noise"] = None if self.noise is None else os.path.basename(os.fspath(self.noise))
+        return settings
+
+    # --- use ---
+
+    @property
+    def model_(self) -> Model:
+        """The trained model; `ConfigError` before training."""
+        if self._model is None:
+            raise ConfigError("this classifier is not trained yet: use Classifier.train, fit or Classifier.load")
+        return self._model
+
+    @property
+    def classes_(self) -> tuple[str, ...]:
+        """The labels, in the order of `predict_proba`'s columns."""
+        return self.model_.labels
+
+    @property
+    def input_(self) -> AudioInput | ImageInput:
+        """How files and arrays become the model's examples."""
+        model = self.model_
+        if model.front_end is None or model.clip_samples is None:
+            return ImageInput(model.input_shape)
+        return AudioInput(model.front_end, model.clip_samples)
+
+    def predict(self, X: Sequence[Example] | Example) -> list[Prediction]:
+        """Return what each example is: paths, samples (T,) at the model's rate, or pixels.
+
+        Raises
+        ------
+        DataError
+            If a file cannot be read or samples are not usable; `ShapeError` for arrays of a wrong shape.
+        """
+        return self.describe(self.predict_proba(X))
+
+    def predict_proba(self, X: Sequence[Example] | Example) -> Array:
+        """Return the probability of each class, (N, classes) float32; takes what `predict` takes."""
+        examples = self._examples(X)
+        if not examples:
+            return np.empty((0, len(self.classes_)), np.float32)
+        source = self.input_
+        return self._probabilities(
+            np.stack([source.read(x) if isinstance(x, str | os.PathLike) else source.convert(x) for x in examples])
+        )
+
+    def predict_files(
+        self, paths: Sequence[StrPath], *, strict: bool = False, on_file: Callable[[], object] | None = None
+    ) -> tuple[dict[int, Prediction], tuple[DataError, ...]]:
+        """Return predictions by place in `paths`, and why the files that are missing there could not be read."""
+        loaded = pipeline.load_files(self.input_, paths, strict=strict, on_file=on_file)
+        if not len(loaded.indices):
+            return {}, loaded.failures
+        predictions = self.describe(self._probabilities(loaded.x))
+        return {int(i): p for i, p in zip(loaded.indices, predictions, strict=True)}, loaded.failures
+
+    def score(self, X: Sequence[Example], y: Sequence[str]) -> float:
+        """Return the share of the examples that `predict` gives their label `y`."""
+        given = self.predict(X)
+        return float(np.mean([p.label == str(label) for p, label in zip(given, y, strict=True)]))
+
+    def evaluate(
+        self,
+        source: StrPath | Collection,
+        *,
+        split: str | None = None,
+        strict: bool = False,
+        on_file: Callable[[int], object] | None = None,
+    ) -> Evaluation:
+        """Classify a data set and compare with its labels.
+
+        Parameters
+        ----------
+        source : path-like or Collection
+            As for `train`; one class is enough.
+        split : {"train", "validation", "test"}, optional
+            Which rows of a manifest; all by default.
+        strict, on_file
+            As for `train`.
+
+        Raises
+        ------
+        DataError
+            If the data are not usable, or have labels that the model does not know.
+        """
+        collection = source if isinstance(source, Collection) else open_collection(source, minimum_classes=1)
+        if split is not None:
+            collection = collection.select(split)
+        if not len(collection):
+            raise DataError(f"{collection.name}: there are no rows to evaluate with split {split!r}")
+        _check_labels(collection.name, collection.labels, self.classes_)
+        step = None if on_file is None else lambda: on_file(len(collection))
+        loaded = pipeline.load_files(self.input_, collection.paths, strict=strict, on_file=step)
+        if not len(loaded.indices):
+            raise DataError(f"{collection.name}: none of the {len(collection)} files can be read: {loaded.failures[0]}")
+        wanted = np.array([self.classes_.index(collection.items[i].label) for i in loaded.indices])
+        given = self._probabilities(loaded.x).argmax(axis=1)
+        return Evaluation.compare(self.classes_, wanted, given, loaded.failures)
+
+    def save(self, path: StrPath) -> None:
+        """Write the model to `path`, one ``.safetensors`` file, whole or not at all."""
+        self.model_.save(path)
+
+    @classmethod
+    def load(cls, path: StrPath) -> Self:
+        """Return the classifier whose model is in the file `path`; `ModelFileError` says why if it is a bad one."""
+        model = Model.load(path)
+        known = {f.name for f in dataclasses.fields(cls) if f.init}
+        settings = model.provenance.get("settings", {})
+        classifier = cls(**{name: value for name, value in settings.items() if name in known})
+        classifier._model = model
+        return classifier
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the settings, as scikit-learn's tools ask for them."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
+
+    def set_params(self, **settings: Any) -> Self:
+        """Change settings; `ConfigError` for one that there is not."""
+        for name, value in settings.items():
+            if name not in self.get_params():
+                raise ConfigError(f"Classifier has no setting {name!r}; it has {', '.join(self.get_params())}")
+            setattr(self, name, value)
+        return self
+
+    def describe(self, probabilities: Array) -> list[Prediction]:
+        """Return each row of `probabilities` (N, classes) as a `Prediction`."""
+        predictions = []
+        for row in probabilities:
+            scores = {self.classes_[i]: float(row[i]) for i in np.argsort(-row, kind="stable")}
+            label = next(iter(scores))
+            predictions.append(Prediction(label, scores[label], scores))
+        return predictions
+
+    def _examples(self, X: Sequence[Example] | Example) -> list[Example]:
+        """Return `X` as a list, also where it is one example alone."""
+        if isinstance(X, str | os.PathLike):
+            return [X]
+        if isinstance(X, np.ndarray) and X.ndim == len(self.input_.shape):
+            return [X]
+        return list(X)
+
+    def _probabilities(self, x: Array) -> Array:
+        """Return the probabilities of examples in memory, a few at a time."""
+        model = self.model_
+        parts = []
+        for start in range(0, len(x), 256):
+            part = x[start : start + 256]
+            parts.append(model.probabilities(part if model.front_end is None else model.front_end(part)))
+        return np.concatenate(parts)
+
+
+def _split(
+    labels: list[str],
+    speakers: Sequence[str | None],
+    splits: Sequence[str | None],
+    fraction: float,
+    seed: int,
+) -> dict[str, Array]:
+    """Return the indices of the training, validation and test examples.
+
+    What the data set itself says holds; where it names no validation examples, a part of the training examples is
+    taken, whole speakers where they are known.
+    """
+    unknown = set(splits) - {"train", "validation", "test", None}
+    if unknown:
+        raise DataError(f"split must be train, validation or test, got {sorted(map(str, unknown))}")
+    named = {name: np.flatnonzero([split == name for split in splits]) for name in ("validation", "test")}
+    train = np.flatnonzero([split in ("train", None) for split in splits])
+    if not len(named["validation"]):
+        known = [speakers[int(i)] for i in train]
+        groups = None if all(speaker is None for speaker in known) else known
+        rest, validation = split_validation([labels[i] for i in train], groups, fraction, seed)
+        named["validation"], train = train[validation], train[rest]
+    return {"train": train, **named}
+
+
+def _check_labels(name: str, labels: Sequence[str], classes: Sequence[str]) -> None:
+    strange = sorted(set(labels) - set(classes))
+    if strange:
+        raise DataError(
+            f"{name}: has labels that the model does not know: {', '.join(map(repr, strange[:5]))}; "
+            f"it knows {', '.join(classes)}"
+        )
+
+
+def _describe(source: AudioInput | ImageInput) -> dict[str, Any]:
+    if isinstance(source, AudioInput):
+        return {**front_end_to_config(source.front_end), "clip_samples": source.clip_samples}
+    return {"shape": source.shape}
+
+
+def _count(labels: Any) -> dict[str, int]:
+    return dict(sorted(Counter(labels).items()))
+
+
+__all__ = ["Classifier", "Evaluation", "Prediction", "ShapeError", "TrainingReport"]

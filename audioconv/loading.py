@@ -1,0 +1,82 @@
+"""Reading many files into one array, several at a time, without one bad file spoiling the rest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv.errors import DataError
+
+StrPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """What `load_many` could read, and what it could not.
+
+    Attributes
+    ----------
+    x : array (N, *shape) float32
+        The examples that could be read.
+    indices : array (N,) int64
+        Their places in the list of paths.
+    failures : tuple of DataError
+        Why the others could not; each message names its file.
+    """
+
+    x: NDArray[np.float32]
+    indices: NDArray[np.int64]
+    failures: tuple[DataError, ...]
+
+
+def load_many(
+    paths: Sequence[StrPath],
+    read_one: Callable[[StrPath], NDArray[np.float32]],
+    shape: tuple[int, ...],
+    *,
+    strict: bool = False,
+    on_file: Callable[[], object] | None = None,
+) -> Loaded:
+    """Read each file with `read_one`, which returns an array of `shape`.
+
+    Parameters
+    ----------
+    strict : bool
+        Whether the first unreadable file ends it all, instead of being skipped.
+    on_file : callable, optional
+        Called after each file, for a progress bar.
+
+    Raises
+    ------
+    DataError
+        If `strict` and a file cannot be read.
+    """
+
+    def attempt(path: StrPath) -> NDArray[np.float32] | DataError:
+        try:
+            return read_one(path)
+        except DataError as error:
+            return error
+
+    x = np.empty((len(paths), *shape), np.float32)
+    indices: list[int] = []
+    failures: list[DataError] = []
+    # The libraries that decode and resample let other Python threads run meanwhile.
+    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+        for index, example in enumerate(pool.map(attempt, paths)):
+            if not isinstance(example, DataError):
+                x[len(indices)] = example
+                indices.append(index)
+            elif strict:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise example
+            else:
+                failures.append(example)
+            if on_file is not None:
+                on_file()
+    return Loaded(x[: len(indices)], np.array(indices, np.int64), tuple(failures))

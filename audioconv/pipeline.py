@@ -1,0 +1,248 @@
+"""The way of the data: from files, samples or pictures to what a network takes, the same in training and in use.
+
+``file -> samples -> fitted to the model's length -> front end -> normalised -> network``, and the same for pictures
+with pixels for samples and no front end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv import architectures
+from audioconv.audio.augment import Augmentation
+from audioconv.audio.clips import AudioClips, Normalisation
+from audioconv.audio.features import FrontEnd, LogMel, Mfcc, RawSamples
+from audioconv.audio.read import AUDIO_SUFFIXES, fit_length, probe, to_mono
+from audioconv.audio.read import read as read_recording
+from audioconv.batches import ArrayData, Dataset
+from audioconv.errors import ConfigError, DataError, ShapeError
+from audioconv.files import display_path
+from audioconv.images import augment as image_augment
+from audioconv.images.read import read as read_picture
+from audioconv.loading import Loaded, StrPath, load_many
+
+Array = NDArray[Any]
+
+FRONT_ENDS = ("log-mel", "mfcc", "raw")
+
+# The longest window that is chosen without being asked for, and the share of clips that fit into it.
+LONGEST_SECONDS, SHARE_THAT_FITS = 10.0, 0.95
+
+# Headers that are read to choose a rate and a length: enough to see what is usual.
+PROBED = 500
+
+LARGEST_PICTURE = 96
+"""Pixels of the longer side of pictures, unless asked for otherwise."""
+
+
+class Input(Protocol):
+    """What turns files or arrays into examples, and examples into a network's data."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one example, before the front end."""
+        ...
+
+    def read(self, path: StrPath) -> Array:
+        """Return the file `path` as one example; `DataError` if it cannot be read."""
+        ...
+
+    def convert(self, example: Array) -> Array:
+        """Return samples or pixels as one example; `ShapeError` if they cannot be."""
+        ...
+
+
+@dataclass(frozen=True)
+class AudioInput:
+    """Recordings: mono clips of one length at one rate, and the front end that hears them."""
+
+    front_end: FrontEnd
+    clip_samples: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one example: ``(samples,)``."""
+        return (self.clip_samples,)
+
+    def read(self, path: StrPath) -> Array:
+        """Return the recording in `path`, (samples,) float32."""
+        return fit_length(read_recording(path, self.front_end.sample_rate), self.clip_samples)
+
+    def convert(self, example: Array) -> Array:
+        """Return `example` (T,) or (T, channels), at the front end's rate, as (samples,) float32."""
+        samples = np.asarray(example)
+        if samples.ndim not in (1, 2) or not samples.size:
+            raise ShapeError(f"samples must have shape (time,) or (time, channels), got {samples.shape}")
+        if not np.issubdtype(samples.dtype, np.floating):
+            raise DataError(f"samples must be floating point with full scale 1, got {samples.dtype}")
+        if not np.isfinite(samples).all():
+            raise DataError("samples hold NaN or infinity")
+        return fit_length(to_mono(samples), self.clip_samples)
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """Pictures of one size, in grey or RGB, 0 to 1."""
+
+    shape: tuple[int, ...]
+
+    def read(self, path: StrPath) -> Array:
+        """Return the picture in `path`, (H, W, C) float32."""
+        height, width, channels = self.shape
+        return read_picture(path, (height, width), channels)
+
+    def convert(self, example: Array) -> Array:
+        """Return `example` (H, W, C), or (H, W) where it is grey, as (H, W, C) float32; bytes become 0 to 1."""
+        pixels = np.asarray(example)
+        scale = 255 if pixels.dtype == np.uint8 else 1
+        if (pixels if pixels.ndim == 3 else pixels[..., None]).shape != self.shape:
+            raise ShapeError(f"pictures must have shape {self.shape}, got {pixels.shape}")
+        return (pixels.reshape(self.shape) / scale).astype(np.float32)
+
+
+def load_files(
+    source: AudioInput | ImageInput,
+    paths: Sequence[StrPath],
+    *,
+    strict: bool = False,
+    on_file: Callable[[], object] | None = None,
+) -> Loaded:
+    """Read `paths` as examples of `source`; see `loading.load_many`."""
+    return load_many(paths, source.read, source.shape, strict=strict, on_file=on_file)
+
+
+def choose_audio_input(
+    arch: str,
+    rates: Sequence[int],
+    seconds: Sequence[float],
+    *,
+    front_end: str | None = None,
+    sample_rate: int | None = None,
+    clip_seconds: float | None = None,
+) -> AudioInput:
+    """Return the input for recordings of these rates (Hz) and durations (seconds).
+
+    The rate is 16 kHz, or lower where most recordings are. The clip is one second long, or longer, up to ten seconds,
+    where more than one recording in twenty is.
+
+    Parameters
+    ----------
+    arch : str
+        Name of the network: whether it takes spectrograms or samples.
+    front_end : {"log-mel", "mfcc", "raw"}, optional
+        By default what the network takes.
+    sample_rate, clip_seconds : optional
+        Instead of the chosen ones.
+    """
+    kind = architectures.input_kind(arch)
+    name = front_end or ("raw" if kind == "samples" else "log-mel")
+    if name not in FRONT_ENDS:
+        raise ConfigError(f"unknown front end {name!r}; known are {', '.join(FRONT_ENDS)}")
+    if (name == "raw") != (kind == "samples"):
+        takes = "raw samples" if kind == "samples" else "spectrograms"
+        raise ConfigError(f"network {arch} takes {takes}, so the front end cannot be {name!r}")
+    rate = sample_rate or min(16000, Counter(rates).most_common(1)[0][0] if rates else 16000)
+    if clip_seconds is None:
+        usual = float(np.quantile(seconds, SHARE_THAT_FITS)) if len(seconds) else 1.0
+        clip_seconds = min(max(1.0, math.ceil(10 * usual - 1e-6) / 10), LONGEST_SECONDS)
+    if clip_seconds <= 0:
+        raise ConfigError(f"the clip must be longer than 0 seconds, got {clip_seconds}")
+    hears: FrontEnd = (
+        RawSamples(rate) if name == "raw" else LogMel.for_rate(rate) if name == "log-mel" else Mfcc.for_rate(rate)
+    )
+    return AudioInput(hears, max(1, round(clip_seconds * rate)))
+
+
+def probe_audio(paths: Sequence[StrPath]) -> tuple[list[int], list[float]]:
+    """Return rates and durations of up to `PROBED` of the recordings, evenly drawn; unreadable ones are left out."""
+    rates, seconds = [], []
+    for path in _some(paths, PROBED):
+        try:
+            info = probe(path)
+        except DataError:
+            continue
+        rates.append(info.sample_rate)
+        seconds.append(info.duration)
+    return rates, seconds
+
+
+def choose_image_input(paths: Sequence[StrPath], size: tuple[int, int] | None = None) -> ImageInput:
+    """Return the input for the pictures in `paths`.
+
+    Its size is that of most of them, scaled down to a longer side of `LARGEST_PICTURE`; it is grey if all that were
+    looked at are.
+    """
+    shapes = Counter[tuple[int, ...]]()
+    for path in _some(paths, 50):
+        try:
+            shapes[read_picture(path).shape] += 1
+        except DataError:
+            continue
+    if not shapes:
+        raise DataError("none of the pictures can be read")
+    height, width, _ = shapes.most_common(1)[0][0]
+    scale = min(1.0, LARGEST_PICTURE / max(height, width))
+    chosen = size or (max(1, round(height * scale)), max(1, round(width * scale)))
+    return ImageInput((*chosen, max(shape[2] for shape in shapes)))
+
+
+def input_shape(source: AudioInput | ImageInput, arch: str) -> tuple[int, ...]:
+    """Return the shape of one example as the network `arch` takes it."""
+    kind = architectures.input_kind(arch)
+    if isinstance(source, ImageInput):
+        if kind != "spectrogram-2d":
+            raise ConfigError(f"network {arch} takes sound; choose one for pictures, such as cnn")
+        return source.shape
+    features = source.front_end.out_shape(source.clip_samples)
+    return (*features, 1) if kind == "spectrogram-2d" else features
+
+
+def measure(source: AudioInput | ImageInput, x: Array) -> Normalisation:
+    """Return mean and deviation of each band or channel over the examples `x`."""
+    if isinstance(source, AudioInput):
+        return Normalisation.measure(x, source.front_end)
+    mean = x.mean(axis=(0, 1, 2), dtype=np.float64)
+    std = x.std(axis=(0, 1, 2), dtype=np.float64)
+    return Normalisation(mean.astype(np.float32), np.where(std > 1e-6, std, 1).astype(np.float32))
+
+
+def dataset(
+    source: AudioInput | ImageInput,
+    x: Array,
+    labels: Array,
+    normalisation: Normalisation,
+    shape: tuple[int, ...],
+    augmentation: Augmentation | None = None,
+    augmented: bool = False,
+) -> Dataset:
+    """Return the examples `x` as data for `training.fit`; pictures are augmented by `images.augment`."""
+    if isinstance(source, AudioInput):
+        clips = AudioClips(
+            x, labels, source.front_end, normalisation, augmentation if augmented else None, input_shape=shape
+        )
+        return cast(Dataset, clips)
+    return ArrayData(normalisation(x), labels, image_augment.augment if augmented else None)
+
+
+def read_noises(path: StrPath, sample_rate: int) -> list[Array]:
+    """Return the recording `path`, or all recordings in the folder `path`, at `sample_rate`."""
+    files = [Path(path)]
+    if files[0].is_dir():
+        files = sorted(f for f in files[0].rglob("*") if f.suffix.lower() in AUDIO_SUFFIXES)
+    if not files:
+        raise DataError(f"{display_path(path)}: holds no recordings to use as noise")
+    return [read_recording(file, sample_rate) for file in files]
+
+
+def _some(paths: Sequence[StrPath], count: int) -> list[StrPath]:
+    """Return up to `count` of `paths`, evenly drawn."""
+    step = max(1, len(paths) / count)
+    return [paths[int(i * step)] for i in range(min(count, len(paths)))]
