@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from audioconv.audio import augment, clips, features, read
     from audioconv.audio.augment import Augmentation
-    from audioconv.audio.clips import AudioClips, Normalisation, load_clips, network_input
+    from audioconv.audio.clips import AudioClips, Normalisation, network_input
     from audioconv.audio.features import LogMel, Mfcc, RawSamples, front_end_from_config, front_end_to_config
     from audioconv.audio.read import fit_length, probe
 
@@ -23,7 +23,6 @@ _HOMES = {
     "fit_length": "read",
     "front_end_from_config": "features",
     "front_end_to_config": "features",
-    "load_clips": "clips",
     "network_input": "clips",
     "probe": "read",
 }
@@ -42,7 +41,6 @@ __all__ = [
     "fit_length",
     "front_end_from_config",
     "front_end_to_config",
-    "load_clips",
     "network_input",
     "probe",
     "read",

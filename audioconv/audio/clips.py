@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,7 +11,7 @@ from numpy.typing import NDArray
 
 from audioconv.audio.augment import Augmentation
 from audioconv.audio.features import Features, FrontEnd
-from audioconv.audio.read import Samples, StrPath, fit_length, read
+from audioconv.audio.read import Samples
 from audioconv.errors import DataError, ShapeError
 
 # Clips whose features are held at a time while they are measured.
@@ -144,80 +142,6 @@ class AudioClips:
         for spectrogram in features:
             spectrogram[:] = self.augmentation.augment_features(spectrogram, rng)
         return _reshape(features, self.input_shape)
-
-
-@dataclass(frozen=True, eq=False)
-class LoadedClips:
-    """What `load_clips` could read, and what it could not.
-
-    Attributes
-    ----------
-    samples : array (N, T) float32
-        The clips that could be read.
-    indices : array (N,) int64
-        Their places in the list of paths.
-    failures : tuple of DataError
-        Why the others could not; each message names its file.
-    """
-
-    samples: Samples
-    indices: NDArray[np.int64]
-    failures: tuple[DataError, ...]
-
-
-def load_clips(
-    paths: Sequence[StrPath],
-    sample_rate: int,
-    length: int,
-    *,
-    strict: bool = False,
-    on_clip: Callable[[], object] | None = None,
-) -> LoadedClips:
-    """Read many recordings, several at a time, each fitted to `length` samples at `sample_rate` Hz.
-
-    Parameters
-    ----------
-    paths : sequence of path-like
-        The recordings.
-    sample_rate, length : int
-        Of every clip, in Hz and in samples; see `read` and `fit_length`.
-    strict : bool
-        Whether the first unreadable recording ends it all, instead of being skipped.
-    on_clip : callable, optional
-        Called after each recording, for a progress bar.
-
-    Raises
-    ------
-    DataError
-        If `strict` and a recording cannot be read.
-    """
-
-    def load(path: StrPath) -> Samples | DataError:
-        try:
-            return fit_length(read(path, sample_rate), length)
-        except DataError as error:
-            return error
-
-    samples = np.empty((len(paths), length), np.float32)
-    indices: list[int] = []
-    failures: list[DataError] = []
-    # libsndfile and soxr let other Python threads run while they work.
-    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
-        try:
-            for index, clip in enumerate(pool.map(load, paths)):
-                if not isinstance(clip, DataError):
-                    samples[len(indices)] = clip
-                    indices.append(index)
-                elif strict:
-                    raise clip
-                else:
-                    failures.append(clip)
-                if on_clip is not None:
-                    on_clip()
-        except BaseException:  # Ctrl-C too: do not read the rest first
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return LoadedClips(samples[: len(indices)], np.array(indices, np.int64), tuple(failures))
 
 
 def _reshape(features: Features, input_shape: Sequence[int] | None) -> Features:

@@ -1,4 +1,4 @@
-"""Clips as a data set: reading many, normalisation, and the network's input."""
+"""Clips as a data set: normalisation, augmentation, and the network's input."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
 from audioconv.audio.augment import Augmentation
-from audioconv.audio.clips import AudioClips, Normalisation, load_clips, network_input
+from audioconv.audio.clips import AudioClips, Normalisation, network_input
 from audioconv.audio.features import LogMel, Mfcc, RawSamples
+from audioconv.audio.read import fit_length, read
 from audioconv.errors import DataError, ShapeError
 
 FRONT_ENDS = [LogMel(), Mfcc(), RawSamples()]
@@ -130,51 +130,10 @@ def test_an_input_that_features_do_not_fill_is_refused(samples: np.ndarray) -> N
         network_input(samples, LogMel(), Normalisation.measure(samples, LogMel()), (26, 41))
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    for index in range(20):
-        soundfile.write(tmp_path / f"{index:02}.wav", np.full(50 + index, index / 100), 16000, subtype="FLOAT")
-    (tmp_path / "05.wav").write_text("words")
-    (tmp_path / "11.wav").unlink()
-    return tmp_path
-
-
-def test_unreadable_clips_are_skipped_and_told(folder: Path) -> None:
-    paths = [folder / f"{index:02}.wav" for index in range(20)]
-    calls = []
-    loaded = load_clips(paths, 16000, 100, on_clip=lambda: calls.append(1))
-    assert len(calls) == 20
-    assert loaded.indices.tolist() == [index for index in range(20) if index not in (5, 11)]
-    assert loaded.samples.shape == (18, 100)
-    np.testing.assert_allclose(loaded.samples.max(axis=1), loaded.indices / 100)
-    assert [str(failure).partition(": ")[0] for failure in loaded.failures] == [str(paths[5]), str(paths[11])]
-
-
-def test_strict_stops_at_the_first(folder: Path) -> None:
-    paths = [folder / f"{index:02}.wav" for index in range(20)]
-    with pytest.raises(DataError, match=r"05\.wav: not audio"):
-        load_clips(paths, 16000, 100, strict=True)
-
-
-def test_nothing_to_load() -> None:
-    loaded = load_clips([], 16000, 100)
-    assert loaded.samples.shape == (0, 100)
-    assert loaded.indices.shape == (0,)
-    assert loaded.failures == ()
-
-
-def test_interrupted_loading_stops(folder: Path) -> None:
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        load_clips([folder / "00.wav"] * 1000, 16000, 100, on_clip=interrupt)
-
-
 def test_real_keywords(recordings: Path) -> None:
     paths = sorted((recordings / "speech-commands-9").glob(f"up{os.sep}*.flac"))[:50]
-    loaded = load_clips(paths, 16000, 16000, strict=True)
-    clips = clips_of(loaded.samples, augmentation=Augmentation.default(16000), input_shape=(101, 40, 1))
+    samples = np.stack([fit_length(read(path, 16000), 16000) for path in paths])
+    clips = clips_of(samples, augmentation=Augmentation.default(16000), input_shape=(101, 40, 1))
     x = clips.batch(np.arange(50), np.random.default_rng(0))
     assert x.shape == (50, 101, 40, 1)
     assert np.isfinite(x).all()
