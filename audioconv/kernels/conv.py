@@ -28,23 +28,28 @@ def embed(x, top, left, step_h, step_w, out):
     """
     N, H, W, C = x.shape
     _, HO, WO, _ = out.shape
+    # First column of x at or right of the left edge, and one past the last that fits.
+    first = max(0, (step_w - 1 - left) // step_w)
+    last = min(W, (WO - 1 - left) // step_w + 1)
     for line in prange(N * HO):
         n = line // HO
         i = line - n * HO
-        target = out[n, i]
-        for j in range(WO):
-            for c in range(C):
-                target[j, c] = np.float32(0)
+        target = out[n, i].reshape(WO * C)
         h = (i - top) // step_h
-        if h >= 0 and h < H and top + h * step_h == i:
-            source = x[n, h]
-            # First column at or right of the left edge, and one past the last that fits.
-            first = max(0, (step_w - 1 - left) // step_w)
-            last = min(W, (WO - 1 - left) // step_w + 1)
+        if h < 0 or h >= H or top + h * step_h != i or last <= first:
+            target[:] = np.float32(0)
+            continue
+        source = x[n, h].reshape(W * C)
+        if step_w == 1:
+            begin, end = (left + first) * C, (left + last) * C
+            target[:begin] = np.float32(0)
+            target[begin:end] = source[first * C : last * C]
+            target[end:] = np.float32(0)
+        else:
+            target[:] = np.float32(0)
             for w in range(first, last):
-                j = left + w * step_w
-                for c in range(C):
-                    target[j, c] = source[w, c]
+                begin = (left + w * step_w) * C
+                target[begin : begin + C] = source[w * C : (w + 1) * C]
 
 
 @helper

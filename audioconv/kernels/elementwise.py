@@ -28,24 +28,26 @@ def activate(x, kind, slope, y):
     """Apply activation `kind`; ``slope`` is the leaky ReLU's slope below zero."""
     size = x.size
     for block in prange((size + BLOCK - 1) // BLOCK):
-        first, last = block * BLOCK, min((block + 1) * BLOCK, size)
+        # Slices count from 0: an index that might be negative would keep the loops from becoming vector code.
+        inputs = x[block * BLOCK : min((block + 1) * BLOCK, size)]
+        out = y[block * BLOCK : min((block + 1) * BLOCK, size)]
         if kind == RELU:
-            for i in range(first, last):
-                v = x[i]
-                y[i] = np.float32(0) if v < 0 else v  # NaN stays NaN
+            for i in range(inputs.size):
+                v = inputs[i]
+                out[i] = np.float32(0) if v < 0 else v  # NaN stays NaN
         elif kind == LEAKY_RELU:
-            for i in range(first, last):
-                v = x[i]
-                y[i] = v * slope if v < 0 else v
+            for i in range(inputs.size):
+                v = inputs[i]
+                out[i] = v * slope if v < 0 else v
         elif kind == SIGMOID:
-            for i in range(first, last):
-                y[i] = _sigmoid(x[i])
+            for i in range(inputs.size):
+                out[i] = _sigmoid(inputs[i])
         elif kind == SILU:
-            for i in range(first, last):
-                y[i] = x[i] * _sigmoid(x[i])
+            for i in range(inputs.size):
+                out[i] = inputs[i] * _sigmoid(inputs[i])
         else:
-            for i in range(first, last):
-                y[i] = np.tanh(x[i])
+            for i in range(inputs.size):
+                out[i] = np.tanh(inputs[i])
 
 
 @kernel
@@ -54,25 +56,27 @@ def activate_backward(x, dy, kind, slope, dx):
     size = x.size
     one = np.float32(1)
     for block in prange((size + BLOCK - 1) // BLOCK):
-        first, last = block * BLOCK, min((block + 1) * BLOCK, size)
+        inputs = x[block * BLOCK : min((block + 1) * BLOCK, size)]
+        gradients = dy[block * BLOCK : min((block + 1) * BLOCK, size)]
+        out = dx[block * BLOCK : min((block + 1) * BLOCK, size)]
         if kind == RELU:
-            for i in range(first, last):
-                dx[i] = dy[i] if x[i] > 0 else np.float32(0)
+            for i in range(inputs.size):
+                out[i] = gradients[i] if inputs[i] > 0 else np.float32(0)
         elif kind == LEAKY_RELU:
-            for i in range(first, last):
-                dx[i] = dy[i] if x[i] > 0 else dy[i] * slope
+            for i in range(inputs.size):
+                out[i] = gradients[i] if inputs[i] > 0 else gradients[i] * slope
         elif kind == SIGMOID:
-            for i in range(first, last):
-                s = _sigmoid(x[i])
-                dx[i] = dy[i] * s * (one - s)
+            for i in range(inputs.size):
+                s = _sigmoid(inputs[i])
+                out[i] = gradients[i] * s * (one - s)
         elif kind == SILU:
-            for i in range(first, last):
-                s = _sigmoid(x[i])
-                dx[i] = dy[i] * s * (one + x[i] * (one - s))
+            for i in range(inputs.size):
+                s = _sigmoid(inputs[i])
+                out[i] = gradients[i] * s * (one + inputs[i] * (one - s))
         else:
-            for i in range(first, last):
-                t = np.tanh(x[i])
-                dx[i] = dy[i] * (one - t * t)
+            for i in range(inputs.size):
+                t = np.tanh(inputs[i])
+                out[i] = gradients[i] * (one - t * t)
 
 
 @helper

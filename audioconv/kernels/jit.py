@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import hashlib
 import importlib
 import logging
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable
@@ -18,6 +20,7 @@ import llvmlite.binding as llvm
 import numba
 import platformdirs
 from numba.core import event
+from numba.np.ufunc import threading_layer
 
 from audioconv import __version__
 
@@ -35,6 +38,8 @@ FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 
 def _threading_layer() -> str:
     """Return the best threading layer that is installed; only `workqueue` is always there."""
+    with suppress(ValueError):
+        return str(threading_layer())  # another library has launched threads: there is one layer a process
     # OpenMP reads its settings once, when it is loaded. Waiting threads shall sleep, not spin: with another program on
     # the same cores, spinning made a training step five to ten times slower.
     policy = os.environ.get("OMP_WAIT_POLICY")
@@ -60,7 +65,7 @@ def cache_folder() -> Path:
     """Return the folder of the compiled kernels, keyed by version and by a hash of all kernel sources.
 
     Numba itself notices a change only in the file of the cached function, not in what that function calls.
-    Falls back to a private temporary folder where the user's cache folder cannot be written.
+    Falls back to a temporary folder, of this process alone, where the user's cache folder cannot be written.
     """
     digest = hashlib.sha256(f"{LANES} {numba.__version__}".encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
@@ -68,13 +73,14 @@ def cache_folder() -> Path:
     key = f"{__version__}-{digest.hexdigest()[:12]}"
     base = os.environ.get("AUDIOCONV_CACHE_DIR") or platformdirs.user_cache_dir("audioconv", appauthor=False)
     folder = Path(base) / "kernels" / key
-    try:
+    with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK | os.X_OK):
             return folder
-    except OSError:
-        pass
-    return Path(tempfile.mkdtemp(prefix="audioconv-kernels-"))
+    logger.warning("cannot write to %s: set AUDIOCONV_CACHE_DIR, or kernels are compiled again in each process", folder)
+    folder = Path(tempfile.mkdtemp(prefix="audioconv-kernels-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 # workqueue corrupts its state when two Python threads launch at once, so launches take turns there.
