@@ -1,0 +1,121 @@
+"""The kernel cache: compiled once for a machine and a version, wherever that may be kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import audioconv
+
+PACKAGE = Path(audioconv.__file__).parent
+
+# Two kernels that compile quickly, and where they are kept.
+PROGRAM = """
+import numpy as np
+from audioconv import ops
+from audioconv.kernels import jit
+x = np.ones((2, 3), np.float32)
+sums = ops.dropout(x, 1, 0.0).sum(), ops.channel_affine(x, x[0], x[0], x[0]).sum()
+print(*sums, ops.__file__, jit.cache_folder(), sep="|")
+"""
+NOTICE = "compiling kernels for this machine; this happens once"
+
+
+def run(program=PROGRAM, **environment):
+    found = subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        env={**os.environ, "PYTHONPATH": str(PACKAGE.parent), "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert found.returncode == 0, found.stderr
+    return found.stdout.strip().split("|"), found.stderr.splitlines()
+
+
+def listing(folder):
+    return sorted(str(path) for path in folder.rglob("*"))
+
+
+@pytest.fixture
+def package(tmp_path):
+    """Return the parent of a copy of the package that holds sources alone and cannot be written."""
+    copy = tmp_path / "site" / "audioconv"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    folders = [copy.parent, copy, *(path for path in copy.rglob("*") if path.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    yield copy.parent
+    for folder in folders:
+        folder.chmod(0o755)
+
+
+def test_kernels_compile_once_from_a_read_only_package_with_one_line_that_says_so(tmp_path, package):
+    cache = tmp_path / "cache with a space"
+    before = listing(package)
+    environment = {"AUDIOCONV_CACHE_DIR": str(cache), "PYTHONPATH": str(package)}
+    first, said = run(**environment)
+    total, affine, source, folder = first
+    assert (total, affine) == ("6.0", "6.0")
+    assert Path(source).is_relative_to(package)
+    assert said == [f"{NOTICE} (kept in {folder})"]
+    assert Path(folder).is_relative_to(cache)
+    assert listing(Path(folder))
+    again, said = run(**environment)
+    assert again == first
+    assert said == []
+    assert listing(package) == before
+
+
+def test_a_cache_folder_that_cannot_be_written_costs_time_and_says_so(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    (total, *_, folder), said = run(AUDIOCONV_CACHE_DIR=str(blocked), TMPDIR=str(scratch))
+    assert total == "6.0"
+    assert Path(folder).parent == scratch
+    assert said[0].startswith(f"cannot write to {blocked}")
+    assert "set AUDIOCONV_CACHE_DIR" in said[0]
+    assert len(said) == 2
+    assert NOTICE in said[1]
+    assert listing(scratch) == []  # nothing is left behind
+
+
+def test_the_folder_is_named_by_version_and_by_the_sources_of_all_kernels(tmp_path, package):
+    program = "from audioconv.kernels import jit; print(jit.cache_folder())"
+    environment = {"AUDIOCONV_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(package)}
+    (before,), said = run(program, **environment)
+    assert said == []
+    assert Path(before).name.startswith(f"{audioconv.__version__}-")
+    intrinsics = package / "audioconv" / "kernels" / "simd.py"
+    intrinsics.write_text(intrinsics.read_text() + "\n# another tile\n")
+    (after,), _ = run(program, **environment)
+    assert before != after
+
+
+def test_a_threading_layer_that_runs_already_is_kept():
+    """A process has one layer: what another library launched first decides whether launches must take turns."""
+    program = """
+import numba
+numba.config.THREADING_LAYER = "workqueue"
+
+@numba.njit(parallel=True)
+def count(n):
+    total = 0
+    for i in numba.prange(n):
+        total += i
+    return total
+
+count(10)
+from audioconv.kernels import jit
+print(jit.THREADING_LAYER, numba.threading_layer(), sep="|")
+"""
+    layers, said = run(program)
+    assert layers == ["workqueue", "workqueue"]
+    assert said == []
