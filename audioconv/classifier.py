@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv import __version__, architectures, pipeline
-from audioconv.audio.augment import Augmentation
-from audioconv.audio.features import front_end_to_config
+from audioconv import pipeline
 from audioconv.datasets.collection import Collection, Item, one_kind
 from audioconv.datasets.folder import open_collection, speaker_in_name
-from audioconv.datasets.splits import split_validation
-from audioconv.errors import ConfigError, DataError, ShapeError
+from audioconv.errors import ConfigError, DataError
 from audioconv.evaluation import Evaluation
 from audioconv.events import Callback
-from audioconv.history import History
-from audioconv.loading import StrPath
-from audioconv.losses import SoftmaxCrossEntropy
+from audioconv.loading import Loaded, StrPath
 from audioconv.model import Model
-from audioconv.optim import AdamW
 from audioconv.pipeline import AudioInput, ImageInput
-from audioconv.schedules import OneCycle
-from audioconv.training import fit
+from audioconv.recipe import Examples, Settings, TrainingReport, class_codes, train_model
+
+__all__ = ["Classifier", "Evaluation", "Prediction", "TrainingReport"]
 
 Array = NDArray[Any]
 Example = StrPath | Array
-
-FEW_SPEAKERS = 20
-"""With fewer speakers, those that validate are missed: once they have, the network is trained again with them."""
-
-CHECKPOINT, FINAL_CHECKPOINT = "checkpoint.safetensors", "checkpoint-final.safetensors"
 
 
 @dataclass(frozen=True)
@@ -59,38 +47,8 @@ class Prediction:
     scores: dict[str, float]
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingReport:
-    """What came of a training run.
-
-    Attributes
-    ----------
-    history : History
-        Epochs of the run that the validation part watched.
-    final_history : History or None
-        Epochs of the second run, with the validation speakers, where there was one.
-    counts : dict
-        How many examples of each class each split has.
-    failures : tuple of DataError
-        Files that could not be read.
-    test : Evaluation or None
-        Over the rows whose split is ``test``, where there are any.
-    """
-
-    history: History
-    final_history: History | None
-    counts: dict[str, dict[str, int]]
-    failures: tuple[DataError, ...]
-    test: Evaluation | None
-
-    @property
-    def validation_accuracy(self) -> float | None:
-        """Accuracy at the best epoch, over examples (speakers, where they are known) that were not trained on."""
-        return self.history.best.validation_accuracy
-
-
 @dataclass(eq=False)
-class Classifier:
+class Classifier(Settings):
     """A classifier of sounds or pictures, with the habits of a scikit-learn estimator.
 
     Parameters
@@ -130,6 +88,8 @@ class Classifier:
     ----------
     model_ : Model
         The trained model.
+    classes_ : tuple of str
+        The labels.
     report_ : TrainingReport or None
         What came of training; None in a loaded classifier.
 
@@ -140,20 +100,6 @@ class Classifier:
     'yes'
     """
 
-    arch: str = "cnn"
-    epochs: int = 30
-    batch_size: int = 64
-    learning_rate: float = 5e-3
-    front_end: str | None = None
-    sample_rate: int | None = None
-    clip_seconds: float | None = None
-    image_size: tuple[int, int] | None = None
-    augment: bool = True
-    noise: StrPath | None = None
-    validation_fraction: float = 0.1
-    patience: int | None = None
-    refit: bool | None = None
-    seed: int = 0
     report_: TrainingReport | None = field(default=None, init=False, repr=False)
     _model: Model | None = field(default=None, init=False, repr=False)
 
@@ -231,7 +177,8 @@ class Classifier:
         arrays = [np.asarray(x) for x in X]
         source = self._choose_input_for_arrays(arrays)
         x = np.stack([source.convert(array) for array in arrays])
-        self._fit_examples(source, x, labels, speakers, [None] * len(X), {"name": "arrays"})
+        examples = Examples(source, x, labels, speakers, [None] * len(X), {"name": "arrays"})
+        self._model, self.report_ = train_model(examples, self)
         return self
 
     def _train(
@@ -245,112 +192,20 @@ class Classifier:
     ) -> None:
         source = self._choose_input(collection)
         pipeline.input_shape(source, self.arch)  # what cannot work shall fail before the files are read
-        step = None if on_file is None else lambda: on_file(len(collection))
-        loaded = pipeline.load_files(source, collection.paths, strict=strict, on_file=step)
+        loaded = _load(source, collection, strict, on_file)
         items = [collection.items[i] for i in loaded.indices]
-        if not items:
-            raise DataError(f"{collection.name}: none of the {len(collection)} files can be read: {loaded.failures[0]}")
-        about = {"name": collection.name, "source": collection.source, "licence": collection.licence}
-        labels, speakers, splits = (
-            [item.label for item in items],
-            [item.speaker for item in items],
-            [item.split for item in items],
+        examples = Examples(
+            source,
+            loaded.x,
+            labels=[item.label for item in items],
+            speakers=[item.speaker for item in items],
+            splits=[item.split for item in items],
+            about={"name": collection.name, "source": collection.source, "licence": collection.licence},
+            failures=loaded.failures,
         )
-        self._fit_examples(
-            source, loaded.x, labels, speakers, splits, about, loaded.failures, checkpoints, resume, callbacks
+        self._model, self.report_ = train_model(
+            examples, self, checkpoints=checkpoints, resume=resume, callbacks=callbacks
         )
-
-    def _fit_examples(
-        self,
-        source: AudioInput | ImageInput,
-        x: Array,
-        labels: list[str],
-        speakers: Sequence[str | None],
-        splits: Sequence[str | None],
-        about: Mapping[str, Any],
-        failures: tuple[DataError, ...] = (),
-        checkpoints: StrPath | None = None,
-        resume: bool = False,
-        callbacks: Sequence[Callback] = (),
-    ) -> None:
-        """Train on examples in memory."""
-        parts = _split(labels, speakers, splits, self.validation_fraction, self.seed)
-        classes = tuple(sorted({labels[i] for i in parts["train"]}))
-        if len(classes) < 2:
-            found = f"only {classes[0]!r}" if classes else "none"
-            raise DataError(f"{about['name']}: a classifier needs at least 2 classes to train on, there is {found}")
-        _check_labels(about["name"], labels, classes)
-        codes = np.array([classes.index(label) for label in labels], np.int64)
-        network = architectures.build(self.arch, len(classes))
-        shape = pipeline.input_shape(source, self.arch)
-        augmentation = self._augmentation(source)
-        normalisation = pipeline.measure(source, x[parts["train"]])
-        settings = {
-            "input": _describe(source),
-            "augment": self.augment,
-            "noise": None if self.noise is None else os.fspath(self.noise),
-            "classes": classes,
-            "counts": {name: len(part) for name, part in parts.items()},
-        }
-
-        def run(train: Array, validation: Array | None, checkpoint: str) -> Any:
-            return fit(
-                network,
-                pipeline.dataset(source, x[train], codes[train], normalisation, shape, augmentation, self.augment),
-                validation=None
-                if validation is None
-                else pipeline.dataset(source, x[validation], codes[validation], normalisation, shape),
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                optimizer=AdamW(),
-                schedule=OneCycle(self.learning_rate),
-                loss=SoftmaxCrossEntropy(label_smoothing=0.1),
-                gradient_clip=5.0,
-                patience=None if validation is None else self.patience,
-                seed=self.seed,
-                checkpoint=None if checkpoints is None else Path(checkpoints) / checkpoint,
-                resume=resume,
-                settings=settings,
-                callbacks=callbacks,
-            )
-
-        result = run(parts["train"], parts["validation"], CHECKPOINT)
-        final = None
-        both = np.concatenate([parts["train"], parts["validation"]])
-        if self._shall_refit({speakers[int(i)] for i in both}):
-            final = run(both, None, FINAL_CHECKPOINT)
-        counts = {name: _count(labels[i] for i in part) for name, part in parts.items() if len(part)}
-        accuracy = result.history.best.validation_accuracy
-        self._model = Model(
-            network=network,
-            params=(final or result).params,
-            labels=classes,
-            input_shape=shape,
-            front_end=source.front_end if isinstance(source, AudioInput) else None,
-            clip_samples=source.clip_samples if isinstance(source, AudioInput) else None,
-            mean=normalisation.mean,
-            std=normalisation.std,
-            provenance={
-                "audioconv": __version__,
-                "arch": self.arch,
-                "data": {**about, "counts": counts, "unreadable": len(failures)},
-                "settings": self._settings(),
-                "validation_accuracy": accuracy,
-                "refit_with_validation": final is not None,
-            },
-        )
-        test = None
-        if len(parts["test"]):
-            given = self._probabilities(x[parts["test"]]).argmax(axis=1)
-            test = Evaluation.compare(classes, codes[parts["test"]], given)
-            provenance = {**self._model.provenance, "test_accuracy": test.accuracy}
-            self._model = dataclasses.replace(self._model, provenance=provenance)
-        self.report_ = TrainingReport(result.history, final and final.history, counts, failures, test)
-
-    def _shall_refit(self, speakers: set[str | None]) -> bool:
-        if self.refit is not None:
-            return self.refit
-        return None not in speakers and len(speakers) < FEW_SPEAKERS
 
     def _choose_input(self, collection: Collection) -> AudioInput | ImageInput:
         if collection.kind == "images":
@@ -376,18 +231,6 @@ class Classifier:
             sample_rate=self.sample_rate,
             clip_seconds=self.clip_seconds,
         )
-
-    def _augmentation(self, source: AudioInput | ImageInput) -> Augmentation | None:
-        if not self.augment or not isinstance(source, AudioInput):
-            return None
-        rate = source.front_end.sample_rate
-        noises = None if self.noise is None else pipeline.read_noises(self.noise, rate)
-        return Augmentation.default(rate, noises=noises, seed=self.seed)
-
-    def _settings(self) -> dict[str, Any]:
-        settings = self.get_params()
-        settings["noise"] = None if self.noise is None else os.path.basename(os.fspath(self.noise))
-        return settings
 
     # --- use ---
 
@@ -475,12 +318,9 @@ class Classifier:
             collection = collection.select(split)
         if not len(collection):
             raise DataError(f"{collection.name}: there are no rows to evaluate with split {split!r}")
-        _check_labels(collection.name, collection.labels, self.classes_)
-        step = None if on_file is None else lambda: on_file(len(collection))
-        loaded = pipeline.load_files(self.input_, collection.paths, strict=strict, on_file=step)
-        if not len(loaded.indices):
-            raise DataError(f"{collection.name}: none of the {len(collection)} files can be read: {loaded.failures[0]}")
-        wanted = np.array([self.classes_.index(collection.items[i].label) for i in loaded.indices])
+        class_codes(collection.name, collection.labels, self.classes_)  # fail before the files are read
+        loaded = _load(self.input_, collection, strict, on_file)
+        wanted = class_codes(collection.name, [collection.items[i].label for i in loaded.indices], self.classes_)
         given = self._probabilities(loaded.x).argmax(axis=1)
         return Evaluation.compare(self.classes_, wanted, given, loaded.failures)
 
@@ -492,23 +332,11 @@ class Classifier:
     def load(cls, path: StrPath) -> Self:
         """Return the classifier whose model is in the file `path`; `ModelFileError` says why if it is a bad one."""
         model = Model.load(path)
-        known = {f.name for f in dataclasses.fields(cls) if f.init}
+        known = {setting.name for setting in fields(Settings)}
         settings = model.provenance.get("settings", {})
         classifier = cls(**{name: value for name, value in settings.items() if name in known})
         classifier._model = model
         return classifier
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the settings, as scikit-learn's tools ask for them."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
-
-    def set_params(self, **settings: Any) -> Self:
-        """Change settings; `ConfigError` for one that there is not."""
-        for name, value in settings.items():
-            if name not in self.get_params():
-                raise ConfigError(f"Classifier has no setting {name!r}; it has {', '.join(self.get_params())}")
-            setattr(self, name, value)
-        return self
 
     def describe(self, probabilities: Array) -> list[Prediction]:
         """Return each row of `probabilities` (N, classes) as a `Prediction`."""
@@ -528,57 +356,16 @@ class Classifier:
         return list(X)
 
     def _probabilities(self, x: Array) -> Array:
-        """Return the probabilities of examples in memory, a few at a time."""
-        model = self.model_
-        parts = []
-        for start in range(0, len(x), 256):
-            part = x[start : start + 256]
-            parts.append(model.probabilities(part if model.front_end is None else model.front_end(part)))
-        return np.concatenate(parts)
+        return pipeline.probabilities(self.model_, x)
 
 
-def _split(
-    labels: list[str],
-    speakers: Sequence[str | None],
-    splits: Sequence[str | None],
-    fraction: float,
-    seed: int,
-) -> dict[str, Array]:
-    """Return the indices of the training, validation and test examples.
-
-    What the data set itself says holds; where it names no validation examples, a part of the training examples is
-    taken, whole speakers where they are known.
-    """
-    unknown = set(splits) - {"train", "validation", "test", None}
-    if unknown:
-        raise DataError(f"split must be train, validation or test, got {sorted(map(str, unknown))}")
-    named = {name: np.flatnonzero([split == name for split in splits]) for name in ("validation", "test")}
-    train = np.flatnonzero([split in ("train", None) for split in splits])
-    if not len(named["validation"]):
-        known = [speakers[int(i)] for i in train]
-        groups = None if all(speaker is None for speaker in known) else known
-        rest, validation = split_validation([labels[i] for i in train], groups, fraction, seed)
-        named["validation"], train = train[validation], train[rest]
-    return {"train": train, **named}
-
-
-def _check_labels(name: str, labels: Sequence[str], classes: Sequence[str]) -> None:
-    strange = sorted(set(labels) - set(classes))
-    if strange:
-        raise DataError(
-            f"{name}: has labels that the model does not know: {', '.join(map(repr, strange[:5]))}; "
-            f"it knows {', '.join(classes)}"
-        )
-
-
-def _describe(source: AudioInput | ImageInput) -> dict[str, Any]:
-    if isinstance(source, AudioInput):
-        return {**front_end_to_config(source.front_end), "clip_samples": source.clip_samples}
-    return {"shape": source.shape}
-
-
-def _count(labels: Any) -> dict[str, int]:
-    return dict(sorted(Counter(labels).items()))
-
-
-__all__ = ["Classifier", "Evaluation", "Prediction", "ShapeError", "TrainingReport"]
+def _load(
+    source: AudioInput | ImageInput, collection: Collection, strict: bool, on_file: Callable[[int], object] | None
+) -> Loaded:
+    """Read the files of `collection`; `DataError` if none can be."""
+    count = len(collection)
+    step = None if on_file is None else lambda: on_file(count)
+    loaded = pipeline.load_files(source, collection.paths, strict=strict, on_file=step)
+    if not len(loaded.indices):
+        raise DataError(f"{collection.name}: none of the {count} files can be read, such as {loaded.failures[0]}")
+    return loaded

@@ -28,6 +28,7 @@ from audioconv.files import display_path
 from audioconv.images import augment as image_augment
 from audioconv.images.read import read as read_picture
 from audioconv.loading import Loaded, StrPath, load_many
+from audioconv.model import Model
 
 Array = NDArray[Any]
 
@@ -230,6 +231,15 @@ def dataset(
         )
         return cast(Dataset, clips)
     return ArrayData(normalisation(x), labels, image_augment.augment if augmented else None)
+
+
+def probabilities(model: Model, x: Array, batch_size: int = 256) -> Array:
+    """Return what `model` makes of examples in memory, (N, classes) float32."""
+    parts = [
+        model.probabilities(part if model.front_end is None else model.front_end(part))
+        for part in (x[start : start + batch_size] for start in range(0, len(x), batch_size))
+    ]
+    return np.concatenate(parts)
 
 
 def read_noises(path: StrPath, sample_rate: int) -> list[Array]:

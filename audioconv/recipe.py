@@ -1,0 +1,272 @@
+"""The default way of training: what `Classifier` does between labelled examples and a model."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv import __version__, architectures, pipeline
+from audioconv.audio.augment import Augmentation
+from audioconv.audio.features import front_end_to_config
+from audioconv.datasets.splits import split_validation
+from audioconv.errors import ConfigError, DataError
+from audioconv.evaluation import Evaluation
+from audioconv.events import Callback
+from audioconv.history import History
+from audioconv.loading import StrPath
+from audioconv.losses import SoftmaxCrossEntropy
+from audioconv.model import Model
+from audioconv.optim import AdamW
+from audioconv.pipeline import AudioInput, ImageInput
+from audioconv.schedules import OneCycle
+from audioconv.training import FitResult, fit
+
+Array = NDArray[Any]
+
+FEW_SPEAKERS = 20
+"""With fewer speakers, those that validate are missed: once they have, the network is trained again with them."""
+
+CHECKPOINT, FINAL_CHECKPOINT = "checkpoint.safetensors", "checkpoint-final.safetensors"
+
+
+@dataclass(eq=False)
+class Settings:
+    """How to train a classifier: the parameters of `Classifier`, which explains them."""
+
+    arch: str = "cnn"
+    epochs: int = 30
+    batch_size: int = 64
+    learning_rate: float = 5e-3
+    front_end: str | None = None
+    sample_rate: int | None = None
+    clip_seconds: float | None = None
+    image_size: tuple[int, int] | None = None
+    augment: bool = True
+    noise: StrPath | None = None
+    validation_fraction: float = 0.1
+    patience: int | None = None
+    refit: bool | None = None
+    seed: int = 0
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the settings, as scikit-learn's tools ask for them."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(Settings)}
+
+    def set_params(self, **settings: Any) -> Self:
+        """Change settings; `ConfigError` for one that there is not."""
+        for name, value in settings.items():
+            if name not in self.get_params():
+                raise ConfigError(f"there is no setting {name!r}; there are {', '.join(self.get_params())}")
+            setattr(self, name, value)
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingReport:
+    """What came of a training run.
+
+    Attributes
+    ----------
+    history : History
+        Epochs of the run that the validation part watched.
+    final_history : History or None
+        Epochs of the second run, with the validation speakers, where there was one.
+    counts : dict
+        How many examples of each class each split has.
+    failures : tuple of DataError
+        Files that could not be read.
+    test : Evaluation or None
+        Over the rows whose split is ``test``, where there are any.
+    """
+
+    history: History
+    final_history: History | None
+    counts: dict[str, dict[str, int]]
+    failures: tuple[DataError, ...]
+    test: Evaluation | None
+
+    @property
+    def validation_accuracy(self) -> float | None:
+        """Accuracy at the best epoch, over examples (speakers, where they are known) that were not trained on."""
+        return self.history.best.validation_accuracy
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Labelled examples in memory.
+
+    Attributes
+    ----------
+    source : AudioInput or ImageInput
+        How they were made from files or arrays.
+    x : array (N, *source.shape) float32
+    labels : sequence of str
+    speakers, splits : sequence of (str or None)
+        As in `datasets.Item`.
+    about : mapping
+        Name, source and licence of the data, for the model's provenance.
+    failures : tuple of DataError
+        Files that could not be read.
+    """
+
+    source: AudioInput | ImageInput
+    x: Array
+    labels: Sequence[str]
+    speakers: Sequence[str | None]
+    splits: Sequence[str | None]
+    about: Mapping[str, Any]
+    failures: tuple[DataError, ...] = ()
+
+
+def train_model(
+    examples: Examples,
+    settings: Settings,
+    *,
+    checkpoints: StrPath | None = None,
+    resume: bool = False,
+    callbacks: Sequence[Callback] = (),
+) -> tuple[Model, TrainingReport]:
+    """Train a network as `settings` say; see `Classifier.train`."""
+    source, x = examples.source, examples.x
+    parts = _split(examples, settings)
+    classes = tuple(sorted({examples.labels[i] for i in parts["train"]}))
+    name = examples.about["name"]
+    if len(classes) < 2:
+        found = f"only {classes[0]!r}" if classes else "none"
+        raise DataError(f"{name}: a classifier needs at least 2 classes to train on, there is {found}")
+    codes = class_codes(name, examples.labels, classes)
+    network = architectures.build(settings.arch, len(classes))
+    shape = pipeline.input_shape(source, settings.arch)
+    augmentation = _augmentation(source, settings)
+    normalisation = pipeline.measure(source, x[parts["train"]])
+    # What a resumed run must share, beside what `fit` itself compares.
+    shared = {
+        "input": _describe(source),
+        "augment": settings.augment,
+        "noise": None if settings.noise is None else os.fspath(settings.noise),
+        "classes": classes,
+    }
+
+    def run(train: Array, validation: Array | None, checkpoint: str) -> FitResult:
+        data = pipeline.dataset(source, x[train], codes[train], normalisation, shape, augmentation, settings.augment)
+        watch = None
+        if validation is not None:
+            watch = pipeline.dataset(source, x[validation], codes[validation], normalisation, shape)
+        return fit(
+            network,
+            data,
+            validation=watch,
+            epochs=settings.epochs,
+            batch_size=settings.batch_size,
+            optimizer=AdamW(),
+            schedule=OneCycle(settings.learning_rate),
+            loss=SoftmaxCrossEntropy(label_smoothing=0.1),
+            gradient_clip=5.0,
+            patience=None if validation is None else settings.patience,
+            seed=settings.seed,
+            checkpoint=None if checkpoints is None else Path(checkpoints) / checkpoint,
+            resume=resume,
+            settings=shared,
+            callbacks=callbacks,
+        )
+
+    result = run(parts["train"], parts["validation"], CHECKPOINT)
+    final = None
+    both = np.concatenate([parts["train"], parts["validation"]])
+    if _shall_refit(settings.refit, {examples.speakers[int(i)] for i in both}):
+        final = run(both, None, FINAL_CHECKPOINT)
+    counts = {name: _count(examples.labels[i] for i in part) for name, part in parts.items() if len(part)}
+    model = Model(
+        network=network,
+        params=(final or result).params,
+        labels=classes,
+        input_shape=shape,
+        front_end=source.front_end if isinstance(source, AudioInput) else None,
+        clip_samples=source.clip_samples if isinstance(source, AudioInput) else None,
+        mean=normalisation.mean,
+        std=normalisation.std,
+        provenance={
+            "audioconv": __version__,
+            "data": {**examples.about, "counts": counts, "unreadable": len(examples.failures)},
+            "settings": _portable(settings),
+            "validation_accuracy": result.history.best.validation_accuracy,
+            "refit_with_validation": final is not None,
+        },
+    )
+    test = None
+    if len(parts["test"]):
+        given = pipeline.probabilities(model, x[parts["test"]]).argmax(axis=1)
+        test = Evaluation.compare(classes, codes[parts["test"]], given)
+        model = dataclasses.replace(model, provenance={**model.provenance, "test_accuracy": test.accuracy})
+    return model, TrainingReport(
+        result.history, None if final is None else final.history, counts, examples.failures, test
+    )
+
+
+def class_codes(name: str, labels: Sequence[str], classes: Sequence[str]) -> Array:
+    """Return the class number of each label, (N,) int64; `DataError` if the data `name` have others."""
+    strange = sorted(set(labels) - set(classes))
+    if strange:
+        raise DataError(
+            f"{name}: has labels that the model does not know: {', '.join(map(repr, strange[:5]))}; "
+            f"it knows {', '.join(classes)}"
+        )
+    codes = {label: code for code, label in enumerate(classes)}
+    return np.array([codes[label] for label in labels], np.int64)
+
+
+def _split(examples: Examples, settings: Settings) -> dict[str, Array]:
+    """Return the indices of the training, validation and test examples.
+
+    What the data set itself says holds; where it names no validation examples, a part of the training examples is
+    taken, whole speakers where they are known.
+    """
+    splits = examples.splits
+    unknown = set(splits) - {"train", "validation", "test", None}
+    if unknown:
+        raise DataError(f"split must be train, validation or test, got {sorted(map(str, unknown))}")
+    named = {name: np.flatnonzero([split == name for split in splits]) for name in ("validation", "test")}
+    train = np.flatnonzero([split in ("train", None) for split in splits])
+    if not len(named["validation"]):
+        known = [examples.speakers[int(i)] for i in train]
+        groups = None if all(speaker is None for speaker in known) else known
+        labels = [examples.labels[int(i)] for i in train]
+        rest, validation = split_validation(labels, groups, settings.validation_fraction, settings.seed)
+        named["validation"], train = train[validation], train[rest]
+    return {"train": train, **named}
+
+
+def _shall_refit(wish: bool | None, speakers: set[str | None]) -> bool:
+    return None not in speakers and len(speakers) < FEW_SPEAKERS if wish is None else wish
+
+
+def _augmentation(source: AudioInput | ImageInput, settings: Settings) -> Augmentation | None:
+    if not settings.augment or not isinstance(source, AudioInput):
+        return None
+    rate = source.front_end.sample_rate
+    noises = None if settings.noise is None else pipeline.read_noises(settings.noise, rate)
+    return Augmentation.default(rate, noises=noises, seed=settings.seed)
+
+
+def _portable(settings: Settings) -> dict[str, Any]:
+    """Return the settings for a model file, without the folders of the machine it was trained on."""
+    noise = None if settings.noise is None else os.path.basename(os.fspath(settings.noise))
+    return {**settings.get_params(), "noise": noise}
+
+
+def _describe(source: AudioInput | ImageInput) -> dict[str, Any]:
+    if isinstance(source, AudioInput):
+        return {**front_end_to_config(source.front_end), "clip_samples": source.clip_samples}
+    return {"shape": source.shape}
+
+
+def _count(labels: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(labels).items()))
