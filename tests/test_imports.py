@@ -24,7 +24,7 @@ ORDER = [
     {"architectures", "losses", "optim", "schedules"},
     {"checkpoint", "events", "progress", "trainer", "training"},
     {"model"},
-    {"classifier", "evaluation", "pipeline"},
+    {"classifier", "evaluation", "pipeline", "recipe"},
     {"cli"},
 ]
 LEVEL = {part: number for number, parts in enumerate(ORDER) for part in parts}
@@ -80,9 +80,9 @@ def test_every_part_has_its_place_in_the_order():
     assert set(IMPORTS) == set(IMPORTS) & set(LEVEL), f"place {sorted(set(IMPORTS) - set(LEVEL))} in ORDER"
 
 
-@pytest.mark.parametrize("part", sorted(IMPORTS))
+@pytest.mark.parametrize("part", sorted(set(IMPORTS) & set(LEVEL)))
 def test_imports_point_one_way(part):
-    against = {target for target in IMPORTS[part] if LEVEL[target] > LEVEL[part]}
+    against = {target for target in IMPORTS[part] & set(LEVEL) if LEVEL[target] > LEVEL[part]}
     assert not against, f"{part} imports {sorted(against)}, which stand below it"
     reach(part)
 
