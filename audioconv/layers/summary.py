@@ -67,15 +67,15 @@ def summary(network: Layer, in_shape: Shape) -> Summary:
     --------
     >>> from audioconv import layers as L
     >>> print(summary(L.Chain([L.Conv(4, 3), L.ReLU(), L.Flatten(), L.Dense(2)]), (10, 1)))
-       layer       output   parameters  multiply-adds
-    -------------------------------------------------
+       layer       output  parameters  multiply-adds
+    ------------------------------------------------
        input       10 x 1
-    0  Conv(4, 3)  8 x 4            16             96
-    1  ReLU()      8 x 4             0              0
-    2  Flatten()   32                0              0
-    3  Dense(2)    2                66             64
-    -------------------------------------------------
-       total                        82            160
+    0  Conv(4, 3)  8 x 4           16             96
+    1  ReLU()      8 x 4            0              0
+    2  Flatten()   32               0              0
+    3  Dense(2)    2               66             64
+    ------------------------------------------------
+       total                       82            160
     """
     network.out_shape(in_shape)
     rows = tuple(_rows("", network, tuple(in_shape)))
