@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+import soundfile
+
+from audioconv import pipeline
+from audioconv.audio.features import LogMel, Mfcc, RawSamples
+from audioconv.errors import ConfigError, DataError, ShapeError
+
+
+def test_rate_is_that_of_most_recordings_up_to_16_khz() -> None:
+    def rate(rates: list[int]) -> int:
+        return pipeline.choose_audio_input("cnn", rates, [1.0]).front_end.sample_rate
+
+    assert rate([8000, 8000, 44100]) == 8000
+    assert rate([48000, 44100]) == 16000
+    assert rate([]) == 16000
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [([0.3, 0.4], 1.0), ([1.0] * 99 + [7.0], 1.0), ([5.0] * 10, 5.0), ([60.0], 10.0), ([1.41] * 10, 1.5)],
+)
+def test_clip_is_one_second_or_what_most_recordings_need(seconds: list[float], expected: float) -> None:
+    assert pipeline.choose_audio_input("cnn", [16000], seconds).clip_samples == round(16000 * expected)
+
+
+def test_front_end_follows_the_network() -> None:
+    assert isinstance(pipeline.choose_audio_input("cnn", [16000], [1]).front_end, LogMel)
+    assert isinstance(pipeline.choose_audio_input("m5", [16000], [1]).front_end, RawSamples)
+    assert isinstance(pipeline.choose_audio_input("tc-resnet8", [16000], [1], front_end="mfcc").front_end, Mfcc)
+    with pytest.raises(ConfigError, match="network m5 takes raw samples"):
+        pipeline.choose_audio_input("m5", [16000], [1], front_end="log-mel")
+    with pytest.raises(ConfigError, match="network cnn takes spectrograms"):
+        pipeline.choose_audio_input("cnn", [16000], [1], front_end="raw")
+    with pytest.raises(ConfigError, match="unknown front end 'mel'"):
+        pipeline.choose_audio_input("cnn", [16000], [1], front_end="mel")
+
+
+def test_input_shape_of_each_kind() -> None:
+    audio = pipeline.choose_audio_input("cnn", [16000], [1])
+    assert pipeline.input_shape(audio, "cnn") == (101, 40, 1)
+    assert pipeline.input_shape(audio, "tc-resnet8") == (101, 40)
+    assert pipeline.input_shape(pipeline.ImageInput((28, 28, 1)), "cs231n") == (28, 28, 1)
+    with pytest.raises(ConfigError, match="takes sound"):
+        pipeline.input_shape(pipeline.ImageInput((28, 28, 1)), "m5")
+
+
+def test_audio_arrays_are_checked_and_fitted() -> None:
+    source = pipeline.AudioInput(LogMel(), 10)
+    assert source.convert(np.ones(4)).tolist() == [0, 0, 0, 1, 1, 1, 1, 0, 0, 0]
+    assert source.convert(np.array([[1.0, 3.0]] * 10)).tolist() == [2.0] * 10
+    with pytest.raises(DataError, match="NaN"):
+        source.convert(np.array([np.nan]))
+    with pytest.raises(DataError, match="int16"):
+        source.convert(np.ones(4, np.int16))
+    with pytest.raises(ShapeError, match="time"):
+        source.convert(np.ones(0))
+
+
+def test_picture_arrays_are_checked_and_scaled() -> None:
+    source = pipeline.ImageInput((2, 2, 1))
+    assert source.convert(np.full((2, 2), 255, np.uint8)).tolist() == [[[1], [1]], [[1], [1]]]
+    with pytest.raises(ShapeError, match=r"must have shape \(2, 2, 1\)"):
+        source.convert(np.ones((3, 2)))
+
+
+def test_noises_come_from_a_file_or_a_folder(tmp_path) -> None:
+    soundfile.write(tmp_path / "hum.wav", np.ones(100, np.float32) / 2, 16000)
+    assert [len(n) for n in pipeline.read_noises(tmp_path, 16000)] == [100]
+    assert [len(n) for n in pipeline.read_noises(tmp_path / "hum.wav", 8000)] == [50]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no recordings"):
+        pipeline.read_noises(tmp_path / "empty", 16000)
