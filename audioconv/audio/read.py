@@ -100,10 +100,9 @@ def read(path: StrPath, sample_rate: int) -> Samples:
         )
     if not len(samples):
         raise DataError(f"{shown}: holds no samples; record it again or remove it")
-    mono = to_mono(samples)
-    if not np.isfinite(mono).all():
+    if not np.isfinite(samples).all():
         raise DataError(f"{shown}: holds NaN or infinite samples; export it again, or remove it")
-    return resample(mono, rate, sample_rate)
+    return resample(to_mono(samples), rate, sample_rate)
 
 
 def probe(path: StrPath) -> AudioInfo:
@@ -120,7 +119,7 @@ def to_mono(samples: NDArray[np.floating]) -> Samples:
         raise ShapeError(f"a recording has shape (time,) or (time, channels), got {samples.shape}")
     if samples.shape[1] == 1:
         return np.ascontiguousarray(samples[:, 0], np.float32)
-    mono: Samples = samples.mean(axis=1, dtype=np.float32)
+    mono: Samples = samples.mean(axis=1, dtype=np.float64).astype(np.float32)
     return mono
 
 

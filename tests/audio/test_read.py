@@ -232,7 +232,7 @@ def test_headers_that_do_not_know_the_length(tmp_path: Path, announced: int) -> 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
 def test_not_finite(tmp_path: Path, value: float) -> None:
     samples = np.zeros((1000, 2))
-    samples[500, 1] = value
+    samples[500] = -value, value
     soundfile.write(tmp_path / "a.wav", samples, 16000, subtype="DOUBLE")
     assert refused(tmp_path / "a.wav") == "a.wav: holds NaN or infinite samples; export it again, or remove it"
 
