@@ -84,7 +84,7 @@ def _open_folder(folder: Path, minimum_classes: int) -> Collection:
         if entry.is_dir():
             if entry.name in NOT_CLASSES:
                 continue
-            files = [path for path in _files_below(Path(entry.path)) if kind_of(path)]
+            files = [path for path in files_below(Path(entry.path)) if kind_of(path)]
             items += [Item(path, _label(entry.name), speaker_in_name(path)) for path in files]
         elif kind_of(Path(entry.name)):
             unused = unused or display_path(entry.name)
@@ -105,14 +105,14 @@ def _label(name: str) -> str:
     return unicodedata.normalize("NFC", display_path(name))
 
 
-def _files_below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+def files_below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
     """Yield all files below `folder` by sorted name; links are followed, but not round in circles."""
     here = os.path.realpath(folder)
     if here in above:
         return
     for entry in _entries(folder):
         if entry.is_dir():
-            yield from _files_below(Path(entry.path), above | {here})
+            yield from files_below(Path(entry.path), above | {here})
         else:
             yield Path(entry.path)
 

@@ -1,0 +1,102 @@
+"""The command line: parse, call, print. Exit codes: 0 fine, 1 it failed, 2 wrong options."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from audioconv import __version__
+from audioconv.cli import data, demo, doctor, info, train, use
+from audioconv.cli.terminal import say_error, shown_notices
+from audioconv.errors import AudioconvError, ConfigError
+
+__all__ = ["app", "main", "run"]
+
+_INTERRUPTED = 130
+
+# click's UsageError, which newer versions of typer bundle: whatever is wrong with what was typed.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+app = typer.Typer(
+    name="audioconv",
+    help="Train keyword and sound classifiers on this computer's CPU, from a folder of clips.",
+    epilog="Start with [bold]audioconv demo[/]: it shows everything in three minutes.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+for module in (train, use, info):
+    module.register(app)
+app.add_typer(data.app, name="data")
+for module in (demo, doctor):
+    module.register(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"audioconv {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Take the options before the command."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; an error is one line on standard error."""
+    try:
+        with shown_notices():
+            # Without a command, the help; standalone mode would draw boxes round errors.
+            code = app(list(arguments) or ["--help"], prog_name="audioconv", standalone_mode=False)
+    except _UsageError as error:
+        say_error(_usage(error))
+        return 2
+    except AudioconvError as error:
+        say_error(str(error))
+        return 2 if isinstance(error, ConfigError) else 1
+    except MemoryError as error:
+        say_error(f"not enough memory ({error}); train on fewer or shorter clips")
+        return 1
+    except (typer.Abort, KeyboardInterrupt):
+        code = _INTERRUPTED
+    if code == _INTERRUPTED:
+        say_error("interrupted")
+        return 1
+    return int(code or 0)
+
+
+def main() -> None:
+    """Run the command line of this process; the console script `audioconv`."""
+    # Importing Numba makes a million objects that stay: looking through them for garbage, again and again and once more
+    # at the end, would take as long as the imports themselves.
+    gc.set_threshold(100_000)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # who read us has had enough, such as `head`
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    gc.freeze()
+    sys.exit(code)
+
+
+def _usage(error: Exception) -> str:
+    """Return what is wrong with what was typed, and which help to read."""
+    message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "audioconv"
+    return f"{message}; see {command} --help"

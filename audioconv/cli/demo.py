@@ -1,0 +1,68 @@
+"""``audioconv demo``: from nothing to a classified recording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audioconv.cli.options import MODEL_NAME, examples
+from audioconv.cli.terminal import Steps, make_folder, say, write, write_next
+from audioconv.cli.training import show_report, train_into
+from audioconv.cli.use import show_evaluation
+from audioconv.errors import DataError
+from audioconv.files import display_path
+
+WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
+CLIPS, EPOCHS = 80, 20
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command(epilog=examples("audioconv demo", "audioconv demo -o /tmp/demo"))(demo)
+
+
+def demo(
+    out: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the recordings and the model.")
+    ] = Path("audioconv-demo"),
+) -> None:
+    r"""See it all in three minutes: make recordings of ten words, train, evaluate, classify one.
+
+    The words are spoken by espeak-ng, so no recordings and no network are needed, only the extra `synth`:
+    pip install 'audioconv\[synth]'. An interrupted demo goes on where it was.
+    """
+    from audioconv.datasets import open_collection
+    from audioconv.datasets.synth import make
+
+    make_folder(out)
+    words, trained = out / "words", out / "model"
+    say(f"1. ten words, spoken by espeak-ng in many voices: {', '.join(WORDS)}", style="bold")
+    with Steps("speaking", "clips") as steps:
+        make(WORDS, words, clips_per_word=CLIPS, progress=steps.show)
+    collection = open_collection(words)
+
+    say("\n2. a network learns them", style="bold")
+    make_folder(trained)
+    classifier = train_into(trained, collection, resume=True, epochs=EPOCHS)
+    show_report(trained, classifier, collection)
+
+    say("\n3. clips of voices that it has never heard", style="bold")
+    report = classifier.report_
+    if report is None or report.test is None:
+        raise DataError(f"{display_path(words)}: holds no test clips; remove the folder and run the demo again")
+    show_evaluation(report.test)
+
+    say("\n4. one recording", style="bold")
+    clip = collection.select("test").paths[0]
+    prediction = classifier.predict(clip)[0]
+    write(f"{display_path(clip)}: {prediction.label}, {prediction.score:.1%} sure")
+
+    model = trained / MODEL_NAME
+    write_next(
+        ["audioconv", "classify", model, words / WORDS[0], "--top", "3"],
+        ["audioconv", "info", model],
+        ["audioconv", "data", "make", "hello,goodbye", "-o", out / "mine"],
+        ["audioconv", "train", out / "mine", "-o", out / "my-model"],
+    )

@@ -1,0 +1,77 @@
+"""``audioconv doctor``: whether all is well on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import typer
+
+from audioconv.cli.options import Json, examples
+from audioconv.cli.terminal import megabytes, printable, say_error, write, write_json
+
+if TYPE_CHECKING:
+    from audioconv.doctor import Findings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command(epilog=examples("audioconv doctor", "audioconv doctor --json > doctor.json"))(doctor)
+
+
+def doctor(as_json: Json = False) -> None:
+    """Show what audioconv finds on this machine, and what is missing.
+
+    CPU, threads, kernel cache, versions, optional parts. The exit code is 1 if something does not work. Add the output
+    to bug reports.
+    """
+    from audioconv.doctor import examine
+
+    findings = examine()
+    if as_json:
+        write_json(dataclasses.asdict(findings))
+    else:
+        for title, lines in _sections(findings):
+            write(title, style="bold")
+            for name, value in lines:
+                write(f"  {name:<12} {printable(value)}")
+    for problem in findings.problems:
+        say_error(problem)
+    if findings.problems:
+        raise typer.Exit(1)
+
+
+def _sections(findings: Findings) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Yield what was found, part by part."""
+    yield "audioconv", [("version", findings.audioconv), ("python", findings.python), ("system", findings.system)]
+    if findings.processor:
+        cpu = findings.processor
+        yield (
+            "processor",
+            [
+                ("name", cpu.name),
+                ("kind", cpu.architecture),
+                ("cores", f"{cpu.cores}" + (f", {cpu.usable_cores} usable" if cpu.usable_cores != cpu.cores else "")),
+                ("vectors", f"{cpu.vector_bits} bits: {cpu.vector_bits // 32} numbers at a time"),
+                ("threads", f"{findings.threads} ({findings.threading_layer})"),
+            ],
+        )
+    if findings.kernel_cache:
+        cache = findings.kernel_cache
+        held = f"{cache.kernels} kernels, {megabytes(cache.bytes)}" if cache.kernels else "empty until the first use"
+        lines = [("folder", cache.folder), ("holds", held)]
+        if cache.other_bytes:
+            lines.append(("others", f"{megabytes(cache.other_bytes)} of other versions beside it; may be removed"))
+        yield "kernel cache", lines
+    yield "packages", [(name, version or "missing") for name, version in findings.versions.items()]
+    yield (
+        "optional parts",
+        [
+            (name, part.version or f"not installed; for {part.needed_for}: {part.install}")
+            for name, part in findings.optional.items()
+        ],
+    )
+    if findings.mirror:
+        yield "mirror", [("folder", findings.mirror)]
+    yield "result", [("", "something does not work" if findings.problems else "all is well")]

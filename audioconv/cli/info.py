@@ -1,0 +1,262 @@
+"""``audioconv info``: what is in a model, or in a data set."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audioconv.cli.options import MODEL_NAME, Json, examples
+from audioconv.cli.terminal import (
+    Steps,
+    add_row,
+    json_path,
+    list_failures,
+    megabytes,
+    new_table,
+    printable,
+    results,
+    write,
+    write_json,
+)
+from audioconv.errors import DataError
+from audioconv.files import display_path
+
+if TYPE_CHECKING:
+    from audioconv.datasets import Collection
+    from audioconv.model import Model
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command(epilog=examples("audioconv info model", "audioconv info recordings", "audioconv info list.csv --json"))(
+        info
+    )
+
+
+def info(
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL|FOLDER|MANIFEST", help="A model, the folder that `train` wrote, or a data set."),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Show what is in a model or in a data set.
+
+    Of a model: its labels, its layers, what it hears, and what it was trained on. Of a data set: how many clips each
+    class has, how long they are, who speaks, and under which licence.
+    """
+    if path.is_dir() and (path / MODEL_NAME).is_file():
+        _show_model(path / MODEL_NAME, as_json=as_json)
+    elif path.is_dir() or path.suffix.lower() == ".csv":
+        _show_data(path, as_json=as_json)
+    else:
+        _show_model(path, as_json=as_json)
+
+
+# --- a model ---
+
+
+def _show_model(path: Path, *, as_json: bool) -> None:
+    from audioconv.layers import summary
+    from audioconv.model import Model
+
+    model = Model.load(path)
+    layers = summary(model.network, model.input_shape)
+    if as_json:
+        write_json(_model_as_json(path, model))
+        return
+    table = new_table("", "layer", "output", "parameters", "multiply-adds", right=["parameters", "multiply-adds"])
+    add_row(table, "", "input", _shape(layers.in_shape), "", "")
+    for row in layers.rows:
+        add_row(table, row.path, row.label, _shape(row.out_shape), f"{row.parameters:,}", f"{row.multiply_adds:,}")
+    table.add_section()
+    add_row(table, "", "total", "", f"{layers.parameters:,}", f"{layers.multiply_adds:,}", style="bold")
+    results().print(table)
+    for name, value in _about_model(path, model):
+        write(f"{name:<11} {printable(value)}")
+
+
+def _about_model(path: Path, model: Model) -> list[tuple[str, str]]:
+    """Return what to say of a model, each with its name; the file may hold anything as provenance, or nothing."""
+    known = model.provenance
+    data = known["data"] if isinstance(known.get("data"), dict) else {}
+    lines = [("file", f"{display_path(path)} ({megabytes(path.stat().st_size)})")]
+    lines.append(("labels", f"{len(model.labels)}: {', '.join(model.labels)}"))
+    lines.append(("hears", _hears(model)) if model.front_end else ("sees", f"pictures of {_shape(model.input_shape)}"))
+    counts = data.get("counts")
+    if isinstance(counts, dict) and counts:
+        clips = ", ".join(f"{sum(classes.values()):,} {split}" for split, classes in counts.items())
+        lines.append(("data", f"{data.get('name', 'unnamed')}: {clips}"))
+    lines += [(name, str(data[name])) for name in ("source", "licence") if data.get(name)]
+    for name in ("validation", "test"):
+        accuracy = known.get(f"{name}_accuracy")
+        if isinstance(accuracy, float):
+            lines.append((name, f"{accuracy:.1%} right"))
+    made = f"audioconv {known['audioconv']}" if "audioconv" in known else ""
+    if known.get("arch"):
+        made += f", network {known['arch']}"
+    return [*lines, ("made by", made)] if made else lines
+
+
+def _hears(model: Model) -> str:
+    from audioconv.audio.features import LogMel, Mfcc
+
+    front_end, samples = model.front_end, model.clip_samples or 0
+    assert front_end is not None
+    clip = f"{samples / front_end.sample_rate:g} s at {front_end.sample_rate:,} Hz"
+    if not isinstance(front_end, LogMel):
+        return f"{clip}, the samples themselves"
+    window, hop = (1000 * length / front_end.sample_rate for length in (front_end.window_length, front_end.hop_length))
+    what = f"{front_end.mel_bands} mel bands"
+    if isinstance(front_end, Mfcc):
+        what = f"{front_end.coefficients} cepstral coefficients of {what}"
+    return f"{clip}, as {what} of {window:g} ms every {hop:g} ms"
+
+
+def _model_as_json(path: Path, model: Model) -> dict[str, Any]:
+    from audioconv.audio.features import front_end_to_config
+    from audioconv.layers import summary, to_config
+
+    layers = summary(model.network, model.input_shape)
+    return {
+        "path": json_path(path),
+        "bytes": path.stat().st_size,
+        "labels": list(model.labels),
+        "input_shape": list(model.input_shape),
+        "front_end": None if model.front_end is None else front_end_to_config(model.front_end),
+        "clip_samples": model.clip_samples,
+        "parameters": layers.parameters,
+        "multiply_adds": layers.multiply_adds,
+        "layers": [vars(row) for row in layers.rows],
+        "network": to_config(model.network),
+        "provenance": dict(model.provenance),
+    }
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+# --- a data set ---
+
+
+def _show_data(path: Path, *, as_json: bool) -> None:
+    from audioconv.datasets import open_collection
+
+    collection = open_collection(path, minimum_classes=1)
+    headers, failures = _read_headers(collection)
+    if as_json:
+        write_json(_data_as_json(path, collection, headers, failures))
+        return
+    splits = [split for split in (*_SPLITS, None) if collection.select(split).items]
+    heads = [split or "no split" for split in splits] if splits != [None] else []
+    numbers = ["files", *heads, "speakers", "share"]
+    table = new_table("class", *numbers, right=numbers)
+    for label, count in collection.counts.items():
+        items = [item for item in collection.items if item.label == label]
+        in_splits = [sum(item.split == split for item in items) for split in splits] if heads else []
+        people = len({item.speaker for item in items if item.speaker})
+        share = f"{count / len(collection):.1%}"
+        add_row(table, label, f"{count:,}", *(f"{n:,}" for n in in_splits), f"{people:,}" if people else "-", share)
+    results().print(table)
+    for name, value in _about_data(path, collection, headers):
+        write(f"{name:<11} {printable(value)}")
+    list_failures(failures, len(collection))
+
+
+_SPLITS = ("train", "validation", "test")
+
+
+def _about_data(path: Path, collection: Collection, headers: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    people = len({speaker for speaker in collection.speakers if speaker})
+    what = "pictures" if collection.kind == "images" else "recordings"
+    lines = [("data", f"{display_path(path)}: {len(collection):,} {what}, {len(collection.classes)} classes")]
+    if people:
+        lines.append(("speakers", f"{people:,}"))
+    if headers and collection.kind == "audio":
+        seconds = [header["seconds"] for header in headers]
+        lines.append(
+            (
+                "lengths",
+                f"{min(seconds):.2f} to {max(seconds):.2f} s, half of them at most {statistics.median(seconds):.2f} s; "
+                f"{_hours(sum(seconds))} together",
+            )
+        )
+        lines.append(("rates", _most_common(f"{header['sample_rate']:,} Hz" for header in headers)))
+        lines.append(("channels", _most_common(str(header["channels"]) for header in headers)))
+    elif headers:
+        lines.append(("sizes", _most_common(f"{header['height']} x {header['width']}" for header in headers)))
+    return lines + [(name, value) for name in ("source", "licence") if (value := getattr(collection, name))]
+
+
+def _hours(seconds: float) -> str:
+    from audioconv.progress import duration
+
+    return duration(seconds)
+
+
+def _most_common(values: Any) -> str:
+    counts = Counter(values).most_common()
+    shown = [f"{value} ({count:,})" if len(counts) > 1 else value for value, count in counts[:4]]
+    return ", ".join(shown) + (", ..." if len(counts) > 4 else "")
+
+
+def _read_headers(collection: Collection) -> tuple[list[dict[str, Any]], list[DataError]]:
+    """Return what the header of each file says, and why those of some cannot be read."""
+    headers: list[dict[str, Any]] = []
+    failures: list[DataError] = []
+    read = _picture_header if collection.kind == "images" else _recording_header
+    with Steps("looking at", "files") as steps:
+        for path in collection.paths:
+            try:
+                headers.append(read(path))
+            except DataError as error:
+                failures.append(error)
+            steps.one_of(len(collection))
+    return headers, failures
+
+
+def _recording_header(path: Path) -> dict[str, Any]:
+    from audioconv.audio.read import probe
+
+    header = probe(path)
+    return {"seconds": header.duration, "sample_rate": header.sample_rate, "channels": header.channels}
+
+
+def _picture_header(path: Path) -> dict[str, Any]:
+    from audioconv.images.read import read
+
+    height, width, channels = read(path).shape
+    return {"height": height, "width": width, "channels": channels}
+
+
+def _data_as_json(
+    path: Path, collection: Collection, headers: list[dict[str, Any]], failures: list[DataError]
+) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "path": json_path(path),
+        "kind": collection.kind,
+        "count": len(collection),
+        "classes": collection.counts,
+        "splits": {split or "none": len(collection.select(split)) for split in (*_SPLITS, None)},
+        "speakers": len({speaker for speaker in collection.speakers if speaker}),
+        "licence": collection.licence,
+        "source": collection.source,
+        "unreadable": [str(failure) for failure in failures],
+    }
+    if headers and collection.kind == "audio":
+        seconds = [header["seconds"] for header in headers]
+        described["seconds"] = {
+            "shortest": min(seconds),
+            "median": statistics.median(seconds),
+            "longest": max(seconds),
+            "total": sum(seconds),
+        }
+        described["sample_rates"] = Counter(header["sample_rate"] for header in headers)
+    elif headers:
+        described["sizes"] = Counter(f"{header['height']}x{header['width']}" for header in headers)
+    return described

@@ -1,0 +1,132 @@
+"""A training run as the command line shows it: what comes of it goes to one folder."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from audioconv.cli.options import MODEL_NAME
+from audioconv.cli.terminal import (
+    Steps,
+    json_path,
+    list_failures,
+    make_folder,
+    megabytes,
+    notices,
+    printable,
+    say,
+    say_error,
+    write,
+)
+from audioconv.errors import ConfigError
+from audioconv.files import display_path, write_atomic
+
+if TYPE_CHECKING:
+    from audioconv.classifier import Classifier
+    from audioconv.datasets import Collection
+    from audioconv.recipe import TrainingReport
+
+HISTORY_NAME, FINAL_HISTORY_NAME, UNREADABLE_NAME = "history.csv", "history-final.csv", "unreadable.txt"
+
+
+def make_room(out: Path, *, resume: bool, force: bool) -> None:
+    """Make the folder, unless that would lose what is there."""
+    from audioconv.recipe import CHECKPOINT, FINAL_CHECKPOINT
+
+    make_folder(out)
+    checkpoints = [out / CHECKPOINT, out / FINAL_CHECKPOINT]
+    if force:
+        # A second run must not find the last one's; the model itself stays until there is a better one.
+        for checkpoint in checkpoints:
+            with suppress(OSError):
+                checkpoint.unlink()
+    elif not resume:
+        for name, what in ((MODEL_NAME, "a model"), (CHECKPOINT, "an interrupted run")):
+            if (out / name).exists():
+                raise ConfigError(
+                    f"{display_path(out / name)}: there is {what} already; "
+                    "go on with --resume, begin anew with --force, or give another -o DIR"
+                )
+
+
+def train_into(out: Path, collection: Collection, *, resume: bool, strict: bool = False, **settings: Any) -> Classifier:
+    """Train on `collection`, show it, and write all that comes of it to the folder `out`."""
+    from audioconv.classifier import Classifier
+    from audioconv.progress import ProgressBar
+    from audioconv.recipe import CHECKPOINT
+
+    people = {speaker for speaker in collection.speakers if speaker}
+    what = "pictures" if collection.kind == "images" else "recordings"
+    held = f"{len(collection):,} {what}, {len(collection.classes)} classes"
+    say(f"{printable(collection.name)}: {held}" + (f", {len(people):,} speakers" if people else ""))
+    try:
+        with Steps("reading", "files") as reading, ProgressBar(notices()) as bar:
+            classifier = Classifier.train(
+                collection,
+                checkpoints=out,
+                resume=resume,
+                strict=strict,
+                callbacks=[bar],
+                on_file=reading.one_of,
+                **settings,
+            )
+        _save(out, classifier)
+    except KeyboardInterrupt:
+        kept = (out / CHECKPOINT).exists()
+        say_error("interrupted" + ("; go on with the same command and --resume" if kept else " before the first epoch"))
+        raise typer.Exit(1) from None
+    return classifier
+
+
+def show_report(out: Path, classifier: Classifier, collection: Collection) -> None:
+    """Write what came of training, for a person."""
+    report, model = classifier.report_, out / MODEL_NAME
+    assert report is not None
+    counts = {name: sum(classes.values()) for name, classes in report.counts.items()}
+    lines = [("trained on", f"{counts['train']:,} clips of {len(classifier.classes_)} classes")]
+    if report.validation_accuracy is not None:
+        best = f"{counts['validation']:,} clips, best epoch {report.history.best_epoch} of {len(report.history)}"
+        lines.append(("validation", f"{report.validation_accuracy:.1%} right ({best})"))
+    if report.final_history is not None:
+        lines.append(("then", "trained once more, with the validation clips"))
+    if report.test is not None:
+        lines.append(("test", f"{report.test.accuracy:.1%} right ({report.test.count:,} clips, never trained on)"))
+    lines.append(("model", f"{display_path(model)} ({megabytes(model.stat().st_size)})"))
+    lines.append(("epochs", display_path(out / HISTORY_NAME)))
+    write()
+    for name, value in lines:
+        write(f"{name:<11} {value}")
+    list_failures(report.failures, len(collection), out / UNREADABLE_NAME)
+
+
+def report_as_json(out: Path, report: TrainingReport) -> dict[str, Any]:
+    """Return what came of training, for a program."""
+    return {
+        "model": json_path(out / MODEL_NAME),
+        "epochs": len(report.history),
+        "best_epoch": report.history.best_epoch,
+        "refit": report.final_history is not None,
+        "validation_accuracy": report.validation_accuracy,
+        "test_accuracy": None if report.test is None else report.test.accuracy,
+        "counts": report.counts,
+        "unreadable": [str(failure) for failure in report.failures],
+    }
+
+
+def _save(out: Path, classifier: Classifier) -> None:
+    report = classifier.report_
+    assert report is not None
+    classifier.save(out / MODEL_NAME)
+    report.history.write_csv(out / HISTORY_NAME)
+    optional = {FINAL_HISTORY_NAME: report.final_history is not None, UNREADABLE_NAME: bool(report.failures)}
+    for name, is_wanted in optional.items():
+        if not is_wanted:  # one of an earlier run would mislead
+            (out / name).unlink(missing_ok=True)
+    if report.final_history is not None:
+        report.final_history.write_csv(out / FINAL_HISTORY_NAME)
+    if report.failures:
+        with write_atomic(out / UNREADABLE_NAME, "w") as file:
+            file.writelines(f"{printable(str(failure))}\n" for failure in report.failures)
