@@ -97,6 +97,13 @@ def test_branches_that_do_not_meet_are_named():
     assert str(caught.value) == "0 Concat: branches must agree in all axes but the channels, got (6, 3), (3, 3)"
 
 
+def test_an_error_in_the_body_or_the_shortcut_is_named_so():
+    for name, network in (("body", L.Residual(L.Conv(4, 3))), ("shortcut", L.Residual(L.Identity(), L.Conv(4, 3)))):
+        with pytest.raises(ShapeError) as caught:
+            network.out_shape((2, 4))
+        assert str(caught.value).startswith(f"{name} Conv(4, 3): a kernel that spans 3 does not fit")
+
+
 def test_data_of_the_wrong_shape_is_named_with_the_path_when_it_arrives(params, rng):
     with pytest.raises(ShapeError, match=r"^0: kernels of shape \(3, 2, 4\) take 2 input channels"):
         NETWORK.forward(params, np.zeros((2, 10, 3), np.float32), L.Pass())
