@@ -24,8 +24,9 @@ ORDER = [
     {"architectures", "losses", "optim", "schedules"},
     {"checkpoint", "events", "progress", "trainer", "training"},
     {"model"},
-    {"classifier", "evaluation", "pipeline", "recipe"},
+    {"classifier", "doctor", "evaluation", "pipeline", "recipe"},
     {"cli"},
+    {"__main__"},
 ]
 LEVEL = {part: number for number, parts in enumerate(ORDER) for part in parts}
 
