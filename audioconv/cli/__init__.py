@@ -31,10 +31,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for module in (train, use, info):
-    module.register(app)
-app.add_typer(data.app, name="data")
-for module in (demo, doctor):
+for module in (train, use, info, data, demo, doctor):
     module.register(app)
 
 
@@ -96,7 +93,9 @@ def main() -> None:
 
 def _usage(error: Exception) -> str:
     """Return what is wrong with what was typed, and which help to read."""
-    message = error.format_message().rstrip(".")  # type: ignore[attr-defined]
+    message = error.format_message()  # type: ignore[attr-defined]
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "audioconv"
-    return f"{message}; see {command} --help"
+    return (
+        f"{message.rstrip('.')}; see {command} --help" if message.endswith(".") else f"{message} See {command} --help"
+    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audioconv.cli.options import Json, examples
+from audioconv.cli.options import Json, add_command, flag
 from audioconv.cli.terminal import (
     Steps,
     add_row,
@@ -25,14 +25,23 @@ from audioconv.files import display_path
 if TYPE_CHECKING:
     from audioconv.datasets import Collection
 
-app = typer.Typer(help="Get public data sets, or make recordings of synthetic speech.")
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`, in a group of their own."""
+    group = typer.Typer(help="Get public data sets, or make recordings of synthetic speech.")
+    add_command(group, list_sources, "audioconv data list", "audioconv data list --languages", name="list")
+    add_command(group, get, "audioconv data get fsdd", "audioconv data get fsdd -o ~/recordings/digits")
+    add_command(
+        group,
+        make,
+        'audioconv data make "yes,no,stop" -o data/words',
+        'audioconv data make "ja,nein,halt" -o data/worte --language de --clips 200',
+    )
+    app.add_typer(group, name="data")
 
 
-@app.command("list", epilog=examples("audioconv data list", "audioconv data list --languages"))
 def list_sources(
-    languages: Annotated[
-        bool, typer.Option("--languages", help="List the languages that `data make` speaks instead.")
-    ] = False,
+    languages: Annotated[bool, flag("--languages", "List the languages that `data make` speaks instead.")] = False,
     as_json: Json = False,
 ) -> None:
     """List the public data sets that `data get` knows."""
@@ -62,9 +71,8 @@ def list_sources(
     )
 
 
-@app.command(epilog=examples("audioconv data get fsdd", "audioconv data get fsdd -o ~/recordings/digits"))
 def get(
-    name: Annotated[str, typer.Argument(help="One of `audioconv data list`.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="One of `audioconv data list`.")],
     out: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="The new folder. [default: data/NAME]", show_default=False),
@@ -92,20 +100,14 @@ def get(
         write_next(["audioconv", "train", folder, "-o", f"models/{name}"], ["audioconv", "info", folder])
 
 
-@app.command(
-    epilog=examples(
-        'audioconv data make "yes,no,stop" -o data/words',
-        'audioconv data make "ja,nein,halt" -o data/worte --language de --clips 200',
-    )
-)
 def make(
-    words: Annotated[str, typer.Argument(help="What to say, separated by commas; they are the labels.")],
+    words: Annotated[str, typer.Argument(metavar="WORDS", help="What to say, separated by commas; they are the labels.")],
     out: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The new folder.")],
     language: Annotated[
-        str, typer.Option(help="Of the words: a tag such as en, de or en-gb-scotland; see `data list --languages`.")
+        str, typer.Option(metavar="TAG", help="Of the words: a tag such as en, de or en-gb-scotland; see `data list --languages`.")
     ] = "en",
-    clips: Annotated[int, typer.Option(min=1, help="Clips of each word, a fifth of them for the test.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same clips.")] = 0,
+    clips: Annotated[int, typer.Option(min=1, metavar="N", help="Clips of each word, a fifth of them for the test.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed gives the same clips.")] = 0,
     as_json: Json = False,
 ) -> None:
     r"""Make recordings of words, spoken by espeak-ng in many voices.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from audioconv.cli.options import MODEL_NAME, examples
+from audioconv.cli.options import MODEL_NAME, add_command
 from audioconv.cli.terminal import Steps, make_folder, say, write, write_next
 from audioconv.cli.training import show_report, train_into
 from audioconv.cli.use import show_evaluation
@@ -20,7 +20,7 @@ CLIPS, EPOCHS = 80, 20
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command(epilog=examples("audioconv demo", "audioconv demo -o /tmp/demo"))(demo)
+    add_command(app, demo, "audioconv demo", "audioconv demo -o /tmp/demo")
 
 
 def demo(

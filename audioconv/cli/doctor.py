@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from audioconv.cli.options import Json, examples
+from audioconv.cli.options import Json, add_command
 from audioconv.cli.terminal import megabytes, printable, say_error, write, write_json
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command(epilog=examples("audioconv doctor", "audioconv doctor --json > doctor.json"))(doctor)
+    add_command(app, doctor, "audioconv doctor", "audioconv doctor --json > doctor.json")
 
 
 def doctor(as_json: Json = False) -> None:
@@ -36,6 +36,7 @@ def doctor(as_json: Json = False) -> None:
             write(title, style="bold")
             for name, value in lines:
                 write(f"  {name:<12} {printable(value)}")
+        write("something does not work" if findings.problems else "all is well", style="bold")
     for problem in findings.problems:
         say_error(problem)
     if findings.problems:
@@ -74,4 +75,3 @@ def _sections(findings: Findings) -> Iterator[tuple[str, list[tuple[str, str]]]]
     )
     if findings.mirror:
         yield "mirror", [("folder", findings.mirror)]
-    yield "result", [("", "something does not work" if findings.problems else "all is well")]

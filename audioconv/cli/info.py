@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audioconv.cli.options import MODEL_NAME, Json, examples
+from audioconv.cli.options import MODEL_NAME, Json, add_command
 from audioconv.cli.terminal import (
     Steps,
     add_row,
@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command(epilog=examples("audioconv info model", "audioconv info recordings", "audioconv info list.csv --json"))(
-        info
-    )
+    add_command(app, info, "audioconv info model", "audioconv info recordings", "audioconv info list.csv --json")
 
 
 def info(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,9 +15,18 @@ from audioconv.files import display_path
 MODEL_NAME = "model.safetensors"
 """Of the model in the folder that `audioconv train` writes."""
 
-Model = Annotated[Path, typer.Argument(help="The model: a .safetensors file, or the folder that `train` wrote.")]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON, for a program to read.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first unreadable file, instead of skipping it.")]
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="The model: a .safetensors file, or the folder that `train` wrote.")
+]
+
+
+def flag(name: str, help: str, panel: str | None = None) -> Any:
+    """Return an option that is there or not; its help shows no type."""
+    return typer.Option(name, metavar="", help=help, rich_help_panel=panel)
+
+
+Json = Annotated[bool, flag("--json", "Write JSON, for a program to read.")]
+Strict = Annotated[bool, flag("--strict", "Stop at the first unreadable file, instead of skipping it.")]
 
 
 def model_path(path: Path) -> Path:
@@ -27,6 +38,8 @@ def model_path(path: Path) -> Path:
     return path / MODEL_NAME
 
 
-def examples(*lines: str) -> str:
-    """Return the end of a command's help: commands to copy."""
-    return "Examples:\n\n" + "\n".join(f"  {line}" for line in lines)
+def add_command(app: typer.Typer, function: Callable[..., None], *examples: str, name: str | None = None) -> None:
+    """Add a command to `app`; its help is the docstring of `function`, and ends with `examples` to copy."""
+    paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
+    unwrapped = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    app.command(name, help=unwrapped, epilog="Examples:\n\n" + "\n".join(examples))(function)

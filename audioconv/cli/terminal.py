@@ -167,7 +167,8 @@ class Steps:
 
     def __exit__(self, *_exception: object) -> None:
         """Remove the bar, however the work ended."""
-        self._bar.stop()
+        if notices().is_terminal:  # elsewhere it has never started, and would leave an empty line
+            self._bar.stop()
 
     def one_of(self, total: int) -> None:
         """Show that one more of `total` is done."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from audioconv.cli.options import MODEL_NAME, Json, Strict, examples
+from audioconv.cli.options import MODEL_NAME, Json, Strict, add_command, flag
 from audioconv.cli.terminal import list_failures, write_json, write_next
 from audioconv.cli.training import UNREADABLE_NAME, make_room, report_as_json, show_report, train_into
 from audioconv.errors import ConfigError
@@ -16,19 +16,19 @@ from audioconv.errors import ConfigError
 ARCHITECTURES = ("cnn", "cs231n", "ds-cnn-s", "tc-resnet8", "m5")
 """The names of `architectures.NAMES`, for the help: their module takes too long to import for that."""
 
-HEARS, LEARNS, RUNS = "What the network hears", "How it learns", "The run"
+RUN, LEARNS, HEARS = "The run", "How it learns", "What the network hears"
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    app.command(
-        epilog=examples(
-            "audioconv train recordings -o model",
-            "audioconv train recordings -o model --epochs 60 --noise street.wav",
-            "audioconv train list.csv -o model --arch ds-cnn-s --seed 1",
-            "audioconv train recordings -o model --resume",
-        )
-    )(train)
+    add_command(
+        app,
+        train,
+        "audioconv train recordings -o model",
+        "audioconv train recordings -o model --epochs 60 --noise street.wav",
+        "audioconv train list.csv -o model --arch ds-cnn-s --seed 1",
+        "audioconv train recordings -o model --resume",
+    )
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -36,6 +36,10 @@ def _size(text: str) -> tuple[int, int]:
     if match is None or "0" in match.groups():
         raise typer.BadParameter(f"{text!r} is no size; write it as 28 or as HEIGHTxWIDTH, such as 32x48")
     return int(match[1]), int(match[2] or match[1])
+
+
+def _option(help: str, panel: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=panel, **more)
 
 
 def train(
@@ -49,101 +53,54 @@ def train(
     out: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the model, the history and checkpoints.")
     ],
-    arch: Annotated[
-        str, typer.Option(help=f"The network: {', '.join(ARCHITECTURES)}.", rich_help_panel=LEARNS)
-    ] = "cnn",
-    epochs: Annotated[int, typer.Option(min=1, help="How often to go through the clips.", rich_help_panel=LEARNS)] = 30,
-    batch_size: Annotated[int, typer.Option(min=1, help="Clips a step.", rich_help_panel=LEARNS)] = 64,
-    learning_rate: Annotated[
-        float, typer.Option(help="The greatest of the one-cycle schedule.", rich_help_panel=LEARNS)
-    ] = 5e-3,
-    augment: Annotated[
-        bool,
-        typer.Option(
-            "--augment/--no-augment",
-            help="Change clips at random: shift, gain, speed, noise, rooms, masks.",
-            rich_help_panel=LEARNS,
-        ),
-    ] = True,
-    noise: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE|FOLDER",
-            help="Recordings to mix in, instead of synthetic noise.",
-            show_default=False,
-            rich_help_panel=LEARNS,
-        ),
+    strict: Strict = False,
+    as_json: Json = False,
+    resume: Annotated[
+        bool, flag("--resume", "Go on with an interrupted run, to the same bits as without the break.", RUN)
+    ] = False,
+    force: Annotated[bool, flag("--force", "Begin anew where DIR already holds a model.", RUN)] = False,
+    epochs: Annotated[int, _option("How often to go through the clips.", RUN, metavar="N", min=1)] = 30,
+    patience: Annotated[
+        int | None, _option("Stop after N epochs that brought nothing better.", RUN, metavar="N", min=1)
     ] = None,
     validation_fraction: Annotated[
         float,
-        typer.Option(
-            help="Share of the clips that watch the training, where no split says which; whole speakers.",
-            rich_help_panel=LEARNS,
-        ),
+        _option("Share of the clips, in whole speakers, that watches the training.", RUN, metavar="SHARE"),
     ] = 0.1,
-    patience: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Stop after so many epochs that brought nothing better.",
-            show_default=False,
-            rich_help_panel=LEARNS,
-        ),
-    ] = None,
     refit: Annotated[
         bool | None,
-        typer.Option(
+        _option(
+            "Train once more, with the watching clips. By default where few speakers are known.",
+            RUN,
             "--refit/--no-refit",
-            help="Train once more, with the validation clips. By default where few speakers are known.",
-            show_default=False,
-            rich_help_panel=LEARNS,
+            metavar="",
         ),
     ] = None,
-    seed: Annotated[
-        int,
-        typer.Option(min=0, help="Of everything random: the same seed gives the same bits.", rich_help_panel=LEARNS),
-    ] = 0,
+    seed: Annotated[int, _option("The same seed gives the same bits.", RUN, metavar="N", min=0)] = 0,
+    arch: Annotated[str, _option(f"The network: {', '.join(ARCHITECTURES)}.", LEARNS, metavar="NAME")] = "cnn",
+    batch_size: Annotated[int, _option("Clips a step.", LEARNS, metavar="N", min=1)] = 64,
+    learning_rate: Annotated[float, _option("The greatest of the one-cycle schedule.", LEARNS, metavar="RATE")] = 5e-3,
+    no_augment: Annotated[
+        bool, flag("--no-augment", "Leave clips as they are: no shift, gain, speed, noise, rooms, masks.", LEARNS)
+    ] = False,
+    noise: Annotated[
+        Path | None, _option("Recordings to mix in, instead of synthetic noise.", LEARNS, metavar="FILE|FOLDER")
+    ] = None,
     front_end: Annotated[
-        str | None,
-        typer.Option(
-            help="log-mel, mfcc or raw. By default what the network takes.", show_default=False, rich_help_panel=HEARS
-        ),
+        str | None, _option("log-mel, mfcc or raw. By default what the network takes.", HEARS, metavar="NAME")
     ] = None,
     sample_rate: Annotated[
-        int | None,
-        typer.Option(
-            help="In Hz. By default 16000, or lower where most clips are.", show_default=False, rich_help_panel=HEARS
-        ),
+        int | None, _option("By default 16000, or lower where most clips are.", HEARS, metavar="HZ")
     ] = None,
     clip_seconds: Annotated[
-        float | None,
-        typer.Option(
-            help="Length of a clip. By default 1, or longer where most are.", show_default=False, rich_help_panel=HEARS
-        ),
+        float | None, _option("Length of a clip. By default 1, or longer where most are.", HEARS, metavar="SECONDS")
     ] = None,
     image_size: Annotated[
         Any,
-        typer.Option(
-            parser=_size,
-            metavar="SIZE",
-            help="Of pictures, such as 28 or 32x48. By default theirs, at most 96.",
-            show_default=False,
-            rich_help_panel=HEARS,
+        _option(
+            "Of pictures, such as 28 or 32x48. By default theirs, at most 96.", HEARS, metavar="SIZE", parser=_size
         ),
     ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Go on with an interrupted run, to the same bits as without the break.",
-            rich_help_panel=RUNS,
-        ),
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Begin anew where DIR already holds a model.", rich_help_panel=RUNS)
-    ] = False,
-    strict: Strict = False,
-    as_json: Json = False,
 ) -> None:
     """Train a classifier on recordings or pictures, a folder a class.
 
@@ -160,7 +117,7 @@ def train(
         "sample_rate": sample_rate,
         "clip_seconds": clip_seconds,
         "image_size": image_size,
-        "augment": augment,
+        "augment": not no_augment,
         "noise": noise,
         "validation_fraction": validation_fraction,
         "patience": patience,

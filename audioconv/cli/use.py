@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audioconv.cli.options import Json, Model, Strict, examples, model_path
+from audioconv.cli.options import Json, Model, Strict, add_command, model_path
 from audioconv.cli.terminal import (
     Steps,
     add_row,
@@ -39,19 +39,19 @@ MOST_MISTAKES = 15
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
-    app.command(
-        epilog=examples(
-            "audioconv classify model clip.wav",
-            "audioconv classify model recordings/ --top 3",
-            "audioconv classify model *.wav --json > labels.jsonl",
-        )
-    )(classify)
-    app.command(
-        epilog=examples(
-            "audioconv evaluate model recordings --split test",
-            "audioconv evaluate model other-recordings --json > result.json",
-        )
-    )(evaluate)
+    add_command(
+        app,
+        classify,
+        "audioconv classify model clip.wav",
+        "audioconv classify model recordings/ --top 3",
+        "audioconv classify model *.wav --json > labels.jsonl",
+    )
+    add_command(
+        app,
+        evaluate,
+        "audioconv evaluate model recordings --split test",
+        "audioconv evaluate model other-recordings --json > result.json",
+    )
 
 
 def classify(
