@@ -1,0 +1,1 @@
+"""What the pictures of docs/convolution.md are drawn with."""
