@@ -124,7 +124,7 @@ class Trainer:
         correct = int(np.count_nonzero(logits.argmax(axis=1) == labels))
         if not math.isfinite(loss):
             raise DivergedError(f"the loss is {loss}")
-        _, gradients = self._network.backward(self._params, saved, gradient, run)
+        gradients = self._network.gradients(self._params, saved, gradient, run)
         self._weights.gather(flatten(gradients))
         if not math.isfinite(clip_gradients(self._weights, self._recipe.gradient_clip)):
             raise DivergedError("the gradient is not finite")

@@ -104,6 +104,10 @@ class Layer:
         """Return the gradient of the loss by the input and by the trainable parameters, given that by the output."""
         raise NotImplementedError
 
+    def gradients(self, params: Params, saved: Any, dy: Array, run: Pass) -> Params:
+        """Return the second part of `backward`: what a network's first layer is asked for, whose input is data."""
+        return self.backward(params, saved, dy, run)[1]
+
     def updates(self, params: Params, saved: Any) -> Params:
         """Return new values of the parameters that are tracked rather than trained (running statistics)."""
         return {}

@@ -105,9 +105,20 @@ class Chain(_Combinator):
         return x, saved if run.training else None
 
     def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
+        return self._backward(0, params, saved, dy, run)
+
+    def gradients(self, params: Params, saved: Any, dy: Array, run: Pass) -> Params:
+        if not self.layers:
+            return {}
+        dy, grads = self._backward(1, params, saved, dy, run)
+        return {**grads, "0": self.layers[0].gradients(params.get("0", {}), saved[0], dy, run)}
+
+    def _backward(self, first: int, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
+        """Go backward from the last layer to number `first`."""
         grads: Params = {}
-        for (name, layer), part in reversed(list(zip(self._named(), saved, strict=True))):
-            dy, grads[name] = layer.backward(params.get(name, {}), part, dy, run)
+        for number in range(len(self.layers) - 1, first - 1, -1):
+            name, layer = str(number), self.layers[number]
+            dy, grads[name] = layer.backward(params.get(name, {}), saved[number], dy, run)
         return dy, grads
 
 

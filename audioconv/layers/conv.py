@@ -83,11 +83,15 @@ class Conv(Layer):
 
     def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
         x = saved
-        window = self.window(x.ndim - 2)
-        grads: Params = {"weight": ops.conv_weight_gradient(x, dy, window, self.groups)}
+        dx = ops.conv_input_gradient(dy, params["weight"], x.shape, self.window(x.ndim - 2), self.groups)
+        return dx, self.gradients(params, saved, dy, run)
+
+    def gradients(self, params: Params, saved: Any, dy: Array, run: Pass) -> Params:
+        x = saved
+        grads: Params = {"weight": ops.conv_weight_gradient(x, dy, self.window(x.ndim - 2), self.groups)}
         if self.bias:
             grads["bias"] = ops.channel_sums(dy).astype(np.float32)
-        return ops.conv_input_gradient(dy, params["weight"], x.shape, window, self.groups), grads
+        return grads
 
     def multiply_adds(self, in_shape: Shape) -> int:
         outputs = math.prod(self.out_shape(in_shape))

@@ -73,10 +73,14 @@ class Dense(Layer):
         return y, x if run.training else None
 
     def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
+        dx = ops.dense_input_gradient(dy, ops.as_input(params["weight"]))
+        return dx, self.gradients(params, saved, dy, run)
+
+    def gradients(self, params: Params, saved: Any, dy: Array, run: Pass) -> Params:
         grads: Params = {"weight": ops.dense_weight_gradient(saved, dy)}
         if self.bias:
             grads["bias"] = ops.channel_sums(dy).astype(np.float32)
-        return ops.dense_input_gradient(dy, ops.as_input(params["weight"])), grads
+        return grads
 
     def multiply_adds(self, in_shape: Shape) -> int:
         return in_shape[0] * self.units

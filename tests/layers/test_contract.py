@@ -143,6 +143,18 @@ def test_no_layer_is_missing_from_the_table():
 
 
 @every_case
+def test_gradients_alone_are_those_of_backward(case, rng):
+    params, x = started(case, 3, rng)
+    run = L.Pass(training=True, rng=np.random.default_rng(5))
+    y, saved = case.layer.forward(params, x, run)
+    _, grads = case.layer.backward(params, saved, np.ones_like(y), run)
+    alone = L.flatten(case.layer.gradients(params, saved, np.ones_like(y), run))
+    assert alone.keys() == L.flatten(grads).keys()
+    for path, gradient in L.flatten(grads).items():
+        np.testing.assert_array_equal(alone[path], gradient)
+
+
+@every_case
 @pytest.mark.parametrize("batch", [1, 3])
 def test_the_promised_shape_is_the_produced_shape(case, batch, rng):
     params, x = started(case, batch, rng)
