@@ -87,6 +87,40 @@ def test_a_cache_folder_that_cannot_be_written_costs_time_and_says_so(tmp_path):
     assert listing(scratch) == []  # nothing is left behind
 
 
+def test_damaged_files_are_compiled_again_and_mended(tmp_path):
+    environment = {"AUDIOCONV_CACHE_DIR": str(tmp_path)}
+    (total, _, _, folder), _ = run(**environment)
+    indexes, objects = (sorted(Path(folder).rglob(f"*.{suffix}")) for suffix in ("nbi", "nbc"))
+    assert len(indexes) == len(objects) == 2
+    indexes[0].write_bytes(b"")
+    objects[1].write_bytes(objects[1].read_bytes()[:1000])
+    again, said = run(**environment)
+    assert again[0] == total
+    assert len(said) == 1
+    assert NOTICE in said[0]
+    _, said = run(**environment)
+    assert said == []
+
+
+def test_a_kernel_that_cannot_be_kept_runs_all_the_same(tmp_path):
+    """As on a full disk: the kernel is compiled, and one line says why the next process compiles it again."""
+    program = f"""
+import errno
+from numba.core import caching
+
+def full(self, path):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+caching.IndexDataCacheFile._open_for_write = full
+{PROGRAM}"""
+    (total, *_), said = run(program, AUDIOCONV_CACHE_DIR=str(tmp_path))
+    assert total == "6.0"
+    assert len(said) == 2
+    assert NOTICE in said[0]
+    assert "cannot keep compiled kernels in" in said[1]
+    assert said[1].endswith("No space left on device")
+
+
 def test_the_folder_is_named_by_version_and_by_the_sources_of_all_kernels(tmp_path, package):
     program = "from audioconv.kernels import jit; print(jit.cache_folder())"
     environment = {"AUDIOCONV_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(package)}

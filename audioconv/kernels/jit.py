@@ -20,6 +20,7 @@ import llvmlite.binding as llvm
 import numba
 import platformdirs
 from numba.core import event
+from numba.core.caching import FunctionCache
 from numba.np.ufunc import threading_layer
 
 from audioconv import __version__
@@ -83,6 +84,30 @@ def cache_folder() -> Path:
     return folder
 
 
+class _KernelCache(FunctionCache):
+    """Numba's cache, but a full disk or a damaged file costs a compilation instead of ending the program."""
+
+    def load_overload(self, signature, target):
+        try:
+            return super().load_overload(signature, target)
+        except Exception:  # reading half a pickle raises whatever it likes; a file of no length follows a power cut
+            with suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, signature, data):
+        try:
+            super().save_overload(signature, data)
+        except Exception as error:
+            _say_not_kept(str(error))
+
+
+@functools.cache
+def _say_not_kept(error: str) -> None:
+    """Say, once for each reason, that a compiled kernel is not there for the next process."""
+    logger.warning("cannot keep compiled kernels in %s: %s", cache_folder(), error)
+
+
 # workqueue corrupts its state when two Python threads launch at once, so launches take turns there.
 _launching = threading.Lock()
 
@@ -92,13 +117,13 @@ def kernel(function: Callable[..., None]) -> Callable[..., None]:
     previous = _settings.CACHE_DIR
     _settings.CACHE_DIR = str(cache_folder())  # read once, when the dispatcher is made
     try:
-        compiled: Callable[..., None] = numba.njit(
-            function, parallel=True, nogil=True, cache=True, fastmath=FASTMATH, error_model="numpy"
-        )
+        compiled: Any = numba.njit(function, parallel=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
+        compiled._cache = _KernelCache(function)  # as cache=True would, with Numba's own
     finally:
         _settings.CACHE_DIR = previous
     if THREADING_LAYER != "workqueue":
-        return compiled
+        plain: Callable[..., None] = compiled
+        return plain
 
     @functools.wraps(function)
     def launch(*args: Any) -> None:
