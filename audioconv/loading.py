@@ -68,15 +68,18 @@ def load_many(
     failures: list[DataError] = []
     # The libraries that decode and resample let other Python threads run meanwhile.
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
-        for index, example in enumerate(pool.map(attempt, paths)):
-            if not isinstance(example, DataError):
-                x[len(indices)] = example
-                indices.append(index)
-            elif strict:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise example
-            else:
-                failures.append(example)
-            if on_file is not None:
-                on_file()
+        try:
+            for index, example in enumerate(pool.map(attempt, paths)):
+                if not isinstance(example, DataError):
+                    x[len(indices)] = example
+                    indices.append(index)
+                elif strict:
+                    raise example
+                else:
+                    failures.append(example)
+                if on_file is not None:
+                    on_file()
+        except BaseException:  # Ctrl-C too: leaving the block would wait for all files to be read
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return Loaded(x[: len(indices)], np.array(indices, np.int64), tuple(failures))
