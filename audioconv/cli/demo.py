@@ -15,7 +15,7 @@ from audioconv.errors import DataError
 from audioconv.files import display_path
 
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
-CLIPS, EPOCHS = 80, 20
+CLIPS, EPOCHS, BATCH_SIZE = 100, 20, 32
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +45,7 @@ def demo(
 
     say("\n2. a network learns them", style="bold")
     make_folder(trained)
-    classifier = train_into(trained, collection, resume=True, epochs=EPOCHS)
+    classifier = train_into(trained, collection, resume=True, epochs=EPOCHS, batch_size=BATCH_SIZE)
     show_report(trained, classifier, collection)
 
     say("\n3. clips of voices that it has never heard", style="bold")
