@@ -101,12 +101,19 @@ def get(
 
 
 def make(
-    words: Annotated[str, typer.Argument(metavar="WORDS", help="What to say, separated by commas; they are the labels.")],
+    words: Annotated[
+        str, typer.Argument(metavar="WORDS", help="What to say, separated by commas; they are the labels.")
+    ],
     out: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The new folder.")],
     language: Annotated[
-        str, typer.Option(metavar="TAG", help="Of the words: a tag such as en, de or en-gb-scotland; see `data list --languages`.")
+        str,
+        typer.Option(
+            metavar="TAG", help="Of the words: a tag such as en, de or en-gb-scotland; see `data list --languages`."
+        ),
     ] = "en",
-    clips: Annotated[int, typer.Option(min=1, metavar="N", help="Clips of each word, a fifth of them for the test.")] = 100,
+    clips: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Clips of each word, a fifth of them for the test.")
+    ] = 100,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed gives the same clips.")] = 0,
     as_json: Json = False,
 ) -> None:

@@ -55,8 +55,18 @@ def make_room(out: Path, *, resume: bool, force: bool) -> None:
 def train_into(out: Path, collection: Collection, *, resume: bool, strict: bool = False, **settings: Any) -> Classifier:
     """Train on `collection`, show it, and write all that comes of it to the folder `out`."""
     from audioconv.classifier import Classifier
+    from audioconv.events import Event, RunStarted
     from audioconv.progress import ProgressBar
     from audioconv.recipe import CHECKPOINT
+
+    runs = 0
+
+    def announce(event: Event) -> None:
+        nonlocal runs
+        if isinstance(event, RunStarted):
+            runs += 1
+            if runs == 2:
+                say("once more, with the clips that validated:")
 
     people = {speaker for speaker in collection.speakers if speaker}
     what = "pictures" if collection.kind == "images" else "recordings"
@@ -69,7 +79,7 @@ def train_into(out: Path, collection: Collection, *, resume: bool, strict: bool 
                 checkpoints=out,
                 resume=resume,
                 strict=strict,
-                callbacks=[bar],
+                callbacks=[announce, bar],
                 on_file=reading.one_of,
                 **settings,
             )
