@@ -1,0 +1,61 @@
+"""docs/results.md: no number in its tables that scripts/results did not measure."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+
+import pytest
+
+from audioconv import architectures
+from audioconv.datasets import Collection, Item
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def results():
+    loader = SourceFileLoader("results", str(ROOT / "scripts" / "results"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("results", loader))
+    sys.modules["results"] = module
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        loader.exec_module(module)
+        yield module
+    finally:
+        sys.dont_write_bytecode = before
+        del sys.modules["results"]
+
+
+def test_the_page_holds_what_was_measured(results):
+    numbers = json.loads(results.NUMBERS.read_text("utf-8")) if results.NUMBERS.exists() else {}
+    page = results.PAGE.read_text("utf-8")
+    assert results.filled(page, numbers) == page
+    assert set(numbers) <= set(results.EXPERIMENTS)
+
+
+def test_a_row_tells_mean_and_spread(results):
+    network = architectures.build("cs231n", num_classes=10)
+    runs = [
+        results.Run(f"seed {n}", network, (28, 28, 1), 3, 200, accuracy, 10.0 + n)
+        for n, accuracy in enumerate([0.97, 0.98, 0.99])
+    ]
+    numbers = {"mnist": results.describe(results.EXPERIMENTS["mnist"], runs)}
+    text = results.tables(json.loads(json.dumps(numbers)))
+    assert "| `cs231n` | 5,560 | 1,218,060 | **98.00%** (from 97.00% to 99.00%) | 11 s on " in text
+    assert "| `mnist` | seed 2 | 200 | 99.00% | 12 s |" in text
+
+
+def test_the_test_part_is_what_was_asked_for(results):
+    items = tuple(Item(Path(f"{n}.wav"), "yes", speaker) for n, speaker in enumerate("abca"))
+    parts = results.tested_with(Collection(items, "audio", "few"), lambda item: item.speaker == "a")
+    assert [item.split for item in parts.items] == ["test", "train", "train", "test"]
+
+
+def test_missing_data_are_said(results, monkeypatch):
+    monkeypatch.delenv("AUDIOCONV_TEST_DATA", raising=False)
+    with pytest.raises(results.DataMissingError, match="AUDIOCONV_TEST_DATA"):
+        next(results.mnist(quick=True, callbacks=()))
