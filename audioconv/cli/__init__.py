@@ -97,5 +97,5 @@ def _usage(error: Exception) -> str:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "audioconv"
     return (
-        f"{message.rstrip('.')}; see {command} --help" if message.endswith(".") else f"{message} See {command} --help"
+        f"{message} See {command} --help" if message.endswith("?") else f"{message.rstrip('.')}; see {command} --help"
     )

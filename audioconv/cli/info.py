@@ -95,8 +95,9 @@ def _about_model(path: Path, model: Model) -> list[tuple[str, str]]:
         if isinstance(accuracy, float):
             lines.append((name, f"{accuracy:.1%} right"))
     made = f"audioconv {known['audioconv']}" if "audioconv" in known else ""
-    if known.get("arch"):
-        made += f", network {known['arch']}"
+    settings = known.get("settings")
+    if made and isinstance(settings, dict) and settings.get("arch"):
+        made += f", network {settings['arch']}"
     return [*lines, ("made by", made)] if made else lines
 
 

@@ -180,10 +180,11 @@ class Steps:
         seconds = time.monotonic() - self._begun
         left = f"{_duration(seconds / done * (total - done))} left" if total and done else ""
         if notices().is_terminal:
-            self._bar.start()
             self._bar.update(self._task, completed=done, total=total, measured=self._measured(done, total), left=left)
             if done == total:
                 self._bar.stop()
+            else:
+                self._bar.start()
         elif time.monotonic() - self._last_line > _SECONDS_BETWEEN_LINES and done != total:
             self._last_line = time.monotonic()
             say(f"{self._doing}: {self._measured(done, total)}  {left}".rstrip())

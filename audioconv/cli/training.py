@@ -34,16 +34,10 @@ HISTORY_NAME, FINAL_HISTORY_NAME, UNREADABLE_NAME = "history.csv", "history-fina
 
 def make_room(out: Path, *, resume: bool, force: bool) -> None:
     """Make the folder, unless that would lose what is there."""
-    from audioconv.recipe import CHECKPOINT, FINAL_CHECKPOINT
+    from audioconv.recipe import CHECKPOINT
 
     make_folder(out)
-    checkpoints = [out / CHECKPOINT, out / FINAL_CHECKPOINT]
-    if force:
-        # A second run must not find the last one's; the model itself stays until there is a better one.
-        for checkpoint in checkpoints:
-            with suppress(OSError):
-                checkpoint.unlink()
-    elif not resume:
+    if not resume and not force:
         for name, what in ((MODEL_NAME, "a model"), (CHECKPOINT, "an interrupted run")):
             if (out / name).exists():
                 raise ConfigError(
@@ -57,7 +51,7 @@ def train_into(out: Path, collection: Collection, *, resume: bool, strict: bool 
     from audioconv.classifier import Classifier
     from audioconv.events import Event, RunStarted
     from audioconv.progress import ProgressBar
-    from audioconv.recipe import CHECKPOINT
+    from audioconv.recipe import CHECKPOINT, FINAL_CHECKPOINT
 
     runs = 0
 
@@ -65,6 +59,11 @@ def train_into(out: Path, collection: Collection, *, resume: bool, strict: bool 
         nonlocal runs
         if isinstance(event, RunStarted):
             runs += 1
+            if runs == 1 and not resume:
+                # Who resumes this run must not find the last one's. The model stays until there is a new one.
+                for name in (CHECKPOINT, FINAL_CHECKPOINT):
+                    with suppress(OSError):
+                        (out / name).unlink()
             if runs == 2:
                 say("once more, with the clips that validated:")
 

@@ -1,0 +1,150 @@
+"""``audioconv data``, ``audioconv demo`` and ``audioconv doctor``."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+
+import pytest
+
+import audioconv
+from audioconv import doctor as examination
+from audioconv.cli import demo
+from audioconv.datasets.sources import SOURCES
+from audioconv.model import Model
+
+needs_espeak = pytest.mark.skipif(
+    importlib.util.find_spec("espeakng_loader") is None, reason="needs the extra: pip install 'audioconv[synth]'"
+)
+
+# --- data ---
+
+
+def test_list(call):
+    answer = call("data", "list")
+    assert answer.code == 0
+    assert "fsdd" in answer.out
+    assert "CC-BY-SA-4.0" in answer.out
+    assert [source["name"] for source in json.loads(call("data", "list", "--json").out)] == list(SOURCES)
+
+
+@needs_espeak
+def test_languages(call):
+    assert json.loads(call("data", "list", "--languages", "--json").out)["de"] == "German"
+    assert "German" in call("data", "list", "--languages").out
+
+
+def test_get_what_is_not_there(call, tmp_path):
+    answer = call("data", "get", "fsd", "-o", tmp_path / "x")
+    assert (answer.code, answer.error) == (2, "no data set is called 'fsd'; did you mean fsdd?")
+
+
+def test_get_from_the_mirror(call, mirror, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    answer = call("data", "get", "fsdd")
+    assert answer.code == 0
+    assert answer.out.startswith("data/fsdd: 3,000 clips, 10 classes, 6 speakers\nlicence: CC-BY-SA-4.0\n")
+    assert "audioconv train data/fsdd -o models/fsdd" in answer.out
+    assert json.loads(call("data", "get", "fsdd", "--json").out)["count"] == 3000
+
+
+def test_get_where_the_mirror_is_gone(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("AUDIOCONV_MIRROR", str(tmp_path / "gone"))
+    assert "is not a folder; correct it or unset it" in call("data", "get", "fsdd", "-o", tmp_path / "x").error
+
+
+@needs_espeak
+def test_make(call, tmp_path):
+    answer = call("data", "make", "ja,nein", "-o", tmp_path / "new" / "words", "--language", "de", "--clips", 5)
+    assert answer.code == 0
+    assert "10 clips, 2 classes" in answer.out
+    assert f"audioconv train {tmp_path}/new/words -o model" in answer.out
+    assert call("data", "make", "ja", "-o", tmp_path / "one", "--language", "xx").code == 2
+    assert call("data", "make", "ja,,nein", "-o", tmp_path / "two").code == 2
+    answer = call("data", "make", "ja,nein", "-o", tmp_path / "new" / "words", "--language", "de", "--clips", 6)
+    assert (answer.code, "was made with other settings" in answer.error) == (1, True)
+
+
+@pytest.mark.parametrize("command", [["data", "make", "yes,no", "-o", "x"], ["demo"], ["data", "list", "--languages"]])
+def test_without_espeak(call, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    answer = call(*command)
+    assert answer.code == 1
+    assert answer.error == "synthetic speech needs an optional part: pip install 'audioconv[synth]'"
+
+
+# --- demo ---
+
+
+@needs_espeak
+def test_demo(call, tmp_path, monkeypatch):
+    for name, value in {"WORDS": ("yes", "no"), "CLIPS": 10, "EPOCHS": 1}.items():
+        monkeypatch.setattr(demo, name, value)
+    answer = call("demo", "-o", tmp_path / "demo")
+    assert answer.code == 0
+    assert Model.load(tmp_path / "demo/model/model.safetensors").labels == ("no", "yes")
+    for step in ("1. ", "2. ", "3. ", "4. "):
+        assert f"\n{step}" in f"\n{answer.err}"
+    assert "what to type next:" in answer.out
+    assert f"audioconv classify {tmp_path}/demo/model/model.safetensors" in answer.out
+    again = call("demo", "-o", tmp_path / "demo")
+    assert again.code == 0
+    assert "resuming after epoch 1 of 1" in again.err
+    assert again.out == answer.out
+
+
+# --- doctor ---
+
+
+def test_doctor(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("AUDIOCONV_MIRROR", str(tmp_path))
+    answer = call("doctor")
+    assert (answer.code, answer.err) == (0, "")
+    for word in (
+        audioconv.__version__,
+        "numba",
+        "llvmlite",
+        "libsndfile",
+        "libsoxr",
+        "threads",
+        "vectors",
+        str(tmp_path),
+    ):
+        assert word in answer.out
+    assert answer.out.endswith("all is well\n")
+    found = json.loads(call("doctor", "--json").out)
+    assert found["processor"]["cores"] >= 1
+    assert found["threading_layer"] in ("omp", "tbb", "workqueue")
+    assert found["kernel_cache"]["folder"]
+    assert found["problems"] == []
+    assert set(found["optional"]) == {"images", "plots", "synth"}
+
+
+def test_doctor_says_how_to_get_optional_parts(call, monkeypatch):
+    monkeypatch.setattr(examination, "_version", lambda name: None if name == "pillow" else "1.0")
+    answer = call("doctor")
+    assert answer.code == 0
+    assert "images       not installed; for pictures as data: pip install 'audioconv[images]'" in answer.out
+
+
+def test_doctor_finds_what_is_broken(call, monkeypatch):
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    monkeypatch.setattr(examination, "_threads", lambda: 1 / 0)
+    monkeypatch.setattr(examination, "_version", lambda name: None if name == "numba" else "1.0")
+    answer = call("doctor")
+    assert answer.code == 1
+    assert "numba        missing" in answer.out
+    assert "numba is not installed" in answer.err
+    assert "kernels do not work: ZeroDivisionError" in answer.err
+    assert "recordings cannot be read" in answer.err
+    assert answer.out.endswith("something does not work\n")
+
+
+def test_doctor_without_a_kernel_cache(call, tmp_path, monkeypatch):
+    from audioconv.kernels import jit
+
+    monkeypatch.setattr(jit, "cache_folder", lambda: tmp_path)
+    answer = call("doctor")
+    assert (answer.code, "set AUDIOCONV_CACHE_DIR" in answer.error) == (1, True)

@@ -1,0 +1,82 @@
+"""``audioconv info``: of models and of data sets."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tones import write_tone
+
+from audioconv.datasets import Item, write_manifest
+
+
+def test_a_model(call, trained):
+    answer = call("info", trained)
+    assert (answer.code, answer.err) == (0, "")
+    assert "Conv(16, (3, 3), padding='same', bias=False)" in answer.out
+    assert "labels      2: high, low" in answer.out
+    assert "hears       0.25 s at 4,000 Hz, as 40 mel bands of 25 ms every 10 ms" in answer.out
+    assert "12 train, 2 validation, 6 test" in answer.out
+    assert "made by     audioconv 0.1.0, network cnn" in answer.out
+
+
+def test_a_model_as_json(call, trained):
+    found = json.loads(call("info", trained / "model.safetensors", "--json").out)
+    assert found["labels"] == ["high", "low"]
+    assert found["parameters"] == sum(row["parameters"] for row in found["layers"])
+    assert found["front_end"]["front_end"] == "LogMel"
+    assert found["provenance"]["settings"]["arch"] == "cnn"
+
+
+@pytest.mark.parametrize(("arch", "front_end", "hears"), [
+    ("m5", "raw", "1 s at 4,000 Hz, the samples themselves"),
+    ("tc-resnet8", "mfcc", "1 s at 4,000 Hz, as 13 cepstral coefficients of 40 mel bands"),
+])  # fmt: skip
+def test_what_other_models_hear(call, tones, tmp_path, arch, front_end, hears):
+    assert (
+        call("train", tones, "-o", tmp_path / "out", "--epochs", 1, "--arch", arch, "--front-end", front_end).code == 0
+    )
+    assert hears in call("info", tmp_path / "out").out
+
+
+def test_a_data_set(call, trained_on):
+    answer = call("info", trained_on)
+    assert (answer.code, answer.err) == (0, "")
+    assert "20 recordings, 2 classes" in answer.out
+    assert answer.out.splitlines()[1].split() == ["class", "files", "train", "test", "speakers", "share"]
+    assert answer.out.splitlines()[3].split() == ["high", "10", "7", "3", "-", "50.0%"]
+    assert "lengths     0.25 to 0.25 s, half of them at most 0.25 s; 5.0 s together" in answer.out
+    assert "rates       4,000 Hz" in answer.out
+
+
+def test_a_data_set_as_json(call, tmp_path):
+    for speaker in ("anna", "bert"):
+        write_tone(tmp_path / "yes" / f"{speaker}_nohash_0.wav", 300, seconds=0.5)
+    (tmp_path / "yes" / "text.wav").write_text("no sound")
+    items = [
+        Item(path, "yes", path.name.split("_")[0], split)
+        for path, split in zip(sorted((tmp_path / "yes").iterdir()), ("train", "test", None), strict=True)
+    ]
+    write_manifest(tmp_path / "list.csv", items, {"licence": "CC0-1.0", "source": "made up"})
+    answer = call("info", tmp_path / "list.csv", "--json")
+    found = json.loads(answer.out)
+    assert answer.code == 0
+    assert found["classes"] == {"yes": 3}
+    assert found["splits"] == {"train": 1, "validation": 0, "test": 1, "none": 1}
+    assert found["seconds"] == {"shortest": 0.5, "median": 0.5, "longest": 0.5, "total": 1.0}
+    assert (found["licence"], found["source"], len(found["unreadable"])) == ("CC0-1.0", "made up", 1)
+    shown = call("info", tmp_path / "list.csv")
+    assert "1 of 3 files could not be read:" in shown.err
+    assert "licence     CC0-1.0" in shown.out
+
+
+def test_pictures(call, tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    (tmp_path / "dark").mkdir()
+    image.new("RGB", (9, 8)).save(tmp_path / "dark/1.png")
+    assert "sizes       8 x 9" in call("info", tmp_path).out
+
+
+def test_neither(call, tmp_path):
+    answer = call("info", tmp_path / "nothing")
+    assert (answer.code, "cannot be read (No such file or directory)" in answer.error) == (1, True)

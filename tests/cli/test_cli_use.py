@@ -1,0 +1,258 @@
+"""``audioconv classify`` and ``audioconv evaluate``, and the model files that they refuse."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from tones import TRAINING, write_tone, write_tones
+
+from audioconv import Classifier, arrayfile
+from audioconv.cli.use import AT_ONCE
+
+
+def rows(table: str) -> list[list[str]]:
+    """Return the cells of a table's rows, without its head."""
+    lines = [line.split() for line in table.splitlines() if line.strip()]
+    return lines[2:]
+
+
+# --- classify ---
+
+
+def test_a_table(call, trained, tones):
+    answer = call("classify", trained, tones / "high/0.wav", tones / "low")
+    assert (answer.code, answer.err) == (0, "")
+    found = rows(answer.out)
+    assert [row[0] for row in found] == [f"{tones}/high/0.wav", *(f"{tones}/low/{n}.wav" for n in range(10))]
+    assert {row[1] for row in found} <= {"high", "low"}
+    assert all(row[2].endswith("%") for row in found)
+
+
+def test_a_table_of_several_labels(call, model, tones):
+    found = rows(call("classify", model, tones / "high/0.wav", "--top", 2).out)
+    assert len(found) == 1
+    assert {found[0][1], found[0][3]} == {"high", "low"}
+    assert float(found[0][2].rstrip("%")) >= float(found[0][4].rstrip("%"))
+
+
+def test_json_is_what_predict_says(call, model, tones):
+    answer = call("classify", model, tones / "high", "--json")
+    found = [json.loads(line) for line in answer.out.splitlines()]
+    predictions = Classifier.load(model).predict([tones / "high" / f"{n}.wav" for n in range(10)])
+    for line, prediction in zip(found, predictions, strict=True):
+        assert set(line) == {"path", "label", "score", "scores"}
+        assert (line["label"], line["score"], line["scores"]) == (prediction.label, prediction.score, prediction.scores)
+        assert list(line["scores"]) == list(prediction.scores)
+
+
+def test_json_of_the_likeliest(call, model, tones):
+    line = json.loads(call("classify", model, tones / "high/0.wav", "--json", "--top", 1).out)
+    assert line["scores"] == {line["label"]: line["score"]}
+
+
+def test_unreadable_files_are_listed_at_the_end(call, model, tones):
+    (tones / "high/text.wav").write_text("no sound")
+    answer = call("classify", model, tones / "missing.wav", tones / "high", "--json")
+    assert answer.code == 1
+    assert len(answer.out.splitlines()) == 10
+    assert answer.err.splitlines()[0] == "2 of 12 files could not be read:"
+    assert answer.err.splitlines()[1] == f"  {tones}/missing.wav: cannot be read (No such file or directory)"
+    assert f"  {tones}/high/text.wav: not audio" in answer.err.splitlines()[2]
+
+
+def test_strict_stops(call, model, tones):
+    answer = call("classify", model, tones / "missing.wav", tones / "high", "--strict")
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.error == f"{tones}/missing.wav: cannot be read (No such file or directory)"
+
+
+def test_a_folder_without_recordings(call, model, tmp_path):
+    (tmp_path / "empty").mkdir()
+    answer = call("classify", model, tmp_path / "empty")
+    assert (answer.code, answer.error) == (1, f"{tmp_path}/empty: holds no recordings")
+
+
+def test_more_files_than_are_in_memory_at_once(call, model, tones, tmp_path):
+    (tmp_path / "many").mkdir()
+    for n in range(AT_ONCE + 5):
+        (tmp_path / "many" / f"{n:04}.wav").symlink_to(tones / "high/0.wav")
+    answer = call("classify", model, tmp_path / "many", "--json")
+    found = [json.loads(line)["path"] for line in answer.out.splitlines()]
+    assert found == [f"{tmp_path}/many/{n:04}.wav" for n in range(AT_ONCE + 5)]
+
+
+@pytest.mark.parametrize("name", ["a b.wav", 'it\'s "it".wav', "[red].wav", "naïve 🎤.wav", "line\nbreak.wav"])
+def test_json_has_the_path_as_it_is(call, model, tmp_path, name):
+    path = write_tone(tmp_path / name, 300)
+    assert json.loads(call("classify", model, path, "--json").out)["path"] == str(path)
+    assert call("classify", model, path).code == 0
+
+
+def test_a_path_that_is_not_utf8(call, model, tmp_path):
+    path = write_tone(tmp_path / os.fsdecode(b"caf\xe9.wav"), 300)
+    assert json.loads(call("classify", model, path, "--json").out)["path"] == f"{tmp_path}/caf\\xe9.wav"
+    assert f"{tmp_path}/caf\\xe9.wav" in call("classify", model, path).out
+    path.write_text("no sound")
+    assert f"{tmp_path}/caf\\xe9.wav: not audio" in call("classify", model, path).err
+
+
+@pytest.mark.skipif(os.geteuid() == 0 if hasattr(os, "geteuid") else True, reason="all files are readable to root")
+def test_a_file_without_permission(call, model, tones):
+    (tones / "high/0.wav").chmod(0)
+    answer = call("classify", model, tones / "high/0.wav")
+    assert answer.code == 1
+    assert "0.wav: cannot be read (Permission denied)" in answer.err
+
+
+# --- evaluate ---
+
+
+def test_evaluate_json(call, model, trained_on):
+    found = json.loads(call("evaluate", model, trained_on, "--split", "test", "--json").out)
+    assert set(found) == {"accuracy", "count", "classes", "confusion", "per_class"}
+    assert found["count"] == 6
+    assert found["classes"] == ["high", "low"]
+    assert found == Classifier.load(model).evaluate(trained_on, split="test").to_json()
+
+
+def test_evaluate_tables(call, model, trained_on):
+    answer = call("evaluate", model, trained_on, "--split", "test")
+    assert (answer.code, answer.err) == (0, "")
+    assert "precision" in answer.out
+    assert "is / taken for   high   low" in answer.out
+    assert " of 6 right\n" in answer.out
+
+
+def test_evaluate_says_that_rows_were_trained_on(call, model, trained_on):
+    assert call("evaluate", model, trained_on).err.startswith("note: these are all rows")
+
+
+def test_evaluate_lists_unreadable_files(call, model, tones):
+    (tones / "high/text.wav").write_text("no sound")
+    answer = call("evaluate", model, tones, "--json")
+    assert answer.code == 0
+    assert json.loads(answer.out)["count"] == 20
+    assert answer.err.startswith("1 of 21 files could not be read:")
+    assert call("evaluate", model, tones, "--strict").code == 1
+
+
+def test_a_split_that_is_none(call, model, trained_on):
+    answer = call("evaluate", model, trained_on, "--split", "exam")
+    assert (answer.code, "'exam' is not one of train, validation, test" in answer.error) == (2, True)
+    assert call("evaluate", model, trained_on, "--split", "validation").code == 1
+
+
+def test_labels_that_the_model_does_not_know(call, model, tmp_path):
+    write_tone(tmp_path / "data/middle/1.wav", 700)
+    answer = call("evaluate", model, tmp_path / "data")
+    assert answer.code == 1
+    assert "labels that the model does not know: 'middle'; it knows high, low" in answer.error
+
+
+def test_a_wide_confusion_matrix(call, tmp_path, monkeypatch):
+    """Where heads do not fit, numbers stand for them; where these do not fit either, mistakes are listed."""
+    for n in range(30):
+        for clip in range(3):
+            write_tone(tmp_path / f"data/a rather long label {n:02}/{clip}.wav", 100 + 50 * n, phase=clip)
+    assert call("train", tmp_path / "data", "-o", tmp_path / "out", *TRAINING).code == 0
+    monkeypatch.setenv("COLUMNS", "1000")
+    wide = call("evaluate", tmp_path / "out", tmp_path / "data").out
+    assert wide.count("a rather long label 07") == 3
+    monkeypatch.setenv("COLUMNS", "240")
+    assert "\n 8 a rather long label 07" in call("evaluate", tmp_path / "out", tmp_path / "data").out
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = call("evaluate", tmp_path / "out", tmp_path / "data").out
+    assert "is" in narrow
+    assert "taken for" in narrow
+    assert max(map(len, narrow.splitlines())) <= 80
+
+
+# --- models that are none ---
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def newer(path: Path) -> None:
+    content = path.read_bytes()
+    assert b'\\"format_version\\": 1' in content
+    path.write_bytes(content.replace(b'\\"format_version\\": 1', b'\\"format_version\\": 9'))
+
+
+def not_ours(path: Path) -> None:
+    path.write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+
+
+def text(path: Path) -> None:
+    path.write_text("this is no model")
+
+
+def nothing(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def missing(path: Path) -> None:
+    path.unlink()
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (truncated, "truncated or damaged"),
+        (newer, "format 9, written by audioconv"),
+        (not_ours, "a safetensors file, but not one of audioconv's"),
+        (text, "not a safetensors file"),
+        (nothing, "the file is empty"),
+        (missing, "cannot be read (No such file or directory)"),
+        (folder, "the folder holds no model.safetensors"),
+    ],
+)
+@pytest.mark.parametrize("command", ["classify", "evaluate", "info"])
+def test_a_bad_model_is_one_line(call, model, tones, command, spoil, message):
+    spoil(model)
+    if command == "info" and spoil is folder:
+        pytest.skip("a folder is a data set")
+    further = {"classify": [tones / "high/0.wav"], "evaluate": [tones], "info": []}
+    answer = call(command, model, *further[command])
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.error.startswith(f"{model}: ")
+    assert message in answer.error
+
+
+def test_a_checkpoint_is_no_model(call, trained, tones):
+    answer = call("classify", trained / "checkpoint.safetensors", tones / "high/0.wav")
+    assert (answer.code, "this is audioconv's checkpoint file; expected a model" in answer.error) == (1, True)
+
+
+def test_labels_of_a_strange_model_cannot_move_the_cursor(call, model, tones):
+    arrays, header = arrayfile.read(model, "model")
+    header["labels"] = ["\x1b[2Jhigh", "lo\ud83dw"]
+    arrayfile.write(model, "model", arrays, header)
+    for command in (["classify", model, tones / "high/0.wav", "--top", 2], ["info", model]):
+        answer = call(*command)
+        assert answer.code == 0
+        assert "\x1b" not in answer.out
+        assert "\\x1b[2Jhigh" in answer.out
+    assert call("classify", model, tones / "high/0.wav", "--json").code == 0
+
+
+def test_a_model_of_pictures(call, tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    for label, grey in (("dark", 30), ("light", 220)):
+        (tmp_path / "pictures" / label).mkdir(parents=True)
+        for n in range(6):
+            image.new("L", (9, 8), grey + n).save(tmp_path / "pictures" / label / f"{n}.png")
+    assert call("train", tmp_path / "pictures", "-o", tmp_path / "out", "--epochs", 2).code == 0
+    shutil.copytree(write_tones(tmp_path / "tones", 1), tmp_path / "pictures/dark/sounds")
+    found = rows(call("classify", tmp_path / "out", tmp_path / "pictures").out)
+    assert len(found) == 12
