@@ -9,7 +9,7 @@ import typer
 
 from audioconv.cli.options import MODEL_NAME, add_command
 from audioconv.cli.terminal import Steps, make_folder, say, write, write_next
-from audioconv.cli.training import show_report, train_into
+from audioconv.cli.training import resumable, show_report, train_into
 from audioconv.cli.use import show_evaluation
 from audioconv.errors import DataError
 from audioconv.files import display_path
@@ -38,14 +38,15 @@ def demo(
 
     make_folder(out)
     words, trained = out / "words", out / "model"
-    say(f"1. ten words, spoken by espeak-ng in many voices: {', '.join(WORDS)}", style="bold")
+    say(f"1. espeak-ng says, in many voices: {', '.join(WORDS)}", style="bold")
     with Steps("speaking", "clips") as steps:
         make(WORDS, words, clips_per_word=CLIPS, progress=steps.show)
     collection = open_collection(words)
 
     say("\n2. a network learns them", style="bold")
     make_folder(trained)
-    classifier = train_into(trained, collection, resume=True, epochs=EPOCHS, batch_size=BATCH_SIZE)
+    with resumable(trained, "run it again to go on"):
+        classifier = train_into(trained, collection, resume=True, epochs=EPOCHS, batch_size=BATCH_SIZE)
     show_report(trained, classifier, collection)
 
     say("\n3. clips of voices that it has never heard", style="bold")

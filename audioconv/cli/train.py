@@ -10,7 +10,7 @@ import typer
 
 from audioconv.cli.options import MODEL_NAME, Json, Strict, add_command, flag
 from audioconv.cli.terminal import list_failures, write_json, write_next
-from audioconv.cli.training import UNREADABLE_NAME, make_room, report_as_json, show_report, train_into
+from audioconv.cli.training import UNREADABLE_NAME, make_room, report_as_json, resumable, show_report, train_into
 from audioconv.errors import ConfigError
 
 ARCHITECTURES = ("cnn", "cs231n", "ds-cnn-s", "tc-resnet8", "m5")
@@ -130,7 +130,8 @@ def train(
 
     collection = open_collection(source)
     make_room(out, resume=resume, force=force)
-    classifier = train_into(out, collection, resume=resume, strict=strict, **settings)
+    with resumable(out, "go on with the same command and --resume"):
+        classifier = train_into(out, collection, resume=resume, strict=strict, **settings)
     report = classifier.report_
     assert report is not None
     if as_json:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,23 +72,31 @@ def train_into(out: Path, collection: Collection, *, resume: bool, strict: bool 
     what = "pictures" if collection.kind == "images" else "recordings"
     held = f"{len(collection):,} {what}, {len(collection.classes)} classes"
     say(f"{printable(collection.name)}: {held}" + (f", {len(people):,} speakers" if people else ""))
+    with Steps("reading", "files") as reading, ProgressBar(notices()) as bar:
+        classifier = Classifier.train(
+            collection,
+            checkpoints=out,
+            resume=resume,
+            strict=strict,
+            callbacks=[announce, bar],
+            on_file=reading.one_of,
+            **settings,
+        )
+    _save(out, classifier)
+    return classifier
+
+
+@contextmanager
+def resumable(out: Path, hint: str) -> Iterator[None]:
+    """Where Ctrl-C ends the block, say so in one line, with the `hint` how to go on if there is what to go on from."""
+    from audioconv.recipe import CHECKPOINT
+
     try:
-        with Steps("reading", "files") as reading, ProgressBar(notices()) as bar:
-            classifier = Classifier.train(
-                collection,
-                checkpoints=out,
-                resume=resume,
-                strict=strict,
-                callbacks=[announce, bar],
-                on_file=reading.one_of,
-                **settings,
-            )
-        _save(out, classifier)
+        yield
     except KeyboardInterrupt:
         kept = (out / CHECKPOINT).exists()
-        say_error("interrupted" + ("; go on with the same command and --resume" if kept else " before the first epoch"))
+        say_error("interrupted; " + hint if kept else "interrupted before the end of the first epoch")
         raise typer.Exit(1) from None
-    return classifier
 
 
 def show_report(out: Path, classifier: Classifier, collection: Collection) -> None:

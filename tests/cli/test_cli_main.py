@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import re
-import resource
 import subprocess
 import sys
 
@@ -107,6 +106,7 @@ def test_help_needs_no_numerics():
 
 def test_classifying_one_clip_is_quick(spawn, trained, tones):
     """1.5 seconds for the whole process where it has a core for itself; what else runs here does not count."""
+    resource = pytest.importorskip("resource")
     seconds = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
