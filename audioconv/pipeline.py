@@ -37,6 +37,10 @@ FRONT_ENDS = ("log-mel", "mfcc", "raw")
 # The longest window that is chosen without being asked for, and the share of clips that fit into it.
 LONGEST_SECONDS, SHARE_THAT_FITS = 10.0, 0.95
 
+# Energy below which bands of a spectrogram count as silent. What is quieter is the recorder's noise, or the zeros that
+# fill a clip up, and tells more of who recorded than of what was said.
+QUIETEST = 1e-6
+
 # Headers that are read to choose a rate and a length: enough to see what is usual.
 PROBED = 500
 
@@ -156,9 +160,11 @@ def choose_audio_input(
         clip_seconds = min(max(1.0, math.ceil(10 * usual - 1e-6) / 10), LONGEST_SECONDS)
     if clip_seconds <= 0:
         raise ConfigError(f"the clip must be longer than 0 seconds, got {clip_seconds}")
-    hears: FrontEnd = (
-        RawSamples(rate) if name == "raw" else LogMel.for_rate(rate) if name == "log-mel" else Mfcc.for_rate(rate)
-    )
+    hears: FrontEnd
+    if name == "raw":
+        hears = RawSamples(rate)
+    else:
+        hears = (LogMel if name == "log-mel" else Mfcc).for_rate(rate, floor=QUIETEST)
     return AudioInput(hears, max(1, round(clip_seconds * rate)))
 
 

@@ -171,10 +171,10 @@ class Augmentation:
             reverberation_probability=0.2 if len(impulse_responses) else 0.0,
             speed=(0.9, 1.1),
             speed_probability=0.5,
-            time_masks=2,
+            time_masks=1,
             max_time_mask=0.1,
-            band_masks=2,
-            max_band_mask=0.15,
+            band_masks=1,
+            max_band_mask=0.1,
         )
 
     def draw(self, rng: np.random.Generator) -> SampleDraw:
