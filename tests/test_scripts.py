@@ -78,6 +78,7 @@ def test_installs_once_and_passes_arguments_on_as_they_are(clone, tools, tmp_pat
     for _ in range(2):
         done = run(clone / "scripts" / "demo", "--words", "yes, no", path=tools, folder=tmp_path)
         assert done.stdout == "<demo><--words><yes, no>", done.stderr
+        assert done.stderr.endswith(".venv/bin/activate\n")  # else nobody finds what the demo says to type
     installed = [line for line in (tmp_path / "log").read_text().splitlines() if " pip install " in line]
     assert len(installed) == 1
     assert installed[0].endswith("--editable .[synth]")
