@@ -11,7 +11,7 @@ from audioconv.cli.options import MODEL_NAME, add_command
 from audioconv.cli.terminal import Steps, make_folder, say, write, write_next
 from audioconv.cli.training import resumable, show_report, train_into
 from audioconv.cli.use import show_evaluation
-from audioconv.errors import DataError
+from audioconv.errors import ConfigError, DataError
 from audioconv.files import display_path
 
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
@@ -46,7 +46,11 @@ def demo(
     say("\n2. a network learns them", style="bold")
     make_folder(trained)
     with resumable(trained, "run it again to go on"):
-        classifier = train_into(trained, collection, resume=True, epochs=EPOCHS, batch_size=BATCH_SIZE)
+        settings = {"epochs": EPOCHS, "batch_size": BATCH_SIZE}
+        try:
+            classifier = train_into(trained, collection, resume=True, **settings)
+        except ConfigError:  # what is there was begun by another version of audioconv
+            classifier = train_into(trained, collection, resume=False, **settings)
     show_report(trained, classifier, collection)
 
     say("\n3. clips of voices that it has never heard", style="bold")
