@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,7 +46,7 @@ def demo(
     say("\n2. a network learns them", style="bold")
     make_folder(trained)
     with resumable(trained, "run it again to go on"):
-        settings = {"epochs": EPOCHS, "batch_size": BATCH_SIZE}
+        settings: dict[str, Any] = {"epochs": EPOCHS, "batch_size": BATCH_SIZE}
         try:
             classifier = train_into(trained, collection, resume=True, **settings)
         except ConfigError:  # what is there was begun by another version of audioconv
