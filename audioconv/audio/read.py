@@ -31,9 +31,9 @@ AUDIO_SUFFIXES = frozenset(
 # Beyond these a header is broken rather than unusual, and resampling would fill the memory.
 LOWEST_RATE, HIGHEST_RATE = 1_000, 1_000_000
 
-# A recording that lacks more of its announced samples than this part, and more than two frames of MP3, was cut off.
-# Less is a slip of the program that wrote it: some count the header as data, or the encoder's delay as sound.
-TOLERATED_LOSS, TOLERATED_FRAMES = 0.1, 2 * 1152
+# A recording that lacks more of its announced samples than this part was cut off. Less is a slip of the program that
+# wrote it: some count the header as data. Encoders of MP3 may count their delay as sound, two of its frames.
+TOLERATED_LOSS, TOLERATED_MP3_SAMPLES = 0.1, 2 * 1152
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,13 @@ def read(path: StrPath, sample_rate: int) -> Samples:
 
     shown = display_path(path)
     with _open(path) as file:
-        rate, announced = file.samplerate, _announced_frames(file)
+        rate, announced, compressed = file.samplerate, _announced_frames(file), file.format == "MP3"
         try:
             samples = file.read(dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
             raise DataError(f"{shown}: damaged or cut off ({_detail(error)}); copy or record it again") from None
-    if announced - len(samples) > max(TOLERATED_LOSS * announced, TOLERATED_FRAMES):
+    delay = TOLERATED_MP3_SAMPLES if compressed else 0
+    if announced - len(samples) > max(TOLERATED_LOSS * announced, delay):
         raise DataError(
             f"{shown}: cut off, {len(samples)} of the {announced} samples that its header announces are there; "
             "copy or record it again"

@@ -210,12 +210,14 @@ def test_cut_off_stream_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     refused(tmp_path / "a.ogg")
 
 
-def test_cut_off_says_how_much(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "a.wav", np.zeros(16000), 16000)
+@pytest.mark.parametrize(("there", "announced"), [(9000, 16000), (1000, 2000)])
+def test_cut_off_says_how_much(tmp_path: Path, there: int, announced: int) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(announced), 16000)
     whole = (tmp_path / "a.wav").read_bytes()
-    (tmp_path / "a.wav").write_bytes(whole[: 44 + 2 * 9000])
+    (tmp_path / "a.wav").write_bytes(whole[: 44 + 2 * there])
     assert refused(tmp_path / "a.wav") == (
-        "a.wav: cut off, 9000 of the 16000 samples that its header announces are there; copy or record it again"
+        f"a.wav: cut off, {there} of the {announced} samples that its header announces are there; "
+        "copy or record it again"
     )
 
 
