@@ -130,8 +130,8 @@ def test_an_input_that_features_do_not_fill_is_refused(samples: np.ndarray) -> N
         network_input(samples, LogMel(), Normalisation.measure(samples, LogMel()), (26, 41))
 
 
-def test_real_keywords(recordings: Path) -> None:
-    paths = sorted((recordings / "speech-commands-9").glob(f"up{os.sep}*.flac"))[:50]
+def test_real_keywords(test_data: Path) -> None:
+    paths = sorted((test_data / "speech-commands-9").glob(f"up{os.sep}*.flac"))[:50]
     samples = np.stack([fit_length(read(path, 16000), 16000) for path in paths])
     clips = clips_of(samples, augmentation=Augmentation.default(16000), input_shape=(101, 40, 1))
     x = clips.batch(np.arange(50), np.random.default_rng(0))

@@ -118,11 +118,11 @@ def test_tones_and_silence_are_librosas(kind: type[LogMel]) -> None:
     np.testing.assert_allclose(front_end(samples), librosa_features(front_end, samples), rtol=0, atol=TOLERANCE_DB)
 
 
-def test_real_recordings_are_librosas(recordings) -> None:
+def test_real_recordings_are_librosas(test_data) -> None:
     paths = [
-        *itertools.islice(sorted(recordings.glob("speech-commands-9/*/*.flac")), 0, None, 200),
-        *sorted(recordings.glob("common-voice-some/clips/*.mp3"))[:3],
-        recordings / "odd-formats" / "ms_adpcm.wav",
+        *itertools.islice(sorted(test_data.glob("speech-commands-9/*/*.flac")), 0, None, 200),
+        *sorted(test_data.glob("common-voice-some/clips/*.mp3"))[:3],
+        test_data / "odd-formats" / "ms_adpcm.wav",
     ]
     assert len(paths) > 20
     for path, front_end in itertools.product(paths, [LogMel(), Mfcc(), LogMel.for_rate(48000)]):

@@ -261,8 +261,8 @@ def test_absurd_rate(tmp_path: Path) -> None:
         ("stereo_24bit.WAV", 16000, 2, 17833),
     ],
 )
-def test_odd_formats(recordings: Path, name: str, sample_rate: int, channels: int, frames: int) -> None:
-    path = recordings / "odd-formats" / name
+def test_odd_formats(test_data: Path, name: str, sample_rate: int, channels: int, frames: int) -> None:
+    path = test_data / "odd-formats" / name
     info = probe(path)
     assert (info.sample_rate, info.channels, info.frames) == (sample_rate, channels, frames)
     samples = read(path, 16000)
@@ -271,13 +271,13 @@ def test_odd_formats(recordings: Path, name: str, sample_rate: int, channels: in
     assert 1e-4 < np.abs(samples).max() <= 1.5
 
 
-def test_m4a_is_refused(recordings: Path) -> None:
-    message = refused(recordings / "odd-formats" / "testing.m4a")
+def test_m4a_is_refused(test_data: Path) -> None:
+    message = refused(test_data / "odd-formats" / "testing.m4a")
     assert message.startswith("testing.m4a: not audio that can be read (Format not recognised); expected WAV, ")
 
 
-def test_common_voice(recordings: Path) -> None:
-    paths = sorted((recordings / "common-voice-some" / "clips").glob("*.mp3"))
+def test_common_voice(test_data: Path) -> None:
+    paths = sorted((test_data / "common-voice-some" / "clips").glob("*.mp3"))
     assert paths
     for path in paths:
         samples = read(path, 16000)
