@@ -80,7 +80,8 @@ class Classifier(Settings):
         Stop after so many epochs without improvement.
     refit : bool, optional
         Whether to train a second time, with the validation examples, once they have done their work; by default where
-        there are fewer than `FEW_SPEAKERS` known speakers, whose voices would be missed.
+        there are fewer than 20 known speakers, whose voices would be missed, and no split names the validation
+        examples.
     seed : int
         Of everything random: the same seed on the same machine gives the same bits.
 

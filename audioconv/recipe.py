@@ -181,7 +181,7 @@ def train_model(
     result = run(parts["train"], parts["validation"], CHECKPOINT)
     final = None
     both = np.concatenate([parts["train"], parts["validation"]])
-    if _shall_refit(settings.refit, {examples.speakers[int(i)] for i in both}):
+    if _shall_refit(examples, settings):
         final = run(both, None, FINAL_CHECKPOINT)
     counts = {name: _count(examples.labels[i] for i in part) for name, part in parts.items() if len(part)}
     model = Model(
@@ -244,8 +244,12 @@ def _split(examples: Examples, settings: Settings) -> dict[str, Array]:
     return {"train": train, **named}
 
 
-def _shall_refit(wish: bool | None, speakers: set[str | None]) -> bool:
-    return None not in speakers and len(speakers) < FEW_SPEAKERS if wish is None else wish
+def _shall_refit(examples: Examples, settings: Settings) -> bool:
+    if settings.refit is not None:
+        return settings.refit
+    rest = {speaker for speaker, split in zip(examples.speakers, examples.splits, strict=True) if split != "test"}
+    # Rows that the data set itself keeps for validation are not trained on unasked.
+    return "validation" not in examples.splits and None not in rest and len(rest) < FEW_SPEAKERS
 
 
 def _augmentation(source: AudioInput | ImageInput, settings: Settings) -> Augmentation | None:

@@ -104,6 +104,14 @@ def test_few_speakers_are_trained_on_again_after_validation(tones: Path) -> None
     assert without.report_.final_history is None
 
 
+def test_validation_rows_of_the_data_set_are_not_trained_on(tones: Path) -> None:
+    items = ac.datasets.open_collection(tones / "rows.csv").items
+    named = tuple(Item(i.path, i.label, i.speaker, "validation" if i.speaker == "s1" else "train") for i in items)
+    clf = ac.Classifier.train(Collection(named, "audio", "named"), **QUICK)
+    assert clf.report_.counts["validation"] == {"high": 6, "low": 6}
+    assert clf.report_.final_history is None
+
+
 def test_evaluate_by_split(trained: ac.Classifier, tones: Path) -> None:
     assert trained.evaluate(tones).count == 48
     test = trained.evaluate(tones / "rows.csv", split="test")
