@@ -1,0 +1,50 @@
+"""Whether a result is right, before anybody asks how long it took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+TOLERANCE = 1e-4
+"""Greatest error of a float32 result, as a share of its Euclidean norm."""
+
+
+class WrongResultError(Exception):
+    """What was computed differs from the reference."""
+
+
+def check_array(what: str, found: Array, expected: Array, tolerance: float = TOLERANCE, slack: float = 0.0) -> None:
+    """Raise `WrongResultError` unless both agree up to `tolerance` of the expected norm, plus `slack`."""
+    if found.shape != expected.shape:
+        raise WrongResultError(f"{what}: has shape {found.shape}, should have {expected.shape}")
+    error = float(np.linalg.norm(np.subtract(found, expected, dtype=np.float64)))
+    allowed = tolerance * float(np.linalg.norm(expected.astype(np.float64))) + slack
+    if not error <= allowed:  # also where it is NaN
+        raise WrongResultError(f"{what}: differs from the reference by {error:.3g}, at most {allowed:.3g} is right")
+
+
+def check_training(
+    what: str,
+    losses: list[float],
+    gradients: Mapping[str, Array],
+    expected_losses: list[float],
+    expected_gradients: Mapping[str, Array],
+) -> None:
+    """Check the gradients of the first step and the losses of all.
+
+    A gradient's error is measured against its own norm, plus a little of the norm of all: that of a bias before a
+    batch normalisation is zero but for rounding. Gradients have jumps (ReLU, max-pool), losses of later steps carry
+    what came before, so both may be off by a little more than one result.
+    """
+    if gradients.keys() != expected_gradients.keys():
+        raise WrongResultError(f"{what}: has gradients {sorted(gradients)}, should have {sorted(expected_gradients)}")
+    check_array(f"{what}: first loss", np.array(losses[:1]), np.array(expected_losses[:1]))
+    everything = float(np.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in expected_gradients.values())))
+    for path, expected in expected_gradients.items():
+        check_array(f"{what}: gradient of {path}", gradients[path], expected, 20 * TOLERANCE, 1e-5 * everything)
+    check_array(f"{what}: later losses", np.array(losses), np.array(expected_losses), 10 * TOLERANCE)

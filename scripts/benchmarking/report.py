@@ -1,0 +1,92 @@
+"""What the reader gets: lines, a table in Markdown, a file of JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarking.timing import Row
+
+BEGIN, END = "<!-- written by scripts/bench: begin -->", "<!-- written by scripts/bench: end -->"
+NOTHING = "Not measured yet."
+UNITS = {"memory/cnn": "MiB"}
+"""Rows whose numbers are no milliseconds."""
+
+PEERS = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime"}
+
+
+def as_json(machine: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
+    """Return what the file of ``--json`` holds."""
+    return {"machine": dict(machine), "rows": [dataclasses.asdict(row) for row in rows]}
+
+
+def line(row: Row, variants: Mapping[str, str], shares: Mapping[str, float]) -> str:
+    """Return a row as a line of text, with the peer's variant and our share of the tile's peak where they are known."""
+    unit = UNITS.get(row.name, "ms")
+    variant = variants.get(f"{row.name} {row.peer}")
+    peer = f"{row.peer} ({variant})" if variant else row.peer
+    share = f"   {shares[row.name]:.0%} of the tile" if row.name in shares else ""
+    return (
+        f"{row.name:<28} {quantity(row.ours_ms):>6} {unit}   {peer:<34} {quantity(row.peer_ms):>6} {unit}   "
+        f"{row.ratio:6.2f} x ({row.spread[0]:.2f} to {row.spread[1]:.2f}){share}"
+    )
+
+
+def quantity(number: float) -> str:
+    """Return the number with three digits.
+
+    >>> [quantity(n) for n in (0.01234, 1.234, 56.78, 1234.5)]
+    ['0.0123', '1.23', '56.8', '1234']
+    """
+    if number >= 100:
+        return f"{number:.0f}"
+    return f"{number:#.3g}"
+
+
+def table(numbers: Mapping[str, Any] | None) -> str:
+    """Return the table in Markdown of what `as_json` returned; `NOTHING` without."""
+    if not numbers:
+        return NOTHING
+    machine = numbers["machine"]
+    lines = [
+        "| | audioconv | beside | takes | ratio | quartiles | of the tile |",
+        "| --- | ---: | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for row in numbers["rows"]:
+        unit, key = UNITS.get(row["name"], "ms"), f"{row['name']} {row['peer']}"
+        peer = PEERS.get(row["peer"], row["peer"])
+        peer += f", {machine['variants'][key]}" if key in machine["variants"] else ""
+        share = machine["tile_shares"].get(row["name"])
+        cells = (
+            f"`{row['name']}`",
+            f"{quantity(row['ours_ms'])} {unit}",
+            peer,
+            f"{quantity(row['peer_ms'])} {unit}",
+            f"**{row['ratio']:.2f}**",
+            "{:.2f} to {:.2f}".format(*row["spread"]),
+            "" if share is None else f"{share:.0%}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([about(machine), "", *lines])
+
+
+def about(machine: Mapping[str, Any]) -> str:
+    """Return a paragraph on where and with what was measured."""
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    first = ", ".join(f"{who} {seconds:.1f} s" for who, seconds in machine["first_call_seconds"].items())
+    tile = machine["register_tile_gflops"]
+    peak = "not measured" if tile is None else f"{tile:.0f} GFLOP/s"
+    return (
+        f"Measured with audioconv {machine['audioconv']} on {machine['date']}: {machine['processor']}, "
+        f"{machine['threads']} threads for everybody. Peak of the register tile: {peak}; "
+        f"copying: {machine['copy_gb_per_second']:.1f} GB/s, read and written together. {versions}.\n\n"
+        f"Before anything was timed, making and first calls took, together: {first}. Numba compiled for "
+        f"{machine['numba_compile_seconds']:.1f} s of ours; the rest is loading kernels and running them."
+    )
+
+
+def filled(page: str, numbers: Mapping[str, Any] | None) -> str:
+    """Return the page with the table between its marks."""
+    before, rest = page.split(BEGIN)
+    return f"{before}{BEGIN}\n\n{table(numbers)}\n\n{END}{rest.split(END)[1]}"

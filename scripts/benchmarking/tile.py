@@ -1,0 +1,67 @@
+"""The two limits of the machine: the register tile fed from the first-level cache, and copying."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from numba import prange
+
+from audioconv.kernels.jit import kernel
+from audioconv.kernels.simd import COLUMNS, ROWS, panel
+from benchmarking.checks import check_array
+
+INNER = 128  # length of the sums: both factors together take at most 19 KiB of the first-level cache
+REPEATS = 2000  # tiles a task, one after the other
+COPIED = 2**25  # float32 numbers, 128 MiB: no cache holds them
+
+
+@kernel
+def _tiles(a, b, repeats, c):
+    """Add ``repeats * a @ b`` to c. a (tasks, ROWS, INNER), b (tasks, INNER, COLUMNS), c (tasks, ROWS, COLUMNS)."""
+    tasks, rows, inner = a.shape
+    columns = b.shape[2]
+    for task in prange(tasks):
+        for _ in range(repeats):
+            panel(rows, columns,
+                  a, task * rows * inner, inner, 0, 0, 1,
+                  b, task * inner * columns, 0, 0, columns,
+                  c, task * rows * columns, columns,
+                  c, task * rows * columns, columns,
+                  1, 1, inner)  # fmt: skip
+
+
+@kernel
+def _copy(source, target):
+    """Copy (parts, numbers)."""
+    for part in prange(source.shape[0]):
+        target[part] = source[part]
+
+
+def tile_work() -> tuple[Callable[[], Any], int]:
+    """Return what keeps the register tiles of all threads busy for a millisecond or so, and its operations."""
+    tasks = numba.get_num_threads()
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((tasks, ROWS, INNER), np.float32)
+    b = rng.standard_normal((tasks, INNER, COLUMNS), np.float32)
+    c = np.zeros((tasks, ROWS, COLUMNS), np.float32)
+    _tiles(a, b, 3, c)
+    check_array("register tile", c, 3 * (a.astype(np.float64) @ b.astype(np.float64)))
+    return lambda: _tiles(a, b, REPEATS, c), 2 * a.size * COLUMNS * REPEATS
+
+
+def copy_bandwidth(rounds: int) -> float:
+    """Return how many GB a second are read and written together while an array is copied by all threads."""
+    source = np.ones((64, COPIED // 64), np.float32)
+    target = np.zeros_like(source)
+    times = []
+    for _ in range(rounds + 1):
+        begun = time.perf_counter()
+        _copy(source, target)
+        times.append(time.perf_counter() - begun)
+    check_array("copy", target, source)
+    return 2 * source.nbytes / statistics.median(times[1:]) / 1e9

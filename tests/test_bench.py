@@ -1,0 +1,235 @@
+"""The benchmark: its networks are the same everywhere, what is wrong is seen, and no number on its page is typed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from audioconv import architectures
+from audioconv import layers as L
+from audioconv.losses import SoftmaxCrossEntropy
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = ROOT / "scripts" / "bench"
+
+# Runs the script in a process where the modules in its first argument cannot be imported.
+WITHOUT = """
+import runpy, sys
+
+class Missing:
+    names = sys.argv[1].split(",")
+
+    def find_spec(self, name, path, target=None):
+        if name in self.names:
+            raise ImportError(name)
+
+sys.meta_path.insert(0, Missing())
+sys.argv = sys.argv[2:]
+sys.path.insert(0, sys.argv[0].rpartition("/")[0])
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def bench():
+    """Return the script as a module; its helpers can be imported as long as it is there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPT.parent))
+        patch.setattr(sys, "dont_write_bytecode", True)
+        loader = SourceFileLoader("bench", str(SCRIPT))
+        module = importlib.util.module_from_spec(importlib.util.spec_from_loader("bench", loader))
+        loader.exec_module(module)
+        yield module
+
+
+def run_main(bench, monkeypatch, measured, *arguments):
+    """Run the script's `main` where `measured` is all that there is."""
+    monkeypatch.setattr(bench, "names", lambda: measured)
+    monkeypatch.setattr(bench, "copy_bandwidth", lambda rounds: 10.0)
+    monkeypatch.setattr(bench, "missing", list)
+    monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
+    return bench.main()
+
+
+def row(bench, name="train/cnn"):
+    return bench.Row(name, 30.0, "torch", 90.0, 3.0, (2.9, 3.1))
+
+
+def test_the_page_holds_what_was_measured(bench):
+    numbers = json.loads(bench.NUMBERS.read_text("utf-8")) if bench.NUMBERS.exists() else None
+    page = bench.PAGE.read_text("utf-8")
+    assert bench.filled(page, numbers) == page
+
+
+def test_a_whole_run_writes_the_page(bench, monkeypatch, tmp_path, capsys):
+    page = tmp_path / "performance.md"
+    page.write_text(bench.filled(bench.PAGE.read_text("utf-8"), None), "utf-8")
+    monkeypatch.setattr(bench, "PAGE", page)
+    monkeypatch.setattr(bench, "NUMBERS", tmp_path / "performance.json")
+
+    def measured(setting):
+        setting.tile_gflops += [100.0, 102.0]
+        setting.shares["train/cnn"] = 0.456
+        setting.variants["train/cnn torch"] = "channels last"
+        return [row(bench)]
+
+    assert run_main(bench, monkeypatch, {"train/cnn": measured}, "--quick") == 0
+    assert "Not measured yet." in page.read_text("utf-8")
+    assert run_main(bench, monkeypatch, {"train/cnn": measured}) == 0
+    written = page.read_text("utf-8")
+    assert "| `train/cnn` | 30.0 ms | PyTorch, channels last | 90.0 ms | **3.00** | 2.90 to 3.10 | 46% |" in written
+    assert "Peak of the register tile: 101 GFLOP/s" in written
+    assert bench.filled(written, json.loads(bench.NUMBERS.read_text("utf-8"))) == written
+    assert "train/cnn" in capsys.readouterr().out
+
+
+def test_a_wrong_result_is_the_only_failure(bench, monkeypatch, tmp_path, capsys):
+    def wrong(setting):
+        raise bench.WrongResultError("train/m5, ours: first loss: differs")
+
+    def alone(setting):
+        raise bench.NoPeerError("torch")
+
+    file = tmp_path / "numbers.json"
+    measured = {"train/cnn": lambda setting: [row(bench)], "train/m5": wrong, "memory/cnn": alone}
+    assert run_main(bench, monkeypatch, measured, "--quick", "--json", file) == 1
+    out = capsys.readouterr().out
+    assert "WRONG: train/m5, ours: first loss: differs" in out
+    assert "left out: needs torch" in out
+    expected = {"name": "train/cnn", "ours_ms": 30, "peer": "torch", "peer_ms": 90, "ratio": 3, "spread": [2.9, 3.1]}
+    assert json.loads(file.read_text("utf-8"))["rows"] == [expected]
+    assert run_main(bench, monkeypatch, measured, "--quick", "--only", "memory", "--only", "train/cnn") == 0
+
+
+def test_an_unknown_name_is_refused(bench, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as exit_code:
+        run_main(bench, monkeypatch, {"train/cnn": None}, "--only", "trian")
+    assert exit_code.value.code == 2
+    assert "nothing begins with trian; there is train/cnn" in capsys.readouterr().err
+
+
+def test_the_names(bench):
+    names = list(bench.names())
+    assert {name.split("/")[0] for name in names} == {
+        "train", "forward-64", "forward-1", "conv", "logmel", "threads", "memory"
+    }  # fmt: skip
+    assert len(names) == 3 * len(architectures.NAMES) + 15 + 4
+
+
+def test_without_any_peer_nothing_is_measured():
+    command = [sys.executable, "-c", WITHOUT, "torch,onnxruntime,onnx,librosa", str(SCRIPT), "--quick"]
+    done = subprocess.run(
+        [*command, "--only", "train/cnn", "--only", "forward-1/cnn", "--only", "logmel/1", "--only", "memory"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("left out: needs") == 4
+    assert "torch is not installed, so nothing is measured beside it; pip install torch==2.13.0" in done.stderr
+
+
+def test_beside_librosa(tmp_path):
+    pytest.importorskip("librosa")
+    file = tmp_path / "numbers.json"
+    command = [sys.executable, "-c", WITHOUT, "torch", str(SCRIPT)]
+    done = subprocess.run(
+        [*command, "--quick", "--only", "logmel/1", "--json", str(file)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    numbers = json.loads(file.read_text("utf-8"))
+    (found,) = numbers["rows"]
+    assert set(found) == {"name", "ours_ms", "peer", "peer_ms", "ratio", "spread"}
+    assert (found["name"], found["peer"]) == ("logmel/1", "librosa")
+    assert found["ratio"] == pytest.approx(found["peer_ms"] / found["ours_ms"])
+    assert found["spread"][0] <= found["spread"][1]
+    assert numbers["machine"]["copy_gb_per_second"] > 0
+
+
+def test_candidates_take_turns_and_slow_variants_give_up(bench, monkeypatch):
+    from benchmarking import timing
+
+    calls = []
+
+    def candidate(name, variant, milliseconds):
+        def run():
+            calls.append(variant)
+            clock[0] += milliseconds / 1e3
+
+        return timing.Candidate(name, run, variant)
+
+    clock = [0.0]
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(timing, "settle", lambda: None)
+    candidates = [candidate("ours", "a", 100), candidate("theirs", "b", 300), candidate("theirs", "c", 200)]
+    best = timing.take_turns(candidates, timing.Effort(5, 5, 0.0, 0.0))
+    assert calls == [*"abc" * 4, *"ac" * 2]
+    assert best["theirs"].variant == "c"
+    made = timing.compare("x", best["ours"].seconds, "theirs", best["theirs"].seconds)
+    assert (made.ours_ms, made.peer_ms, made.ratio, *made.spread) == pytest.approx((100, 200, 2, 2, 2))
+
+
+@pytest.mark.parametrize("found", [[1.0, 2.001], [1.0, np.nan], [1.0]])
+def test_a_result_that_differs_is_wrong(bench, found):
+    from benchmarking.checks import check_array
+
+    check_array("x", np.array([1.0, 2.00001]), np.array([1.0, 2.0]))
+    with pytest.raises(bench.WrongResultError, match="x: "):
+        check_array("x", np.array(found), np.array([1.0, 2.0]))
+
+
+def test_a_wrong_gradient_is_seen_however_small_it_is(bench):
+    from benchmarking.checks import check_training
+
+    right = {"0.weight": np.array([3.0, 4.0]), "0.bias": np.array([1e-3])}
+    check_training("x", [1.0, 0.9], right, [1.0, 0.9], right)
+    with pytest.raises(bench.WrongResultError, match=r"gradient of 0\.bias"):
+        check_training("x", [1.0, 0.9], {**right, "0.bias": np.array([-1e-3])}, [1.0, 0.9], right)
+    with pytest.raises(bench.WrongResultError, match="later losses"):
+        check_training("x", [1.0, 0.8], right, [1.0, 0.9], right)
+
+
+@pytest.mark.parametrize("network", architectures.NAMES)
+def test_pytorch_has_the_same_network(bench, network):
+    torch = pytest.importorskip("torch")
+    from benchmarking import ours, torch_peer
+    from benchmarking.checks import check_array
+
+    case = ours.case(network)
+    with torch.inference_mode():
+        reference = torch_peer.module(case).double().eval()(torch_peer.examples(case, 2).double()).numpy()
+    check_array(network, ours.forward(case, 2)(), reference)
+
+
+@pytest.mark.parametrize("network", architectures.NAMES)
+def test_onnx_runtime_has_the_same_network(bench, network):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    from benchmarking import onnx_peer, ours
+    from benchmarking.checks import check_array
+
+    case = ours.case(network)
+    check_array(network, onnx_peer.forward(case, 2, threads=1)(), ours.forward(case, 2)())
+
+
+def test_the_gradients_are_those_of_the_trainer(bench):
+    from benchmarking import ours
+    from benchmarking.checks import check_array
+
+    case = ours.case("tc-resnet8")
+    training = ours.Training(case)
+    training.step()
+    found = training.first_gradients()
+    run, params = L.Pass(training=True), L.unflatten(case.params)
+    logits, saved = case.network.forward(params, case.x, run)
+    _, gradient = SoftmaxCrossEntropy()(logits, case.labels)
+    expected = L.flatten(case.network.gradients(params, saved, gradient, run))
+    assert found.keys() == expected.keys()
+    for path, array in expected.items():
+        check_array(path, found[path], array)
