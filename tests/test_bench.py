@@ -58,36 +58,44 @@ def run_main(bench, monkeypatch, measured, *arguments):
     return bench.main()
 
 
-def row(bench, name="train/cnn"):
-    return bench.Row(name, 30.0, "torch", 90.0, 3.0, (2.9, 3.1))
+def row(bench, name="train/cnn", peer="torch"):
+    return bench.Row(name, 30.0, peer, 90.0, 3.0, (2.9, 3.1))
 
 
-def test_the_page_holds_what_was_measured(bench):
+def test_the_pages_hold_what_was_measured(bench):
     numbers = json.loads(bench.NUMBERS.read_text("utf-8")) if bench.NUMBERS.exists() else None
-    page = bench.PAGE.read_text("utf-8")
-    assert bench.filled(page, numbers) == page
+    for path, text in bench.PAGES.items():
+        page = path.read_text("utf-8")
+        assert bench.filled(page, text(numbers)) == page
 
 
-def test_a_whole_run_writes_the_page(bench, monkeypatch, tmp_path, capsys):
-    page = tmp_path / "performance.md"
-    page.write_text(bench.filled(bench.PAGE.read_text("utf-8"), None), "utf-8")
-    monkeypatch.setattr(bench, "PAGE", page)
+def test_a_whole_run_writes_the_pages(bench, monkeypatch, tmp_path, capsys):
+    page, readme = tmp_path / "performance.md", tmp_path / "README.md"
+    for path, text in bench.PAGES.items():
+        (tmp_path / path.name).write_text(bench.filled(path.read_text("utf-8"), text(None)), "utf-8")
+    monkeypatch.setattr(bench, "PAGES", {page: bench.table, readme: bench.summary})
     monkeypatch.setattr(bench, "NUMBERS", tmp_path / "performance.json")
 
     def measured(setting):
         setting.tile_gflops += [100.0, 102.0]
-        setting.shares["train/cnn"] = 0.456
+        setting.tile_shares["train/cnn"] = 0.456
         setting.variants["train/cnn torch"] = "channels last"
         return [row(bench)]
 
-    assert run_main(bench, monkeypatch, {"train/cnn": measured}, "--quick") == 0
+    rows = {"train/cnn": measured, "forward-1/cnn": lambda setting: [row(bench, "forward-1/cnn", "onnxruntime")]}
+    assert run_main(bench, monkeypatch, rows, "--quick") == 0
+    assert run_main(bench, monkeypatch, rows, "--only", "train") == 0
     assert "Not measured yet." in page.read_text("utf-8")
-    assert run_main(bench, monkeypatch, {"train/cnn": measured}) == 0
+    assert "## How fast it is" not in readme.read_text("utf-8")
+    assert run_main(bench, monkeypatch, rows) == 0
     written = page.read_text("utf-8")
-    assert "| `train/cnn` | 30.0 ms | PyTorch, channels last | 90.0 ms | **3.00** | 2.90 to 3.10 | 46% |" in written
+    assert "| `train/cnn` | 30.0 ms | PyTorch, channels last | 90.0 ms | **3.00** | 2.90 to 3.10 | 46% |  |" in written
     assert "Peak of the register tile: 101 GFLOP/s" in written
-    assert bench.filled(written, json.loads(bench.NUMBERS.read_text("utf-8"))) == written
-    assert "train/cnn" in capsys.readouterr().out
+    numbers = json.loads(bench.NUMBERS.read_text("utf-8"))
+    assert bench.filled(written, bench.table(numbers)) == written
+    assert "| times as fast as | PyTorch, training | ONNX Runtime, one clip |\n" in readme.read_text("utf-8")
+    assert "| `cnn` | 3.0 | 3.0 |\n" in readme.read_text("utf-8")
+    assert "46% of tile" in capsys.readouterr().out
 
 
 def test_a_wrong_result_is_the_only_failure(bench, monkeypatch, tmp_path, capsys):

@@ -21,15 +21,16 @@ def as_json(machine: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
     return {"machine": dict(machine), "rows": [dataclasses.asdict(row) for row in rows]}
 
 
-def line(row: Row, variants: Mapping[str, str], shares: Mapping[str, float]) -> str:
-    """Return a row as a line of text, with the peer's variant and our share of the tile's peak where they are known."""
+def line(row: Row, machine: Mapping[str, Any]) -> str:
+    """Return a row as a line of text; `machine` may be what is known of it so far."""
     unit = UNITS.get(row.name, "ms")
-    variant = variants.get(f"{row.name} {row.peer}")
+    variant = machine["variants"].get(f"{row.name} {row.peer}")
     peer = f"{row.peer} ({variant})" if variant else row.peer
-    share = f"   {shares[row.name]:.0%} of the tile" if row.name in shares else ""
+    limits = {"tile": machine["tile_shares"], "copying": machine["copy_shares"]}
+    shares = ", ".join(f"{of[row.name]:.0%} of {limit}" for limit, of in limits.items() if row.name in of)
     return (
         f"{row.name:<28} {quantity(row.ours_ms):>6} {unit}   {peer:<34} {quantity(row.peer_ms):>6} {unit}   "
-        f"{row.ratio:6.2f} x ({row.spread[0]:.2f} to {row.spread[1]:.2f}){share}"
+        f"{row.ratio:6.2f} x ({row.spread[0]:.2f} to {row.spread[1]:.2f})   {shares}"
     )
 
 
@@ -50,14 +51,14 @@ def table(numbers: Mapping[str, Any] | None) -> str:
         return NOTHING
     machine = numbers["machine"]
     lines = [
-        "| | audioconv | beside | takes | ratio | quartiles | of the tile |",
-        "| --- | ---: | --- | ---: | ---: | ---: | ---: |",
+        "| | audioconv | beside | takes | ratio | quartiles | of the tile | of copying |",
+        "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in numbers["rows"]:
         unit, key = UNITS.get(row["name"], "ms"), f"{row['name']} {row['peer']}"
         peer = PEERS.get(row["peer"], row["peer"])
         peer += f", {machine['variants'][key]}" if key in machine["variants"] else ""
-        share = machine["tile_shares"].get(row["name"])
+        shares = [machine[key].get(row["name"]) for key in ("tile_shares", "copy_shares")]
         cells = (
             f"`{row['name']}`",
             f"{quantity(row['ours_ms'])} {unit}",
@@ -65,7 +66,7 @@ def table(numbers: Mapping[str, Any] | None) -> str:
             f"{quantity(row['peer_ms'])} {unit}",
             f"**{row['ratio']:.2f}**",
             "{:.2f} to {:.2f}".format(*row["spread"]),
-            "" if share is None else f"{share:.0%}",
+            *("" if share is None else f"{share:.0%}" for share in shares),
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([about(machine), "", *lines])
@@ -86,7 +87,42 @@ def about(machine: Mapping[str, Any]) -> str:
     )
 
 
-def filled(page: str, numbers: Mapping[str, Any] | None) -> str:
-    """Return the page with the table between its marks."""
+def summary(numbers: Mapping[str, Any] | None) -> str:
+    """Return the README's part, with its heading; without numbers, nothing."""
+    if not numbers:
+        return ""
+    ratios = {(row["name"], row["peer"]): f"{row['ratio']:.1f}" for row in numbers["rows"]}
+    columns = [
+        (f"{PEERS[peer]}, {title}", work, peer)
+        for work, title in (("train", "training"), ("forward-64", "64 clips"), ("forward-1", "one clip"))
+        for peer in PEERS
+    ]
+    networks = dict.fromkeys(
+        row["name"].partition("/")[2] for row in numbers["rows"] if row["name"].startswith("train")
+    )
+    columns = [
+        column for column in columns if any((f"{column[1]}/{network}", column[2]) in ratios for network in networks)
+    ]
+    lines = [
+        f"| times as fast as | {' | '.join(title for title, _, _ in columns)} |",
+        f"| --- |{' ---: |' * len(columns)}",
+    ]
+    for network in networks:
+        cells = [ratios.get((f"{work}/{network}", peer), "") for _, work, peer in columns]
+        lines.append(f"| `{network}` | {' | '.join(cells)} |")
+    machine = numbers["machine"]
+    return "\n".join([
+        "## How fast it is",
+        "",
+        *lines,
+        "",
+        f"Measured on {machine['date']} ({machine['processor']}, {machine['threads']} threads for everybody) by "
+        "`scripts/bench`; below 1 is slower. [docs/performance.md](docs/performance.md) says how, and has all numbers.",
+    ])  # fmt: skip
+
+
+def filled(page: str, text: str) -> str:
+    """Return the page with the text between its marks."""
     before, rest = page.split(BEGIN)
-    return f"{before}{BEGIN}\n\n{table(numbers)}\n\n{END}{rest.split(END)[1]}"
+    inside = f"\n\n{text}\n\n" if text else "\n"
+    return f"{before}{BEGIN}{inside}{END}{rest.split(END)[1]}"

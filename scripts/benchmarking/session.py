@@ -1,0 +1,95 @@
+"""One run of the benchmark: how it measures, and what it notices beside the rows."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarking.tile import tile_work
+from benchmarking.timing import Candidate, Effort, Row, compare, take_turns
+
+
+class NoPeerError(Exception):
+    """Nothing to stand beside is installed."""
+
+
+@dataclass
+class Bench:
+    """How to measure, and what is noticed on the way.
+
+    Attributes
+    ----------
+    effort : Effort
+        How long to look.
+    threads : int
+        Of everybody.
+    compiles : bool
+        Whether to try ``torch.compile``.
+    say : callable
+        Takes a line for the reader.
+    missing : list of str
+        Peers that are not installed.
+    first_seconds : dict of str to float
+        What each one's making and first calls took together: loading, compiling, planning.
+    tile_gflops : list of float
+        Peaks of the register tile, one for each row that was measured beside it.
+    copy_gb_per_second : float
+        How much is read and written together while an array is copied.
+    variants : dict of str to str
+        By row and peer: the variant of the peer that was fastest.
+    tile_shares, copy_shares : dict of str to float
+        By row: our share of the tile's peak, and of copying.
+    """
+
+    effort: Effort
+    threads: int
+    compiles: bool
+    say: Callable[[str], None]
+    missing: list[str]
+    copy_gb_per_second: float
+    first_seconds: dict[str, float] = field(default_factory=dict)
+    tile_gflops: list[float] = field(default_factory=list)
+    variants: dict[str, str] = field(default_factory=dict)
+    tile_shares: dict[str, float] = field(default_factory=dict)
+    copy_shares: dict[str, float] = field(default_factory=dict)
+
+    def has(self, *peers: str) -> bool:
+        """Tell whether all these peers are installed."""
+        return not set(peers) & set(self.missing)
+
+    def first(self, who: str, make: Callable[[], Any]) -> Any:
+        """Return what `make` returns, and keep how long that took."""
+        begun = time.perf_counter()
+        try:
+            return make()
+        finally:
+            self.first_seconds[who] = self.first_seconds.get(who, 0.0) + time.perf_counter() - begun
+
+    @property
+    def tile_peak(self) -> float | None:
+        """Peak of the register tile in GFLOP/s: the median of one measurement a row; None before the first."""
+        return statistics.median(self.tile_gflops) if self.tile_gflops else None
+
+    def race(self, name: str, candidates: Sequence[Candidate], operations: int = 0, traffic: int = 0) -> list[Row]:
+        """Time ours and its peers, whose results have been checked.
+
+        Where the `operations` are known, the register tile takes turns with them. `traffic` is the number of bytes
+        that have to be read and written at least.
+        """
+        work, tile_operations = tile_work() if operations else (lambda: None, 0)
+        tile = [Candidate("tile", work)] if operations else []
+        best = take_turns([*candidates, *tile], self.effort)
+        mine = best.pop("ours")
+        if operations:
+            peak = tile_operations / best.pop("tile").median
+            self.tile_gflops.append(peak / 1e9)
+            self.tile_shares[name] = operations / mine.median / peak
+        if traffic:
+            self.copy_shares[name] = traffic / mine.median / (1e9 * self.copy_gb_per_second)
+        for peer, candidate in best.items():
+            if candidate.variant:
+                self.variants[f"{name} {peer}"] = candidate.variant
+        return [compare(name, mine.seconds, peer, theirs.seconds) for peer, theirs in best.items()]
