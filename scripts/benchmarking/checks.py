@@ -13,6 +13,11 @@ Array = NDArray[Any]
 TOLERANCE = 1e-4
 """Greatest error of a float32 result, as a share of its Euclidean norm."""
 
+KINKS = 2e-2
+"""The same for the gradients of a whole network. They jump where a number before a ReLU changes its sign, or another
+one wins a max-pool, and of a million such numbers rounding moves a few across: PyTorch's own float32 gradients of `cnn`
+and `ds-cnn-s` are off by up to 5e-3. Networks without such an accident agree to 1e-6."""
+
 
 class WrongResultError(Exception):
     """What was computed differs from the reference."""
@@ -38,13 +43,12 @@ def check_training(
     """Check the gradients of the first step and the losses of all.
 
     A gradient's error is measured against its own norm, plus a little of the norm of all: that of a bias before a
-    batch normalisation is zero but for rounding. Gradients have jumps (ReLU, max-pool), losses of later steps carry
-    what came before, so both may be off by a little more than one result.
+    batch normalisation is zero but for rounding. Losses of later steps carry what came before.
     """
     if gradients.keys() != expected_gradients.keys():
         raise WrongResultError(f"{what}: has gradients {sorted(gradients)}, should have {sorted(expected_gradients)}")
     check_array(f"{what}: first loss", np.array(losses[:1]), np.array(expected_losses[:1]))
     everything = float(np.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in expected_gradients.values())))
     for path, expected in expected_gradients.items():
-        check_array(f"{what}: gradient of {path}", gradients[path], expected, 20 * TOLERANCE, 1e-5 * everything)
+        check_array(f"{what}: gradient of {path}", gradients[path], expected, KINKS, 1e-5 * everything)
     check_array(f"{what}: later losses", np.array(losses), np.array(expected_losses), 10 * TOLERANCE)

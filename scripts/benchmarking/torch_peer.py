@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -126,11 +127,22 @@ def _forget_compiled(compiled: bool) -> None:
 # --- the reference: float64 ------------------------------------------------------------------------------------------
 
 
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one thread: where others use the processor too, PyTorch's threads wait for each other by spinning."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 @functools.cache
 def reference_logits(name: str) -> Array:
     """Return the logits of the whole batch, computed in float64."""
     whole = case(name)
-    with torch.inference_mode():
+    with _one_thread(), torch.inference_mode():
         return module(whole).double().eval()(examples(whole).double()).numpy()
 
 
@@ -139,8 +151,9 @@ def reference_training(name: str) -> tuple[list[float], dict[str, Array]]:
     """Return the losses of the first steps and the gradients of the first, computed in float64."""
     whole = case(name)
     steps = Training(module(whole).double(), examples(whole).double(), whole.labels, LEARNING_RATE)
-    losses, gradients = [steps.step()], gradients_of(steps)
-    return [*losses, *(steps.step() for _ in range(CHECKED_STEPS - 1))], gradients
+    with _one_thread():
+        losses, gradients = [steps.step()], gradients_of(steps)
+        return [*losses, *(steps.step() for _ in range(CHECKED_STEPS - 1))], gradients
 
 
 def gradients_of(steps: Training) -> dict[str, Array]:
