@@ -105,8 +105,11 @@ def test_a_wrong_result_is_the_only_failure(bench, monkeypatch, tmp_path, capsys
     def alone(setting):
         raise bench.NoPeerError("torch")
 
+    def broken(setting):
+        raise ValueError("kernel does not compile")
+
     file = tmp_path / "numbers.json"
-    measured = {"train/cnn": lambda setting: [row(bench)], "train/m5": wrong, "memory/cnn": alone}
+    measured = {"train/m5": wrong, "train/cnn": lambda setting: [row(bench)], "memory/cnn": alone}
     assert run_main(bench, monkeypatch, measured, "--quick", "--json", file) == 1
     out = capsys.readouterr().out
     assert "WRONG: train/m5, ours: first loss: differs" in out
@@ -114,6 +117,12 @@ def test_a_wrong_result_is_the_only_failure(bench, monkeypatch, tmp_path, capsys
     expected = {"name": "train/cnn", "ours_ms": 30, "peer": "torch", "peer_ms": 90, "ratio": 3, "spread": [2.9, 3.1]}
     assert json.loads(file.read_text("utf-8"))["rows"] == [expected]
     assert run_main(bench, monkeypatch, measured, "--quick", "--only", "memory", "--only", "train/cnn") == 0
+    capsys.readouterr()
+    assert run_main(bench, monkeypatch, {"conv": broken, **measured}, "--only", "conv", "--only", "train/cnn") == 1
+    out = capsys.readouterr().out
+    assert "BROKEN" in out
+    assert "ValueError: kernel does not compile" in out
+    assert "3.00 x" in out
 
 
 def test_an_unknown_name_is_refused(bench, monkeypatch, capsys):
