@@ -185,7 +185,7 @@ def test_candidates_take_turns_and_slow_variants_give_up(bench, monkeypatch):
     monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(timing, "settle", lambda: None)
     candidates = [candidate("ours", "a", 100), candidate("theirs", "b", 300), candidate("theirs", "c", 200)]
-    best = timing.take_turns(candidates, timing.Effort(5, 5, 0.0, 0.0))
+    best = timing.take_turns(candidates, timing.Effort(5, 5, 0.0, 0.0, 1))
     assert calls == [*"abc" * 4, *"ac" * 2]
     assert best["theirs"].variant == "c"
     made = timing.compare("x", best["ours"].seconds, "theirs", best["theirs"].seconds)

@@ -170,7 +170,7 @@ def peak_memory(bench: Bench) -> list[Row]:
         for layout, file in files.items():
             backends.torch.save(torch_peer.frozen_copy(case, layout), file)
         memory.measure("ours", "cnn", CHECKED_STEPS, bench.threads)  # so that the kernels are compiled
-        for _ in range(min(bench.effort.least_rounds, 5)):
+        for _ in range(bench.effort.processes):
             runs = {"ours": memory.measure("ours", "cnn", MEMORY_STEPS, bench.threads)}
             for layout, file in files.items():
                 runs[layout] = memory.measure("torch", file, MEMORY_STEPS, bench.threads)

@@ -24,16 +24,19 @@ class Effort:
         No round is begun after this time, once there were `least_rounds`.
     turn_seconds : float
         A turn calls a candidate again until about this time has passed.
+    processes : int
+        How often each process is run whose memory is measured.
     """
 
     least_rounds: int
     most_rounds: int
     seconds: float
     turn_seconds: float
+    processes: int
 
 
-FULL = Effort(least_rounds=9, most_rounds=31, seconds=12.0, turn_seconds=0.03)
-QUICK = Effort(least_rounds=2, most_rounds=2, seconds=0.0, turn_seconds=0.0)
+FULL = Effort(least_rounds=9, most_rounds=31, seconds=12.0, turn_seconds=0.03, processes=5)
+QUICK = Effort(least_rounds=2, most_rounds=2, seconds=0.0, turn_seconds=0.0, processes=1)
 
 MOST_CALLS = 100  # of a turn
 LONG_CALL = 0.05  # seconds: such a call loses nothing to cold caches or sleeping threads
