@@ -53,6 +53,7 @@ def run_main(bench, monkeypatch, measured, *arguments):
     """Run the script's `main` where `measured` is all that there is."""
     monkeypatch.setattr(bench, "names", lambda: measured)
     monkeypatch.setattr(bench, "copy_bandwidth", lambda rounds: 10.0)
+    monkeypatch.setattr(bench, "thread_scaling", lambda: 1.0)
     monkeypatch.setattr(bench, "missing", list)
     monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
     return bench.main()

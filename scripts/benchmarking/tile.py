@@ -54,6 +54,27 @@ def tile_work() -> tuple[Callable[[], Any], int]:
     return lambda: _tiles(a, b, REPEATS, c), 2 * a.size * COLUMNS * REPEATS
 
 
+def thread_scaling(rounds: int = 9) -> float:
+    """Return how many times as much the tiles of all threads do as those of one.
+
+    That is the number of threads, unless something else uses the processor, or the system runs two threads on one core.
+    """
+    threads = numba.get_num_threads()
+    rates: dict[int, list[float]] = {1: [], threads: []}
+    try:
+        for _ in range(rounds):
+            for number, found in rates.items():
+                numba.set_num_threads(number)
+                work, operations = tile_work()
+                work()
+                begun = time.perf_counter()
+                work()
+                found.append(operations / (time.perf_counter() - begun))
+    finally:
+        numba.set_num_threads(threads)
+    return statistics.median(rates[threads]) / statistics.median(rates[1])
+
+
 def copy_bandwidth(rounds: int) -> float:
     """Return how many GB a second are read and written together while an array is copied by all threads."""
     source = np.ones((64, COPIED // 64), np.float32)

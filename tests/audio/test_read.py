@@ -149,7 +149,7 @@ def test_missing(tmp_path: Path) -> None:
 
 
 def test_impossible_name() -> None:
-    with pytest.raises(DataError, match=r"a\\x00b\.wav: cannot be read \(embedded null byte\)"):
+    with pytest.raises(DataError, match=r"a\\x00b\.wav: cannot be read \(.*embedded null"):
         read("a\0b.wav", 16000)
 
 
