@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from audioconv import geometry, ops
 from audioconv.kernels import conv as kernels
+from audioconv.kernels.jit import PARTS
 from audioconv.kernels.simd import COLUMNS
 
 # Around the tile: parts of a vector, one vector, parts of two, several blocks.
@@ -114,7 +115,7 @@ def test_weight_gradient_over_more_rows_than_one_task_takes(rng, channels):
     close(ops.conv_weight_gradient(x, dy, window), reference.conv_weight_gradient(x, dy, (3, 3)))
 
 
-@pytest.mark.parametrize("batch", [1, ops.PARTS - 1, ops.PARTS, ops.PARTS + 1, 2 * ops.PARTS + 3])
+@pytest.mark.parametrize("batch", [1, PARTS - 1, PARTS, PARTS + 1, 2 * PARTS + 3])
 @pytest.mark.parametrize("groups", [1, 6])
 def test_weight_gradient_of_any_batch_size(rng, batch, groups):
     x, dy = rng.standard_normal((2, batch, 5, 6), np.float32)

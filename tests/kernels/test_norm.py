@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audioconv import ops
+from audioconv.errors import ShapeError
 from audioconv.kernels import norm
 
 # Around a block of pixels, around sixteen parts of them, and none that divides evenly.
@@ -66,7 +67,7 @@ def test_batch_norm_gradients(rng, pixels):
 
 def test_channels_that_do_not_fit_are_refused(rng):
     x = rng.standard_normal((2, 5, 3), np.float32)
-    with pytest.raises(ops.ShapeError, match=r"needs 2 channels, got input of shape \(5, 3\)"):
+    with pytest.raises(ShapeError, match=r"needs 2 channels, got input of shape \(5, 3\)"):
         ops.channel_affine(x, np.zeros(2), np.ones(2), np.zeros(2))
-    with pytest.raises(ops.ShapeError, match="must have that shape"):
+    with pytest.raises(ShapeError, match="must have that shape"):
         ops.batch_norm_gradients(x, x[:1], np.zeros(3), np.ones(3), np.ones(3, np.float32))
