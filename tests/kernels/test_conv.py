@@ -12,6 +12,7 @@ from audioconv import geometry, ops
 from audioconv.kernels import conv as kernels
 from audioconv.kernels.jit import PARTS
 from audioconv.kernels.simd import COLUMNS
+from audioconv.ops import convolution
 
 # Around the tile: parts of a vector, one vector, parts of two, several blocks.
 CHANNELS = st.sampled_from([1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 40])
@@ -127,9 +128,9 @@ def test_weight_gradient_of_any_batch_size(rng, batch, groups):
 def test_weight_gradient_of_a_layer_too_large_for_sixteen_partial_sums(rng, monkeypatch):
     x, dy = rng.standard_normal((2, 20, 5, 6), np.float32)
     window = geometry.window(3, axes=1, padding=1)
-    monkeypatch.setattr(ops, "_MAX_PARTIAL", 3 * 6 * 6 * 2 + 1)
+    monkeypatch.setattr(convolution, "_MAX_PARTIAL", 3 * 6 * 6 * 2 + 1)
     close(ops.conv_weight_gradient(x, dy, window), reference.conv_weight_gradient(x, dy, (3,), padding=1))
-    monkeypatch.setattr(ops, "_MAX_PARTIAL", 1)
+    monkeypatch.setattr(convolution, "_MAX_PARTIAL", 1)
     close(ops.conv_weight_gradient(x, dy, window), reference.conv_weight_gradient(x, dy, (3,), padding=1))
 
 
