@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from audioconv.audio import augment, clips, features, read
+    from audioconv.audio import augment, clips, effects, features, read
     from audioconv.audio.augment import Augmentation
     from audioconv.audio.clips import AudioClips, Normalisation, network_input
     from audioconv.audio.features import LogMel, Mfcc, RawSamples, front_end_from_config, front_end_to_config
@@ -26,7 +26,7 @@ _HOMES = {
     "network_input": "clips",
     "probe": "read",
 }
-_MODULES = ("augment", "clips", "features", "read")
+_MODULES = ("augment", "clips", "effects", "features", "read")
 
 __all__ = [
     "AudioClips",
@@ -37,6 +37,7 @@ __all__ = [
     "RawSamples",
     "augment",
     "clips",
+    "effects",
     "features",
     "fit_length",
     "front_end_from_config",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audioconv.audio import augment
+from audioconv.audio import augment, effects
 from audioconv.audio.augment import Augmentation, MaskDraw, NoiseDraw, SampleDraw
 from audioconv.errors import ConfigError, ShapeError
 
@@ -34,27 +34,27 @@ def clip(rng: np.random.Generator) -> np.ndarray:
 def test_time_shift(size: int, offset: int) -> None:
     samples = np.arange(1, size + 1, dtype=np.float32)
     expected = [samples[i - offset] if 0 <= i - offset < size else 0 for i in range(size)]
-    np.testing.assert_array_equal(augment.time_shift(samples, offset), expected)
+    np.testing.assert_array_equal(effects.time_shift(samples, offset), expected)
 
 
 def test_gain(clip: np.ndarray) -> None:
-    assert power_db(augment.apply_gain(clip, -6.0)) == pytest.approx(power_db(clip) - 6, abs=1e-4)
-    assert augment.apply_gain(clip, 3.0).dtype == np.float32
+    assert power_db(effects.apply_gain(clip, -6.0)) == pytest.approx(power_db(clip) - 6, abs=1e-4)
+    assert effects.apply_gain(clip, 3.0).dtype == np.float32
 
 
 @pytest.mark.parametrize("snr_db", [-5.0, 0.0, 20.0])
 def test_noise_has_the_ratio(clip: np.ndarray, snr_db: float, rng: np.random.Generator) -> None:
     noise = (7 * rng.standard_normal(16000)).astype(np.float32)
-    added = augment.mix_noise(clip, noise, snr_db).astype(np.float64) - clip
+    added = effects.mix_noise(clip, noise, snr_db).astype(np.float64) - clip
     assert power_db(clip) - power_db(added) == pytest.approx(snr_db, abs=1e-3)
     assert np.corrcoef(added, noise)[0, 1] == pytest.approx(1, abs=1e-6)
 
 
 def test_silence_has_no_ratio(clip: np.ndarray) -> None:
     silence = np.zeros_like(clip)
-    np.testing.assert_array_equal(augment.mix_noise(clip, silence, 0.0), clip)
-    np.testing.assert_array_equal(augment.mix_noise(silence, clip, 0.0), silence)
-    np.testing.assert_array_equal(augment.reverberate(silence, clip), silence)
+    np.testing.assert_array_equal(effects.mix_noise(clip, silence, 0.0), clip)
+    np.testing.assert_array_equal(effects.mix_noise(silence, clip, 0.0), silence)
+    np.testing.assert_array_equal(effects.reverberate(silence, clip), silence)
 
 
 def test_reverberation_is_convolution_at_the_direct_sounds_time(clip: np.ndarray, rng: np.random.Generator) -> None:
@@ -62,20 +62,20 @@ def test_reverberation_is_convolution_at_the_direct_sounds_time(clip: np.ndarray
     response[37] = -2
     wet = np.convolve(clip.astype(np.float64), response)[37 : 37 + len(clip)]
     wet *= np.sqrt(np.mean(np.square(clip, dtype=np.float64)) / np.mean(wet**2))
-    reverberated = augment.reverberate(clip, response)
+    reverberated = effects.reverberate(clip, response)
     assert reverberated.dtype == np.float32
     np.testing.assert_allclose(reverberated, wet, atol=1e-6)
 
 
 def test_a_room_without_reflections_changes_nothing(clip: np.ndarray) -> None:
-    np.testing.assert_allclose(augment.reverberate(clip, np.array([0, 0, 3], np.float32)), clip, atol=1e-6)
+    np.testing.assert_allclose(effects.reverberate(clip, np.array([0, 0, 3], np.float32)), clip, atol=1e-6)
 
 
 @pytest.mark.parametrize("speed", [0.8, 0.93, 1.0, 1.1, 1.25])
 def test_speed_changes_pitch_and_keeps_the_length(speed: float) -> None:
     time = np.arange(16000) / 16000
     tone = np.sin(2 * np.pi * 1000 * time).astype(np.float32)
-    changed = augment.change_speed(tone, speed)
+    changed = effects.change_speed(tone, speed)
     assert changed.shape == tone.shape
     assert changed.dtype == np.float32
     assert np.abs(np.fft.rfft(changed)).argmax() == pytest.approx(1000 * speed, abs=1)
@@ -83,7 +83,7 @@ def test_speed_changes_pitch_and_keeps_the_length(speed: float) -> None:
 
 @pytest.mark.parametrize("slope", [0.0, 1.0, 2.0])
 def test_noise_has_its_colour(slope: float, rng: np.random.Generator) -> None:
-    noise = augment.coloured_noise(160_000, 16000, slope, rng)
+    noise = effects.coloured_noise(160_000, 16000, slope, rng)
     assert noise.dtype == np.float32
     assert power_db(noise) == pytest.approx(0, abs=1e-3)
     density = np.abs(np.fft.rfft(noise)) ** 2
@@ -95,14 +95,14 @@ def test_noise_has_its_colour(slope: float, rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("length", [1, 2, 5])
 def test_noise_may_be_short(length: int, rng: np.random.Generator) -> None:
-    noise = augment.coloured_noise(length, 16000, 1.0, rng)
+    noise = effects.coloured_noise(length, 16000, 1.0, rng)
     assert noise.shape == (length,)
     assert np.isfinite(noise).all()
 
 
 @pytest.mark.parametrize("reverberation_time", [0.001, 0.1, 0.5])
 def test_room_decays_in_its_time(reverberation_time: float, rng: np.random.Generator) -> None:
-    response = augment.room_impulse_response(16000, reverberation_time, rng)
+    response = effects.room_impulse_response(16000, reverberation_time, rng)
     assert response.dtype == np.float32
     assert response[0] == np.abs(response).max() == 1
     assert len(response) == pytest.approx(16000 * reverberation_time * 2 / 3, abs=2)
@@ -114,8 +114,8 @@ def test_room_decays_in_its_time(reverberation_time: float, rng: np.random.Gener
 
 def test_cut_begins_again() -> None:
     recording = np.arange(3, dtype=np.float32)
-    np.testing.assert_array_equal(augment.cut(recording, 1, 2), [1, 2])
-    np.testing.assert_array_equal(augment.cut(recording, 2, 6), [2, 0, 1, 2, 0, 1])
+    np.testing.assert_array_equal(effects.cut(recording, 1, 2), [1, 2])
+    np.testing.assert_array_equal(effects.cut(recording, 2, 6), [2, 0, 1, 2, 0, 1])
 
 
 def test_masks_hold_the_clips_mean(rng: np.random.Generator) -> None:
@@ -167,14 +167,14 @@ def test_draws_are_in_range_and_reach_its_ends(rng: np.random.Generator) -> None
 
 def test_apply_does_each_step(clip: np.ndarray, rng: np.random.Generator) -> None:
     noise = rng.standard_normal(30000).astype(np.float32)
-    response = augment.room_impulse_response(16000, 0.2, rng)
+    response = effects.room_impulse_response(16000, 0.2, rng)
     augmentation = Augmentation(noises=(noise,), impulse_responses=(response,))
     draw = SampleDraw(speed=1.05, impulse_response=0, offset=-50, noise=NoiseDraw(0, 123, 12.0), gain_db=2.0)
-    expected = augment.change_speed(clip, 1.05)
-    expected = augment.reverberate(expected, response)
-    expected = augment.time_shift(expected, -50)
-    expected = augment.mix_noise(expected, noise[123 : 123 + 16000], 12.0)
-    np.testing.assert_array_equal(augmentation.apply(clip, draw), augment.apply_gain(expected, 2.0))
+    expected = effects.change_speed(clip, 1.05)
+    expected = effects.reverberate(expected, response)
+    expected = effects.time_shift(expected, -50)
+    expected = effects.mix_noise(expected, noise[123 : 123 + 16000], 12.0)
+    np.testing.assert_array_equal(augmentation.apply(clip, draw), effects.apply_gain(expected, 2.0))
     np.testing.assert_array_equal(augmentation.apply(clip, SampleDraw()), clip)
 
 
