@@ -1,7 +1,7 @@
 """Augmentation: changes to a clip that leave its word the same, drawn anew each time the network hears it.
 
-What is done (`effects`) is apart from what is drawn (`Augmentation.draw`, `Augmentation.draw_masks`): the first are pure
-functions, the second take the random generator.
+What is done (`effects`) is apart from what is drawn (`Augmentation.draw`, `Augmentation.draw_masks`): the first are
+pure functions, the second take the random generator.
 """
 
 from __future__ import annotations
