@@ -131,7 +131,8 @@ def test_importing_the_package_is_quick():
             times.append(time.perf_counter() - begun)
         return min(times)
 
-    assert seconds("import audioconv") - seconds("pass") < 0.25
+    # Less than NumPy alone, which takes a small part of the half second that is allowed.
+    assert seconds("import audioconv") < seconds("import numpy")
 
 
 def test_every_public_name_is_where_the_package_says():
