@@ -88,6 +88,12 @@ def _hash(seed, index):
     return z ^ (z >> np.uint64(31))
 
 
+@helper
+def draw(seed, index):
+    """Return 24 random bits: those of number `index` of the draw of `seed`."""
+    return _hash(seed, index) >> np.uint64(40)
+
+
 @kernel
 def dropout(x, seed, rate, period, run, out):
     """Zero each number of ``x`` with probability ``rate`` and scale the others by ``1 / (1 - rate)``.
@@ -101,5 +107,5 @@ def dropout(x, seed, rate, period, run, out):
     limit = np.uint64(rate * 16777216.0)
     for block in prange((size + BLOCK - 1) // BLOCK):
         for i in range(block * BLOCK, min((block + 1) * BLOCK, size)):
-            draw = _hash(seed, (i // run) * period + i % period) >> np.uint64(40)
-            out[i] = np.float32(0) if draw < limit else x[i] * scale
+            drawn = draw(seed, (i // run) * period + i % period)
+            out[i] = np.float32(0) if drawn < limit else x[i] * scale

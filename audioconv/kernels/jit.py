@@ -11,16 +11,18 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
 import numba
 import platformdirs
+from numba import types
 from numba.core import event
 from numba.core.caching import FunctionCache
+from numba.core.ccallback import CFunc
 from numba.np.ufunc import threading_layer
 
 from audioconv import __version__
@@ -108,19 +110,26 @@ def _say_not_kept(error: str) -> None:
     logger.warning("cannot keep compiled kernels in %s: %s", cache_folder(), error)
 
 
+@contextmanager
+def _caching() -> Iterator[None]:
+    """Let Numba know our folder while a dispatcher is made: it reads the setting once."""
+    previous = _settings.CACHE_DIR
+    _settings.CACHE_DIR = str(cache_folder())
+    try:
+        yield
+    finally:
+        _settings.CACHE_DIR = previous
+
+
 # workqueue corrupts its state when two Python threads launch at once, so launches take turns there.
 _launching = threading.Lock()
 
 
 def kernel(function: Callable[..., None]) -> Callable[..., None]:
     """Compile `function` for parallel launch from Python on first use, and keep the result in the cache folder."""
-    previous = _settings.CACHE_DIR
-    _settings.CACHE_DIR = str(cache_folder())  # read once, when the dispatcher is made
-    try:
+    with _caching():
         compiled: Any = numba.njit(function, parallel=True, nogil=True, fastmath=FASTMATH, error_model="numpy")
         compiled._cache = _KernelCache(function)  # as cache=True would, with Numba's own
-    finally:
-        _settings.CACHE_DIR = previous
     if THREADING_LAYER != "workqueue":
         plain: Callable[..., None] = compiled
         return plain
@@ -137,6 +146,37 @@ def helper(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile `function` for use inside kernels."""
     compiled: Callable[..., Any] = numba.njit(function, fastmath=FASTMATH, error_model="numpy")
     return compiled
+
+
+class Worker:
+    """A function that is called by its address, from wherever: compiled for itself, on first use, and kept.
+
+    What calls a compiled function directly holds a copy of it, and compiles that again.
+
+    Parameters
+    ----------
+    function : callable
+        Takes a pointer to int64 numbers and an int64, returns nothing.
+    """
+
+    def __init__(self, function: Callable[[Any, int], None]) -> None:
+        self._function = function
+
+    @functools.cached_property
+    def _compiled(self) -> Any:
+        options = {"nopython": True, "fastmath": FASTMATH, "error_model": "numpy"}
+        kind = ((types.CPointer(types.int64), types.int64), types.void)
+        with _caching():
+            compiled = CFunc(self._function, kind, locals={}, options=options)
+            compiled._cache = _KernelCache(self._function)
+        compiled.compile()
+        return compiled
+
+    @property
+    def address(self) -> int:
+        """Where its machine code begins."""
+        address: int = self._compiled.address
+        return address
 
 
 class _CompileNotice(event.Listener):

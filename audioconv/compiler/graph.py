@@ -1,0 +1,279 @@
+"""A network as a graph of few kinds of nodes: what is left of its layers once those that go together are merged.
+
+Every value is 2-D: ``(H, W, C)``, a 1-D one with height 1 and features as one pixel. The dense layer is the
+convolution whose kernel covers everything, so `Flatten` leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from audioconv import layers as L
+from audioconv import ops
+from audioconv.errors import AudioconvError
+from audioconv.geometry import Window, window
+from audioconv.layers.base import Layer, Shape
+
+POINT = Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
+
+
+class NotCompiledError(AudioconvError):
+    """A network has a part that there is no fused form of; its plain layers serve it."""
+
+
+@dataclass(eq=False)
+class Value:
+    """What passes from node to node, for one example.
+
+    Attributes
+    ----------
+    shape : (int, int, int)
+        Height, width and channels.
+    producer : Node or None
+        None for the input.
+    consumers : list of Node
+    held : bool
+        Somebody else needs it as it is: nothing may be merged into what produces it.
+    """
+
+    shape: tuple[int, int, int]
+    producer: Node | None = None
+    consumers: list[Node] = field(default_factory=list)
+    held: bool = False
+
+
+@dataclass(eq=False)
+class Node:
+    """An operation. Its parameters are paths."""
+
+    inputs: list[Value]
+    output: Value
+
+
+@dataclass(eq=False)
+class ConvNode(Node):
+    """A convolution; `dense` if its kernel covers its whole input."""
+
+    window: Window
+    groups: int
+    weight: str
+    bias: str | None
+    dense: bool = False
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether each channel has a kernel of its own."""
+        return self.groups > 1 and self.groups == self.inputs[0].shape[2] == self.output.shape[2]
+
+
+@dataclass(frozen=True)
+class Norm:
+    """A batch normalisation: path of its parameters, momentum and epsilon."""
+
+    path: str
+    momentum: float
+    epsilon: float
+
+
+@dataclass(eq=False)
+class SweepNode(Node):
+    """Normalise, activate, pool: each may be missing. `slope` is the activation's below zero, 1 for none."""
+
+    norm: Norm | None = None
+    slope: float = 1.0
+    pool: Window | None = None
+
+
+@dataclass(eq=False)
+class AddNode(Node):
+    """The sum of two values."""
+
+
+@dataclass(eq=False)
+class AverageNode(Node):
+    """Average pooling."""
+
+    window: Window
+
+
+@dataclass(eq=False)
+class DropoutNode(Node):
+    """Dropout, of single numbers or of whole channels."""
+
+    rate: float
+    whole_channels: bool
+
+
+@dataclass
+class Graph:
+    """A network's nodes, each after those whose values it takes."""
+
+    input: Value
+    output: Value
+    nodes: list[Node]
+
+    def values(self) -> list[Value]:
+        """Return the input and what each node gives."""
+        return [self.input, *(node.output for node in self.nodes)]
+
+    def take_out(self, node: Node) -> None:
+        """Remove a node that does nothing: who took what it gives takes what it got."""
+        source = node.inputs[0]
+        self.nodes.remove(node)
+        source.consumers.remove(node)
+        for consumer in node.output.consumers:
+            consumer.inputs = [source if value is node.output else value for value in consumer.inputs]
+            source.consumers.append(consumer)
+        if self.output is node.output:
+            self.output = source
+
+
+def trace(network: Layer, in_shape: Shape, training: bool = True) -> Graph:
+    """Return the graph of `network` for examples of `in_shape`; dropout is there in training only.
+
+    Raises
+    ------
+    NotCompiledError
+        If it has a layer that there is no node for.
+    """
+    network.out_shape(in_shape)
+    if not 1 <= len(in_shape) <= 3:
+        raise NotCompiledError(f"only inputs of up to two spatial axes are compiled, got {in_shape}")
+    start = Value(_lifted(in_shape), held=True)
+    tracer = _Tracer([], training)
+    end, _ = tracer.layer(network, "", start, in_shape)
+    if end.producer is None or end.shape[:2] != (1, 1):
+        raise NotCompiledError("only networks that end in one row of numbers are compiled")
+    nodes = tracer.nodes
+    for node in nodes:
+        for value in node.inputs:
+            value.consumers.append(node)
+    return Graph(start, end, nodes)
+
+
+@dataclass
+class _Tracer:
+    nodes: list[Node]
+    training: bool
+
+    def layer(self, layer: Layer, path: str, x: Value, shape: Shape) -> tuple[Value, Shape]:
+        """Add the nodes of `layer`, whose parameters lie under `path`; return its output and its shape."""
+        rule = _RULES.get(type(layer))
+        if rule is None:
+            raise NotCompiledError(f"{path or 'the network'} is {type(layer).__name__}, which is not compiled")
+        return rule(self, layer, path, x, shape), layer.out_shape(shape)
+
+    def add(self, node: Node) -> Value:
+        node.output.producer = node
+        self.nodes.append(node)
+        return node.output
+
+    def chain(self, layer: L.Chain, path: str, x: Value, shape: Shape) -> Value:
+        for number, part in enumerate(layer.layers):
+            x, shape = self.layer(part, _join(path, str(number)), x, shape)
+        return x
+
+    def residual(self, layer: L.Residual, path: str, x: Value, shape: Shape) -> Value:
+        x.held = True
+        body, _ = self.layer(layer.body, _join(path, "body"), x, shape)
+        shortcut, _ = self.layer(layer.shortcut, _join(path, "shortcut"), x, shape)
+        if body is shortcut:
+            raise NotCompiledError(f"{path}: adds a value to itself, which is not compiled")
+        return self.add(AddNode([body, shortcut], Value(body.shape)))
+
+    def conv(self, layer: L.Conv, path: str, x: Value, shape: Shape) -> Value:
+        window = layer.window(len(shape) - 1).lifted()
+        out = Value(_lifted(layer.out_shape(shape)))
+        bias = _join(path, "bias") if layer.bias else None
+        return self.add(ConvNode([x], out, window, layer.groups, _join(path, "weight"), bias))
+
+    def dense(self, layer: L.Dense, path: str, x: Value, shape: Shape) -> Value:
+        everything = window(x.shape[:2], axes=2)
+        bias = _join(path, "bias") if layer.bias else None
+        out = Value((1, 1, layer.units))
+        return self.add(ConvNode([x], out, everything, 1, _join(path, "weight"), bias, dense=True))
+
+    def sweep(self, x: Value) -> SweepNode:
+        """Return the sweep that gives x if more may be put into it, otherwise a new one that leaves x as it is."""
+        if isinstance(x.producer, SweepNode) and not x.held and x.producer.pool is None:
+            return x.producer
+        node = SweepNode([x], Value(x.shape))
+        self.add(node)
+        return node
+
+    def norm(self, layer: L.BatchNorm, path: str, x: Value, shape: Shape) -> Value:
+        if len(shape) == 1 and x.shape[:2] != (1, 1):
+            raise NotCompiledError(f"{path}: a normalisation behind Flatten is not compiled")
+        node = SweepNode([x], Value(x.shape), Norm(path, layer.momentum, layer.epsilon))
+        return self.add(node)
+
+    def activation(self, layer: Layer, path: str, x: Value, shape: Shape) -> Value:
+        slope = float(getattr(layer, "slope", 0.0))
+        if slope < 0:
+            raise NotCompiledError(f"{path}: a negative slope is not compiled")
+        node = self.sweep(x)
+        if node.slope != 1.0:
+            node = SweepNode([node.output], Value(x.shape))
+            self.add(node)
+        node.slope = slope
+        return node.output
+
+    def max_pool(self, layer: Layer, path: str, x: Value, shape: Shape) -> Value:
+        node = self.sweep(x)
+        node.pool = _pool_window(layer, shape)
+        node.output.shape = (*node.pool.out_size(x.shape[:2]), x.shape[2])  # type: ignore[assignment]
+        return node.output
+
+    def average(self, layer: Layer, path: str, x: Value, shape: Shape) -> Value:
+        window = _pool_window(layer, shape)
+        out = Value((*window.out_size(x.shape[:2]), x.shape[2]))  # type: ignore[arg-type]
+        return self.add(AverageNode([x], out, window))
+
+    def dropout(self, layer: L.Dropout, path: str, x: Value, shape: Shape) -> Value:
+        if layer.rate == 0 or not self.training:
+            return x
+        if layer.whole_channels and len(shape) == 1 and x.shape[:2] != (1, 1):
+            raise NotCompiledError(f"{path}: dropping channels behind Flatten is not compiled")
+        return self.add(DropoutNode([x], Value(x.shape), layer.rate, layer.whole_channels))
+
+    def nothing(self, layer: Layer, path: str, x: Value, shape: Shape) -> Value:
+        return x
+
+
+_Rule = Callable[[_Tracer, "L.Layer", str, Value, Shape], Value]
+
+_RULES: dict[type[Layer], _Rule] = {
+    L.Chain: _Tracer.chain,  # type: ignore[dict-item]
+    L.Residual: _Tracer.residual,  # type: ignore[dict-item]
+    L.Conv: _Tracer.conv,  # type: ignore[dict-item]
+    L.Dense: _Tracer.dense,  # type: ignore[dict-item]
+    L.BatchNorm: _Tracer.norm,  # type: ignore[dict-item]
+    L.ReLU: _Tracer.activation,
+    L.LeakyReLU: _Tracer.activation,
+    L.MaxPool: _Tracer.max_pool,
+    L.GlobalMaxPool: _Tracer.max_pool,
+    L.AvgPool: _Tracer.average,
+    L.GlobalAvgPool: _Tracer.average,
+    L.Dropout: _Tracer.dropout,  # type: ignore[dict-item]
+    L.ChannelDropout: _Tracer.dropout,  # type: ignore[dict-item]
+    L.Flatten: _Tracer.nothing,
+    L.Identity: _Tracer.nothing,
+}
+
+
+def _pool_window(layer: Layer, shape: Shape) -> Window:
+    if isinstance(layer, L.GlobalMaxPool | L.GlobalAvgPool):
+        return window(_lifted(shape)[:2], axes=2, stride=1)
+    assert isinstance(layer, L.MaxPool | L.AvgPool)
+    return ops.pool_window(layer.size, layer.stride, layer.padding, len(shape) - 1).lifted()
+
+
+def _lifted(shape: Shape) -> tuple[int, int, int]:
+    return (*(1,) * (3 - len(shape)), *shape)  # type: ignore[return-value]
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+

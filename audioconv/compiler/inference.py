@@ -1,0 +1,130 @@
+"""A trained network's forward pass, compiled: normalisations folded into the weights, one call for all layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv.compiler.graph import ConvNode, Graph, SweepNode, trace
+from audioconv.compiler.program import Memory, Phase
+from audioconv.compiler.workspace import Executable
+from audioconv.compiler.writer import Constants, Writer, norm_vectors
+from audioconv.kernels import program as machine
+from audioconv.layers.base import Layer, Shape
+
+Array = NDArray[np.float32]
+
+UNLIMITED = 2**62
+LEAST_WORK = 2e6  # operations that one thread does before another is awake
+TASK_WORK = 1e5  # operations that are worth a task
+
+
+class Inference:
+    """The forward pass of a trained network. Many threads may call it at once.
+
+    Parameters
+    ----------
+    network : Layer
+    params : mapping of str to array
+        By path.
+    in_shape : tuple of int
+        Of one example.
+
+    Raises
+    ------
+    NotCompiledError
+        If the network has a part that cannot be compiled.
+    """
+
+    def __init__(self, network: Layer, params: Mapping[str, Array], in_shape: Shape) -> None:
+        self.in_shape = tuple(in_shape)
+        self.classes = network.out_shape(in_shape)[-1]
+        self._work = 2 * network.multiply_adds(in_shape)
+        self._constants = Constants()
+        self._graph = trace(network, in_shape, training=False)
+        _fold(self._graph, params, self._constants)
+        self._by_example = self._compile(by_lines=False)
+        self._by_lines = self._compile(by_lines=True)
+        self._numbers = self._constants.array()
+
+    def __call__(self, x: Array) -> Array:
+        """Return the logits (N, classes) of examples x (N, *in_shape), float32 and contiguous."""
+        N, threads = len(x), numba.get_num_threads()
+        y = np.empty((N, self.classes), np.float32)
+        program = self._by_example
+        if threads > 1 and N == 1:
+            if self._work < LEAST_WORK:
+                threads = 1
+            else:
+                program = self._by_lines
+        with program.workspace(threads) as space:
+            space.point(machine.INPUT, x)
+            space.point(machine.OUTPUT, y)
+            space.point(machine.CONSTANTS, self._numbers)
+            program.run(0, space, N, threads)
+        return y
+
+    def _compile(self, by_lines: bool) -> Executable:
+        """Return the program: all of it for one example after the other, or each layer shared out among threads."""
+        memory = Memory()
+        norms = {
+            node.norm.path: self._constants.find(node.norm)
+            for node in self._graph.nodes
+            if isinstance(node, SweepNode) and node.norm
+        }
+        writer = Writer(self._graph, self._constants.find, 1, memory, self._constants, norms)
+        writer.forward()
+        (instructions,) = writer.stages
+        if by_lines:
+            phases = [Phase(machine.LINES, _tasks(i.operation, i.integers), [i]) for i in instructions]
+        else:
+            phases = [Phase(machine.EXAMPLES, UNLIMITED, instructions)]
+        return Executable([phases], writer.tables, memory, 1)
+
+
+def _tasks(operation: int, integers: list[int]) -> int:
+    """Return into how many tasks an instruction is worth dividing."""
+    if operation == machine.CORRELATE:
+        columns, _, rows, _, terms = integers[:5]
+        return int(max(1, min(8, 2 * columns * rows * terms // TASK_WORK, rows // 6)))
+    if operation == machine.SWEEP:
+        return int(max(1, min(4, integers[0] * integers[1] * integers[2] // 2e4)))
+    return 1
+
+
+def _fold(graph: Graph, params: Mapping[str, Array], constants: Constants) -> None:
+    """Put the parameters into `constants`, and each normalisation that follows a convolution into its weights.
+
+    What then does nothing is taken out of the graph.
+    """
+    for node in list(graph.nodes):
+        if isinstance(node, ConvNode):
+            follower = node.output.consumers[0] if len(node.output.consumers) == 1 else None
+            weight, bias = params[node.weight], None if node.bias is None else params[node.bias]
+            if isinstance(follower, SweepNode) and follower.norm is not None:
+                mean, scale, shift = _norm(params, follower.norm.path, follower.norm.epsilon)
+                weight = weight * scale
+                bias = shift + scale * ((0.0 if bias is None else bias) - mean)
+                follower.norm = None
+                node.bias = node.bias or f"{node.weight}, with the normalisation's"
+            constants.add(node.weight, weight)
+            if node.bias is not None and bias is not None:
+                constants.add(node.bias, bias)
+        elif isinstance(node, SweepNode):
+            if node.norm is not None:
+                vectors = norm_vectors(node.inputs[0].shape[2], *_norm(params, node.norm.path, node.norm.epsilon))
+                constants.add(node.norm, vectors)
+            elif node.slope == 1.0 and node.pool is None:
+                graph.take_out(node)
+
+
+def _norm(params: Mapping[str, Array], path: str, epsilon: float) -> tuple[NDArray[np.float64], ...]:
+    """Return mean, scale and shift of a trained normalisation."""
+    mean, variance, weight, bias = (
+        params[f"{path}.{name}"].astype(np.float64) for name in ("running_mean", "running_var", "weight", "bias")
+    )
+    return mean, weight / np.sqrt(variance + epsilon), bias
+

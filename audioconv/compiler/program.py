@@ -1,0 +1,254 @@
+"""A program being written: instructions with names for their memory, then memory with addresses.
+
+Memory is asked for as a `Buffer`. What is used in one phase only becomes scratch memory of the thread that works on the
+example; what is used in several is kept for every example. Both are used again as soon as their last reader is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv.compiler.tables import Layout, Pairs
+from audioconv.kernels import program as machine
+from audioconv.kernels.jit import LANES
+
+SLACK = 4 * LANES
+"""Numbers behind every array: vectors are read whole."""
+
+ALIGNMENT = 16  # numbers: a cache line
+
+
+@dataclass(eq=False)
+class Buffer:
+    """An image for each example, channels last, with a border around it.
+
+    Attributes
+    ----------
+    shape : (int, int, int)
+        Height, width and channels, without the border.
+    border : (int, int, int, int)
+        Pixels above, below, left and right.
+    """
+
+    shape: tuple[int, int, int]
+    border: tuple[int, int, int, int] = (0, 0, 0, 0)
+    uses: list[tuple[int, int]] = field(default_factory=list)  # (phase, instruction)
+
+    @property
+    def layout(self) -> Layout:
+        """Where its lines and pixels lie."""
+        width = self.shape[1] + self.border[2] + self.border[3]
+        return Layout(width * self.shape[2], self.shape[2])
+
+    @property
+    def size(self) -> int:
+        """Numbers an example, with the border."""
+        return (self.shape[0] + self.border[0] + self.border[1]) * self.layout.line
+
+    def at(self, line: int = 0, column: int = 0, channel: int = 0) -> Place:
+        """Return the place of a pixel, the border being negative."""
+        line, column = line + self.border[0], column + self.border[2]
+        return Place(self, line * self.layout.line + column * self.layout.pixel + channel)
+
+
+@dataclass(frozen=True, eq=False)
+class Fixed:
+    """Memory whose place is known: an array of the caller's, or numbers that no example has of its own."""
+
+    base: int
+    offset: int = 0
+    stride: int = 0
+
+    def at(self, offset: int = 0) -> Place:
+        """Return the place `offset` numbers behind its begin."""
+        return Place(self, offset)
+
+
+@dataclass(frozen=True)
+class Place:
+    """An operand."""
+
+    memory: Buffer | Fixed
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """What `kernels.program` carries out."""
+
+    operation: int
+    operands: Sequence[Place | None]
+    integers: Sequence[int]
+    reals: Sequence[float] = ()
+
+
+@dataclass
+class Phase:
+    """Instructions that need nothing of each other's other examples."""
+
+    kind: int
+    tasks: int
+    instructions: list[Instruction] = field(default_factory=list)
+
+
+@dataclass
+class Program:
+    """What `kernels.program.run` takes, beside the addresses.
+
+    Attributes
+    ----------
+    phases, words, reals : arrays
+        As the machine reads them.
+    """
+
+    phases: NDArray[np.int64]
+    words: NDArray[np.int64]
+    reals: NDArray[np.float64]
+
+
+class Tables:
+    """The tables of offsets, each kept once."""
+
+    def __init__(self) -> None:
+        self._places: dict[bytes, int] = {}
+        self._parts: list[NDArray[np.int32]] = []
+        self._size = 0
+
+    def add(self, table: Pairs | NDArray[np.int32]) -> int:
+        """Return where `table` begins among all."""
+        key = table.tobytes()
+        if key not in self._places:
+            self._places[key] = self._size
+            self._parts.append(table.reshape(-1))
+            self._size += table.size
+        return self._places[key]
+
+    def array(self) -> NDArray[np.int32]:
+        """Return all tables, one behind the other."""
+        return np.concatenate([*self._parts, np.zeros(1, np.int32)])
+
+
+@dataclass
+class Memory:
+    """How much of its own memory a program needs, in numbers."""
+
+    arena: int = 0
+    scratch: int = 0
+    partial: int = 0
+    statistics: int = 0
+
+    def fixed(self, size: int) -> Fixed:
+        """Return room in the arena that all examples share."""
+        place = Fixed(machine.ARENA, self.arena)
+        self.arena += rounded(size + SLACK)
+        return place
+
+    def per_task(self, size: int) -> tuple[int, int]:
+        """Return where room for `size` numbers begins in each task's partial sums, and how much that is."""
+        offset = self.partial
+        self.partial += rounded(size + SLACK)
+        return offset, size
+
+    def doubles(self, size: int) -> int:
+        """Return where room for `size` float64 numbers begins."""
+        offset = self.statistics
+        self.statistics += rounded(size)
+        return offset
+
+
+def aligned(size: int) -> NDArray[np.float32]:
+    """Return room for `size` float32 numbers, from a cache line on."""
+    room = np.empty(size + ALIGNMENT, np.float32)
+    begin = -(room.ctypes.data // 4) % ALIGNMENT
+    return room[begin : begin + size]
+
+
+def rounded(size: int) -> int:
+    """Return `size` as a whole number of cache lines."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def assemble(phases: Sequence[Phase], examples: int, memory: Memory) -> Program:
+    """Give every buffer its place in `memory`, for so many examples, and return the phases as the machine reads them."""
+    buffers = _lifetimes(phases)
+    kept = {buffer: (uses[0][0], uses[-1][0]) for buffer, uses in buffers.items() if uses[0][0] != uses[-1][0]}
+    sizes = {buffer: rounded(buffer.size * examples + SLACK) for buffer in kept}
+    places = {b: (machine.ARENA, memory.arena + offset, b.size) for b, offset in _pack(kept, sizes).items()}
+    memory.arena += max((offset - memory.arena + sizes[b] for b, (_, offset, _) in places.items()), default=0)
+    for number in range(len(phases)):
+        passing = {
+            buffer: (uses[0][1], uses[-1][1])
+            for buffer, uses in buffers.items()
+            if buffer not in kept and uses[0][0] == number
+        }
+        sizes = {buffer: rounded(buffer.size + SLACK) for buffer in passing}
+        for buffer, offset in _pack(passing, sizes).items():
+            places[buffer] = (machine.SCRATCH, offset, 0)
+            memory.scratch = max(memory.scratch, offset + sizes[buffer])
+    count = sum(len(phase.instructions) for phase in phases)
+    words = np.zeros((max(count, 1), machine.WORDS), np.int64)
+    reals = np.zeros((max(count, 1), machine.REALS))
+    table = np.zeros((len(phases), machine.PHASE_WORDS), np.int64)
+    row = 0
+    for number, phase in enumerate(phases):
+        tasks = len(phase.instructions) if phase.kind == machine.INSTRUCTIONS else phase.tasks
+        table[number] = row, row + len(phase.instructions), tasks, phase.kind
+        for instruction in phase.instructions:
+            word = words[row]
+            word[0] = instruction.operation
+            for i, operand in enumerate(instruction.operands):
+                if operand is not None:
+                    word[1 + 3 * i : 4 + 3 * i] = _address(operand, places, memory)
+            integers = [memory.partial if number == PARTIAL_SIZE else number for number in instruction.integers]
+            word[machine.FIRST_INTEGER : machine.FIRST_INTEGER + len(integers)] = integers
+            reals[row, : len(instruction.reals)] = instruction.reals
+            row += 1
+    return Program(table, words, reals)
+
+
+PARTIAL_SIZE = -(10**9)
+"""Stands among the integers for the distance between two tasks' partial sums, which is known at the end only."""
+
+
+def _lifetimes(phases: Sequence[Phase]) -> dict[Buffer, list[tuple[int, int]]]:
+    """Return, for each buffer, the phases and instructions that use it, in order."""
+    uses: dict[Buffer, list[tuple[int, int]]] = {}
+    for number, phase in enumerate(phases):
+        for index, instruction in enumerate(phase.instructions):
+            for operand in instruction.operands:
+                if operand is not None and isinstance(operand.memory, Buffer):
+                    uses.setdefault(operand.memory, []).append((number, index))
+    return uses
+
+
+def _pack(lifetimes: dict[Buffer, tuple[int, int]], sizes: dict[Buffer, int]) -> dict[Buffer, int]:
+    """Return an offset for each buffer such that those whose lifetimes meet do not: the largest first, each lowest."""
+    placed: dict[Buffer, int] = {}
+    for buffer in sorted(lifetimes, key=lambda b: -sizes[b]):
+        begin, end = lifetimes[buffer]
+        taken = sorted(
+            (placed[other], placed[other] + sizes[other])
+            for other in placed
+            if lifetimes[other][0] <= end and begin <= lifetimes[other][1]
+        )
+        offset = 0
+        for low, high in taken:
+            if offset + sizes[buffer] <= low:
+                break
+            offset = max(offset, high)
+        placed[buffer] = offset
+    return placed
+
+
+def _address(place: Place, places: dict[Buffer, tuple[int, int, int]], memory: Memory) -> tuple[int, int, int]:
+    if isinstance(place.memory, Buffer):
+        base, offset, stride = places[place.memory]
+    else:
+        base, offset, stride = place.memory.base, place.memory.offset, place.memory.stride
+        if base == machine.PARTIAL:
+            stride = memory.partial
+    return base, offset + place.offset, stride

@@ -1,0 +1,115 @@
+"""Memory of a running program, and running it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv.compiler.program import Memory, Phase, Tables, aligned, assemble
+from audioconv.kernels import program as machine
+from audioconv.kernels.atomic import APART
+
+NO_SEEDS = np.zeros(1, np.uint64)
+
+
+class Workspace:
+    """The memory of one pass: nobody else may use it at the same time.
+
+    Parameters
+    ----------
+    memory : Memory
+        How much of everything.
+    threads, tasks : int
+        How many have scratch memory, and partial sums, of their own.
+    phases : int
+        How many counters are needed.
+    """
+
+    def __init__(self, memory: Memory, threads: int, tasks: int, phases: int) -> None:
+        self.bases = np.zeros(machine.BASES, np.int64)
+        self.counters = np.zeros((2 * phases + 1) * APART, np.int64)
+        self.arguments = np.zeros(machine.ARGUMENTS, np.int64)
+        self.arguments[machine.BASE_TABLE] = _address(self.bases)
+        self.arguments[machine.COUNTERS] = _address(self.counters)
+        self.arguments[machine.SCRATCH_SIZE] = memory.scratch
+        self.threads = threads
+        self._arrays: dict[int, NDArray[np.float32] | NDArray[np.float64]] = {
+            machine.ARENA: aligned(memory.arena),
+            machine.SCRATCH: aligned(memory.scratch * threads),
+            machine.PARTIAL: aligned(memory.partial * tasks),
+            machine.STATISTICS: np.zeros(memory.statistics),
+        }
+        for base, array in self._arrays.items():
+            self.point(base, array)
+
+    def point(self, base: int, array: NDArray[np.float32] | NDArray[np.float64]) -> None:
+        """Let operands of `base` lie in `array`, which the caller keeps alive."""
+        self.bases[base] = _address(array)
+
+
+class Executable:
+    """Programs that share their memory, and can be run.
+
+    Parameters
+    ----------
+    parts : list of list of Phase
+        The phases of each program; what one leaves in memory is there for the next.
+    tables : Tables
+    memory : Memory
+        What has been asked for so far.
+    examples : int
+        At most so many at a time where something is kept for each.
+    tasks : int
+        How many have partial sums of their own.
+    """
+
+    def __init__(
+        self, parts: Sequence[Sequence[Phase]], tables: Tables, memory: Memory, examples: int, tasks: int = 0
+    ) -> None:
+        whole = assemble([phase for part in parts for phase in part], examples, memory)
+        self._memory, self._tasks = memory, tasks
+        self._words, self._reals, self._tables = whole.words, whole.reals, tables.array()
+        ends = np.cumsum([len(part) for part in parts])
+        self._phases = [np.ascontiguousarray(rows) for rows in np.split(whole.phases, ends[:-1])]
+        self._idle: list[Workspace] = []
+        self._lock = threading.Lock()
+
+    def new_workspace(self, threads: int) -> Workspace:
+        """Return memory for a pass on so many threads."""
+        return Workspace(self._memory, threads, self._tasks, max(len(phases) for phases in self._phases))
+
+    @contextmanager
+    def workspace(self, threads: int) -> Iterator[Workspace]:
+        """Lend memory for a pass on so many threads; each of several callers at once gets its own."""
+        with self._lock:
+            space = self._idle.pop() if self._idle else None
+        if space is None or space.threads < threads:
+            space = self.new_workspace(threads)
+        yield space
+        with self._lock:
+            self._idle.append(space)
+
+    def run(
+        self, part: int, space: Workspace, examples: int, threads: int, seeds: NDArray[np.uint64] = NO_SEEDS
+    ) -> None:
+        """Carry out program number `part` for so many examples."""
+        space.counters.fill(0)
+        arguments = space.arguments
+        arguments[machine.PHASES] = _address(self._phases[part])
+        arguments[machine.PHASE_COUNT] = len(self._phases[part])
+        arguments[machine.WORD_TABLE] = _address(self._words)
+        arguments[machine.REAL_TABLE] = _address(self._reals)
+        arguments[machine.OFFSET_TABLES] = _address(self._tables)
+        arguments[machine.SEEDS] = _address(seeds)
+        arguments[machine.EXAMPLE_COUNT] = examples
+        machine.launch(machine.worker.address, _address(arguments), threads)
+
+
+def _address(array: NDArray[Any]) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address

@@ -1,0 +1,280 @@
+"""A whole pass through a network as one call: a small machine that works through a table of instructions.
+
+A program is a list of phases. In a phase, tasks are taken by whichever thread is free; the next phase begins when all
+are done. A task is a few examples, and goes through all instructions of its phase with one example after the other:
+what passes between them stays in the cache. Only where something is needed of the whole batch (the statistics of a
+batch normalisation, the sum of a gradient) does a phase end.
+
+Threads meet in counters, not in the threading layer: one launch a pass. A thread that comes late finds the work done
+by the others, so nothing depends on how many threads there really are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import prange
+
+from audioconv.kernels import atomic, sweeps
+from audioconv.kernels.elementwise import draw
+from audioconv.kernels.jit import Worker, helper, kernel
+from audioconv.kernels.tile import ROWS, correlate
+from audioconv.kernels.vector import ahead, call_worker, doubles_at, floats_at, ints_at, longs_at, seeds_at
+
+# Where an operand may lie: an array that the caller names, or memory of the program's own.
+(INPUT, OUTPUT, OUTPUT_GRADIENT, PARAMETERS, GRADIENTS, TRACKED, TRACKED_NEXT, CONSTANTS, ARENA, SCRATCH, PARTIAL,
+ STATISTICS) = range(12)  # fmt: skip
+BASES = 12
+
+(CORRELATE, SWEEP, SWEEP_SUMS, SWEEP_BACKWARD, MOMENTS, CHANNEL_SUMS, ADD, AVERAGE, AVERAGE_BACKWARD, DROPOUT,
+ NORMALISE, NORMALISE_BACKWARD, REDUCE, REDUCE_DOUBLES, TRANSPOSE, CLEAR) = range(16)  # fmt: skip
+
+# An instruction: its operation, operands of (base, offset, stride), then integers. Its real numbers lie beside it.
+OPERANDS = 6
+FIRST_INTEGER = 1 + 3 * OPERANDS
+WORDS = FIRST_INTEGER + 26
+REALS = 2
+
+# A phase: first and last instruction, number of tasks, and what a task is.
+EXAMPLES, INSTRUCTIONS, LINES = range(3)
+PHASE_WORDS = 4
+
+ALWAYS, NEVER, UNLESS_FIRST = 1, 0, 2
+"""Whether a correlation adds to what is there."""
+
+
+@helper
+def _operand(bases, word, number, n, task, scratch):
+    base = word[1 + 3 * number]
+    offset = word[2 + 3 * number]
+    if base == SCRATCH:
+        offset += scratch
+    elif base == PARTIAL:
+        offset += task * word[3 + 3 * number]
+    else:
+        offset += n * word[3 + 3 * number]
+    return floats_at(bases[base], offset)
+
+
+@helper
+def _doubles(bases, word, number, n):
+    return doubles_at(bases[word[1 + 3 * number]], word[2 + 3 * number] + n * word[3 + 3 * number])
+
+
+@helper
+def _execute(word, real, bases, tables, seeds, N, n, first, task, scratch, part, parts):
+    """Carry out one instruction for example n, `first` being the task's first; of `parts` shares of it, one."""
+    i = ahead(word, FIRST_INTEGER)
+    operation = word[0]
+    if operation == CORRELATE:
+        # integers: columns, row table, rows, term table, terms, depthwise, onward
+        groups = (i[2] + ROWS - 1) // ROWS
+        begin = part * groups // parts * ROWS
+        end = min(i[2], (part + 1) * groups // parts * ROWS)
+        onward = i[6] == ALWAYS or (i[6] == UNLESS_FIRST and n != first)
+        if end > begin:
+            correlate(
+                _operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch),
+                _operand(bases, word, 2, n, task, scratch), onward, _operand(bases, word, 3, n, task, scratch),
+                i[0], ints_at(tables, i[1] + 2 * begin), end - begin, ints_at(tables, i[3]), i[4], i[5] != 0,
+            )  # fmt: skip
+    elif operation == REDUCE:
+        # partial sums of tasks -> gradient. integers: size, tasks, distance between them
+        source = _operand(bases, word, 0, 0, 0, scratch)
+        target = _operand(bases, word, 1, 0, 0, scratch)
+        sweeps.add_up(source, target, i[0], min(i[1], N), i[2])
+    elif operation == REDUCE_DOUBLES:
+        # sums of examples -> gradient. integers: size
+        target = _operand(bases, word, 1, 0, 0, scratch)
+        for c in range(i[0]):
+            total = 0.0
+            for m in range(N):
+                total += _doubles(bases, word, 0, m)[c]
+            target[c] = np.float32(total)
+    elif operation == TRANSPOSE:
+        # weights for the input gradient. integers: table, size
+        source = _operand(bases, word, 0, 0, 0, scratch)
+        target = _operand(bases, word, 1, 0, 0, scratch)
+        table = ints_at(tables, i[0])
+        for k in range(i[1]):
+            target[k] = source[table[k]]
+    elif operation == CLEAR:
+        sweeps.clear(_operand(bases, word, 0, n, task, scratch), 0, i[0])
+    elif operation == NORMALISE:
+        _normalise(word, real, bases, N, scratch)
+    elif operation == NORMALISE_BACKWARD:
+        _normalise_backward(word, bases, N, scratch)
+    else:
+        # integers: C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, border, ...
+        C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel = i[0], i[1], i[2], i[3], i[4], i[5], i[6], i[7], i[8]
+        R, S, down, along, top, left, border = i[9], i[10], i[11], i[12], i[13], i[14], i[15]
+        p0, p1, q0, q1 = 0, P, 0, Q
+        if P >= parts:
+            p0, p1 = part * P // parts, (part + 1) * P // parts
+        elif P == 1:
+            q0, q1 = part * Q // parts, (part + 1) * Q // parts
+        elif part > 0:
+            p1 = 0
+        x = _operand(bases, word, 0, n, task, scratch)
+        y = _operand(bases, word, 1, n, task, scratch)
+        if operation == SWEEP:
+            vectors = _operand(bases, word, 2, n, task, scratch)
+            sweeps.sweep(
+                x, vectors, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, real[0],
+                border, p0, p1, q0, q1,
+            )  # fmt: skip
+        elif operation == ADD:
+            # the second's lines and pixels stand where windows have their size; S tells whether there is a second
+            second = _operand(bases, word, 2, n, task, scratch)
+            sweeps.add(
+                x, second, i[10] != 0, y, C, x_line, x_pixel, i[16], i[17], P, Q, y_line, y_pixel, border,
+                p0, p1, q0, q1,
+            )  # fmt: skip
+        elif operation == SWEEP_SUMS:
+            sweeps.sweep_sums(
+                x, y, _operand(bases, word, 2, n, task, scratch), _doubles(bases, word, 3, n), C, H, W, x_line, x_pixel,
+                P, Q, y_line, y_pixel, R, S, down, along, top, left, real[0],
+            )  # fmt: skip
+        elif operation == SWEEP_BACKWARD:
+            sweeps.sweep_backward(
+                x, y, _operand(bases, word, 2, n, task, scratch), _operand(bases, word, 3, n, task, scratch),
+                _operand(bases, word, 4, n, task, scratch), C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S,
+                down, along, top, left, real[0], i[16], i[17], border,
+            )  # fmt: skip
+        elif operation == MOMENTS:
+            sweeps.moments(x, _doubles(bases, word, 3, n), C, H, W, x_line, x_pixel)
+        elif operation == CHANNEL_SUMS:
+            sweeps.channel_sums(x, _doubles(bases, word, 3, n), C, H, W, x_line, x_pixel)
+        elif operation == AVERAGE:
+            if part == 0:
+                sweeps.average(
+                    x, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, border
+                )
+        elif operation == AVERAGE_BACKWARD:
+            # x is the output's gradient, y the input's
+            sweeps.average_backward(
+                x, y, i[16] == ALWAYS, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left
+            )
+        elif operation == DROPOUT:
+            # integers: size, from 16 on run, period, seed
+            size = i[16]
+            scale = np.float32(1.0 / (1.0 - real[0]))
+            limit = np.uint64(real[0] * 16777216.0)
+            for k in range(size):
+                index = n * size + k
+                drawn = draw(seeds[i[19]], (index // i[17]) * i[18] + index % i[18])
+                y[k] = np.float32(0) if drawn < limit else x[k] * scale
+
+
+@helper
+def _normalise(word, real, bases, N, scratch):
+    """Merge the examples' moments (Chan, Golub and LeVeque, 1979) into mean, scale and beta; track them.
+
+    integers: C, whole C, pixels an example, distances from weight to bias and from running mean to running variance.
+    reals: epsilon, momentum.
+    """
+    C, size, pixels = word[FIRST_INTEGER], word[FIRST_INTEGER + 1], word[FIRST_INTEGER + 2]
+    to_bias, to_variance = word[FIRST_INTEGER + 3], word[FIRST_INTEGER + 4]
+    parameters = _operand(bases, word, 1, 0, 0, scratch)
+    vectors = _operand(bases, word, 2, 0, 0, scratch)
+    tracked = _operand(bases, word, 3, 0, 0, scratch)
+    following = _operand(bases, word, 4, 0, 0, scratch)
+    inverse = _doubles(bases, word, 5, 0)
+    for c in range(C):
+        mean = squares = 0.0
+        for n in range(N):
+            sums = _doubles(bases, word, 0, n)
+            distance = sums[C + c] / pixels
+            of_example = sums[c] + distance
+            shift = of_example - mean
+            mean += shift / (n + 1)
+            squares += sums[2 * C + c] - sums[C + c] * distance + shift * shift * pixels * n / (n + 1)
+        count = N * pixels
+        variance = max(squares, 0.0) / count if squares == squares else squares
+        inverse[c] = 1.0 / np.sqrt(variance + real[0])
+        vectors[c] = np.float32(mean)
+        vectors[size + c] = np.float32(parameters[c] * inverse[c])
+        vectors[2 * size + c] = parameters[to_bias + c]
+        unbiased = variance * count / max(count - 1, 1)
+        following[c] = np.float32((1.0 - real[1]) * tracked[c] + real[1] * mean)
+        following[to_variance + c] = np.float32((1.0 - real[1]) * tracked[to_variance + c] + real[1] * unbiased)
+
+
+@helper
+def _normalise_backward(word, bases, N, scratch):
+    """Merge the examples' sums into the gradients of weight and bias, and into what dx is made of.
+
+    Ioffe and Szegedy, 2015, section 3, rearranged to ``dx = by_dy * dy + by_x * (x - mean) + shift``. Integers as in
+    `_normalise`.
+    """
+    C, size, pixels = word[FIRST_INTEGER], word[FIRST_INTEGER + 1], word[FIRST_INTEGER + 2]
+    to_bias = word[FIRST_INTEGER + 3]
+    parameters = _operand(bases, word, 1, 0, 0, scratch)
+    factors = _operand(bases, word, 2, 0, 0, scratch)
+    gradients = _operand(bases, word, 3, 0, 0, scratch)
+    inverse = _doubles(bases, word, 5, 0)
+    for c in range(C):
+        dbias = dweight = 0.0
+        for n in range(N):
+            sums = _doubles(bases, word, 0, n)
+            dbias += sums[c]
+            dweight += sums[C + c]
+        dweight *= inverse[c]
+        by_dy = parameters[c] * inverse[c]
+        count = N * pixels
+        gradients[c] = np.float32(dweight)
+        gradients[to_bias + c] = np.float32(dbias)
+        factors[c] = np.float32(by_dy)
+        factors[size + c] = np.float32(-by_dy * dweight * inverse[c] / count)
+        factors[2 * size + c] = np.float32(-by_dy * dbias / count)
+
+
+# What a worker is told: addresses of what else there is, and three numbers.
+(PHASES, PHASE_COUNT, WORD_TABLE, REAL_TABLE, BASE_TABLE, OFFSET_TABLES, SEEDS, COUNTERS, EXAMPLE_COUNT,
+ SCRATCH_SIZE) = range(10)  # fmt: skip
+ARGUMENTS = 10
+
+
+def _work(arguments, thread):
+    """Take tasks of one phase after the other until the program is done."""
+    phases, tables = longs_at(arguments[PHASES], 0), arguments[OFFSET_TABLES]
+    words, reals = longs_at(arguments[WORD_TABLE], 0), doubles_at(arguments[REAL_TABLE], 0)
+    bases, seeds = longs_at(arguments[BASE_TABLE], 0), seeds_at(arguments[SEEDS], 0)
+    board = longs_at(arguments[COUNTERS], 0)
+    N, scratch = arguments[EXAMPLE_COUNT], thread * arguments[SCRATCH_SIZE]
+    for number in range(arguments[PHASE_COUNT]):
+        phase = ahead(phases, PHASE_WORDS * number)
+        kind = phase[3]
+        tasks = min(phase[2], N) if kind == EXAMPLES else phase[2]
+        while True:
+            task = atomic.fetch_add(board, 2 * number, 1)
+            if task >= tasks:
+                break
+            first, last = 0, 1
+            begin, end = phase[0], phase[1]
+            part, parts = 0, 1
+            if kind == EXAMPLES:
+                first, last = task * N // tasks, (task + 1) * N // tasks
+            elif kind == INSTRUCTIONS:
+                begin, end = begin + task, begin + task + 1
+            else:
+                part, parts = task, tasks
+            for n in range(first, last):
+                for w in range(begin, end):
+                    word, real = ahead(words, w * WORDS), ahead(reals, w * REALS)
+                    _execute(word, real, bases, tables, seeds, N, n, first, task, scratch, part, parts)
+            atomic.fetch_add(board, 2 * number + 1, 1)
+        atomic.wait_for(board, 2 * number + 1, tasks)
+
+
+worker = Worker(_work)
+"""Compiled once, and called by its address: so the launch below, which is compiled apart, does not hold a copy."""
+
+
+@kernel
+def launch(address, arguments, threads):
+    """Let `threads` threads work: `address` is the worker's, `arguments` that of its arguments (int64)."""
+    if threads == 1:
+        call_worker(address, arguments, 0)
+    else:
+        for thread in prange(threads):
+            call_worker(address, arguments, thread)

@@ -1,0 +1,278 @@
+"""What stands between two convolutions, for one example: normalise, activate, pool, in one sweep, and backward.
+
+A sweep computes ``y = pool(activate((x - mean) * scale + beta))``. Any of the three may do nothing: a scale of 1, an
+activation of slope 1, a window of 1 x 1. Activations are ReLU (slope 0 below zero) and leaky ReLU. Backward, whatever
+is needed of the way is computed again from x: that is cheaper than keeping it.
+
+Letters: x (H, W, C) with `x_line` numbers from line to line and `x_pixel` from pixel to pixel, y (P, Q, C) likewise.
+`vectors` holds mean, scale and beta one behind the other, each of C rounded up to whole vectors; `gradients` holds
+what batch normalisation's gradient is made of. Channels run along the vector; numbers behind the last channel are
+computed from whatever lies there and not written.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from audioconv.kernels.jit import LANES, helper
+from audioconv.kernels.vector import (
+    add_to_doubles,
+    larger,
+    load,
+    load_first,
+    splat,
+    store_first,
+    where_equal,
+    where_less,
+)
+
+
+@helper
+def whole(channels):
+    """Return `channels` rounded up to whole vectors."""
+    return (channels + LANES - 1) // LANES * LANES
+
+
+@helper
+def clear(y, offset, count):
+    """Set `count` numbers to zero."""
+    zero = splat(np.float32(0))
+    for i in range(0, count, LANES):
+        store_first(y, offset + i, count - i, zero)
+
+
+@helper
+def clear_border(y, P, Q, C, line, pixel, border, p0, p1):
+    """Zero what surrounds the lines p0 to p1: `border` packs the widths above, below, left and right."""
+    top, bottom = border >> 48, (border >> 32) & 0xFFFF
+    left, right = (border >> 16) & 0xFFFF, border & 0xFFFF
+    if border == 0:
+        return
+    first = -top if p0 == 0 else p0
+    last = P + bottom if p1 == P else p1
+    for p in range(first, last):
+        if p < 0 or p >= P:
+            for q in range(-left, Q + right):
+                clear(y, p * line + q * pixel, C)
+        else:
+            for q in range(-left, 0):
+                clear(y, p * line + q * pixel, C)
+            for q in range(Q, Q + right):
+                clear(y, p * line + q * pixel, C)
+
+
+@helper
+def sweep(x, vectors, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, slope,
+          border, p0, p1, q0, q1):  # fmt: skip
+    """Compute y for its lines p0 to p1 and columns q0 to q1."""
+    size = whole(C)
+    zero = splat(np.float32(0))
+    slopes = splat(np.float32(slope))
+    for p in range(p0, p1):
+        r0, r1 = max(0, top - p * down), min(R, H + top - p * down)
+        for c in range(0, C, LANES):
+            mean, scale, beta = load(vectors, c), load(vectors, size + c), load(vectors, 2 * size + c)
+            if R * S == 1:
+                from_line = (p * down - top) * x_line - left * x_pixel + c
+                for q in range(q0, q1):
+                    v = (load(x, from_line + q * along * x_pixel) - mean) * scale + beta
+                    store_first(y, p * y_line + q * y_pixel + c, C - c, where_less(v, zero, v * slopes, v))
+            else:
+                for q in range(q0, q1):
+                    s0, s1 = max(0, left - q * along), min(S, W + left - q * along)
+                    best = splat(np.float32(-np.inf))
+                    for r in range(r0, r1):
+                        place = (p * down + r - top) * x_line + (q * along - left) * x_pixel + c
+                        for s in range(s0, s1):
+                            best = larger(best, (load(x, place + s * x_pixel) - mean) * scale + beta)
+                    store_first(y, p * y_line + q * y_pixel + c, C - c, where_less(best, zero, best * slopes, best))
+    clear_border(y, P, Q, C, y_line, y_pixel, border, p0, p1)
+
+
+@helper
+def sweep_sums(x, dy, vectors, sums, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left,
+               slope):  # fmt: skip
+    """Add up, by channel, the gradient g behind the normalisation, and ``g * (x - mean)``: sums (2, C) float64."""
+    size = whole(C)
+    zero = splat(np.float32(0))
+    slopes = splat(np.float32(slope))
+    for i in range(2 * C):
+        sums[i] = 0.0
+    for p in range(P):
+        r0, r1 = max(0, top - p * down), min(R, H + top - p * down)
+        for c in range(0, C, LANES):
+            mean, scale, beta = load(vectors, c), load(vectors, size + c), load(vectors, 2 * size + c)
+            plain, product = zero, zero
+            for q in range(Q):
+                s0, s1 = max(0, left - q * along), min(S, W + left - q * along)
+                best, distance = splat(np.float32(-np.inf)), zero
+                for r in range(r0, r1):
+                    place = (p * down + r - top) * x_line + (q * along - left) * x_pixel + c
+                    for s in range(s0, s1):
+                        d = load(x, place + s * x_pixel) - mean
+                        v = d * scale + beta
+                        distance = where_less(best, v, d, distance)
+                        best = where_less(best, v, v, best)
+                g = load(dy, p * y_line + q * y_pixel + c)
+                g = where_less(zero, best, g, g * slopes)
+                plain = plain + g
+                product = product + g * distance
+            add_to_doubles(sums, c, C - c, plain)
+            add_to_doubles(sums, C + c, C - c, product)
+
+
+@helper
+def sweep_backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along,
+                   top, left, slope, dx_line, dx_pixel, border):  # fmt: skip
+    """Compute ``dx = by_dy * g + by_x * (x - mean) + shift``, g being the gradient behind the normalisation."""
+    size = whole(C)
+    zero = splat(np.float32(0))
+    slopes = splat(np.float32(slope))
+    # Windows that do not overlap write each of their pixels once; where they might, they add to what is there.
+    apart = R <= down and S <= along and top == 0 and left == 0
+    gapless = apart and R == down and S == along
+    for h in range(H):
+        begin = Q * along if gapless and h < P * down else 0
+        for c in range(0, C, LANES):
+            mean, by_x, shift = load(vectors, c), load(gradients, size + c), load(gradients, 2 * size + c)
+            for w in range(begin, W):
+                d = load(x, h * x_line + w * x_pixel + c) - mean
+                store_first(dx, h * dx_line + w * dx_pixel + c, C - c, d * by_x + shift)
+    for p in range(P):
+        r0, r1 = max(0, top - p * down), min(R, H + top - p * down)
+        for c in range(0, C, LANES):
+            mean, scale, beta = load(vectors, c), load(vectors, size + c), load(vectors, 2 * size + c)
+            by_dy, by_x, shift = load(gradients, c), load(gradients, size + c), load(gradients, 2 * size + c)
+            for q in range(Q):
+                s0, s1 = max(0, left - q * along), min(S, W + left - q * along)
+                g = load(dy, p * y_line + q * y_pixel + c)
+                best = splat(np.float32(-np.inf))
+                for r in range(r0, r1):
+                    place = (p * down + r - top) * x_line + (q * along - left) * x_pixel + c
+                    for s in range(s0, s1):
+                        v = (load(x, place + s * x_pixel) - mean) * scale + beta
+                        best = where_less(best, v, v, best)
+                # The first of equals gets the gradient, what `rest` still holds of it.
+                rest = where_less(zero, best, g, g * slopes) * by_dy
+                for r in range(r0, r1):
+                    h, w = p * down + r - top, q * along - left
+                    place = h * x_line + w * x_pixel + c
+                    target = h * dx_line + w * dx_pixel + c
+                    for s in range(s0, s1):
+                        d = load(x, place + s * x_pixel) - mean
+                        v = d * scale + beta
+                        given = where_equal(v, best, rest, zero)
+                        rest = where_equal(v, best, zero, rest)
+                        under = d * by_x + shift if gapless else load(dx, target + s * dx_pixel)
+                        store_first(dx, target + s * dx_pixel, C - c, under + given)
+    clear_border(dx, H, W, C, dx_line, dx_pixel, border, 0, H)
+
+
+@helper
+def moments(x, sums, C, H, W, x_line, x_pixel):
+    """Put the first pixel s, and the sums of ``x - s`` and of its square, into sums (3, C) float64.
+
+    Distances from a number that is there lose no digits where the mean is far from zero.
+    """
+    zero = splat(np.float32(0))
+    for c in range(C):
+        sums[c] = np.float64(x[c])
+        sums[C + c] = 0.0
+        sums[2 * C + c] = 0.0
+    for h in range(H):
+        for c in range(0, C, LANES):
+            origin = load(x, c)
+            first, second = zero, zero
+            third, fourth = zero, zero
+            place = h * x_line + c
+            for w in range(0, W - 1, 2):
+                d = load(x, place + w * x_pixel) - origin
+                e = load(x, place + (w + 1) * x_pixel) - origin
+                first = first + d
+                second = second + d * d
+                third = third + e
+                fourth = fourth + e * e
+            if W % 2:
+                d = load(x, place + (W - 1) * x_pixel) - origin
+                first = first + d
+                second = second + d * d
+            add_to_doubles(sums, C + c, C - c, first + third)
+            add_to_doubles(sums, 2 * C + c, C - c, second + fourth)
+
+
+@helper
+def channel_sums(x, sums, C, H, W, x_line, x_pixel):
+    """Put the sum of all pixels into sums (C,) float64."""
+    for c in range(C):
+        sums[c] = 0.0
+    for h in range(H):
+        for c in range(0, C, LANES):
+            total = splat(np.float32(0))
+            for w in range(W):
+                total = total + load(x, h * x_line + w * x_pixel + c)
+            add_to_doubles(sums, c, C - c, total)
+
+
+@helper
+def add(a, b, both, y, C, a_line, a_pixel, b_line, b_pixel, P, Q, y_line, y_pixel, border, p0, p1, q0, q1):
+    """Compute ``y = a + b``, or ``y = a`` unless `both`; reads no number too many of a."""
+    for p in range(p0, p1):
+        for c in range(0, C, LANES):
+            for q in range(q0, q1):
+                v = load_first(a, p * a_line + q * a_pixel + c, C - c)
+                if both:
+                    v = v + load_first(b, p * b_line + q * b_pixel + c, C - c)
+                store_first(y, p * y_line + q * y_pixel + c, C - c, v)
+    clear_border(y, P, Q, C, y_line, y_pixel, border, p0, p1)
+
+
+@helper
+def average(x, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, border):
+    """Average each window; padding counts as zeros."""
+    share = splat(np.float32(1.0 / (R * S)))
+    for p in range(P):
+        r0, r1 = max(0, top - p * down), min(R, H + top - p * down)
+        for c in range(0, C, LANES):
+            for q in range(Q):
+                s0, s1 = max(0, left - q * along), min(S, W + left - q * along)
+                total = splat(np.float32(0))
+                for r in range(r0, r1):
+                    place = (p * down + r - top) * x_line + (q * along - left) * x_pixel + c
+                    # A sum a row, then over rows: a global average keeps its last digits.
+                    row = splat(np.float32(0))
+                    for s in range(s0, s1):
+                        row = row + load(x, place + s * x_pixel)
+                    total = total + row
+                store_first(y, p * y_line + q * y_pixel + c, C - c, total * share)
+    clear_border(y, P, Q, C, y_line, y_pixel, border, 0, P)
+
+
+@helper
+def average_backward(dy, dx, onward, C, H, W, dx_line, dx_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left):
+    """Share each output's gradient among its window's inputs; `onward` adds to what is in dx."""
+    share = splat(np.float32(1.0 / (R * S)))
+    if not onward:
+        for h in range(H):
+            for w in range(W):
+                clear(dx, h * dx_line + w * dx_pixel, C)
+    for p in range(P):
+        r0, r1 = max(0, top - p * down), min(R, H + top - p * down)
+        for c in range(0, C, LANES):
+            for q in range(Q):
+                s0, s1 = max(0, left - q * along), min(S, W + left - q * along)
+                g = load(dy, p * y_line + q * y_pixel + c) * share
+                for r in range(r0, r1):
+                    place = (p * down + r - top) * dx_line + (q * along - left) * dx_pixel + c
+                    for s in range(s0, s1):
+                        target = place + s * dx_pixel
+                        store_first(dx, target, C - c, load(dx, target) + g)
+
+
+@helper
+def add_up(parts, y, size, count, distance):
+    """Add up `count` arrays of `size` numbers that begin `distance` apart; reads no further than a vector behind."""
+    for i in range(0, size, LANES):
+        total = load(parts, i)
+        for part in range(1, count):
+            total = total + load(parts, part * distance + i)
+        store_first(y, i, size - i, total)

@@ -1,0 +1,143 @@
+"""The register tile: the inner loop of every convolution and matrix product here.
+
+A tile holds up to six rows by two vectors of sums in registers while one loop feeds them::
+
+    C[c(i) + j] = start[j] + sum over k of  A[a(i) + a(k)] * B[b(k) + j]
+
+Where a row begins in A and in C, and where a term of the sum lies in A and in B, stand in two tables of pairs:
+``rows (i) -> (a, c)`` and ``terms (k) -> (a, b)``. That is all that a convolution is: rows are its outputs, terms its
+taps, whatever the stride, the dilation and the layout of the images. And it is the gradients as well: by the weights,
+with the two tables exchanged (rows are taps, terms are outputs); by the input, with tables of its own.
+
+In a depthwise convolution each channel meets its own weight: the tile is the same, but A gives a vector where
+otherwise one number is spread over all columns.
+
+LLVM keeps the sums in registers because the code is emitted as operations on ``rows * vectors`` separate values; the
+two tables cost one load each per term and row, and nothing is ever unrolled into a matrix (im2col).
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from audioconv.kernels.jit import LANES, helper
+from audioconv.kernels.vector import (
+    F32,
+    FLOATS,
+    I64,
+    INTS,
+    REGISTER,
+    ahead,
+    at,
+    load_register,
+    multiply_add,
+    spread,
+    store_register,
+)
+
+# AVX2 has 16 registers: 6 x 2 sums, 2 of B and 1 of A. AVX-512 has 32, but 12 sums already hide the latency of an FMA.
+ROWS = 6
+HALF = 3
+"""Tables of rows have a multiple of this many: the last is repeated, and written twice."""
+VECTORS = 2
+COLUMNS = VECTORS * LANES
+TERMS = 160
+"""Terms of a block: their part of B, at most 20 KiB, stays in the first-level cache while all rows go by."""
+
+
+def _make_tile(rows, vectors, depthwise):
+    """Return the tile of `rows` x `vectors` as an intrinsic."""
+
+    @intrinsic
+    def tile(context, columns, A, B, start, onward, C, row_table, term_table, terms):
+        kind = types.void(columns, FLOATS, FLOATS, FLOATS, types.boolean, FLOATS, INTS, INTS, terms)
+
+        def codegen(context, builder, signature, arguments):
+            columns, A, B, start, onward, C, row_table, term_table, terms = arguments
+
+            def entry(table, number):
+                return builder.zext(builder.load(at(builder, table, number)), I64)
+
+            row_numbers, vector_numbers = range(rows), range(vectors)
+            a_rows = [at(builder, A, entry(row_table, I64(2 * i))) for i in row_numbers]
+            c_rows = [at(builder, C, entry(row_table, I64(2 * i + 1))) for i in row_numbers]
+            # Stack slots, which LLVM's mem2reg turns into registers.
+            sums = [[cgutils.alloca_once(builder, REGISTER) for _ in vector_numbers] for _ in row_numbers]
+            with builder.if_else(onward) as (go_on, begin):
+                with go_on:
+                    for i in row_numbers:
+                        for j in vector_numbers:
+                            builder.store(load_register(builder, c_rows[i], j), sums[i][j])
+                with begin:
+                    for j in vector_numbers:
+                        value = load_register(builder, start, j)
+                        for i in row_numbers:
+                            builder.store(value, sums[i][j])
+            with cgutils.for_range(builder, terms) as k:
+                pair = builder.shl(k.index, I64(1))
+                a = entry(term_table, pair)
+                b = at(builder, B, entry(term_table, builder.add(pair, I64(1))))
+                weights = [load_register(builder, b, j) for j in vector_numbers]
+                for i in row_numbers:
+                    place = at(builder, a_rows[i], a)
+                    value = load_register(builder, place) if depthwise else spread(builder, builder.load(place), F32)
+                    for j in vector_numbers:
+                        total = multiply_add(builder, value, weights[j], builder.load(sums[i][j]))
+                        builder.store(total, sums[i][j])
+            for i in row_numbers:
+                for j in vector_numbers:
+                    store_register(builder, builder.load(sums[i][j]), c_rows[i], columns, j)
+            return context.get_dummy_value()
+
+        return kind, codegen
+
+    return tile
+
+
+# Whole and half height, two vectors and one, written out because Numba has to know each call's target.
+_two6, _two3 = _make_tile(6, 2, False), _make_tile(3, 2, False)
+_one6, _one3 = _make_tile(6, 1, False), _make_tile(3, 1, False)
+_own6, _own3 = _make_tile(6, 1, True), _make_tile(3, 1, True)
+
+
+@helper
+def correlate(A, B, start, onward, C, columns, row_table, rows, term_table, terms, depthwise):
+    """Compute all `columns` of all rows of C, in blocks as wide as the tile.
+
+    `onward` adds to what is in C, otherwise sums begin with `start`. Reads up to two vectors beyond what it needs of
+    B, C and `start` (of A too, where `depthwise`), and writes nothing beyond.
+    """
+    width = LANES if depthwise else COLUMNS
+    first = 0
+    while True:
+        some = min(TERMS, terms - first)
+        for j in range(0, columns, width):
+            left = columns - j
+            b = ahead(B, j)
+            c = ahead(C, j)
+            s = ahead(start, j)
+            a = ahead(A, j) if depthwise else A
+            chosen = ahead(term_table, 2 * first)
+            for i in range(0, rows, ROWS):
+                r = ahead(row_table, 2 * i)
+                if depthwise:
+                    if rows - i >= ROWS:
+                        _own6(left, a, b, s, onward, c, r, chosen, some)
+                    else:
+                        _own3(left, a, b, s, onward, c, r, chosen, some)
+                elif left > LANES:
+                    if rows - i >= ROWS:
+                        _two6(left, a, b, s, onward, c, r, chosen, some)
+                    else:
+                        _two3(left, a, b, s, onward, c, r, chosen, some)
+                elif rows - i >= ROWS:
+                    _one6(left, a, b, s, onward, c, r, chosen, some)
+                else:
+                    _one3(left, a, b, s, onward, c, r, chosen, some)
+        first += TERMS
+        if first >= terms:
+            break
+        onward = True

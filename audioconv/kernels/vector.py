@@ -1,0 +1,264 @@
+"""Vectors of float32 in Numba code: one register, `LANES` numbers, and the operations on it.
+
+A Numba loop becomes vector code only where LLVM can prove that it may, and knows nothing of what should stay in a
+register. These say it: ``load(p, i) * scale + shift`` is two instructions, whatever stands around it. Memory is a
+pointer (`pointer` makes one of an address), and an offset is a count of numbers. Nothing is checked.
+
+Where fewer than `LANES` numbers are left, `load_first` and `store_first` touch no more than those.
+"""
+
+from __future__ import annotations
+
+import operator
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.imputils import lower_builtin
+from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
+from numba.extending import intrinsic, models, register_model
+
+from audioconv.kernels.jit import LANES
+
+F32, F64, I32, I64 = ir.FloatType(), ir.DoubleType(), ir.IntType(32), ir.IntType(64)
+REGISTER = ir.VectorType(F32, LANES)
+_DOUBLES = ir.VectorType(F64, LANES)
+_BITS = ir.VectorType(ir.IntType(1), LANES)
+_LANE_NUMBERS = ir.Constant(ir.VectorType(I64, LANES), list(range(LANES)))
+_MASKS = LANES == 16  # AVX-512 has masked loads and stores at no cost, AVX2 has slow ones
+_CONTRACT = ("contract",)  # a product and a sum may become one fused operation
+
+FLOATS = types.CPointer(types.float32)
+DOUBLES = types.CPointer(types.float64)
+INTS = types.CPointer(types.int32)
+LONGS = types.CPointer(types.int64)
+SEEDS = types.CPointer(types.uint64)
+
+
+class VectorType(types.Type):
+    """Numba's type of `LANES` float32 numbers."""
+
+    def __init__(self) -> None:
+        super().__init__(name=f"float32x{LANES}")
+
+
+vector = VectorType()
+
+
+@register_model(VectorType)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, kind):
+        super().__init__(manager, kind, REGISTER)
+
+
+def _operation(function, instruction):
+    """Make Python's operator `function` on two vectors the builder's `instruction`."""
+
+    @infer_global(function)
+    class _(ConcreteTemplate):
+        cases = (signature(vector, vector, vector),)
+
+    @lower_builtin(function, vector, vector)
+    def lower(context, builder, signature, arguments):
+        return getattr(builder, instruction)(*arguments, flags=_CONTRACT)
+
+
+for _function, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
+    _operation(_function, _instruction)
+
+
+# --- what code generators use ----------------------------------------------------------------------------------------
+
+
+def at(builder, base, offset):
+    """Return the pointer `offset` numbers behind `base`."""
+    return builder.gep(base, [offset])
+
+
+def load_register(builder, base, number=0):
+    """Load register number `number` behind `base`."""
+    place = builder.bitcast(at(builder, base, I64(number * LANES)), REGISTER.as_pointer())
+    value = builder.load(place)
+    value.align = 4
+    return value
+
+
+def spread(builder, scalar, kind=F32):
+    """Return a register with the same number in all lanes."""
+    register = ir.VectorType(kind, LANES)
+    undefined = ir.Constant(register, ir.Undefined)
+    zeros = ir.Constant(ir.VectorType(I32, LANES), [0] * LANES)
+    return builder.shuffle_vector(builder.insert_element(undefined, scalar, I32(0)), undefined, zeros)
+
+
+def mask_of_first(builder, count):
+    """Return which lanes are among the first `count`."""
+    return builder.icmp_signed("<", _LANE_NUMBERS, spread(builder, count, I64))
+
+
+def multiply_add(builder, a, b, c):
+    """Return ``a * b + c``, rounded once."""
+    kind = ir.FunctionType(REGISTER, [REGISTER] * 3)
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32"), [a, b, c])
+
+
+def store_register(builder, value, base, count, number=0):
+    """Store register number `number` behind `base`, of `count` numbers in all, as far as it is among them."""
+    place = builder.bitcast(at(builder, base, I64(number * LANES)), REGISTER.as_pointer())
+    left = builder.sub(count, I64(number * LANES))
+    if _MASKS:
+        _masked_store(builder, value, place, left)
+        return
+    with builder.if_else(builder.icmp_signed(">=", left, I64(LANES)), likely=True) as (whole, part):
+        with whole:
+            builder.store(value, place).align = 4
+        with part:
+            _masked_store(builder, value, place, left)
+
+
+def _masked_store(builder, value, place, left):
+    kind = ir.FunctionType(ir.VoidType(), [REGISTER, REGISTER.as_pointer(), I32, _BITS])
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.store.v{LANES}f32.p0")
+    builder.call(function, [value, place, I32(4), mask_of_first(builder, left)])
+
+
+# --- what kernels use ------------------------------------------------------------------------------------------------
+
+
+def _pointer_to(kind):
+    @intrinsic
+    def cast(context, address, offset):
+        def codegen(context, builder, signature, arguments):
+            return at(builder, builder.inttoptr(arguments[0], context.get_value_type(kind)), arguments[1])
+
+        return kind(types.int64, types.int64), codegen
+
+    return cast
+
+
+floats_at = _pointer_to(FLOATS)
+"""``floats_at(address, i)``: pointer to float32 number i behind an address."""
+doubles_at = _pointer_to(DOUBLES)
+ints_at = _pointer_to(INTS)
+longs_at = _pointer_to(LONGS)
+seeds_at = _pointer_to(SEEDS)
+
+
+@intrinsic
+def call_worker(context, address, arguments, thread):
+    """Call the function ``(int64 *, int64) -> void`` at an address."""
+
+    def codegen(context, builder, signature, values):
+        address, arguments, thread = values
+        kind = ir.FunctionType(ir.VoidType(), [I64.as_pointer(), I64])
+        function = builder.inttoptr(address, kind.as_pointer())
+        builder.call(function, [builder.inttoptr(arguments, I64.as_pointer()), thread])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def ahead(context, base, offset):
+    """Return the pointer `offset` numbers behind `base`."""
+
+    def codegen(context, builder, signature, arguments):
+        return at(builder, *arguments)
+
+    return base(base, types.int64), codegen
+
+
+@intrinsic
+def load(context, base, offset):
+    """Return the `LANES` numbers from ``base[offset]``."""
+
+    def codegen(context, builder, signature, arguments):
+        return load_register(builder, at(builder, *arguments))
+
+    return vector(FLOATS, types.int64), codegen
+
+
+@intrinsic
+def load_first(context, base, offset, count):
+    """Return the first `count` numbers from ``base[offset]``, zeros behind them."""
+
+    def codegen(context, builder, signature, arguments):
+        base, offset, count = arguments
+        place = builder.bitcast(at(builder, base, offset), REGISTER.as_pointer())
+        kind = ir.FunctionType(REGISTER, [REGISTER.as_pointer(), I32, _BITS, REGISTER])
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.v{LANES}f32.p0")
+        zeros = ir.Constant(REGISTER, [0.0] * LANES)
+        return builder.call(function, [place, I32(4), mask_of_first(builder, count), zeros])
+
+    return vector(FLOATS, types.int64, types.int64), codegen
+
+
+@intrinsic
+def store_first(context, base, offset, count, value):
+    """Write the first `count` numbers of `value` to ``base[offset]``; `count` may be more than there are lanes."""
+
+    def codegen(context, builder, signature, arguments):
+        base, offset, count, value = arguments
+        store_register(builder, value, at(builder, base, offset), count)
+        return context.get_dummy_value()
+
+    return types.void(FLOATS, types.int64, types.int64, vector), codegen
+
+
+@intrinsic
+def splat(context, number):
+    """Return a vector with `number` in all lanes."""
+
+    def codegen(context, builder, signature, arguments):
+        return spread(builder, arguments[0])
+
+    return vector(types.float32), codegen
+
+
+@intrinsic
+def larger(context, a, b):
+    """Return the larger of each pair; NaN where either is."""
+
+    def codegen(context, builder, signature, arguments):
+        kind = ir.FunctionType(REGISTER, [REGISTER] * 2)
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.maximum.v{LANES}f32")
+        return builder.call(function, arguments)
+
+    return vector(vector, vector), codegen
+
+
+def _choice(comparison):
+    @intrinsic
+    def choose(context, a, b, then, otherwise):
+        def codegen(context, builder, signature, arguments):
+            a, b, then, otherwise = arguments
+            return builder.select(builder.fcmp_ordered(comparison, a, b), then, otherwise)
+
+        return vector(vector, vector, vector, vector), codegen
+
+    return choose
+
+
+where_less = _choice("<")
+"""``where_less(a, b, c, d)``: lane by lane, c where a < b and d elsewhere (also where either is NaN)."""
+where_equal = _choice("==")
+
+
+@intrinsic
+def add_to_doubles(context, base, offset, count, value):
+    """Add the first `count` lanes of `value` to the float64 numbers from ``base[offset]``."""
+
+    def codegen(context, builder, signature, arguments):
+        base, offset, count, value = arguments
+        start = at(builder, base, offset)
+        slot = cgutils.alloca_once(builder, REGISTER)
+        builder.store(value, slot)
+        lanes = builder.bitcast(slot, F32.as_pointer())
+        several = builder.icmp_signed("<", count, I64(LANES))
+        with cgutils.for_range(builder, builder.select(several, count, I64(LANES))) as lane:
+            place = at(builder, start, lane.index)
+            number = builder.fpext(builder.load(at(builder, lanes, lane.index)), F64)
+            builder.store(builder.fadd(builder.load(place), number), place)
+        return context.get_dummy_value()
+
+    return types.void(DOUBLES, types.int64, types.int64, vector), codegen
