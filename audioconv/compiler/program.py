@@ -147,11 +147,11 @@ class Memory:
         self.arena += rounded(size + SLACK)
         return place
 
-    def per_task(self, size: int) -> tuple[int, int]:
-        """Return where room for `size` numbers begins in each task's partial sums, and how much that is."""
-        offset = self.partial
+    def per_task(self, size: int) -> Fixed:
+        """Return room for `size` numbers in each task's partial sums."""
+        place = Fixed(machine.PARTIAL, self.partial)
         self.partial += rounded(size + SLACK)
-        return offset, size
+        return place
 
     def doubles(self, size: int) -> int:
         """Return where room for `size` float64 numbers begins."""

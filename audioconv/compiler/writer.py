@@ -68,7 +68,8 @@ class Writer:
         self.stages: list[list[Instruction]] = []
         self.dropouts: list[DropoutNode] = []
         self.norms: dict[str, NormMemory] = {}
-        self._parameter = parameter
+        self.tasks = 0
+        self.parameter = parameter
         self._fixed_norms = fixed_norms
         self._borders = {value: _border(value) for value in graph.values()}
         self._here: dict[tuple[Value, int], Buffer] = {}
@@ -121,7 +122,7 @@ class Writer:
     def _make(self, value: Value, stage: int) -> Buffer:
         """Write what computes `value` from its inputs."""
         node, buffer = value.producer, Buffer(value.shape, self._borders[value])
-        border = _packed(buffer.border)
+        border = packed(buffer.border)
         if node is None:
             self._copy_input(buffer, stage)
             return buffer
@@ -131,20 +132,19 @@ class Writer:
                 self.emit(stage, machine.CLEAR, [Place(buffer)], [buffer.size])
             self._conv(node, inputs[0], buffer, stage)
         elif isinstance(node, SweepNode):
-            operands = [inputs[0].at(), buffer.at(), self._vectors(node).at()]
-            geometry = _geometry(node.pool or POINT, inputs[0], buffer)
-            self.emit(stage, machine.SWEEP, operands, [*geometry, border], [node.slope])
+            operands = [inputs[0].at(), buffer.at(), self.vectors(node).at()]
+            self.emit(stage, machine.SWEEP, operands, [*geometry(node.pool or POINT, inputs[0], buffer), border], [node.slope])
         elif isinstance(node, AddNode):
-            self._add(inputs[0], inputs[1], buffer, stage)
+            self.add(inputs[0], inputs[1], buffer, stage)
         elif isinstance(node, AverageNode):
-            geometry = _geometry(node.window, inputs[0], buffer)
-            self.emit(stage, machine.AVERAGE, [inputs[0].at(), buffer.at()], [*geometry, border])
+            integers = [*geometry(node.window, inputs[0], buffer), border]
+            self.emit(stage, machine.AVERAGE, [inputs[0].at(), buffer.at()], integers)
         elif isinstance(node, DropoutNode):
-            bare = self._bare(inputs[0], stage)
+            bare = self.bare(inputs[0], stage)
             dropped = buffer if not border else Buffer(value.shape)
-            self._dropout(node, bare, dropped, stage)
+            self.dropout(node, bare, dropped, stage)
             if border:
-                self._add(dropped, None, buffer, stage)
+                self.add(dropped, None, buffer, stage)
         return buffer
 
     def _copy_input(self, buffer: Buffer, stage: int) -> None:
@@ -158,43 +158,43 @@ class Writer:
 
     def _copy(self, source: Buffer, target: Place, layout: Layout, stage: int) -> None:
         H, W, C = source.shape
-        integers = [C, H, W, *_strides(source), H, W, layout.line, layout.pixel, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+        integers = [C, H, W, *strides(source), H, W, layout.line, layout.pixel, 0, 0, 0, 0, 0, 0, 0, 0, 0]
         self.emit(stage, machine.ADD, [source.at(), target, None], integers)
 
-    def _add(self, a: Buffer, b: Buffer | None, y: Buffer, stage: int) -> None:
+    def add(self, a: Buffer, b: Buffer | None, y: Buffer, stage: int) -> None:
         H, W, C = y.shape
-        others = (0, 0) if b is None else _strides(b)
-        integers = [C, H, W, *_strides(a), H, W, *_strides(y), 0, int(b is not None), 0, 0, 0, 0, _packed(y.border), *others]
+        others = (0, 0) if b is None else strides(b)
+        integers = [C, H, W, *strides(a), H, W, *strides(y), 0, int(b is not None), 0, 0, 0, 0, packed(y.border), *others]
         self.emit(stage, machine.ADD, [a.at(), y.at(), None if b is None else b.at()], integers)
 
-    def _bare(self, buffer: Buffer, stage: int) -> Buffer:
+    def bare(self, buffer: Buffer, stage: int) -> Buffer:
         """Return `buffer` without a border."""
         if buffer.border == NO_BORDER:
             return buffer
         bare = Buffer(buffer.shape)
-        self._add(buffer, None, bare, stage)
+        self.add(buffer, None, bare, stage)
         return bare
 
-    def _dropout(self, node: DropoutNode, x: Buffer, y: Buffer, stage: int) -> None:
+    def dropout(self, node: DropoutNode, x: Buffer, y: Buffer, stage: int) -> None:
         if node not in self.dropouts:
             self.dropouts.append(node)
         size = math.prod(node.output.shape)
         run, period = (size, node.output.shape[2]) if node.whole_channels else (1, size * self.examples)
-        integers = [*_geometry(POINT, x, y), 0, size, run, period, self.dropouts.index(node)]
+        integers = [*geometry(POINT, x, y), 0, size, run, period, self.dropouts.index(node)]
         self.emit(stage, machine.DROPOUT, [x.at(), y.at()], integers, [node.rate])
 
     # --- convolutions ------------------------------------------------------------------------------------------------
 
     def _conv(self, node: ConvNode, x: Buffer, z: Buffer, stage: int) -> None:
         K = node.output.shape[2]
-        weight = self._parameter(node.weight)
-        start = self.constants.zeros(K) if node.bias is None else self._parameter(node.bias)
-        outputs = rows(_outputs(node, x, z))
-        for c, channels, k, kernels in _groups(node):
-            terms = _taps(node, x, channels)
+        weight = self.parameter(node.weight)
+        start = self.constants.zeros(K) if node.bias is None else self.parameter(node.bias)
+        table = rows(outputs(node, x, z))
+        for c, channels, k, kernels in groups(node):
+            terms = taps_of(node, x, channels)
             self.correlate(
-                stage, node.depthwise, outputs, terms, kernels,
-                _corner(node, x, c), weight.at(k), start.at(k), z.at(0, 0, k), machine.NEVER,
+                stage, node.depthwise, table, terms, kernels,
+                corner(node, x, c), weight.at(k), start.at(k), z.at(0, 0, k), machine.NEVER,
             )  # fmt: skip
 
     def correlate(
@@ -212,7 +212,7 @@ class Writer:
     def _by_batch(self, node: SweepNode) -> bool:
         return node.norm is not None and self._fixed_norms is None
 
-    def _vectors(self, node: SweepNode) -> Fixed:
+    def vectors(self, node: SweepNode) -> Fixed:
         C = node.inputs[0].shape[2]
         if node.norm is None:
             return self.constants.no_norm(C)
@@ -235,7 +235,7 @@ class Writer:
         buffer = self.need(value, stage)
         moments = self.norm(norm, value.shape[2]).moments.at()
         H, W, C = value.shape
-        self.emit(stage, machine.MOMENTS, [buffer.at(), None, None, moments], [C, H, W, *_strides(buffer)])
+        self.emit(stage, machine.MOMENTS, [buffer.at(), None, None, moments], [C, H, W, *strides(buffer)])
 
 
 @dataclass
@@ -314,23 +314,23 @@ def _border(value: Value) -> Border:
     return tuple(max(sides) for sides in zip(*wanted, strict=True)) if wanted else NO_BORDER
 
 
-def _packed(border: Border) -> int:
+def packed(border: Border) -> int:
     return border[0] << 48 | border[1] << 32 | border[2] << 16 | border[3]
 
 
-def _strides(buffer: Buffer) -> tuple[int, int]:
+def strides(buffer: Buffer) -> tuple[int, int]:
     return buffer.layout.line, buffer.layout.pixel
 
 
-def _geometry(window: Window, x: Buffer, y: Buffer) -> list[int]:
+def geometry(window: Window, x: Buffer, y: Buffer) -> list[int]:
     """Return what all sweeps and averages begin with."""
     H, W, C = x.shape
     P, Q, _ = y.shape
     (top, _), (left, _) = window.padding
-    return [C, H, W, *_strides(x), P, Q, *_strides(y), *window.kernel, *window.stride, top, left]
+    return [C, H, W, *strides(x), P, Q, *strides(y), *window.kernel, *window.stride, top, left]
 
 
-def _groups(node: ConvNode) -> list[tuple[int, int, int, int]]:
+def groups(node: ConvNode) -> list[tuple[int, int, int, int]]:
     """Return first channel, channels, first kernel and kernels of each group; those of a depthwise one go together."""
     C, K = node.inputs[0].shape[2], node.output.shape[2]
     if node.depthwise:
@@ -339,18 +339,18 @@ def _groups(node: ConvNode) -> list[tuple[int, int, int, int]]:
     return [(g * each, each, g * out, out) for g in range(node.groups)]
 
 
-def _corner(node: ConvNode, x: Buffer, channel: int) -> Place:
+def corner(node: ConvNode, x: Buffer, channel: int) -> Place:
     (top, _), (left, _) = node.window.padding
     return x.at(-top, -left, channel)
 
 
-def _outputs(node: ConvNode, x: Buffer, z: Buffer) -> Pairs:
+def outputs(node: ConvNode, x: Buffer, z: Buffer) -> Pairs:
     """Return each output's place in x and in z."""
     P, Q, _ = node.output.shape
     return pairs(pixels(P, Q, x.layout, node.window.stride), pixels(P, Q, z.layout))
 
 
-def _taps(node: ConvNode, x: Buffer, channels: int) -> Pairs:
+def taps_of(node: ConvNode, x: Buffer, channels: int) -> Pairs:
     """Return each tap's place in x and in the weights."""
     offsets = taps(node.window, channels, x.layout)
     return pairs(offsets, np.arange(len(offsets)) * node.output.shape[2])
