@@ -29,6 +29,7 @@ from audioconv.compiler.writer import (
     NO_BORDER,
     Border,
     Writer,
+    channel_blocks,
     corner,
     geometry,
     groups,
@@ -163,7 +164,7 @@ class Backward:
             x = writer.need(value, stage)
             operands = [x.at(), dy.at(), vectors.at(), memory.sums.at()]
             self._emit(stage, machine.SWEEP_SUMS, operands, [*geometry(window, x, dy), 0], [node.slope])
-            self.between.setdefault(stage, []).append(self._normalise(node))
+            self.between.setdefault(stage, []).extend(self._normalise(node))
             stage += 1
             factors = memory.factors
         if value not in self._wanted:
@@ -176,14 +177,15 @@ class Backward:
         if more:
             self._add_up(dx, value, stage)
 
-    def _normalise(self, node: SweepNode) -> Instruction:
+    def _normalise(self, node: SweepNode) -> list[Instruction]:
         assert node.norm is not None
         H, W, C = node.inputs[0].shape
         memory = self._writer.norm(node.norm, C)
         weight, bias = (self._writer.parameter(f"{node.norm.path}.{name}") for name in ("weight", "bias"))
         gradient = Fixed(machine.GRADIENTS, weight.offset)
         operands = [memory.sums.at(), weight.at(), memory.factors.at(), gradient.at(), None, memory.inverse.at()]
-        return Instruction(machine.NORMALISE_BACKWARD, operands, [C, whole(C), H * W, bias.offset - weight.offset])
+        rest = [whole(C), H * W, bias.offset - weight.offset]
+        return [Instruction(machine.NORMALISE_BACKWARD, operands, [*block, *rest]) for block in channel_blocks(C)]
 
     def _weights(self, node: ConvNode, dz: Buffer, stage: int) -> None:
         """Write the gradients of kernels and biases: the convolution with its two tables exchanged."""
@@ -208,7 +210,7 @@ class Backward:
             integers = [some, writer.tasks, PARTIAL_SIZE]
             self.after.append(Instruction(machine.REDUCE, [partial.at(begin), target], integers))
         if node.bias is not None:
-            sums = Fixed(machine.STATISTICS, writer.memory.doubles(K * writer.examples), K)
+            sums = Fixed(machine.STATISTICS, writer.memory.doubles(whole(K) * writer.examples), whole(K))
             P, Q, _ = node.output.shape
             self._emit(stage, machine.CHANNEL_SUMS, [dz.at(), None, None, sums.at()], [K, P, Q, *strides(dz)])
             target = Fixed(machine.GRADIENTS, writer.parameter(node.bias).offset).at()

@@ -12,7 +12,7 @@ from audioconv.compiler.backward import Backward
 from audioconv.compiler.graph import ConvNode, Graph, SweepNode, trace
 from audioconv.compiler.program import Fixed, Instruction, Memory, Phase
 from audioconv.compiler.workspace import Executable, Workspace
-from audioconv.compiler.writer import Constants, Writer, whole
+from audioconv.compiler.writer import Constants, Writer, channel_blocks, whole
 from audioconv.kernels import program as machine
 from audioconv.kernels.jit import PARTS
 from audioconv.layers.base import Layer, Pass, Shape
@@ -159,9 +159,12 @@ class TrainingPasses:
                 Fixed(machine.TRACKED_NEXT).at(mean),
                 memory.inverse.at(),
             ]
-            integers = [C, whole(C), H * W, bias.offset - weight.offset, variance - mean]
-            instruction = Instruction(machine.NORMALISE, operands, integers, [node.norm.epsilon, node.norm.momentum])
-            found.setdefault(writer.stage_of[node.inputs[0]], []).append(instruction)
+            rest = [whole(C), H * W, bias.offset - weight.offset, variance - mean]
+            instructions = [
+                Instruction(machine.NORMALISE, operands, [*block, *rest], [node.norm.epsilon, node.norm.momentum])
+                for block in channel_blocks(C)
+            ]
+            found.setdefault(writer.stage_of[node.inputs[0]], []).extend(instructions)
         return found
 
 

@@ -221,13 +221,13 @@ class Writer:
     def norm(self, norm: Norm, channels: int) -> NormMemory:
         """Return where the numbers of a normalisation by the batch lie."""
         if norm.path not in self.norms:
-            memory, N = self.memory, self.examples
+            memory, N, size = self.memory, self.examples, whole(channels)
             self.norms[norm.path] = NormMemory(
-                memory.fixed(3 * whole(channels)),
-                memory.fixed(3 * whole(channels)),
-                Fixed(machine.STATISTICS, memory.doubles(3 * channels * N), 3 * channels),
-                Fixed(machine.STATISTICS, memory.doubles(2 * channels * N), 2 * channels),
-                Fixed(machine.STATISTICS, memory.doubles(channels)),
+                memory.fixed(3 * size),
+                memory.fixed(3 * size),
+                Fixed(machine.STATISTICS, memory.doubles(3 * size * N), 3 * size),
+                Fixed(machine.STATISTICS, memory.doubles(2 * size * N), 2 * size),
+                Fixed(machine.STATISTICS, memory.doubles(size)),
             )
         return self.norms[norm.path]
 
@@ -247,6 +247,15 @@ class NormMemory:
     moments: Fixed
     sums: Fixed
     inverse: Fixed
+
+
+CHANNELS = 16
+"""Channels that one instruction merges the statistics of: with those of 64 examples they fit the first-level cache."""
+
+
+def channel_blocks(channels: int) -> list[list[int]]:
+    """Return how many channels each of several instructions takes, and from which on."""
+    return [[min(CHANNELS, channels - c), c] for c in range(0, channels, CHANNELS)]
 
 
 class Constants:

@@ -169,27 +169,33 @@ def _execute(word, real, bases, tables, seeds, N, n, first, task, scratch, part,
 def _normalise(word, real, bases, N, scratch):
     """Merge the examples' moments (Chan, Golub and LeVeque, 1979) into mean, scale and beta; track them.
 
-    integers: C, whole C, pixels an example, distances from weight to bias and from running mean to running variance.
-    reals: epsilon, momentum.
+    integers: channels, from which on, whole C, pixels an example, distances from weight to bias and from running mean
+    to running variance. reals: epsilon, momentum.
     """
-    C, size, pixels = word[FIRST_INTEGER], word[FIRST_INTEGER + 1], word[FIRST_INTEGER + 2]
-    to_bias, to_variance = word[FIRST_INTEGER + 3], word[FIRST_INTEGER + 4]
+    i = ahead(word, FIRST_INTEGER)
+    begin, size, pixels, to_bias, to_variance = i[1], i[2], i[3], i[4], i[5]
     parameters = _operand(bases, word, 1, 0, 0, scratch)
     vectors = _operand(bases, word, 2, 0, 0, scratch)
     tracked = _operand(bases, word, 3, 0, 0, scratch)
     following = _operand(bases, word, 4, 0, 0, scratch)
     inverse = _doubles(bases, word, 5, 0)
-    for c in range(C):
-        mean = squares = 0.0
+    share = 1.0 / pixels
+    count = N * pixels
+    for c in range(begin, begin + i[0]):
+        mean = 0.0
         for n in range(N):
             sums = _doubles(bases, word, 0, n)
-            distance = sums[C + c] / pixels
-            of_example = sums[c] + distance
-            shift = of_example - mean
-            mean += shift / (n + 1)
-            squares += sums[2 * C + c] - sums[C + c] * distance + shift * shift * pixels * n / (n + 1)
-        count = N * pixels
-        variance = max(squares, 0.0) / count if squares == squares else squares
+            mean += sums[c] + sums[size + c] * share
+        mean /= N
+        squares = 0.0
+        for n in range(N):
+            sums = _doubles(bases, word, 0, n)
+            distance = sums[size + c] * share
+            off = sums[c] + distance - mean
+            squares += sums[2 * size + c] - sums[size + c] * distance + off * off * pixels
+        variance = squares / count
+        if variance < 0.0:  # by rounding
+            variance = 0.0
         inverse[c] = 1.0 / np.sqrt(variance + real[0])
         vectors[c] = np.float32(mean)
         vectors[size + c] = np.float32(parameters[c] * inverse[c])
@@ -206,21 +212,21 @@ def _normalise_backward(word, bases, N, scratch):
     Ioffe and Szegedy, 2015, section 3, rearranged to ``dx = by_dy * dy + by_x * (x - mean) + shift``. Integers as in
     `_normalise`.
     """
-    C, size, pixels = word[FIRST_INTEGER], word[FIRST_INTEGER + 1], word[FIRST_INTEGER + 2]
-    to_bias = word[FIRST_INTEGER + 3]
+    i = ahead(word, FIRST_INTEGER)
+    begin, size, pixels, to_bias = i[1], i[2], i[3], i[4]
     parameters = _operand(bases, word, 1, 0, 0, scratch)
     factors = _operand(bases, word, 2, 0, 0, scratch)
     gradients = _operand(bases, word, 3, 0, 0, scratch)
     inverse = _doubles(bases, word, 5, 0)
-    for c in range(C):
+    count = N * pixels
+    for c in range(begin, begin + i[0]):
         dbias = dweight = 0.0
         for n in range(N):
             sums = _doubles(bases, word, 0, n)
             dbias += sums[c]
-            dweight += sums[C + c]
+            dweight += sums[size + c]
         dweight *= inverse[c]
         by_dy = parameters[c] * inverse[c]
-        count = N * pixels
         gradients[c] = np.float32(dweight)
         gradients[to_bias + c] = np.float32(dbias)
         factors[c] = np.float32(by_dy)

@@ -5,8 +5,8 @@ activation of slope 1, a window of 1 x 1. Activations are ReLU (slope 0 below ze
 is needed of the way is computed again from x: that is cheaper than keeping it.
 
 Letters: x (H, W, C) with `x_line` numbers from line to line and `x_pixel` from pixel to pixel, y (P, Q, C) likewise.
-`vectors` holds mean, scale and beta one behind the other, each of C rounded up to whole vectors; `gradients` holds
-what batch normalisation's gradient is made of. Channels run along the vector; numbers behind the last channel are
+`vectors` holds mean, scale and beta one behind the other, each of C rounded up to whole vectors, as all rows of C
+numbers are here; `gradients` holds what batch normalisation's gradient is made of. Channels run along the vector; numbers behind the last channel are
 computed from whatever lies there and not written.
 """
 
@@ -84,7 +84,7 @@ def sweep(x, vectors, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, 
                     for r in range(r0, r1):
                         place = (p * down + r - top) * x_line + (q * along - left) * x_pixel + c
                         for s in range(s0, s1):
-                            best = larger(best, (load(x, place + s * x_pixel) - mean) * scale + beta)
+                            best = larger((load(x, place + s * x_pixel) - mean) * scale + beta, best)
                     store_first(y, p * y_line + q * y_pixel + c, C - c, where_less(best, zero, best * slopes, best))
     clear_border(y, P, Q, C, y_line, y_pixel, border, p0, p1)
 
@@ -96,13 +96,24 @@ def sweep_sums(x, dy, vectors, sums, C, H, W, x_line, x_pixel, P, Q, y_line, y_p
     size = whole(C)
     zero = splat(np.float32(0))
     slopes = splat(np.float32(slope))
-    for i in range(2 * C):
+    for i in range(2 * size):
         sums[i] = 0.0
     for p in range(P):
         r0, r1 = max(0, top - p * down), min(R, H + top - p * down)
         for c in range(0, C, LANES):
             mean, scale, beta = load(vectors, c), load(vectors, size + c), load(vectors, 2 * size + c)
             plain, product = zero, zero
+            if R * S == 1:
+                from_line = (p * down - top) * x_line - left * x_pixel + c
+                for q in range(Q):
+                    d = load(x, from_line + q * along * x_pixel) - mean
+                    g = load(dy, p * y_line + q * y_pixel + c)
+                    g = where_less(zero, d * scale + beta, g, g * slopes)
+                    plain = plain + g
+                    product = product + g * d
+                add_to_doubles(sums, c, plain)
+                add_to_doubles(sums, size + c, product)
+                continue
             for q in range(Q):
                 s0, s1 = max(0, left - q * along), min(S, W + left - q * along)
                 best, distance = splat(np.float32(-np.inf)), zero
@@ -117,8 +128,8 @@ def sweep_sums(x, dy, vectors, sums, C, H, W, x_line, x_pixel, P, Q, y_line, y_p
                 g = where_less(zero, best, g, g * slopes)
                 plain = plain + g
                 product = product + g * distance
-            add_to_doubles(sums, c, C - c, plain)
-            add_to_doubles(sums, C + c, C - c, product)
+            add_to_doubles(sums, c, plain)
+            add_to_doubles(sums, size + c, product)
 
 
 @helper
@@ -128,6 +139,18 @@ def sweep_backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q
     size = whole(C)
     zero = splat(np.float32(0))
     slopes = splat(np.float32(slope))
+    if R * S * down * along == 1:
+        for h in range(H):
+            for c in range(0, C, LANES):
+                mean, scale, beta = load(vectors, c), load(vectors, size + c), load(vectors, 2 * size + c)
+                by_dy, by_x, shift = load(gradients, c), load(gradients, size + c), load(gradients, 2 * size + c)
+                for w in range(W):
+                    d = load(x, h * x_line + w * x_pixel + c) - mean
+                    g = load(dy, h * y_line + w * y_pixel + c)
+                    g = where_less(zero, d * scale + beta, g, g * slopes)
+                    store_first(dx, h * dx_line + w * dx_pixel + c, C - c, g * by_dy + (d * by_x + shift))
+        clear_border(dx, H, W, C, dx_line, dx_pixel, border, 0, H)
+        return
     # Windows that do not overlap write each of their pixels once; where they might, they add to what is there.
     apart = R <= down and S <= along and top == 0 and left == 0
     gapless = apart and R == down and S == along
@@ -174,16 +197,17 @@ def moments(x, sums, C, H, W, x_line, x_pixel):
 
     Distances from a number that is there lose no digits where the mean is far from zero.
     """
+    size = whole(C)
     zero = splat(np.float32(0))
-    for c in range(C):
+    for c in range(size):
         sums[c] = np.float64(x[c])
-        sums[C + c] = 0.0
-        sums[2 * C + c] = 0.0
+        sums[size + c] = 0.0
+        sums[2 * size + c] = 0.0
     for h in range(H):
         for c in range(0, C, LANES):
             origin = load(x, c)
-            first, second = zero, zero
-            third, fourth = zero, zero
+            # Two of each, so that one addition need not wait for the other.
+            first, second, third, fourth = zero, zero, zero, zero
             place = h * x_line + c
             for w in range(0, W - 1, 2):
                 d = load(x, place + w * x_pixel) - origin
@@ -196,21 +220,21 @@ def moments(x, sums, C, H, W, x_line, x_pixel):
                 d = load(x, place + (W - 1) * x_pixel) - origin
                 first = first + d
                 second = second + d * d
-            add_to_doubles(sums, C + c, C - c, first + third)
-            add_to_doubles(sums, 2 * C + c, C - c, second + fourth)
+            add_to_doubles(sums, size + c, first + third)
+            add_to_doubles(sums, 2 * size + c, second + fourth)
 
 
 @helper
 def channel_sums(x, sums, C, H, W, x_line, x_pixel):
     """Put the sum of all pixels into sums (C,) float64."""
-    for c in range(C):
+    for c in range(whole(C)):
         sums[c] = 0.0
     for h in range(H):
         for c in range(0, C, LANES):
             total = splat(np.float32(0))
             for w in range(W):
                 total = total + load(x, h * x_line + w * x_pixel + c)
-            add_to_doubles(sums, c, C - c, total)
+            add_to_doubles(sums, c, total)
 
 
 @helper

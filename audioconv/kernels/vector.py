@@ -215,18 +215,6 @@ def splat(context, number):
     return vector(types.float32), codegen
 
 
-@intrinsic
-def larger(context, a, b):
-    """Return the larger of each pair; NaN where either is."""
-
-    def codegen(context, builder, signature, arguments):
-        kind = ir.FunctionType(REGISTER, [REGISTER] * 2)
-        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.maximum.v{LANES}f32")
-        return builder.call(function, arguments)
-
-    return vector(vector, vector), codegen
-
-
 def _choice(comparison):
     @intrinsic
     def choose(context, a, b, then, otherwise):
@@ -245,20 +233,26 @@ where_equal = _choice("==")
 
 
 @intrinsic
-def add_to_doubles(context, base, offset, count, value):
-    """Add the first `count` lanes of `value` to the float64 numbers from ``base[offset]``."""
+def larger(context, a, b):
+    """Return the larger of each pair; b where either is NaN."""
 
     def codegen(context, builder, signature, arguments):
-        base, offset, count, value = arguments
-        start = at(builder, base, offset)
-        slot = cgutils.alloca_once(builder, REGISTER)
-        builder.store(value, slot)
-        lanes = builder.bitcast(slot, F32.as_pointer())
-        several = builder.icmp_signed("<", count, I64(LANES))
-        with cgutils.for_range(builder, builder.select(several, count, I64(LANES))) as lane:
-            place = at(builder, start, lane.index)
-            number = builder.fpext(builder.load(at(builder, lanes, lane.index)), F64)
-            builder.store(builder.fadd(builder.load(place), number), place)
+        a, b = arguments
+        return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+    return vector(vector, vector), codegen
+
+
+@intrinsic
+def add_to_doubles(context, base, offset, value):
+    """Add the lanes of `value` to the float64 numbers from ``base[offset]``."""
+
+    def codegen(context, builder, signature, arguments):
+        base, offset, value = arguments
+        place = builder.bitcast(at(builder, base, offset), _DOUBLES.as_pointer())
+        total = builder.load(place)
+        total.align = 8
+        builder.store(builder.fadd(total, builder.fpext(value, _DOUBLES)), place).align = 8
         return context.get_dummy_value()
 
-    return types.void(DOUBLES, types.int64, types.int64, vector), codegen
+    return types.void(DOUBLES, types.int64, vector), codegen
