@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from audioconv import arrayfile
 from audioconv.errors import ConfigError, ModelFileError, ShapeError
 from audioconv.files import display_path
-from audioconv.layers.base import Layer, Params, Pass, Shape, flatten, from_config, to_config, unflatten
+from audioconv.layers.base import Layer, Params, Shape, flatten, from_config, to_config, unflatten
+from audioconv.passes import inference
 
 if TYPE_CHECKING:
     from audioconv.audio.features import FrontEnd
@@ -105,9 +107,14 @@ class Model:
             part = features[start : start + batch_size].reshape(-1, *self.feature_shape)
             if self.mean is not None and self.std is not None:
                 part = (part - self.mean) / self.std
-            y, _ = self.network.forward(self.params, part.reshape(-1, *self.input_shape), Pass())
-            logits[start : start + len(part)] = y
+            x = np.require(part.reshape(-1, *self.input_shape), np.float32, ["C", "A"])
+            logits[start : start + len(part)] = self._forward(x)
         return logits
+
+    @functools.cached_property
+    def _forward(self) -> Callable[[Array], Array]:
+        """From a normalised batch to its logits."""
+        return inference(self.network, self.params, self.input_shape)
 
     def probabilities(self, features: ArrayLike, batch_size: int = 64) -> Array:
         """Return the probability of each class, (N, labels) float32; takes what `logits` takes."""

@@ -42,19 +42,23 @@ class WeightVector:
         All weights, and the gradient that `gather` put together.
     views : dict of str to array
         The weights by path, with their shapes; they share the memory of `values`.
+    places : dict of str to int
+        By path: where each array begins in `values`.
     decayed : int
         How many of the first values have weight decay.
     """
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
         paths = sorted(arrays, key=lambda path: arrays[path].ndim <= 1)  # stable: keeps the network's order
-        self._places: dict[str, slice] = {}
+        places: dict[str, slice] = {}
         size = self.decayed = 0
         for path in paths:
-            self._places[path] = slice(size, size + arrays[path].size)
+            places[path] = slice(size, size + arrays[path].size)
             size += -(-arrays[path].size // ALIGNMENT) * ALIGNMENT
             if arrays[path].ndim > 1:
                 self.decayed = size
+        self._places = places
+        self.places = {path: place.start for path, place in places.items()}
         self.values = _aligned_zeros(size)
         self.gradient = _aligned_zeros(size)
         self.views = {path: self.values[self._places[path]].reshape(array.shape) for path, array in arrays.items()}
@@ -239,8 +243,8 @@ def _blocks(weights: WeightVector) -> Iterator[tuple[slice, Array, bool]]:
 
 
 def _aligned_zeros(size: int) -> Array:
-    """Return float32 zeros that start on a cache line."""
-    block = np.zeros(size + ALIGNMENT, np.float32)
+    """Return float32 zeros that start on a cache line, with some behind them: kernels read whole vectors."""
+    block = np.zeros(size + 5 * ALIGNMENT, np.float32)
     start = -(block.ctypes.data // block.itemsize) % ALIGNMENT
     return block[start : start + size]
 

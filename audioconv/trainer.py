@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.batches import Dataset, draw_batches
+from audioconv.batches import Dataset, batch_count, draw_batches
 from audioconv.errors import AudioconvError, ConfigError, DataError
 from audioconv.events import BatchEnded, Event
 from audioconv.history import EpochRow
-from audioconv.layers.base import Layer, Params, Pass, flatten, unflatten
+from audioconv.layers import is_trained
+from audioconv.layers.base import Layer, Params, unflatten
 from audioconv.losses import Loss
 from audioconv.optim import Optimizer, WeightVector, clip_gradients
+from audioconv.passes import inference, training_passes
 from audioconv.schedules import Schedule
 
 Array = NDArray[Any]
@@ -76,11 +78,12 @@ class Trainer:
 
     def __init__(self, network: Layer, data: Dataset, begin: Mapping[str, Array], recipe: Recipe) -> None:
         self._network, self._data, self._recipe = network, data, recipe
-        trained = _trained_paths(network, begin, data)
-        self._weights = WeightVector({path: array for path, array in begin.items() if path in trained})
+        self._weights = WeightVector({path: array for path, array in begin.items() if is_trained(path)})
         self.arrays = {path: self._weights.views.get(path, array.copy()) for path, array in begin.items()}
         self.state = recipe.optimizer.init(self._weights)
-        self._params = unflatten(self.arrays)
+        largest = -(-len(data) // batch_count(len(data), recipe.batch_size))
+        in_shape = data.batch(np.arange(min(1, len(data))), None).shape[1:]
+        self._passes = training_passes(network, self._weights, self.arrays, in_shape, largest)
 
     def run_epoch(self, epoch: int, validation: Dataset | None, tell: Callable[[Event], None]) -> EpochRow:
         """Go through the data once, then through the validation data; return what came of it."""
@@ -118,19 +121,16 @@ class Trainer:
 
     def _step(self, x: Array, labels: Array, rng: np.random.Generator, rate: float) -> tuple[float, int]:
         """Learn from one batch; return its loss and how many of its examples were classified correctly."""
-        run = Pass(training=True, rng=rng)
-        logits, saved = self._network.forward(self._params, x, run)
+        logits = self._passes.forward(x, rng)
         loss, gradient = self._recipe.loss(logits, labels)
         correct = int(np.count_nonzero(logits.argmax(axis=1) == labels))
         if not math.isfinite(loss):
             raise DivergedError(f"the loss is {loss}")
-        gradients = self._network.gradients(self._params, saved, gradient, run)
-        self._weights.gather(flatten(gradients))
+        self._passes.backward(gradient)
         if not math.isfinite(clip_gradients(self._weights, self._recipe.gradient_clip)):
             raise DivergedError("the gradient is not finite")
-        tracked = flatten(self._network.updates(self._params, saved))
         self._recipe.optimizer.step(self._weights, self.state, rate)
-        for path, value in tracked.items():
+        for path, value in self._passes.updates().items():
             np.copyto(self.arrays[path], value)
         return loss, correct
 
@@ -138,7 +138,7 @@ class Trainer:
         """Return the loss and the accuracy over the validation data, if there are any."""
         if validation is None:
             return None, None
-        logits = evaluate_logits(self._network, self._params, validation, self._recipe.batch_size)
+        logits = evaluate_logits(self._network, unflatten(self.arrays), validation, self._recipe.batch_size)
         loss, _ = self._recipe.loss(logits, validation.labels)
         if not math.isfinite(loss):
             raise DivergedError(f"epoch {epoch}: the validation loss is {loss}; {_ADVICE}")
@@ -155,11 +155,12 @@ def evaluate_logits(network: Layer, params: Params, data: Dataset, batch_size: i
     """
     if not len(data):
         raise DataError("there are no examples to evaluate")
-    parts = []
+    parts: list[Array] = []
+    forward = None
     for start in range(0, len(data), batch_size):
-        x = data.batch(np.arange(start, min(start + batch_size, len(data))), None)
-        logits, _ = network.forward(params, x, Pass())
-        parts.append(logits.astype(np.float32))  # a copy: the network may use its memory again
+        x = np.require(data.batch(np.arange(start, min(start + batch_size, len(data))), None), np.float32, ["C", "A"])
+        forward = forward or inference(network, params, x.shape[1:])
+        parts.append(forward(x))
     return np.concatenate(parts)
 
 
@@ -180,17 +181,8 @@ class Purpose(IntEnum):
     ORDER = 1
     AUGMENT = 2
     DROPOUT = 3
-    PROBE = 4
 
 
 def random_stream(seed: int, purpose: Purpose, epoch: int = 0) -> np.random.Generator:
     """Return the generator for one purpose in one epoch: independent of all others, and needing none before it."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch, purpose)))
-
-
-def _trained_paths(network: Layer, begin: Mapping[str, Array], data: Dataset) -> set[str]:
-    """Return which parameters have gradients: the others are tracked. A pass of two examples tells."""
-    run, params = Pass(training=True, rng=random_stream(0, Purpose.PROBE)), unflatten(dict(begin))
-    logits, saved = network.forward(params, data.batch(np.arange(min(2, len(data))), None), run)
-    _, gradients = network.backward(params, saved, np.zeros_like(logits), run)
-    return set(flatten(gradients))

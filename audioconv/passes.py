@@ -1,0 +1,102 @@
+"""The passes through a network: compiled where that can be, layer by layer otherwise. Both give the same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv.compiler.graph import NotCompiledError
+from audioconv.compiler.inference import Inference
+from audioconv.compiler.training import TrainingPasses
+from audioconv.layers.base import Layer, Params, Pass, Shape, flatten, unflatten
+from audioconv.optim import WeightVector
+
+Array = NDArray[Any]
+
+
+class Passes(Protocol):
+    """Forward and backward pass of a training step. What they return may be overwritten by the next step."""
+
+    def forward(self, x: Array, rng: np.random.Generator) -> Array:
+        """Return the logits (N, classes) of a batch (N, *in_shape)."""
+        ...
+
+    def backward(self, dy: Array) -> None:
+        """Put the gradient by the weights into their vector, given that by the logits of the last forward pass."""
+        ...
+
+    def updates(self) -> Mapping[str, Array]:
+        """Return, by path, the running statistics after the last forward pass."""
+        ...
+
+
+def training_passes(
+    network: Layer, weights: WeightVector, arrays: Mapping[str, Array], in_shape: Shape, examples: int
+) -> Passes:
+    """Return the passes of `network`.
+
+    Parameters
+    ----------
+    network : Layer
+    weights : WeightVector
+        The trained parameters; gradients are put there.
+    arrays : mapping of str to array
+        All parameters by path; of the tracked ones, each pass reads what is in them then.
+    in_shape : tuple of int
+        Of one example.
+    examples : int
+        The largest batch.
+    """
+    try:
+        return _Compiled(network, weights, arrays, in_shape, examples)
+    except NotCompiledError:
+        return _Plain(network, weights, arrays)
+
+
+def inference(network: Layer, params: Params, in_shape: Shape) -> Callable[[Array], Array]:
+    """Return the function from a batch (N, *in_shape) float32 to its logits (N, classes), of a trained network.
+
+    Parameters that change later may or may not be seen.
+    """
+    try:
+        return Inference(network, flatten(params), in_shape)
+    except NotCompiledError:
+        return lambda x: network.forward(params, x, Pass())[0].astype(np.float32, copy=False)
+
+
+class _Compiled:
+    def __init__(
+        self, network: Layer, weights: WeightVector, arrays: Mapping[str, Array], in_shape: Shape, examples: int
+    ) -> None:
+        self._weights = weights
+        self._tracked = {path: array for path, array in arrays.items() if path not in weights.views}
+        self._passes = TrainingPasses(network, in_shape, examples, weights.places, self._tracked)
+
+    def forward(self, x: Array, rng: np.random.Generator) -> Array:
+        x = np.require(x, np.float32, ["C", "A"])
+        return self._passes.forward(self._weights.values, x, self._tracked, rng)
+
+    def backward(self, dy: Array) -> None:
+        self._passes.backward(dy, self._weights.gradient)
+
+    def updates(self) -> Mapping[str, Array]:
+        return self._passes.tracked
+
+
+class _Plain:
+    def __init__(self, network: Layer, weights: WeightVector, arrays: Mapping[str, Array]) -> None:
+        self._network, self._weights, self._params = network, weights, unflatten(dict(arrays))
+
+    def forward(self, x: Array, rng: np.random.Generator) -> Array:
+        self._run = Pass(training=True, rng=rng)
+        logits, self._saved = self._network.forward(self._params, x, self._run)
+        return logits
+
+    def backward(self, dy: Array) -> None:
+        self._weights.gather(flatten(self._network.gradients(self._params, self._saved, dy, self._run)))
+
+    def updates(self) -> Mapping[str, Array]:
+        return flatten(self._network.updates(self._params, self._saved))
