@@ -125,16 +125,14 @@ class Backward:
     def _accumulate(self, value: Value, stage: int) -> tuple[Buffer, int, bool]:
         """Return the buffer to add to, in which stage, and whether there is something in it.
 
-        A buffer with a border is cleared first: who adds knows nothing of borders.
+        Who adds knows nothing of borders, so that of a new buffer is written here.
         """
         if value in self._gradients:
             self._ready[value] = max(stage, self._ready[value])
             return self._gradients[value], self._ready[value], True
         dx = self._begin(value, stage)
-        if dx.border == NO_BORDER:
-            return dx, stage, False
-        self._emit(stage, machine.CLEAR, [Place(dx)], [dx.size])
-        return dx, stage, True
+        self._writer.border(dx, stage)
+        return dx, stage, False
 
     def _whole(self, value: Value, stage: int) -> tuple[Buffer, bool]:
         """Return a buffer to write a whole gradient to, with its border, and whether it has to be added up then."""

@@ -53,13 +53,14 @@ class Node:
 
 @dataclass(eq=False)
 class ConvNode(Node):
-    """A convolution; `dense` if its kernel covers its whole input."""
+    """A convolution; `dense` if its kernel covers its whole input. `slope` is that of an activation behind it."""
 
     window: Window
     groups: int
     weight: str
     bias: str | None
     dense: bool = False
+    slope: float = 1.0
 
     @property
     def depthwise(self) -> bool:

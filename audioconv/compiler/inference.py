@@ -117,8 +117,12 @@ def _fold(graph: Graph, params: Mapping[str, Array], constants: Constants) -> No
             if node.norm is not None:
                 vectors = norm_vectors(node.inputs[0].shape[2], *_norm(params, node.norm.path, node.norm.epsilon))
                 constants.add(node.norm, vectors)
-            elif node.slope == 1.0 and node.pool is None:
-                graph.take_out(node)
+            elif node.pool is None:
+                before = node.inputs[0].producer
+                if isinstance(before, ConvNode) and len(node.inputs[0].consumers) == 1 and before.slope == 1.0:
+                    before.slope, node.slope = node.slope, 1.0
+                if node.slope == 1.0:
+                    graph.take_out(node)
 
 
 def _norm(params: Mapping[str, Array], path: str, epsilon: float) -> tuple[NDArray[np.float64], ...]:

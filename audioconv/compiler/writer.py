@@ -128,8 +128,7 @@ class Writer:
             return buffer
         inputs = [self.need(x, stage) for x in node.inputs]
         if isinstance(node, ConvNode):
-            if border:
-                self.emit(stage, machine.CLEAR, [Place(buffer)], [buffer.size])
+            self.border(buffer, stage)
             self._conv(node, inputs[0], buffer, stage)
         elif isinstance(node, SweepNode):
             operands = [inputs[0].at(), buffer.at(), self.vectors(node).at()]
@@ -149,8 +148,7 @@ class Writer:
 
     def _copy_input(self, buffer: Buffer, stage: int) -> None:
         H, W, C = buffer.shape
-        if buffer.border != NO_BORDER:
-            self.emit(stage, machine.CLEAR, [Place(buffer)], [buffer.size])
+        self.border(buffer, stage)
         # A line is taken for one pixel of W * C channels: the longest vectors there are.
         integers = [W * C, H, 1, W * C, 0, H, 1, buffer.layout.line, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
         source = Fixed(machine.INPUT, 0, H * W * C)
@@ -166,6 +164,12 @@ class Writer:
         others = (0, 0) if b is None else strides(b)
         integers = [C, H, W, *strides(a), H, W, *strides(y), 0, int(b is not None), 0, 0, 0, 0, packed(y.border), *others]
         self.emit(stage, machine.ADD, [a.at(), y.at(), None if b is None else b.at()], integers)
+
+    def border(self, buffer: Buffer, stage: int) -> None:
+        """Zero what surrounds an image, for who writes nothing but the image."""
+        if buffer.border != NO_BORDER:
+            H, W, C = buffer.shape
+            self.emit(stage, machine.BORDER, [buffer.at()], [C, H, W, *strides(buffer), packed(buffer.border)])
 
     def bare(self, buffer: Buffer, stage: int) -> Buffer:
         """Return `buffer` without a border."""
@@ -194,18 +198,19 @@ class Writer:
             terms = taps_of(node, x, channels)
             self.correlate(
                 stage, node.depthwise, table, terms, kernels,
-                corner(node, x, c), weight.at(k), start.at(k), z.at(0, 0, k), machine.NEVER,
+                corner(node, x, c), weight.at(k), start.at(k), z.at(0, 0, k), machine.NEVER, node.slope,
             )  # fmt: skip
 
     def correlate(
         self, stage: int, depthwise: bool, table: Pairs, terms: Pairs, columns: int,
-        a: Place, b: Place, start: Place, c: Place, onward: int,
+        a: Place, b: Place, start: Place, c: Place, onward: int, slope: float = 1.0,
     ) -> None:  # fmt: skip
         """Append a correlation."""
         integers = [
             columns, self.tables.add(table), len(table), self.tables.add(terms), len(terms), int(depthwise), onward,
+            int(slope != 1.0),
         ]  # fmt: skip
-        self.emit(stage, machine.CORRELATE, [a, b, start, c], integers)
+        self.emit(stage, machine.CORRELATE, [a, b, start, c], integers, [slope])
 
     # --- normalisation -----------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ from audioconv.kernels.vector import ahead, call_worker, doubles_at, floats_at, 
 BASES = 12
 
 (CORRELATE, SWEEP, SWEEP_SUMS, SWEEP_BACKWARD, MOMENTS, CHANNEL_SUMS, ADD, AVERAGE, AVERAGE_BACKWARD, DROPOUT,
- NORMALISE, NORMALISE_BACKWARD, REDUCE, REDUCE_DOUBLES, TRANSPOSE, CLEAR) = range(16)  # fmt: skip
+ NORMALISE, NORMALISE_BACKWARD, REDUCE, REDUCE_DOUBLES, TRANSPOSE, BORDER) = range(16)  # fmt: skip
 
 # An instruction: its operation, operands of (base, offset, stride), then integers. Its real numbers lie beside it.
 OPERANDS = 6
@@ -66,7 +66,7 @@ def _execute(word, real, bases, tables, seeds, N, n, first, task, scratch, part,
     i = ahead(word, FIRST_INTEGER)
     operation = word[0]
     if operation == CORRELATE:
-        # integers: columns, row table, rows, term table, terms, depthwise, onward
+        # integers: columns, row table, rows, term table, terms, depthwise, onward, activate. reals: slope
         groups = (i[2] + ROWS - 1) // ROWS
         begin = part * groups // parts * ROWS
         end = min(i[2], (part + 1) * groups // parts * ROWS)
@@ -75,7 +75,8 @@ def _execute(word, real, bases, tables, seeds, N, n, first, task, scratch, part,
             correlate(
                 _operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch),
                 _operand(bases, word, 2, n, task, scratch), onward, _operand(bases, word, 3, n, task, scratch),
-                i[0], ints_at(tables, i[1] + 2 * begin), end - begin, ints_at(tables, i[3]), i[4], i[5] != 0,
+                i[0], ints_at(tables, i[1] + 2 * begin), end - begin, ints_at(tables, i[3]), i[4], i[5] != 0, i[7] != 0,
+                np.float32(real[0]),
             )  # fmt: skip
     elif operation == REDUCE:
         # partial sums of tasks -> gradient. integers: size, tasks, distance between them
@@ -97,8 +98,10 @@ def _execute(word, real, bases, tables, seeds, N, n, first, task, scratch, part,
         table = ints_at(tables, i[0])
         for k in range(i[1]):
             target[k] = source[table[k]]
-    elif operation == CLEAR:
-        sweeps.clear(_operand(bases, word, 0, n, task, scratch), 0, i[0])
+    elif operation == BORDER:
+        # integers: C, P, Q, line, pixel, border
+        if part == 0:
+            sweeps.clear_border(_operand(bases, word, 0, n, task, scratch), i[1], i[2], i[0], i[3], i[4], i[5], 0, i[1])
     elif operation == NORMALISE:
         _normalise(word, real, bases, N, scratch)
     elif operation == NORMALISE_BACKWARD:

@@ -52,11 +52,13 @@ def _make_tile(rows, vectors, depthwise):
     """Return the tile of `rows` x `vectors` as an intrinsic."""
 
     @intrinsic
-    def tile(context, columns, A, B, start, onward, C, row_table, term_table, terms):
-        kind = types.void(columns, FLOATS, FLOATS, FLOATS, types.boolean, FLOATS, INTS, INTS, terms)
+    def tile(context, columns, A, B, start, onward, C, row_table, term_table, terms, activate, slope):
+        kind = types.void(
+            columns, FLOATS, FLOATS, FLOATS, types.boolean, FLOATS, INTS, INTS, terms, types.boolean, types.float32
+        )
 
         def codegen(context, builder, signature, arguments):
-            columns, A, B, start, onward, C, row_table, term_table, terms = arguments
+            columns, A, B, start, onward, C, row_table, term_table, terms, activate, slope = arguments
 
             def entry(table, number):
                 return builder.zext(builder.load(at(builder, table, number)), I64)
@@ -87,6 +89,12 @@ def _make_tile(rows, vectors, depthwise):
                     for j in vector_numbers:
                         total = multiply_add(builder, value, weights[j], builder.load(sums[i][j]))
                         builder.store(total, sums[i][j])
+            with builder.if_then(activate):
+                zeros, slopes = spread(builder, F32(0.0), F32), spread(builder, slope, F32)
+                for slot in (slot for row in sums for slot in row):
+                    value = builder.load(slot)
+                    negative = builder.fcmp_ordered("<", value, zeros)
+                    builder.store(builder.select(negative, builder.fmul(value, slopes), value), slot)
             for i in row_numbers:
                 for j in vector_numbers:
                     store_register(builder, builder.load(sums[i][j]), c_rows[i], columns, j)
@@ -104,16 +112,18 @@ _own6, _own3 = _make_tile(6, 1, True), _make_tile(3, 1, True)
 
 
 @helper
-def correlate(A, B, start, onward, C, columns, row_table, rows, term_table, terms, depthwise):
+def correlate(A, B, start, onward, C, columns, row_table, rows, term_table, terms, depthwise, activate, slope):
     """Compute all `columns` of all rows of C, in blocks as wide as the tile.
 
-    `onward` adds to what is in C, otherwise sums begin with `start`. Reads up to two vectors beyond what it needs of
+    `onward` adds to what is in C, otherwise sums begin with `start`. Where `activate`, what comes out below zero is
+    multiplied by `slope` in the end. Reads up to two vectors beyond what it needs of
     B, C and `start` (of A too, where `depthwise`), and writes nothing beyond.
     """
     width = LANES if depthwise else COLUMNS
     first = 0
     while True:
         some = min(TERMS, terms - first)
+        last = activate and first + TERMS >= terms
         for j in range(0, columns, width):
             left = columns - j
             b = ahead(B, j)
@@ -125,18 +135,18 @@ def correlate(A, B, start, onward, C, columns, row_table, rows, term_table, term
                 r = ahead(row_table, 2 * i)
                 if depthwise:
                     if rows - i >= ROWS:
-                        _own6(left, a, b, s, onward, c, r, chosen, some)
+                        _own6(left, a, b, s, onward, c, r, chosen, some, last, slope)
                     else:
-                        _own3(left, a, b, s, onward, c, r, chosen, some)
+                        _own3(left, a, b, s, onward, c, r, chosen, some, last, slope)
                 elif left > LANES:
                     if rows - i >= ROWS:
-                        _two6(left, a, b, s, onward, c, r, chosen, some)
+                        _two6(left, a, b, s, onward, c, r, chosen, some, last, slope)
                     else:
-                        _two3(left, a, b, s, onward, c, r, chosen, some)
+                        _two3(left, a, b, s, onward, c, r, chosen, some, last, slope)
                 elif rows - i >= ROWS:
-                    _one6(left, a, b, s, onward, c, r, chosen, some)
+                    _one6(left, a, b, s, onward, c, r, chosen, some, last, slope)
                 else:
-                    _one3(left, a, b, s, onward, c, r, chosen, some)
+                    _one3(left, a, b, s, onward, c, r, chosen, some, last, slope)
         first += TERMS
         if first >= terms:
             break
