@@ -1,4 +1,4 @@
-"""The backward pass: what each node does to the gradient of one example.
+"""The backward pass of a graph as instructions: what each node does to the gradient of one example.
 
 Gradients go through the graph from its end. A convolution's kernels get theirs summed by task, each task being a fixed
 few examples, so that the sums are the same on any number of threads. Behind a normalisation by the batch a new stage
@@ -10,36 +10,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from audioconv.compiler.graph import (
-    POINT,
-    AddNode,
-    AverageNode,
-    ConvNode,
-    DropoutNode,
-    Node,
-    SweepNode,
-    Value,
-)
-from audioconv.compiler.program import PARTIAL_SIZE, Buffer, Fixed, Instruction, Place
-from audioconv.compiler.tables import gradient_border, input_gradients, pairs, pixels, rows
-from audioconv.compiler.writer import (
+from audioconv.compiler.graph import POINT, AddNode, AverageNode, ConvNode, DropoutNode, Node, SweepNode, Value
+from audioconv.compiler.writer import Writer, add, bare, channel_blocks, clear_border, geometry, strides
+from audioconv.kernels import program as opcodes
+from audioconv.machine.convolution import REDUCED
+from audioconv.machine.program import (
     NO_BORDER,
+    PARTIAL_SIZE,
     Border,
-    Writer,
-    channel_blocks,
-    corner,
-    geometry,
-    groups,
-    outputs,
-    packed,
-    strides,
-    taps_of,
+    Buffer,
+    Fixed,
+    Instruction,
+    pack_border,
     whole,
 )
-from audioconv.kernels import program as machine
 
 
 class Backward:
@@ -49,25 +33,20 @@ class Backward:
     ----------
     writer : Writer
         Has written the forward pass; its stages are continued.
-    gradient : callable
-        From a parameter's path to where its gradient shall lie.
+    tasks : int
+        How many have partial sums of their own.
 
     Attributes
     ----------
-    before : list of Instruction
-        What is to be done first of all.
-    between : dict of int to list of Instruction
-        What is to be done when a stage is done, for all examples together.
+    first_stage : int
+        The first stage of the backward pass.
     after : list of Instruction
-        What is to be done last.
+        What is done last, for all examples together.
     """
 
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
-        self._emit = writer.emit
+    def __init__(self, writer: Writer, tasks: int) -> None:
+        self._writer, self._tasks = writer, tasks
         self.first_stage = len(writer.stages)
-        self.before: list[Instruction] = []
-        self.between: dict[int, list[Instruction]] = {}
         self.after: list[Instruction] = []
         self._gradients: dict[Value, Buffer] = {}
         self._ready: dict[Value, int] = {}
@@ -78,33 +57,33 @@ class Backward:
         output = self._writer.graph.output
         channels = output.shape[2]
         dy = self._begin(output, self.first_stage)
-        source = Fixed(machine.OUTPUT_GRADIENT, 0, channels)
-        integers = [channels, 1, 1, channels, channels, 1, 1, *strides(dy), 0, 0, 0, 0, 0, 0, packed(dy.border), 0, 0]
-        self._emit(self.first_stage, machine.ADD, [source.at(), dy.at(), None], integers)
+        source = Fixed(opcodes.OUTPUT_GRADIENT, 0, channels)
+        window = [0, 0, 0, 0, 0, 0]
+        integers = [channels, 1, 1, channels, channels, 1, 1, *strides(dy), *window, pack_border(dy.border), 0, 0]
+        self._writer.section(self.first_stage).emit(opcodes.ADD, [source.at(), dy.at(), None], integers)
         for node in reversed(self._writer.graph.nodes):
             if node.output in self._gradients:
-                self._node(node)
+                self._node(node, self._gradients[node.output], self._ready[node.output])
 
-    def _node(self, node: Node) -> None:
-        value = node.output
-        dy, stage = self._gradients[value], self._ready[value]
+    def _node(self, node: Node, dy: Buffer, stage: int) -> None:
+        """Write what a node does, given its output's gradient, which is complete in `stage`."""
         if isinstance(node, ConvNode):
             self._weights(node, dy, stage)
             if node.inputs[0] in self._wanted:
-                self._conv_input(node, dy, stage)
+                self._conv(node, dy, stage)
         elif isinstance(node, SweepNode):
             self._sweep(node, dy, stage)
         elif isinstance(node, AddNode):
             for x in node.inputs:
                 if x in self._wanted:
                     self._add_up(dy, x, stage)
-        elif isinstance(node, AverageNode):
+        elif isinstance(node, AverageNode) and node.inputs[0] in self._wanted:
             dx, stage, onward = self._accumulate(node.inputs[0], stage)
-            integers = [*geometry(node.window, dx, dy), 0, machine.ALWAYS if onward else machine.NEVER]
-            self._emit(stage, machine.AVERAGE_BACKWARD, [dy.at(), dx.at()], integers)
-        elif isinstance(node, DropoutNode):
-            dx = Buffer(node.inputs[0].shape)
-            self._writer.dropout(node, self._writer.bare(dy, stage), dx, stage)
+            integers = [*geometry(node.window, dx, dy), 0, opcodes.ALWAYS if onward else opcodes.NEVER]
+            self._writer.section(stage).emit(opcodes.AVERAGE_BACKWARD, [dy.at(), dx.at()], integers)
+        elif isinstance(node, DropoutNode) and node.inputs[0] in self._wanted:
+            dx, section = Buffer(node.inputs[0].shape), self._writer.section(stage)
+            self._writer.drop(section, node, bare(section, dy), dx)
             self._add_up(dx, node.inputs[0], stage)
 
     # --- gradients of values -----------------------------------------------------------------------------------------
@@ -118,20 +97,15 @@ class Backward:
     def _border(self, value: Value) -> Border:
         """Return the zeros that the convolution before `value` wants around its gradient."""
         node = value.producer
-        if isinstance(node, ConvNode) and not node.dense and node.inputs[0] in self._wanted:
-            return gradient_border(node.window, node.inputs[0].shape[:2], value.shape[:2])
-        return NO_BORDER
+        return node.conv.gradient_border if isinstance(node, ConvNode) and node.inputs[0] in self._wanted else NO_BORDER
 
     def _accumulate(self, value: Value, stage: int) -> tuple[Buffer, int, bool]:
-        """Return the buffer to add to, in which stage, and whether there is something in it.
-
-        Who adds knows nothing of borders, so that of a new buffer is written here.
-        """
+        """Return the buffer to add to, in which stage, and whether there is something in it."""
         if value in self._gradients:
             self._ready[value] = max(stage, self._ready[value])
             return self._gradients[value], self._ready[value], True
         dx = self._begin(value, stage)
-        self._writer.border(dx, stage)
+        clear_border(self._writer.section(stage), dx)
         return dx, stage, False
 
     def _whole(self, value: Value, stage: int) -> tuple[Buffer, bool]:
@@ -146,10 +120,11 @@ class Backward:
         if value not in self._gradients and len(value.consumers) == 1 and border == part.border == NO_BORDER:
             self._gradients[value], self._ready[value] = part, stage  # nobody else adds to it
         elif value not in self._gradients:
-            self._writer.add(part, None, self._begin(value, stage), stage)
+            dx = self._begin(value, stage)
+            add(self._writer.section(stage), part, None, dx)
         else:
             dx, stage, _ = self._accumulate(value, stage)
-            self._writer.add(dx, part, dx, stage)
+            add(self._writer.section(stage), dx, part, dx)
 
     # --- nodes -------------------------------------------------------------------------------------------------------
 
@@ -158,11 +133,11 @@ class Backward:
         vectors, window = writer.vectors(node), node.pool or POINT
         factors = writer.constants.no_norm_gradient(value.shape[2])
         if node.norm is not None:
-            memory = writer.norm(node.norm, value.shape[2])
+            memory = writer.norm(node)
             x = writer.need(value, stage)
-            operands = [x.at(), dy.at(), vectors.at(), memory.sums.at()]
-            self._emit(stage, machine.SWEEP_SUMS, operands, [*geometry(window, x, dy), 0], [node.slope])
-            self.between.setdefault(stage, []).extend(self._normalise(node))
+            sums = [x.at(), dy.at(), vectors.at(), memory.sums.at()]
+            writer.section(stage).emit(opcodes.SWEEP_SUMS, sums, [*geometry(window, x, dy), 0], [node.slope])
+            writer.between.setdefault(stage, []).extend(self._normalise(node))
             stage += 1
             factors = memory.factors
         if value not in self._wanted:
@@ -170,110 +145,57 @@ class Backward:
         x = writer.need(value, stage)
         dx, more = self._whole(value, stage)
         operands = [x.at(), dy.at(), vectors.at(), factors.at(), dx.at()]
-        integers = [*geometry(window, x, dy), packed(dx.border), *strides(dx)]
-        self._emit(stage, machine.SWEEP_BACKWARD, operands, integers, [node.slope])
+        integers = [*geometry(window, x, dy), pack_border(dx.border), *strides(dx)]
+        writer.section(stage).emit(opcodes.SWEEP_BACKWARD, operands, integers, [node.slope])
         if more:
             self._add_up(dx, value, stage)
 
     def _normalise(self, node: SweepNode) -> list[Instruction]:
+        """Return how the sums of the examples become the gradients of weight and bias, and factors for the sweep."""
         assert node.norm is not None
         H, W, C = node.inputs[0].shape
-        memory = self._writer.norm(node.norm, C)
-        weight, bias = (self._writer.parameter(f"{node.norm.path}.{name}") for name in ("weight", "bias"))
-        gradient = Fixed(machine.GRADIENTS, weight.offset)
+        memory = self._writer.norm(node)
+        weight, bias, *_ = self._writer.norm_parameters(node.norm)
+        gradient = _gradient(weight)
         operands = [memory.sums.at(), weight.at(), memory.factors.at(), gradient.at(), None, memory.inverse.at()]
         rest = [whole(C), H * W, bias.offset - weight.offset]
-        return [Instruction(machine.NORMALISE_BACKWARD, operands, [*block, *rest]) for block in channel_blocks(C)]
+        return [Instruction(opcodes.NORMALISE_BACKWARD, operands, [*block, *rest]) for block in channel_blocks(C)]
 
     def _weights(self, node: ConvNode, dz: Buffer, stage: int) -> None:
-        """Write the gradients of kernels and biases: the convolution with its two tables exchanged."""
-        writer = self._writer
-        value, K = node.inputs[0], node.output.shape[2]
-        x = writer.need(value, stage)
-        terms = outputs(node, x, dz)
-        parts = groups(node)
-        size = len(taps_of(node, x, parts[0][1])) * K
+        """Write the gradients of kernels and biases."""
+        writer, K = self._writer, node.conv.filters
+        x = writer.need(node.inputs[0], stage)
+        size = math.prod(node.conv.weight_shape)
         partial = writer.memory.per_task(size)
-        start = writer.constants.zeros(K)
-        for c, channels, k, kernels in parts:
-            writer.correlate(
-                stage, node.depthwise, rows(taps_of(node, x, channels)), terms, kernels,
-                corner(node, x, c), dz.at(0, 0, k), start.at(k), partial.at(k), machine.UNLESS_FIRST,
-            )  # fmt: skip
-        weight = writer.parameter(node.weight)
-        # Parts that several threads can add up.
-        for begin in range(0, size, _REDUCED):
-            some = min(_REDUCED, size - begin)
-            target = Fixed(machine.GRADIENTS, weight.offset).at(begin)
-            integers = [some, writer.tasks, PARTIAL_SIZE]
-            self.after.append(Instruction(machine.REDUCE, [partial.at(begin), target], integers))
+        node.conv.weight_gradient(writer.section(stage), x, dz, partial)
+        target = _gradient(writer.parameter(node.weight))
+        for begin in range(0, size, REDUCED):
+            integers = [min(REDUCED, size - begin), self._tasks, PARTIAL_SIZE]
+            self.after.append(Instruction(opcodes.REDUCE, [partial.at(begin), target.at(begin)], integers))
         if node.bias is not None:
-            sums = Fixed(machine.STATISTICS, writer.memory.doubles(whole(K) * writer.examples), whole(K))
+            sums = writer.memory.doubles(whole(K), writer.examples)
             P, Q, _ = node.output.shape
-            self._emit(stage, machine.CHANNEL_SUMS, [dz.at(), None, None, sums.at()], [K, P, Q, *strides(dz)])
-            target = Fixed(machine.GRADIENTS, writer.parameter(node.bias).offset).at()
-            self.after.append(Instruction(machine.REDUCE_DOUBLES, [sums.at(), target], [K]))
+            operands = [dz.at(), None, None, sums.at()]
+            writer.section(stage).emit(opcodes.CHANNEL_SUMS, operands, [K, P, Q, *strides(dz)])
+            target = _gradient(writer.parameter(node.bias))
+            self.after.append(Instruction(opcodes.REDUCE_DOUBLES, [sums.at(), target.at()], [K]))
 
-    def _conv_input(self, node: ConvNode, dz: Buffer, stage: int) -> None:
-        """Write the gradient by the input: for each remainder by the stride, a convolution of its own."""
-        writer, value = self._writer, node.inputs[0]
-        K = node.output.shape[2]
-        weight = writer.parameter(node.weight)
-        if node.dense:
-            dx, more = self._whole(value, stage)
-            dense = dx if dx.border == NO_BORDER else Buffer(value.shape)
-            size = math.prod(value.shape)
-            order = np.arange(size * K).reshape(size, K).T
-            turned = self._turned(weight, order)
-            one, terms = np.zeros((1, 2), np.int32), pairs(np.arange(K), np.arange(K) * size)
-            zeros = writer.constants.zeros(size)
-            writer.correlate(
-                stage, False, rows(one), terms, size,
-                writer.bare(dz, stage).at(), turned.at(), zeros.at(), dense.at(), machine.NEVER,
-            )  # fmt: skip
-            if dense is not dx:
-                writer.add(dense, None, dx, stage)
-            if more:
-                self._add_up(dx, value, stage)
+    def _conv(self, node: ConvNode, dz: Buffer, stage: int) -> None:
+        """Write the gradient by a convolution's input."""
+        value, weight = node.inputs[0], self._writer.parameter(node.weight)
+        if not node.conv.dense:
+            dx, stage, onward = self._accumulate(value, stage)
+            node.conv.input_gradient(self._writer.section(stage), dz, weight, dx, onward)
             return
-        dx, stage, onward = self._accumulate(value, stage)
-        H, W, _ = value.shape
-        top, _, left, _ = dz.border
-        for part in input_gradients(node.window, H, W):
-            inputs = pixels(part.height, part.width, dx.layout, node.window.stride)
-            for c, channels, k, kernels in groups(node):
-                shape = (*node.window.kernel, channels, K)
-                numbers = np.arange(math.prod(shape)).reshape(shape)
-                places = [(down + top) * dz.layout.line + (along + left) * dz.layout.pixel for *_, down, along in part.taps]
-                if node.depthwise:
-                    taken = [int(numbers[r, s, 0, 0]) for r, s, *_ in part.taps]
-                    terms, b, columns, a = pairs(np.array(places), np.array(taken)), weight.at(), K, dz.at(-top, -left)
-                else:
-                    order = np.array([numbers[r, s, :, k : k + kernels].T for r, s, *_ in part.taps], np.int64)
-                    b, columns, a = self._turned(weight, order).at(), channels, dz.at(-top, -left, k)
-                    offsets = (np.array(places, np.int64)[:, None] + np.arange(kernels)).reshape(-1)
-                    terms = pairs(offsets, np.arange(len(offsets)) * channels)
-                table = pairs(pixels(part.height, part.width, dz.layout), inputs)
-                writer.correlate(
-                    stage, node.depthwise, rows(table), terms.reshape(-1, 2), columns,
-                    a, b, writer.constants.zeros(columns).at(), dx.at(*part.corner, c),
-                    machine.ALWAYS if onward else machine.NEVER,
-                )  # fmt: skip
-
-    def _turned(self, weight: Fixed, order: NDArray[np.int64]) -> Fixed:
-        """Return where the numbers of a weight lie in another order."""
-        memory = self._writer.memory.fixed(order.size)
-        table = self._writer.tables.add(order.astype(np.int32))
-        for begin in range(0, order.size, _REDUCED):
-            some = min(_REDUCED, order.size - begin)
-            operands: Sequence[Place] = [weight.at(), memory.at(begin)]
-            self.before.append(Instruction(machine.TRANSPOSE, operands, [table + begin, some]))
-        return memory
+        dx = Buffer(value.shape)
+        section = self._writer.section(stage)
+        node.conv.input_gradient(section, bare(section, dz), weight, dx)
+        self._add_up(dx, value, stage)
 
 
-_REDUCED = 16384
-"""Numbers of a task outside the stages."""
-
+def _gradient(parameter: Fixed) -> Fixed:
+    """Return where the gradient of a parameter lies."""
+    return Fixed(opcodes.GRADIENTS, parameter.offset)
 
 
 def _wanted(nodes: Sequence[Node]) -> set[Value]:

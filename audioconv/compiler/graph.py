@@ -14,6 +14,7 @@ from audioconv import ops
 from audioconv.errors import AudioconvError
 from audioconv.geometry import Window, window
 from audioconv.layers.base import Layer, Shape
+from audioconv.machine.convolution import Convolution
 
 POINT = Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
 
@@ -53,19 +54,12 @@ class Node:
 
 @dataclass(eq=False)
 class ConvNode(Node):
-    """A convolution; `dense` if its kernel covers its whole input. `slope` is that of an activation behind it."""
+    """A convolution. `slope` is that of an activation behind it."""
 
-    window: Window
-    groups: int
+    conv: Convolution
     weight: str
     bias: str | None
-    dense: bool = False
     slope: float = 1.0
-
-    @property
-    def depthwise(self) -> bool:
-        """Whether each channel has a kernel of its own."""
-        return self.groups > 1 and self.groups == self.inputs[0].shape[2] == self.output.shape[2]
 
 
 @dataclass(frozen=True)
@@ -185,15 +179,14 @@ class _Tracer:
 
     def conv(self, layer: L.Conv, path: str, x: Value, shape: Shape) -> Value:
         window = layer.window(len(shape) - 1).lifted()
-        out = Value(_lifted(layer.out_shape(shape)))
-        bias = _join(path, "bias") if layer.bias else None
-        return self.add(ConvNode([x], out, window, layer.groups, _join(path, "weight"), bias))
+        return self.convolution(Convolution(x.shape, window, layer.filters, layer.groups), layer.bias, path, x)
 
     def dense(self, layer: L.Dense, path: str, x: Value, shape: Shape) -> Value:
-        everything = window(x.shape[:2], axes=2)
-        bias = _join(path, "bias") if layer.bias else None
-        out = Value((1, 1, layer.units))
-        return self.add(ConvNode([x], out, everything, 1, _join(path, "weight"), bias, dense=True))
+        return self.convolution(Convolution(x.shape, window(x.shape[:2], axes=2), layer.units), layer.bias, path, x)
+
+    def convolution(self, conv: Convolution, with_bias: bool, path: str, x: Value) -> Value:
+        bias = _join(path, "bias") if with_bias else None
+        return self.add(ConvNode([x], Value(conv.out_shape), conv, _join(path, "weight"), bias))
 
     def sweep(self, x: Value) -> SweepNode:
         """Return the sweep that gives x if more may be put into it, otherwise a new one that leaves x as it is."""
@@ -276,5 +269,3 @@ def _lifted(shape: Shape) -> tuple[int, int, int]:
 
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
-
-

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.compiler.graph import ConvNode, Graph, SweepNode, trace
-from audioconv.compiler.program import Memory, Phase
-from audioconv.compiler.workspace import Executable
-from audioconv.compiler.writer import Constants, Writer, norm_vectors
-from audioconv.kernels import program as machine
+from audioconv.compiler.writer import Writer
+from audioconv.kernels import program as opcodes
 from audioconv.layers.base import Layer, Shape
+from audioconv.machine.program import Constants, Phase, norm_vectors
+from audioconv.machine.workspace import Executable
 
 Array = NDArray[np.float32]
 
@@ -61,36 +61,35 @@ class Inference:
             else:
                 program = self._by_lines
         with program.workspace(threads) as space:
-            space.point(machine.INPUT, x)
-            space.point(machine.OUTPUT, y)
-            space.point(machine.CONSTANTS, self._numbers)
+            space.point(opcodes.INPUT, x)
+            space.point(opcodes.OUTPUT, y)
+            space.point(opcodes.CONSTANTS, self._numbers)
             program.run(0, space, N, threads)
         return y
 
     def _compile(self, by_lines: bool) -> Executable:
         """Return the program: all of it for one example after the other, or each layer shared out among threads."""
-        memory = Memory()
         norms = {
             node.norm.path: self._constants.find(node.norm)
             for node in self._graph.nodes
             if isinstance(node, SweepNode) and node.norm
         }
-        writer = Writer(self._graph, self._constants.find, 1, memory, self._constants, norms)
+        writer = Writer(self._graph, self._constants.find, 1, self._constants, norms)
         writer.forward()
         (instructions,) = writer.stages
         if by_lines:
-            phases = [Phase(machine.LINES, _tasks(i.operation, i.integers), [i]) for i in instructions]
+            phases = [Phase(opcodes.LINES, _tasks(i.operation, i.integers), [i]) for i in instructions]
         else:
-            phases = [Phase(machine.EXAMPLES, UNLIMITED, instructions)]
-        return Executable([phases], writer.tables, memory, 1)
+            phases = [Phase(opcodes.EXAMPLES, UNLIMITED, instructions)]
+        return Executable([phases], writer.tables, writer.memory, 1)
 
 
 def _tasks(operation: int, integers: list[int]) -> int:
     """Return into how many tasks an instruction is worth dividing."""
-    if operation == machine.CORRELATE:
+    if operation == opcodes.CORRELATE:
         columns, _, rows, _, terms = integers[:5]
         return int(max(1, min(8, 2 * columns * rows * terms // TASK_WORK, rows // 6)))
-    if operation == machine.SWEEP:
+    if operation == opcodes.SWEEP:
         return int(max(1, min(4, integers[0] * integers[1] * integers[2] // 2e4)))
     return 1
 
@@ -131,4 +130,3 @@ def _norm(params: Mapping[str, Array], path: str, epsilon: float) -> tuple[NDArr
         params[f"{path}.{name}"].astype(np.float64) for name in ("running_mean", "running_var", "weight", "bias")
     )
     return mean, weight / np.sqrt(variance + epsilon), bias
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numba
@@ -9,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.compiler.backward import Backward
-from audioconv.compiler.graph import ConvNode, Graph, SweepNode, trace
-from audioconv.compiler.program import Fixed, Instruction, Memory, Phase
-from audioconv.compiler.workspace import Executable, Workspace
-from audioconv.compiler.writer import Constants, Writer, channel_blocks, whole
-from audioconv.kernels import program as machine
+from audioconv.compiler.graph import ConvNode, trace
+from audioconv.compiler.writer import Writer
+from audioconv.kernels import program as opcodes
 from audioconv.kernels.jit import PARTS
 from audioconv.layers.base import Layer, Pass, Shape
+from audioconv.machine.program import Constants, Fixed, Phase
+from audioconv.machine.workspace import Executable, Workspace
 
 Array = NDArray[np.float32]
 
@@ -61,7 +62,7 @@ class TrainingPasses:
         self._classes = network.out_shape(in_shape)[-1]
         self._examples = examples
         graph = trace(network, in_shape)
-        memory, self._constants = Memory(), Constants()
+        self._constants = Constants()
         self._tracked_places, size = {}, 0
         for path, array in tracked.items():
             self._tracked_places[path] = size
@@ -70,28 +71,30 @@ class TrainingPasses:
         self.tracked = {
             path: self._after[place : place + tracked[path].size] for path, place in self._tracked_places.items()
         }
-        writer = Writer(
-            graph, lambda path: Fixed(machine.PARAMETERS, places[path]), examples, memory, self._constants
-        )
-        writer.tasks = max(1, min(examples, PARTS, MOST_PARTIAL // max(1, _weight_numbers(graph))))
+
+        def parameter(path: str) -> Fixed:
+            if path in places:
+                return Fixed(opcodes.PARAMETERS, places[path])
+            return Fixed(opcodes.TRACKED, self._tracked_places[path])
+
+        writer = Writer(graph, parameter, examples, self._constants)
+        weights = sum(math.prod(node.conv.weight_shape) for node in graph.nodes if isinstance(node, ConvNode))
+        tasks = max(1, min(examples, PARTS, MOST_PARTIAL // max(1, weights)))
         writer.forward()
-        norms = self._normalisations(graph, writer)
-        forward = []
-        for stage, instructions in enumerate(writer.stages):
-            forward.append(Phase(machine.EXAMPLES, UNLIMITED, instructions))
-            if stage in norms:
-                forward.append(Phase(machine.INSTRUCTIONS, 0, norms[stage]))
-        written = Backward(writer)
-        written.write()
-        backward = [Phase(machine.INSTRUCTIONS, 0, written.before)] if written.before else []
-        for stage in range(written.first_stage, len(writer.stages)):
-            backward.append(Phase(machine.EXAMPLES, writer.tasks, writer.stages[stage]))
-            if stage in written.between:
-                backward.append(Phase(machine.INSTRUCTIONS, 0, written.between[stage]))
-        backward.append(Phase(machine.INSTRUCTIONS, 0, written.after))
-        self._numbers = self._constants.array()
+        backward = Backward(writer, tasks)
+        backward.write()
+        split = backward.first_stage
+        programs = [
+            _phases(writer, range(split), UNLIMITED),
+            [
+                Phase(opcodes.INSTRUCTIONS, 0, writer.preparations),
+                *_phases(writer, range(split, len(writer.stages)), tasks),
+                Phase(opcodes.INSTRUCTIONS, 0, backward.after),
+            ],
+        ]
+        self._program = Executable(programs, writer.tables, writer.memory, examples, tasks)
         self._dropouts = len(writer.dropouts)
-        self._program = Executable([forward, backward], writer.tables, memory, examples, writer.tasks)
+        self._numbers = self._constants.array()
         self._space: Workspace | None = None
         self._logits = np.empty((examples, self._classes), np.float32)
         self._seeds = np.zeros(max(1, self._dropouts), np.uint64)
@@ -120,12 +123,12 @@ class TrainingPasses:
             self._seeds[:] = [run.draw_seed() for _ in range(self._dropouts)]
         space = self._space
         for base, array in (
-            (machine.INPUT, x),
-            (machine.OUTPUT, self._logits),
-            (machine.PARAMETERS, values),
-            (machine.TRACKED, self._before),
-            (machine.TRACKED_NEXT, self._after),
-            (machine.CONSTANTS, self._numbers),
+            (opcodes.INPUT, x),
+            (opcodes.OUTPUT, self._logits),
+            (opcodes.PARAMETERS, values),
+            (opcodes.TRACKED, self._before),
+            (opcodes.TRACKED_NEXT, self._after),
+            (opcodes.CONSTANTS, self._numbers),
         ):
             space.point(base, array)
         self._x, self._values = x, values  # they are read again in the backward pass
@@ -136,41 +139,17 @@ class TrainingPasses:
         """Put the gradient by all trained parameters into `gradient`, given that by the logits of the last forward pass."""
         assert self._space is not None, "there was no forward pass"
         self._dy = np.require(dy, np.float32, ["C", "A"])
-        self._space.point(machine.OUTPUT_GRADIENT, self._dy)
-        self._space.point(machine.GRADIENTS, gradient)
+        self._space.point(opcodes.OUTPUT_GRADIENT, self._dy)
+        self._space.point(opcodes.GRADIENTS, gradient)
         threads = min(numba.get_num_threads(), self._space.threads)
         self._program.run(1, self._space, len(self._x), threads, self._seeds)
 
-    def _normalisations(self, graph: Graph, writer: Writer) -> dict[int, list[Instruction]]:
-        """Return what is to be done behind each stage: merging the statistics of the examples."""
-        found: dict[int, list[Instruction]] = {}
-        for node in graph.nodes:
-            if not isinstance(node, SweepNode) or node.norm is None:
-                continue
-            H, W, C = node.inputs[0].shape
-            memory, path = writer.norm(node.norm, C), node.norm.path
-            weight, bias = (writer.parameter(f"{path}.{name}") for name in ("weight", "bias"))
-            mean, variance = (self._tracked_places[f"{path}.{name}"] for name in ("running_mean", "running_var"))
-            operands = [
-                memory.moments.at(),
-                weight.at(),
-                memory.vectors.at(),
-                Fixed(machine.TRACKED).at(mean),
-                Fixed(machine.TRACKED_NEXT).at(mean),
-                memory.inverse.at(),
-            ]
-            rest = [whole(C), H * W, bias.offset - weight.offset, variance - mean]
-            instructions = [
-                Instruction(machine.NORMALISE, operands, [*block, *rest], [node.norm.epsilon, node.norm.momentum])
-                for block in channel_blocks(C)
-            ]
-            found.setdefault(writer.stage_of[node.inputs[0]], []).extend(instructions)
-        return found
 
-
-def _weight_numbers(graph: Graph) -> int:
-    return sum(
-        (node.window.kernel[0] * node.window.kernel[1] * node.inputs[0].shape[2] // node.groups) * node.output.shape[2]
-        for node in graph.nodes
-        if isinstance(node, ConvNode)
-    )
+def _phases(writer: Writer, stages: range, tasks: int) -> list[Phase]:
+    """Return the phases of these stages, and what is done between them."""
+    phases = []
+    for stage in stages:
+        phases.append(Phase(opcodes.EXAMPLES, tasks, writer.stages[stage]))
+        if stage in writer.between:
+            phases.append(Phase(opcodes.INSTRUCTIONS, 0, writer.between[stage]))
+    return phases

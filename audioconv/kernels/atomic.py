@@ -57,4 +57,3 @@ def wait_for(counters, number, wanted):
         spins += 1
         if spins > _SPINS:
             _give_way()
-

@@ -111,7 +111,7 @@ def _execute(word, real, bases, tables, seeds, N, n, first, task, scratch, part,
         C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel = i[0], i[1], i[2], i[3], i[4], i[5], i[6], i[7], i[8]
         R, S, down, along, top, left, border = i[9], i[10], i[11], i[12], i[13], i[14], i[15]
         p0, p1, q0, q1 = 0, P, 0, Q
-        if P >= parts:
+        if parts <= P:
             p0, p1 = part * P // parts, (part + 1) * P // parts
         elif P == 1:
             q0, q1 = part * Q // parts, (part + 1) * Q // parts

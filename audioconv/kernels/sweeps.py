@@ -152,8 +152,8 @@ def sweep_backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q
         clear_border(dx, H, W, C, dx_line, dx_pixel, border, 0, H)
         return
     # Windows that do not overlap write each of their pixels once; where they might, they add to what is there.
-    apart = R <= down and S <= along and top == 0 and left == 0
-    gapless = apart and R == down and S == along
+    apart = down >= R and along >= S and top == 0 and left == 0
+    gapless = apart and down == R and along == S
     for h in range(H):
         begin = Q * along if gapless and h < P * down else 0
         for c in range(0, C, LANES):

@@ -18,7 +18,6 @@ two tables cost one load each per term and row, and nothing is ever unrolled int
 
 from __future__ import annotations
 
-from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic

@@ -10,16 +10,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from audioconv.compiler.tables import Layout, Pairs
-from audioconv.kernels import program as machine
+from audioconv.kernels import program as opcodes
 from audioconv.kernels.jit import LANES
+from audioconv.machine.tables import Layout, Pairs
 
 SLACK = 4 * LANES
 """Numbers behind every array: vectors are read whole."""
 
 ALIGNMENT = 16  # numbers: a cache line
+
+
+Border = tuple[int, int, int, int]
+"""Pixels above, below, left and right of an image."""
+
+NO_BORDER: Border = (0, 0, 0, 0)
 
 
 @dataclass(eq=False)
@@ -35,8 +41,7 @@ class Buffer:
     """
 
     shape: tuple[int, int, int]
-    border: tuple[int, int, int, int] = (0, 0, 0, 0)
-    uses: list[tuple[int, int]] = field(default_factory=list)  # (phase, instruction)
+    border: Border = NO_BORDER
 
     @property
     def layout(self) -> Layout:
@@ -96,6 +101,39 @@ class Phase:
 
 
 @dataclass
+class Section:
+    """Where instructions of one stage are written, and what they ask for.
+
+    Attributes
+    ----------
+    instructions : list of Instruction
+        What is done for each example.
+    preparations : list of Instruction
+        What is done once, before the first example.
+    """
+
+    instructions: list[Instruction]
+    preparations: list[Instruction]
+    tables: Tables
+    memory: Memory
+    constants: Constants
+
+    def emit(
+        self,
+        operation: int,
+        operands: Sequence[Place | None],
+        integers: Sequence[int],
+        reals: Sequence[float] = (),
+    ) -> None:
+        """Append an instruction."""
+        self.instructions.append(Instruction(operation, operands, integers, reals))
+
+    def before(self, operation: int, operands: Sequence[Place | None], integers: Sequence[int]) -> None:
+        """Append an instruction to the preparations."""
+        self.preparations.append(Instruction(operation, operands, integers))
+
+
+@dataclass
 class Program:
     """What `kernels.program.run` takes, beside the addresses.
 
@@ -143,21 +181,76 @@ class Memory:
 
     def fixed(self, size: int) -> Fixed:
         """Return room in the arena that all examples share."""
-        place = Fixed(machine.ARENA, self.arena)
+        place = Fixed(opcodes.ARENA, self.arena)
         self.arena += rounded(size + SLACK)
         return place
 
     def per_task(self, size: int) -> Fixed:
         """Return room for `size` numbers in each task's partial sums."""
-        place = Fixed(machine.PARTIAL, self.partial)
+        place = Fixed(opcodes.PARTIAL, self.partial)
         self.partial += rounded(size + SLACK)
         return place
 
-    def doubles(self, size: int) -> int:
-        """Return where room for `size` float64 numbers begins."""
-        offset = self.statistics
-        self.statistics += rounded(size)
-        return offset
+    def doubles(self, size: int, examples: int) -> Fixed:
+        """Return room for `size` float64 numbers of each example."""
+        place = Fixed(opcodes.STATISTICS, self.statistics, size)
+        self.statistics += rounded(size * examples)
+        return place
+
+
+class Constants:
+    """Numbers that instructions read and nobody changes."""
+
+    def __init__(self) -> None:
+        self._places: dict[object, Fixed] = {}
+        self._parts: list[NDArray[np.float32]] = []
+        self._size = 0
+
+    def add(self, key: object, numbers: NDArray[np.floating]) -> Fixed:
+        """Return where `numbers` lie; `key` finds them again."""
+        if key not in self._places:
+            self._places[key] = Fixed(opcodes.CONSTANTS, self._size)
+            part = np.zeros(rounded(numbers.size), np.float32)
+            part[: numbers.size] = numbers.reshape(-1)
+            self._parts.append(part)
+            self._size += part.size
+        return self._places[key]
+
+    def find(self, key: object) -> Fixed:
+        """Return where the numbers lie that were added under `key`."""
+        return self._places[key]
+
+    def zeros(self, size: int) -> Fixed:
+        """Return where there are `size` zeros, and some more."""
+        return self.add(("zeros", size), np.zeros(size + SLACK))
+
+    def no_norm(self, channels: int) -> Fixed:
+        """Return mean, scale and shift that change nothing."""
+        return self.add(("no norm", channels), norm_vectors(channels, 0, 1, 0))
+
+    def no_norm_gradient(self, channels: int) -> Fixed:
+        """Return the factors that leave a gradient as it is."""
+        return self.add(("no norm's gradient", channels), norm_vectors(channels, 1, 0, 0))
+
+    def array(self) -> NDArray[np.float32]:
+        """Return them all."""
+        array = aligned(self._size + SLACK)
+        array[: self._size] = np.concatenate(self._parts) if self._parts else 0
+        array[self._size :] = 0
+        return array
+
+
+def norm_vectors(channels: int, *numbers: ArrayLike) -> NDArray[np.float32]:
+    """Return three numbers or vectors one behind the other, as sweeps read them."""
+    vectors = np.zeros((3, whole(channels)), np.float32)
+    for row, number in zip(vectors, numbers, strict=True):
+        row[:channels] = number
+    return vectors
+
+
+def whole(channels: int) -> int:
+    """Return `channels` rounded up to whole vectors."""
+    return -(-channels // LANES) * LANES
 
 
 def aligned(size: int) -> NDArray[np.float32]:
@@ -165,6 +258,11 @@ def aligned(size: int) -> NDArray[np.float32]:
     room = np.empty(size + ALIGNMENT, np.float32)
     begin = -(room.ctypes.data // 4) % ALIGNMENT
     return room[begin : begin + size]
+
+
+def pack_border(border: Border) -> int:
+    """Return a border as one integer, as instructions have it."""
+    return border[0] << 48 | border[1] << 32 | border[2] << 16 | border[3]
 
 
 def rounded(size: int) -> int:
@@ -177,7 +275,7 @@ def assemble(phases: Sequence[Phase], examples: int, memory: Memory) -> Program:
     buffers = _lifetimes(phases)
     kept = {buffer: (uses[0][0], uses[-1][0]) for buffer, uses in buffers.items() if uses[0][0] != uses[-1][0]}
     sizes = {buffer: rounded(buffer.size * examples + SLACK) for buffer in kept}
-    places = {b: (machine.ARENA, memory.arena + offset, b.size) for b, offset in _pack(kept, sizes).items()}
+    places = {b: (opcodes.ARENA, memory.arena + offset, b.size) for b, offset in _pack(kept, sizes).items()}
     memory.arena += max((offset - memory.arena + sizes[b] for b, (_, offset, _) in places.items()), default=0)
     for number in range(len(phases)):
         passing = {
@@ -187,15 +285,15 @@ def assemble(phases: Sequence[Phase], examples: int, memory: Memory) -> Program:
         }
         sizes = {buffer: rounded(buffer.size + SLACK) for buffer in passing}
         for buffer, offset in _pack(passing, sizes).items():
-            places[buffer] = (machine.SCRATCH, offset, 0)
+            places[buffer] = (opcodes.SCRATCH, offset, 0)
             memory.scratch = max(memory.scratch, offset + sizes[buffer])
     count = sum(len(phase.instructions) for phase in phases)
-    words = np.zeros((max(count, 1), machine.WORDS), np.int64)
-    reals = np.zeros((max(count, 1), machine.REALS))
-    table = np.zeros((len(phases), machine.PHASE_WORDS), np.int64)
+    words = np.zeros((max(count, 1), opcodes.WORDS), np.int64)
+    reals = np.zeros((max(count, 1), opcodes.REALS))
+    table = np.zeros((len(phases), opcodes.PHASE_WORDS), np.int64)
     row = 0
     for number, phase in enumerate(phases):
-        tasks = len(phase.instructions) if phase.kind == machine.INSTRUCTIONS else phase.tasks
+        tasks = len(phase.instructions) if phase.kind == opcodes.INSTRUCTIONS else phase.tasks
         table[number] = row, row + len(phase.instructions), tasks, phase.kind
         for instruction in phase.instructions:
             word = words[row]
@@ -204,7 +302,7 @@ def assemble(phases: Sequence[Phase], examples: int, memory: Memory) -> Program:
                 if operand is not None:
                     word[1 + 3 * i : 4 + 3 * i] = _address(operand, places, memory)
             integers = [memory.partial if number == PARTIAL_SIZE else number for number in instruction.integers]
-            word[machine.FIRST_INTEGER : machine.FIRST_INTEGER + len(integers)] = integers
+            word[opcodes.FIRST_INTEGER : opcodes.FIRST_INTEGER + len(integers)] = integers
             reals[row, : len(instruction.reals)] = instruction.reals
             row += 1
     return Program(table, words, reals)
@@ -249,6 +347,6 @@ def _address(place: Place, places: dict[Buffer, tuple[int, int, int]], memory: M
         base, offset, stride = places[place.memory]
     else:
         base, offset, stride = place.memory.base, place.memory.offset, place.memory.stride
-        if base == machine.PARTIAL:
+        if base == opcodes.PARTIAL:
             stride = memory.partial
     return base, offset + place.offset, stride

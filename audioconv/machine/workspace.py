@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.compiler.program import Memory, Phase, Tables, aligned, assemble
-from audioconv.kernels import program as machine
+from audioconv.kernels import program as opcodes
 from audioconv.kernels.atomic import APART
+from audioconv.machine.program import Memory, Phase, Tables, aligned, assemble
 
 NO_SEEDS = np.zeros(1, np.uint64)
 
@@ -31,18 +31,18 @@ class Workspace:
     """
 
     def __init__(self, memory: Memory, threads: int, tasks: int, phases: int) -> None:
-        self.bases = np.zeros(machine.BASES, np.int64)
+        self.bases = np.zeros(opcodes.BASES, np.int64)
         self.counters = np.zeros((2 * phases + 1) * APART, np.int64)
-        self.arguments = np.zeros(machine.ARGUMENTS, np.int64)
-        self.arguments[machine.BASE_TABLE] = _address(self.bases)
-        self.arguments[machine.COUNTERS] = _address(self.counters)
-        self.arguments[machine.SCRATCH_SIZE] = memory.scratch
+        self.arguments = np.zeros(opcodes.ARGUMENTS, np.int64)
+        self.arguments[opcodes.BASE_TABLE] = _address(self.bases)
+        self.arguments[opcodes.COUNTERS] = _address(self.counters)
+        self.arguments[opcodes.SCRATCH_SIZE] = memory.scratch
         self.threads = threads
         self._arrays: dict[int, NDArray[np.float32] | NDArray[np.float64]] = {
-            machine.ARENA: aligned(memory.arena),
-            machine.SCRATCH: aligned(memory.scratch * threads),
-            machine.PARTIAL: aligned(memory.partial * tasks),
-            machine.STATISTICS: np.zeros(memory.statistics),
+            opcodes.ARENA: aligned(memory.arena),
+            opcodes.SCRATCH: aligned(memory.scratch * threads),
+            opcodes.PARTIAL: aligned(memory.partial * tasks),
+            opcodes.STATISTICS: np.zeros(memory.statistics),
         }
         for base, array in self._arrays.items():
             self.point(base, array)
@@ -100,14 +100,14 @@ class Executable:
         """Carry out program number `part` for so many examples."""
         space.counters.fill(0)
         arguments = space.arguments
-        arguments[machine.PHASES] = _address(self._phases[part])
-        arguments[machine.PHASE_COUNT] = len(self._phases[part])
-        arguments[machine.WORD_TABLE] = _address(self._words)
-        arguments[machine.REAL_TABLE] = _address(self._reals)
-        arguments[machine.OFFSET_TABLES] = _address(self._tables)
-        arguments[machine.SEEDS] = _address(seeds)
-        arguments[machine.EXAMPLE_COUNT] = examples
-        machine.launch(machine.worker.address, _address(arguments), threads)
+        arguments[opcodes.PHASES] = _address(self._phases[part])
+        arguments[opcodes.PHASE_COUNT] = len(self._phases[part])
+        arguments[opcodes.WORD_TABLE] = _address(self._words)
+        arguments[opcodes.REAL_TABLE] = _address(self._reals)
+        arguments[opcodes.OFFSET_TABLES] = _address(self._tables)
+        arguments[opcodes.SEEDS] = _address(seeds)
+        arguments[opcodes.EXAMPLE_COUNT] = examples
+        opcodes.launch(opcodes.worker.address, _address(arguments), threads)
 
 
 def _address(array: NDArray[Any]) -> int:

@@ -1,0 +1,1 @@
+"""From a network to a program: its layers, merged where they can be, as instructions for the machine."""
