@@ -7,16 +7,13 @@ begins: its gradient needs two sums over the whole batch.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from audioconv.compiler.graph import POINT, AddNode, AverageNode, ConvNode, DropoutNode, Node, SweepNode, Value
 from audioconv.compiler.writer import Writer, add, bare, channel_blocks, clear_border, geometry, strides
 from audioconv.kernels import program as opcodes
-from audioconv.machine.convolution import REDUCED
 from audioconv.machine.program import (
     NO_BORDER,
-    PARTIAL_SIZE,
     Border,
     Buffer,
     Fixed,
@@ -40,6 +37,8 @@ class Backward:
     ----------
     first_stage : int
         The first stage of the backward pass.
+    forward_preparations : list of Instruction
+        Those of the writer until now; from now on it collects those of the backward pass.
     after : list of Instruction
         What is done last, for all examples together.
     """
@@ -47,6 +46,8 @@ class Backward:
     def __init__(self, writer: Writer, tasks: int) -> None:
         self._writer, self._tasks = writer, tasks
         self.first_stage = len(writer.stages)
+        self.forward_preparations = writer.preparations
+        writer.preparations = []
         self.after: list[Instruction] = []
         self._gradients: dict[Value, Buffer] = {}
         self._ready: dict[Value, int] = {}
@@ -165,13 +166,10 @@ class Backward:
         """Write the gradients of kernels and biases."""
         writer, K = self._writer, node.conv.filters
         x = writer.need(node.inputs[0], stage)
-        size = math.prod(node.conv.weight_shape)
-        partial = writer.memory.per_task(size)
+        partial = writer.memory.per_task(node.conv.partial_size)
         node.conv.weight_gradient(writer.section(stage), x, dz, partial)
         target = _gradient(writer.parameter(node.weight))
-        for begin in range(0, size, REDUCED):
-            integers = [min(REDUCED, size - begin), self._tasks, PARTIAL_SIZE]
-            self.after.append(Instruction(opcodes.REDUCE, [partial.at(begin), target.at(begin)], integers))
+        self.after.extend(node.conv.reduction(partial, target, self._tasks))
         if node.bias is not None:
             sums = writer.memory.doubles(whole(K), writer.examples)
             P, Q, _ = node.output.shape

@@ -179,7 +179,9 @@ class _Tracer:
 
     def conv(self, layer: L.Conv, path: str, x: Value, shape: Shape) -> Value:
         window = layer.window(len(shape) - 1).lifted()
-        return self.convolution(Convolution(x.shape, window, layer.filters, layer.groups), layer.bias, path, x)
+        return self.convolution(
+            Convolution(x.shape, window, layer.filters, layer.groups, winograd=True), layer.bias, path, x
+        )
 
     def dense(self, layer: L.Dense, path: str, x: Value, shape: Shape) -> Value:
         return self.convolution(Convolution(x.shape, window(x.shape[:2], axes=2), layer.units), layer.bias, path, x)

@@ -12,6 +12,7 @@ from audioconv.compiler.graph import ConvNode, Graph, SweepNode, trace
 from audioconv.compiler.writer import Writer
 from audioconv.kernels import program as opcodes
 from audioconv.layers.base import Layer, Shape
+from audioconv.machine.convolution import transform_kernels
 from audioconv.machine.program import Constants, Phase, norm_vectors
 from audioconv.machine.workspace import Executable
 
@@ -75,6 +76,10 @@ class Inference:
             if isinstance(node, SweepNode) and node.norm
         }
         writer = Writer(self._graph, self._constants.find, 1, self._constants, norms)
+        for node in self._graph.nodes:
+            if isinstance(node, ConvNode) and node.conv.transformed:
+                kernels = self._constants.find((node.weight, "transformed"))
+                writer.known[self._constants.find(node.weight).offset] = kernels
         writer.forward()
         (instructions,) = writer.stages
         if by_lines:
@@ -110,6 +115,8 @@ def _fold(graph: Graph, params: Mapping[str, Array], constants: Constants) -> No
                 follower.norm = None
                 node.bias = node.bias or f"{node.weight}, with the normalisation's"
             constants.add(node.weight, weight)
+            if node.conv.transformed:
+                constants.add((node.weight, "transformed"), transform_kernels(weight.reshape(node.conv.weight_shape)))
             if node.bias is not None and bias is not None:
                 constants.add(node.bias, bias)
         elif isinstance(node, SweepNode):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numba
@@ -78,16 +77,20 @@ class TrainingPasses:
             return Fixed(opcodes.TRACKED, self._tracked_places[path])
 
         writer = Writer(graph, parameter, examples, self._constants)
-        weights = sum(math.prod(node.conv.weight_shape) for node in graph.nodes if isinstance(node, ConvNode))
+        weights = sum(node.conv.partial_size for node in graph.nodes if isinstance(node, ConvNode))
         tasks = max(1, min(examples, PARTS, MOST_PARTIAL // max(1, weights)))
         writer.forward()
         backward = Backward(writer, tasks)
         backward.write()
         split = backward.first_stage
         programs = [
-            _phases(writer, range(split), UNLIMITED),
+            [
+                Phase(opcodes.INSTRUCTIONS, 0, backward.forward_preparations),
+                *_phases(writer, range(split), UNLIMITED),
+            ],
             [
                 Phase(opcodes.INSTRUCTIONS, 0, writer.preparations),
+                Phase(opcodes.INSTRUCTIONS, 0, writer.later),
                 *_phases(writer, range(split, len(writer.stages)), tasks),
                 Phase(opcodes.INSTRUCTIONS, 0, backward.after),
             ],

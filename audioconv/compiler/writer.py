@@ -64,8 +64,10 @@ class Writer:
         What is done for each example.
     between : dict of int to list of Instruction
         What is done when a stage is done, for all examples together.
-    preparations : list of Instruction
-        What is done before the stages of the backward pass.
+    preparations, later : list of Instruction
+        What is done before the first stage, and what is done then, still before it.
+    known : dict of int to Fixed
+        By the offset of a weight: where its transformed kernels lie, if they are constants.
     stage_of : dict of Value to int
         In which stage each value is computed first.
     dropouts : list of DropoutNode
@@ -85,6 +87,8 @@ class Writer:
         self.stages: list[list[Instruction]] = []
         self.between: dict[int, list[Instruction]] = {}
         self.preparations: list[Instruction] = []
+        self.later: list[Instruction] = []
+        self.known: dict[int, Fixed] = {}
         self.stage_of: dict[Value, int] = {graph.input: 0}
         self.dropouts: list[DropoutNode] = [node for node in graph.nodes if isinstance(node, DropoutNode)]
         self._norms: dict[str, NormMemory] = {}
@@ -97,7 +101,9 @@ class Writer:
         """Return where the instructions of a stage are written."""
         while len(self.stages) <= stage:
             self.stages.append([])
-        return Section(self.stages[stage], self.preparations, self.tables, self.memory, self.constants)
+        return Section(
+            self.stages[stage], self.preparations, self.tables, self.memory, self.constants, self.later, self.known
+        )
 
     def forward(self) -> None:
         """Write the forward pass."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from audioconv.kernels import atomic, sweeps
+from audioconv.kernels import atomic, sweeps, winograd
 from audioconv.kernels.elementwise import draw
 from audioconv.kernels.jit import Worker, helper, kernel
 from audioconv.kernels.tile import ROWS, correlate
@@ -26,10 +26,11 @@ from audioconv.kernels.vector import ahead, call_worker, doubles_at, floats_at, 
 BASES = 12
 
 (CORRELATE, SWEEP, SWEEP_SUMS, SWEEP_BACKWARD, MOMENTS, CHANNEL_SUMS, ADD, AVERAGE, AVERAGE_BACKWARD, DROPOUT,
- NORMALISE, NORMALISE_BACKWARD, REDUCE, REDUCE_DOUBLES, TRANSPOSE, BORDER) = range(16)  # fmt: skip
+ NORMALISE, NORMALISE_BACKWARD, REDUCE, REDUCE_DOUBLES, TRANSPOSE, BORDER, WINOGRAD, WINOGRAD_GRADIENT,
+ WINOGRAD_KERNELS, WINOGRAD_REDUCE) = range(20)  # fmt: skip
 
 # An instruction: its operation, operands of (base, offset, stride), then integers. Its real numbers lie beside it.
-OPERANDS = 6
+OPERANDS = 7
 FIRST_INTEGER = 1 + 3 * OPERANDS
 WORDS = FIRST_INTEGER + 26
 REALS = 2
@@ -98,6 +99,34 @@ def _execute(word, real, bases, tables, seeds, N, n, first, task, scratch, part,
         table = ints_at(tables, i[0])
         for k in range(i[1]):
             target[k] = source[table[k]]
+    elif operation == WINOGRAD:
+        # x, U, start, y, V, M. integers: C, K, strip, x_line, x_pixel, P, Q, y_line, y_pixel, rows, terms, onward.
+        # reals: slope
+        winograd.convolve(
+            _operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch),
+            _operand(bases, word, 2, n, task, scratch), _operand(bases, word, 3, n, task, scratch),
+            _operand(bases, word, 4, n, task, scratch), _operand(bases, word, 5, n, task, scratch),
+            i[0], i[1], i[2], i[3], i[4], i[5], i[6], i[7], i[8], ints_at(tables, i[9]), ints_at(tables, i[10]),
+            _operand(bases, word, 6, n, task, scratch), i[11] == ALWAYS, np.float32(real[0]), part, parts,
+        )  # fmt: skip
+    elif operation == WINOGRAD_GRADIENT:
+        # x, dy, -, sums, V, M. integers: C, K, strip, x_line, x_pixel, P, Q, y_line, y_pixel, rows, their number, terms
+        winograd.kernel_gradient(
+            _operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch),
+            _operand(bases, word, 3, n, task, scratch), _operand(bases, word, 4, n, task, scratch),
+            _operand(bases, word, 5, n, task, scratch),
+            i[0], i[1], i[2], i[3], i[4], i[5], i[6], i[7], i[8], ints_at(tables, i[9]), i[10], ints_at(tables, i[11]),
+            _operand(bases, word, 6, n, task, scratch), n != first,
+        )  # fmt: skip
+    elif operation == WINOGRAD_KERNELS:
+        # kernels -> U. integers: size, begin, end
+        source = _operand(bases, word, 0, 0, 0, scratch)
+        winograd.transform_kernels(source, _operand(bases, word, 1, 0, 0, scratch), i[0], i[1], i[2])
+    elif operation == WINOGRAD_REDUCE:
+        # partial sums of tasks -> gradient. integers: size, begin, end, tasks, distance between them
+        source = _operand(bases, word, 0, 0, 0, scratch)
+        target = _operand(bases, word, 1, 0, 0, scratch)
+        winograd.gather_kernels(source, target, i[0], i[1], i[2], min(i[3], N), i[4])
     elif operation == BORDER:
         # integers: C, P, Q, line, pixel, border
         if part == 0:

@@ -9,6 +9,8 @@ forward             outputs                  taps                       kernels
 weight gradient     taps                     outputs                    kernels
 input gradient      inputs                   taps and kernels           input channels
 ==================  =======================  =========================  =======================
+
+A convolution of 3 x 3 with enough channels may go by `kernels.winograd` instead: less than half the multiplications.
 """
 
 from __future__ import annotations
@@ -23,8 +25,23 @@ from numpy.typing import NDArray
 
 from audioconv.geometry import Window
 from audioconv.kernels import program as opcodes
-from audioconv.machine.program import NO_BORDER, Border, Buffer, Fixed, Place, Section
+from audioconv.kernels.winograd import POSITIONS
+from audioconv.machine.program import (
+    NO_BORDER,
+    PARTIAL_SIZE,
+    Border,
+    Buffer,
+    Fixed,
+    Instruction,
+    Place,
+    Section,
+    whole,
+)
 from audioconv.machine.tables import Pairs, gradient_border, input_gradients, pairs, pixels, rows, taps
+
+LEAST_CHANNELS = 16
+STRIP_NUMBERS = 49152
+"""What a strip of tiles may take of the second-level cache: 192 KiB."""
 
 REDUCED = 16384
 """Numbers that one instruction adds up or brings into another order: what several threads can share."""
@@ -40,12 +57,15 @@ class Convolution:
         Height, width and channels.
     window : Window
     filters, groups : int
+    winograd : bool
+        Whether to go by the transform where that can be.
     """
 
     in_shape: tuple[int, int, int]
     window: Window
     filters: int
     groups: int = 1
+    winograd: bool = False
 
     @cached_property
     def out_shape(self) -> tuple[int, int, int]:
@@ -62,6 +82,25 @@ class Convolution:
         """Whether the one output sees all of the input through kernels of its size."""
         return self.groups == 1 and self.window.kernel == self.in_shape[:2] and self.in_border == NO_BORDER
 
+    @cached_property
+    def transformed(self) -> bool:
+        """Whether it goes by the transform: where the channels fill the vectors, and the transform is little beside."""
+        window = self.window
+        return (
+            self.winograd
+            and window.kernel == (3, 3)
+            and window.stride == window.dilation == (1, 1)
+            and self.groups == 1
+            and min(self.in_shape[2], self.filters) >= LEAST_CHANNELS
+            and min(*self.in_shape[:2], *self.out_shape[:2]) >= 2
+        )
+
+    @property
+    def partial_size(self) -> int:
+        """Numbers of the partial sums of the weight gradient."""
+        taps = POSITIONS if self.transformed else math.prod(self.window.kernel)
+        return taps * self.in_shape[2] // self.groups * self.filters
+
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:
         """Of the kernels."""
@@ -71,17 +110,31 @@ class Convolution:
     def in_border(self) -> Border:
         """Zeros that the input needs around it."""
         (top, bottom), (left, right) = self.window.padding
-        return top, bottom, left, right
+        return self._even((top, bottom, left, right), self.out_shape)
 
     @property
     def gradient_border(self) -> Border:
         """Zeros that the output's gradient needs around it for that of the input."""
-        return NO_BORDER if self.dense else gradient_border(self.window, self.in_shape[:2], self.out_shape[:2])
+        if self.dense:
+            return NO_BORDER
+        return self._even(gradient_border(self.window, self.in_shape[:2], self.out_shape[:2]), self.in_shape)
+
+    def _even(self, border: Border, out_shape: tuple[int, int, int]) -> Border:
+        """Return a border that lets whole tiles of 2 x 2 outputs be computed."""
+        if not self.transformed:
+            return border
+        top, bottom, left, right = border
+        return top, bottom + out_shape[0] % 2, left, right + out_shape[1] % 2
 
     # --- the three passes --------------------------------------------------------------------------------------------
 
     def forward(self, section: Section, x: Buffer, weight: Fixed, start: Fixed, z: Buffer, slope: float = 1.0) -> None:
         """Write ``z = x * weight + start``, an activation of this `slope` behind it."""
+        if self.transformed:
+            size = math.prod(self.weight_shape)
+            U = section.known.get(weight.offset) or _transformed(section, weight, size, later=False)
+            self._transform(section, self._corner(x, 0), x, U, start.at(), z, opcodes.NEVER, slope)
+            return
         table = rows(self._outputs(x, z))
         for c, channels, k, kernels in self._groups():
             _correlate(
@@ -90,7 +143,10 @@ class Convolution:
             )  # fmt: skip
 
     def weight_gradient(self, section: Section, x: Buffer, dz: Buffer, partial: Fixed) -> None:
-        """Write the sum of this example's weight gradient into the task's `partial`, whose numbers lie as the weights'."""
+        """Write how this example's weight gradient is added to the task's `partial`, of which `reduction` makes one."""
+        if self.transformed:
+            self._transformed_weight_gradient(section, x, dz, partial)
+            return
         terms, start = self._outputs(x, dz), section.constants.zeros(self.filters)
         for c, channels, k, kernels in self._groups():
             _correlate(
@@ -106,6 +162,12 @@ class Convolution:
         add = opcodes.ALWAYS if onward else opcodes.NEVER
         top, _, left, _ = dz.border
         K = self.filters
+        if self.transformed:
+            order = np.arange(math.prod(self.weight_shape)).reshape(self.weight_shape)[::-1, ::-1].swapaxes(2, 3)
+            U = _transformed(section, turned(section, weight, order), order.size, later=True)
+            zeros = section.constants.zeros(self.in_shape[2]).at()
+            self._transform(section, dz.at(-top, -left), dz, U, zeros, dx, add, 1.0)
+            return
         numbers = np.arange(math.prod(self.weight_shape)).reshape(self.weight_shape)
         for part in input_gradients(self.window, *self.in_shape[:2]):
             inputs = pixels(part.height, part.width, dx.layout, self.window.stride)
@@ -140,6 +202,57 @@ class Convolution:
             opcodes.ALWAYS if onward else opcodes.NEVER,
         )  # fmt: skip
 
+    def reduction(self, partial: Fixed, gradient: Fixed, tasks: int) -> list[Instruction]:
+        """Return what adds up the partial sums of all tasks, and writes the gradient in the weights' own order."""
+        size = math.prod(self.weight_shape)
+        if self.transformed:
+            size //= 9
+        instructions = []
+        for begin in range(0, size, REDUCED):
+            end = min(size, begin + REDUCED)
+            if self.transformed:
+                integers = [size, begin, end, tasks, PARTIAL_SIZE]
+                instructions.append(Instruction(opcodes.WINOGRAD_REDUCE, [partial.at(), gradient.at()], integers))
+            else:
+                operands = [partial.at(begin), gradient.at(begin)]
+                instructions.append(Instruction(opcodes.REDUCE, operands, [end - begin, tasks, PARTIAL_SIZE]))
+        return instructions
+
+    # --- the transform -----------------------------------------------------------------------------------------------
+
+    def _strip(self, *channels: int) -> tuple[int, Buffer, Buffer]:
+        """Return how many tiles go together, and room for them on both sides of the product."""
+        a, b = (whole(c) for c in channels)
+        strip = min(60, STRIP_NUMBERS // (POSITIONS * (a + b))) // 6 * 6
+        strip = max(6, strip)
+        return strip, Buffer((1, 1, POSITIONS * strip * a)), Buffer((1, 1, POSITIONS * strip * b))
+
+    def _transform(
+        self, section: Section, corner: Place, x: Buffer, U: Fixed, start: Place, y: Buffer, onward: int, slope: float
+    ) -> None:
+        C, K = x.shape[2], y.shape[2]
+        strip, V, M = self._strip(C, K)
+        tiles, channels = np.arange(strip), np.arange(C)
+        table = section.tables.add(pairs(tiles * whole(C), tiles * whole(K)))
+        terms = section.tables.add(pairs(channels, channels * K))
+        integers = [C, K, strip, *_strides(x), *y.shape[:2], *_strides(y), table, terms, onward]
+        zeros = section.constants.zeros(K).at()
+        operands = [corner, U.at(), start, y.at(), Place(V), Place(M), zeros]
+        section.emit(opcodes.WINOGRAD, operands, integers, [slope])
+
+    def _transformed_weight_gradient(self, section: Section, x: Buffer, dz: Buffer, partial: Fixed) -> None:
+        C, K = self.in_shape[2], self.filters
+        strip, V, M = self._strip(C, K)
+        tiles, channels = np.arange(strip), np.arange(C)
+        table = rows(pairs(channels, channels * K))
+        terms = section.tables.add(pairs(tiles * whole(C), tiles * whole(K)))
+        integers = [
+            C, K, strip, *_strides(x), *self.out_shape[:2], *_strides(dz), section.tables.add(table), len(table), terms,
+        ]  # fmt: skip
+        zeros = section.constants.zeros(K).at()
+        operands = [self._corner(x, 0), dz.at(), None, partial.at(), Place(V), Place(M), zeros]
+        section.emit(opcodes.WINOGRAD_GRADIENT, operands, integers)
+
     # --- tables ------------------------------------------------------------------------------------------------------
 
     def _groups(self) -> Iterator[tuple[int, int, int, int]]:
@@ -164,6 +277,26 @@ class Convolution:
         """Return each tap's place in x and in the weights."""
         offsets = taps(self.window, channels, x.layout)
         return pairs(offsets, np.arange(len(offsets)) * self.filters)
+
+
+def _transformed(section: Section, weight: Fixed, size: int, later: bool) -> Fixed:
+    """Return where the transformed kernels will lie."""
+    memory = section.memory.fixed(POSITIONS * size // 9)
+    for begin in range(0, size // 9, REDUCED):
+        integers = [size // 9, begin, min(size // 9, begin + REDUCED)]
+        section.before(opcodes.WINOGRAD_KERNELS, [weight.at(), memory.at()], integers, later)
+    return memory
+
+
+def transform_kernels(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return kernels (3, 3, C, K) as the transform multiplies them, (16, C, K)."""
+    G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+    U = np.einsum("ir,js,rsck->ijck", G, G, weight.astype(np.float64))
+    return U.reshape(POSITIONS, *weight.shape[2:]).astype(np.float32)
+
+
+def _strides(buffer: Buffer) -> tuple[int, int]:
+    return buffer.layout.line, buffer.layout.pixel
 
 
 def turned(section: Section, weight: Fixed, order: NDArray[np.int64]) -> Fixed:

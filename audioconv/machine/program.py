@@ -6,7 +6,7 @@ example; what is used in several is kept for every example. Both are used again 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -108,8 +108,10 @@ class Section:
     ----------
     instructions : list of Instruction
         What is done for each example.
-    preparations : list of Instruction
-        What is done once, before the first example.
+    preparations, later : list of Instruction
+        What is done once, before the first example; and what is done then, still before it.
+    known : mapping of int to Fixed
+        By the offset of a weight: where its transformed kernels lie, if that was done before.
     """
 
     instructions: list[Instruction]
@@ -117,6 +119,8 @@ class Section:
     tables: Tables
     memory: Memory
     constants: Constants
+    later: list[Instruction] = field(default_factory=list)
+    known: Mapping[int, Fixed] = field(default_factory=dict)
 
     def emit(
         self,
@@ -128,9 +132,11 @@ class Section:
         """Append an instruction."""
         self.instructions.append(Instruction(operation, operands, integers, reals))
 
-    def before(self, operation: int, operands: Sequence[Place | None], integers: Sequence[int]) -> None:
-        """Append an instruction to the preparations."""
-        self.preparations.append(Instruction(operation, operands, integers))
+    def before(
+        self, operation: int, operands: Sequence[Place | None], integers: Sequence[int], later: bool = False
+    ) -> None:
+        """Append an instruction to the preparations, or to those that are `later`."""
+        (self.later if later else self.preparations).append(Instruction(operation, operands, integers))
 
 
 @dataclass
@@ -271,7 +277,7 @@ def rounded(size: int) -> int:
 
 
 def assemble(phases: Sequence[Phase], examples: int, memory: Memory) -> Program:
-    """Give every buffer its place in `memory`, for so many examples, and return the phases as the machine reads them."""
+    """Give every buffer its place in `memory`, for so many examples; return the phases as the machine reads them."""
     buffers = _lifetimes(phases)
     kept = {buffer: (uses[0][0], uses[-1][0]) for buffer, uses in buffers.items() if uses[0][0] != uses[-1][0]}
     sizes = {buffer: rounded(buffer.size * examples + SLACK) for buffer in kept}
