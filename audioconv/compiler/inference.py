@@ -94,6 +94,10 @@ def _tasks(operation: int, integers: list[int]) -> int:
     if operation == opcodes.CORRELATE:
         columns, _, rows, _, terms = integers[:5]
         return int(max(1, min(8, 2 * columns * rows * terms // TASK_WORK, rows // 6)))
+    if operation == opcodes.WINOGRAD:
+        channels, kernels, _, _, _, lines, columns = integers[:7]
+        tiles = -(-lines // 2) * -(-columns // 2)
+        return int(max(1, min(8, 32 * channels * kernels * tiles // TASK_WORK, tiles // 6)))
     if operation == opcodes.SWEEP:
         return int(max(1, min(4, integers[0] * integers[1] * integers[2] // 2e4)))
     return 1

@@ -62,10 +62,22 @@ def clear_border(y, P, Q, C, line, pixel, border, p0, p1):
 
 
 @helper
+def _four(x, place, line, pixel, mean):
+    """Return the four numbers of a window of 2 x 2, less the mean."""
+    return (
+        load(x, place) - mean,
+        load(x, place + pixel) - mean,
+        load(x, place + line) - mean,
+        load(x, place + line + pixel) - mean,
+    )
+
+
+@helper
 def sweep(x, vectors, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, slope,
           border, p0, p1, q0, q1):  # fmt: skip
     """Compute y for its lines p0 to p1 and columns q0 to q1."""
     size = whole(C)
+    halving = R == 2 and S == 2 and top == 0 and left == 0  # the usual window has loops without branches
     zero = splat(np.float32(0))
     slopes = splat(np.float32(slope))
     for p in range(p0, p1):
@@ -77,6 +89,12 @@ def sweep(x, vectors, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, 
                 for q in range(q0, q1):
                     v = (load(x, from_line + q * along * x_pixel) - mean) * scale + beta
                     store_first(y, p * y_line + q * y_pixel + c, C - c, where_less(v, zero, v * slopes, v))
+            elif halving:
+                for q in range(q0, q1):
+                    d0, d1, d2, d3 = _four(x, p * down * x_line + q * along * x_pixel + c, x_line, x_pixel, mean)
+                    upper = larger(d1 * scale + beta, d0 * scale + beta)
+                    best = larger(larger(d3 * scale + beta, d2 * scale + beta), upper)
+                    store_first(y, p * y_line + q * y_pixel + c, C - c, where_less(best, zero, best * slopes, best))
             else:
                 for q in range(q0, q1):
                     s0, s1 = max(0, left - q * along), min(S, W + left - q * along)
@@ -111,6 +129,20 @@ def sweep_sums(x, dy, vectors, sums, C, H, W, x_line, x_pixel, P, Q, y_line, y_p
                     g = where_less(zero, d * scale + beta, g, g * slopes)
                     plain = plain + g
                     product = product + g * d
+                add_to_doubles(sums, c, plain)
+                add_to_doubles(sums, size + c, product)
+                continue
+            if R == 2 and S == 2 and top == 0 and left == 0:
+                for q in range(Q):
+                    d0, d1, d2, d3 = _four(x, p * down * x_line + q * along * x_pixel + c, x_line, x_pixel, mean)
+                    v0, v1, v2, v3 = d0 * scale + beta, d1 * scale + beta, d2 * scale + beta, d3 * scale + beta
+                    upper, lower = larger(v1, v0), larger(v3, v2)
+                    distance = where_less(v0, v1, d1, d0)
+                    distance = where_less(upper, lower, where_less(v2, v3, d3, d2), distance)
+                    g = load(dy, p * y_line + q * y_pixel + c)
+                    g = where_less(zero, larger(lower, upper), g, g * slopes)
+                    plain = plain + g
+                    product = product + g * distance
                 add_to_doubles(sums, c, plain)
                 add_to_doubles(sums, size + c, product)
                 continue
@@ -166,6 +198,27 @@ def sweep_backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q
         for c in range(0, C, LANES):
             mean, scale, beta = load(vectors, c), load(vectors, size + c), load(vectors, 2 * size + c)
             by_dy, by_x, shift = load(gradients, c), load(gradients, size + c), load(gradients, 2 * size + c)
+            if gapless and R == 2 and S == 2:
+                for q in range(Q):
+                    place = 2 * (p * x_line + q * x_pixel) + c
+                    d0, d1, d2, d3 = _four(x, place, x_line, x_pixel, mean)
+                    v0, v1, v2, v3 = d0 * scale + beta, d1 * scale + beta, d2 * scale + beta, d3 * scale + beta
+                    best = larger(larger(v3, v2), larger(v1, v0))
+                    g = load(dy, p * y_line + q * y_pixel + c)
+                    rest = where_less(zero, best, g, g * slopes) * by_dy
+                    target = 2 * (p * dx_line + q * dx_pixel) + c
+                    given = where_equal(v0, best, rest, zero)
+                    rest = where_equal(v0, best, zero, rest)
+                    store_first(dx, target, C - c, d0 * by_x + shift + given)
+                    given = where_equal(v1, best, rest, zero)
+                    rest = where_equal(v1, best, zero, rest)
+                    store_first(dx, target + dx_pixel, C - c, d1 * by_x + shift + given)
+                    given = where_equal(v2, best, rest, zero)
+                    rest = where_equal(v2, best, zero, rest)
+                    store_first(dx, target + dx_line, C - c, d2 * by_x + shift + given)
+                    given = where_equal(v3, best, rest, zero)
+                    store_first(dx, target + dx_line + dx_pixel, C - c, d3 * by_x + shift + given)
+                continue
             for q in range(Q):
                 s0, s1 = max(0, left - q * along), min(S, W + left - q * along)
                 g = load(dy, p * y_line + q * y_pixel + c)
