@@ -19,7 +19,7 @@ from audioconv.machine.workspace import Executable
 Array = NDArray[np.float32]
 
 UNLIMITED = 2**62
-LEAST_WORK = 2e6  # operations that one thread does before another is awake
+LEAST_WORK = 8e6  # operations that one thread does before another is awake
 TASK_WORK = 1e5  # operations that are worth a task
 
 
@@ -65,7 +65,7 @@ class Inference:
             space.point(opcodes.INPUT, x)
             space.point(opcodes.OUTPUT, y)
             space.point(opcodes.CONSTANTS, self._numbers)
-            program.run(0, space, N, threads)
+            program.run(0, space, N, threads, N * self._work)
         return y
 
     def _compile(self, by_lines: bool) -> Executable:

@@ -59,7 +59,7 @@ class TrainingPasses:
         tracked: Mapping[str, Array],
     ) -> None:
         self._classes = network.out_shape(in_shape)[-1]
-        self._examples = examples
+        self._work = 2 * network.multiply_adds(in_shape)
         graph = trace(network, in_shape)
         self._constants = Constants()
         self._tracked_places, size = {}, 0
@@ -135,7 +135,7 @@ class TrainingPasses:
         ):
             space.point(base, array)
         self._x, self._values = x, values  # they are read again in the backward pass
-        self._program.run(0, space, len(x), threads, self._seeds)
+        self._program.run(0, space, len(x), threads, len(x) * self._work, self._seeds)
         return self._logits[: len(x)]
 
     def backward(self, dy: Array, gradient: Array) -> None:
@@ -145,7 +145,7 @@ class TrainingPasses:
         self._space.point(opcodes.OUTPUT_GRADIENT, self._dy)
         self._space.point(opcodes.GRADIENTS, gradient)
         threads = min(numba.get_num_threads(), self._space.threads)
-        self._program.run(1, self._space, len(self._x), threads, self._seeds)
+        self._program.run(1, self._space, len(self._x), threads, 2 * len(self._x) * self._work, self._seeds)
 
 
 def _phases(writer: Writer, stages: range, tasks: int) -> list[Phase]:

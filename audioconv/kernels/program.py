@@ -17,6 +17,7 @@ from numba import prange
 from audioconv.kernels import atomic, sweeps, winograd
 from audioconv.kernels.elementwise import draw
 from audioconv.kernels.jit import Worker, helper, kernel
+from audioconv.kernels.spread import spread
 from audioconv.kernels.tile import ROWS, correlate
 from audioconv.kernels.vector import ahead, call_worker, doubles_at, floats_at, ints_at, longs_at, seeds_at
 
@@ -268,8 +269,8 @@ def _normalise_backward(word, bases, N, scratch):
 
 # What a worker is told: addresses of what else there is, and three numbers.
 (PHASES, PHASE_COUNT, WORD_TABLE, REAL_TABLE, BASE_TABLE, OFFSET_TABLES, SEEDS, COUNTERS, EXAMPLE_COUNT,
- SCRATCH_SIZE) = range(10)  # fmt: skip
-ARGUMENTS = 10
+ SCRATCH_SIZE, APART) = range(11)  # fmt: skip
+ARGUMENTS = 11
 
 
 def _work(arguments, thread):
@@ -279,6 +280,8 @@ def _work(arguments, thread):
     bases, seeds = longs_at(arguments[BASE_TABLE], 0), seeds_at(arguments[SEEDS], 0)
     board = longs_at(arguments[COUNTERS], 0)
     N, scratch = arguments[EXAMPLE_COUNT], thread * arguments[SCRATCH_SIZE]
+    if arguments[APART] > 1:
+        spread(board, 2 * arguments[PHASE_COUNT], arguments[APART])
     for number in range(arguments[PHASE_COUNT]):
         phase = ahead(phases, PHASE_WORDS * number)
         kind = phase[3]

@@ -145,6 +145,17 @@ seeds_at = _pointer_to(SEEDS)
 
 
 @intrinsic
+def address_of(context, array):
+    """Return where the numbers of a contiguous array begin."""
+
+    def codegen(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.ptrtoint(data, I64)
+
+    return types.int64(array), codegen
+
+
+@intrinsic
 def call_worker(context, address, arguments, thread):
     """Call the function ``(int64 *, int64) -> void`` at an address."""
 

@@ -14,6 +14,9 @@ from audioconv.kernels import program as opcodes
 from audioconv.kernels.atomic import APART
 from audioconv.machine.program import Memory, Phase, Tables, aligned, assemble
 
+LEAST_WORK_APART = 1e8
+"""Operations from which on it pays to move a thread to another processor: a millisecond or so."""
+
 NO_SEEDS = np.zeros(1, np.uint64)
 
 
@@ -32,7 +35,7 @@ class Workspace:
 
     def __init__(self, memory: Memory, threads: int, tasks: int, phases: int) -> None:
         self.bases = np.zeros(opcodes.BASES, np.int64)
-        self.counters = np.zeros((2 * phases + 1) * APART, np.int64)
+        self.counters = np.zeros((2 * phases + 1 + threads) * APART, np.int64)
         self.arguments = np.zeros(opcodes.ARGUMENTS, np.int64)
         self.arguments[opcodes.BASE_TABLE] = _address(self.bases)
         self.arguments[opcodes.COUNTERS] = _address(self.counters)
@@ -95,9 +98,15 @@ class Executable:
             self._idle.append(space)
 
     def run(
-        self, part: int, space: Workspace, examples: int, threads: int, seeds: NDArray[np.uint64] = NO_SEEDS
+        self,
+        part: int,
+        space: Workspace,
+        examples: int,
+        threads: int,
+        work: float,
+        seeds: NDArray[np.uint64] = NO_SEEDS,
     ) -> None:
-        """Carry out program number `part` for so many examples."""
+        """Carry out program number `part` for so many examples; `work` is about how many operations that will be."""
         space.counters.fill(0)
         arguments = space.arguments
         arguments[opcodes.PHASES] = _address(self._phases[part])
@@ -107,6 +116,7 @@ class Executable:
         arguments[opcodes.OFFSET_TABLES] = _address(self._tables)
         arguments[opcodes.SEEDS] = _address(seeds)
         arguments[opcodes.EXAMPLE_COUNT] = examples
+        arguments[opcodes.APART] = threads if work > LEAST_WORK_APART else 0
         opcodes.launch(opcodes.worker.address, _address(arguments), threads)
 
 
