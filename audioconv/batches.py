@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,7 +27,10 @@ class Dataset(Protocol):
         ...
 
     def batch(self, indices: Array, rng: np.random.Generator | None) -> Array:
-        """Return the examples `indices` as float32 (n, *input shape), augmented where there is an `rng`."""
+        """Return the examples `indices` as float32 (n, *input shape), augmented where there is an `rng`.
+
+        Called by one thread at a time, but not always by the one that trains.
+        """
         ...
 
 
@@ -68,6 +72,30 @@ class ArrayData:
         """Return a copy of the examples `indices`, augmented where there is an `rng`."""
         x = self.x[indices]
         return x if rng is None or self.augment is None else self.augment(x, rng)
+
+
+def made_ahead(data: Dataset, batches: Sequence[Array], rng: np.random.Generator) -> Iterator[Array]:
+    """Yield the augmented batches of an epoch, each made while the one before is trained on.
+
+    One thread makes them, one after the other, so that the draws from `rng` do not depend on who is faster. It computes
+    on one processor: the training has the others.
+    """
+    if len(batches) < 2:
+        yield from (data.batch(indices, rng) for indices in batches)
+        return
+    with ThreadPoolExecutor(1, "audioconv-batches", initializer=_compute_on_one_thread) as executor:
+        coming = executor.submit(data.batch, batches[0], rng)
+        for indices in batches[1:]:
+            x = coming.result()
+            coming = executor.submit(data.batch, indices, rng)
+            yield x
+        yield coming.result()
+
+
+def _compute_on_one_thread() -> None:
+    import numba  # the setting is each thread's own
+
+    numba.set_num_threads(1)
 
 
 def batch_count(examples: int, batch_size: int) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.batches import Dataset, batch_count, draw_batches
+from audioconv.batches import Dataset, batch_count, draw_batches, made_ahead
 from audioconv.errors import AudioconvError, ConfigError, DataError
 from audioconv.events import BatchEnded, Event
 from audioconv.history import EpochRow
@@ -94,8 +94,9 @@ class Trainer:
         dropout = random_stream(recipe.seed, Purpose.DROPOUT, epoch)
         total_loss = rate = 0.0
         seen = correct = 0
-        for number, indices in enumerate(batches, start=1):
-            x, labels = self._data.batch(indices, augment), self._data.labels[indices]
+        inputs = made_ahead(self._data, batches, augment)
+        for number, (indices, x) in enumerate(zip(batches, inputs, strict=True), start=1):
+            labels = self._data.labels[indices]
             step = (epoch - 1) * len(batches) + number - 1
             rate = recipe.schedule.learning_rate(step, recipe.epochs * len(batches))
             try:

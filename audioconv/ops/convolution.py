@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,14 +11,16 @@ from numpy.typing import ArrayLike
 from audioconv import geometry
 from audioconv.errors import ShapeError
 from audioconv.geometry import Padding, Window
-from audioconv.kernels import conv as conv_kernels
-from audioconv.kernels import depthwise as depthwise_kernels
+from audioconv.kernels import program as opcodes
 from audioconv.kernels.jit import PARTS
-from audioconv.kernels.simd import COLUMNS
-from audioconv.ops.arrays import Array, as_input, check_gradient, lift, lift_size, lift_weight
+from audioconv.machine.convolution import Convolution
+from audioconv.ops import programs
+from audioconv.ops.arrays import Array, as_input, check_gradient, lift_size
 
-# Partial weight gradients of a layer take at most this many numbers together (64 MiB).
 _MAX_PARTIAL = 2**24
+"""Numbers in the partial weight gradients of all tasks together (64 MiB)."""
+
+_POINT = Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
 
 
 def conv1d(
@@ -100,54 +102,59 @@ def conv2d(
 def conv(x: Array, weight: Array, bias: ArrayLike | None, window: Window, groups: int = 1) -> Array:
     """Convolve `x` with `weight`; both 1-D or both 2-D, as `window` is."""
     check_conv(x.shape, weight.shape, groups)
-    if weight.shape[:-2] != window.kernel:
-        raise ShapeError(f"weight of shape {weight.shape} is not that of a kernel of size {window.kernel}")
+    _check_kernel(weight.shape, window)
     size = window.out_size(x.shape[1:-1])
     K = weight.shape[-1]
-    bias = np.zeros(K, np.float32) if bias is None else as_input(bias, 1, "bias")
-    if bias.shape != (K,):
+    bias = None if bias is None else as_input(bias, 1, "bias")
+    if bias is not None and bias.shape != (K,):
         raise ShapeError(f"bias must have one number for each of the {K} kernels, got shape {bias.shape}")
-    lifted = window.lifted()
-    y = _convolve(_padded(lift(x), lifted), lift_weight(weight), bias, lifted, groups)
-    return y.reshape(x.shape[0], *size, K)
+    y = programs.new((x.shape[0], *size, K))
+    if y.size:
+        examples, planned = _plan(x.shape, window, K, groups)
+        arrays = {opcodes.INPUT: as_input(x), opcodes.PARAMETERS: programs.parameters(weight, bias), opcodes.OUTPUT: y}
+        programs.forward(planned, examples == 1).run(examples, arrays)
+    return y
 
 
 def conv_input_gradient(dy: Array, weight: Array, in_shape: Sequence[int], window: Window, groups: int = 1) -> Array:
     """Return the gradient by the input of shape `in_shape` of `conv`, given that by its output.
 
-    It is a convolution itself: of the output gradient, its pixels spread by the stride, with the kernels turned
-    around and input and output channels exchanged.
+    It is a convolution itself, or several: of the output gradient, with the kernels turned around and input and output
+    channels exchanged, one for all inputs that the stride treats alike.
     """
+    check_conv(in_shape, weight.shape, groups)
+    _check_kernel(weight.shape, window)
     check_gradient(dy, (in_shape[0], *window.out_size(in_shape[1:-1]), weight.shape[-1]))
-    window, dy4, weight4 = window.lifted(), lift(as_input(dy)), lift_weight(as_input(weight))
-    H, W = lift_size(in_shape[1:-1])
-    R, S, group_in, K = weight4.shape
-    turned = weight4.reshape(R, S, group_in, groups, K // groups)[::-1, ::-1].transpose(0, 1, 4, 3, 2)
-    top, left = (e - 1 - before for e, (before, _) in zip(window.extent, window.padding, strict=True))
-    spread = _embedded(dy4, top, left, window.stride, (H + window.extent[0] - 1, W + window.extent[1] - 1))
-    same = Window(window.kernel, (1, 1), window.dilation, ((0, 0), (0, 0)))
-    C = group_in * groups
-    turned = turned.reshape(R, S, K // groups, C)
-    return _convolve(spread, turned, np.zeros(C, np.float32), same, groups).reshape(in_shape)
+    dx = programs.new(in_shape)
+    if dx.size:
+        dy, weight = as_input(dy), as_input(weight)
+        examples, planned = _plan(in_shape, window, weight.shape[-1], groups)
+        if planned.window == _POINT and groups == 1:
+            # A matrix product: with the weights transposed, it is the forward pass.
+            planned = replace(planned, in_shape=planned.out_shape, filters=planned.in_shape[2])
+            numbers = programs.parameters(weight.reshape(-1, weight.shape[-1]).T)
+            arrays = {opcodes.INPUT: dy, opcodes.PARAMETERS: numbers, opcodes.OUTPUT: dx}
+            programs.forward(planned, examples == 1).run(examples, arrays)
+        else:
+            arrays = {opcodes.OUTPUT_GRADIENT: dy, opcodes.PARAMETERS: programs.parameters(weight), opcodes.OUTPUT: dx}
+            programs.input_gradient(planned, examples == 1).run(examples, arrays)
+    return dx
 
 
 def conv_weight_gradient(x: Array, dy: Array, window: Window, groups: int = 1) -> Array:
     """Return the gradient by the weights of `conv` (..., C/groups, K), given that by its output."""
+    shape = (*window.kernel, x.shape[-1] // max(1, groups), dy.shape[-1])
+    check_conv(x.shape, shape, groups)
     check_gradient(dy, (x.shape[0], *window.out_size(x.shape[1:-1]), dy.shape[-1]))
-    x4, dy4 = lift(as_input(x)), lift(as_input(dy))
-    lifted = window.lifted()
-    x4 = _padded(x4, lifted)
-    N, C, K = x4.shape[0], x4.shape[-1], dy4.shape[-1]
-    shape = (*lifted.kernel, C // groups, K)
-    parts = max(1, min(N, PARTS, _MAX_PARTIAL // math.prod(shape)))
-    if _is_depthwise(C, K, groups):
-        partial = np.zeros((parts, *lifted.kernel, C), np.float32)
-        depthwise_kernels.weight_gradient(x4, dy4, *lifted.stride, *lifted.dilation, partial)
-    else:
-        partial = np.zeros((parts, *shape), np.float32)
-        conv_kernels.weight_gradient(x4, dy4, *lifted.kernel, *lifted.stride, *lifted.dilation, groups, partial)
-    total: Array = partial.sum(axis=0)
-    return total.reshape(*window.kernel, C // groups, K)
+    dw = programs.new(shape)
+    if not x.size or not dy.size:
+        dw.fill(0)
+        return dw
+    examples, planned = _plan(x.shape, window, shape[-1], groups)
+    tasks = max(1, min(PARTS, _MAX_PARTIAL // planned.partial_size))
+    arrays = {opcodes.INPUT: as_input(x), opcodes.OUTPUT_GRADIENT: as_input(dy), opcodes.OUTPUT: dw}
+    programs.weight_gradient(planned, examples == 1, tasks).run(examples, arrays)
+    return dw
 
 
 def check_conv(x_shape: Sequence[int], weight_shape: Sequence[int], groups: int) -> None:
@@ -162,55 +169,21 @@ def check_conv(x_shape: Sequence[int], weight_shape: Sequence[int], groups: int)
         )
 
 
-def _is_depthwise(C: int, K: int, groups: int) -> bool:
-    return groups == C == K and C > 1
+def _check_kernel(weight_shape: Sequence[int], window: Window) -> None:
+    if tuple(weight_shape[:-2]) != window.kernel:
+        raise ShapeError(f"weight of shape {weight_shape} is not that of a kernel of size {window.kernel}")
 
 
-def _convolve(x: Array, weight: Array, bias: Array, window: Window, groups: int) -> Array:
-    """Convolve `x`, padding in place, lifted to 2-D."""
-    N, H, W, C = x.shape
-    R, S, group_in, K = weight.shape
-    P, Q = (
-        geometry.output_size(n, k, stride=s, dilation=d)
-        for n, k, s, d in zip((H, W), (R, S), window.stride, window.dilation, strict=True)
-    )
-    y = np.empty((N, P, Q, K), np.float32)
-    if _is_depthwise(C, K, groups):
-        taps = np.ascontiguousarray(weight.reshape(R, S, K))
-        depthwise_kernels.forward(x, taps, bias, *window.stride, *window.dilation, y)
-        return y
-    group_out = K // groups
-    blocks = -(-group_out // COLUMNS)
-    # The tile reads the weights of COLUMNS kernels at a time as one stream, zeros filling the last block.
-    packed = np.zeros((groups, R * S * group_in, blocks * COLUMNS), np.float32)
-    packed[:, :, :group_out] = weight.reshape(R * S * group_in, groups, group_out).transpose(1, 0, 2)
-    packed = np.ascontiguousarray(packed.reshape(groups, -1, blocks, COLUMNS).transpose(0, 2, 1, 3))
-    biases = np.zeros((groups, blocks * COLUMNS), np.float32)
-    biases[:, :group_out] = bias.reshape(groups, group_out)
-    # A 1 x 1 kernel knows no lines: one line of all pixels has the fewest ragged ends.
-    pointwise = R == S == 1 and window.stride == (1, 1)
-    shapes = ((1, 1, N * H * W, C), (1, 1, N * H * W, K)) if pointwise else (x.shape, y.shape)
-    conv_kernels.forward(
-        x.reshape(shapes[0]), packed, biases, R, S, *window.stride, *window.dilation, groups, y.reshape(shapes[1])
-    )
-    return y
+def _plan(in_shape: Sequence[int], window: Window, K: int, groups: int) -> tuple[int, Convolution]:
+    """Return how many examples there are for the machine, and what to do with each.
 
-
-def _padded(x: Array, window: Window) -> Array:
-    (top, bottom), (left, right) = window.padding
-    return _embedded(x, top, left, (1, 1), (x.shape[1] + top + bottom, x.shape[2] + left + right))
-
-
-def _embedded(x: Array, top: int, left: int, step: Sequence[int], size: tuple[int, int]) -> Array:
-    """Return `x` laid on zeros of `size`; `x` itself where that changes nothing."""
-    if (top, left, *step) == (0, 0, 1, 1) and size == x.shape[1:3]:
-        return x
-    out = np.empty((x.shape[0], *size, x.shape[3]), np.float32)
-    conv_kernels.embed(x, top, left, *step, out)
-    return out
-
-
-_POINT = Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
+    Where a kernel covers all of its input, that is a matrix product: the examples are the pixels of one line.
+    """
+    (H, W), C = lift_size(in_shape[1:-1]), in_shape[-1]
+    planned = Convolution((H, W, C), window.lifted(), K, groups)
+    if planned.dense:
+        return 1, Convolution((1, in_shape[0], H * W * C), _POINT, K)
+    return in_shape[0], planned
 
 
 def dense(x: Array, weight: Array, bias: Array | None = None) -> Array:

@@ -11,28 +11,34 @@ import numba
 import numpy as np
 from numba import prange
 
+from audioconv.kernels.atomic import APART
 from audioconv.kernels.jit import kernel
-from audioconv.kernels.simd import COLUMNS, ROWS, panel
+from audioconv.kernels.spread import spread
+from audioconv.kernels.tile import COLUMNS, ROWS, correlate
+from audioconv.kernels.vector import address_of, floats_at, ints_at, longs_at
+from audioconv.machine.tables import pairs, rows
 from benchmarking.checks import check_array
 
 INNER = 128  # length of the sums: both factors together take at most 19 KiB of the first-level cache
-REPEATS = 2000  # tiles a task, one after the other
+# Tiles a task, one after the other: several milliseconds. Threads sleep between calls, and what it takes to wake them,
+# and to part those that were woken on one processor, shall not count.
+REPEATS = 6000
 COPIED = 2**25  # float32 numbers, 128 MiB: no cache holds them
 
 
 @kernel
-def _tiles(a, b, repeats, c):
+def _tiles(a, b, c, row_table, term_table, repeats, board):
     """Add ``repeats * a @ b`` to c. a (tasks, ROWS, INNER), b (tasks, INNER, COLUMNS), c (tasks, ROWS, COLUMNS)."""
-    tasks, rows, inner = a.shape
-    columns = b.shape[2]
+    tasks, _, inner = a.shape
     for task in prange(tasks):
+        # As passes do: threads on the same processor would each have half of it.
+        spread(longs_at(address_of(board), 0), 0, tasks)
+        A = floats_at(address_of(a), task * ROWS * inner)
+        B = floats_at(address_of(b), task * inner * COLUMNS)
+        C = floats_at(address_of(c), task * ROWS * COLUMNS)
+        table, terms = ints_at(address_of(row_table), 0), ints_at(address_of(term_table), 0)
         for _ in range(repeats):
-            panel(rows, columns,
-                  a, task * rows * inner, inner, 0, 0, 1,
-                  b, task * inner * columns, 0, 0, columns,
-                  c, task * rows * columns, columns,
-                  c, task * rows * columns, columns,
-                  1, 1, inner)  # fmt: skip
+            correlate(A, B, C, True, C, COLUMNS, table, ROWS, terms, inner, False, False, np.float32(1))
 
 
 @kernel
@@ -43,15 +49,21 @@ def _copy(source, target):
 
 
 def tile_work() -> tuple[Callable[[], Any], int]:
-    """Return what keeps the register tiles of all threads busy for a millisecond or so, and its operations."""
+    """Return what keeps the register tiles of all threads busy for several milliseconds, and its operations."""
     tasks = numba.get_num_threads()
     rng = np.random.default_rng(0)
     a = rng.standard_normal((tasks, ROWS, INNER), np.float32)
     b = rng.standard_normal((tasks, INNER, COLUMNS), np.float32)
     c = np.zeros((tasks, ROWS, COLUMNS), np.float32)
-    _tiles(a, b, 3, c)
+    lines, terms = np.arange(ROWS), np.arange(INNER)
+    tables = rows(pairs(lines * INNER, lines * COLUMNS)), pairs(terms, terms * COLUMNS)
+
+    def run(repeats: int = REPEATS) -> None:
+        _tiles(a, b, c, *tables, repeats, np.zeros((1 + tasks) * APART, np.int64))
+
+    run(3)
     check_array("register tile", c, 3 * (a.astype(np.float64) @ b.astype(np.float64)))
-    return lambda: _tiles(a, b, REPEATS, c), 2 * a.size * COLUMNS * REPEATS
+    return run, 2 * a.size * COLUMNS * REPEATS
 
 
 def thread_scaling(rounds: int = 9) -> float:

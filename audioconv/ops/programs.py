@@ -1,0 +1,186 @@
+"""Programs of one operation: a convolution or one of its gradients, written once for each shape and kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numba
+
+from audioconv.kernels import program as opcodes
+from audioconv.kernels.jit import LANES
+from audioconv.kernels.tile import ROWS
+from audioconv.machine import moves
+from audioconv.machine.convolution import Convolution
+from audioconv.machine.moves import Outside
+from audioconv.machine.program import (
+    NO_BORDER,
+    SLACK,
+    Border,
+    Buffer,
+    Constants,
+    Fixed,
+    Instruction,
+    Memory,
+    Phase,
+    Section,
+    Tables,
+    aligned,
+    rounded,
+)
+from audioconv.machine.workspace import Executable
+from audioconv.ops.arrays import Array
+
+KEPT = 128
+"""Programs of each kind."""
+
+UNLIMITED = 2**62
+MOST_TASKS = 64  # of an instruction that threads share
+LEAST_WORK = 8e6  # operations that one thread does before another is awake
+TASK_WORK = 2e5  # operations that are worth a task
+STRIP = 2**16  # numbers of input and output that a strip of rows takes of the second-level cache: 256 KiB
+
+
+class Operation:
+    """A program of one operation, and its constants. Many threads may run it at once.
+
+    Parameters
+    ----------
+    conv : Convolution
+    alone : bool
+        Whether there is just one example, of which threads share each instruction; else each takes whole examples.
+    tasks : int
+        How many have partial sums of their own, if it has any.
+    """
+
+    def __init__(self, conv: Convolution, alone: bool, tasks: int = 0) -> None:
+        self.conv, self._alone, self._tasks = conv, alone, tasks
+        self._work = 2 * math.prod(conv.out_shape) * math.prod(conv.weight_shape[:3])
+        self.section = Section([], [], Tables(), Memory(), Constants())
+
+    def finish(self, after: Sequence[Instruction] = ()) -> None:
+        """Assemble what has been written into the section; `after` is done for all examples together."""
+        section = self.section
+        phases = [Phase(opcodes.INSTRUCTIONS, 0, section.preparations)]
+        if self._alone:
+            phases += [Phase(opcodes.LINES, _tasks(i), [i]) for i in section.instructions]
+        else:
+            instructions = [strip for i in section.instructions for strip in self._strips(i)]
+            phases.append(Phase(opcodes.EXAMPLES, self._tasks or UNLIMITED, instructions))
+        phases.append(Phase(opcodes.INSTRUCTIONS, 0, list(after)))
+        self._program = Executable([phases], section.tables, section.memory, 1, self._tasks)
+        self._constants = section.constants.array()
+
+    def _strips(self, instruction: Instruction) -> list[Instruction]:
+        """Return the instruction for a few rows after the other, whose numbers stay in the cache."""
+        columns, table, rows, *rest = instruction.integers
+        channels = self.conv.in_shape[2] * math.prod(self.conv.window.stride)
+        strip = max(8, STRIP // (ROWS * (channels + self.conv.filters))) * ROWS
+        if instruction.operation != opcodes.CORRELATE or self._tasks or rows <= strip:
+            return [instruction]
+        return [
+            Instruction(
+                instruction.operation,
+                instruction.operands,
+                [columns, table + 2 * begin, min(strip, rows - begin), *rest],
+                instruction.reals,
+            )
+            for begin in range(0, rows, strip)
+        ]
+
+    def run(self, examples: int, arrays: dict[int, Array]) -> None:
+        """Carry it out on `arrays`, given by their names."""
+        work = examples * self._work
+        threads = numba.get_num_threads() if work > LEAST_WORK else 1
+        # Memory of this call's own: kept, it would be that of every shape that was ever used.
+        space = self._program.new_workspace(threads)
+        for base, array in arrays.items():
+            space.point(base, array)
+        space.point(opcodes.CONSTANTS, self._constants)
+        self._program.run(0, space, examples, threads, work)
+
+
+@lru_cache(KEPT)
+def forward(conv: Convolution, alone: bool) -> Operation:
+    """Return the program that convolves INPUT with PARAMETERS, as `parameters` lays them down, into OUTPUT."""
+    operation = Operation(conv, alone)
+    x = _at_hand(operation.section, opcodes.INPUT, conv.in_shape, conv.in_border, conv.depthwise)
+    weight, bias = Fixed(opcodes.PARAMETERS), Fixed(opcodes.PARAMETERS, rounded(math.prod(conv.weight_shape)))
+    y = Outside(conv.out_shape, base=opcodes.OUTPUT)
+    conv.forward(operation.section, x, weight, bias, y)
+    operation.finish()
+    return operation
+
+
+@lru_cache(KEPT)
+def input_gradient(conv: Convolution, alone: bool) -> Operation:
+    """Return the program that puts the gradient by the input into OUTPUT, given OUTPUT_GRADIENT and PARAMETERS."""
+    operation = Operation(conv, alone)
+    dy = _at_hand(
+        operation.section, opcodes.OUTPUT_GRADIENT, conv.out_shape, conv.gradient_border, conv.depthwise
+    )
+    dx = Outside(conv.in_shape, base=opcodes.OUTPUT)
+    conv.input_gradient(operation.section, dy, Fixed(opcodes.PARAMETERS), dx)
+    operation.finish()
+    return operation
+
+
+@lru_cache(KEPT)
+def weight_gradient(conv: Convolution, alone: bool, tasks: int) -> Operation:
+    """Return the program that puts the gradient by the weights into OUTPUT, given INPUT and OUTPUT_GRADIENT.
+
+    Each of `tasks` adds up a fixed few examples, so that the sums are the same on any number of threads.
+    """
+    operation = Operation(conv, alone, tasks)
+    section = operation.section
+    x = _at_hand(section, opcodes.INPUT, conv.in_shape, conv.in_border, conv.depthwise)
+    dy = _at_hand(section, opcodes.OUTPUT_GRADIENT, conv.out_shape, NO_BORDER, True, conv.groups)
+    if alone:
+        conv.weight_gradient(section, x, dy, Fixed(opcodes.OUTPUT))
+        operation.finish()
+    else:
+        partial = section.memory.per_task(conv.partial_size)
+        conv.weight_gradient(section, x, dy, partial)
+        operation.finish(conv.reduction(partial, Fixed(opcodes.OUTPUT), tasks))
+    return operation
+
+
+def _at_hand(
+    section: Section, base: int, shape: tuple[int, int, int], border: Border, vectors: bool, groups: int = 1
+) -> Buffer:
+    """Return an array of the caller's as it is or, where it needs a border or room behind it, a copy.
+
+    Only what is read as `vectors` is read beyond its end, unless these are filled by the channels of each group.
+    """
+    x = Outside(shape, base=base)
+    if border == NO_BORDER and not (vectors and shape[2] // groups % LANES):
+        return x
+    y = Buffer(shape, border)
+    moves.copy(section, x, y)
+    return y
+
+
+def _tasks(instruction: Instruction) -> int:
+    """Return into how many tasks an instruction is worth dividing."""
+    if instruction.operation == opcodes.CORRELATE:
+        columns, _, rows, _, terms, *_ = instruction.integers
+        return max(1, min(MOST_TASKS, int(2 * columns * rows * terms // TASK_WORK), rows // ROWS))
+    channels, lines, *_ = instruction.integers
+    return max(1, min(MOST_TASKS, int(channels * lines // TASK_WORK), lines))
+
+
+def parameters(weight: Array, bias: Array | None = None) -> Array:
+    """Return kernels, and biases behind them, as programs read them: aligned, and with room behind."""
+    size, K = rounded(weight.size), weight.shape[-1]
+    array = aligned(size + K + SLACK)
+    array[: weight.size].reshape(weight.shape)[...] = weight
+    array[size : size + K] = 0 if bias is None else bias
+    return array
+
+
+def new(shape: Sequence[int]) -> Array:
+    """Return a new array for programs to write to: what they add to they read in whole vectors."""
+    size = math.prod(shape)
+    return aligned(size + SLACK)[:size].reshape(shape)
+
