@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numba
 import numpy as np
@@ -89,7 +89,7 @@ class Inference:
         return Executable([phases], writer.tables, writer.memory, 1)
 
 
-def _tasks(operation: int, integers: list[int]) -> int:
+def _tasks(operation: int, integers: Sequence[int]) -> int:
     """Return into how many tasks an instruction is worth dividing."""
     if operation == opcodes.CORRELATE:
         columns, _, rows, _, terms = integers[:5]
@@ -114,8 +114,8 @@ def _fold(graph: Graph, params: Mapping[str, Array], constants: Constants) -> No
             weight, bias = params[node.weight], None if node.bias is None else params[node.bias]
             if isinstance(follower, SweepNode) and follower.norm is not None:
                 mean, scale, shift = _norm(params, follower.norm.path, follower.norm.epsilon)
-                weight = weight * scale
-                bias = shift + scale * ((0.0 if bias is None else bias) - mean)
+                weight = np.asarray(weight * scale, np.float32)
+                bias = np.asarray(shift + scale * ((0.0 if bias is None else bias) - mean), np.float32)
                 follower.norm = None
                 node.bias = node.bias or f"{node.weight}, with the normalisation's"
             constants.add(node.weight, weight)

@@ -139,7 +139,7 @@ class TrainingPasses:
         return self._logits[: len(x)]
 
     def backward(self, dy: Array, gradient: Array) -> None:
-        """Put the gradient by all trained parameters into `gradient`, given that by the logits of the last forward pass."""
+        """Put the gradient by all trained parameters into `gradient`, given that by the last forward pass's logits."""
         assert self._space is not None, "there was no forward pass"
         self._dy = np.require(dy, np.float32, ["C", "A"])
         self._space.point(opcodes.OUTPUT_GRADIENT, self._dy)

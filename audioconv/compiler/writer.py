@@ -291,4 +291,4 @@ def _is_cheap(node: Node | None) -> bool:
 def _border(value: Value) -> Border:
     """Return the zeros that the convolutions of `value` want around it."""
     wanted = [node.conv.in_border for node in value.consumers if isinstance(node, ConvNode)]
-    return tuple(max(sides) for sides in zip(*wanted, strict=True)) if wanted else NO_BORDER  # type: ignore[return-value]
+    return tuple(max(sides) for sides in zip(*wanted, strict=True)) if wanted else NO_BORDER

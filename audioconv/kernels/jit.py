@@ -167,7 +167,7 @@ class Worker:
         options = {"nopython": True, "fastmath": FASTMATH, "error_model": "numpy"}
         kind = ((types.CPointer(types.int64), types.int64), types.void)
         with _caching():
-            compiled = CFunc(self._function, kind, locals={}, options=options)
+            compiled: Any = CFunc(self._function, kind, locals={}, options=options)
             compiled._cache = _KernelCache(self._function)
         compiled.compile()
         return compiled

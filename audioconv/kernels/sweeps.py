@@ -6,8 +6,8 @@ is needed of the way is computed again from x: that is cheaper than keeping it.
 
 Letters: x (H, W, C) with `x_line` numbers from line to line and `x_pixel` from pixel to pixel, y (P, Q, C) likewise.
 `vectors` holds mean, scale and beta one behind the other, each of C rounded up to whole vectors, as all rows of C
-numbers are here; `gradients` holds what batch normalisation's gradient is made of. Channels run along the vector; numbers behind the last channel are
-computed from whatever lies there and not written.
+numbers are here; `gradients` holds the three factors of batch normalisation's gradient. Channels run along the vector;
+numbers behind the last channel are computed from whatever lies there, and not written.
 """
 
 from __future__ import annotations

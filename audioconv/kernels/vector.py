@@ -55,7 +55,7 @@ def _operation(function, instruction):
     """Make Python's operator `function` on two vectors the builder's `instruction`."""
 
     @infer_global(function)
-    class _(ConcreteTemplate):
+    class Operation(ConcreteTemplate):
         cases = (signature(vector, vector, vector),)
 
     @lower_builtin(function, vector, vector)

@@ -292,7 +292,8 @@ def transform_kernels(weight: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return kernels (3, 3, C, K) as the transform multiplies them, (16, C, K)."""
     G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
     U = np.einsum("ir,js,rsck->ijck", G, G, weight.astype(np.float64))
-    return U.reshape(POSITIONS, *weight.shape[2:]).astype(np.float32)
+    transformed: NDArray[np.float32] = U.reshape(POSITIONS, *weight.shape[2:]).astype(np.float32)
+    return transformed
 
 
 def _strides(buffer: Buffer) -> tuple[int, int]:

@@ -53,4 +53,3 @@ def _clear(section: Section, y: Buffer, corner: Place, lines: int, columns: int,
     zeros = section.constants.zeros(channels).at()
     integers = [channels, lines, columns, 0, 0, lines, columns, y.layout.line, y.layout.pixel, *[0] * 9]
     section.emit(opcodes.ADD, [zeros, corner, None], integers)
-

@@ -6,7 +6,7 @@ is negative.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,7 @@ class Layout:
     pixel: int
 
 
-def pixels(height: int, width: int, layout: Layout, step: tuple[int, int] = (1, 1)) -> NDArray[np.int64]:
+def pixels(height: int, width: int, layout: Layout, step: Sequence[int] = (1, 1)) -> NDArray[np.int64]:
     """Return the offset of each pixel (or of each `step`-th), line by line."""
     lines = np.arange(height)[:, None] * step[0] * layout.line
     return (lines + np.arange(width) * step[1] * layout.pixel).reshape(-1)

@@ -117,9 +117,7 @@ def forward(conv: Convolution, alone: bool) -> Operation:
 def input_gradient(conv: Convolution, alone: bool) -> Operation:
     """Return the program that puts the gradient by the input into OUTPUT, given OUTPUT_GRADIENT and PARAMETERS."""
     operation = Operation(conv, alone)
-    dy = _at_hand(
-        operation.section, opcodes.OUTPUT_GRADIENT, conv.out_shape, conv.gradient_border, conv.depthwise
-    )
+    dy = _at_hand(operation.section, opcodes.OUTPUT_GRADIENT, conv.out_shape, conv.gradient_border, conv.depthwise)
     dx = Outside(conv.in_shape, base=opcodes.OUTPUT)
     conv.input_gradient(operation.section, dy, Fixed(opcodes.PARAMETERS), dx)
     operation.finish()
@@ -183,4 +181,3 @@ def new(shape: Sequence[int]) -> Array:
     """Return a new array for programs to write to: what they add to they read in whole vectors."""
     size = math.prod(shape)
     return aligned(size + SLACK)[:size].reshape(shape)
-
