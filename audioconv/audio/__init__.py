@@ -6,17 +6,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from audioconv.audio import augment, clips, effects, features, read
+    from audioconv.audio import augment, clips, effects, features, read, stream
     from audioconv.audio.augment import Augmentation
     from audioconv.audio.clips import AudioClips, Normalisation, network_input
     from audioconv.audio.features import LogMel, Mfcc, RawSamples, front_end_from_config, front_end_to_config
     from audioconv.audio.read import fit_length, probe
+    from audioconv.audio.stream import LogMelStream
 
 # Public names and where they live, imported on first use: listing a folder of recordings must not wait for Numba.
 _HOMES = {
     "AudioClips": "clips",
     "Augmentation": "augment",
     "LogMel": "features",
+    "LogMelStream": "stream",
     "Mfcc": "features",
     "Normalisation": "clips",
     "RawSamples": "features",
@@ -26,12 +28,13 @@ _HOMES = {
     "network_input": "clips",
     "probe": "read",
 }
-_MODULES = ("augment", "clips", "effects", "features", "read")
+_MODULES = ("augment", "clips", "effects", "features", "read", "stream")
 
 __all__ = [
     "AudioClips",
     "Augmentation",
     "LogMel",
+    "LogMelStream",
     "Mfcc",
     "Normalisation",
     "RawSamples",
@@ -45,6 +48,7 @@ __all__ = [
     "network_input",
     "probe",
     "read",
+    "stream",
 ]
 
 

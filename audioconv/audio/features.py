@@ -1,7 +1,8 @@
 """Front ends: what a network hears of a clip. Log-mel spectrogram, MFCC, or the samples themselves.
 
 librosa defines the two spectral ones (``librosa.feature.melspectrogram`` with its Hann window and Slaney mel filters,
-``power_to_db``, ``mfcc``); here they are time first, float32, and computed by one parallel kernel.
+``power_to_db``, ``mfcc``); here they are time first, float32, and computed by one parallel kernel. `LogMelStream` gives
+the same frame after frame, as samples come in.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from audioconv.audio.filters import Spectrogram, cosine_basis, hann_window, mel_filters
 from audioconv.errors import ConfigError, DataError, ShapeError
-from audioconv.kernels import spectral
 
 Samples = NDArray[np.float32]
 Features = NDArray[np.float32]
@@ -130,7 +131,7 @@ min_frequency=0.0, max_frequency=None, floor=1e-10)
 
         Equal to ``librosa.filters.mel``.
         """
-        return _plan(self).filters.copy()
+        return _spectrogram(self).filters.copy()
 
     def __call__(self, samples: ArrayLike) -> Features:
         """Return the spectrograms of a batch of clips.
@@ -152,21 +153,35 @@ min_frequency=0.0, max_frequency=None, floor=1e-10)
         DataError
             If the samples are integers.
         """
-        return self._decibels(_batch(samples))
+        batch = as_batch(samples)
+        return self.frames(batch, -(self.fft_length // 2), self.frame_count(batch.shape[1]))
 
-    def _decibels(self, batch: Samples) -> Features:
-        plan = _plan(self)
-        out = np.empty((len(batch), self.frame_count(batch.shape[1]), self.mel_bands), np.float32)
-        filters, first_bin, end_bin = plan.filters, plan.first_bin, plan.end_bin
-        spectral.log_mel(batch, plan.window, filters, first_bin, end_bin, self.hop_length, float(self.floor), out)
-        return out
+    def frames(self, batch: Samples, begin: int, count: int) -> Features:
+        """Return some frames of the spectrograms, each the same whichever of them are asked for.
+
+        Parameters
+        ----------
+        batch : array (N, T) float32
+            As from `as_batch`; zeros are taken where a frame reaches beyond it.
+        begin : int
+            First sample of the first frame, where sample 0 is the first of `batch`.
+        count : int
+            Of frames.
+
+        Returns
+        -------
+        array (N, count, bands) float32
+            In dB; of `Mfcc`, (N, count, coefficients).
+        """
+        return _spectrogram(self).frames(batch, begin, count)
 
 
 @dataclass(frozen=True)
 class Mfcc(LogMel):
     """Mel-frequency cepstral coefficients: the orthonormal cosine transform (type 2) of `LogMel` over its bands.
 
-    Equal to ``librosa.feature.mfcc(S=decibels, n_mfcc=coefficients)``, time first. Takes the settings of `LogMel` and
+    Equal to ``librosa.feature.mfcc(S=decibels, n_mfcc=coefficients)``, time first: a batch gives (N, frames,
+    coefficients) float32. Takes the settings of `LogMel` and
 
     Parameters
     ----------
@@ -186,14 +201,6 @@ class Mfcc(LogMel):
     def out_shape(self, sample_count: int) -> tuple[int, int]:
         """Return ``(frames, coefficients)`` for a clip of `sample_count` samples."""
         return self.frame_count(sample_count), self.coefficients
-
-    def __call__(self, samples: ArrayLike) -> Features:
-        """Return the coefficients of a batch of clips, (N, frames, coefficients) float32; see `LogMel`."""
-        decibels = self._decibels(_batch(samples))
-        out = np.empty((*decibels.shape[:2], self.coefficients), np.float32)
-        basis = _cosine_basis(self.mel_bands, self.coefficients)
-        spectral.project(decibels.reshape(-1, self.mel_bands), basis, out.reshape(-1, self.coefficients))
-        return out
 
 
 @dataclass(frozen=True)
@@ -219,7 +226,7 @@ class RawSamples:
 
     def __call__(self, samples: ArrayLike) -> Features:
         """Return a batch (N, T) or one clip (T,) with a channel axis, as a copy (N, T, 1) float32."""
-        return _batch(samples)[:, :, None].copy()
+        return as_batch(samples)[:, :, None].copy()
 
 
 FrontEnd = LogMel | Mfcc | RawSamples
@@ -250,91 +257,41 @@ def front_end_from_config(config: Any) -> FrontEnd:
         raise ConfigError(f"settings of {name} do not fit: {error}") from None
 
 
-def mel_filters(
-    sample_rate: int, fft_length: int, bands: int, min_frequency: float, max_frequency: float
-) -> NDArray[np.float64]:
-    """Return triangular filters of unit area on Slaney's mel scale, (bands, fft_length // 2 + 1) float64.
-
-    The same as ``librosa.filters.mel`` (its import takes most of a second, too long for classifying one clip). The
-    scale is linear up to 1 kHz (3 mel per 200 Hz) and logarithmic above (27 mel for a factor of 6.4); M. Slaney,
-    Auditory Toolbox, Interval Research Technical Report 1998-010.
-    """
-    knee, knee_mel, mel_per_e = 1000.0, 15.0, 27.0 / math.log(6.4)
-
-    def to_mel(frequency: float) -> float:
-        if frequency < knee:
-            return frequency * knee_mel / knee
-        return knee_mel + mel_per_e * math.log(frequency / knee)
-
-    mel = np.linspace(to_mel(min_frequency), to_mel(max_frequency), bands + 2)
-    edges = np.where(mel < knee_mel, mel * knee / knee_mel, knee * np.exp((mel - knee_mel) / mel_per_e))[:, None]
-    frequencies = np.fft.rfftfreq(fft_length, 1 / sample_rate)
-    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
-    triangles = np.minimum((frequencies - low) / (centre - low), (high - frequencies) / (high - centre))
-    filters: NDArray[np.float64] = np.maximum(triangles, 0.0) * 2.0 / (high - low)
-    return filters
-
-
-def hann_window(window_length: int, fft_length: int) -> NDArray[np.float64]:
-    """Return the periodic Hann window in the middle of `fft_length` samples."""
-    window = np.zeros(fft_length)
-    begin = (fft_length - window_length) // 2
-    phase = 2 * np.pi * np.arange(window_length) / window_length
-    window[begin : begin + window_length] = 0.5 - 0.5 * np.cos(phase) if window_length > 1 else 1.0
-    return window
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What the kernel needs beside the samples."""
-
-    window: NDArray[np.float64]
-    filters: NDArray[np.float64]
-    first_bin: NDArray[np.int64]
-    end_bin: NDArray[np.int64]
-
-
 @functools.lru_cache(maxsize=32)
-def _plan(settings: LogMel) -> _Plan:
+def _spectrogram(settings: LogMel) -> Spectrogram:
+    window = hann_window(settings.window_length, settings.fft_length)
     filters = mel_filters(
         settings.sample_rate, settings.fft_length, settings.mel_bands, settings.min_frequency, settings.top_frequency
     )
-    used = filters > 0
-    empty = np.flatnonzero(~used.any(axis=1))
-    if empty.size:
+    empty = np.count_nonzero(~filters.any(axis=1))
+    if empty:
         logger.warning(
             "%d of %d mel bands hold no frequency of the %d-point transform and are always silent; "
             "use fewer bands or a longer transform",
-            empty.size,
+            empty,
             settings.mel_bands,
             settings.fft_length,
         )
-    first_bin = used.argmax(axis=1)
-    end_bin = np.where(used.any(axis=1), used.shape[1] - used[:, ::-1].argmax(axis=1), first_bin)
-    return _Plan(hann_window(settings.window_length, settings.fft_length), filters, first_bin, end_bin)
+    basis = cosine_basis(settings.mel_bands, settings.coefficients) if isinstance(settings, Mfcc) else None
+    return Spectrogram(window, settings.hop_length, filters, float(settings.floor), basis)
 
 
-@functools.lru_cache(maxsize=32)
-def _cosine_basis(bands: int, coefficients: int) -> NDArray[np.float64]:
-    """Return the orthonormal type-2 cosine transform as a matrix (bands, coefficients)."""
-    positions = (np.arange(bands)[:, None] + 0.5) / bands
-    basis: NDArray[np.float64] = np.sqrt(2.0 / bands) * np.cos(np.pi * positions * np.arange(coefficients))
-    basis[:, 0] = np.sqrt(1.0 / bands)
-    return basis
-
-
-def _batch(samples: ArrayLike) -> Samples:
+def as_batch(samples: ArrayLike) -> Samples:
     """Return `samples` as (N, T) float32 that the kernels take."""
     array = np.asarray(samples)
     if array.ndim not in (1, 2) or array.shape[-1] == 0:
         raise ShapeError(f"a front end takes samples of shape (clips, time) or (time,), got {array.shape}")
-    if not np.issubdtype(array.dtype, np.floating):
+    check_floating(array)
+    return np.require(np.atleast_2d(array), np.float32, ["C", "A"])
+
+
+def check_floating(samples: NDArray[Any]) -> None:
+    """Raise `DataError` if the samples are integers."""
+    if not np.issubdtype(samples.dtype, np.floating):
         raise DataError(
-            f"samples must be floating point with full scale 1, got {array.dtype}; "
+            f"samples must be floating point with full scale 1, got {samples.dtype}; "
             "divide 16-bit integers by 32768, for example"
         )
-    # Writable, though nothing writes: Numba would compile the kernels again for read-only arrays.
-    return np.require(np.atleast_2d(array), np.float32, ["C", "A", "W"])
 
 
 def _check_sample_count(sample_count: int) -> None:

@@ -43,6 +43,8 @@ class TrainingPasses:
     ----------
     tracked : dict of str to array
         By path: the running statistics after the last forward pass. The next pass overwrites them.
+    traffic : int
+        Bytes an example that both passes together have to read and write at least, as they are divided into stages.
 
     Raises
     ------
@@ -96,6 +98,7 @@ class TrainingPasses:
             ],
         ]
         self._program = Executable(programs, writer.tables, writer.memory, examples, tasks)
+        self.traffic = self._program.traffic
         self._dropouts = len(writer.dropouts)
         self._numbers = self._constants.array()
         self._space: Workspace | None = None

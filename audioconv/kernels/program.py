@@ -268,8 +268,8 @@ def _normalise_backward(word, bases, N, scratch):
 
 
 # What a worker is told: addresses of what else there is, and three numbers.
-(PHASES, PHASE_COUNT, WORD_TABLE, REAL_TABLE, BASE_TABLE, OFFSET_TABLES, SEEDS, COUNTERS, EXAMPLE_COUNT,
- SCRATCH_SIZE, APART) = range(11)  # fmt: skip
+(PHASES, PHASE_COUNT, WORD_TABLE, REAL_TABLE, OFFSET_TABLES, BASE_TABLE, COUNTERS, SCRATCH_SIZE, SEEDS, EXAMPLE_COUNT,
+ APART) = range(11)  # fmt: skip
 ARGUMENTS = 11
 
 

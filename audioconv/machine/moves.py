@@ -42,14 +42,14 @@ def clear_border(section: Section, y: Buffer) -> None:
     width = left + W + right
     # Above and below go whole lines at once.
     for line, lines in ((-top, top), (H, bottom)):
-        _clear(section, y, y.at(line, -left), lines, 1, width * C)
+        _clear(section, y, y.at(line, -left), lines, width * C)
     for column, columns in ((-left, left), (W, right)):
-        _clear(section, y, y.at(0, column), H, 1, columns * C)
+        _clear(section, y, y.at(0, column), H, columns * C)
 
 
-def _clear(section: Section, y: Buffer, corner: Place, lines: int, columns: int, channels: int) -> None:
-    if min(lines, columns, channels) == 0:
+def _clear(section: Section, y: Buffer, corner: Place, lines: int, numbers: int) -> None:
+    """Write how the first `numbers` of `lines` from `corner` on become zero."""
+    if lines == 0 or numbers == 0:
         return
-    zeros = section.constants.zeros(channels).at()
-    integers = [channels, lines, columns, 0, 0, lines, columns, y.layout.line, y.layout.pixel, *[0] * 9]
-    section.emit(opcodes.ADD, [zeros, corner, None], integers)
+    integers = [numbers, lines, 1, 0, 0, lines, 1, y.layout.line, 0, *[0] * 9]
+    section.emit(opcodes.ADD, [section.constants.zeros(numbers).at(), corner, None], integers)

@@ -147,11 +147,14 @@ class Program:
     ----------
     phases, words, reals : arrays
         As the machine reads them.
+    traffic : list of int
+        For each phase: numbers an example in arrays that outlive the phase. So many have to be read or written.
     """
 
     phases: NDArray[np.int64]
     words: NDArray[np.int64]
     reals: NDArray[np.float64]
+    traffic: list[int]
 
 
 class Tables:
@@ -311,7 +314,11 @@ def assemble(phases: Sequence[Phase], examples: int, memory: Memory) -> Program:
             word[opcodes.FIRST_INTEGER : opcodes.FIRST_INTEGER + len(integers)] = integers
             reals[row, : len(instruction.reals)] = instruction.reals
             row += 1
-    return Program(table, words, reals)
+    traffic = [
+        sum(buffer.size for buffer in kept if any(number == phase for phase, _ in buffers[buffer]))
+        for number in range(len(phases))
+    ]
+    return Program(table, words, reals, traffic)
 
 
 PARTIAL_SIZE = -(10**9)

@@ -17,6 +17,9 @@ from audioconv.machine.program import Memory, Phase, Tables, aligned, assemble
 LEAST_WORK_APART = 1e8
 """Operations from which on it pays to move a thread to another processor: a millisecond or so."""
 
+OF_PROGRAM = opcodes.OFFSET_TABLES + 1
+"""How many of a worker's arguments are the program's; the next are the workspace's."""
+
 NO_SEEDS = np.zeros(1, np.uint64)
 
 
@@ -37,6 +40,7 @@ class Workspace:
         self.bases = np.zeros(opcodes.BASES, np.int64)
         self.counters = np.zeros((2 * phases + 1 + threads) * APART, np.int64)
         self.arguments = np.zeros(opcodes.ARGUMENTS, np.int64)
+        self.arguments_address = _address(self.arguments)
         self.arguments[opcodes.BASE_TABLE] = _address(self.bases)
         self.arguments[opcodes.COUNTERS] = _address(self.counters)
         self.arguments[opcodes.SCRATCH_SIZE] = memory.scratch
@@ -69,6 +73,11 @@ class Executable:
         At most so many at a time where something is kept for each.
     tasks : int
         How many have partial sums of their own.
+
+    Attributes
+    ----------
+    traffic : int
+        Bytes an example that pass from phase to phase through memory, in all programs together.
     """
 
     def __init__(
@@ -76,9 +85,16 @@ class Executable:
     ) -> None:
         whole = assemble([phase for part in parts for phase in part], examples, memory)
         self._memory, self._tasks = memory, tasks
+        self.traffic = 4 * sum(whole.traffic)
         self._words, self._reals, self._tables = whole.words, whole.reals, tables.array()
         ends = np.cumsum([len(part) for part in parts])
         self._phases = [np.ascontiguousarray(rows) for rows in np.split(whole.phases, ends[:-1])]
+        self._arguments = [
+            np.array(
+                [_address(rows), len(rows), _address(self._words), _address(self._reals), _address(self._tables)]
+            )
+            for rows in self._phases
+        ]
         self._idle: list[Workspace] = []
         self._lock = threading.Lock()
 
@@ -109,15 +125,11 @@ class Executable:
         """Carry out program number `part` for so many examples; `work` is about how many operations that will be."""
         space.counters.fill(0)
         arguments = space.arguments
-        arguments[opcodes.PHASES] = _address(self._phases[part])
-        arguments[opcodes.PHASE_COUNT] = len(self._phases[part])
-        arguments[opcodes.WORD_TABLE] = _address(self._words)
-        arguments[opcodes.REAL_TABLE] = _address(self._reals)
-        arguments[opcodes.OFFSET_TABLES] = _address(self._tables)
+        arguments[:OF_PROGRAM] = self._arguments[part]
         arguments[opcodes.SEEDS] = _address(seeds)
         arguments[opcodes.EXAMPLE_COUNT] = examples
         arguments[opcodes.APART] = threads if work > LEAST_WORK_APART else 0
-        opcodes.launch(opcodes.worker.address, _address(arguments), threads)
+        opcodes.launch(opcodes.worker.address, space.arguments_address, threads)
 
 
 def _address(array: NDArray[Any]) -> int:

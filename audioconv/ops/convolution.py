@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from audioconv import geometry
@@ -16,11 +15,10 @@ from audioconv.kernels.jit import PARTS
 from audioconv.machine.convolution import Convolution
 from audioconv.ops import programs
 from audioconv.ops.arrays import Array, as_input, check_gradient, lift_size
+from audioconv.ops.programs import POINT
 
 _MAX_PARTIAL = 2**24
 """Numbers in the partial weight gradients of all tasks together (64 MiB)."""
-
-_POINT = Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
 
 
 def conv1d(
@@ -89,6 +87,7 @@ def conv2d(
 
     Examples
     --------
+    >>> import numpy as np
     >>> x = np.arange(16.0).reshape(1, 4, 4, 1)
     >>> conv2d(x, np.ones((2, 2, 1, 1)), stride=2)[0, :, :, 0]
     array([[10., 18.],
@@ -129,7 +128,7 @@ def conv_input_gradient(dy: Array, weight: Array, in_shape: Sequence[int], windo
     if dx.size:
         dy, weight = as_input(dy), as_input(weight)
         examples, planned = _plan(in_shape, window, weight.shape[-1], groups)
-        if planned.window == _POINT and groups == 1:
+        if planned.window == POINT and groups == 1:
             # A matrix product: with the weights transposed, it is the forward pass.
             planned = replace(planned, in_shape=planned.out_shape, filters=planned.in_shape[2])
             numbers = programs.parameters(weight.reshape(-1, weight.shape[-1]).T)
@@ -182,21 +181,21 @@ def _plan(in_shape: Sequence[int], window: Window, K: int, groups: int) -> tuple
     (H, W), C = lift_size(in_shape[1:-1]), in_shape[-1]
     planned = Convolution((H, W, C), window.lifted(), K, groups)
     if planned.dense:
-        return 1, Convolution((1, in_shape[0], H * W * C), _POINT, K)
+        return 1, Convolution((1, in_shape[0], H * W * C), POINT, K)
     return in_shape[0], planned
 
 
 def dense(x: Array, weight: Array, bias: Array | None = None) -> Array:
     """Return ``x @ weight + bias`` for x (N, F), weight (F, K): a 1 x 1 convolution of images of one pixel."""
-    return conv(x[:, None, None], weight[None, None], bias, _POINT)[:, 0, 0]
+    return conv(x[:, None, None], weight[None, None], bias, POINT)[:, 0, 0]
 
 
 def dense_input_gradient(dy: Array, weight: Array) -> Array:
     """Return ``dy @ weight.T``."""
     shape = (dy.shape[0], 1, 1, weight.shape[0])
-    return conv_input_gradient(dy[:, None, None], weight[None, None], shape, _POINT)[:, 0, 0]
+    return conv_input_gradient(dy[:, None, None], weight[None, None], shape, POINT)[:, 0, 0]
 
 
 def dense_weight_gradient(x: Array, dy: Array) -> Array:
     """Return ``x.T @ dy``: that of a 1 x 1 convolution over one line of N pixels, the longest sums of the tile."""
-    return conv_weight_gradient(x[None, None], dy[None, None], _POINT).reshape(x.shape[1], -1)
+    return conv_weight_gradient(x[None, None], dy[None, None], POINT).reshape(x.shape[1], -1)

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numba
+import numpy as np
 
+from audioconv.geometry import Window
 from audioconv.kernels import program as opcodes
 from audioconv.kernels.jit import LANES
 from audioconv.kernels.tile import ROWS
 from audioconv.machine import moves
-from audioconv.machine.convolution import Convolution
+from audioconv.machine.convolution import Convolution, turned
 from audioconv.machine.moves import Outside
 from audioconv.machine.program import (
     NO_BORDER,
@@ -28,9 +30,13 @@ from audioconv.machine.program import (
     Tables,
     aligned,
     rounded,
+    whole,
 )
+from audioconv.machine.tables import input_gradients, pairs, pixels, rows
 from audioconv.machine.workspace import Executable
 from audioconv.ops.arrays import Array
+
+POINT = Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
 
 KEPT = 128
 """Programs of each kind."""
@@ -74,19 +80,19 @@ class Operation:
 
     def _strips(self, instruction: Instruction) -> list[Instruction]:
         """Return the instruction for a few rows after the other, whose numbers stay in the cache."""
-        columns, table, rows, *rest = instruction.integers
+        columns, table, count, *rest = instruction.integers
         channels = self.conv.in_shape[2] * math.prod(self.conv.window.stride)
         strip = max(8, STRIP // (ROWS * (channels + self.conv.filters))) * ROWS
-        if instruction.operation != opcodes.CORRELATE or self._tasks or rows <= strip:
+        if instruction.operation != opcodes.CORRELATE or self._tasks or count <= strip:
             return [instruction]
         return [
             Instruction(
                 instruction.operation,
                 instruction.operands,
-                [columns, table + 2 * begin, min(strip, rows - begin), *rest],
+                [columns, table + 2 * begin, min(strip, count - begin), *rest],
                 instruction.reals,
             )
-            for begin in range(0, rows, strip)
+            for begin in range(0, count, strip)
         ]
 
     def run(self, examples: int, arrays: dict[int, Array]) -> None:
@@ -117,11 +123,50 @@ def forward(conv: Convolution, alone: bool) -> Operation:
 def input_gradient(conv: Convolution, alone: bool) -> Operation:
     """Return the program that puts the gradient by the input into OUTPUT, given OUTPUT_GRADIENT and PARAMETERS."""
     operation = Operation(conv, alone)
-    dy = _at_hand(operation.section, opcodes.OUTPUT_GRADIENT, conv.out_shape, conv.gradient_border, conv.depthwise)
+    section, weight = operation.section, Fixed(opcodes.PARAMETERS)
     dx = Outside(conv.in_shape, base=opcodes.OUTPUT)
-    conv.input_gradient(operation.section, dy, Fixed(opcodes.PARAMETERS), dx)
+    if _has_few_channels(conv):
+        _input_gradient_by_patches(section, conv, weight, dx)
+    else:
+        border = conv.gradient_border
+        dy = _at_hand(section, opcodes.OUTPUT_GRADIENT, conv.out_shape, border, conv.depthwise)
+        conv.input_gradient(section, dy, weight, dx)
     operation.finish()
     return operation
+
+
+def _has_few_channels(conv: Convolution) -> bool:
+    """Tell whether input channels would leave most of a vector empty where those of a whole patch fill it."""
+    taps, C, K = math.prod(conv.window.kernel), conv.in_shape[2], conv.filters
+    directly = taps * K * -(-C // LANES)
+    by_patches = K * -(-taps * C // LANES) + 2 * taps * -(-C // LANES)
+    return conv.groups == 1 and 3 * by_patches < 2 * directly
+
+
+def _input_gradient_by_patches(section: Section, conv: Convolution, weight: Fixed, dx: Buffer) -> None:
+    """Write what each output gives back to the patch of inputs that it saw, and how an input adds up what it gets."""
+    (P, Q, K), C, window = conv.out_shape, conv.in_shape[2], conv.window
+    size = math.prod(window.kernel) * C
+    dy = Outside(conv.out_shape, base=opcodes.OUTPUT_GRADIENT)
+    patches = Buffer((P, Q, size), conv.gradient_border)
+    transposed = turned(section, weight, np.arange(size * K).reshape(size, K).T)
+    moves.clear_border(section, patches)
+    Convolution((P, Q, K), POINT, size).forward(section, dy, transposed, section.constants.zeros(size), patches)
+    ones, zeros = section.constants.add("ones", np.ones(whole(C))), section.constants.zeros(C)
+    (top, _, left, _), layout = patches.border, patches.layout
+    for part in input_gradients(window, *conv.in_shape[:2]):
+        inputs = pixels(part.height, part.width, dx.layout, window.stride)
+        table = rows(pairs(pixels(part.height, part.width, layout), inputs))
+        places = [
+            (down + top) * layout.line + (along + left) * layout.pixel + (r * window.kernel[1] + s) * C
+            for r, s, down, along in part.taps
+        ]
+        terms = pairs(np.array(places, np.int64), np.zeros(len(places), np.int64))
+        # Each channel by itself: a depthwise convolution with kernels of ones.
+        tables = section.tables
+        integers = [C, tables.add(table), len(table), tables.add(terms), len(terms), 1, opcodes.NEVER, 0]
+        operands = [patches.at(-top, -left), ones.at(), zeros.at(), dx.at(*part.corner)]
+        section.emit(opcodes.CORRELATE, operands, integers, [1.0])
 
 
 @lru_cache(KEPT)
@@ -162,8 +207,10 @@ def _at_hand(
 def _tasks(instruction: Instruction) -> int:
     """Return into how many tasks an instruction is worth dividing."""
     if instruction.operation == opcodes.CORRELATE:
-        columns, _, rows, _, terms, *_ = instruction.integers
-        return max(1, min(MOST_TASKS, int(2 * columns * rows * terms // TASK_WORK), rows // ROWS))
+        columns, _, count, _, terms, *_ = instruction.integers
+        # Each task reads all of the weights (or of the output's gradient): many tasks are for many rows.
+        most = min(MOST_TASKS, max(8, count // (6 * ROWS)), count // ROWS)
+        return max(1, min(most, int(2 * columns * count * terms // TASK_WORK)))
     channels, lines, *_ = instruction.integers
     return max(1, min(MOST_TASKS, int(channels * lines // TASK_WORK), lines))
 

@@ -1,7 +1,8 @@
-"""Convolution kernels, reached through `ops`, which pads and packs for them, against the reference loops."""
+"""Convolution and its gradients, each a small program for the machine, against the reference loops."""
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import pytest
 import reference
@@ -9,13 +10,22 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from audioconv import geometry, ops
-from audioconv.kernels import conv as kernels
-from audioconv.kernels.jit import PARTS
-from audioconv.kernels.simd import COLUMNS
-from audioconv.ops import convolution
+from audioconv.kernels import program as opcodes
+from audioconv.kernels.jit import LANES, PARTS
+from audioconv.kernels.tile import COLUMNS, TERMS
+from audioconv.machine import moves
+from audioconv.machine.moves import Outside
+from audioconv.machine.program import Constants, Memory, Phase, Section, Tables
+from audioconv.machine.workspace import Executable
+from audioconv.ops import convolution, programs
 
 # Around the tile: parts of a vector, one vector, parts of two, several blocks.
 CHANNELS = st.sampled_from([1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 40])
+
+
+def clear_programs():
+    for plan in (programs.forward, programs.input_gradient, programs.weight_gradient):
+        plan.cache_clear()
 
 
 def close(found, wanted):
@@ -80,40 +90,104 @@ def test_gradients(case):
     )
 
 
-@given(
-    size=st.tuples(st.integers(1, 5), st.integers(1, 5)),
-    corner=st.tuples(st.integers(-4, 4), st.integers(-4, 4)),
-    step=st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    out_size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
-)
-def test_embed_lays_an_image_on_zeros_and_crops_it(size, corner, step, out_size):
-    x = 1 + np.arange(2 * size[0] * size[1] * 3, dtype=np.float32).reshape(2, *size, 3)
-    out = np.full((2, *out_size, 3), np.nan, np.float32)
-    kernels.embed(x, *corner, *step, out)
-    wanted = np.zeros_like(out)
-    for h, w in np.ndindex(*size):
-        i, j = corner[0] + h * step[0], corner[1] + w * step[1]
-        if 0 <= i < out_size[0] and 0 <= j < out_size[1]:
-            wanted[:, i, j] = x[:, h, w]
-    np.testing.assert_array_equal(out, wanted)
+@pytest.mark.parametrize("border", [(0, 0, 0, 0), (1, 2, 3, 4), (0, 3, 0, 0), (0, 0, 0, 5), (2, 0, 40000, 0)])
+@pytest.mark.parametrize("channels", [1, 3, LANES + 1])
+def test_an_image_is_copied_with_zeros_around_it_and_into_nothing_else(rng, border, channels):
+    x = rng.standard_normal((2, 4, 5, channels), np.float32)
+    section = Section([], [], Tables(), Memory(), Constants())
+    top, bottom, left, right = border
+    moves.copy(section, Outside(x.shape[1:]), Outside(x.shape[1:], border, opcodes.OUTPUT))
+    program = Executable([[Phase(opcodes.EXAMPLES, 2, section.instructions)]], section.tables, section.memory, 1)
+    wanted = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    found = np.full(wanted.size + 2 * LANES, np.nan, np.float32)
+    space, constants = program.new_workspace(2), section.constants.array()
+    for base, array in ((opcodes.INPUT, x), (opcodes.OUTPUT, found), (opcodes.CONSTANTS, constants)):
+        space.point(base, array)
+    program.run(0, space, 2, 2, x.size)
+    np.testing.assert_array_equal(found[: wanted.size].reshape(wanted.shape), wanted)
+    assert np.isnan(found[wanted.size :]).all()
 
 
-@pytest.mark.parametrize("time", [kernels.LINE - 1, kernels.LINE, kernels.LINE + 1, 2 * kernels.LINE + 7])
+@pytest.mark.parametrize("time", [191, 192, 193, 391])
 @pytest.mark.parametrize("groups", [1, 4])
-def test_long_lines_are_cut_without_a_seam(rng, time, groups):
-    x = rng.standard_normal((2, time + 2, 4), np.float32)
+@pytest.mark.parametrize("batch", [1, 2])
+def test_long_lines_are_cut_without_a_seam(rng, monkeypatch, time, groups, batch):
+    monkeypatch.setattr(programs, "STRIP", 1)  # strips of few rows
+    monkeypatch.setattr(programs, "TASK_WORK", 1)  # and as many tasks as there may be
+    clear_programs()
+    x = rng.standard_normal((batch, time + 2, 4), np.float32)
     weight = rng.standard_normal((3, 4 // groups, 4), np.float32)
+    dy = rng.standard_normal((batch, time, 4), np.float32)
+    window = geometry.window(3, axes=1)
     close(ops.conv1d(x, weight, groups=groups), reference.conv(x, weight, groups=groups))
+    close(
+        ops.conv_input_gradient(dy, weight, x.shape, window, groups),
+        reference.conv_input_gradient(dy, weight, x.shape, groups=groups),
+    )
+    clear_programs()
 
 
 @pytest.mark.parametrize("channels", [31, 32, 33, 65])
-def test_weight_gradient_over_more_rows_than_one_task_takes(rng, channels):
-    # Three columns of 32 channels are just one block of rows.
-    assert kernels.ROW_BLOCK == 96
-    x = rng.standard_normal((2, 6, 5, channels), np.float32)
-    dy = rng.standard_normal((2, 4, 3, COLUMNS + 1), np.float32)
+def test_weight_gradient_over_more_terms_than_a_block_has(rng, channels):
+    x = rng.standard_normal((2, 18, 13, channels), np.float32)
+    dy = rng.standard_normal((2, 16, 11, COLUMNS + 1), np.float32)
+    assert TERMS < 16 * 11 < 2 * TERMS
     window = geometry.window((3, 3), axes=2)
     close(ops.conv_weight_gradient(x, dy, window), reference.conv_weight_gradient(x, dy, (3, 3)))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("stride", [1, 2, 4])
+def test_input_gradient_of_few_channels(rng, channels, stride):
+    x = rng.standard_normal((2, 13, 11, channels), np.float32)
+    weight = rng.standard_normal((3, 3, channels, 2 * LANES), np.float32)
+    settings = {"stride": stride, "padding": 1}
+    window = geometry.window((3, 3), axes=2, **settings)
+    dy = rng.standard_normal((2, *window.out_size((13, 11)), 2 * LANES), np.float32)
+    found = ops.conv_input_gradient(dy, weight, x.shape, window)
+    close(found, reference.conv_input_gradient(dy, weight, x.shape, **settings))
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 15, 20), (5, 7, 8, 20)])
+@pytest.mark.parametrize("groups", [1, 4, 20])
+def test_several_threads_give_the_same_bits_as_one(rng, monkeypatch, shape, groups):
+    monkeypatch.setattr(programs, "LEAST_WORK", 0)
+    x = rng.standard_normal(shape, np.float32)
+    weight = rng.standard_normal((3, 3, 20 // groups, 40 if groups < 20 else 20), np.float32)
+    window = geometry.window((3, 3), axes=2, padding=1)
+    dy = rng.standard_normal((*shape[:3], weight.shape[-1]), np.float32)
+
+    def results():
+        return (
+            ops.conv(x, weight, None, window, groups),
+            ops.conv_input_gradient(dy, weight, x.shape, window, groups),
+            ops.conv_weight_gradient(x, dy, window, groups),
+        )
+
+    threads = numba.get_num_threads()
+    found = results()
+    try:
+        numba.set_num_threads(1)
+        alone = results()
+    finally:
+        numba.set_num_threads(threads)
+    for together, one in zip(found, alone, strict=True):
+        np.testing.assert_array_equal(together, one)
+    close(found[0], reference.conv(x, weight, padding=1, groups=groups))
+    close(found[1], reference.conv_input_gradient(dy, weight, x.shape, padding=1, groups=groups))
+    close(found[2], reference.conv_weight_gradient(x, dy, (3, 3), padding=1, groups=groups))
+
+
+def test_programs_are_kept_for_the_shape_and_not_without_end():
+    clear_programs()
+    weight, window = np.ones((3, 1, 1), np.float32), geometry.window(3, axes=1)
+    for _ in range(2):
+        for time in range(3, programs.KEPT + 13):
+            ops.conv(np.ones((2, time, 1), np.float32), weight, None, window)
+    kept = programs.forward.cache_info()
+    assert kept.currsize == programs.KEPT
+    ops.conv(np.ones((7, programs.KEPT + 12, 1), np.float32), weight, None, window)  # any number of examples
+    assert programs.forward.cache_info().hits == kept.hits + 1
 
 
 @pytest.mark.parametrize("batch", [1, PARTS - 1, PARTS, PARTS + 1, 2 * PARTS + 3])
