@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from audioconv.compiler.graph import ConvNode, Graph, SweepNode, trace
 from audioconv.compiler.writer import Writer
+from audioconv.errors import ShapeError
 from audioconv.kernels import program as opcodes
 from audioconv.layers.base import Layer, Shape
 from audioconv.machine.convolution import transform_kernels
@@ -53,6 +54,8 @@ class Inference:
 
     def __call__(self, x: Array) -> Array:
         """Return the logits (N, classes) of examples x (N, *in_shape), float32 and contiguous."""
+        if x.shape[1:] != self.in_shape:
+            raise ShapeError(f"the network takes examples of shape {self.in_shape}, got an input of shape {x.shape}")
         N, threads = len(x), numba.get_num_threads()
         y = np.empty((N, self.classes), np.float32)
         program = self._by_example

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from audioconv.compiler.backward import Backward
 from audioconv.compiler.graph import ConvNode, trace
 from audioconv.compiler.writer import Writer
+from audioconv.errors import ShapeError
 from audioconv.kernels import program as opcodes
 from audioconv.kernels.jit import PARTS
 from audioconv.layers.base import Layer, Pass, Shape
@@ -61,6 +62,7 @@ class TrainingPasses:
         tracked: Mapping[str, Array],
     ) -> None:
         self._classes = network.out_shape(in_shape)[-1]
+        self._examples, self._in_shape = examples, tuple(in_shape)
         self._work = 2 * network.multiply_adds(in_shape)
         graph = trace(network, in_shape)
         self._constants = Constants()
@@ -119,6 +121,11 @@ class TrainingPasses:
         rng : numpy.random.Generator
             Gives each dropout its seed, in the network's order.
         """
+        if len(x) > self._examples or x.shape[1:] != self._in_shape:
+            raise ShapeError(
+                f"the passes are for at most {self._examples} examples of shape {self._in_shape}, "
+                f"got an input of shape {x.shape}"
+            )
         threads = numba.get_num_threads()
         if self._space is None or self._space.threads < threads:
             self._space = self._program.new_workspace(threads)

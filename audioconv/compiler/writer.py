@@ -107,13 +107,15 @@ class Writer:
 
     def forward(self) -> None:
         """Write the forward pass."""
+        for sweep in self._by_batch_behind(self.graph.input):
+            self._moments(sweep, 0)
         for node in self.graph.nodes:
             stage = max(self.stage_of[value] for value in node.inputs)
             if isinstance(node, SweepNode) and self.by_batch(node):
                 stage = max(stage, self.stage_of[node.inputs[0]] + 1)
             value = node.output
             self.stage_of[value] = stage
-            norms = [c for c in value.consumers if isinstance(c, SweepNode) and self.by_batch(c)]
+            norms = self._by_batch_behind(value)
             if not _is_cheap(node) or norms or value is self.graph.output:
                 self.need(value, stage)
             for sweep in norms:
@@ -186,6 +188,9 @@ class Writer:
     def by_batch(self, node: SweepNode) -> bool:
         """Tell whether the sweep normalises by the statistics of the batch."""
         return node.norm is not None and self._fixed_norms is None
+
+    def _by_batch_behind(self, value: Value) -> list[SweepNode]:
+        return [node for node in value.consumers if isinstance(node, SweepNode) and self.by_batch(node)]
 
     def vectors(self, node: SweepNode) -> Fixed:
         """Return mean, scale and shift of a sweep."""

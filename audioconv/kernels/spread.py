@@ -41,7 +41,8 @@ if sys.platform == "linux":
         others = np.zeros(WORDS, np.uint64)
         if _get(0, 8 * WORDS, address_of(allowed)) < 0:
             return
-        others[:] = allowed
+        for word in range(WORDS):  # not an assignment of arrays: Numba would compile its error messages for seconds
+            others[word] = allowed[word]
         for other in range(number):
             there = read(board, first + 1 + other) - 1
             if 0 <= there < 64 * WORDS:

@@ -90,9 +90,7 @@ class Executable:
         ends = np.cumsum([len(part) for part in parts])
         self._phases = [np.ascontiguousarray(rows) for rows in np.split(whole.phases, ends[:-1])]
         self._arguments = [
-            np.array(
-                [_address(rows), len(rows), _address(self._words), _address(self._reals), _address(self._tables)]
-            )
+            np.array([_address(rows), len(rows), _address(self._words), _address(self._reals), _address(self._tables)])
             for rows in self._phases
         ]
         self._idle: list[Workspace] = []

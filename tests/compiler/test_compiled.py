@@ -1,0 +1,287 @@
+"""Compiled networks against the plain layers, which define what they compute."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from audioconv import architectures
+from audioconv import layers as L
+from audioconv.compiler.graph import NotCompiledError, trace
+from audioconv.compiler.inference import Inference
+from audioconv.compiler.training import TrainingPasses
+from audioconv.errors import ShapeError
+from audioconv.layers.base import Pass
+from audioconv.optim import WeightVector
+
+TOLERANCE = 1e-5
+CLASSES = 5
+CHANNELS = st.sampled_from([1, 2, 3, 5, 7, 8, 10, 15, 16, 17, 24, 31, 32, 33, 40, 64])
+
+
+def draw_params(network, in_shape, seed):
+    """Return parameters of which none is zero or one, running statistics included."""
+    rng = np.random.default_rng(seed)
+    params = L.flatten(network.init(in_shape, rng))
+    for path, array in params.items():
+        if array.ndim == 1:
+            params[path] = rng.uniform(0.5, 1.5, array.shape).astype(np.float32)
+    return params
+
+
+def difference(found, wanted, slack=0.0):
+    """Return the norm of the error as a share of the norm of what is right, `slack` beside."""
+    error = np.linalg.norm(np.subtract(found, wanted, dtype=np.float64))
+    return error / max(np.linalg.norm(wanted.astype(np.float64)) + slack, 1e-30)
+
+
+class Compared:
+    """A training step by the plain layers and by the compiled passes."""
+
+    def __init__(self, network, params, x, seed=0):
+        self.network, self.params, self.x = network, params, x
+        self.vector = WeightVector({path: array for path, array in params.items() if L.is_trained(path)})
+        self.tracked = {path: array for path, array in params.items() if not L.is_trained(path)}
+        self.passes = TrainingPasses(network, x.shape[1:], len(x), self.vector.places, self.tracked)
+        self.dy = np.random.default_rng(seed).standard_normal((len(x), *network.out_shape(x.shape[1:])), np.float32)
+        run = Pass(training=True, rng=np.random.default_rng(seed))
+        nested = L.unflatten(dict(params))
+        self.logits, saved = network.forward(nested, x, run)
+        self.gradients = L.flatten(network.gradients(nested, saved, self.dy, run))
+        self.updates = L.flatten(network.updates(nested, saved))
+        self.seed = seed
+
+    def sensitivity(self):
+        """Return how much each gradient of the plain layers changes when the input's last bits do.
+
+        Where much cancels, as before a batch normalisation, nobody's rounding can be expected to stay below that.
+        """
+        rng = np.random.default_rng(1)
+        nudge = (1 + 1e-6 * rng.standard_normal(self.x.shape)).astype(np.float32)
+        other = Compared(self.network, self.params, self.x * nudge, self.seed)
+        return {path: difference(other.gradients[path], wanted) for path, wanted in self.gradients.items()}
+
+    def check(self, sensitivity=None):
+        self.vector.gradient[:] = np.nan  # all of it shall be written
+        logits = self.passes.forward(self.vector.values, self.x, self.tracked, np.random.default_rng(self.seed))
+        assert difference(logits, self.logits) < TOLERANCE
+        for path, wanted in self.updates.items():
+            assert difference(self.passes.tracked[path], wanted, 1e-3) < TOLERANCE, path
+        self.passes.backward(self.dy, self.vector.gradient)
+        # A bias before a batch normalisation has no gradient but rounding: what is small beside all is no error.
+        slack = 0.1 * np.sqrt(sum(np.square(g, dtype=np.float64).sum() for g in self.gradients.values()))
+        for path, wanted in self.gradients.items():
+            place = self.vector.places[path]
+            found = self.vector.gradient[place : place + wanted.size].reshape(wanted.shape)
+            allowed = TOLERANCE if sensitivity is None else max(TOLERANCE, sensitivity[path])
+            assert difference(found, wanted, slack) < allowed, path
+
+
+@st.composite
+def convolutions(draw, axes, channels):
+    kind = draw(st.sampled_from(["any", "any", "3x3", "depthwise", "grouped"]))
+    each = {"min_size": axes, "max_size": axes}
+    kernel = tuple(draw(st.lists(st.integers(1, 5), **each)))
+    stride = tuple(draw(st.lists(st.integers(1, 3), **each)))
+    dilation = tuple(draw(st.lists(st.sampled_from([1, 1, 2]), **each)))
+    padding = draw(
+        st.one_of(
+            st.sampled_from(["same", "valid", 1]),
+            st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), **each).map(tuple),
+        )
+    )
+    filters, groups = draw(CHANNELS), 1
+    if kind == "3x3":
+        kernel, stride, dilation, padding = (3,) * axes, 1, 1, draw(st.sampled_from([0, 1, 2, "same"]))
+    elif kind == "depthwise":
+        filters = groups = channels
+    elif kind == "grouped" and channels % 2 == 0:
+        filters, groups = 2 * draw(st.integers(1, 20)), 2
+    return L.Conv(filters, kernel, stride, padding, dilation, groups, draw(st.booleans()))
+
+
+@st.composite
+def bodies(draw, axes, shape, depth=0):
+    """Draw layers and the shape that comes out of them."""
+    layers = []
+    for _ in range(draw(st.integers(1, 5))):
+        kind = draw(st.sampled_from(["conv", "conv", "norm", "relu", "leaky", "max", "avg", "drop", "residual"]))
+        if kind == "conv":
+            layer = draw(convolutions(axes, shape[-1]))
+        elif kind == "norm":
+            layer = L.BatchNorm(draw(st.sampled_from([0.1, 0.3])))
+        elif kind == "relu":
+            layer = L.ReLU()
+        elif kind == "leaky":
+            layer = L.LeakyReLU(0.1)
+        elif kind in ("max", "avg"):
+            size = draw(st.integers(1, 3))
+            stride, padding = draw(st.sampled_from([None, 1, 2, 3])), draw(st.integers(0, size - 1))
+            layer = (L.MaxPool if kind == "max" else L.AvgPool)(size, stride, padding)
+        elif kind == "drop":
+            layer = draw(st.sampled_from([L.Dropout(0.3), L.ChannelDropout(0.3)]))
+        elif depth < 2:
+            inner, inner_shape = draw(bodies(axes, shape, depth + 1))
+            body = [*inner, L.Conv(shape[-1], 1)]
+            if inner_shape[:-1] != shape[:-1]:
+                continue
+            shortcut = draw(st.sampled_from([L.Identity(), L.Chain([L.Conv(shape[-1], 1), L.BatchNorm(), L.ReLU()])]))
+            layer = L.Residual(L.Chain(body), shortcut)
+        else:
+            continue
+        try:
+            shape = layer.out_shape(shape)
+        except ShapeError:
+            continue
+        layers.append(layer)
+    return layers, shape
+
+
+@st.composite
+def networks(draw):
+    """Draw (network, shape of an example)."""
+    axes = draw(st.integers(1, 2))
+    size = draw(st.lists(st.sampled_from([1, 2, 5, 8, 13]), min_size=axes, max_size=axes))
+    in_shape = (*size, draw(st.sampled_from([1, 1, 2, 3, 16, 20])))
+    layers, _ = draw(bodies(axes, in_shape))
+    end = draw(st.sampled_from([L.GlobalAvgPool(), L.GlobalMaxPool(), L.Flatten()]))
+    return L.Chain([*layers, end, L.Dense(CLASSES)]), in_shape
+
+
+@given(networks(), st.sampled_from([1, 2, 5]), st.integers(0, 99))
+def test_inference_is_the_plain_forward_pass(case, examples, seed):
+    network, in_shape = case
+    params = draw_params(network, in_shape, seed)
+    x = np.random.default_rng(seed).standard_normal((examples, *in_shape), np.float32)
+    wanted, _ = network.forward(L.unflatten(dict(params)), x, Pass())
+    assert difference(Inference(network, params, in_shape)(x), wanted) < TOLERANCE
+
+
+@given(networks(), st.sampled_from([2, 3, 5]), st.integers(0, 99))
+def test_a_training_step_is_that_of_the_plain_layers(case, examples, seed):
+    network, in_shape = case
+    params = draw_params(network, in_shape, seed)
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((examples, *in_shape), np.float32)
+    compared = Compared(network, params, x, seed)
+    # A number within rounding of a kink, or two that are equal but for rounding before a max-pool, may fall to either
+    # side. Then the plain layers themselves give another gradient after a change of the last bits.
+    nudged = Compared(network, params, (x * np.float32(1 + 1e-6)).astype(np.float32), seed)
+    scale = np.sqrt(sum(np.square(g, dtype=np.float64).sum() for g in compared.gradients.values()))
+    assume(np.isfinite(scale))
+    for path, wanted in compared.gradients.items():
+        assume(difference(nudged.gradients[path], wanted, 0.1 * scale) < 0.3 * TOLERANCE)
+    compared.check()
+
+
+IN_SHAPES = {"spectrogram-2d": (101, 40, 1), "spectrogram-1d": (101, 40), "samples": (8000, 1)}
+
+
+@pytest.mark.parametrize("name", ["cnn", "cs231n", "ds-cnn-s", "tc-resnet8", "m5"])
+@pytest.mark.parametrize("examples", [1, 2, 7])
+def test_named_networks_in_use(name, examples):
+    network = architectures.build(name, CLASSES)
+    in_shape = IN_SHAPES[architectures.input_kind(name)]
+    params = draw_params(network, in_shape, 0)
+    x = np.random.default_rng(1).standard_normal((examples, *in_shape), np.float32)
+    wanted, _ = network.forward(L.unflatten(dict(params)), x, Pass())
+    assert difference(Inference(network, params, in_shape)(x), wanted) < TOLERANCE
+
+
+@pytest.mark.parametrize("name", ["cnn", "cs231n", "ds-cnn-s", "tc-resnet8", "m5"])
+def test_named_networks_in_training(name):
+    network = architectures.build(name, CLASSES)
+    # Without kinks, which a few of a million numbers lie at: the derivative of ReLU and of max-pooling is tested above.
+    smooth = _without_kinks(network)
+    in_shape = IN_SHAPES[architectures.input_kind(name)]
+    params = draw_params(smooth, in_shape, 0)
+    x = np.random.default_rng(1).standard_normal((4, *in_shape), np.float32)
+    step = Compared(smooth, params, x)
+    step.check(step.sensitivity())
+
+
+def _without_kinks(layer):
+    if isinstance(layer, L.Chain):
+        return L.Chain([_without_kinks(part) for part in layer.layers])
+    if isinstance(layer, L.Residual):
+        return L.Residual(_without_kinks(layer.body), _without_kinks(layer.shortcut))
+    if isinstance(layer, L.MaxPool):
+        return L.AvgPool(layer.size, layer.stride, layer.padding)
+    return L.Identity() if isinstance(layer, L.ReLU) else layer
+
+
+# --- batches, threads, memory -------------------------------------------------------------------------------------
+
+
+def small_case(examples):
+    network = _without_kinks(architectures.build("cnn", CLASSES))
+    params = draw_params(network, (21, 12, 1), 0)
+    return network, params, np.random.default_rng(2).standard_normal((examples, 21, 12, 1), np.float32)
+
+
+def test_batches_of_other_sizes_find_nothing_of_the_last():
+    network, params, x = small_case(9)
+    whole = Compared(network, params, x)
+    whole.check(whole.sensitivity())
+    for examples in (8, 2, 9):
+        part = Compared(network, params, x[:examples])
+        found = whole.passes.forward(part.vector.values, part.x, part.tracked, np.random.default_rng(0))
+        assert difference(found, part.logits) < TOLERANCE
+        whole.passes.backward(part.dy, part.vector.gradient)
+        for path, wanted in part.gradients.items():
+            place = part.vector.places[path]
+            assert difference(part.vector.gradient[place : place + wanted.size].reshape(wanted.shape), wanted) < 1e-3
+
+
+def test_a_batch_that_is_too_large_is_refused():
+    network, params, x = small_case(3)
+    passes = Compared(network, params, x[:2]).passes
+    vector = WeightVector({path: array for path, array in params.items() if L.is_trained(path)})
+    tracked = {path: array for path, array in params.items() if not L.is_trained(path)}
+    with pytest.raises(ShapeError, match=r"at most 2 examples of shape \(21, 12, 1\), got an input of shape \(3, "):
+        passes.forward(vector.values, x, tracked, np.random.default_rng(0))
+
+
+def test_an_input_of_another_shape_is_refused():
+    network, params, x = small_case(2)
+    with pytest.raises(ShapeError, match=r"examples of shape \(21, 12, 1\), got an input of shape \(2, 20"):
+        Inference(network, params, (21, 12, 1))(np.ascontiguousarray(x[:, :20]))
+
+
+def test_the_bits_do_not_depend_on_the_threads():
+    network, params, x = small_case(9)
+    found = []
+    count = numba.get_num_threads()
+    try:
+        for threads in {1, count}:
+            numba.set_num_threads(threads)
+            step = Compared(network, params, x)
+            logits = step.passes.forward(step.vector.values, x, step.tracked, np.random.default_rng(0)).tobytes()
+            step.passes.backward(step.dy, step.vector.gradient)
+            use = Inference(network, params, (21, 12, 1))
+            found.append((logits, step.vector.gradient.tobytes(), use(x).tobytes(), use(x[:1].copy()).tobytes()))
+    finally:
+        numba.set_num_threads(count)
+    assert all(other == found[0] for other in found)
+
+
+def test_nothing_of_the_callers_is_changed():
+    network, params, x = small_case(3)
+    step = Compared(network, params, x)
+    for array in (x, step.dy, step.vector.values, *step.tracked.values()):
+        array.flags.writeable = False
+    before = [array.copy() for array in (x, step.dy, step.vector.values)]
+    step.check(step.sensitivity())
+    Inference(network, params, (21, 12, 1))(x)
+    for array, old in zip((x, step.dy, step.vector.values), before, strict=True):
+        np.testing.assert_array_equal(array, old)
+
+
+@pytest.mark.parametrize("layer", [L.SiLU(), L.Sigmoid(), L.Tanh(), L.Concat([L.ReLU(), L.Identity()])])
+def test_what_has_no_fused_form_is_named(layer):
+    network = L.Chain([L.Conv(4, 3), layer, L.GlobalAvgPool(), L.Dense(2)])
+    with pytest.raises(NotCompiledError, match=f"1 is {type(layer).__name__}"):
+        trace(network, (8, 3))
