@@ -42,7 +42,7 @@ def train(network: str, bench: Bench) -> list[Row]:
         candidates.append(Candidate("torch", steps.step, _variant(layout, compiled)))
 
     _add_torch(bench, name, torch_peer.layouts(case), add, candidates)
-    return bench.race(name, candidates, case.step_operations)
+    return bench.race(name, candidates, case.step_operations, ours.training_traffic(case))
 
 
 def _checked_training(bench: Bench, network: str) -> ours.Training:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from audioconv import architectures
 from audioconv import layers as L
+from audioconv.compiler.training import TrainingPasses
 from audioconv.losses import SoftmaxCrossEntropy
 from audioconv.model import Model
 from audioconv.optim import AdamW, WeightVector
@@ -78,6 +79,14 @@ def case(name: str) -> Case:
             params[path] = drawn.astype(np.float32)
     x = rng.standard_normal((BATCH, *in_shape), np.float32)
     return Case(name, network, in_shape, params, x, rng.integers(CLASSES, size=BATCH))
+
+
+def training_traffic(case: Case) -> int:
+    """Return the bytes that a training step has to read and write, as its passes are divided into stages."""
+    trained = {path: array for path, array in case.params.items() if L.is_trained(path)}
+    tracked = {path: array for path, array in case.params.items() if not L.is_trained(path)}
+    passes = TrainingPasses(case.network, case.in_shape, BATCH, WeightVector(trained).places, tracked)
+    return BATCH * passes.traffic
 
 
 class Training:

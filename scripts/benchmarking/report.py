@@ -69,7 +69,33 @@ def table(numbers: Mapping[str, Any] | None) -> str:
             *("" if share is None else f"{share:.0%}" for share in shares),
         )
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([about(machine), "", *lines])
+    return "\n".join([about(machine), "", *lines, "", *floors(numbers)])
+
+
+def floors(numbers: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a table of what operations and bytes would take at least, beside what was taken."""
+    machine = numbers["machine"]
+    if machine["register_tile_gflops"] is None:
+        return []
+    lines = [
+        "The floors: what the operations take at the tile's peak, and the bytes at copying's rate.",
+        "",
+        "| | GFLOP | at the peak | MB | at copying | audioconv |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    ours = {row["name"]: row["ours_ms"] for row in numbers["rows"]}
+    for name, operations in machine["operations"].items():
+        traffic = machine["traffic"].get(name)
+        cells = [
+            f"`{name}`",
+            quantity(operations / 1e9),
+            f"{quantity(operations / machine['register_tile_gflops'] / 1e6)} ms",
+        ]
+        cells += ["", ""] if traffic is None else [
+            quantity(traffic / 1e6), f"{quantity(traffic / machine['copy_gb_per_second'] / 1e6)} ms"
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join([*cells, f'{quantity(ours[name])} ms'])} |")
+    return lines
 
 
 def about(machine: Mapping[str, Any]) -> str:

@@ -44,6 +44,8 @@ class Bench:
         By row and peer: the variant of the peer that was fastest.
     tile_shares, copy_shares : dict of str to float
         By row: our share of the tile's peak, and of copying.
+    operations, traffic : dict of str to int
+        By row: multiplications and additions, and bytes that have to be read and written at least.
     """
 
     effort: Effort
@@ -57,6 +59,8 @@ class Bench:
     variants: dict[str, str] = field(default_factory=dict)
     tile_shares: dict[str, float] = field(default_factory=dict)
     copy_shares: dict[str, float] = field(default_factory=dict)
+    operations: dict[str, int] = field(default_factory=dict)
+    traffic: dict[str, int] = field(default_factory=dict)
 
     def has(self, *peers: str) -> bool:
         """Tell whether all these peers are installed."""
@@ -90,7 +94,9 @@ class Bench:
             peak = tile_operations / float(np.quantile(best.pop("tile").seconds, 0.25))
             self.tile_gflops.append(peak / 1e9)
             self.tile_shares[name] = operations / mine.median / peak
+            self.operations[name] = operations
         if traffic:
+            self.traffic[name] = traffic
             self.copy_shares[name] = traffic / mine.median / (1e9 * self.copy_gb_per_second)
         for peer, candidate in best.items():
             if candidate.variant:
