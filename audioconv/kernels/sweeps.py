@@ -17,6 +17,7 @@ import numpy as np
 from audioconv.kernels.jit import LANES, helper
 from audioconv.kernels.vector import (
     add_to_doubles,
+    fetch,
     larger,
     load,
     load_first,
@@ -25,6 +26,9 @@ from audioconv.kernels.vector import (
     where_equal,
     where_less,
 )
+
+
+CACHE_LINE = 16  # numbers
 
 
 @helper
@@ -62,6 +66,13 @@ def clear_border(y, P, Q, C, line, pixel, border, p0, p1):
 
 
 @helper
+def _fetch_lines(x, offset, count):
+    """Let the processor bring `count` numbers: blocks of channels are read with gaps, which it does not foresee."""
+    for i in range(0, count, CACHE_LINE):
+        fetch(x, offset + i)
+
+
+@helper
 def _four(x, place, line, pixel, mean):
     """Return the four numbers of a window of 2 x 2, less the mean."""
     return (
@@ -82,6 +93,8 @@ def sweep(x, vectors, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, 
     slopes = splat(np.float32(slope))
     for p in range(p0, p1):
         r0, r1 = max(0, top - p * down), min(R, H + top - p * down)
+        if C > LANES and p + 1 < p1:
+            _fetch_lines(x, (p + 1) * down * x_line, down * x_line)
         for c in range(0, C, LANES):
             mean, scale, beta = load(vectors, c), load(vectors, size + c), load(vectors, 2 * size + c)
             if R * S == 1:
@@ -118,6 +131,8 @@ def sweep_sums(x, dy, vectors, sums, C, H, W, x_line, x_pixel, P, Q, y_line, y_p
         sums[i] = 0.0
     for p in range(P):
         r0, r1 = max(0, top - p * down), min(R, H + top - p * down)
+        if C > LANES and p + 1 < P:
+            _fetch_lines(x, (p + 1) * down * x_line, down * x_line)
         for c in range(0, C, LANES):
             mean, scale, beta = load(vectors, c), load(vectors, size + c), load(vectors, 2 * size + c)
             plain, product = zero, zero
@@ -173,6 +188,9 @@ def sweep_backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q
     slopes = splat(np.float32(slope))
     if R * S * down * along == 1:
         for h in range(H):
+            if C > LANES and h + 1 < H:
+                _fetch_lines(x, (h + 1) * x_line, x_line)
+                _fetch_lines(dy, (h + 1) * y_line, y_line)
             for c in range(0, C, LANES):
                 mean, scale, beta = load(vectors, c), load(vectors, size + c), load(vectors, 2 * size + c)
                 by_dy, by_x, shift = load(gradients, c), load(gradients, size + c), load(gradients, 2 * size + c)

@@ -217,6 +217,20 @@ def store_first(context, base, offset, count, value):
 
 
 @intrinsic
+def fetch(context, base, offset):
+    """Let the processor bring the cache line of ``base[offset]``; any address will do."""
+
+    def codegen(context, builder, signature, arguments):
+        place = builder.bitcast(at(builder, *arguments), ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [place.type, I32, I32, I32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [place, I32(0), I32(3), I32(1)])  # to read, into all caches, data
+        return context.get_dummy_value()
+
+    return types.void(FLOATS, types.int64), codegen
+
+
+@intrinsic
 def splat(context, number):
     """Return a vector with `number` in all lanes."""
 
