@@ -27,7 +27,6 @@ from audioconv.kernels.vector import (
     where_less,
 )
 
-
 CACHE_LINE = 16  # numbers
 
 
