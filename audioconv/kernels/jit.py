@@ -39,22 +39,29 @@ PARTS = 16
 FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 
 
+SPIN_COUNT = "3000"  # some tens of microseconds
+
+
 def _threading_layer() -> str:
     """Return the best threading layer that is installed; only `workqueue` is always there."""
     with suppress(ValueError):
         return str(threading_layer())  # another library has launched threads: there is one layer a process
     # OpenMP reads its settings once, when it is loaded. Waiting threads shall sleep, not spin: with another program on
     # the same cores, spinning made a training step five to ten times slower.
-    policy = os.environ.get("OMP_WAIT_POLICY")
-    os.environ["OMP_WAIT_POLICY"] = policy or "PASSIVE"
+    # But not at once: calls often follow each other within microseconds, and GNU OpenMP may spin for that long.
+    previous = {name: os.environ.get(name) for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    if previous["OMP_WAIT_POLICY"] is None:
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+        os.environ["GOMP_SPINCOUNT"] = previous["GOMP_SPINCOUNT"] or SPIN_COUNT
     try:
         for layer, module in (("omp", "omppool"), ("tbb", "tbbpool")):
             with suppress(ImportError):
                 importlib.import_module(f"numba.np.ufunc.{module}")
                 return layer
     finally:
-        if policy is None:
-            del os.environ["OMP_WAIT_POLICY"]
+        for name, value in previous.items():
+            if value is None:
+                os.environ.pop(name, None)
     return "workqueue"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarking.tile import tile_work
+from benchmarking.tile import peak_work
 from benchmarking.timing import Candidate, Effort, Row, compare, take_turns
 
 
@@ -85,7 +85,7 @@ class Bench:
         Where the `operations` are known, the register tile takes turns with them. `traffic` is the number of bytes
         that have to be read and written at least.
         """
-        work, tile_operations = tile_work() if operations else (lambda: None, 0)
+        work, tile_operations = peak_work() if operations else (lambda: None, 0)
         tile = [Candidate("tile", work)] if operations else []
         best = take_turns([*candidates, *tile], self.effort)
         mine = best.pop("ours")

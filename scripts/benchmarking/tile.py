@@ -66,6 +66,29 @@ def tile_work() -> tuple[Callable[[], Any], int]:
     return run, 2 * a.size * COLUMNS * REPEATS
 
 
+def peak_work() -> tuple[Callable[[], Any], int]:
+    """Return what keeps the register tile of one thread busy, and the operations that all threads would do meanwhile.
+
+    One thread has nobody to wake and nobody to share a processor with: beside libraries whose threads come and go, the
+    same work on all threads was found at half its speed in some turns.
+    """
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        work, operations = tile_work()
+    finally:
+        numba.set_num_threads(threads)
+
+    def run() -> None:
+        numba.set_num_threads(1)
+        try:
+            work()
+        finally:
+            numba.set_num_threads(threads)
+
+    return run, threads * operations
+
+
 def thread_scaling(rounds: int = 9) -> float:
     """Return how many times as much the tiles of all threads do as those of one.
 
