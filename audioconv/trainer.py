@@ -108,7 +108,8 @@ class Trainer:
             correct += right
             tell(BatchEnded(epoch, number, total_loss / seen, correct / seen))
         validation_loss, validation_accuracy = self._validate(validation, epoch)
-        if not all(np.isfinite(array).all() for array in self.arrays.values()):
+        tracked = (array for path, array in self.arrays.items() if not is_trained(path))
+        if not all(np.isfinite(array).all() for array in (self._weights.values, *tracked)):
             raise DivergedError(f"epoch {epoch}: the parameters hold NaN or infinity; {_ADVICE}")
         return EpochRow(
             epoch,

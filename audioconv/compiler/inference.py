@@ -14,7 +14,7 @@ from audioconv.errors import ShapeError
 from audioconv.kernels import program as opcodes
 from audioconv.layers.base import Layer, Shape
 from audioconv.machine.convolution import transform_kernels
-from audioconv.machine.program import Constants, Phase, norm_vectors
+from audioconv.machine.program import Constants, Fixed, Instruction, Phase, norm_vectors
 from audioconv.machine.workspace import Executable
 
 Array = NDArray[np.float32]
@@ -86,10 +86,21 @@ class Inference:
         writer.forward()
         (instructions,) = writer.stages
         if by_lines:
-            phases = [Phase(opcodes.LINES, _tasks(i.operation, i.integers), [i]) for i in instructions]
+            first = [one for one in instructions if _waits_for_nothing(one)]
+            rest = [one for one in instructions if not _waits_for_nothing(one)]
+            phases = [Phase(opcodes.INSTRUCTIONS, 0, first)]
+            phases += [Phase(opcodes.LINES, _tasks(one.operation, one.integers), [one]) for one in rest]
         else:
             phases = [Phase(opcodes.EXAMPLES, UNLIMITED, instructions)]
         return Executable([phases], writer.tables, writer.memory, 1)
+
+
+def _waits_for_nothing(instruction: Instruction) -> bool:
+    """Tell whether an instruction needs nothing of another: borders, and the copy of the input."""
+    if instruction.operation == opcodes.BORDER:
+        return True
+    source = instruction.operands[0]
+    return source is not None and isinstance(source.memory, Fixed) and source.memory.base == opcodes.INPUT
 
 
 def _tasks(operation: int, integers: Sequence[int]) -> int:
