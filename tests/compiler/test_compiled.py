@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import numba
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from audioconv import architectures
 from audioconv import layers as L
+from audioconv.compiler import inference
 from audioconv.compiler.graph import NotCompiledError, trace
 from audioconv.compiler.inference import Inference
 from audioconv.compiler.training import TrainingPasses
@@ -112,7 +115,7 @@ def bodies(draw, axes, shape, depth=0):
         if kind == "conv":
             layer = draw(convolutions(axes, shape[-1]))
         elif kind == "norm":
-            layer = L.BatchNorm(draw(st.sampled_from([0.1, 0.3])))
+            layer = L.BatchNorm()
         elif kind == "relu":
             layer = L.ReLU()
         elif kind == "leaky":
@@ -157,7 +160,10 @@ def test_inference_is_the_plain_forward_pass(case, examples, seed):
     params = draw_params(network, in_shape, seed)
     x = np.random.default_rng(seed).standard_normal((examples, *in_shape), np.float32)
     wanted, _ = network.forward(L.unflatten(dict(params)), x, Pass())
-    assert difference(Inference(network, params, in_shape)(x), wanted) < TOLERANCE
+    compiled = Inference(network, params, in_shape)
+    assert difference(compiled(x), wanted) < TOLERANCE
+    with mock.patch.object(inference, "LEAST_WORK", 0):  # a single example is shared out among threads
+        assert difference(compiled(x[:1].copy()), wanted[:1]) < TOLERANCE
 
 
 @given(networks(), st.sampled_from([2, 3, 5]), st.integers(0, 99))
@@ -167,6 +173,10 @@ def test_a_training_step_is_that_of_the_plain_layers(case, examples, seed):
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((examples, *in_shape), np.float32)
     compared = Compared(network, params, x, seed)
+    # Where a channel is the same everywhere, normalising it makes large numbers of rounding errors.
+    for path, new in compared.updates.items():
+        if path.endswith("running_var"):
+            assume(((new - 0.9 * params[path]) / 0.1 > 1e-3).all())
     # A number within rounding of a kink, or two that are equal but for rounding before a max-pool, may fall to either
     # side. Then the plain layers themselves give another gradient after a change of the last bits.
     nudged = Compared(network, params, (x * np.float32(1 + 1e-6)).astype(np.float32), seed)
