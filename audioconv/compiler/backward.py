@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from audioconv.compiler.graph import POINT, AddNode, AverageNode, ConvNode, DropoutNode, Node, SweepNode, Value
-from audioconv.compiler.writer import Writer, add, bare, channel_blocks, clear_border, geometry, strides
+from audioconv.compiler.writer import Writer, channel_blocks, geometry
 from audioconv.kernels import program as opcodes
+from audioconv.machine.moves import add, bare, clear_border, strides
 from audioconv.machine.program import (
     NO_BORDER,
     Border,

@@ -25,6 +25,7 @@ from audioconv.compiler.graph import (
 )
 from audioconv.geometry import Window
 from audioconv.kernels import program as opcodes
+from audioconv.machine.moves import Outside, add, bare, clear_border, copy, strides
 from audioconv.machine.program import (
     NO_BORDER,
     Border,
@@ -144,7 +145,7 @@ class Writer:
         """Write what computes `value` from its inputs."""
         node, buffer, section = value.producer, Buffer(value.shape, self._borders[value]), self.section(stage)
         if node is None:
-            self._copy_input(buffer, section)
+            copy(section, Outside(value.shape, base=opcodes.INPUT), buffer)
             return buffer
         inputs = [self.need(x, stage) for x in node.inputs]
         if isinstance(node, ConvNode):
@@ -167,14 +168,6 @@ class Writer:
                 return dropped
             add(section, dropped, None, buffer)
         return buffer
-
-    def _copy_input(self, buffer: Buffer, section: Section) -> None:
-        H, W, C = buffer.shape
-        clear_border(section, buffer)
-        # A line is taken for one pixel of W * C channels: the longest vectors there are.
-        integers = [W * C, H, 1, W * C, 0, H, 1, buffer.layout.line, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
-        source = Fixed(opcodes.INPUT, 0, H * W * C)
-        section.emit(opcodes.ADD, [source.at(), buffer.at(), None], integers)
 
     def drop(self, section: Section, node: DropoutNode, x: Buffer, y: Buffer) -> None:
         """Write a dropout; both buffers have no border, since draws are counted through them."""
@@ -248,37 +241,6 @@ class NormMemory:
 def channel_blocks(channels: int) -> list[list[int]]:
     """Return how many channels each of several instructions takes, and from which on."""
     return [[min(CHANNELS, channels - c), c] for c in range(0, channels, CHANNELS)]
-
-
-def add(section: Section, a: Buffer, b: Buffer | None, y: Buffer) -> None:
-    """Write ``y = a + b``, or ``y = a``, with y's border."""
-    H, W, C = y.shape
-    second = (0, 0) if b is None else strides(b)
-    window = [0, int(b is not None), 0, 0, 0, 0]
-    integers = [C, H, W, *strides(a), H, W, *strides(y), *window, pack_border(y.border), *second]
-    section.emit(opcodes.ADD, [a.at(), y.at(), None if b is None else b.at()], integers)
-
-
-def bare(section: Section, buffer: Buffer) -> Buffer:
-    """Return `buffer` without a border."""
-    if buffer.border == NO_BORDER:
-        return buffer
-    copy = Buffer(buffer.shape)
-    add(section, buffer, None, copy)
-    return copy
-
-
-def clear_border(section: Section, buffer: Buffer) -> None:
-    """Zero what surrounds an image, for who writes nothing but the image."""
-    if buffer.border != NO_BORDER:
-        H, W, C = buffer.shape
-        integers = [C, H, W, *strides(buffer), pack_border(buffer.border)]
-        section.emit(opcodes.BORDER, [buffer.at()], integers)
-
-
-def strides(buffer: Buffer) -> tuple[int, int]:
-    """Return the distances between lines and between pixels."""
-    return buffer.layout.line, buffer.layout.pixel
 
 
 def geometry(window: Window, x: Buffer, y: Buffer) -> list[int]:

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from audioconv.geometry import Window
 from audioconv.kernels import program as opcodes
 from audioconv.kernels.winograd import POSITIONS
+from audioconv.machine.moves import strides
 from audioconv.machine.program import (
     NO_BORDER,
     PARTIAL_SIZE,
@@ -235,7 +236,7 @@ class Convolution:
         tiles, channels = np.arange(strip), np.arange(C)
         table = section.tables.add(pairs(tiles * whole(C), tiles * whole(K)))
         terms = section.tables.add(pairs(channels, channels * K))
-        integers = [C, K, strip, *_strides(x), *y.shape[:2], *_strides(y), table, terms, onward]
+        integers = [C, K, strip, *strides(x), *y.shape[:2], *strides(y), table, terms, onward]
         zeros = section.constants.zeros(K).at()
         operands = [corner, U.at(), start, y.at(), Place(V), Place(M), zeros]
         section.emit(opcodes.WINOGRAD, operands, integers, [slope])
@@ -247,7 +248,7 @@ class Convolution:
         table = rows(pairs(channels, channels * K))
         terms = section.tables.add(pairs(tiles * whole(C), tiles * whole(K)))
         integers = [
-            C, K, strip, *_strides(x), *self.out_shape[:2], *_strides(dz), section.tables.add(table), len(table), terms,
+            C, K, strip, *strides(x), *self.out_shape[:2], *strides(dz), section.tables.add(table), len(table), terms,
         ]  # fmt: skip
         zeros = section.constants.zeros(K).at()
         operands = [self._corner(x, 0), dz.at(), None, partial.at(), Place(V), Place(M), zeros]
@@ -294,10 +295,6 @@ def transform_kernels(weight: NDArray[np.float32]) -> NDArray[np.float32]:
     U = np.einsum("ir,js,rsck->ijck", G, G, weight.astype(np.float64))
     transformed: NDArray[np.float32] = U.reshape(POSITIONS, *weight.shape[2:]).astype(np.float32)
     return transformed
-
-
-def _strides(buffer: Buffer) -> tuple[int, int]:
-    return buffer.layout.line, buffer.layout.pixel
 
 
 def turned(section: Section, weight: Fixed, order: NDArray[np.int64]) -> Fixed:

@@ -1,11 +1,11 @@
-"""Moving images: from and to arrays of the caller's, and zeros around them."""
+"""Moving images: from and to arrays of the caller's, from buffer to buffer, adding them, and zeros around them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from audioconv.kernels import program as opcodes
-from audioconv.machine.program import NO_BORDER, Buffer, Fixed, Place, Section
+from audioconv.machine.program import NO_BORDER, Buffer, Fixed, Place, Section, pack_border
 
 
 @dataclass(eq=False)
@@ -34,22 +34,32 @@ def copy(section: Section, x: Buffer, y: Buffer) -> None:
     section.emit(opcodes.ADD, [x.at(), y.at(), None], integers)
 
 
-def clear_border(section: Section, y: Buffer) -> None:
-    """Write how zeros are put around `y`, for who writes nothing but the image."""
-    if y.border == NO_BORDER:
-        return
-    (H, W, C), (top, bottom, left, right) = y.shape, y.border
-    width = left + W + right
-    # Above and below go whole lines at once.
-    for line, lines in ((-top, top), (H, bottom)):
-        _clear(section, y, y.at(line, -left), lines, width * C)
-    for column, columns in ((-left, left), (W, right)):
-        _clear(section, y, y.at(0, column), H, columns * C)
+def add(section: Section, a: Buffer, b: Buffer | None, y: Buffer) -> None:
+    """Write ``y = a + b``, or ``y = a``, with y's border."""
+    H, W, C = y.shape
+    second = (0, 0) if b is None else strides(b)
+    window = [0, int(b is not None), 0, 0, 0, 0]
+    integers = [C, H, W, *strides(a), H, W, *strides(y), *window, pack_border(y.border), *second]
+    section.emit(opcodes.ADD, [a.at(), y.at(), None if b is None else b.at()], integers)
 
 
-def _clear(section: Section, y: Buffer, corner: Place, lines: int, numbers: int) -> None:
-    """Write how the first `numbers` of `lines` from `corner` on become zero."""
-    if lines == 0 or numbers == 0:
-        return
-    integers = [numbers, lines, 1, 0, 0, lines, 1, y.layout.line, 0, *[0] * 9]
-    section.emit(opcodes.ADD, [section.constants.zeros(numbers).at(), corner, None], integers)
+def bare(section: Section, buffer: Buffer) -> Buffer:
+    """Return `buffer` without a border."""
+    if buffer.border == NO_BORDER:
+        return buffer
+    copy = Buffer(buffer.shape)
+    add(section, buffer, None, copy)
+    return copy
+
+
+def clear_border(section: Section, buffer: Buffer) -> None:
+    """Zero what surrounds an image, for who writes nothing but the image."""
+    if buffer.border != NO_BORDER:
+        H, W, C = buffer.shape
+        integers = [C, H, W, *strides(buffer), pack_border(buffer.border)]
+        section.emit(opcodes.BORDER, [buffer.at()], integers)
+
+
+def strides(buffer: Buffer) -> tuple[int, int]:
+    """Return the distances between lines and between pixels."""
+    return buffer.layout.line, buffer.layout.pixel
