@@ -74,20 +74,25 @@ class ArrayData:
         return x if rng is None or self.augment is None else self.augment(x, rng)
 
 
-def made_ahead(data: Dataset, batches: Sequence[Array], rng: np.random.Generator) -> Iterator[Array]:
-    """Yield the augmented batches of an epoch, each made while the one before is trained on.
+class BatchMaker:
+    """Makes each batch of an epoch while the one before is trained on.
 
-    One thread makes them, one after the other, so that the draws from `rng` do not depend on who is faster. It computes
-    on one processor: the training has the others.
+    One thread makes them, one after the other, so that the draws do not depend on who is faster. It computes on one
+    processor: the training has the others. The thread ends when nobody holds the maker any more.
     """
-    if len(batches) < 2:
-        yield from (data.batch(indices, rng) for indices in batches)
-        return
-    with ThreadPoolExecutor(1, "audioconv-batches", initializer=_compute_on_one_thread) as executor:
-        coming = executor.submit(data.batch, batches[0], rng)
+
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(1, "audioconv-batches", initializer=_compute_on_one_thread)
+
+    def batches(self, data: Dataset, batches: Sequence[Array], rng: np.random.Generator) -> Iterator[Array]:
+        """Yield the augmented examples of each of `batches`."""
+        if len(batches) < 2:
+            yield from (data.batch(indices, rng) for indices in batches)
+            return
+        coming = self._executor.submit(data.batch, batches[0], rng)
         for indices in batches[1:]:
             x = coming.result()
-            coming = executor.submit(data.batch, indices, rng)
+            coming = self._executor.submit(data.batch, indices, rng)
             yield x
         yield coming.result()
 

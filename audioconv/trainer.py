@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.batches import Dataset, batch_count, draw_batches, made_ahead
+from audioconv.batches import BatchMaker, Dataset, batch_count, draw_batches
 from audioconv.errors import AudioconvError, ConfigError, DataError
 from audioconv.events import BatchEnded, Event
 from audioconv.history import EpochRow
@@ -81,6 +81,7 @@ class Trainer:
         self._weights = WeightVector({path: array for path, array in begin.items() if is_trained(path)})
         self.arrays = {path: self._weights.views.get(path, array.copy()) for path, array in begin.items()}
         self.state = recipe.optimizer.init(self._weights)
+        self._maker = BatchMaker()
         largest = -(-len(data) // batch_count(len(data), recipe.batch_size))
         in_shape = data.batch(np.arange(min(1, len(data))), None).shape[1:]
         self._passes = training_passes(network, self._weights, self.arrays, in_shape, largest)
@@ -94,7 +95,7 @@ class Trainer:
         dropout = random_stream(recipe.seed, Purpose.DROPOUT, epoch)
         total_loss = rate = 0.0
         seen = correct = 0
-        inputs = made_ahead(self._data, batches, augment)
+        inputs = self._maker.batches(self._data, batches, augment)
         for number, (indices, x) in enumerate(zip(batches, inputs, strict=True), start=1):
             labels = self._data.labels[indices]
             step = (epoch - 1) * len(batches) + number - 1
