@@ -59,6 +59,10 @@ class Window:
         return Window((1, *self.kernel), (1, *self.stride), (1, *self.dilation), ((0, 0), *self.padding))
 
 
+POINT = Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
+"""The window of one pixel."""
+
+
 def extent(kernel: int, dilation: int = 1) -> int:
     """Return the number of inputs that a kernel of `kernel` taps spans."""
     return dilation * (kernel - 1) + 1

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.errors import ConfigError, ShapeError
+from audioconv.machine.program import roomy, rounded
 
 Array = NDArray[Any]
 State = dict[str, Array]
 """What an optimiser remembers between steps: arrays by name."""
 
 BLOCK = 8192  # float32 numbers: five blocks of 32 KiB fit any second-level cache
-ALIGNMENT = 16  # float32 numbers: every array starts on a cache line of its own
 
 
 class WeightVector:
@@ -54,13 +54,13 @@ class WeightVector:
         size = self.decayed = 0
         for path in paths:
             places[path] = slice(size, size + arrays[path].size)
-            size += -(-arrays[path].size // ALIGNMENT) * ALIGNMENT
+            size += rounded(arrays[path].size)
             if arrays[path].ndim > 1:
                 self.decayed = size
         self._places = places
         self.places = {path: place.start for path, place in places.items()}
-        self.values = _aligned_zeros(size)
-        self.gradient = _aligned_zeros(size)
+        self.values = _zeros(size)
+        self.gradient = _zeros(size)
         self.views = {path: self.values[self._places[path]].reshape(array.shape) for path, array in arrays.items()}
         for path, array in arrays.items():
             self.views[path][...] = array
@@ -242,11 +242,11 @@ def _blocks(weights: WeightVector) -> Iterator[tuple[slice, Array, bool]]:
             yield slice(start, stop), scratch[: stop - start], decays
 
 
-def _aligned_zeros(size: int) -> Array:
-    """Return float32 zeros that start on a cache line, with some behind them: kernels read whole vectors."""
-    block = np.zeros(size + 5 * ALIGNMENT, np.float32)
-    start = -(block.ctypes.data // block.itemsize) % ALIGNMENT
-    return block[start : start + size]
+def _zeros(size: int) -> Array:
+    """Return zeros that kernels can read in whole vectors."""
+    zeros = roomy(size)
+    zeros.fill(0)
+    return zeros
 
 
 def _check_share(name: str, value: float) -> None:

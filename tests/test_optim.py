@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from audioconv.errors import ConfigError, ShapeError
-from audioconv.optim import ALIGNMENT, BLOCK, SGD, AdamW, WeightVector, clip_gradients
+from audioconv.machine.program import ALIGNMENT
+from audioconv.optim import BLOCK, SGD, AdamW, WeightVector, clip_gradients
 
 SHAPES = {"0.weight": (3, 3, 1, 5), "0.bias": (5,), "1.scale": (5,), "2.weight": (700, 31), "2.bias": (31,)}
 

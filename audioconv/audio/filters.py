@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numba
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from audioconv.kernels import spectral
 from audioconv.kernels.atomic import APART
-from audioconv.kernels.program import launch
+from audioconv.kernels.launch import address_in_memory, launch
 
 ALONE = 1 << 17
 """Numbers, of all transforms together, that one thread is done with (in 100 us) before another would be awake."""
@@ -62,7 +61,7 @@ class Spectrogram:
         }
         self._arguments = np.zeros(spectral.ARGUMENTS, np.int64)
         for argument, array in self._arrays.items():
-            self._arguments[argument] = _address(array)
+            self._arguments[argument] = address_in_memory(array)
         self._arguments[spectral.HOP] = hop_length
         self._arguments[spectral.FFT_LENGTH] = len(window)
         self._arguments[spectral.BANDS] = bands
@@ -88,18 +87,20 @@ class Spectrogram:
         # The counters of the blocks and of `spread`, and behind them what the workers are told.
         size = (2 + threads) * APART
         memory = np.zeros(size + spectral.ARGUMENTS, np.int64)
-        counters = _address(memory)
+        counters = address_in_memory(memory)
         told = memory[size:]
         told[:] = self._arguments
-        told[: spectral.HOP] = _address(batch), _address(out), counters, apart, *batch.shape, count, begin
+        told[: spectral.HOP] = (
+            address_in_memory(batch),
+            address_in_memory(out),
+            counters,
+            apart,
+            *batch.shape,
+            count,
+            begin,
+        )
         launch(spectral.worker.address, counters + memory.itemsize * size, threads)
         return out
-
-
-def _address(array: NDArray[Any]) -> int:
-    """Return where the numbers of an array begin; the caller keeps it alive."""
-    address: int = array.__array_interface__["data"][0]
-    return address
 
 
 def mel_filters(

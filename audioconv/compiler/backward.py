@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from audioconv.compiler.graph import POINT, AddNode, AverageNode, ConvNode, DropoutNode, Node, SweepNode, Value
+from audioconv.compiler.graph import AddNode, AverageNode, ConvNode, DropoutNode, Node, SweepNode, Value
 from audioconv.compiler.writer import Writer, channel_blocks, geometry
+from audioconv.geometry import POINT
 from audioconv.kernels import program as opcodes
-from audioconv.machine.moves import add, bare, clear_border, strides
+from audioconv.machine.moves import Outside, add, bare, clear_border, strides
 from audioconv.machine.program import (
     NO_BORDER,
     Border,
     Buffer,
     Fixed,
     Instruction,
-    pack_border,
     whole,
 )
 
@@ -57,12 +57,8 @@ class Backward:
     def write(self) -> None:
         """Write the backward pass."""
         output = self._writer.graph.output
-        channels = output.shape[2]
-        dy = self._begin(output, self.first_stage)
-        source = Fixed(opcodes.OUTPUT_GRADIENT, 0, channels)
-        window = [0, 0, 0, 0, 0, 0]
-        integers = [channels, 1, 1, channels, channels, 1, 1, *strides(dy), *window, pack_border(dy.border), 0, 0]
-        self._writer.section(self.first_stage).emit(opcodes.ADD, [source.at(), dy.at(), None], integers)
+        source = Outside(output.shape, base=opcodes.OUTPUT_GRADIENT)
+        add(self._writer.section(self.first_stage), source, None, self._begin(output, self.first_stage))
         for node in reversed(self._writer.graph.nodes):
             if node.output in self._gradients:
                 self._node(node, self._gradients[node.output], self._ready[node.output])
@@ -81,7 +77,7 @@ class Backward:
                     self._add_up(dy, x, stage)
         elif isinstance(node, AverageNode) and node.inputs[0] in self._wanted:
             dx, stage, onward = self._accumulate(node.inputs[0], stage)
-            integers = [*geometry(node.window, dx, dy), 0, opcodes.ALWAYS if onward else opcodes.NEVER]
+            integers = [*geometry(node.window, dx, dy), *NO_BORDER, opcodes.ALWAYS if onward else opcodes.NEVER]
             self._writer.section(stage).emit(opcodes.AVERAGE_BACKWARD, [dy.at(), dx.at()], integers)
         elif isinstance(node, DropoutNode) and node.inputs[0] in self._wanted:
             dx, section = Buffer(node.inputs[0].shape), self._writer.section(stage)
@@ -138,7 +134,7 @@ class Backward:
             memory = writer.norm(node)
             x = writer.need(value, stage)
             sums = [x.at(), dy.at(), vectors.at(), memory.sums.at()]
-            writer.section(stage).emit(opcodes.SWEEP_SUMS, sums, [*geometry(window, x, dy), 0], [node.slope])
+            writer.section(stage).emit(opcodes.SWEEP_SUMS, sums, geometry(window, x, dy), [node.slope])
             writer.between.setdefault(stage, []).extend(self._normalise(node))
             stage += 1
             factors = memory.factors
@@ -147,7 +143,7 @@ class Backward:
         x = writer.need(value, stage)
         dx, more = self._whole(value, stage)
         operands = [x.at(), dy.at(), vectors.at(), factors.at(), dx.at()]
-        integers = [*geometry(window, x, dy), pack_border(dx.border), *strides(dx)]
+        integers = [*geometry(window, x, dy), *dx.border, *strides(dx)]
         writer.section(stage).emit(opcodes.SWEEP_BACKWARD, operands, integers, [node.slope])
         if more:
             self._add_up(dx, value, stage)

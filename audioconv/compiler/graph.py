@@ -16,8 +16,6 @@ from audioconv.geometry import Window, window
 from audioconv.layers.base import Layer, Shape
 from audioconv.machine.convolution import Convolution
 
-POINT = Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
-
 
 class NotCompiledError(AudioconvError):
     """A network has a part that there is no fused form of; its plain layers serve it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,13 +13,11 @@ from audioconv.errors import ShapeError
 from audioconv.kernels import program as opcodes
 from audioconv.layers.base import Layer, Shape
 from audioconv.machine.convolution import transform_kernels
-from audioconv.machine.program import Constants, Fixed, Instruction, Phase, norm_vectors
-from audioconv.machine.workspace import Executable
+from audioconv.machine.program import UNLIMITED, Constants, Fixed, Instruction, Phase, norm_vectors
+from audioconv.machine.workspace import Executable, useful_threads
 
 Array = NDArray[np.float32]
 
-UNLIMITED = 2**62
-LEAST_WORK = 8e6  # operations that one thread does before another is awake
 TASK_WORK = 1e5  # operations that are worth a task
 
 
@@ -56,19 +53,16 @@ class Inference:
         """Return the logits (N, classes) of examples x (N, *in_shape), float32 and contiguous."""
         if x.shape[1:] != self.in_shape:
             raise ShapeError(f"the network takes examples of shape {self.in_shape}, got an input of shape {x.shape}")
-        N, threads = len(x), numba.get_num_threads()
+        N = len(x)
+        work = N * self._work
+        threads = useful_threads(work)
         y = np.empty((N, self.classes), np.float32)
-        program = self._by_example
-        if threads > 1 and N == 1:
-            if self._work < LEAST_WORK:
-                threads = 1
-            else:
-                program = self._by_lines
+        program = self._by_lines if N == 1 and threads > 1 else self._by_example
         with program.workspace(threads) as space:
             space.point(opcodes.INPUT, x)
             space.point(opcodes.OUTPUT, y)
             space.point(opcodes.CONSTANTS, self._numbers)
-            program.run(0, space, N, threads, N * self._work)
+            program.run(0, space, N, threads, work)
         return y
 
     def _compile(self, by_lines: bool) -> Executable:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,14 +14,10 @@ from audioconv.errors import ShapeError
 from audioconv.kernels import program as opcodes
 from audioconv.kernels.jit import PARTS
 from audioconv.layers.base import Layer, Pass, Shape
-from audioconv.machine.program import Constants, Fixed, Phase
-from audioconv.machine.workspace import Executable, Workspace
+from audioconv.machine.program import MOST_PARTIAL, UNLIMITED, Constants, Fixed, Phase
+from audioconv.machine.workspace import Executable, Workspace, useful_threads
 
 Array = NDArray[np.float32]
-
-UNLIMITED = 2**62
-MOST_PARTIAL = 2**24
-"""Numbers in all tasks' partial sums together (64 MiB)."""
 
 
 class TrainingPasses:
@@ -126,7 +121,8 @@ class TrainingPasses:
                 f"the passes are for at most {self._examples} examples of shape {self._in_shape}, "
                 f"got an input of shape {x.shape}"
             )
-        threads = numba.get_num_threads()
+        work = len(x) * self._work
+        threads = useful_threads(work)
         if self._space is None or self._space.threads < threads:
             self._space = self._program.new_workspace(threads)
         for path, place in self._tracked_places.items():
@@ -145,7 +141,7 @@ class TrainingPasses:
         ):
             space.point(base, array)
         self._x, self._values = x, values  # they are read again in the backward pass
-        self._program.run(0, space, len(x), threads, len(x) * self._work, self._seeds)
+        self._program.run(0, space, len(x), threads, work, self._seeds)
         return self._logits[: len(x)]
 
     def backward(self, dy: Array, gradient: Array) -> None:
@@ -154,8 +150,9 @@ class TrainingPasses:
         self._dy = np.require(dy, np.float32, ["C", "A"])
         self._space.point(opcodes.OUTPUT_GRADIENT, self._dy)
         self._space.point(opcodes.GRADIENTS, gradient)
-        threads = min(numba.get_num_threads(), self._space.threads)
-        self._program.run(1, self._space, len(self._x), threads, 2 * len(self._x) * self._work, self._seeds)
+        work = 2 * len(self._x) * self._work
+        threads = min(useful_threads(work), self._space.threads)
+        self._program.run(1, self._space, len(self._x), threads, work, self._seeds)
 
 
 def _phases(writer: Writer, stages: range, tasks: int) -> list[Phase]:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from audioconv.compiler.graph import (
-    POINT,
     AddNode,
     AverageNode,
     ConvNode,
@@ -23,7 +22,7 @@ from audioconv.compiler.graph import (
     SweepNode,
     Value,
 )
-from audioconv.geometry import Window
+from audioconv.geometry import POINT, Window
 from audioconv.kernels import program as opcodes
 from audioconv.machine.moves import Outside, add, bare, clear_border, copy, strides
 from audioconv.machine.program import (
@@ -36,7 +35,6 @@ from audioconv.machine.program import (
     Memory,
     Section,
     Tables,
-    pack_border,
     whole,
 )
 
@@ -122,11 +120,9 @@ class Writer:
             for sweep in norms:
                 self._moments(sweep, stage)
         output = self.graph.output
-        stage, channels = self.stage_of[output], output.shape[2]
+        stage = self.stage_of[output]
         logits = self.need(output, stage)
-        integers = [channels, 1, 1, *strides(logits), 1, 1, channels, channels, 0, 0, 0, 0, 0, 0, 0, 0, 0]
-        target = Fixed(opcodes.OUTPUT, 0, channels)
-        self.section(stage).emit(opcodes.ADD, [logits.at(), target.at(), None], integers)
+        add(self.section(stage), logits, None, Outside(output.shape, base=opcodes.OUTPUT))
 
     # --- values ------------------------------------------------------------------------------------------------------
 
@@ -154,12 +150,12 @@ class Writer:
             node.conv.forward(section, inputs[0], self.parameter(node.weight), bias, buffer, node.slope)
         elif isinstance(node, SweepNode):
             operands = [inputs[0].at(), buffer.at(), self.vectors(node).at()]
-            integers = [*geometry(node.pool or POINT, inputs[0], buffer), pack_border(buffer.border)]
+            integers = [*geometry(node.pool or POINT, inputs[0], buffer), *buffer.border]
             section.emit(opcodes.SWEEP, operands, integers, [node.slope])
         elif isinstance(node, AddNode):
             add(section, inputs[0], inputs[1], buffer)
         elif isinstance(node, AverageNode):
-            integers = [*geometry(node.window, inputs[0], buffer), pack_border(buffer.border)]
+            integers = [*geometry(node.window, inputs[0], buffer), *buffer.border]
             section.emit(opcodes.AVERAGE, [inputs[0].at(), buffer.at()], integers)
         elif isinstance(node, DropoutNode):
             dropped = Buffer(value.shape)
@@ -173,7 +169,7 @@ class Writer:
         """Write a dropout; both buffers have no border, since draws are counted through them."""
         size = math.prod(x.shape)
         run, period = (size, x.shape[2]) if node.whole_channels else (1, 1)
-        integers = [*geometry(POINT, x, y), 0, size, run, period, self.dropouts.index(node)]
+        integers = [*geometry(POINT, x, y), *NO_BORDER, size, run, period, self.dropouts.index(node)]
         section.emit(opcodes.DROPOUT, [x.at(), y.at()], integers, [node.rate])
 
     # --- normalisation -----------------------------------------------------------------------------------------------

@@ -12,14 +12,13 @@ by the others, so nothing depends on how many threads there really are.
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
-from audioconv.kernels import atomic, sweeps, winograd
+from audioconv.kernels import atomic, images, sweeps, winograd
 from audioconv.kernels.elementwise import draw
-from audioconv.kernels.jit import Worker, helper, kernel
+from audioconv.kernels.jit import Worker, helper
 from audioconv.kernels.spread import spread
 from audioconv.kernels.tile import ROWS, correlate
-from audioconv.kernels.vector import ahead, call_worker, doubles_at, floats_at, ints_at, longs_at, seeds_at
+from audioconv.kernels.vector import ahead, doubles_at, floats_at, ints_at, longs_at, seeds_at
 
 # Where an operand may lie: an array that the caller names, or memory of the program's own.
 (INPUT, OUTPUT, OUTPUT_GRADIENT, PARAMETERS, GRADIENTS, TRACKED, TRACKED_NEXT, CONSTANTS, ARENA, SCRATCH, PARTIAL,
@@ -81,10 +80,10 @@ def _execute(word, real, bases, tables, seeds, N, n, first, task, scratch, part,
                 np.float32(real[0]),
             )  # fmt: skip
     elif operation == REDUCE:
-        # partial sums of tasks -> gradient. integers: size, tasks, distance between them
+        # partial sums of tasks, as far apart as the first operand's stride says -> gradient. integers: size, tasks
         source = _operand(bases, word, 0, 0, 0, scratch)
         target = _operand(bases, word, 1, 0, 0, scratch)
-        sweeps.add_up(source, target, i[0], min(i[1], N), i[2])
+        images.add_up(source, target, i[0], min(i[1], N), word[3])
     elif operation == REDUCE_DOUBLES:
         # sums of examples -> gradient. integers: size
         target = _operand(bases, word, 1, 0, 0, scratch)
@@ -124,22 +123,24 @@ def _execute(word, real, bases, tables, seeds, N, n, first, task, scratch, part,
         source = _operand(bases, word, 0, 0, 0, scratch)
         winograd.transform_kernels(source, _operand(bases, word, 1, 0, 0, scratch), i[0], i[1], i[2])
     elif operation == WINOGRAD_REDUCE:
-        # partial sums of tasks -> gradient. integers: size, begin, end, tasks, distance between them
+        # as REDUCE, of transformed kernels. integers: size, begin, end, tasks
         source = _operand(bases, word, 0, 0, 0, scratch)
         target = _operand(bases, word, 1, 0, 0, scratch)
-        winograd.gather_kernels(source, target, i[0], i[1], i[2], min(i[3], N), i[4])
+        winograd.gather_kernels(source, target, i[0], i[1], i[2], min(i[3], N), word[3])
     elif operation == BORDER:
-        # integers: C, P, Q, line, pixel, border
+        # integers: C, P, Q, line, pixel, border (4)
         if part == 0:
-            sweeps.clear_border(_operand(bases, word, 0, n, task, scratch), i[1], i[2], i[0], i[3], i[4], i[5], 0, i[1])
+            y = _operand(bases, word, 0, n, task, scratch)
+            images.clear_border(y, i[1], i[2], i[0], i[3], i[4], ahead(i, 5), 0, i[1])
     elif operation == NORMALISE:
         _normalise(word, real, bases, N, scratch)
     elif operation == NORMALISE_BACKWARD:
         _normalise_backward(word, bases, N, scratch)
     else:
-        # integers: C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, border, ...
+        # integers: C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left,
+        # border (4), ...
         C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel = i[0], i[1], i[2], i[3], i[4], i[5], i[6], i[7], i[8]
-        R, S, down, along, top, left, border = i[9], i[10], i[11], i[12], i[13], i[14], i[15]
+        R, S, down, along, top, left, border = i[9], i[10], i[11], i[12], i[13], i[14], ahead(i, 15)
         p0, p1, q0, q1 = 0, P, 0, Q
         if parts <= P:
             p0, p1 = part * P // parts, (part + 1) * P // parts
@@ -158,8 +159,8 @@ def _execute(word, real, bases, tables, seeds, N, n, first, task, scratch, part,
         elif operation == ADD:
             # the second's lines and pixels stand where windows have their size; S tells whether there is a second
             second = _operand(bases, word, 2, n, task, scratch)
-            sweeps.add(
-                x, second, i[10] != 0, y, C, x_line, x_pixel, i[16], i[17], P, Q, y_line, y_pixel, border,
+            images.add(
+                x, second, i[10] != 0, y, C, x_line, x_pixel, i[19], i[20], P, Q, y_line, y_pixel, border,
                 p0, p1, q0, q1,
             )  # fmt: skip
         elif operation == SWEEP_SUMS:
@@ -171,30 +172,30 @@ def _execute(word, real, bases, tables, seeds, N, n, first, task, scratch, part,
             sweeps.sweep_backward(
                 x, y, _operand(bases, word, 2, n, task, scratch), _operand(bases, word, 3, n, task, scratch),
                 _operand(bases, word, 4, n, task, scratch), C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S,
-                down, along, top, left, real[0], i[16], i[17], border,
+                down, along, top, left, real[0], i[19], i[20], border,
             )  # fmt: skip
         elif operation == MOMENTS:
-            sweeps.moments(x, _doubles(bases, word, 3, n), C, H, W, x_line, x_pixel)
+            images.moments(x, _doubles(bases, word, 3, n), C, H, W, x_line, x_pixel)
         elif operation == CHANNEL_SUMS:
-            sweeps.channel_sums(x, _doubles(bases, word, 3, n), C, H, W, x_line, x_pixel)
+            images.channel_sums(x, _doubles(bases, word, 3, n), C, H, W, x_line, x_pixel)
         elif operation == AVERAGE:
             if part == 0:
-                sweeps.average(
+                images.average(
                     x, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, border
                 )
         elif operation == AVERAGE_BACKWARD:
             # x is the output's gradient, y the input's
-            sweeps.average_backward(
-                x, y, i[16] == ALWAYS, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left
+            images.average_backward(
+                x, y, i[19] == ALWAYS, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left
             )
         elif operation == DROPOUT:
-            # integers: size, from 16 on run, period, seed
-            size = i[16]
+            # integers from 19 on: size, run, period, seed
+            size = i[19]
             scale = np.float32(1.0 / (1.0 - real[0]))
             limit = np.uint64(real[0] * 16777216.0)
             for k in range(size):
                 index = n * size + k
-                drawn = draw(seeds[i[19]], (index // i[17]) * i[18] + index % i[18])
+                drawn = draw(seeds[i[22]], (index // i[20]) * i[21] + index % i[21])
                 y[k] = np.float32(0) if drawn < limit else x[k] * scale
 
 
@@ -267,7 +268,7 @@ def _normalise_backward(word, bases, N, scratch):
         factors[2 * size + c] = np.float32(-by_dy * dbias / count)
 
 
-# What a worker is told: addresses of what else there is, and three numbers.
+# What a worker is told: addresses of what else there is, and a few numbers.
 (PHASES, PHASE_COUNT, WORD_TABLE, REAL_TABLE, OFFSET_TABLES, BASE_TABLE, COUNTERS, SCRATCH_SIZE, SEEDS, EXAMPLE_COUNT,
  APART) = range(11)  # fmt: skip
 ARGUMENTS = 11
@@ -308,14 +309,4 @@ def _work(arguments, thread):
 
 
 worker = Worker(_work)
-"""Compiled once, and called by its address: so the launch below, which is compiled apart, does not hold a copy."""
-
-
-@kernel
-def launch(address, arguments, threads):
-    """Let `threads` threads work: `address` is the worker's, `arguments` that of its arguments (int64)."""
-    if threads == 1:
-        call_worker(address, arguments, 0)
-    else:
-        for thread in prange(threads):
-            call_worker(address, arguments, thread)
+"""Compiled once, and called by its address (see `launch`)."""

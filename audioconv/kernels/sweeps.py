@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from audioconv.kernels.images import clear_border, whole
 from audioconv.kernels.jit import LANES, helper
 from audioconv.kernels.vector import (
     add_to_doubles,
     fetch,
     larger,
     load,
-    load_first,
     splat,
     store_first,
     where_equal,
@@ -28,40 +28,6 @@ from audioconv.kernels.vector import (
 )
 
 CACHE_LINE = 16  # numbers
-
-
-@helper
-def whole(channels):
-    """Return `channels` rounded up to whole vectors."""
-    return (channels + LANES - 1) // LANES * LANES
-
-
-@helper
-def clear(y, offset, count):
-    """Set `count` numbers to zero."""
-    zero = splat(np.float32(0))
-    for i in range(0, count, LANES):
-        store_first(y, offset + i, count - i, zero)
-
-
-@helper
-def clear_border(y, P, Q, C, line, pixel, border, p0, p1):
-    """Zero what surrounds the lines p0 to p1: `border` packs the widths above, below, left and right."""
-    top, bottom = border >> 48, (border >> 32) & 0xFFFF
-    left, right = (border >> 16) & 0xFFFF, border & 0xFFFF
-    if border == 0:
-        return
-    first = -top if p0 == 0 else p0
-    last = P + bottom if p1 == P else p1
-    for p in range(first, last):
-        if p < 0 or p >= P:
-            for q in range(-left, Q + right):
-                clear(y, p * line + q * pixel, C)
-        else:
-            for q in range(-left, 0):
-                clear(y, p * line + q * pixel, C)
-            for q in range(Q, Q + right):
-                clear(y, p * line + q * pixel, C)
 
 
 @helper
@@ -259,114 +225,3 @@ def sweep_backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q
                         under = d * by_x + shift if gapless else load(dx, target + s * dx_pixel)
                         store_first(dx, target + s * dx_pixel, C - c, under + given)
     clear_border(dx, H, W, C, dx_line, dx_pixel, border, 0, H)
-
-
-@helper
-def moments(x, sums, C, H, W, x_line, x_pixel):
-    """Put the first pixel s, and the sums of ``x - s`` and of its square, into sums (3, C) float64.
-
-    Distances from a number that is there lose no digits where the mean is far from zero.
-    """
-    size = whole(C)
-    zero = splat(np.float32(0))
-    for c in range(size):
-        sums[c] = np.float64(x[c])
-        sums[size + c] = 0.0
-        sums[2 * size + c] = 0.0
-    for h in range(H):
-        for c in range(0, C, LANES):
-            origin = load(x, c)
-            # Two of each, so that one addition need not wait for the other.
-            first, second, third, fourth = zero, zero, zero, zero
-            place = h * x_line + c
-            for w in range(0, W - 1, 2):
-                d = load(x, place + w * x_pixel) - origin
-                e = load(x, place + (w + 1) * x_pixel) - origin
-                first = first + d
-                second = second + d * d
-                third = third + e
-                fourth = fourth + e * e
-            if W % 2:
-                d = load(x, place + (W - 1) * x_pixel) - origin
-                first = first + d
-                second = second + d * d
-            add_to_doubles(sums, size + c, first + third)
-            add_to_doubles(sums, 2 * size + c, second + fourth)
-
-
-@helper
-def channel_sums(x, sums, C, H, W, x_line, x_pixel):
-    """Put the sum of all pixels into sums (C,) float64."""
-    for c in range(whole(C)):
-        sums[c] = 0.0
-    for h in range(H):
-        for c in range(0, C, LANES):
-            total = splat(np.float32(0))
-            for w in range(W):
-                total = total + load(x, h * x_line + w * x_pixel + c)
-            add_to_doubles(sums, c, total)
-
-
-@helper
-def add(a, b, both, y, C, a_line, a_pixel, b_line, b_pixel, P, Q, y_line, y_pixel, border, p0, p1, q0, q1):
-    """Compute ``y = a + b``, or ``y = a`` unless `both`; reads no number too many of a."""
-    for p in range(p0, p1):
-        for c in range(0, C, LANES):
-            for q in range(q0, q1):
-                v = load_first(a, p * a_line + q * a_pixel + c, C - c)
-                if both:
-                    v = v + load_first(b, p * b_line + q * b_pixel + c, C - c)
-                store_first(y, p * y_line + q * y_pixel + c, C - c, v)
-    clear_border(y, P, Q, C, y_line, y_pixel, border, p0, p1)
-
-
-@helper
-def average(x, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, border):
-    """Average each window; padding counts as zeros."""
-    share = splat(np.float32(1.0 / (R * S)))
-    for p in range(P):
-        r0, r1 = max(0, top - p * down), min(R, H + top - p * down)
-        for c in range(0, C, LANES):
-            for q in range(Q):
-                s0, s1 = max(0, left - q * along), min(S, W + left - q * along)
-                total = splat(np.float32(0))
-                for r in range(r0, r1):
-                    place = (p * down + r - top) * x_line + (q * along - left) * x_pixel + c
-                    # A sum a row, then over rows: a global average keeps its last digits.
-                    row = splat(np.float32(0))
-                    for s in range(s0, s1):
-                        row = row + load(x, place + s * x_pixel)
-                    total = total + row
-                store_first(y, p * y_line + q * y_pixel + c, C - c, total * share)
-    clear_border(y, P, Q, C, y_line, y_pixel, border, 0, P)
-
-
-@helper
-def average_backward(dy, dx, onward, C, H, W, dx_line, dx_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left):
-    """Share each output's gradient among its window's inputs; `onward` adds to what is in dx."""
-    share = splat(np.float32(1.0 / (R * S)))
-    if not onward:
-        for h in range(H):
-            for w in range(W):
-                clear(dx, h * dx_line + w * dx_pixel, C)
-    for p in range(P):
-        r0, r1 = max(0, top - p * down), min(R, H + top - p * down)
-        for c in range(0, C, LANES):
-            for q in range(Q):
-                s0, s1 = max(0, left - q * along), min(S, W + left - q * along)
-                g = load(dy, p * y_line + q * y_pixel + c) * share
-                for r in range(r0, r1):
-                    place = (p * down + r - top) * dx_line + (q * along - left) * dx_pixel + c
-                    for s in range(s0, s1):
-                        target = place + s * dx_pixel
-                        store_first(dx, target, C - c, load(dx, target) + g)
-
-
-@helper
-def add_up(parts, y, size, count, distance):
-    """Add up `count` arrays of `size` numbers that begin `distance` apart; reads no further than a vector behind."""
-    for i in range(0, size, LANES):
-        total = load(parts, i)
-        for part in range(1, count):
-            total = total + load(parts, part * distance + i)
-        store_first(y, i, size - i, total)

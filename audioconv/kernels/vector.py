@@ -2,7 +2,7 @@
 
 A Numba loop becomes vector code only where LLVM can prove that it may, and knows nothing of what should stay in a
 register. These say it: ``load(p, i) * scale + shift`` is two instructions, whatever stands around it. Memory is a
-pointer (`pointer` makes one of an address), and an offset is a count of numbers. Nothing is checked.
+pointer (`floats_at` makes one of an address), and an offset is a count of numbers. Nothing is checked.
 
 Where fewer than `LANES` numbers are left, `load_first` and `store_first` touch no more than those.
 """
@@ -156,20 +156,6 @@ def address_of(context, array):
 
 
 @intrinsic
-def call_worker(context, address, arguments, thread):
-    """Call the function ``(int64 *, int64) -> void`` at an address."""
-
-    def codegen(context, builder, signature, values):
-        address, arguments, thread = values
-        kind = ir.FunctionType(ir.VoidType(), [I64.as_pointer(), I64])
-        function = builder.inttoptr(address, kind.as_pointer())
-        builder.call(function, [builder.inttoptr(arguments, I64.as_pointer()), thread])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64), codegen
-
-
-@intrinsic
 def ahead(context, base, offset):
     """Return the pointer `offset` numbers behind `base`."""
 
@@ -259,11 +245,13 @@ where_equal = _choice("==")
 
 @intrinsic
 def larger(context, a, b):
-    """Return the larger of each pair; b where either is NaN."""
+    """Return the larger of each pair; NaN where either is."""
 
     def codegen(context, builder, signature, arguments):
         a, b = arguments
-        return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+        # A comparison with NaN is false, which leaves b: right if b is the NaN.
+        first = builder.or_(builder.fcmp_ordered(">", a, b), builder.fcmp_unordered("uno", a, a))
+        return builder.select(first, a, b)
 
     return vector(vector, vector), codegen
 

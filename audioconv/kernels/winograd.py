@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from audioconv.kernels.images import whole
 from audioconv.kernels.jit import LANES, helper
-from audioconv.kernels.sweeps import whole
 from audioconv.kernels.tile import HALF, correlate
 from audioconv.kernels.vector import ahead, load, splat, store_first, where_less
 

@@ -29,7 +29,6 @@ from audioconv.kernels.winograd import POSITIONS
 from audioconv.machine.moves import strides
 from audioconv.machine.program import (
     NO_BORDER,
-    PARTIAL_SIZE,
     Border,
     Buffer,
     Fixed,
@@ -212,11 +211,11 @@ class Convolution:
         for begin in range(0, size, REDUCED):
             end = min(size, begin + REDUCED)
             if self.transformed:
-                integers = [size, begin, end, tasks, PARTIAL_SIZE]
+                integers = [size, begin, end, tasks]
                 instructions.append(Instruction(opcodes.WINOGRAD_REDUCE, [partial.at(), gradient.at()], integers))
             else:
                 operands = [partial.at(begin), gradient.at(begin)]
-                instructions.append(Instruction(opcodes.REDUCE, operands, [end - begin, tasks, PARTIAL_SIZE]))
+                instructions.append(Instruction(opcodes.REDUCE, operands, [end - begin, tasks]))
         return instructions
 
     # --- the transform -----------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from audioconv.kernels import program as opcodes
-from audioconv.machine.program import NO_BORDER, Buffer, Fixed, Place, Section, pack_border
+from audioconv.machine.program import NO_BORDER, Buffer, Fixed, Place, Section
 
 
 @dataclass(eq=False)
@@ -30,16 +30,16 @@ def copy(section: Section, x: Buffer, y: Buffer) -> None:
     H, W, C = y.shape
     clear_border(section, y)
     # A line is taken for one pixel of W * C channels: the longest vectors there are.
-    integers = [W * C, H, 1, W * C, 0, H, 1, y.layout.line, 0, *[0] * 9]
+    integers = [W * C, H, 1, W * C, 0, H, 1, y.layout.line, 0]
     section.emit(opcodes.ADD, [x.at(), y.at(), None], integers)
 
 
 def add(section: Section, a: Buffer, b: Buffer | None, y: Buffer) -> None:
-    """Write ``y = a + b``, or ``y = a``, with y's border."""
+    """Write ``y = a + b``, or ``y = a``, with y's border; no number too many is read."""
     H, W, C = y.shape
     second = (0, 0) if b is None else strides(b)
     window = [0, int(b is not None), 0, 0, 0, 0]
-    integers = [C, H, W, *strides(a), H, W, *strides(y), *window, pack_border(y.border), *second]
+    integers = [C, H, W, *strides(a), H, W, *strides(y), *window, *y.border, *second]
     section.emit(opcodes.ADD, [a.at(), y.at(), None if b is None else b.at()], integers)
 
 
@@ -56,7 +56,7 @@ def clear_border(section: Section, buffer: Buffer) -> None:
     """Zero what surrounds an image, for who writes nothing but the image."""
     if buffer.border != NO_BORDER:
         H, W, C = buffer.shape
-        integers = [C, H, W, *strides(buffer), pack_border(buffer.border)]
+        integers = [C, H, W, *strides(buffer), *buffer.border]
         section.emit(opcodes.BORDER, [buffer.at()], integers)
 
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.kernels import program as opcodes
 from audioconv.kernels.atomic import APART
-from audioconv.machine.program import Memory, Phase, Tables, aligned, assemble
+from audioconv.kernels.launch import address_in_memory, launch
+from audioconv.machine.assembly import assemble
+from audioconv.machine.program import Memory, Phase, Tables, aligned
+
+LEAST_WORK = 8e6
+"""Operations that one thread does before another is awake."""
 
 LEAST_WORK_APART = 1e8
 """Operations from which on it pays to move a thread to another processor: a millisecond or so."""
@@ -21,6 +26,11 @@ OF_PROGRAM = opcodes.OFFSET_TABLES + 1
 """How many of a worker's arguments are the program's; the next are the workspace's."""
 
 NO_SEEDS = np.zeros(1, np.uint64)
+
+
+def useful_threads(work: float) -> int:
+    """Return on how many threads to do so many operations: all that Numba has, or one if others would come late."""
+    return numba.get_num_threads() if work > LEAST_WORK else 1
 
 
 class Workspace:
@@ -40,9 +50,9 @@ class Workspace:
         self.bases = np.zeros(opcodes.BASES, np.int64)
         self.counters = np.zeros((2 * phases + 1 + threads) * APART, np.int64)
         self.arguments = np.zeros(opcodes.ARGUMENTS, np.int64)
-        self.arguments_address = _address(self.arguments)
-        self.arguments[opcodes.BASE_TABLE] = _address(self.bases)
-        self.arguments[opcodes.COUNTERS] = _address(self.counters)
+        self.arguments_address = address_in_memory(self.arguments)
+        self.arguments[opcodes.BASE_TABLE] = address_in_memory(self.bases)
+        self.arguments[opcodes.COUNTERS] = address_in_memory(self.counters)
         self.arguments[opcodes.SCRATCH_SIZE] = memory.scratch
         self.threads = threads
         self._arrays: dict[int, NDArray[np.float32] | NDArray[np.float64]] = {
@@ -56,7 +66,7 @@ class Workspace:
 
     def point(self, base: int, array: NDArray[np.float32] | NDArray[np.float64]) -> None:
         """Let operands of `base` lie in `array`, which the caller keeps alive."""
-        self.bases[base] = _address(array)
+        self.bases[base] = address_in_memory(array)
 
 
 class Executable:
@@ -89,10 +99,8 @@ class Executable:
         self._words, self._reals, self._tables = whole.words, whole.reals, tables.array()
         ends = np.cumsum([len(part) for part in parts])
         self._phases = [np.ascontiguousarray(rows) for rows in np.split(whole.phases, ends[:-1])]
-        self._arguments = [
-            np.array([_address(rows), len(rows), _address(self._words), _address(self._reals), _address(self._tables)])
-            for rows in self._phases
-        ]
+        shared = [address_in_memory(array) for array in (self._words, self._reals, self._tables)]
+        self._arguments = [np.array([address_in_memory(rows), len(rows), *shared]) for rows in self._phases]
         self._idle: list[Workspace] = []
         self._lock = threading.Lock()
 
@@ -107,9 +115,11 @@ class Executable:
             space = self._idle.pop() if self._idle else None
         if space is None or space.threads < threads:
             space = self.new_workspace(threads)
-        yield space
-        with self._lock:
-            self._idle.append(space)
+        try:
+            yield space
+        finally:
+            with self._lock:
+                self._idle.append(space)
 
     def run(
         self,
@@ -124,12 +134,7 @@ class Executable:
         space.counters.fill(0)
         arguments = space.arguments
         arguments[:OF_PROGRAM] = self._arguments[part]
-        arguments[opcodes.SEEDS] = _address(seeds)
+        arguments[opcodes.SEEDS] = address_in_memory(seeds)
         arguments[opcodes.EXAMPLE_COUNT] = examples
         arguments[opcodes.APART] = threads if work > LEAST_WORK_APART else 0
-        opcodes.launch(opcodes.worker.address, space.arguments_address, threads)
-
-
-def _address(array: NDArray[Any]) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
+        launch(opcodes.worker.address, space.arguments_address, threads)

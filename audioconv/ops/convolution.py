@@ -9,16 +9,13 @@ from numpy.typing import ArrayLike
 
 from audioconv import geometry
 from audioconv.errors import ShapeError
-from audioconv.geometry import Padding, Window
+from audioconv.geometry import POINT, Padding, Window
 from audioconv.kernels import program as opcodes
 from audioconv.kernels.jit import PARTS
 from audioconv.machine.convolution import Convolution
+from audioconv.machine.program import MOST_PARTIAL
 from audioconv.ops import programs
 from audioconv.ops.arrays import Array, as_input, check_gradient, lift_size
-from audioconv.ops.programs import POINT
-
-_MAX_PARTIAL = 2**24
-"""Numbers in the partial weight gradients of all tasks together (64 MiB)."""
 
 
 def conv1d(
@@ -150,7 +147,7 @@ def conv_weight_gradient(x: Array, dy: Array, window: Window, groups: int = 1) -
         dw.fill(0)
         return dw
     examples, planned = _plan(x.shape, window, shape[-1], groups)
-    tasks = max(1, min(PARTS, _MAX_PARTIAL // planned.partial_size))
+    tasks = max(1, min(PARTS, MOST_PARTIAL // planned.partial_size))
     arrays = {opcodes.INPUT: as_input(x), opcodes.OUTPUT_GRADIENT: as_input(dy), opcodes.OUTPUT: dw}
     programs.weight_gradient(planned, examples == 1, tasks).run(examples, arrays)
     return dw

@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 
-import numba
 import numpy as np
 
-from audioconv.geometry import Window
+from audioconv.geometry import POINT
 from audioconv.kernels import program as opcodes
 from audioconv.kernels.jit import LANES
 from audioconv.kernels.tile import ROWS
@@ -19,6 +18,7 @@ from audioconv.machine.moves import Outside
 from audioconv.machine.program import (
     NO_BORDER,
     SLACK,
+    UNLIMITED,
     Border,
     Buffer,
     Constants,
@@ -29,21 +29,18 @@ from audioconv.machine.program import (
     Section,
     Tables,
     aligned,
+    roomy,
     rounded,
     whole,
 )
 from audioconv.machine.tables import input_gradients, pairs, pixels, rows
-from audioconv.machine.workspace import Executable
+from audioconv.machine.workspace import Executable, useful_threads
 from audioconv.ops.arrays import Array
-
-POINT = Window((1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)))
 
 KEPT = 128
 """Programs of each kind."""
 
-UNLIMITED = 2**62
 MOST_TASKS = 64  # of an instruction that threads share
-LEAST_WORK = 8e6  # operations that one thread does before another is awake
 TASK_WORK = 2e5  # operations that are worth a task
 STRIP = 2**16  # numbers of input and output that a strip of rows takes of the second-level cache: 256 KiB
 
@@ -98,7 +95,7 @@ class Operation:
     def run(self, examples: int, arrays: dict[int, Array]) -> None:
         """Carry it out on `arrays`, given by their names."""
         work = examples * self._work
-        threads = numba.get_num_threads() if work > LEAST_WORK else 1
+        threads = useful_threads(work)
         # Memory of this call's own: kept, it would be that of every shape that was ever used.
         space = self._program.new_workspace(threads)
         for base, array in arrays.items():
@@ -226,5 +223,4 @@ def parameters(weight: Array, bias: Array | None = None) -> Array:
 
 def new(shape: Sequence[int]) -> Array:
     """Return a new array for programs to write to: what they add to they read in whole vectors."""
-    size = math.prod(shape)
-    return aligned(size + SLACK)[:size].reshape(shape)
+    return roomy(math.prod(shape)).reshape(shape)

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from audioconv import architectures
 from audioconv import layers as L
-from audioconv.compiler import inference
 from audioconv.compiler.graph import NotCompiledError, trace
 from audioconv.compiler.inference import Inference
 from audioconv.compiler.training import TrainingPasses
 from audioconv.errors import ShapeError
 from audioconv.layers.base import Pass
+from audioconv.machine import workspace
 from audioconv.optim import WeightVector
 
 TOLERANCE = 1e-5
@@ -162,7 +162,7 @@ def test_inference_is_the_plain_forward_pass(case, examples, seed):
     wanted, _ = network.forward(L.unflatten(dict(params)), x, Pass())
     compiled = Inference(network, params, in_shape)
     assert difference(compiled(x), wanted) < TOLERANCE
-    with mock.patch.object(inference, "LEAST_WORK", 0):  # a single example is shared out among threads
+    with mock.patch.object(workspace, "LEAST_WORK", 0):  # a single example is shared out among threads
         assert difference(compiled(x[:1].copy()), wanted[:1]) < TOLERANCE
 
 
@@ -241,9 +241,11 @@ def test_batches_of_other_sizes_find_nothing_of_the_last():
         found = whole.passes.forward(part.vector.values, part.x, part.tracked, np.random.default_rng(0))
         assert difference(found, part.logits) < TOLERANCE
         whole.passes.backward(part.dy, part.vector.gradient)
+        allowed = part.sensitivity()
         for path, wanted in part.gradients.items():
             place = part.vector.places[path]
-            assert difference(part.vector.gradient[place : place + wanted.size].reshape(wanted.shape), wanted) < 1e-3
+            found = part.vector.gradient[place : place + wanted.size].reshape(wanted.shape)
+            assert difference(found, wanted) < max(TOLERANCE, allowed[path]), path
 
 
 def test_a_batch_that_is_too_large_is_refused():
@@ -288,6 +290,29 @@ def test_nothing_of_the_callers_is_changed():
     Inference(network, params, (21, 12, 1))(x)
     for array, old in zip((x, step.dy, step.vector.values), before, strict=True):
         np.testing.assert_array_equal(array, old)
+
+
+@pytest.mark.parametrize("in_shape", [(1, 70_000, 1), (40_000, 1, 1)])
+def test_a_border_may_be_of_any_size(in_shape):
+    padding = tuple((0, 0) if size == 1 else (size - 1, 0) for size in in_shape[:2])
+    network = L.Chain([L.Conv(1, 1), L.Conv(2, (1, 1), (1, 1), padding), L.GlobalAvgPool(), L.Dense(2)])
+    params = draw_params(network, in_shape, 0)
+    x = np.random.default_rng(0).standard_normal((1, *in_shape), np.float32)
+    wanted, _ = network.forward(L.unflatten(dict(params)), x, Pass())
+    assert difference(Inference(network, params, in_shape)(x), wanted) < TOLERANCE
+
+
+@pytest.mark.parametrize("pool", [L.MaxPool(2), L.GlobalMaxPool()])
+def test_nan_is_not_hidden_by_a_maximum(pool):
+    layers = [L.Conv(3, 3), L.ReLU(), pool, *([L.GlobalMaxPool()] if isinstance(pool, L.MaxPool) else []), L.Dense(2)]
+    network = L.Chain(layers)
+    params = draw_params(network, (8, 8, 1), 0)
+    x = np.ones((2, 8, 8, 1), np.float32)
+    x[1, 4, 4] = np.nan
+    found = Inference(network, params, (8, 8, 1))(x)
+    wanted, _ = network.forward(L.unflatten(dict(params)), x, Pass())
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(wanted))
+    assert np.isnan(found[1]).all() and not np.isnan(found[0]).any()
 
 
 @pytest.mark.parametrize("layer", [L.SiLU(), L.Sigmoid(), L.Tanh(), L.Concat([L.ReLU(), L.Identity()])])

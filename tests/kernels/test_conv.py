@@ -13,7 +13,7 @@ from audioconv import geometry, ops
 from audioconv.kernels import program as opcodes
 from audioconv.kernels.jit import LANES, PARTS
 from audioconv.kernels.tile import COLUMNS, TERMS
-from audioconv.machine import moves
+from audioconv.machine import moves, workspace
 from audioconv.machine.moves import Outside
 from audioconv.machine.program import Constants, Memory, Phase, Section, Tables
 from audioconv.machine.workspace import Executable
@@ -151,7 +151,7 @@ def test_input_gradient_of_few_channels(rng, channels, stride):
 @pytest.mark.parametrize("shape", [(1, 16, 15, 20), (5, 7, 8, 20)])
 @pytest.mark.parametrize("groups", [1, 4, 20])
 def test_several_threads_give_the_same_bits_as_one(rng, monkeypatch, shape, groups):
-    monkeypatch.setattr(programs, "LEAST_WORK", 0)
+    monkeypatch.setattr(workspace, "LEAST_WORK", 0)
     x = rng.standard_normal(shape, np.float32)
     weight = rng.standard_normal((3, 3, 20 // groups, 40 if groups < 20 else 20), np.float32)
     window = geometry.window((3, 3), axes=2, padding=1)
@@ -202,9 +202,9 @@ def test_weight_gradient_of_any_batch_size(rng, batch, groups):
 def test_weight_gradient_of_a_layer_too_large_for_sixteen_partial_sums(rng, monkeypatch):
     x, dy = rng.standard_normal((2, 20, 5, 6), np.float32)
     window = geometry.window(3, axes=1, padding=1)
-    monkeypatch.setattr(convolution, "_MAX_PARTIAL", 3 * 6 * 6 * 2 + 1)
+    monkeypatch.setattr(convolution, "MOST_PARTIAL", 3 * 6 * 6 * 2 + 1)
     close(ops.conv_weight_gradient(x, dy, window), reference.conv_weight_gradient(x, dy, (3,), padding=1))
-    monkeypatch.setattr(convolution, "_MAX_PARTIAL", 1)
+    monkeypatch.setattr(convolution, "MOST_PARTIAL", 1)
     close(ops.conv_weight_gradient(x, dy, window), reference.conv_weight_gradient(x, dy, (3,), padding=1))
 
 

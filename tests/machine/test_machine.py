@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from audioconv import geometry
 from audioconv.errors import ShapeError
 from audioconv.kernels import program as opcodes
-from audioconv.machine.program import Buffer, Instruction, Memory, Phase, Tables, assemble
+from audioconv.machine.assembly import assemble
+from audioconv.machine.program import Buffer, Instruction, Memory, Phase, Tables
 from audioconv.machine.tables import gradient_border, input_gradients, rows
 
 
