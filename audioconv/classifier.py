@@ -201,7 +201,12 @@ class Classifier(Settings):
             labels=[item.label for item in items],
             speakers=[item.speaker for item in items],
             splits=[item.split for item in items],
-            about={"name": collection.name, "source": collection.source, "licence": collection.licence},
+            about={
+                "name": collection.name,
+                "source": collection.source,
+                "licence": collection.licence,
+                "origins": [origin._asdict() for origin in collection.origins],
+            },
             failures=loaded.failures,
         )
         self._model, self.report_ = train_model(
@@ -211,7 +216,7 @@ class Classifier(Settings):
     def _choose_input(self, collection: Collection) -> AudioInput | ImageInput:
         if collection.kind == "images":
             return pipeline.choose_image_input(collection.paths, self.image_size)
-        rates, seconds = pipeline.probe_audio(collection.paths)
+        rates, seconds = pipeline.probe_audio(collection.examples)
         return self._choose_audio_input(rates, seconds)
 
     def _choose_input_for_arrays(self, arrays: Sequence[Array]) -> AudioInput | ImageInput:
@@ -366,7 +371,7 @@ def _load(
     """Read the files of `collection`; `DataError` if none can be."""
     count = len(collection)
     step = None if on_file is None else lambda: on_file(count)
-    loaded = pipeline.load_files(source, collection.paths, strict=strict, on_file=step)
+    loaded = pipeline.load_files(source, collection.examples, strict=strict, on_file=step)
     if not len(loaded.indices):
         raise DataError(f"{collection.name}: none of the {count} files can be read, such as {loaded.failures[0]}")
     return loaded

@@ -20,6 +20,7 @@ PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "rocket-fft", "safetensors", 
 EXTRAS = {
     "images": ("pillow", "PIL", "pictures as data"),
     "plots": ("matplotlib", "matplotlib", "charts"),
+    "commonvoice": ("datacollective", "datacollective", "audioconv data get common-voice"),
     "synth": ("espeakng-loader", "espeakng_loader", "audioconv data make, audioconv demo"),
 }
 """The extra parts: distribution, module, and what needs it."""

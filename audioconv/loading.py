@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from audioconv.errors import DataError
 
 StrPath = str | os.PathLike[str]
+File = TypeVar("File")
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +26,7 @@ class Loaded:
     x : array (N, *shape) float32
         The examples that could be read.
     indices : array (N,) int64
-        Their places in the list of paths.
+        Their places in the list of files.
     failures : tuple of DataError
         Why the others could not; each message names its file.
     """
@@ -35,8 +37,8 @@ class Loaded:
 
 
 def load_many(
-    paths: Sequence[StrPath],
-    read_one: Callable[[StrPath], NDArray[np.float32]],
+    files: Sequence[File],
+    read_one: Callable[[File], NDArray[np.float32]],
     shape: tuple[int, ...],
     *,
     strict: bool = False,
@@ -57,19 +59,19 @@ def load_many(
         If `strict` and a file cannot be read.
     """
 
-    def attempt(path: StrPath) -> NDArray[np.float32] | DataError:
+    def attempt(file: File) -> NDArray[np.float32] | DataError:
         try:
-            return read_one(path)
+            return read_one(file)
         except DataError as error:
             return error
 
-    x = np.empty((len(paths), *shape), np.float32)
+    x = np.empty((len(files), *shape), np.float32)
     indices: list[int] = []
     failures: list[DataError] = []
     # The libraries that decode and resample let other Python threads run meanwhile.
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
         try:
-            for index, example in enumerate(pool.map(attempt, paths)):
+            for index, example in enumerate(pool.map(attempt, files)):
                 if not isinstance(example, DataError):
                     x[len(indices)] = example
                     indices.append(index)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from audioconv import architectures
 from audioconv.audio.augment import Augmentation
 from audioconv.audio.clips import AudioClips, Normalisation
 from audioconv.audio.features import FrontEnd, LogMel, Mfcc, RawSamples
-from audioconv.audio.read import AUDIO_SUFFIXES, fit_length, probe, to_mono
+from audioconv.audio.read import AUDIO_SUFFIXES, Segment, fit_length, probe, read_window, to_mono
 from audioconv.audio.read import read as read_recording
 from audioconv.batches import ArrayData, Dataset
 from audioconv.errors import ConfigError, DataError, ShapeError
@@ -31,6 +31,7 @@ from audioconv.loading import Loaded, StrPath, load_many
 from audioconv.model import Model
 
 Array = NDArray[Any]
+File = TypeVar("File")
 
 FRONT_ENDS = ("log-mel", "mfcc", "raw")
 
@@ -56,8 +57,8 @@ class Input(Protocol):
         """Shape of one example, before the front end."""
         ...
 
-    def read(self, path: StrPath) -> Array:
-        """Return the file `path` as one example; `DataError` if it cannot be read."""
+    def read(self, example: StrPath | Segment) -> Array:
+        """Return a file, or a part of it, as one example; `DataError` if it cannot be read."""
         ...
 
     def convert(self, example: Array) -> Array:
@@ -77,9 +78,12 @@ class AudioInput:
         """Shape of one example: ``(samples,)``."""
         return (self.clip_samples,)
 
-    def read(self, path: StrPath) -> Array:
-        """Return the recording in `path`, (samples,) float32."""
-        return fit_length(read_recording(path, self.front_end.sample_rate), self.clip_samples)
+    def read(self, example: StrPath | Segment) -> Array:
+        """Return a recording, or the part of it with what surrounds it, (samples,) float32."""
+        rate = self.front_end.sample_rate
+        if isinstance(example, Segment):
+            return read_window(example, rate, self.clip_samples)
+        return fit_length(read_recording(example, rate), self.clip_samples)
 
     def convert(self, example: Array) -> Array:
         """Return `example` (T,) or (T, channels), at the front end's rate, as (samples,) float32."""
@@ -99,10 +103,12 @@ class ImageInput:
 
     shape: tuple[int, ...]
 
-    def read(self, path: StrPath) -> Array:
-        """Return the picture in `path`, (H, W, C) float32."""
+    def read(self, example: StrPath | Segment) -> Array:
+        """Return the picture in a file, (H, W, C) float32."""
+        if isinstance(example, Segment):
+            raise DataError(f"{display_path(example.path)}: a picture has no begin and end; leave them out")
         height, width, channels = self.shape
-        return read_picture(path, (height, width), channels)
+        return read_picture(example, (height, width), channels)
 
     def convert(self, example: Array) -> Array:
         """Return `example` (H, W, C), or (H, W) where it is grey, as (H, W, C) float32; bytes become 0 to 1."""
@@ -115,13 +121,13 @@ class ImageInput:
 
 def load_files(
     source: AudioInput | ImageInput,
-    paths: Sequence[StrPath],
+    files: Sequence[StrPath | Segment],
     *,
     strict: bool = False,
     on_file: Callable[[], object] | None = None,
 ) -> Loaded:
-    """Read `paths` as examples of `source`; see `loading.load_many`."""
-    return load_many(paths, source.read, source.shape, strict=strict, on_file=on_file)
+    """Read files, or parts of them, as examples of `source`; see `loading.load_many`."""
+    return load_many(files, source.read, source.shape, strict=strict, on_file=on_file)
 
 
 def choose_audio_input(
@@ -168,16 +174,16 @@ def choose_audio_input(
     return AudioInput(hears, max(1, round(clip_seconds * rate)))
 
 
-def probe_audio(paths: Sequence[StrPath]) -> tuple[list[int], list[float]]:
+def probe_audio(files: Sequence[StrPath | Segment]) -> tuple[list[int], list[float]]:
     """Return rates and durations of up to `PROBED` of the recordings, evenly drawn; unreadable ones are left out."""
     rates, seconds = [], []
-    for path in _some(paths, PROBED):
+    for file in _some(files, PROBED):
         try:
-            info = probe(path)
+            info = probe(file.path if isinstance(file, Segment) else file)
         except DataError:
             continue
         rates.append(info.sample_rate)
-        seconds.append(info.duration)
+        seconds.append(file.duration if isinstance(file, Segment) else info.duration)
     return rates, seconds
 
 
@@ -258,7 +264,7 @@ def read_noises(path: StrPath, sample_rate: int) -> list[Array]:
     return [read_recording(file, sample_rate) for file in files]
 
 
-def _some(paths: Sequence[StrPath], count: int) -> list[StrPath]:
-    """Return up to `count` of `paths`, evenly drawn."""
-    step = max(1, len(paths) / count)
-    return [paths[int(i * step)] for i in range(min(count, len(paths)))]
+def _some(files: Sequence[File], count: int) -> list[File]:
+    """Return up to `count` of `files`, evenly drawn."""
+    step = max(1, len(files) / count)
+    return [files[int(i * step)] for i in range(min(count, len(files)))]

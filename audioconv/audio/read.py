@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,8 @@ LOWEST_RATE, HIGHEST_RATE = 1_000, 1_000_000
 # wrote it: some count the header as data. Encoders of MP3 may count their delay as sound, two of its frames.
 TOLERATED_LOSS, TOLERATED_MP3_SAMPLES = 0.1, 2 * 1152
 
+_NOTHING = np.zeros((0, 1), np.float32)
+
 
 @dataclass(frozen=True)
 class AudioInfo:
@@ -58,6 +61,28 @@ class AudioInfo:
     def duration(self) -> float:
         """Length in seconds."""
         return self.frames / self.sample_rate
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a recording.
+
+    Attributes
+    ----------
+    path : path-like
+        The recording's file.
+    begin, end : float
+        In seconds.
+    """
+
+    path: StrPath
+    begin: float
+    end: float
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.end - self.begin
 
 
 def read(path: StrPath, sample_rate: int) -> Samples:
@@ -84,26 +109,49 @@ def read(path: StrPath, sample_rate: int) -> Samples:
         If the file is missing, not readable, not audio, empty, cut off, or holds NaN or infinite samples. (An Ogg
         stream does not announce its length: of one that was cut off, what can be decoded is returned.)
     """
-    import soundfile
-
-    shown = display_path(path)
     with _open(path) as file:
-        rate, announced, compressed = file.samplerate, _announced_frames(file), file.format == "MP3"
-        try:
-            samples = file.read(dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            raise DataError(f"{shown}: damaged or cut off ({_detail(error)}); copy or record it again") from None
-    delay = TOLERATED_MP3_SAMPLES if compressed else 0
-    if announced - len(samples) > max(TOLERATED_LOSS * announced, delay):
-        raise DataError(
-            f"{shown}: cut off, {len(samples)} of the {announced} samples that its header announces are there; "
-            "copy or record it again"
-        )
-    if not len(samples):
-        raise DataError(f"{shown}: holds no samples; record it again or remove it")
-    if not np.isfinite(samples).all():
-        raise DataError(f"{shown}: holds NaN or infinite samples; export it again, or remove it")
-    return resample(to_mono(samples), rate, sample_rate)
+        return resample(to_mono(_decode(file, display_path(path))), file.samplerate, sample_rate)
+
+
+def read_bytes(content: bytes, name: str, sample_rate: int) -> Samples:
+    """Return the recording whose file has this `content`, like `read`; `name` is what errors call it."""
+    with _decoder(io.BytesIO(content), name) as file:
+        return resample(to_mono(_decode(file, name)), file.samplerate, sample_rate)
+
+
+def read_window(segment: Segment, sample_rate: int, length: int) -> Samples:
+    """Return `length` samples at `sample_rate` with a part of a recording in their middle.
+
+    Around a part that is shorter lies what the recording has there, and zeros beyond its ends: a word comes with the
+    room it was spoken in, as it will when somebody listens. Of a part that is longer, the window with the most energy
+    is kept.
+
+    Raises
+    ------
+    DataError
+        As `read` does, and if the recording ends before the part begins.
+    """
+    shown = display_path(segment.path)
+    seconds = length / sample_rate
+    around = max(0.0, (seconds - segment.duration) / 2)
+    with _open(segment.path) as file:
+        rate = file.samplerate
+        begin, end = round((segment.begin - around) * rate), round((segment.end + around) * rate)
+        # An MP3 file tells its length only roughly, and cannot be entered at any sample.
+        if file.format != "MP3" and file.seekable():
+            first = min(max(begin, 0), file.frames)
+            file.seek(first)
+            samples = _decode(file, shown, max(0, min(end, file.frames) - first)) if first < file.frames else _NOTHING
+        else:
+            first = max(begin, 0)
+            samples = _decode(file, shown)[first : max(end, 0)]
+    if first + len(samples) <= segment.begin * rate:
+        raise DataError(f"{shown}: ends before the part from {segment.begin:g} to {segment.end:g} s begins")
+    if around:
+        padded = np.zeros((end - begin, samples.shape[1]), np.float32)
+        padded[first - begin : first - begin + len(samples)] = samples
+        samples = padded
+    return fit_length(resample(to_mono(samples), rate, sample_rate), length)
 
 
 def probe(path: StrPath) -> AudioInfo:
@@ -169,8 +217,6 @@ def fit_length(samples: Samples, length: int) -> Samples:
 
 @contextmanager
 def _open(path: StrPath) -> Iterator[soundfile.SoundFile]:
-    import soundfile
-
     shown = display_path(path)
     try:
         status = os.stat(path)
@@ -188,20 +234,51 @@ def _open(path: StrPath) -> Iterator[soundfile.SoundFile]:
     with content:
         if status.st_size == 0:
             raise DataError(f"{shown}: is empty (0 bytes), expected a recording")
-        try:
-            file = soundfile.SoundFile(content)
-        except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: headerless, by the name .raw
-            raise DataError(
-                f"{shown}: not audio that can be read ({_detail(error)}); expected WAV, FLAC, OGG, Opus or MP3. "
-                "Others can be converted: ffmpeg -i INPUT OUTPUT.wav"
-            ) from None
-        with file:
-            if not LOWEST_RATE <= file.samplerate <= HIGHEST_RATE:
-                raise DataError(
-                    f"{shown}: its header says {file.samplerate} Hz, expected {LOWEST_RATE} to {HIGHEST_RATE}; "
-                    "export it again"
-                )
+        with _decoder(content, shown) as file:
             yield file
+
+
+@contextmanager
+def _decoder(content: BinaryIO, shown: str) -> Iterator[soundfile.SoundFile]:
+    """Open the file with this content; `shown` is what errors call it."""
+    import soundfile
+
+    try:
+        file = soundfile.SoundFile(content)
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: headerless, by the name .raw
+        raise DataError(
+            f"{shown}: not audio that can be read ({_detail(error)}); expected WAV, FLAC, OGG, Opus or MP3. "
+            "Others can be converted: ffmpeg -i INPUT OUTPUT.wav"
+        ) from None
+    with file:
+        if not LOWEST_RATE <= file.samplerate <= HIGHEST_RATE:
+            raise DataError(
+                f"{shown}: its header says {file.samplerate} Hz, expected {LOWEST_RATE} to {HIGHEST_RATE}; "
+                "export it again"
+            )
+        yield file
+
+
+def _decode(file: soundfile.SoundFile, shown: str, frames: int | None = None) -> Samples:
+    """Return the samples (T, channels) from where `file` is: `frames` of them, or all to the end."""
+    import soundfile
+
+    announced = _announced_frames(file) if frames is None else frames
+    try:
+        samples: Samples = file.read(-1 if frames is None else frames, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise DataError(f"{shown}: damaged or cut off ({_detail(error)}); copy or record it again") from None
+    delay = TOLERATED_MP3_SAMPLES if file.format == "MP3" else 0
+    if announced - len(samples) > max(TOLERATED_LOSS * announced, delay):
+        raise DataError(
+            f"{shown}: cut off, {len(samples)} of the {announced} samples that its header announces are there; "
+            "copy or record it again"
+        )
+    if not len(samples):
+        raise DataError(f"{shown}: holds no samples; record it again or remove it")
+    if not np.isfinite(samples).all():
+        raise DataError(f"{shown}: holds NaN or infinite samples; export it again, or remove it")
+    return samples
 
 
 def _announced_frames(file: soundfile.SoundFile) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
+from audioconv.cli.check import check
 from audioconv.cli.options import Json, add_command, flag
 from audioconv.cli.terminal import (
     Steps,
@@ -15,22 +18,51 @@ from audioconv.cli.terminal import (
     make_folder,
     megabytes,
     new_table,
+    printable,
     results,
+    say,
     write,
     write_json,
     write_next,
 )
+from audioconv.errors import ConfigError
 from audioconv.files import display_path
 
 if TYPE_CHECKING:
     from audioconv.datasets import Collection
+    from audioconv.datasets.sentences import WordList
+    from audioconv.datasets.sources import Source
+
+CHOICE, ORIGIN = "What is taken", "Where it is from, how it is kept"
+SPLITS: tuple[Literal["official", "speaker"], ...] = ("official", "speaker")
+FORMATS: tuple[Literal["wav", "flac"], ...] = ("wav", "flac")
+
+SHOWN_CLASSES = 20
+
+Choice = TypeVar("Choice", bound=str)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`, in a group of their own."""
-    group = typer.Typer(help="Get public data sets, or make recordings of synthetic speech.")
+    group = typer.Typer(help="Get public data sets, make recordings of synthetic speech, check what you have.")
     add_command(group, list_sources, "audioconv data list", "audioconv data list --languages", name="list")
-    add_command(group, get, "audioconv data get fsdd", "audioconv data get fsdd -o ~/recordings/digits")
+    add_command(group, show_source, "audioconv data info speech-commands", name="info")
+    add_command(
+        group,
+        get,
+        "audioconv data get fsdd",
+        "audioconv data get speech-commands --words yes,no,stop --limit 500 --unknown 500 --silence 200",
+        "audioconv data get common-voice-single-word --language en --words hey,firefox",
+        "audioconv data get common-voice --language sw --words ndiyo,hapana --from cv-corpus-26.0-sw.tar.gz",
+        "audioconv data get url:https://example.org/sounds.zip -o data/sounds",
+    )
+    add_command(
+        group,
+        check,
+        "audioconv data check recordings",
+        "audioconv data check list.csv --plot sheet.png",
+        name="check",
+    )
     add_command(
         group,
         make,
@@ -51,53 +83,190 @@ def list_sources(
     from audioconv.datasets.sources import SOURCES
 
     if as_json:
-        fields = ("title", "purpose", "files", "size", "language", "licence", "attribution", "citation", "url")
-        write_json([{"name": name, **{f: getattr(source, f) for f in fields}} for name, source in SOURCES.items()])
+        write_json([_about(name, source) for name, source in SOURCES.items()])
         return
-    table = new_table("name", "what it is", "clips", "download", "licence", right=["clips", "download"])
+    table = new_table(
+        "name", "what it is good for", "spoken", "clips", "download", "licence", right=["clips", "download"]
+    )
     for name, source in SOURCES.items():
-        add_row(
-            table,
-            name,
-            f"{source.title}: {source.purpose}",
-            f"{source.files:,}",
-            megabytes(source.size),
-            source.licence,
-        )
+        clips = f"{source.count:,}" if source.count else ""
+        size = megabytes(source.size) if source.size else "by language"
+        add_row(table, name, source.purpose, source.language, clips, size, source.licence)
     results().print(table)
+    write("anything else: url:ADDRESS, or the path of an archive, with a folder for each class")
     write_next(
+        ["audioconv", "data", "info", "common-voice"],
         ["audioconv", "data", "get", next(iter(SOURCES))],
         ["audioconv", "data", "make", "yes,no,stop", "-o", "data/words"],
     )
 
 
-def get(
+def show_source(
     name: Annotated[str, typer.Argument(metavar="NAME", help="One of `audioconv data list`.")],
+    as_json: Json = False,
+) -> None:
+    """Show what a public data set is: who made it, its licence and what that means for a model, and how to cite it."""
+    from audioconv.datasets.licences import LICENCES
+    from audioconv.datasets.sources import find
+
+    source = find(name)
+    if as_json:
+        write_json(_about(name, source))
+        return
+    write(f"{source.title}", style="bold")
+    write(source.purpose)
+    lines = {
+        "clips": f"{source.count:,}" if source.count else "depends on the language",
+        "download": megabytes(source.size) if source.size else "depends on the language",
+        "spoken": source.language,
+        "made by": source.attribution,
+        "cite as": source.citation,
+        "more": source.homepage,
+    }
+    if source.account:
+        lines["needs"] = (
+            "a key of Mozilla Data Collective (MDC_API_KEY), and the extra: pip install audioconv[commonvoice]"
+        )
+    for key, value in lines.items():
+        if value:
+            write(f"{key + ':':<10} {value}")
+    for licence in map(LICENCES.__getitem__, source.licence.split(", ")):
+        write(f"\n{licence.title}, {licence.url}", style="bold")
+        write(licence.summary)
+        write(f"For a model: {licence.for_models}")
+    example = ["audioconv", "data", "get", name]
+    if source.language == "many":
+        example += ["--language", "en"] if name == "mswc" else ["--language", "en", "--words", "yes,no"]
+    write_next(example)
+
+
+def get(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="One of `audioconv data list`, url:ADDRESS, or the path of an archive."),
+    ],
     out: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="The new folder. [default: data/NAME]", show_default=False),
     ] = None,
+    words: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,C", help="Only these words or classes.", rich_help_panel=CHOICE),
+    ] = None,
+    words_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Only the words in FILE: one in a line, and after a comma its class if that is another.",
+            rich_help_panel=CHOICE,
+        ),
+    ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(metavar="TAG", help="The language's code, such as en or sw.", rich_help_panel=CHOICE),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="At most N clips of each word.", rich_help_panel=CHOICE),
+    ] = None,
+    unknown: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="Add N clips of other words, as _unknown_.", rich_help_panel=CHOICE),
+    ] = 0,
+    silence: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="Add N stretches without speech, as _silence_.", rich_help_panel=CHOICE),
+    ] = 0,
+    min_votes: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Common Voice: confirmed by N listeners at least.", rich_help_panel=CHOICE
+        ),
+    ] = 0,
+    split: Annotated[
+        str,
+        typer.Option(
+            metavar="RULE", help="official: the data set's own; speaker: nobody in two splits.", rich_help_panel=CHOICE
+        ),
+    ] = "official",
+    fold: Annotated[
+        int, typer.Option(min=1, max=5, metavar="N", help="ESC: the fold to test with.", rich_help_panel=CHOICE)
+    ] = 5,
+    release: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X.Y", help="Of Common Voice. [default: 26.0]", show_default=False, rich_help_panel=ORIGIN
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="A data set of Mozilla Data Collective.", rich_help_panel=ORIGIN),
+    ] = None,
+    origin: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="PATH", help="The archive, or the folder it was extracted to.", rich_help_panel=ORIGIN
+        ),
+    ] = None,
+    sha256: Annotated[
+        str | None, typer.Option(metavar="HASH", help="What url:ADDRESS must have.", rich_help_panel=ORIGIN)
+    ] = None,
+    convert: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT", help="Cut each word out, and write it as wav or flac at 16 kHz.", rich_help_panel=ORIGIN
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Download a public data set: a folder a class, with a manifest of speakers and splits.
+    r"""Download a public data set: a folder a class, with a manifest of speakers and splits.
 
-    What comes is verified by its content. A second call does nothing. The folder that the environment variable
-    AUDIOCONV_MIRROR names is looked into first.
+    What comes is verified. An interrupted command goes on where it was, and a second one does nothing. The folder that
+    the environment variable AUDIOCONV_MIRROR names is looked into first. Common Voice needs a key of Mozilla Data
+    Collective in the variable MDC_API_KEY and the extra: pip install 'audioconv\[commonvoice]'.
     """
     from audioconv.datasets import open_collection
-    from audioconv.datasets.sources import find
-    from audioconv.datasets.sources import get as get_source
+    from audioconv.datasets.getting import get as get_data
+    from audioconv.datasets.getting import kept_archives, read_left_out
+    from audioconv.datasets.layouts import Options
 
-    source = find(name)
-    folder = out or Path("data", name)
+    folder = out or Path("data", _folder_name(name, language))
+    options = Options(
+        language,
+        _word_list(words, words_file),
+        limit,
+        unknown,
+        silence,
+        min_votes,
+        _one_of("split", split, SPLITS),
+        fold,
+    )
+    form = None if convert is None else _one_of("convert", convert, FORMATS)
     make_folder(folder.absolute().parent)
-    with Steps("downloading", "bytes") as steps:
-        get_source(name, folder, progress=steps.show)
-    collection = open_collection(folder)
-    _show_made(folder, collection, as_json=as_json)
-    if not as_json:
-        write(f"by {source.attribution}; see {display_path(folder)}/LICENCE.txt")
-        write_next(["audioconv", "train", folder, "-o", f"models/{name}"], ["audioconv", "info", folder])
+    with Stages() as stages:
+        get_data(
+            name, folder, options, release=release, dataset=dataset, origin=origin, sha256=sha256, convert=form,
+            progress=stages.show,
+        )  # fmt: skip
+    collection = open_collection(folder, minimum_classes=1)
+    left_out, kept = read_left_out(folder), kept_archives(folder)
+    _show_made(folder, collection, as_json=as_json, left_out=len(left_out))
+    if as_json:
+        return
+    if left_out:
+        say(
+            f"{len(left_out):,} clips were left out; all are listed in {display_path(folder)}/left-out.csv:",
+            style="yellow",
+        )
+        for why, times in Counter(reason.partition(" (")[0] for _, _, reason in left_out).most_common(5):
+            say(f"  {times:,} x {printable(why)}")
+    for archive in kept:
+        say(f"kept for choosing other words: {display_path(archive)} ({megabytes(archive.stat().st_size)})")
+    write(f"who made it, and what its licence asks for: {display_path(folder)}/LICENCE.txt")
+    write_next(
+        ["audioconv", "data", "check", folder],
+        ["audioconv", "train", folder, "-o", f"models/{folder.name}"],
+    )
 
 
 def make(
@@ -133,7 +302,62 @@ def make(
         write_next(["audioconv", "train", out, "-o", "model"], ["audioconv", "info", out])
 
 
-def _show_made(folder: Path, collection: Collection, *, as_json: bool) -> None:
+class Stages:
+    """Shows one bar after the other, for each thing that is done."""
+
+    def __init__(self) -> None:
+        self._doing = ""
+        self._steps: Steps | None = None
+
+    def __enter__(self) -> Stages:
+        """Begin."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Remove the bar, however the work ended."""
+        if self._steps is not None:
+            self._steps.__exit__(*exception)
+
+    def show(self, doing: str, done: int, total: int | None) -> None:
+        """Show that `done` of `total` bytes are done of `doing`."""
+        if self._steps is None or doing != self._doing:
+            self.__exit__()
+            self._doing, self._steps = doing, Steps(doing, "bytes")
+        self._steps.show(done, total)
+
+
+def _about(name: str, source: Source) -> dict[str, Any]:
+    """Return what there is to know of a source, JSON-compatible."""
+    fields = ("title", "purpose", "count", "size", "language", "licence", "attribution", "citation", "homepage")
+    files = [{"url": file.url, "size": file.size, "sha256": file.sha256, "md5": file.md5} for file in source.files]
+    return {"name": name, **{field: getattr(source, field) for field in fields}, "files": files}
+
+
+def _folder_name(name: str, language: str | None) -> str:
+    """Return what the folder of a data set is called where the user does not say."""
+    if name.startswith("url:") or Path(name).exists():
+        name = re.sub(r"(\.tar)?\.\w+$", "", name.rstrip("/").rpartition("/")[2]) or "archive"
+    return f"{name}-{language}" if language else name
+
+
+def _word_list(words: str | None, words_file: Path | None) -> WordList | None:
+    from audioconv.datasets.sentences import WordList
+
+    if words is not None and words_file is not None:
+        raise ConfigError("--words and --words-file are two ways to say the same; give one")
+    if words_file is not None:
+        return WordList.read(words_file)
+    return None if words is None else WordList(word for word in words.split(",") if word.strip())
+
+
+def _one_of(option: str, given: str, choices: tuple[Choice, ...]) -> Choice:
+    for choice in choices:
+        if given == choice:
+            return choice
+    raise ConfigError(f"--{option} must be {' or '.join(choices)}; got {given!r}")
+
+
+def _show_made(folder: Path, collection: Collection, *, as_json: bool, left_out: int = 0) -> None:
     """Write what the new folder holds."""
     if as_json:
         write_json(
@@ -141,6 +365,7 @@ def _show_made(folder: Path, collection: Collection, *, as_json: bool) -> None:
                 "path": json_path(folder),
                 "count": len(collection),
                 "classes": collection.counts,
+                "left_out": left_out,
                 "licence": collection.licence,
                 "source": collection.source,
             }
@@ -148,7 +373,11 @@ def _show_made(folder: Path, collection: Collection, *, as_json: bool) -> None:
         return
     people = len({speaker for speaker in collection.speakers if speaker})
     write(f"{display_path(folder)}: {len(collection):,} clips, {len(collection.classes)} classes, {people} speakers")
-    write(f"licence: {collection.licence}")
+    for label, count in list(collection.counts.items())[:SHOWN_CLASSES]:
+        write(f"  {printable(label):<20} {count:>7,}")
+    if len(collection.classes) > SHOWN_CLASSES:
+        write(f"  ... and {len(collection.classes) - SHOWN_CLASSES} more")
+    write(f"licence: {collection.licence or 'unknown'}")
 
 
 def _list_languages(*, as_json: bool) -> None:

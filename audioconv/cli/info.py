@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -89,7 +90,11 @@ def _about_model(path: Path, model: Model) -> list[tuple[str, str]]:
     if isinstance(counts, dict) and counts:
         clips = ", ".join(f"{sum(classes.values()):,} {split}" for split, classes in counts.items())
         lines.append(("data", f"{data.get('name', 'unnamed')}: {clips}"))
-    lines += [(name, str(data[name])) for name in ("source", "licence") if data.get(name)]
+    origins = data.get("origins")
+    if isinstance(origins, list) and len(origins) > 1:
+        lines += [("source", _origin(origin)) for origin in origins if isinstance(origin, dict)]
+    else:
+        lines += [(name, str(data[name])) for name in ("source", "licence") if data.get(name)]
     for name in ("validation", "test"):
         accuracy = known.get(f"{name}_accuracy")
         if isinstance(accuracy, float):
@@ -99,6 +104,12 @@ def _about_model(path: Path, model: Model) -> list[tuple[str, str]]:
     if made and isinstance(settings, dict) and settings.get("arch"):
         made += f", network {settings['arch']}"
     return [*lines, ("made by", made)] if made else lines
+
+
+def _origin(origin: Mapping[str, object]) -> str:
+    """Return where files are from, in one line."""
+    source, licence, count = (origin.get(name) for name in ("source", "licence", "clips"))
+    return f"{source or 'unknown'}, {licence or 'licence unknown'} ({count} clips)"
 
 
 def _hears(model: Model) -> str:
@@ -189,6 +200,8 @@ def _about_data(path: Path, collection: Collection, headers: list[dict[str, Any]
         lines.append(("channels", _most_common(str(header["channels"]) for header in headers)))
     elif headers:
         lines.append(("sizes", _most_common(f"{header['height']} x {header['width']}" for header in headers)))
+    if len(collection.origins) > 1:
+        return lines + [("source", _origin(origin._asdict())) for origin in collection.origins]
     return lines + [(name, value) for name in ("source", "licence") if (value := getattr(collection, name))]
 
 

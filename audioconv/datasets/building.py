@@ -6,15 +6,22 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from audioconv.datasets.manifest import MANIFEST_NAME, read_manifest
-from audioconv.errors import DataError
+from audioconv.errors import AudioconvError, DataError
 from audioconv.files import display_path, reason
 
 COMPLETE_NAME = ".audioconv-complete.json"
 """Says from which recipe a folder was built; written last."""
+
+RECIPE_NAME = ".audioconv-recipe.json"
+"""In an unfinished folder: what it is to become."""
+
+JOURNAL_NAME = ".audioconv-journal.jsonl"
+"""In an unfinished folder: what is done."""
 
 Recipe = Mapping[str, object]
 """What the content of a folder follows from, as JSON-compatible data."""
@@ -33,13 +40,10 @@ def is_built(folder: Path, recipe: Recipe) -> bool:
         return False
     if not folder.is_dir():
         raise DataError(f"{shown}: is not a folder; give the name of a new one")
-    try:
-        built_from = json.loads((folder / COMPLETE_NAME).read_text("utf-8"))
-    except (OSError, ValueError):
-        built_from = None
+    built_from = _read_json(folder / COMPLETE_NAME)
     if built_from is None and not any(folder.iterdir()):
         return False
-    if built_from != json.loads(json.dumps(recipe)):
+    if built_from != _as_json(recipe):
         other = "was made with other settings" if built_from else "holds other files"
         raise DataError(f"{shown}: {other}; give the name of a new folder, or remove this one")
     try:
@@ -50,11 +54,12 @@ def is_built(folder: Path, recipe: Recipe) -> bool:
 
 
 @contextmanager
-def building(folder: Path, recipe: Recipe) -> Iterator[Path]:
-    """Yield an empty folder beside `folder` to build in; it becomes `folder` at the end of the block.
+def building(folder: Path, recipe: Recipe, *, resumable: bool = False) -> Iterator[Path]:
+    """Yield a folder beside `folder` to build in; it becomes `folder` at the end of the block.
 
     Where the block ends by an exception, nothing is left. What a killed process leaves does not count as built, and is
-    cleared away by the next one.
+    cleared away by the next one. With `resumable`, both that and what Ctrl-C leaves is there again the next time, if
+    the recipe is the same; a `Journal` tells what of it is done.
 
     Raises
     ------
@@ -62,11 +67,15 @@ def building(folder: Path, recipe: Recipe) -> Iterator[Path]:
         If the folder cannot be written.
     """
     work = folder.with_name(f".{folder.name}.unfinished")
+    keep = False
     try:
-        if os.path.lexists(work):
+        if os.path.lexists(work) and not (resumable and _read_json(work / RECIPE_NAME) == _as_json(recipe)):
             shutil.rmtree(work)
-        work.mkdir(parents=True)
+        work.mkdir(parents=True, exist_ok=True)
+        (work / RECIPE_NAME).write_text(json.dumps(recipe), "utf-8")
         yield work
+        for name in (RECIPE_NAME, JOURNAL_NAME):
+            (work / name).unlink(missing_ok=True)
         (work / COMPLETE_NAME).write_text(json.dumps(recipe, indent=1), "utf-8")
         if folder.is_dir():
             folder.rmdir()  # empty: `is_built` was asked before; only POSIX would rename onto it
@@ -74,5 +83,66 @@ def building(folder: Path, recipe: Recipe) -> Iterator[Path]:
     except OSError as error:
         place = display_path(error.filename) if isinstance(error.filename, str) else display_path(folder)
         raise DataError(f"{display_path(folder)}: could not be made ({reason(error)}: {place})") from error
+    except BaseException as error:
+        keep = resumable and not isinstance(error, AudioconvError)
+        raise
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+class Journal:
+    """What is done of a long piece of work, one JSON value a line; it survives whatever ends the process.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder that is being built.
+
+    Attributes
+    ----------
+    done : list
+        What an earlier process had written down.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / JOURNAL_NAME
+        self.done: list[Any] = []
+        whole = 0
+        with suppress(FileNotFoundError):
+            for line in self._path.read_bytes().splitlines(keepends=True):
+                try:
+                    self.done.append(json.loads(line))
+                except ValueError:
+                    break  # cut off in the middle
+                if not line.endswith(b"\n"):
+                    self.done.pop()
+                    break
+                whole += len(line)
+            os.truncate(self._path, whole)
+        self._file = self._path.open("ab")
+
+    def __enter__(self) -> Journal:
+        """Begin."""
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        """End."""
+        self._file.close()
+
+    def write(self, value: Any) -> None:
+        """Write down that something is done."""
+        self._file.write(json.dumps(value).encode() + b"\n")
+        self._file.flush()
+
+
+def _read_json(path: Path) -> Any:
+    """Return what a file says; None where it says nothing."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _as_json(recipe: Recipe) -> Any:
+    return json.loads(json.dumps(recipe))

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from audioconv.audio.read import AUDIO_SUFFIXES
+from audioconv.audio.read import AUDIO_SUFFIXES, Segment
 from audioconv.errors import DataError
 from audioconv.files import display_path
 from audioconv.images.read import IMAGE_SUFFIXES
@@ -32,12 +32,33 @@ class Item:
         in two splits.
     split : {"train", "validation", "test"} or None
         Where the data set itself puts it; None leaves that to the user.
+    begin, end : float or None
+        Which part of the recording it is, in seconds; None: all of it.
+    source, licence : str or None
+        The data set it is from, and under which licence it comes, where that is known.
     """
 
     path: Path
     label: str
     speaker: str | None = None
     split: str | None = None
+    begin: float | None = None
+    end: float | None = None
+    source: str | None = None
+    licence: str | None = None
+
+    @property
+    def example(self) -> Path | Segment:
+        """What is to be read: the file, or the part of it."""
+        return self.path if self.begin is None or self.end is None else Segment(self.path, self.begin, self.end)
+
+
+class Origin(NamedTuple):
+    """Where files are from: their data set, its licence, and how many there are."""
+
+    source: str | None
+    licence: str | None
+    clips: int
 
 
 @dataclass(frozen=True)
@@ -52,15 +73,11 @@ class Collection:
         What the files are, by their names.
     name : str
         A short name to show.
-    licence, source : str or None
-        Of the data, where known; several are separated by ``"; "``.
     """
 
     items: tuple[Item, ...]
     kind: Kind
     name: str
-    licence: str | None = None
-    source: str | None = None
 
     def __len__(self) -> int:
         """Return the number of files."""
@@ -78,9 +95,30 @@ class Collection:
         return {label: counts[label] for label in self.classes}
 
     @property
+    def licence(self) -> str | None:
+        """The licences, where known, separated by ``"; "``."""
+        return _distinct(item.licence for item in self.items)
+
+    @property
+    def source(self) -> str | None:
+        """The data sets that the files are from, where known, separated by ``"; "``."""
+        return _distinct(item.source for item in self.items)
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """The data sets and licences that are known, each with how many files come from there."""
+        counts = Counter((item.source, item.licence) for item in self.items if item.source or item.licence)
+        return tuple(Origin(source, licence, count) for (source, licence), count in counts.items())
+
+    @property
     def paths(self) -> list[Path]:
         """The paths, in order."""
         return [item.path for item in self.items]
+
+    @property
+    def examples(self) -> list[Path | Segment]:
+        """What is to be read, in order."""
+        return [item.example for item in self.items]
 
     @property
     def labels(self) -> list[str]:
@@ -102,6 +140,11 @@ class Collection:
         1
         """
         return replace(self, items=tuple(item for item in self.items if item.split in splits))
+
+
+def _distinct(values: Iterable[str | None]) -> str | None:
+    """Return the distinct values in the order of their first appearance; None without any."""
+    return "; ".join(value for value in dict.fromkeys(values) if value) or None
 
 
 def kind_of(path: Path) -> Kind | None:

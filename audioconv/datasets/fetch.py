@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import ssl
 import time
 import urllib.error
@@ -24,6 +25,9 @@ from audioconv.errors import ConfigError, DataError
 from audioconv.files import display_path, reason
 
 CHUNK = 1 << 18
+
+RESERVE = 200_000_000
+"""Bytes that a download leaves free on the disk."""
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that are there and their total, None where the server does not tell it."""
@@ -76,11 +80,13 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def download(
-    url: str,
+    url: str | Callable[[], str],
     path: Path,
     *,
     size: int | None = None,
     sha256: str | None = None,
+    md5: str | None = None,
+    identity: str = "",
     patience: Patience = Patience(),
     progress: Progress | None = None,
 ) -> None:
@@ -92,14 +98,17 @@ def download(
 
     Parameters
     ----------
-    url : str
-        An ``https`` (certificates are checked) or ``http`` address.
+    url : str, or callable that returns one
+        An ``https`` (certificates are checked) or ``http`` address. A callable is asked before each attempt: signed
+        addresses are good for a while only.
     path : Path
         Where to; its folder must exist. Left as it is if anything goes wrong.
     size : int, optional
         The expected number of bytes.
-    sha256 : str, optional
-        The expected SHA-256, in hexadecimal.
+    sha256, md5 : str, optional
+        The expected hash, in hexadecimal.
+    identity : str
+        Whatever else tells the content from another, where the server of the file itself says nothing.
     patience : Patience
         How often and how long to try.
     progress : callable, optional
@@ -112,28 +121,26 @@ def download(
     ConfigError
         If the address is not one to download from.
     """
-    if urlsplit(url).scheme not in ("https", "http"):
-        raise ConfigError(f"{display_url(url)}: downloads need an https or http address")
-    transfer = _Transfer(url, path.with_name(path.name + ".part"), size, can_verify=sha256 is not None)
+    transfer = _Transfer(url, path.with_name(path.name + ".part"), size, identity, can_verify=bool(sha256 or md5))
     failures, most = 0, transfer.have()
     while True:
         try:
             resumed = transfer.run(patience.timeout, progress)
-            wrong = _fault(transfer.part, size, sha256)
+            wrong = _fault(transfer.part, size, sha256, md5)
             if wrong is None:
                 os.replace(transfer.part, path)
                 transfer.discard()
                 return
             transfer.discard()
             if not resumed:
-                raise DataError(f"{display_url(url)}: {wrong}; what came was thrown away")
+                raise DataError(f"{transfer.shown}: {wrong}; what came was thrown away")
             # The beginning was from an earlier attempt: only all of it from one go tells who is to blame.
         except _TemporaryError as error:
             failures = 0 if transfer.have() > most else failures + 1
             most = max(most, transfer.have())
             if failures >= patience.attempts:
                 raise DataError(
-                    f"{display_url(url)}: {error}, in {failures} attempts; run the command again to go on from "
+                    f"{transfer.shown}: {error}, in {failures} attempts; run the command again to go on from "
                     f"the {transfer.have()} bytes that came"
                 ) from None
             time.sleep(min(max(error.wait, patience.first_wait * 2 ** max(failures - 1, 0)), patience.longest_wait))
@@ -157,10 +164,13 @@ class _Content:
         A strong ETag, or else the date of the last change; empty without either.
     total : int or None
         How many bytes it has.
+    identity : str
+        What the caller knows it by.
     """
 
     validator: str = ""
     total: int | None = None
+    identity: str = ""
 
     def differs(self, other: _Content) -> bool:
         """Return True if what both are known by is not the same."""
@@ -172,13 +182,22 @@ class _Content:
 class _Transfer:
     """A download's part file, and of which content it is the beginning."""
 
-    def __init__(self, url: str, part: Path, size: int | None, *, can_verify: bool) -> None:
-        self.url = url
+    def __init__(
+        self, url: str | Callable[[], str], part: Path, size: int | None, identity: str, *, can_verify: bool
+    ) -> None:
+        self.address = url
+        self.url = "" if callable(url) else url
         self.part = part
         self.size = size
+        self.identity = identity
         self.can_verify = can_verify
         self.content_file = part.with_name(part.name + ".json")
         self.opener = urllib.request.build_opener(_SafeRedirects)
+
+    @property
+    def shown(self) -> str:
+        """The address as it may be shown."""
+        return display_url(self.url)
 
     def have(self) -> int:
         """Return how many bytes are there."""
@@ -191,8 +210,13 @@ class _Transfer:
 
     def run(self, timeout: float, progress: Progress | None) -> bool:
         """Bring the part file to its end over one connection; return whether it goes on from earlier bytes."""
+        if callable(self.address):
+            self.url = self.address()
+        if urlsplit(self.url).scheme not in ("https", "http"):
+            raise ConfigError(f"{self.shown}: downloads need an https or http address")
         before = self._content()
-        if not before.validator and not self.can_verify:
+        same = bool(self.identity) and before.identity == self.identity
+        if before.identity != self.identity or not (before.validator or same or self.can_verify):
             self.discard()
         have = self.have()
         headers = {"User-Agent": f"audioconv/{__version__}", "Accept-Encoding": "identity"}
@@ -212,13 +236,14 @@ class _Transfer:
         with answer:
             resumed = bool(answer.status == 206)
             start = have if resumed else 0
-            content = _Content(_validator(answer.headers), _total(answer.headers, start))
+            content = _Content(_validator(answer.headers), _total(answer.headers, start), self.identity)
             if resumed and (_first_byte(answer.headers) != have or content.differs(before)):
                 self.discard()
                 raise _TemporaryError("the server went on with something else")
             if self.size is not None and content.total not in (None, self.size):
                 self.discard()
-                raise DataError(f"{display_url(self.url)}: has {content.total} bytes where {self.size} were expected")
+                raise DataError(f"{self.shown}: has {content.total} bytes where {self.size} were expected")
+            self._check_room((content.total or self.size or 0) - start)
             if not resumed:
                 # In this order: at no time is a content written down beside bytes that are not of it.
                 self.discard()
@@ -232,6 +257,15 @@ class _Transfer:
             return _Content(**json.loads(self.content_file.read_text("utf-8")))
         except (OSError, ValueError, TypeError):
             return _Content()
+
+    def _check_room(self, needed: int) -> None:
+        """Raise `DataError` where so many further bytes do not fit on the disk."""
+        free = shutil.disk_usage(self.part.parent).free
+        if needed + RESERVE > free:
+            raise DataError(
+                f"{display_path(self.part.parent)}: has {free / 1e9:.1f} GB free, and {self.shown} needs "
+                f"{needed / 1e9:.1f} GB more; make room, or choose a folder on another disk"
+            )
 
     def _receive(
         self, answer: http.client.HTTPResponse, start: int, total: int | None, progress: Progress | None
@@ -264,14 +298,16 @@ class _Transfer:
 
     def _refusal(self, error: urllib.error.HTTPError) -> Exception:
         if error.code in (408, 425, 429, 500, 502, 503, 504):
-            return _TemporaryError(f"the server answers {error.code} ({error.reason})", _retry_after(error.headers))
-        return DataError(f"{display_url(self.url)}: the server answers {error.code} ({error.reason})")
+            return _TemporaryError(f"the server answers {error.code} ({error.reason})", retry_after(error.headers))
+        if callable(self.address) and error.code in (401, 403):  # a signed address whose time is over
+            return _TemporaryError(f"the server answers {error.code} ({error.reason})")
+        return DataError(f"{self.shown}: the server answers {error.code} ({error.reason})")
 
     def _unreachable(self, error: Exception) -> Exception:
         cause = error.reason if isinstance(error, urllib.error.URLError) else error
         if isinstance(cause, ssl.SSLCertVerificationError):
             return DataError(
-                f"{display_url(self.url)}: the server's certificate cannot be verified ({cause.verify_message}); "
+                f"{self.shown}: the server's certificate cannot be verified ({cause.verify_message}); "
                 "check the clock, the proxy and the system's certificates"
             )
         return _TemporaryError(f"the connection failed ({cause or type(cause).__name__})")
@@ -294,7 +330,7 @@ def _first_byte(headers: Message) -> int | None:
     return int(match[1]) if match else None
 
 
-def _retry_after(headers: Message) -> float:
+def retry_after(headers: Message) -> float:
     """Return for how many seconds the server asks to wait."""
     value = headers.get("Retry-After", "")
     if value.isdigit():
@@ -305,13 +341,14 @@ def _retry_after(headers: Message) -> float:
         return 0.0
 
 
-def _fault(path: Path, size: int | None, sha256: str | None) -> str | None:
+def _fault(path: Path, size: int | None, sha256: str | None, md5: str | None) -> str | None:
     """Return what is wrong with a finished download, None if nothing is."""
     if size is not None and path.stat().st_size != size:
         return f"{path.stat().st_size} bytes came where {size} were expected"
-    if sha256 is not None:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != sha256:
-            return f"the content is not what was expected (sha256 {found}, not {sha256})"
+    for algorithm, expected in (("sha256", sha256), ("md5", md5)):
+        if expected is not None:
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, algorithm).hexdigest()
+            if found != expected.lower():
+                return f"the content is not what was expected ({algorithm} {found}, not {expected})"
     return None

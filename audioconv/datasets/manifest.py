@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def read_manifest(path: str | os.PathLike[str], *, minimum_classes: int = 2) -> 
     path : path-like
         UTF-8 (file names that are not UTF-8 are kept as they are). Columns: ``path`` (relative to the manifest's
         folder, or absolute) and ``label``; optional ``speaker``, ``split`` (train, validation, test or empty),
-        ``source`` and ``licence``. Others are ignored, as are their order and case.
+        ``begin`` and ``end`` (seconds: the row is that part of the recording), ``source`` and ``licence``. Others are
+        ignored, as are their order and case.
     minimum_classes : int
         How many classes there must be: 2 to train, 1 to evaluate.
 
@@ -65,23 +67,27 @@ def read_manifest(path: str | os.PathLike[str], *, minimum_classes: int = 2) -> 
         raise DataError(f"{shown}: the manifest lists no files; add a row path,label for each")
 
     items = [
-        Item(path.parent / row["path"], display_path(row["label"]), display_path(row.get("speaker", "")) or None, split)
+        Item(
+            path.parent / row["path"],
+            display_path(row["label"]),
+            _text(row, "speaker"),
+            split,
+            *_part(row, shown),
+            _text(row, "source"),
+            _text(row, "licence") or _text(row, "license"),
+        )
         for row, split in zip(rows, _splits(rows, shown), strict=True)
     ]
     _check_files(rows, items, shown)
     name = path.resolve().parent.name if path.name == MANIFEST_NAME else path.stem
-    collection = Collection(
-        tuple(items),
-        one_kind((item.path for item in items), shown),
-        display_path(name),
-        licence=_distinct(rows, "licence") or _distinct(rows, "license"),
-        source=_distinct(rows, "source"),
-    )
+    collection = Collection(tuple(items), one_kind((item.path for item in items), shown), display_path(name))
     check_classes(collection, minimum_classes, shown, "add rows of other labels")
     return collection
 
 
-def write_manifest(path: str | os.PathLike[str], items: Iterable[Item], extra: Mapping[str, str] | None = None) -> None:
+def write_manifest(
+    path: str | os.PathLike[str], items: Iterable[Item], more: Mapping[str, Sequence[str]] | None = None
+) -> None:
     """Write a manifest of `items`, all of it or not at all.
 
     Parameters
@@ -89,23 +95,42 @@ def write_manifest(path: str | os.PathLike[str], items: Iterable[Item], extra: M
     path : path-like
         The CSV file; files below its folder are listed relative to it.
     items : iterable of Item
-        The rows, with the columns ``path,label,speaker,split``.
-    extra : mapping of str to str, optional
-        Further columns with the same value in every row, such as ``source`` and ``licence``.
+        The rows, with the columns ``path,label,speaker,split``, and ``begin,end,source,licence`` where any has them.
+    more : mapping of str to sequence of str, optional
+        Further columns by name, with a value for each row.
 
     Raises
     ------
     DataError
         If the file cannot be written.
     """
-    extra = extra or {}
+    items, more = list(items), more or {}
     folder = Path(path).parent
+    columns: dict[str, Sequence[str]] = {
+        "path": [_listed(item.path, folder) for item in items],
+        "label": [item.label for item in items],
+        "speaker": [item.speaker or "" for item in items],
+        "split": [item.split or "" for item in items],
+    }
+    optional = {
+        "begin": [_seconds(item.begin) for item in items],
+        "end": [_seconds(item.end) for item in items],
+        "source": [item.source or "" for item in items],
+        "licence": [item.licence or "" for item in items],
+    }
+    columns |= {name: values for name, values in optional.items() if any(values)} | dict(more)
     with write_atomic(path, "w") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["path", "label", "speaker", "split", *extra])
-        for item in items:
-            listed = item.path.relative_to(folder) if item.path.is_relative_to(folder) else item.path.absolute()
-            writer.writerow([listed.as_posix(), item.label, item.speaker or "", item.split or "", *extra.values()])
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+
+
+def _listed(path: Path, folder: Path) -> str:
+    return (path.relative_to(folder) if path.is_relative_to(folder) else path.absolute()).as_posix()
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
 
 
 def _rows(reader: Iterator[list[str]], shown: str) -> Iterator[dict[str, str]]:
@@ -147,6 +172,25 @@ def _splits(rows: list[dict[str, str]], shown: str) -> Iterator[str | None]:
         yield split
 
 
+def _text(row: dict[str, str], column: str) -> str | None:
+    return display_path(row.get(column, "")) or None
+
+
+def _part(row: dict[str, str], shown: str) -> tuple[float | None, float | None]:
+    """Return begin and end in seconds; (None, None) where the row is a whole recording."""
+    values = row.get("begin", ""), row.get("end", "")
+    if values == ("", ""):
+        return None, None
+    try:
+        begin, end = map(float, values)
+    except ValueError:
+        begin = end = math.nan
+    if not 0 <= begin < end < math.inf:
+        given = display_path(",".join(values))
+        raise DataError(f"{shown}: row {row['#']} has begin,end {given!r}; they must be seconds, 0 <= begin < end")
+    return begin, end
+
+
 def _check_files(rows: list[dict[str, str]], items: list[Item], shown: str) -> None:
     """Raise `DataError` for files that are not there or are listed twice."""
     missing = [f"row {row['#']}: {display_path(row['path'])}" for row, item in zip(rows, items, strict=True)
@@ -156,10 +200,10 @@ def _check_files(rows: list[dict[str, str]], items: list[Item], shown: str) -> N
             f"{shown}: {len(missing)} of {len(items)} listed files do not exist ({_some(missing)}); "
             "paths are relative to the manifest's folder"
         )
-    first: dict[str, str] = {}
+    first: dict[tuple[object, ...], str] = {}
     twice = []
     for row, item in zip(rows, items, strict=True):
-        before = first.setdefault(os.path.normpath(item.path), row["#"])
+        before = first.setdefault((os.path.normpath(item.path), item.begin, item.end), row["#"])
         if before != row["#"]:
             twice.append(f"rows {before} and {row['#']}: {display_path(row['path'])}")
     if twice:
@@ -169,9 +213,3 @@ def _check_files(rows: list[dict[str, str]], items: list[Item], shown: str) -> N
 def _some(faults: list[str]) -> str:
     """Return the first few of `faults`, and dots for the others."""
     return "; ".join([*islice(faults, SHOWN_ROWS), *(["..."] if len(faults) > SHOWN_ROWS else [])])
-
-
-def _distinct(rows: list[dict[str, str]], column: str) -> str | None:
-    """Return the distinct values of `column` in the order of their first row; None without any."""
-    values = dict.fromkeys(display_path(row.get(column, "")) for row in rows)
-    return "; ".join(value for value in values if value) or None

@@ -1,28 +1,42 @@
-"""Public data sets by name: where they are, what they hold, under which licence, and getting them."""
+"""Public data sets by name: where they are, what they hold, and under which licence."""
 
 from __future__ import annotations
 
 import difflib
-import hashlib
-import os
-import re
-import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
 
-from audioconv.datasets.archive import extract_tar
-from audioconv.datasets.building import building, is_built
-from audioconv.datasets.collection import Item
-from audioconv.datasets.fetch import Progress, download
-from audioconv.datasets.manifest import MANIFEST_NAME, write_manifest
-from audioconv.errors import ConfigError, DataError
-from audioconv.files import display_path
+from audioconv.errors import ConfigError
 
-MIRROR_VARIABLE = "AUDIOCONV_MIRROR"
-"""Environment variable with a folder that is looked into before the network; archives have their upstream names."""
 
-LICENCE_NAME = "LICENCE.txt"
+@dataclass(frozen=True)
+class Remote:
+    """A file to download.
+
+    Attributes
+    ----------
+    url : str
+        Where it is; ``{language}`` stands for the language's code.
+    size : int or None
+        In bytes, where it is known.
+    sha256, md5 : str or None
+        Its hash, where the makers tell one or it was taken once; None where the content is checked instead.
+    named : str
+        Its name in a mirror, where that is not the last part of the address.
+    """
+
+    url: str
+    size: int | None = None
+    sha256: str | None = None
+    md5: str | None = None
+    named: str = ""
+
+    @property
+    def name(self) -> str:
+        """How the file is called upstream."""
+        return self.named or urlsplit(self.url).path.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -33,72 +47,322 @@ class Source:
     ----------
     title, purpose : str
         What it is, and what it is good for.
-    url, archive : str
-        Where its archive is, and how that is called upstream.
-    size : int
-        Of the archive in bytes, about: hosts pack the same content differently.
-    content : str
-        SHA-256 over the lines ``{sha256 of the file}  {its path here}`` of all recordings, sorted by path.
-    files, unpacked : int
-        How many recordings there are, and their bytes together.
+    files : tuple of Remote
+        What to download; empty where an account is needed.
+    layout : str
+        How it is laid out: one of `building`'s layouts.
+    count : int or None
+        How many recordings or pictures there are in all, where it is known.
     language : str
-        BCP 47 tag of what is spoken, empty for other sounds.
-    licence, licence_url, attribution, citation : str
-        The SPDX identifier, the text's address, who is to be named, and how to cite it.
-    item : callable
-        Gives for a path in the archive the recording's path in our folder, label, speaker and split; None for what is
-        no recording.
+        BCP 47 tags of what is spoken, separated by commas; ``many``; empty where nobody speaks.
+    licence : str
+        SPDX identifiers, the strictest first.
+    attribution, citation, homepage : str
+        Who is to be named, how to cite it, and where to read more.
+    unpacked : int
+        Bytes of all its files together, about; 0 where that is not known.
+    content : str
+        SHA-256 over the lines ``{sha256 of the file}  {its path here}`` of all recordings, sorted by path, where that
+        is known: then it does not matter how the archive is packed.
+    account : {"", "mdc"}
+        Whose account is needed.
+    about : int
+        Bytes to download, about, where the files do not tell.
     """
 
     title: str
     purpose: str
-    url: str
-    archive: str
-    size: int
-    content: str
-    files: int
-    unpacked: int
+    files: tuple[Remote, ...]
+    layout: str
+    count: int | None
     language: str
     licence: str
-    licence_url: str
     attribution: str
     citation: str
-    item: Callable[[PurePosixPath], Item | None]
+    homepage: str
+    unpacked: int = 0
+    content: str = ""
+    account: Literal["", "mdc"] = ""
+    about: int = 0
 
+    @property
+    def size(self) -> int | None:
+        """Bytes to download; None where they depend on the language or are not known."""
+        if self.about:
+            return self.about
+        sizes = [file.size for file in self.files if file.size is not None]
+        return sum(sizes) if sizes and len(sizes) == len(self.files) else None
 
-def _fsdd_item(path: PurePosixPath) -> Item | None:
-    """``recordings/{digit}_{speaker}_{n}.wav``: n from 0 to 4 is the official test part."""
-    match = re.fullmatch(r"(\d)_([a-z]+)_(\d+)\.wav", path.name)
-    if match is None or path.parent.name != "recordings":
-        return None
-    digit, speaker, n = match.groups()
-    return Item(Path(digit, path.name), digit, speaker, "test" if int(n) < 5 else "train")
+    @property
+    def by_language(self) -> bool:
+        """Whether the language decides what to download."""
+        return any("{language}" in file.url for file in self.files)
 
 
 _FSDD_COMMIT = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
+_ESC_COMMIT = "33c8ce9eb2cf0b1c2f8bcf322eb349b6be34dbb6"
+_GOOGLE = "https://storage.googleapis.com/download.tensorflow.org/data"
+_MSWC = "https://mswc.mlcommons-storage.org"
+_MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist"
+_FASHION = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion"
+
+_WARDEN = "Google, Pete Warden and all who lent their voices"
+_WARDEN_PAPER = (
+    "P. Warden: Speech Commands: A Dataset for Limited-Vocabulary Speech Recognition, 2018. arXiv:1804.03209"
+)
+_COMMANDS_PAGE = "https://www.tensorflow.org/datasets/catalog/speech_commands"
+_MSWC_PAPER = (
+    "M. Mazumder et al.: Multilingual Spoken Words Corpus, NeurIPS Datasets and Benchmarks 2021; "
+    "recordings from Mozilla Common Voice"
+)
+_MSWC_PEOPLE = "MLCommons, Harvard University and the contributors of Mozilla Common Voice"
+_VOICE_PEOPLE = "the contributors of Mozilla Common Voice"
+_VOICE_PAPER = "R. Ardila et al.: Common Voice: A Massively-Multilingual Speech Corpus, LREC 2020. arXiv:1912.06670"
+_VOICE_PAGE = "https://mozilladatacollective.com"
+_ESC = Remote(
+    f"https://github.com/karolpiczak/ESC-50/archive/{_ESC_COMMIT}.zip",
+    645_832_161,
+    "661183a6f53ef04f12c9bd618fed0ddc1713280d6c94a5a5431e844ba6f6a21f",
+    named=f"ESC-50-{_ESC_COMMIT}.zip",
+)
+_ESC_PAPER = "K. J. Piczak: ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015"
+
+
+def _mnist(name: str, size: int, md5: str) -> Remote:
+    return Remote(f"{_MNIST}/{name}", size, md5=md5, named=f"mnist-{name}")
+
+
+def _fashion(name: str, size: int, md5: str) -> Remote:
+    return Remote(f"{_FASHION}/{name}", size, md5=md5, named=f"fashion-mnist-{name}")
+
 
 SOURCES: Mapping[str, Source] = {
     "fsdd": Source(
         title="Free Spoken Digit Dataset",
         purpose="English digits by six speakers, 8 kHz: to try things out in minutes",
-        url=f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/{_FSDD_COMMIT}.tar.gz",
-        archive=f"free-spoken-digit-dataset-{_FSDD_COMMIT}.tar.gz",
-        size=15_571_679,
-        content="2c129cf547ff08ee70ddd455a2840259ff26aebe7608e48d605f044d91c18dcf",
-        files=3000,
-        unpacked=21_128_848,
+        files=(
+            Remote(
+                f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/{_FSDD_COMMIT}.tar.gz",
+                named=f"free-spoken-digit-dataset-{_FSDD_COMMIT}.tar.gz",
+            ),
+        ),
+        layout="fsdd",
+        count=3000,
         language="en",
         licence="CC-BY-SA-4.0",
-        licence_url="https://creativecommons.org/licenses/by-sa/4.0/",
         attribution="Zohar Jackson, César Souza, Jason Flaks, Yuxin Pan, Hereman Nicolas and Adhish Thite",
         citation=(
             "Z. Jackson, C. Souza, J. Flaks, Y. Pan, H. Nicolas, A. Thite: Jakobovski/free-spoken-digit-dataset, "
             "v1.0.8, 2018. doi:10.5281/zenodo.1342401"
         ),
-        item=_fsdd_item,
+        homepage="https://github.com/Jakobovski/free-spoken-digit-dataset",
+        about=15_571_679,
+        unpacked=21_128_848,
+        content="2c129cf547ff08ee70ddd455a2840259ff26aebe7608e48d605f044d91c18dcf",
+    ),
+    "mini-speech-commands": Source(
+        title="Mini Speech Commands",
+        purpose="eight English words, a thousand clips of each: a first real training",
+        files=(
+            Remote(
+                f"{_GOOGLE}/mini_speech_commands.zip",
+                182_082_353,
+                "49650f2341b26d886b46b3f4fb8fed59e30300b17550f1ee4a768b3106cf93a0",
+            ),
+        ),
+        layout="speech-commands",
+        count=8000,
+        language="en",
+        licence="CC-BY-4.0",
+        attribution=_WARDEN,
+        citation=_WARDEN_PAPER,
+        homepage=_COMMANDS_PAGE,
+        unpacked=256_000_000,
+    ),
+    "speech-commands": Source(
+        title="Speech Commands v0.02",
+        purpose="35 English words by 2,618 speakers: what published keyword networks are compared on",
+        files=(
+            Remote(
+                f"{_GOOGLE}/speech_commands_v0.02.tar.gz",
+                2_428_923_189,
+                "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
+            ),
+        ),
+        layout="speech-commands",
+        count=105_829,
+        language="en",
+        licence="CC-BY-4.0",
+        attribution=_WARDEN,
+        citation=_WARDEN_PAPER,
+        homepage=_COMMANDS_PAGE,
+        unpacked=3_400_000_000,
+    ),
+    "speech-commands-v1": Source(
+        title="Speech Commands v0.01",
+        purpose="30 English words by 1,881 speakers: the first version, for older results",
+        files=(
+            Remote(
+                f"{_GOOGLE}/speech_commands_v0.01.tar.gz",
+                1_489_096_277,
+                "743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d",
+            ),
+        ),
+        layout="speech-commands",
+        count=None,
+        language="en",
+        licence="CC-BY-4.0",
+        attribution=_WARDEN,
+        citation=_WARDEN_PAPER,
+        homepage=_COMMANDS_PAGE,
+        unpacked=2_100_000_000,
+    ),
+    "speech-commands-test": Source(
+        title="Speech Commands v0.02, official test",
+        purpose="ten words, _unknown_ and _silence_: the test that published accuracies are of",
+        files=(
+            Remote(
+                f"{_GOOGLE}/speech_commands_test_set_v0.02.tar.gz",
+                112_563_277,
+                "cc2a00c1147c2254e9be3fa0f779d8c17421dc349b86366567a8edfa9acd51df",
+            ),
+        ),
+        layout="speech-commands-test",
+        count=4890,
+        language="en",
+        licence="CC-BY-4.0",
+        attribution=_WARDEN,
+        citation=_WARDEN_PAPER,
+        homepage=_COMMANDS_PAGE,
+        unpacked=160_000_000,
+    ),
+    "common-voice-single-word": Source(
+        title="Common Voice Single Word Target Segment 7.0",
+        purpose="the digits, yes, no, hey and Firefox in 34 languages by thousands of speakers",
+        files=(),
+        layout="common-voice",
+        count=None,
+        language="many",
+        licence="CC0-1.0",
+        attribution=_VOICE_PEOPLE,
+        citation=_VOICE_PAPER,
+        homepage=_VOICE_PAGE,
+        account="mdc",
+        about=3_766_437_719,
+    ),
+    "common-voice": Source(
+        title="Common Voice Scripted Speech",
+        purpose="over 300 languages; sentences of one word become keywords, any speech becomes _unknown_",
+        files=(),
+        layout="common-voice",
+        count=None,
+        language="many",
+        licence="CC0-1.0",
+        attribution=_VOICE_PEOPLE,
+        citation=_VOICE_PAPER,
+        homepage=_VOICE_PAGE,
+        account="mdc",
+    ),
+    "mswc-micro": Source(
+        title="Multilingual Spoken Words Corpus, microset",
+        purpose="31 English and 20 Spanish words, cut from Common Voice: a taste of the whole",
+        files=(
+            Remote(
+                f"{_MSWC}/mswc_microset.tar.gz",
+                612_495_518,
+                "4b091336f1a22147653c43259ce534ab53c2a21f57a83c9f7a02866e16b40f2e",
+            ),
+        ),
+        layout="mswc",
+        count=None,
+        language="en, es",
+        licence="CC-BY-4.0",
+        attribution=_MSWC_PEOPLE,
+        citation=_MSWC_PAPER,
+        homepage="https://mlcommons.org/datasets/multilingual-spoken-words/",
+    ),
+    "mswc": Source(
+        title="Multilingual Spoken Words Corpus",
+        purpose="any word that is said often, in 50 languages: 23 million clips of one second",
+        files=(
+            Remote(f"{_MSWC}/splits/{{language}}.tar.gz", named="mswc-splits-{language}.tar.gz"),
+            Remote(f"{_MSWC}/audio/{{language}}.tar.gz", named="mswc-audio-{language}.tar.gz"),
+        ),
+        layout="mswc",
+        count=None,
+        language="many",
+        licence="CC-BY-4.0",
+        attribution=_MSWC_PEOPLE,
+        citation=_MSWC_PAPER,
+        homepage="https://mlcommons.org/datasets/multilingual-spoken-words/",
+    ),
+    "esc-50": Source(
+        title="ESC-50",
+        purpose="50 classes of everyday sounds, 5 s each, in five folds",
+        files=(_ESC,),
+        layout="esc-50",
+        count=2000,
+        language="",
+        licence="CC-BY-NC-3.0, CC-BY-3.0",
+        attribution="Karol J. Piczak and the authors of the clips, who are named in the archive",
+        citation=_ESC_PAPER,
+        homepage="https://github.com/karolpiczak/ESC-50",
+        unpacked=900_000_000,
+    ),
+    "esc-10": Source(
+        title="ESC-10",
+        purpose="the ten classes of ESC-50 that may be used commercially",
+        files=(_ESC,),
+        layout="esc-10",
+        count=400,
+        language="",
+        licence="CC-BY-3.0",
+        attribution="Karol J. Piczak and the authors of the clips, who are named in the archive",
+        citation=_ESC_PAPER,
+        homepage="https://github.com/karolpiczak/ESC-50",
+        unpacked=900_000_000,
+    ),
+    "mnist": Source(
+        title="MNIST",
+        purpose="pictures of handwritten digits, 28 x 28: the article's example",
+        files=(
+            _mnist("train-images-idx3-ubyte.gz", 9_912_422, "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
+            _mnist("train-labels-idx1-ubyte.gz", 28_881, "d53e105ee54ea40749a09fcbcd1e9432"),
+            _mnist("t10k-images-idx3-ubyte.gz", 1_648_877, "9fb629c4189551a2d022fa330f9573f3"),
+            _mnist("t10k-labels-idx1-ubyte.gz", 4_542, "ec29112dd5afa0611ce80d1b7f02629c"),
+        ),
+        layout="digits",
+        count=70_000,
+        language="",
+        licence="CC-BY-SA-3.0",
+        attribution="Yann LeCun, Corinna Cortes and Christopher J. C. Burges",
+        citation=(
+            "Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-Based Learning Applied to Document Recognition, "
+            "Proceedings of the IEEE 86 (11), 1998"
+        ),
+        homepage="http://yann.lecun.com/exdb/mnist/",
+        unpacked=60_000_000,
+    ),
+    "fashion-mnist": Source(
+        title="Fashion-MNIST",
+        purpose="pictures of clothes, 28 x 28: harder than digits",
+        files=(
+            _fashion("train-images-idx3-ubyte.gz", 26_421_880, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+            _fashion("train-labels-idx1-ubyte.gz", 29_515, "25c81989df183df01b3e8a0aad5dffbe"),
+            _fashion("t10k-images-idx3-ubyte.gz", 4_422_102, "bef4ecab320f06d8554ea6380940ec79"),
+            _fashion("t10k-labels-idx1-ubyte.gz", 5_148, "bb300cfdad3c16e7a12a480ee83cd310"),
+        ),
+        layout="clothes",
+        count=70_000,
+        language="",
+        licence="MIT",
+        attribution="Zalando SE, Han Xiao, Kashif Rasul and Roland Vollgraf",
+        citation="H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST, 2017. arXiv:1708.07747",
+        homepage="https://github.com/zalandoresearch/fashion-mnist",
+        unpacked=100_000_000,
     ),
 }
-"""The data sets that `get` knows, by their names."""
+"""The data sets that `getting.get` knows, by their names."""
 
 
 def find(name: str) -> Source:
@@ -108,111 +372,3 @@ def find(name: str) -> Source:
     near = difflib.get_close_matches(name.lower(), SOURCES, n=3)
     meant = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(SOURCES)}"
     raise ConfigError(f"no data set is called {name!r}; {meant}")
-
-
-def get(name: str, folder: str | os.PathLike[str], *, progress: Progress | None = None) -> Path:
-    """Get a public data set as a folder per class with a manifest; a second call does nothing.
-
-    Parameters
-    ----------
-    name : str
-        One of `SOURCES`.
-    folder : path-like
-        The new folder. It gets the recordings as ``{label}/{name}``, ``manifest.csv`` (path, label, speaker, split,
-        source, licence) and ``LICENCE.txt``. It appears when it is complete, and not before.
-    progress : callable, optional
-        Called with the bytes that have been downloaded and their total (None where the server does not tell it).
-
-    Returns
-    -------
-    Path
-        The folder.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such data set.
-    DataError
-        If it cannot be downloaded, is not what it should be, or the folder holds something else.
-
-    Notes
-    -----
-    The archive is taken from the folder that the environment variable AUDIOCONV_MIRROR names, if it is there, and
-    downloaded otherwise. Whatever its origin, the recordings must be those that this version knows.
-    """
-    source = find(name)
-    folder = Path(folder)
-    recipe = {"source": name, "content": source.content}
-    if is_built(folder, recipe):
-        return folder
-    downloads = folder.with_name(f".{folder.name}.download")
-    archive = _in_mirror(source)
-    with building(folder, recipe) as work:
-        if archive is None:
-            downloads.mkdir(parents=True, exist_ok=True)
-            archive = downloads / source.archive
-            if not archive.exists():
-                download(source.url, archive, progress=progress)
-        try:
-            items = _unpack(source, archive, work)
-        except DataError:
-            if archive.parent == downloads:
-                archive.unlink()  # so that the next call downloads it again
-            raise
-        write_manifest(work / MANIFEST_NAME, items, {"source": source.title, "licence": source.licence})
-        (work / LICENCE_NAME).write_text(_licence_text(source), "utf-8")
-    shutil.rmtree(downloads, ignore_errors=True)
-    return folder
-
-
-def _in_mirror(source: Source) -> Path | None:
-    """Return the archive in the mirror; None if there is no mirror or it has not got it."""
-    mirror = os.environ.get(MIRROR_VARIABLE)
-    if not mirror:
-        return None
-    if not Path(mirror).is_dir():
-        raise ConfigError(f"{MIRROR_VARIABLE}={display_path(mirror)} is not a folder; correct it or unset it")
-    archive = Path(mirror, source.archive)
-    return archive if archive.is_file() else None
-
-
-def _unpack(source: Source, archive: Path, folder: Path) -> list[Item]:
-    """Unpack the recordings into `folder`, check that they are the right ones, and return them in order."""
-    items: dict[Path, Item] = {}
-
-    def place(path: PurePosixPath) -> Path | None:
-        item = source.item(path)
-        if item is None:
-            return None
-        items[item.path] = item
-        return item.path
-
-    # Twice what is known: an archive also holds other files, and the content is checked anyway.
-    hashes = extract_tar(archive, folder, place, max_bytes=2 * source.unpacked, max_files=2 * source.files)
-    found = content_digest({path.as_posix(): digest for path, digest in hashes.items()})
-    if found != source.content:
-        raise DataError(
-            f"{display_path(archive)}: does not hold the {source.files} recordings of {source.title} "
-            f"({len(hashes)} recordings, content {found[:12]}..., expected {source.content[:12]}...); get it again"
-        )
-    return [replace(items[path], path=folder / path) for path in sorted(items)]
-
-
-def content_digest(hashes: Mapping[str, str]) -> str:
-    """Return one SHA-256 for a set of files, whatever archive they came in.
-
-    Parameters
-    ----------
-    hashes : mapping of str to str
-        The SHA-256 of each file, in hexadecimal, by its path with forward slashes.
-    """
-    lines = (f"{digest}  {path}\n" for path, digest in sorted(hashes.items()))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _licence_text(source: Source) -> str:
-    return (
-        f"{source.title}\nby {source.attribution}\n\n"
-        f"Licence: {source.licence}, {source.licence_url}\nOrigin: {source.url}\nCite as: {source.citation}\n\n"
-        "The recordings are unchanged; folders, file list and splits were put together by audioconv.\n"
-    )

@@ -112,7 +112,15 @@ def speech_commands_split(file_name: str | os.PathLike[str]) -> str:
     >>> speech_commands_split("bed/0a7c2a8d_nohash_0.wav")
     'train'
     """
-    speaker = re.sub(rb"_nohash_.*$", b"", os.path.basename(os.fsencode(file_name)))
+    return _split_by_hash(re.sub(rb"_nohash_.*$", b"", os.path.basename(os.fsencode(file_name))))
+
+
+def speaker_split(speaker: str) -> str:
+    """Return where a speaker belongs by the rule of `speech_commands_split`: always the same, in every data set."""
+    return _split_by_hash(speaker.encode(errors="surrogateescape"))
+
+
+def _split_by_hash(speaker: bytes) -> str:
     largest = 2**27 - 1
     percent = int(hashlib.sha1(speaker).hexdigest(), 16) % (largest + 1) * (100.0 / largest)
     if percent < 10:

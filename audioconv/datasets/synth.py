@@ -14,7 +14,7 @@ import unicodedata
 import wave
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -113,7 +113,8 @@ def make(
                     items.append(Item(path, word, family(clip.timbre), "test" if is_for_test(clip.timbre) else "train"))
                     if progress:
                         progress(len(items), len(words) * clips_per_word)
-            write_manifest(work / MANIFEST_NAME, items, {"source": f"espeak-ng {speaker.version}", "licence": LICENCE})
+            source = f"espeak-ng {speaker.version}"
+            write_manifest(work / MANIFEST_NAME, [replace(item, source=source, licence=LICENCE) for item in items])
     return folder
 
 

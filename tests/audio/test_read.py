@@ -13,7 +13,17 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audioconv.audio.read import AUDIO_SUFFIXES, fit_length, probe, read, resample, to_mono
+from audioconv.audio.read import (
+    AUDIO_SUFFIXES,
+    Segment,
+    fit_length,
+    probe,
+    read,
+    read_bytes,
+    read_window,
+    resample,
+    to_mono,
+)
 from audioconv.errors import ConfigError, DataError, ShapeError
 
 
@@ -337,3 +347,59 @@ def test_fit_length_to_nothing_is_refused() -> None:
 def test_suffixes() -> None:
     assert {".wav", ".flac", ".ogg", ".opus", ".mp3"} <= AUDIO_SUFFIXES
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in AUDIO_SUFFIXES)
+
+
+# --- parts of a recording, and recordings in memory ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.opus", "a.mp3"])
+def test_a_part_lies_in_the_middle_of_what_surrounds_it(tmp_path: Path, name: str, rng: np.random.Generator) -> None:
+    path = tmp_path / name
+    samples = (0.3 * rng.standard_normal((48_000, 2))).astype(np.float32)
+    opus = {"format": "OGG", "subtype": "OPUS"} if name == "a.opus" else {}
+    soundfile.write(path, samples, 16000, **opus)
+    whole = read(path, 16000)
+    found = read_window(Segment(path, 1.0, 1.25), 16000, 8000)
+    np.testing.assert_allclose(found, whole[14_000:22_000], atol=1e-4 if name == "a.opus" else 1e-6)
+
+
+def test_a_part_at_the_edge_stays_in_the_middle(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.arange(1, 1001) / 2000, 1000, subtype="FLOAT")
+    first = read_window(Segment(path, 0.0, 0.2), 1000, 400)
+    np.testing.assert_allclose(first, np.concatenate([np.zeros(100), np.arange(1, 301) / 2000]), atol=1e-6)
+    last = read_window(Segment(path, 0.8, 1.2), 1000, 600)
+    np.testing.assert_allclose(last, np.concatenate([np.arange(701, 1001) / 2000, np.zeros(300)]), atol=1e-6)
+
+
+def test_of_a_part_that_is_too_long_the_loudest_window_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    samples = np.zeros(1000)
+    samples[[100, 600]] = 1.0, 0.5
+    soundfile.write(path, samples, 1000, subtype="FLOAT")
+    found = read_window(Segment(path, 0.2, 1.0), 1000, 300)  # without the loudest sample: it is not in the part
+    assert found.max() == 0.5
+
+
+def test_a_part_is_resampled(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, tone(48_000, 2.0), 48_000)
+    found = read_window(Segment(path, 0.5, 0.9), 16000, 16000)
+    assert found.shape == (16000,)
+    assert loudest_frequency(found, 16000) == pytest.approx(440, abs=2)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.mp3"])
+def test_a_part_behind_the_end(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    soundfile.write(path, tone(16000, 1.0), 16000)
+    with pytest.raises(DataError, match=rf"{name}: ends before the part from 3 to 3.5 s begins"):
+        read_window(Segment(path, 3.0, 3.5), 16000, 16000)
+
+
+def test_content_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, tone(16000), 16000)
+    np.testing.assert_array_equal(read_bytes(path.read_bytes(), "a.wav", 8000), read(path, 8000))
+    with pytest.raises(DataError, match="^clips/b.mp3: not audio that can be read"):
+        read_bytes(b"text", "clips/b.mp3", 16000)

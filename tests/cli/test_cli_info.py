@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import json
 
 import pytest
@@ -57,7 +59,7 @@ def test_a_data_set_as_json(call, tmp_path):
         Item(path, "yes", path.name.split("_")[0], split)
         for path, split in zip(sorted((tmp_path / "yes").iterdir()), ("train", "test", None), strict=True)
     ]
-    write_manifest(tmp_path / "list.csv", items, {"licence": "CC0-1.0", "source": "made up"})
+    write_manifest(tmp_path / "list.csv", [replace(item, licence="CC0-1.0", source="made up") for item in items])
     answer = call("info", tmp_path / "list.csv", "--json")
     found = json.loads(answer.out)
     assert answer.code == 0

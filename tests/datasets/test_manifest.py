@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from audioconv.audio.read import Segment
 from audioconv.datasets import Item, open_collection, read_manifest, write_manifest
 from audioconv.errors import DataError
 
@@ -33,9 +35,9 @@ def test_all_columns(tmp_path):
     )  # fmt: skip
     collection = open_collection(path)
     assert collection.items == (
-        Item(tmp_path / "a.wav", "yes", "anna", "train"),
-        Item(tmp_path / "deep/b.wav", "no", None, None),
-        Item(tmp_path / "deep/c.wav", "no", "bert", "test"),
+        Item(tmp_path / "a.wav", "yes", "anna", "train", source="FSDD", licence="CC-BY-SA-4.0"),
+        Item(tmp_path / "deep/b.wav", "no", source="Common Voice", licence="CC0-1.0"),
+        Item(tmp_path / "deep/c.wav", "no", "bert", "test", source="FSDD", licence="CC-BY-SA-4.0"),
     )
     assert collection.name == "clips"
     assert collection.licence == "CC-BY-SA-4.0; CC0-1.0"
@@ -124,7 +126,8 @@ def test_what_is_written_is_read_again(tmp_path):
     (tmp_path / "x").mkdir()
     for item in items:
         item.path.touch()
-    write_manifest(tmp_path / "manifest.csv", items, {"source": "some, place", "licence": "CC0-1.0"})
+    items = [replace(item, source="some, place", licence="CC0-1.0") for item in items]
+    write_manifest(tmp_path / "manifest.csv", items)
     collection = open_collection(tmp_path)
     assert collection.items == tuple(items)
     assert (collection.source, collection.licence, collection.name) == ("some, place", "CC0-1.0", tmp_path.name)
@@ -140,3 +143,20 @@ def test_files_outside_are_listed_absolute(tmp_path):
         item.path.touch()
     write_manifest(tmp_path / "b" / "clips.csv", items)
     assert read_manifest(tmp_path / "b" / "clips.csv").items == tuple(items)
+
+
+def test_parts_of_a_recording_are_rows_of_their_own(tmp_path):
+    (tmp_path / "long.wav").touch()
+    rows = "path,label,begin,end\nlong.wav,yes,0.5,1.25\nlong.wav,no,2,2.5\n"
+    collection = read_manifest(manifest(tmp_path, rows))
+    assert [(item.begin, item.end) for item in collection.items] == [(0.5, 1.25), (2.0, 2.5)]
+    assert collection.examples == [Segment(tmp_path / "long.wav", 0.5, 1.25), Segment(tmp_path / "long.wav", 2.0, 2.5)]
+    write_manifest(tmp_path / "again.csv", collection.items)
+    assert read_manifest(tmp_path / "again.csv").items == collection.items
+
+
+@pytest.mark.parametrize("part", ["1,", ",1", "2,1", "1,1", "-1,1", "a,b", "0,nan", "0,inf"])
+def test_parts_that_are_none(tmp_path, part):
+    (tmp_path / "a.wav").touch()
+    with pytest.raises(DataError, match=rf"row 2 has begin,end '{part}'; they must be seconds, 0 <= begin < end"):
+        read_manifest(manifest(tmp_path, f"path,label,begin,end\na.wav,yes,{part}\n"))

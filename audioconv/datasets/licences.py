@@ -1,0 +1,82 @@
+"""What licences of data sets ask for, in a few words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_CC = "https://creativecommons.org/licenses"
+
+
+@dataclass(frozen=True)
+class Licence:
+    """A licence.
+
+    Attributes
+    ----------
+    title : str
+        Its name.
+    url : str
+        Where its text is.
+    summary : str
+        What it allows and asks for; the text is what counts.
+    for_models : str
+        What it means for a model that was trained on such data. No legal advice.
+    """
+
+    title: str
+    url: str
+    summary: str
+    for_models: str
+
+
+_NAME_THEM = "Whoever publishes the model should name the data set and its makers, as `audioconv info MODEL` does."
+_IF_SHARED = " Whether a model is adapted material is disputed; who is careful shares it under this licence."
+
+LICENCES = {
+    "CC0-1.0": Licence(
+        "Creative Commons Zero 1.0",
+        "https://creativecommons.org/publicdomain/zero/1.0/",
+        "No rights reserved: use, change and share it for anything, without asking. Common Voice asks all the same "
+        "that nobody tries to find out who a speaker is.",
+        "Nothing is asked for.",
+    ),
+    "CC-BY-3.0": Licence(
+        "Creative Commons Attribution 3.0",
+        f"{_CC}/by/3.0/",
+        "Use, change and share it for anything, also for money, as long as the makers are named, the licence is linked "
+        "and changes are pointed out.",
+        _NAME_THEM,
+    ),
+    "CC-BY-4.0": Licence(
+        "Creative Commons Attribution 4.0",
+        f"{_CC}/by/4.0/",
+        "Use, change and share it for anything, also for money, as long as the makers are named, the licence is linked "
+        "and changes are pointed out.",
+        _NAME_THEM,
+    ),
+    "CC-BY-SA-3.0": Licence(
+        "Creative Commons Attribution-ShareAlike 3.0",
+        f"{_CC}/by-sa/3.0/",
+        "As CC BY 3.0; who shares what was adapted from it does so under the same licence.",
+        _NAME_THEM + _IF_SHARED,
+    ),
+    "CC-BY-SA-4.0": Licence(
+        "Creative Commons Attribution-ShareAlike 4.0",
+        f"{_CC}/by-sa/4.0/",
+        "As CC BY 4.0; who shares what was adapted from it does so under the same licence.",
+        _NAME_THEM + _IF_SHARED,
+    ),
+    "CC-BY-NC-3.0": Licence(
+        "Creative Commons Attribution-NonCommercial 3.0",
+        f"{_CC}/by-nc/3.0/",
+        "As CC BY 3.0, but not for what is mainly meant for commercial advantage or money.",
+        "Do not use the model commercially without asking the makers. " + _NAME_THEM,
+    ),
+    "MIT": Licence(
+        "MIT License",
+        "https://opensource.org/license/mit",
+        "Use, change and share it for anything, as long as the copyright notice and the licence come with it.",
+        _NAME_THEM,
+    ),
+}
+"""By SPDX identifier."""
