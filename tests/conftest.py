@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    import voices
 
 # A kernel's first use takes seconds, so no deadline; CI draws the same examples every time.
 settings.register_profile("audioconv", deadline=None, max_examples=30, derandomize="CI" in os.environ)
@@ -33,3 +40,64 @@ def mirror() -> Path:
     if not folder:
         pytest.skip("real archives: set AUDIOCONV_MIRROR to a folder that holds them")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def spoken(tmp_path_factory) -> Path:
+    """Return two archives of invented people who say words: a release of Common Voice, and single words."""
+    for module in ("espeakng_loader", "datacollective"):
+        pytest.importorskip(module, reason="needs the extras: pip install 'audioconv[synth,commonvoice]'")
+    import voices
+
+    folder = tmp_path_factory.mktemp("spoken")
+    rng = np.random.default_rng(2)
+    english = voices.speak(["yes", "no", "stop", "seven"], folder / "en", 30)
+    for n, voice in enumerate(english):
+        voice.sentence = (voice.sentence, f"{voice.sentence.capitalize()}.", f"\u201c{voice.sentence.upper()}!\u201d")[
+            n % 3
+        ]
+    first = english[0]
+    noise = voices.encode(voices.room(2.7, rng))
+    pair = voices.encode(
+        np.concatenate([*(x / abs(x).max() for x in (soundfile.read(io.BytesIO(v.content))[0] for v in english[:2]))])
+    )
+    odd = [
+        voices.Voice("Yes", "noise", noise),
+        voices.Voice("no", "two", pair),
+        voices.Voice("yes", "broken", b"this is no sound"),
+        voices.Voice("yes", "refused", first.content, table="invalidated"),
+        voices.Voice("yes", "not yet", first.content, table="other"),
+        voices.Voice("yes", "one vote", first.content, first.begin, first.end, more={"up_votes": "1"}),
+        voices.Voice("Yes, no.", "sentence", first.content),
+    ]
+    data = os.environ.get("AUDIOCONV_TEST_DATA")
+    for path in sorted(Path(data, "common-voice-some", "clips").glob("*.mp3")) if data else []:
+        sentence = "six" if "21953345" in path.name else "It just didn\u2019t seem fair."
+        odd.append(voices.Voice(sentence, "real " + path.stem, path.read_bytes()))
+    voices.pack(folder / "cv-corpus-26.0-2026-06-12-en.tar.gz", {"en": [*english, *odd]})
+    swahili = voices.speak(["ndiyo", "hapana"], folder / "sw", 4)
+    voices.pack(folder / "cv-corpus-7.0-singleword.tar.gz", {"sw": swahili, "en": english[:40]}, single_words=True)
+    return folder
+
+
+@pytest.fixture
+def collective(spoken, monkeypatch) -> Iterator[voices.Collective]:
+    """Start a server like Mozilla Data Collective that offers the archives of `spoken`; its key is set."""
+    import voices
+
+    from audioconv.datasets.collective import KNOWN, SINGLE_WORDS
+
+    offers = {
+        KNOWN["26.0", "en"]: voices.Offer(
+            "Common Voice Scripted Speech 26.0 - English", spoken / "cv-corpus-26.0-2026-06-12-en.tar.gz"
+        ),
+        SINGLE_WORDS: voices.Offer(
+            "Common Voice Single Word Target Segment 7.0", spoken / "cv-corpus-7.0-singleword.tar.gz"
+        ),
+    }
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "AUDIOCONV_MIRROR"):
+        monkeypatch.delenv(name, raising=False)
+    with voices.Collective(offers) as server:
+        monkeypatch.setenv("MDC_API_URL", f"{server.url}/api")
+        monkeypatch.setenv("MDC_API_KEY", voices.KEY)
+        yield server

@@ -29,7 +29,7 @@ LEAST_RANGE = 10.0
 
 _WIDEST_RANGE = 45.0  # dB below the loudest: what is quieter counts as silence
 _SHARE_OF_RANGE = 0.3  # of the dB between noise and word, where the word begins
-_RIVAL = 0.2  # a second sound with this share of the word's energy is a second word
+_RIVAL = 0.1  # a second sound with this share of the word's energy is a second word
 _QUIET_DISTANCE = 0.15  # seconds from the word
 _DIGITAL_SILENCE = 1e-5
 

@@ -226,6 +226,7 @@ def get(
     Collective in the variable MDC_API_KEY and the extra: pip install 'audioconv\[commonvoice]'.
     """
     from audioconv.datasets import open_collection
+    from audioconv.datasets.choice import SILENCE, UNKNOWN
     from audioconv.datasets.getting import get as get_data
     from audioconv.datasets.getting import kept_archives, read_left_out
     from audioconv.datasets.layouts import Options
@@ -250,6 +251,12 @@ def get(
         )  # fmt: skip
     collection = open_collection(folder, minimum_classes=1)
     left_out, kept = read_left_out(folder), kept_archives(folder)
+    for label, wanted_count in ((UNKNOWN, unknown), (SILENCE, silence)):
+        if collection.counts.get(label, 0) < wanted_count:
+            say(
+                f"only {collection.counts.get(label, 0):,} of {wanted_count:,} {label} clips: there are no more",
+                "yellow",
+            )
     _show_made(folder, collection, as_json=as_json, left_out=len(left_out))
     if as_json:
         return

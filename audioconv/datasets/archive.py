@@ -64,14 +64,19 @@ class Member:
         Its name in the archive, which stays inside any folder that it is put into.
     size : int
         In bytes.
-    open : callable
-        Returns the content as a file; who reads it so does not learn that it was cut off.
     """
 
-    def __init__(self, name: PurePosixPath, size: int, open_: Callable[[], IO[bytes]]) -> None:
+    def __init__(self, name: PurePosixPath, size: int, shown: str, open_: Callable[[], IO[bytes]]) -> None:
         self.name = name
         self.size = size
-        self.open = open_
+        self._shown = shown
+        self._open = open_
+
+    @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        """Open the content as a file; who reads it so does not learn that it was cut off."""
+        with _explained(self._shown), self._open() as file:
+            yield file
 
     def read(self) -> bytes:
         """Return the content."""
@@ -93,8 +98,8 @@ class Member:
             while chunk := source.read(CHUNK):
                 left -= len(chunk)
                 yield chunk
-        if left:  # tarfile itself does not mind, in a stream
-            raise tarfile.ReadError("unexpected end of data")
+            if left:  # the libraries do not always mind
+                raise tarfile.ReadError("unexpected end of data")
 
 
 def read_archive(archive: Path, limits: Limits | None = None, progress: Progress | None = None) -> Iterator[Member]:
@@ -137,7 +142,7 @@ class _Guard:
     """Refuses members that must not be, and counts the others."""
 
     def __init__(self, shown: str, limits: Limits) -> None:
-        self._shown, self._limits = shown, limits
+        self.shown, self._limits = shown, limits
         self._bytes = self._files = 0
 
     def check(self, name: str, size: int, *, link: bool, regular: bool) -> PurePosixPath:
@@ -154,7 +159,7 @@ class _Guard:
             # Control characters, bytes that are not UTF-8, and what Windows takes for a drive or a folder.
             fault = "is no name for every system"
         if fault:
-            raise DataError(f"{self._shown}: the archive is refused, {display_path(path)!r} in it {fault}")
+            raise DataError(f"{self.shown}: the archive is refused, {display_path(path)!r} in it {fault}")
         return path
 
     def count(self, size: int) -> None:
@@ -163,7 +168,7 @@ class _Guard:
         self._files += 1
         if self._bytes > self._limits.max_bytes or self._files > self._limits.max_files:
             raise DataError(
-                f"{self._shown}: the archive is refused, it unpacks to more than was expected "
+                f"{self.shown}: the archive is refused, it unpacks to more than was expected "
                 f"({self._limits.max_files} files, {self._limits.max_bytes} bytes)"
             )
 
@@ -184,7 +189,7 @@ def _read_tar(file: BinaryIO, begin: bytes, guard: _Guard, progress: Progress | 
                 last = file.tell()
                 progress(last, size)
             if not _is_junk(name):
-                yield Member(name, member.size, _opener(members, member))
+                yield Member(name, member.size, guard.shown, _opener(members, member))
     while plain.read(CHUNK):  # only at the end of its data does a decompressor check them
         pass
     if progress:
@@ -210,7 +215,7 @@ def _read_zip(file: BinaryIO, guard: _Guard, progress: Progress | None, size: in
                 continue
             guard.count(info.file_size)
             if not _is_junk(name):
-                yield Member(name, info.file_size, lambda info=info: members.open(info))  # type: ignore[misc]
+                yield Member(name, info.file_size, guard.shown, lambda info=info: members.open(info))  # type: ignore[misc]
             if progress:
                 progress(min(info.header_offset + info.compress_size, size), size)
 
@@ -223,7 +228,7 @@ def _read_folder(folder: Path) -> Iterator[Member]:
             path = Path(place, name)
             relative = PurePosixPath(folder.name, path.relative_to(folder).as_posix())
             if path.is_file() and not _is_junk(relative):
-                yield Member(relative, path.stat().st_size, lambda path=path: path.open("rb"))  # type: ignore[misc]
+                yield Member(relative, path.stat().st_size, str(relative), lambda path=path: path.open("rb"))  # type: ignore[misc]
 
 
 def _is_junk(name: PurePosixPath) -> bool:

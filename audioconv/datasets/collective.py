@@ -23,7 +23,7 @@ from urllib.parse import quote, urlsplit
 
 from audioconv import __version__
 from audioconv.datasets.fetch import Patience, Progress, display_url, download, retry_after
-from audioconv.errors import ConfigError, DataError, missing_extra
+from audioconv.errors import AudioconvError, ConfigError, DataError, missing_extra
 from audioconv.files import display_path
 
 KEY_VARIABLE = "MDC_API_KEY"
@@ -251,7 +251,7 @@ def _patiently(ask: Callable[[], Result], patience: Patience) -> Result:
             return ask()
         except _RateLimitError as error:
             wait = error.wait
-        except FileNotFoundError:
+        except (FileNotFoundError, AudioconvError):
             raise
         except PermissionError as error:
             raise DataError(f"Mozilla Data Collective does not show this data set ({_without_key(error)})") from None
@@ -259,6 +259,8 @@ def _patiently(ask: Callable[[], Result], patience: Patience) -> Result:
             response = error.response
             if response is not None and response.status_code < 500:
                 raise DataError(f"Mozilla Data Collective answers: {_without_key(error)}") from None
+        except ValueError as error:  # not the JSON that was agreed on
+            raise DataError(f"Mozilla Data Collective answers what makes no sense: {_without_key(error)}") from None
         except RuntimeError as error:  # its RateLimitError
             response = getattr(error, "response", None)
             if response is None:

@@ -56,7 +56,7 @@ class CommonVoice(Layout):
                 if len(read) > 1:
                     raise ConfigError(f"{_shown(archives)}: has several languages; choose one of {_list(found)}")
                 self._read(table)
-                if table.name.name == TABLES[0]:
+                if table.name.name == TABLES[0] and language is not None:
                     break  # it has the rows of the others
         if not found:
             raise DataError(f"{_shown(archives)}: holds no {TABLES[0]}, so it is not a release of Common Voice")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -306,7 +305,8 @@ def tables(
 def table_rows(table: Member, columns: Sequence[str], delimiter: str = ",") -> Iterator[dict[str, str]]:
     """Yield the rows of a table by its header's names; `DataError` where one of `columns` is missing."""
     shown = display_path(table.name)
-    with table.open() as source, io.TextIOWrapper(source, "utf-8-sig", "replace", newline="") as text:
+    with table.open() as source:
+        text = (line.decode("utf-8", "replace").removeprefix("\ufeff") for line in source)
         quoted = delimiter != "\t"  # quotes in a sentence are just quotes
         reader = csv.reader(text, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
         try:

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from audioconv.datasets import open_collection, sources, write_manifest
-from audioconv.datasets.sources import content_digest
+from audioconv.datasets import getting, open_collection, sources, write_manifest
+from audioconv.datasets.getting import content_digest
+from audioconv.datasets.licences import LICENCES
 from audioconv.errors import ConfigError, DataError
 
 NAMES = [f"{digit}_{speaker}_{n}.wav" for digit in "01" for speaker in ("anna", "bert") for n in range(6)]
@@ -44,7 +45,7 @@ def few(monkeypatch):
     content = content_digest(
         {f"{name[0]}/{name}": hashlib.sha256(f"recordings/{name}".encode()).hexdigest() for name in NAMES}
     )
-    source = replace(FSDD, content=content, files=len(NAMES), unpacked=10_000)
+    source = replace(FSDD, content=content, count=len(NAMES), unpacked=10_000)
     monkeypatch.setattr(sources, "SOURCES", {"fsdd": source})
     monkeypatch.delenv("AUDIOCONV_MIRROR", raising=False)
     return source
@@ -55,7 +56,7 @@ def few_in_mirror(few, tmp_path, monkeypatch):
     mirror = tmp_path / "mirror"
     mirror.mkdir()
     monkeypatch.setenv("AUDIOCONV_MIRROR", str(mirror))
-    return pack(mirror / few.archive)
+    return pack(mirror / few.files[0].name)
 
 
 def served(content):
@@ -69,7 +70,7 @@ def served(content):
 
 
 def at(monkeypatch, few, url):
-    monkeypatch.setattr(sources, "SOURCES", {"fsdd": replace(few, url=url)})
+    monkeypatch.setattr(sources, "SOURCES", {"fsdd": replace(few, files=(replace(few.files[0], url=url),))})
 
 
 def names_in(folder):
@@ -78,7 +79,7 @@ def names_in(folder):
 
 def test_from_the_mirror(few_in_mirror, tmp_path):
     folder = tmp_path / "data" / "fsdd"
-    assert sources.get("fsdd", folder) == folder
+    assert getting.get("fsdd", folder) == folder
     collection = open_collection(folder)
     assert collection.counts == {"0": 12, "1": 12}
     assert (collection.name, collection.kind, collection.licence) == ("fsdd", "audio", "CC-BY-SA-4.0")
@@ -96,18 +97,18 @@ def test_from_the_mirror(few_in_mirror, tmp_path):
 
 
 def test_a_second_call_does_nothing(few_in_mirror, tmp_path):
-    folder = sources.get("fsdd", tmp_path / "fsdd")
+    folder = getting.get("fsdd", tmp_path / "fsdd")
     few_in_mirror.unlink()
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    assert sources.get("fsdd", folder) == folder
+    assert getting.get("fsdd", folder) == folder
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
 def test_a_folder_that_lost_files_does_not_count_as_complete(few_in_mirror, tmp_path):
-    folder = sources.get("fsdd", tmp_path / "fsdd")
+    folder = getting.get("fsdd", tmp_path / "fsdd")
     (folder / "0" / "0_anna_3.wav").unlink()
     with pytest.raises(DataError, match=r"1 of 24 listed files do not exist .*0_anna_3.*remove it and run"):
-        sources.get("fsdd", folder)
+        getting.get("fsdd", folder)
 
 
 def test_from_a_server_where_the_mirror_has_not_got_it(few, tmp_path, serve, monkeypatch):
@@ -116,17 +117,18 @@ def test_from_a_server_where_the_mirror_has_not_got_it(few, tmp_path, serve, mon
     server = serve(b"", served(pack(tmp_path / "a.tar.gz").read_bytes()))
     at(monkeypatch, few, server.url)
     steps = []
-    folder = sources.get("fsdd", tmp_path / "new" / "fsdd", progress=lambda done, total: steps.append((done, total)))
+    folder = getting.get("fsdd", tmp_path / "new" / "fsdd", progress=lambda *step: steps.append(step))
     assert len(open_collection(folder)) == 24
     assert names_in(tmp_path / "new") == ["fsdd"]
-    assert steps[-1][0] == steps[-1][1] > 0
+    assert {stage for stage, _, _ in steps} == {"downloading", "unpacking"}
+    assert steps[-1][1] == steps[-1][2] > 0
     assert len(server.requests) == 1
 
 
 def test_the_mirror_comes_first(few_in_mirror, tmp_path, serve, monkeypatch, few):
     server = serve(b"", served(b""))
     at(monkeypatch, few, server.url)
-    sources.get("fsdd", tmp_path / "fsdd")
+    getting.get("fsdd", tmp_path / "fsdd")
     assert server.requests == []
 
 
@@ -136,18 +138,18 @@ def test_a_server_with_other_content_is_asked_again_the_next_time(few, tmp_path,
         served(b"<html>log in</html>"), served(pack(tmp_path / "a").read_bytes()),
     )  # fmt: skip
     at(monkeypatch, few, server.url)
-    for message in (r"24 recordings, content \w+\.\.\., expected", "is not a tar archive"):
+    for message in (r"24 recordings, content \w+\.\.\., expected", "is not an archive or is cut off"):
         with pytest.raises(DataError, match=message):
-            sources.get("fsdd", tmp_path / "new" / "fsdd")
+            getting.get("fsdd", tmp_path / "new" / "fsdd")
         assert not (tmp_path / "new" / "fsdd").exists()
-    assert len(open_collection(sources.get("fsdd", tmp_path / "new" / "fsdd"))) == 24
+    assert len(open_collection(getting.get("fsdd", tmp_path / "new" / "fsdd"))) == 24
 
 
 @pytest.mark.parametrize("fault", [{"change": "1_bert_5.wav"}, {"leave_out": "1_bert_5.wav"}])
 def test_a_mirror_with_other_content_is_refused_and_left_alone(few_in_mirror, tmp_path, fault):
     pack(few_in_mirror, **fault)
     with pytest.raises(DataError, match="does not hold the 24 recordings of Free Spoken Digit Dataset"):
-        sources.get("fsdd", tmp_path / "data" / "fsdd")
+        getting.get("fsdd", tmp_path / "data" / "fsdd")
     assert few_in_mirror.exists()
     assert names_in(tmp_path / "data") == []
 
@@ -161,25 +163,26 @@ def test_how_the_archive_is_packed_does_not_matter(few_in_mirror, tmp_path):
                 info.mtime = 1
                 other.addfile(info, content)
     shutil.move(tmp_path / "other", few_in_mirror)
-    assert len(open_collection(sources.get("fsdd", tmp_path / "fsdd"))) == 24
+    assert len(open_collection(getting.get("fsdd", tmp_path / "fsdd"))) == 24
 
 
-def test_ctrl_c_leaves_nothing_half_done(few_in_mirror, tmp_path, monkeypatch):
+def test_ctrl_c_leaves_what_is_done_for_the_next_call(few_in_mirror, tmp_path, monkeypatch):
     def interrupt(*_args):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(sources, "write_manifest", interrupt)
+        patch.setattr(getting, "write_manifest", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            sources.get("fsdd", tmp_path / "data" / "fsdd")
-    assert names_in(tmp_path / "data") == []
-    assert len(open_collection(sources.get("fsdd", tmp_path / "data" / "fsdd"))) == 24
+            getting.get("fsdd", tmp_path / "data" / "fsdd")
+    assert names_in(tmp_path / "data") == [".fsdd.unfinished"]  # for the next call to go on from
+    assert len(open_collection(getting.get("fsdd", tmp_path / "data" / "fsdd"))) == 24
+    assert names_in(tmp_path / "data") == ["fsdd"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
 def test_killed_at_any_time_a_further_call_completes_it(mirror, tmp_path):
     # The real archive: its extraction takes long enough to be hit.
-    program = "import sys; from audioconv.datasets import sources; sources.get('fsdd', sys.argv[1])"
+    program = "import sys; from audioconv.datasets import getting; getting.get('fsdd', sys.argv[1])"
     folder = tmp_path / "fsdd"
     for seconds in (0.3, 0.5, 0.7):
         with subprocess.Popen([sys.executable, "-c", program, folder]) as process:
@@ -187,7 +190,7 @@ def test_killed_at_any_time_a_further_call_completes_it(mirror, tmp_path):
             process.send_signal(signal.SIGKILL)
         if folder.exists():
             break
-    sources.get("fsdd", folder)
+    getting.get("fsdd", folder)
     assert names_in(tmp_path) == ["fsdd"]
     collection = open_collection(folder)
     assert len(collection) == 3000
@@ -210,18 +213,18 @@ def test_a_folder_with_something_else_is_left_alone(few_in_mirror, tmp_path, the
     for name, text in there.items():
         (folder / name).write_text(text)
     with pytest.raises(DataError, match=message):
-        sources.get("fsdd", folder)
+        getting.get("fsdd", folder)
     assert names_in(folder) == sorted(there)
 
 
 def test_an_empty_folder_is_filled_and_a_file_is_refused(few_in_mirror, tmp_path):
     (tmp_path / "fsdd").mkdir()
-    assert len(open_collection(sources.get("fsdd", tmp_path / "fsdd"))) == 24
+    assert len(open_collection(getting.get("fsdd", tmp_path / "fsdd"))) == 24
     (tmp_path / "file").write_text("mine")
     with pytest.raises(DataError, match="file: is not a folder"):
-        sources.get("fsdd", tmp_path / "file")
+        getting.get("fsdd", tmp_path / "file")
     with pytest.raises(DataError, match="could not be made"):
-        sources.get("fsdd", tmp_path / "file" / "fsdd")
+        getting.get("fsdd", tmp_path / "file" / "fsdd")
 
 
 def test_disk_full(few_in_mirror, tmp_path, monkeypatch):
@@ -230,13 +233,13 @@ def test_disk_full(few_in_mirror, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "open", full)
     with pytest.raises(DataError, match=r"fsdd: could not be made \(No space left on device: x\.wav\)"):
-        sources.get("fsdd", tmp_path / "fsdd")
+        getting.get("fsdd", tmp_path / "fsdd")
     assert not (tmp_path / "fsdd").exists()
 
 
 def test_unknown_names(tmp_path):
     with pytest.raises(ConfigError, match=r"no data set is called 'fsd'; did you mean fsdd\?"):
-        sources.get("fsd", tmp_path / "x")
+        getting.get("fsd", tmp_path / "x")
     with pytest.raises(ConfigError, match=r"'speech'; known are fsdd"):
         sources.find("speech")
 
@@ -244,26 +247,31 @@ def test_unknown_names(tmp_path):
 def test_a_mirror_that_is_no_folder(few, tmp_path, monkeypatch):
     monkeypatch.setenv("AUDIOCONV_MIRROR", str(tmp_path / "nowhere"))
     with pytest.raises(ConfigError, match=r"AUDIOCONV_MIRROR=.*nowhere is not a folder"):
-        sources.get("fsdd", tmp_path / "fsdd")
+        getting.get("fsdd", tmp_path / "fsdd")
 
 
 def test_the_table_is_complete():
     for source in sources.SOURCES.values():
-        assert source.url.startswith("https://")
-        assert len(source.content) == 64
-        for field in ("title", "purpose", "archive", "licence", "licence_url", "attribution", "citation"):
+        assert source.layout in getting.LAYOUTS or source.layout in getting.PICTURE_CLASSES
+        assert source.files or source.account
+        for file in source.files:
+            assert file.url.startswith("https://")
+            assert file.sha256 or file.md5 or source.content or source.by_language
+        for licence in source.licence.split(", "):
+            assert licence in LICENCES
+        for field in ("title", "purpose", "licence", "attribution", "citation", "homepage"):
             assert getattr(source, field)
 
 
 def test_marker_is_written_last(few_in_mirror, tmp_path, monkeypatch):
     seen = []
 
-    def note(path, items, extra):
+    def note(path, items):
         seen.append(names_in(Path(path).parent))
-        write_manifest(path, items, extra)
+        write_manifest(path, items)
 
-    monkeypatch.setattr(sources, "write_manifest", note)
-    folder = sources.get("fsdd", tmp_path / "fsdd")
+    monkeypatch.setattr(getting, "write_manifest", note)
+    folder = getting.get("fsdd", tmp_path / "fsdd")
     assert ".audioconv-complete.json" not in seen[0]
     assert json.loads((folder / ".audioconv-complete.json").read_text())["source"] == "fsdd"
     assert os.listdir(tmp_path / "mirror")

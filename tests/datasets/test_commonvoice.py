@@ -1,0 +1,191 @@
+"""Keywords out of Common Voice: the right clips, the word in each, and why the others are of no use."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import shutil
+import tarfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from audioconv.datasets import getting, open_collection
+from audioconv.datasets.getting import read_left_out
+from audioconv.datasets.layouts import Options
+from audioconv.datasets.manifest import read_manifest
+from audioconv.datasets.sentences import WordList
+from audioconv.errors import ConfigError, DataError
+
+YES_NO = WordList(["yes", "no"])
+ENGLISH, WORDS = "cv-corpus-26.0-2026-06-12-en.tar.gz", "cv-corpus-7.0-singleword.tar.gz"
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "manifest.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def english(spoken, tmp_path_factory) -> Path:
+    """Return yes and no, other words and silence."""
+    folder = tmp_path_factory.mktemp("got") / "en"
+    options = Options(language="en", words=YES_NO, unknown=20, silence=15)
+    return getting.get("common-voice", folder, options, origin=spoken / ENGLISH)
+
+
+def test_what_it_holds(english):
+    counts = open_collection(english).counts
+    assert counts == {"_silence_": 15, "_unknown_": 20, "no": 30, "yes": 31}
+    assert {(row["source"], row["licence"]) for row in rows(english)} == {("Common Voice Scripted Speech", "CC0-1.0")}
+    assert "CC0-1.0" in (english / "LICENCE.txt").read_text("utf-8")
+
+
+def test_the_words_are_where_they_were_said(spoken, english):
+    import voices
+
+    said = {
+        f"common_voice_en_{n:08}.mp3": v
+        for n, v in enumerate(voices.speak(["yes", "no", "stop", "seven"], spoken / "en", 30))
+    }
+    found = [row for row in rows(english) if row["label"] in ("yes", "no") and Path(row["path"]).name in said]
+    assert len(found) == 60
+    for row in found:
+        voice = said[Path(row["path"]).name]
+        assert float(row["begin"]) == pytest.approx(voice.begin, abs=0.12)
+        assert float(row["end"]) == pytest.approx(voice.end, abs=0.12)
+
+
+def test_nothing_is_encoded_again(spoken, english):
+    with tarfile.open(spoken / ENGLISH) as archive:
+        packed = {Path(info.name).name: archive.extractfile(info).read() for info in archive if info.isfile()}
+    for path in english.glob("yes/*"):
+        assert path.read_bytes() == packed[path.name]
+
+
+def test_what_was_of_no_use_and_why(english):
+    reasons = {label: [] for label in ("yes", "no", "_unknown_")}
+    for _, label, reason in read_left_out(english):
+        reasons[label].append(reason)
+    assert len(reasons["yes"]) == 2
+    assert any("nothing stands out" in reason for reason in reasons["yes"])
+    assert any("not audio that can be read" in reason for reason in reasons["yes"])
+    assert len(reasons["no"]) == 1
+    assert "several words" in reasons["no"][0]
+
+
+def test_refused_and_unheard_clips_are_never_taken(spoken, english):
+    taken = {row["speaker"] for row in rows(english)}
+    assert not taken & {"refused", "not yet", "noise", "two", "broken"}
+    assert "one vote" in taken
+
+
+def test_nobody_is_in_two_splits(english):
+    collection = open_collection(english)
+    of: dict[str, set[str]] = {}
+    for item in collection.items:
+        of.setdefault(item.speaker, set()).add(item.split)
+    assert {len(splits) for splits in of.values()} == {1}
+    assert {item.split for item in collection.items} == {"train", "validation", "test"}
+
+
+def test_silence_is_silent_and_beside_the_word(english):
+    words = {row["path"]: row for row in rows(english) if row["label"] != "_silence_"}
+    for row in rows(english):
+        if row["label"] == "_silence_":
+            begin, end = float(row["begin"]), float(row["end"])
+            word = words[row["path"]]
+            assert end - begin == pytest.approx(1.0)
+            assert end <= float(word["begin"]) or begin >= float(word["end"])
+            samples, rate = soundfile.read(english / row["path"])
+            assert abs(samples[round(begin * rate) : round(end * rate)]).max() < 0.01
+
+
+def test_votes(spoken, tmp_path):
+    folder = getting.get("common-voice", tmp_path / "en", Options(words=YES_NO, min_votes=2), origin=spoken / ENGLISH)
+    assert open_collection(folder).counts == {"no": 30, "yes": 30}
+
+
+def test_limits_take_as_many_people_as_there_are(spoken, tmp_path):
+    folder = getting.get("common-voice", tmp_path / "en", Options(words=YES_NO, limit=10), origin=spoken / ENGLISH)
+    collection = open_collection(folder)
+    assert collection.counts == {"no": 10, "yes": 10}
+    assert max(Counter((item.label, item.speaker) for item in collection.items).values()) == 1
+
+
+def test_without_words_every_sentence_of_one_word(spoken, tmp_path, test_data):
+    folder = getting.get("common-voice", tmp_path / "en", origin=spoken / ENGLISH)
+    assert open_collection(folder).counts == {"no": 30, "seven": 30, "six": 1, "stop": 30, "yes": 31}
+
+
+def test_a_word_in_another_spelling_and_class(spoken, tmp_path):
+    words = WordList({"YES": "agree", "no": "disagree", "stop": "disagree"})
+    folder = getting.get("common-voice", tmp_path / "en", Options(words=words, min_votes=2), origin=spoken / ENGLISH)
+    assert open_collection(folder).counts == {"agree": 30, "disagree": 60}
+
+
+def test_a_real_recording(spoken, tmp_path, test_data):
+    folder = getting.get("common-voice", tmp_path / "en", Options(words=WordList(["six"])), origin=spoken / ENGLISH)
+    (row,) = rows(folder)
+    assert float(row["begin"]) == pytest.approx(1.53, abs=0.1)
+    assert float(row["end"]) == pytest.approx(2.19, abs=0.1)
+
+
+def test_an_old_release_that_is_unpacked(tmp_path, test_data):
+    """Its tables have other columns, and there is no validated.tsv."""
+    shutil.copytree(test_data / "common-voice-some", tmp_path / "cv" / "en")
+    folder = getting.get("common-voice", tmp_path / "en", Options(words=WordList(["six"])), origin=tmp_path / "cv")
+    assert read_manifest(folder / "manifest.csv", minimum_classes=1).counts == {"six": 1}
+
+
+def test_from_the_folder_it_was_extracted_to(spoken, english, tmp_path):
+    with tarfile.open(spoken / ENGLISH) as archive:
+        archive.extractall(tmp_path / "extracted", filter="data")
+    options = Options(language="en", words=YES_NO, unknown=20, silence=15)
+    folder = getting.get("common-voice", tmp_path / "en", options, origin=tmp_path / "extracted")
+    assert {k: v for k, v in contents(folder).items() if k.startswith("yes/")} == {
+        k: v for k, v in contents(english).items() if k.startswith("yes/")
+    }
+
+
+def test_the_single_words_of_a_language(spoken, tmp_path):
+    folder = getting.get("common-voice-single-word", tmp_path / "sw", Options(language="sw"), origin=spoken / WORDS)
+    assert open_collection(folder).counts == {"hapana": 4, "ndiyo": 4}
+    with pytest.raises(ConfigError, match="has no language 'de'; it has en, sw"):
+        getting.get("common-voice-single-word", tmp_path / "de", Options(language="de"), origin=spoken / WORDS)
+    with pytest.raises(ConfigError, match="has several languages; choose one of en, sw"):
+        getting.get("common-voice-single-word", tmp_path / "x", origin=spoken / WORDS)
+
+
+def test_words_that_are_not_there(spoken, tmp_path):
+    with pytest.raises(ConfigError, match="holds none of the words marvin"):
+        getting.get("common-voice", tmp_path / "x", Options(words=WordList(["marvin"])), origin=spoken / ENGLISH)
+    assert not (tmp_path / "x").exists()
+
+
+def test_an_archive_of_something_else(mirror, tmp_path):
+    with pytest.raises(DataError, match=r"holds no validated\.tsv, so it is not a release of Common Voice"):
+        getting.get("common-voice", tmp_path / "x", origin=next(mirror.glob("free-spoken-digit*")))
+
+
+@pytest.mark.parametrize("form", ["wav", "flac"])
+def test_converted(spoken, tmp_path, form):
+    folder = getting.get(
+        "common-voice", tmp_path / "en", Options(words=YES_NO, limit=5), origin=spoken / ENGLISH, convert=form
+    )
+    assert "begin" not in rows(folder)[0]
+    for row in rows(folder):
+        assert row["path"].endswith(form)
+        samples, rate = soundfile.read(folder / row["path"])
+        assert rate == 16000
+        assert len(samples) >= 16000
