@@ -98,7 +98,7 @@ class Layout:
     def item(self, name: PurePosixPath) -> Item | None:
         """Return what the file `name` is, with the word or class as its label; None for what is no example."""
         *above, label = name.parent.parts or ("",)
-        if not label or kind_of(Path(name)) is None:
+        if not label or kind_of(Path(name)) is None or any(part.startswith(".") for part in name.parts):
             return None
         splits = [SPLIT_ALIASES.get(part.lower(), part.lower()) for part in above]
         split = next((split for split in splits if split in SPLITS), None)

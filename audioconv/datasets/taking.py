@@ -98,7 +98,7 @@ class Taking:
                     if clip is None:
                         continue
                     again = self._from_before(clip, member)
-                    content = b"" if again else member.read()
+                    content = None if again else member.read()
                     waiting.append(pool.submit(self._examine, again or clip, content))
                     if len(waiting) >= self.AHEAD:
                         self._decide(waiting.popleft().result())
@@ -140,10 +140,12 @@ class Taking:
             quiet=entry["quiet"] and tuple(entry["quiet"]),
         )
 
-    def _examine(self, clip: Clip, content: bytes) -> Clip:
+    def _examine(self, clip: Clip, content: bytes | None) -> Clip:
         """Return the clip with what is to be written of it, or why it is of no use. Runs beside the reading."""
-        if not content:
+        if content is None:
             return clip
+        if not content:
+            return replace(clip, reason="is empty (0 bytes)")
         if self._layout.inspects:
             found = self._layout.inspect(clip.item, content)
             if isinstance(found, str):

@@ -1,0 +1,69 @@
+"""Killed at any moment of download and extraction, and started again: the same content as in one go."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from audioconv.datasets import getting
+from audioconv.datasets.layouts import Options
+from audioconv.datasets.sentences import WordList
+
+PROGRAM = """
+import sys
+from audioconv.datasets import getting
+from audioconv.datasets.layouts import Options
+from audioconv.datasets.sentences import WordList
+
+def say(stage, done, total):
+    print(stage, flush=True)
+
+print("begun", flush=True)
+options = Options(language="en", words=WordList(["yes", "no"]), limit=25, unknown=20, silence=10)
+getting.get("common-voice", sys.argv[1], options, progress=say)
+"""
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
+def test_killed_twenty_times(collective, tmp_path):
+    options = Options(language="en", words=WordList(["yes", "no"]), limit=25, unknown=20, silence=10)
+    whole = contents(getting.get("common-voice", tmp_path / "whole" / "en", options))
+    for path in getting.kept_archives(tmp_path / "whole" / "en"):
+        path.unlink()
+
+    chance = random.Random(0)
+    collective.seconds_per_chunk = 0.02  # the download takes a second
+    folder = tmp_path / "killed" / "en"
+    folder.parent.mkdir()
+    stages = []
+    for _ in range(20):
+        command = [sys.executable, "-c", PROGRAM, str(folder)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+            process.stdout.readline()  # imports are done
+            time.sleep(chance.uniform(0.05, 0.8))
+            process.send_signal(signal.SIGKILL)
+            stages.append((process.stdout.read().split("\n")[-2:-1] or ["at the beginning"])[0])
+        if folder.exists():
+            assert contents(folder) == whole  # there only when it is complete
+            break
+        if len(stages) > 10:
+            collective.seconds_per_chunk = 0.0
+    getting.get("common-voice", folder, options)
+    assert contents(folder) == whole
+    assert sorted(os.listdir(folder.parent)) == [".audioconv-downloads", "en"]
+    assert "downloading" in stages
