@@ -103,7 +103,7 @@ def make_mirror(folder, rng):
                 path = folder / "recordings" / f"{digit}_{speaker}_{take}.wav"
                 write_beep(path, 300 * (digit + 1), 8000, rng)
                 hashes[f"{digit}/{path.name}"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    with tarfile.open(folder / SOURCES["fsdd"].archive, "w:gz") as archive:
+    with tarfile.open(folder / SOURCES["fsdd"].files[0].name, "w:gz") as archive:
         archive.add(folder / "recordings", "upstream/recordings")
     return content_digest(hashes)
 

@@ -214,7 +214,8 @@ def _recordings(
             taking.take(read_archive(archive, limits, partial(stages, "unpacking")))
     if not taking.saved:
         raise _nothing(place, options, taking.left_out)
-    if options.takes_all and not place.vouched and source.count not in (None, len(taking.saved)):
+    counted = source.count is not None and not source.content and not place.vouched and options.takes_all
+    if counted and len(taking.saved) != source.count:
         raise _incomplete(source, archives[0], f"{len(taking.saved)} recordings")
     items = list(layout.finish([replace(clip.item, path=work / path) for path, clip in taking.saved.items()]))
     items += silence(taking, {item.path: item for item in items}, work, options.silence)
