@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -22,6 +23,9 @@ RECIPE_NAME = ".audioconv-recipe.json"
 
 JOURNAL_NAME = ".audioconv-journal.jsonl"
 """In an unfinished folder: what is done."""
+
+NOISE_FOLDER = "_background_noise_"
+"""Long recordings of noise, beside the classes."""
 
 Recipe = Mapping[str, object]
 """What the content of a folder follows from, as JSON-compatible data."""
@@ -134,6 +138,24 @@ class Journal:
         """Write down that something is done."""
         self._file.write(json.dumps(value).encode() + b"\n")
         self._file.flush()
+
+
+class FolderNames:
+    """Names that every file system takes for labels, each another one."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+
+    def of(self, label: str) -> str:
+        """Return the folder's name for a label."""
+        if label not in self._names:
+            # Bytes, not letters, are what file systems count; dots are gone, so nothing is hidden or leads elsewhere.
+            name = re.sub(r"[^\w' -]", "_", label).strip(" ").encode()[:100].decode(errors="ignore") or "_"
+            taken = {used.casefold() for used in self._names.values()}
+            while name.casefold() in taken or name == NOISE_FOLDER:
+                name += "_"
+            self._names[label] = name
+        return self._names[label]
 
 
 def _read_json(path: Path) -> Any:

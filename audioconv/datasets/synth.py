@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.datasets.building import building, is_built
+from audioconv.datasets.building import FolderNames, building, is_built
 from audioconv.datasets.collection import Item
 from audioconv.datasets.espeak import Speaker, Utterance, Voice
 from audioconv.datasets.manifest import MANIFEST_NAME, write_manifest
@@ -105,7 +105,9 @@ def make(
         rng = np.random.default_rng(seed)
         items: list[Item] = []
         with building(folder, recipe) as work:
-            for word, name in zip(words, _folder_names(words), strict=True):
+            folders = FolderNames()
+            for word in words:
+                name = folders.of(word)
                 (work / name).mkdir()
                 for clip in _clips(speaker, word, accents, clips_per_word, rng):
                     path = work / name / f"{clip.accent}+{re.sub(r'[^A-Za-z0-9]', '_', clip.timbre)}_{len(items)}.wav"
@@ -161,19 +163,6 @@ def _checked_words(words: Sequence[str]) -> list[str]:
     if twice:
         raise ConfigError(f"each word may be given once only; got {', '.join(twice)} several times")
     return checked
-
-
-def _folder_names(words: list[str]) -> Iterator[str]:
-    """Yield a name that every file system takes for each word, each another one."""
-    used: set[str] = set()
-    for word in words:
-        name = re.sub(r"[^\w' -]", "_", word).strip(" ")
-        # Bytes, not letters, are what file systems count; dots are gone, so nothing is hidden or leads elsewhere.
-        name = name.encode()[:100].decode(errors="ignore")
-        while name.casefold() in used or name.startswith("_background_noise_"):
-            name += "_"
-        used.add(name.casefold())
-        yield name
 
 
 def _names_by_tag(voices: Sequence[Voice]) -> dict[str, str]:

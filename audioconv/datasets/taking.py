@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +16,7 @@ import numpy as np
 
 from audioconv.audio.read import fit_length, probe, read_bytes
 from audioconv.datasets.archive import Member
-from audioconv.datasets.building import Journal
+from audioconv.datasets.building import NOISE_FOLDER, FolderNames, Journal
 from audioconv.datasets.choice import SILENCE, UNKNOWN, Chooser
 from audioconv.datasets.collection import Item
 from audioconv.datasets.commonvoice import SAMPLE_RATE
@@ -25,8 +24,6 @@ from audioconv.datasets.layouts import Layout, Options, silence_items
 from audioconv.datasets.sentences import single_word
 from audioconv.errors import DataError
 from audioconv.files import display_path
-
-NOISE_FOLDER = "_background_noise_"
 
 CLIP_SECONDS = 1.0
 """Of a clip that is cut out and written anew."""
@@ -97,7 +94,7 @@ class Taking:
                     clip = self._wanted(member)
                     if clip is None:
                         continue
-                    again = self._from_before(clip, member)
+                    again = self._from_before(clip)
                     content = None if again else member.read()
                     waiting.append(pool.submit(self._examine, again or clip, content))
                     if len(waiting) >= self.AHEAD:
@@ -122,7 +119,7 @@ class Taking:
             return None
         return Clip(name, replace(item, label=label), item.label)
 
-    def _from_before(self, clip: Clip, member: Member) -> Clip | None:
+    def _from_before(self, clip: Clip) -> Clip | None:
         """Return what an earlier process, which was interrupted, made of a clip; None where that is not to be had."""
         entry = self._before.get(clip.name)
         if entry is None:
@@ -201,24 +198,6 @@ class Taking:
         while path in self.saved:
             path, number = f"{folder}/{name.stem}-{number}{name.suffix}", number + 1
         return path
-
-
-class FolderNames:
-    """Names that every file system takes for labels, each another one."""
-
-    def __init__(self) -> None:
-        self._names: dict[str, str] = {}
-
-    def of(self, label: str) -> str:
-        """Return the folder's name for a label."""
-        if label not in self._names:
-            # Bytes, not letters, are what file systems count; dots are gone, so nothing is hidden or leads elsewhere.
-            name = re.sub(r"[^\w' -]", "_", label).strip(" ").encode()[:100].decode(errors="ignore") or "_"
-            taken = {used.casefold() for used in self._names.values()}
-            while name.casefold() in taken or name == NOISE_FOLDER:
-                name += "_"
-            self._names[label] = name
-        return self._names[label]
 
 
 def _part(item: Item) -> tuple[float, float] | None:

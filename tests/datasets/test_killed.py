@@ -52,22 +52,25 @@ def test_killed_twenty_times(collective, tmp_path):
     folder = tmp_path / "killed" / "en"
     folder.parent.mkdir()
     at: Counter[str] = Counter()
-    while at.total() < 20:
-        collective.seconds_per_chunk = 0.02 if at["downloading"] < 10 else 0.0  # a download takes a second
-        command = [sys.executable, "-c", PROGRAM, str(folder)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-            process.stdout.readline()  # imports are done
-            time.sleep(chance.uniform(0.02, 0.6))
-            process.send_signal(signal.SIGKILL)
-            stages = process.stdout.read().split()
-        if folder.exists():
-            assert contents(folder) == whole  # it is there only when it is complete
+    for stage in ("downloading", "through", "unpacking", "unpacking") * 5:
+        collective.seconds_per_chunk = 0.02 if stage == "downloading" else 0.0  # a whole download takes a second
+        if stage == "downloading":
             shutil.rmtree(folder.parent)
             folder.parent.mkdir()
-        if process.returncode == -signal.SIGKILL:
-            at[stages[-1] if stages else "begun"] += 1
+        command = [sys.executable, "-c", PROGRAM, str(folder)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+            while (last := process.stdout.readline().strip()) not in (stage, ""):
+                pass
+            time.sleep(chance.uniform(0, 0.5 if stage == "downloading" else 0.15))
+            process.send_signal(signal.SIGKILL)
+            last = [last, *process.stdout.read().split()][-1]
+        at[last if process.returncode == -signal.SIGKILL else "ended"] += 1
+        if folder.exists():
+            assert contents(folder) == whole  # it is there only when it is complete
+            shutil.rmtree(folder)
     collective.seconds_per_chunk = 0.0
     getting.get("common-voice", folder, options)
     assert contents(folder) == whole
     assert sorted(os.listdir(folder.parent)) == [".audioconv-downloads", "en"]
     assert at["downloading"] >= 3, at
+    assert at["through"] + at["unpacking"] >= 3, at
