@@ -184,11 +184,14 @@ def get(
         ),
     ] = 0,
     split: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="RULE", help="official: the data set's own; speaker: nobody in two splits.", rich_help_panel=CHOICE
+            metavar="RULE",
+            help="official: the data set's own; speaker: nobody in two splits. [default: official; mswc: speaker]",
+            show_default=False,
+            rich_help_panel=CHOICE,
         ),
-    ] = "official",
+    ] = None,
     fold: Annotated[
         int, typer.Option(min=1, max=5, metavar="N", help="ESC: the fold to test with.", rich_help_panel=CHOICE)
     ] = 5,
@@ -239,7 +242,7 @@ def get(
         unknown,
         silence,
         min_votes,
-        _one_of("split", split, SPLITS),
+        None if split is None else _one_of("split", split, SPLITS),
         fold,
     )
     form = None if convert is None else _one_of("convert", convert, FORMATS)

@@ -42,8 +42,9 @@ class Options:
         How many stretches without speech make the class ``_silence_``.
     min_votes : int
         How many listeners must have confirmed a clip of Common Voice.
-    split : {"official", "speaker"}
-        By the data set's own rule, where it has one, or so that no speaker is in two splits.
+    split : {"official", "speaker"} or None
+        By the data set's own rule, where it has one, or so that no speaker is in two splits; None: as the layout of
+        the data set has it.
     fold : int
         Which of the folds of ESC is the test.
     """
@@ -54,13 +55,13 @@ class Options:
     unknown: int = 0
     silence: int = 0
     min_votes: int = 0
-    split: Literal["official", "speaker"] = "official"
+    split: Literal["official", "speaker"] | None = None
     fold: int = 5
 
     def __post_init__(self) -> None:
         if self.unknown and self.words is None:
             raise ConfigError("clips of other words need to know which words are wanted; give words too")
-        if self.split not in ("official", "speaker"):
+        if self.split not in ("official", "speaker", None):
             raise ConfigError(f"the split must be official or speaker; got {self.split!r}")
 
     @property
@@ -89,8 +90,12 @@ class Layout:
     own_split: ClassVar[bool] = False
     """Whether the data set comes with a split."""
 
+    by_speaker: ClassVar[bool] = False
+    """Whether speakers are kept apart where the user does not say."""
+
     def __init__(self, options: Options) -> None:
         self.options = options
+        self.split = options.split or ("speaker" if self.by_speaker else "official")
 
     def prepare(self, archives: Sequence[Path], progress: Progress | None = None) -> None:
         """Read what stands in tables."""
@@ -124,7 +129,7 @@ class Layout:
     def finish(self, items: Iterable[Item]) -> Iterator[Item]:
         """Yield the chosen items with their splits."""
         for item in items:
-            by_rule = item.split if self.own_split and self.options.split == "official" else None
+            by_rule = item.split if self.own_split and self.split == "official" else None
             yield replace(item, split=by_rule or (speaker_split(item.speaker) if item.speaker else item.split))
 
 
@@ -133,7 +138,7 @@ class Folders(Layout):
 
     def finish(self, items: Iterable[Item]) -> Iterator[Item]:
         """Yield the items as they are, or split by speaker."""
-        return super().finish(items) if self.options.split == "speaker" else iter(items)
+        return super().finish(items) if self.split == "speaker" else iter(items)
 
 
 class Fsdd(Layout):
@@ -154,7 +159,7 @@ class Fsdd(Layout):
 
         A hash would leave some split of six speakers empty.
         """
-        if self.options.split == "official":
+        if self.split == "official":
             yield from items
             return
         of = {"theo": "validation", "yweweler": "test"}
@@ -249,9 +254,13 @@ class Esc10(Esc):
 
 
 class Mswc(Layout):
-    """``{language}/clips/{word}/{name}.opus``; ``{language}_splits.csv`` says who speaks."""
+    """``{language}/clips/{word}/{name}.opus``; ``{language}_splits.csv`` says who speaks.
+
+    Whether its own split keeps speakers apart was not seen; by the hash of the speaker, nobody is in two.
+    """
 
     own_split = True
+    by_speaker = True
     SETS: ClassVar[Mapping[str, str]] = {"TRAIN": "train", "DEV": "validation", "TEST": "test"}
 
     def __init__(self, options: Options) -> None:

@@ -80,6 +80,7 @@ class Taking:
         self._layout, self._work, self._convert, self._journal = layout, work, convert, journal
         self._before = {entry["name"]: entry for entry in journal.done}
         self._chooser = Chooser(options.limit, {UNKNOWN: options.unknown} if options.unknown else {})
+        self._looked_at: set[str] = set()
         self._paths: dict[str, str] = {}
         self._folders = FolderNames()
         self.saved: dict[str, Clip] = {}
@@ -117,6 +118,9 @@ class Taking:
         label, name = self._layout.label(item), member.name.as_posix()
         if label is None or not self._chooser.would_keep(label, item.speaker, name):
             return None
+        if name in self._looked_at:
+            raise DataError(f"the archive is refused, it has {display_path(name)} twice")
+        self._looked_at.add(name)
         return Clip(name, replace(item, label=label), item.label)
 
     def _from_before(self, clip: Clip) -> Clip | None:
@@ -162,8 +166,6 @@ class Taking:
         label, speaker = clip.item.label, clip.item.speaker
         if not self._chooser.would_keep(label, speaker, clip.name):
             return
-        if clip.name in self._paths:
-            raise DataError(f"the archive is refused, it has {display_path(clip.name)} twice")
         dropped = self._chooser.keep(label, speaker, clip.name)
         path = self._path(clip)
         if clip.content:
