@@ -83,6 +83,7 @@ def spoken(tmp_path_factory) -> Path:
 @pytest.fixture
 def collective(spoken, monkeypatch) -> Iterator[voices.Collective]:
     """Start a server like Mozilla Data Collective that offers the archives of `spoken`; its key is set."""
+    import loopback
     import voices
 
     from audioconv.datasets.collective import KNOWN, SINGLE_WORDS
@@ -95,7 +96,7 @@ def collective(spoken, monkeypatch) -> Iterator[voices.Collective]:
             "Common Voice Single Word Target Segment 7.0", spoken / "cv-corpus-7.0-singleword.tar.gz"
         ),
     }
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "AUDIOCONV_MIRROR"):
+    for name in (*loopback.PROXIES, "AUDIOCONV_MIRROR"):
         monkeypatch.delenv(name, raising=False)
     with voices.Collective(offers) as server:
         monkeypatch.setenv("MDC_API_URL", f"{server.url}/api")

@@ -8,14 +8,14 @@ import io
 import json
 import re
 import tarfile
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import loopback
 import numpy as np
 import soundfile
 
@@ -126,47 +126,18 @@ class Offer:
     gone: bool = False
 
 
-class Collective:
+class Collective(loopback.Loopback):
     """A server that follows the protocol of Mozilla Data Collective.
 
     `refusals` are answered first to requests for a download: a status, and its headers. `log` has what was asked.
     """
 
     def __init__(self, offers: Mapping[str, Offer]) -> None:
+        super().__init__(self._get, self._post)
         self.offers = dict(offers)
         self.refusals: list[tuple[int, dict[str, str]]] = []
         self.log: list[tuple[str, str, dict[str, str]]] = []
         self.seconds_per_chunk = 0.0
-        owner = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                owner._get(self)
-
-            def do_POST(self) -> None:
-                owner._post(self)
-
-            def log_message(self, *_args: object) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_args: object) -> None:
-                pass  # clients are killed in some tests
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Collective:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
     def _describe(self, key: str) -> dict[str, object]:
         offer = self.offers[key]

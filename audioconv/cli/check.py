@@ -25,7 +25,8 @@ from audioconv.cli.terminal import (
 from audioconv.files import display_path
 
 if TYPE_CHECKING:
-    from audioconv.datasets.check import Finding, Report
+    from audioconv.datasets.check import Report
+    from audioconv.datasets.findings import Finding
 
 
 def check(
@@ -98,7 +99,7 @@ def _show_classes(report: Report) -> None:
 
 def _medians(report: Report, label: str) -> list[str]:
     """Return the medians of a class: length and loudness of recordings, brightness of pictures."""
-    from audioconv.datasets.check import Picture, Sound
+    from audioconv.datasets.measure import Picture, Sound
 
     here = [one for item, one in zip(report.collection.items, report.measured, strict=True) if item.label == label]
     sounds = [one for one in here if isinstance(one, Sound)]

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audioconv.datasets.check import Picture, Report, Sound, shared_speakers
+from audioconv.datasets.check import Report
+from audioconv.datasets.findings import shared_speakers
+from audioconv.datasets.measure import Picture, Sound
 from audioconv.errors import ConfigError, missing_extra
 from audioconv.files import display_path, write_atomic
 

@@ -259,6 +259,29 @@ def test_a_server_that_falls_silent(tmp_path, serve):
     assert (tmp_path / "a").read_bytes() == CONTENT
 
 
+def test_a_slow_trickle_is_waited_for(tmp_path, serve):
+    """A server may take longer than the patience with silence, as long as something comes."""
+
+    def trickle(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(CONTENT)))
+        handler.end_headers()
+        step = len(CONTENT) // 20 + 1
+        for begin in range(0, len(CONTENT), step):
+            handler.wfile.write(CONTENT[begin : begin + step])
+            handler.wfile.flush()
+            time.sleep(0.03)
+
+    server = serve(CONTENT, trickle)
+    shown = []
+    download(
+        server.url, tmp_path / "a", progress=lambda done, _total: shown.append(done),
+        patience=Patience(attempts=1, first_wait=0.01, timeout=0.4),
+    )  # fmt: skip
+    assert (tmp_path / "a").read_bytes() == CONTENT
+    assert len(server.requests) == 1
+
+
 def test_redirects_are_followed_but_not_away_from_https(tmp_path, serve):
     target = serve(CONTENT, answer())
     server = serve(CONTENT, refuse(302, Location=target.url))
