@@ -171,6 +171,8 @@ class _Tracer:
         x.held = True
         body, _ = self.layer(layer.body, _join(path, "body"), x, shape)
         shortcut, _ = self.layer(layer.shortcut, _join(path, "shortcut"), x, shape)
+        if body.shape != shortcut.shape:
+            raise NotCompiledError(f"{path}: a sum along an axis is not compiled")
         if body is shortcut:
             raise NotCompiledError(f"{path}: adds a value to itself, which is not compiled")
         return self.add(AddNode([body, shortcut], Value(body.shape)))
@@ -180,6 +182,9 @@ class _Tracer:
         return self.convolution(
             Convolution(x.shape, window, layer.filters, layer.groups, winograd=True), layer.bias, path, x
         )
+
+    def depthwise(self, layer: L.DepthwiseConv, path: str, x: Value, shape: Shape) -> Value:
+        return self.conv(layer.conv(shape[-1]), path, x, shape)
 
     def dense(self, layer: L.Dense, path: str, x: Value, shape: Shape) -> Value:
         return self.convolution(Convolution(x.shape, window(x.shape[:2], axes=2), layer.units), layer.bias, path, x)
@@ -241,6 +246,7 @@ _RULES: dict[type[Layer], _Rule] = {
     L.Chain: _Tracer.chain,  # type: ignore[dict-item]
     L.Residual: _Tracer.residual,  # type: ignore[dict-item]
     L.Conv: _Tracer.conv,  # type: ignore[dict-item]
+    L.DepthwiseConv: _Tracer.depthwise,  # type: ignore[dict-item]
     L.Dense: _Tracer.dense,  # type: ignore[dict-item]
     L.BatchNorm: _Tracer.norm,  # type: ignore[dict-item]
     L.ReLU: _Tracer.activation,

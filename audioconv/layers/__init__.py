@@ -15,11 +15,11 @@
 from audioconv.layers.activation import LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
 from audioconv.layers.base import Layer, Params, Pass, flatten, from_config, to_config, unflatten
 from audioconv.layers.combine import Chain, Concat, Identity, Residual
-from audioconv.layers.conv import Conv
+from audioconv.layers.conv import Conv, DepthwiseConv
 from audioconv.layers.dense import Dense, Flatten
 from audioconv.layers.dropout import ChannelDropout, Dropout
-from audioconv.layers.norm import BatchNorm
-from audioconv.layers.pool import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
+from audioconv.layers.norm import BatchNorm, SubSpectralNorm
+from audioconv.layers.pool import AvgPool, FrequencyAvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
 from audioconv.layers.summary import Summary, count_parameters, is_trained, summary
 
 __all__ = [
@@ -30,8 +30,10 @@ __all__ = [
     "Concat",
     "Conv",
     "Dense",
+    "DepthwiseConv",
     "Dropout",
     "Flatten",
+    "FrequencyAvgPool",
     "GlobalAvgPool",
     "GlobalMaxPool",
     "Identity",
@@ -44,6 +46,7 @@ __all__ = [
     "Residual",
     "SiLU",
     "Sigmoid",
+    "SubSpectralNorm",
     "Summary",
     "Tanh",
     "count_parameters",

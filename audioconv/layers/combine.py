@@ -124,7 +124,11 @@ class Chain(_Combinator):
 
 @dataclass(frozen=True)
 class Residual(_Combinator):
-    """``body(x) + shortcut(x)`` (He et al., 2016); the shortcut is the identity unless given."""
+    """``body(x) + shortcut(x)`` (He et al., 2016); the shortcut is the identity unless given.
+
+    Where one of both has a spatial axis of size 1, it is added all along the other's (Kim et al., 2021, arXiv
+    2106.04140: the broadcasted residual).
+    """
 
     body: Layer
     shortcut: Layer = field(default_factory=Identity)
@@ -141,19 +145,37 @@ class Residual(_Combinator):
             shape = self.body.out_shape(in_shape)
         with inside("shortcut"):
             other = self.shortcut.out_shape(in_shape)
-        if shape != other:
+        if not _can_be_added(shape, other):
             raise ShapeError(
                 f"body gives {shape} and shortcut {other} for input {in_shape}; they must be equal to be added: "
                 "give a shortcut such as Conv(filters, 1, stride=...)"
             )
-        return shape
+        return tuple(map(max, shape, other))
 
     def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
         outputs, saved = _forward_each(self._named(), params, x, run)
-        return outputs[0] + outputs[1], saved
+        # What the backward pass sums its gradient over, where an output was added all along an axis.
+        return outputs[0] + outputs[1], None if saved is None else [*saved, [output.shape for output in outputs]]
 
     def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
-        return _backward_each(self._named(), params, saved, (dy, dy), run)
+        *parts, shapes = saved
+        return _backward_each(self._named(), params, parts, [_summed(dy, shape) for shape in shapes], run)
+
+    def updates(self, params: Params, saved: Any) -> Params:
+        return super().updates(params, None if saved is None else saved[:-1])
+
+
+def _can_be_added(one: Shape, other: Shape) -> bool:
+    """Tell whether shapes are equal but for spatial axes of size 1."""
+    if len(one) != len(other) or one[-1:] != other[-1:]:
+        return False
+    return all(a == b or 1 in (a, b) for a, b in zip(one[:-1], other[:-1], strict=True))
+
+
+def _summed(dy: Array, shape: Shape) -> Array:
+    """Return `dy` summed over the axes along which an array of `shape` was repeated."""
+    axes = tuple(axis for axis, (a, b) in enumerate(zip(dy.shape, shape, strict=True)) if a != b)
+    return dy.sum(axis=axes, keepdims=True) if axes else dy
 
 
 @dataclass(frozen=True)

@@ -96,3 +96,41 @@ class Conv(Layer):
     def multiply_adds(self, in_shape: Shape) -> int:
         outputs = math.prod(self.out_shape(in_shape))
         return outputs * math.prod(self.weight_shape(in_shape)[:-1])
+
+
+@dataclass(frozen=True)
+class DepthwiseConv(Layer):
+    """Convolution of each channel by itself, for an input of any number of channels.
+
+    Parameters, and what they mean, are those of `Conv`, with as many kernels and groups as there are channels.
+    """
+
+    kernel: int | Sequence[int]
+    stride: int | Sequence[int] = 1
+    padding: Padding = 0
+    dilation: int | Sequence[int] = 1
+    bias: bool = True
+
+    def conv(self, channels: int) -> Conv:
+        """Return the convolution for an input of so many channels."""
+        return Conv(channels, self.kernel, self.stride, self.padding, self.dilation, channels, self.bias)
+
+    def infer_shape(self, in_shape: Shape) -> Shape:
+        spatial_axes(in_shape, self.kernel)
+        return self.conv(in_shape[-1]).infer_shape(in_shape)
+
+    def init(self, in_shape: Shape, rng: np.random.Generator) -> Params:
+        self.out_shape(in_shape)
+        return self.conv(in_shape[-1]).init(in_shape, rng)
+
+    def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
+        return self.conv(x.shape[-1]).forward(params, x, run)
+
+    def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
+        return self.conv(dy.shape[-1]).backward(params, saved, dy, run)
+
+    def gradients(self, params: Params, saved: Any, dy: Array, run: Pass) -> Params:
+        return self.conv(dy.shape[-1]).gradients(params, saved, dy, run)
+
+    def multiply_adds(self, in_shape: Shape) -> int:
+        return self.conv(in_shape[-1]).multiply_adds(in_shape)

@@ -1,4 +1,4 @@
-"""Batch normalisation."""
+"""Batch normalisation, of whole channels and of bands of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from audioconv import ops
 from audioconv.errors import ShapeError
-from audioconv.layers.base import Array, Layer, Params, Pass, Shape
+from audioconv.layers.base import Array, Layer, Params, Pass, Shape, spatial_axes
 
 
 @dataclass(frozen=True)
@@ -66,3 +66,64 @@ class BatchNorm(Layer):
             name: ((1 - self.momentum) * params[name] + self.momentum * new).astype(np.float32)
             for name, new in (("running_mean", mean), ("running_var", unbiased))
         }
+
+
+@dataclass(frozen=True)
+class SubSpectralNorm(Layer):
+    """Batch normalisation of each channel in each of several bands of frequencies by itself (Chang et al., 2021).
+
+    The last spatial axis is divided into equal bands, so that low frequencies do not decide how high ones are scaled
+    (arXiv 2103.13620, with a weight and a bias for each band).
+
+    Parameters
+    ----------
+    bands : int
+        How many; they must divide the last spatial axis.
+    momentum, epsilon : float
+        As in `BatchNorm`.
+
+    Notes
+    -----
+    Parameters as in `BatchNorm`, all ``(bands * channels,)``, the channels of the lowest band first.
+    """
+
+    bands: int
+    momentum: float = 0.1
+    epsilon: float = 1e-5
+
+    @property
+    def norm(self) -> BatchNorm:
+        """The normalisation of the bands, once they are channels."""
+        return BatchNorm(self.momentum, self.epsilon)
+
+    def infer_shape(self, in_shape: Shape) -> Shape:
+        spatial_axes(in_shape)
+        if self.bands < 1 or in_shape[-2] % self.bands:
+            raise ShapeError(f"the bands must divide the last spatial axis, got input of shape {in_shape}")
+        return in_shape
+
+    def init(self, in_shape: Shape, rng: np.random.Generator) -> Params:
+        self.out_shape(in_shape)
+        return self.norm.init((self.bands * in_shape[-1],), rng)
+
+    def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
+        y, saved = self.norm.forward(params, self._divided(x), run)
+        return self._united(y), saved
+
+    def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
+        dx, grads = self.norm.backward(params, saved, self._divided(dy), run)
+        return self._united(dx), grads
+
+    def updates(self, params: Params, saved: Any) -> Params:
+        return self.norm.updates(params, saved)
+
+    def _divided(self, x: Array) -> Array:
+        """Return x (..., F, C) as (..., F / bands, bands * C)."""
+        *rest, F, C = x.shape
+        return np.swapaxes(x.reshape(*rest, self.bands, F // self.bands, C), -3, -2).reshape(*rest, -1, self.bands * C)
+
+    def _united(self, x: Array) -> Array:
+        """Return what `_divided` took."""
+        *rest, width, channels = x.shape
+        C = channels // self.bands
+        return np.swapaxes(x.reshape(*rest, width, self.bands, C), -3, -2).reshape(*rest, -1, C)

@@ -93,6 +93,28 @@ class GlobalAvgPool(Layer):
         return ops.avg_pool_input_gradient(dy.reshape(_one_each(saved)), saved, _everything(saved)), {}
 
 
+@dataclass(frozen=True)
+class FrequencyAvgPool(Layer):
+    """The average over the second of two spatial axes: ``(time, frequency, channels)`` becomes ``(time, 1, channels)``.
+
+    What is then computed along time alone costs little (Kim et al., 2021, arXiv 2106.04140).
+    """
+
+    def infer_shape(self, in_shape: Shape) -> Shape:
+        spatial_axes(in_shape, (1, 1))
+        return (in_shape[0], 1, in_shape[2])
+
+    def window(self, in_shape: Shape) -> Window:
+        """Return the window over all frequencies."""
+        return Window((1, in_shape[1]), (1, 1), (1, 1), ((0, 0), (0, 0)))
+
+    def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
+        return ops.avg_pool(x, self.window(x.shape[1:])), x.shape if run.training else None
+
+    def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
+        return ops.avg_pool_input_gradient(dy, saved, self.window(saved[1:])), {}
+
+
 def _window(pool: MaxPool | AvgPool, in_shape: Shape) -> Window:
     return ops.pool_window(pool.size, pool.stride, pool.padding, spatial_axes(in_shape, pool.size))
 
