@@ -207,11 +207,24 @@ def forward(layer, params, x, training=True):
         case "Conv":
             weight, bias = params["weight"], params.get("bias")
             return conv(x, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
+        case "DepthwiseConv":
+            weight, bias = params["weight"], params.get("bias")
+            return conv(x, weight, bias, layer.stride, layer.padding, layer.dilation, x.shape[-1])
         case "Dense":
             return dense(x, params["weight"], params.get("bias"))
         case "BatchNorm":
             statistics = () if training else (params["running_mean"], params["running_var"])
             return batch_norm(x, params["weight"], params["bias"], *statistics, epsilon=layer.epsilon)
+        case "SubSpectralNorm":
+            normed = []
+            for band, slab in enumerate(np.split(x, layer.bands, axis=-2)):
+                C = slice(band * x.shape[-1], (band + 1) * x.shape[-1])
+                statistics = () if training else (params["running_mean"][C], params["running_var"][C])
+                weight, bias = params["weight"][C], params["bias"][C]
+                normed.append(batch_norm(slab, weight, bias, *statistics, epsilon=layer.epsilon))
+            return np.concatenate(normed, axis=-2)
+        case "FrequencyAvgPool":
+            return x.astype(np.float64).mean(axis=2, keepdims=True)
         case "MaxPool":
             return max_pool(x, layer.size, layer.stride, layer.padding)
         case "AvgPool":

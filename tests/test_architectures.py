@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -9,10 +12,53 @@ from audioconv.errors import ConfigError, ShapeError
 
 IN_SHAPES = {"spectrogram-2d": (101, 40, 1), "spectrogram-1d": (101, 40), "samples": (8000, 1)}
 
-# What the same networks have in PyTorch, at 12 classes.
-PARAMETERS = {"cnn": 61_180, "cs231n": 11_862, "ds-cnn-s": 23_180, "tc-resnet8": 65_148, "m5": 25_420}
+
+@dataclass(frozen=True)
+class Published:
+    """What a paper says of a network: input and classes as there, and its numbers as printed.
+
+    `operations` are multiplications and additions, where the paper counts both.
+    """
+
+    in_shape: tuple[int, ...]
+    classes: int
+    parameters: str
+    multiply_adds: float | None = None
+    operations: float | None = None
+    tolerance: float = 0.02
+
+
+# Sources: DS-CNN arXiv 1711.07128, table 7 (its sizes are in bytes with activations; parameters from its authors'
+# program); TC-ResNet arXiv 1904.03814, table 1; BC-ResNet arXiv 2106.04140, table 3; MatchboxNet arXiv 2004.08531,
+# table 1; M5 and M11 arXiv 1610.00087, table 1; ResNet-20 arXiv 1512.03385, table 6; Inception-v3 arXiv 1512.00567.
+PUBLISHED = {
+    "ds-cnn-s": Published((49, 10, 1), 12, "23k", operations=5.4e6),
+    "ds-cnn-m": Published((49, 10, 1), 12, "137k", operations=19.8e6),
+    "ds-cnn-l": Published((49, 10, 1), 12, "414k", operations=56.9e6),
+    "tc-resnet8": Published((98, 40), 12, "65k", operations=3.0e6),
+    "tc-resnet14": Published((98, 40), 12, "136k", operations=6.1e6),
+    "bc-resnet-1": Published((101, 40, 1), 12, "9.2k", 3.1e6),
+    "bc-resnet-1.5": Published((101, 40, 1), 12, "17.2k", 5.5e6),
+    "bc-resnet-2": Published((101, 40, 1), 12, "27.3k", 8.5e6),
+    "bc-resnet-3": Published((101, 40, 1), 12, "54.2k", 16.2e6),
+    "bc-resnet-6": Published((101, 40, 1), 12, "188k", 53.1e6),
+    "bc-resnet-8": Published((101, 40, 1), 12, "321k", 89.1e6),
+    "matchboxnet-3x1x64": Published((128, 64), 30, "77k"),
+    "matchboxnet-3x2x64": Published((128, 64), 30, "93k", 11.3e6),
+    "m5": Published((32000, 1), 10, "0.6M"),
+    "m11": Published((32000, 1), 10, "1.8M"),
+    "resnet20": Published((32, 32, 3), 10, "0.27M", 41e6),
+    "inception-v3": Published((299, 299, 3), 1000, "23.8M", 5.7e9),
+}
+
+# Of the networks that are in no paper, what the same ones have in PyTorch, at 12 classes.
+PARAMETERS = {"cnn": 61_180, "cs231n": 11_862, "m5-32": 25_420}
 
 every_name = pytest.mark.parametrize("name", architectures.NAMES)
+
+
+small_or_not = pytest.mark.parametrize("name", [name for name in architectures.NAMES if name != "inception-v3"])
+"""For tests that would take long with 24 million parameters; tests/test_inception.py has its own."""
 
 
 def built(name, num_classes=12):
@@ -20,17 +66,38 @@ def built(name, num_classes=12):
 
 
 def test_the_counts_name_every_architecture():
-    assert set(PARAMETERS) == set(architectures.NAMES)
+    assert PARAMETERS.keys() | PUBLISHED.keys() == set(architectures.NAMES)
 
 
-@every_name
+@pytest.mark.parametrize("name", PARAMETERS)
 def test_it_has_the_parameters_of_its_model(name):
     network, in_shape = built(name)
-    assert L.count_parameters(network, in_shape) == PARAMETERS[name]
-    assert L.summary(network, in_shape).parameters == PARAMETERS[name]
+    assert L.summary(network, in_shape).parameters == L.count_parameters(network, in_shape) == PARAMETERS[name]
 
 
-@every_name
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_it_has_the_size_that_was_published(name):
+    paper = PUBLISHED[name]
+    network = architectures.build(name, paper.classes)
+    size = L.summary(network, paper.in_shape)
+    unit = {"k": 1e3, "M": 1e6}[paper.parameters[-1]]
+    digits = len(paper.parameters[:-1].partition(".")[2])
+    assert f"{size.parameters / unit:.{digits}f}{paper.parameters[-1]}" == paper.parameters
+    if paper.operations is not None:
+        assert 2 * size.multiply_adds == pytest.approx(paper.operations, rel=paper.tolerance)
+    elif name.startswith("bc-resnet"):
+        # Its authors count more than convolutions; what else multiplies are normalisations and averages.
+        others = sum(
+            2 * math.prod(row.out_shape)
+            for row in size.rows
+            if row.label.startswith(("BatchNorm", "SubSpectralNorm", "SiLU"))
+        )
+        assert size.multiply_adds < paper.multiply_adds < size.multiply_adds + 1.3 * others
+    elif paper.multiply_adds is not None:
+        assert size.multiply_adds == pytest.approx(paper.multiply_adds, rel=paper.tolerance)
+
+
+@small_or_not
 def test_it_gives_a_logit_a_class_and_a_gradient_for_each_parameter(name, rng):
     network, in_shape = built(name, 3)
     assert network.out_shape(in_shape) == (3,)
@@ -58,7 +125,7 @@ def test_its_configuration_builds_it_again(name):
 @every_name
 def test_an_input_without_its_axes_is_refused_by_the_first_layer(name):
     network = built(name)[0]
-    with pytest.raises(ShapeError, match=r"^0 Conv\(.*: needs .* spatial axes, got input of shape \(101,\)"):
+    with pytest.raises(ShapeError, match=r"^0 \w*Conv\(.*: needs .* spatial axes, got input of shape \(101,\)"):
         network.out_shape((101,))
 
 
@@ -72,8 +139,8 @@ def test_an_input_too_short_is_refused_with_the_place(name, in_shape):
     ("name", "message"),
     [
         ("cnnn", "there is no architecture 'cnnn'; did you mean cnn?"),
-        ("resnet", "there is no architecture 'resnet'; did you mean tc-resnet8?"),
-        ("zzz", "there is no architecture 'zzz' (known: cnn, cs231n, ds-cnn-s, tc-resnet8, m5)"),
+        ("resnet", "there is no architecture 'resnet'; did you mean resnet20 or tc-resnet8 or tc-resnet14?"),
+        ("zzz", "there is no architecture 'zzz' (known: cnn, cs231n, ds-cnn-s, "),
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(name, message):

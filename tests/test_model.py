@@ -77,7 +77,7 @@ def test_every_front_end_is_kept(tmp_path, front_end):
     np.testing.assert_array_equal(loaded.logits(loaded.front_end(samples)), saved.logits(front_end(samples)))
 
 
-@pytest.mark.parametrize("name", architectures.NAMES)
+@pytest.mark.parametrize("name", [name for name in architectures.NAMES if name != "inception-v3"])  # see its own test
 def test_every_architecture_is_kept(tmp_path, name):
     shape = {"spectrogram-2d": (101, 40, 1), "spectrogram-1d": (101, 40), "samples": (16000, 1)}
     network = architectures.build(name, num_classes=4)

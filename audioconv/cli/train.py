@@ -13,7 +13,11 @@ from audioconv.cli.terminal import list_failures, write_json, write_next
 from audioconv.cli.training import UNREADABLE_NAME, make_room, report_as_json, resumable, show_report, train_into
 from audioconv.errors import ConfigError
 
-ARCHITECTURES = ("cnn", "cs231n", "ds-cnn-s", "tc-resnet8", "m5")
+ARCHITECTURES = (
+    "cnn", "cs231n", "ds-cnn-s", "ds-cnn-m", "ds-cnn-l", "tc-resnet8", "tc-resnet14", "bc-resnet-1", "bc-resnet-1.5",
+    "bc-resnet-2", "bc-resnet-3", "bc-resnet-6", "bc-resnet-8", "matchboxnet-3x1x64", "matchboxnet-3x2x64", "m5",
+    "m5-32", "m11", "resnet20", "inception-v3",
+)  # fmt: skip
 """The names of `architectures.NAMES`, for the help: their module takes too long to import for that."""
 
 RUN, LEARNS, HEARS = "The run", "How it learns", "What the network hears"

@@ -120,10 +120,12 @@ class SubSpectralNorm(Layer):
     def _divided(self, x: Array) -> Array:
         """Return x (..., F, C) as (..., F / bands, bands * C)."""
         *rest, F, C = x.shape
-        return np.swapaxes(x.reshape(*rest, self.bands, F // self.bands, C), -3, -2).reshape(*rest, -1, self.bands * C)
+        width = F // self.bands
+        bands = x.reshape(*rest, self.bands, width, C)
+        return np.swapaxes(bands, -3, -2).reshape(*rest, width, self.bands * C)
 
     def _united(self, x: Array) -> Array:
         """Return what `_divided` took."""
         *rest, width, channels = x.shape
         C = channels // self.bands
-        return np.swapaxes(x.reshape(*rest, width, self.bands, C), -3, -2).reshape(*rest, -1, C)
+        return np.swapaxes(x.reshape(*rest, width, self.bands, C), -3, -2).reshape(*rest, self.bands * width, C)

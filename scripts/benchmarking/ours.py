@@ -24,6 +24,9 @@ from audioconv.training import ArrayData
 
 Array = NDArray[Any]
 
+NETWORKS = ("cnn", "cs231n", "ds-cnn-s", "tc-resnet8", "m5-32")
+"""One of each kind, and all small: what differs is how they spend their time."""
+
 BATCH = 64
 CLASSES = 12
 LEARNING_RATE = 1e-3

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from audioconv import architectures
 from benchmarking import kernel_rows, network_rows
-from benchmarking.ours import BATCH
+from benchmarking.ours import BATCH, NETWORKS
 from benchmarking.session import Bench
 from benchmarking.timing import Row
 
@@ -15,10 +14,10 @@ from benchmarking.timing import Row
 def names() -> dict[str, Callable[[Bench], list[Row]]]:
     """Return all that can be measured, by name, in the order of the table."""
     found: dict[str, Callable[[Bench], list[Row]]] = {}
-    for network in architectures.NAMES:
+    for network in NETWORKS:
         found[f"train/{network}"] = functools.partial(network_rows.train, network)
     for batch in (BATCH, 1):
-        for network in architectures.NAMES:
+        for network in NETWORKS:
             found[f"forward-{batch}/{network}"] = functools.partial(network_rows.forward, network, batch)
     for shape in kernel_rows.SHAPES:
         for direction in kernel_rows.DIRECTIONS:

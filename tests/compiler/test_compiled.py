@@ -190,7 +190,16 @@ def test_a_training_step_is_that_of_the_plain_layers(case, examples, seed):
 IN_SHAPES = {"spectrogram-2d": (101, 40, 1), "spectrogram-1d": (101, 40), "samples": (8000, 1)}
 
 
-@pytest.mark.parametrize("name", ["cnn", "cs231n", "ds-cnn-s", "tc-resnet8", "m5"])
+every_compiled = pytest.mark.parametrize(
+    "name",
+    [
+        "cnn", "cs231n", "ds-cnn-s", "ds-cnn-m", "tc-resnet8", "tc-resnet14", "matchboxnet-3x2x64", "m5-32", "m11",
+        "resnet20",
+    ],
+)  # fmt: skip
+
+
+@every_compiled
 @pytest.mark.parametrize("examples", [1, 2, 7])
 def test_named_networks_in_use(name, examples):
     network = architectures.build(name, CLASSES)
@@ -201,7 +210,7 @@ def test_named_networks_in_use(name, examples):
     assert difference(Inference(network, params, in_shape)(x), wanted) < TOLERANCE
 
 
-@pytest.mark.parametrize("name", ["cnn", "cs231n", "ds-cnn-s", "tc-resnet8", "m5"])
+@every_compiled
 def test_named_networks_in_training(name):
     network = architectures.build(name, CLASSES)
     # Without kinks, which a few of a million numbers lie at: the derivative of ReLU and of max-pooling is tested above.

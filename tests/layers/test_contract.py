@@ -80,6 +80,21 @@ CASES = [
         "put Flatten() or a global pool before it",
     ),
     Case(L.BatchNorm(), (4, 5, 3), (), "BatchNorm(): needs an axis of channels, got input of shape ()"),
+    Case(
+        L.SubSpectralNorm(3), (4, 6, 2), (4, 5, 2),
+        "SubSpectralNorm(3): the bands must divide the last spatial axis, got input of shape (4, 5, 2)",
+    ),
+    Case(L.SubSpectralNorm(2, momentum=0.3, epsilon=1e-3), (6, 3)),
+    Case(
+        L.FrequencyAvgPool(), (4, 5, 3), (4, 5),
+        "FrequencyAvgPool(): needs 2 spatial axes, got input of shape (4, 5); add a channel axis",
+    ),
+    Case(
+        L.DepthwiseConv(3, stride=2, padding="same", bias=False), (7, 4), (4,),
+        "DepthwiseConv(3, stride=2, padding='same', bias=False): needs 1 or 2 spatial axes, got input of shape (4,); "
+        f"{SPATIAL}",
+    ),
+    Case(L.DepthwiseConv((3, 2), dilation=(2, 1)), (7, 4, 3)),
     Case(L.BatchNorm(momentum=0.3, epsilon=1e-3), (6,)),
     Case(L.ReLU(), (4, 5, 3)),
     Case(L.LeakyReLU(slope=0.2), (4, 3)),
@@ -106,6 +121,7 @@ CASES = [
         L.Residual(L.Conv(4, 3, stride=2, padding=1), L.Chain([L.Conv(4, 1, stride=2), L.BatchNorm()])), (7, 3), (7,),
         f"body Conv(4, 3, stride=2, padding=1): needs 1 or 2 spatial axes, got input of shape (7,); {SPATIAL}",
     ),
+    Case(L.Residual(L.Chain([L.FrequencyAvgPool(), L.Conv(3, (3, 1), padding=(1, 0))])), (6, 5, 3)),
     Case(
         L.Concat([L.Conv(2, 1), L.Chain([L.Conv(3, 3, padding=1), L.ReLU()]), L.Identity()]), (5, 4, 3), (3,),
         f"0 Conv(2, 1): needs 1 or 2 spatial axes, got input of shape (3,); {SPATIAL}",

@@ -10,6 +10,21 @@ from audioconv import layers as L
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
+
+class SubSpectralNorm(nn.BatchNorm2d):
+    """The bands' normalisation, each band a set of channels."""
+
+    def __init__(self, channels, bands):
+        super().__init__(bands * channels)
+        self.bands = bands
+
+    def forward(self, x):
+        N, C, T, F = x.shape
+        bands = x.view(N, C, T, self.bands, F // self.bands).permute(0, 3, 1, 2, 4)
+        y = super().forward(bands.reshape(N, self.bands * C, T, F // self.bands))
+        return y.view(N, self.bands, C, T, F // self.bands).permute(0, 2, 3, 1, 4).reshape(x.shape)
+
+
 PAIRS = {
     "conv 2-D": (
         L.Conv(12, (3, 5), stride=(2, 1), padding=(1, 2), dilation=(1, 2)), (9, 11, 5),
@@ -38,6 +53,12 @@ PAIRS = {
     "batch norm 2-D": (L.BatchNorm(momentum=0.2), (6, 5, 4), lambda: nn.BatchNorm2d(4, momentum=0.2)),
     "batch norm 1-D": (L.BatchNorm(epsilon=1e-3), (20, 7), lambda: nn.BatchNorm1d(7, eps=1e-3)),
     "batch norm of features": (L.BatchNorm(), (7,), lambda: nn.BatchNorm1d(7)),
+    "sub-spectral norm": (L.SubSpectralNorm(3), (7, 6, 4), lambda: SubSpectralNorm(4, 3)),
+    "frequency average pool": (L.FrequencyAvgPool(), (6, 5, 4), lambda: nn.AdaptiveAvgPool2d((None, 1))),
+    "depthwise conv": (
+        L.DepthwiseConv((5, 3), padding=1, dilation=(2, 1)), (9, 6, 4),
+        lambda: nn.Conv2d(4, 4, (5, 3), padding=1, dilation=(2, 1), groups=4),
+    ),
     "dense": (L.Dense(33), (50,), lambda: nn.Linear(50, 33)),
     "dense without bias": (L.Dense(2, bias=False), (5,), lambda: nn.Linear(5, 2, bias=False)),
     "flatten": (L.Flatten(), (9,), lambda: nn.Flatten()),
