@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv import pipeline
+from audioconv import inputs, pipeline
 from audioconv.datasets.collection import Collection, Item, one_kind
 from audioconv.datasets.folder import open_collection, speaker_in_name
 from audioconv.errors import ConfigError, DataError
@@ -20,7 +20,8 @@ from audioconv.events import Callback
 from audioconv.loading import Loaded, StrPath
 from audioconv.model import Model
 from audioconv.pipeline import AudioInput, ImageInput
-from audioconv.recipe import Examples, Settings, TrainingReport, class_codes, train_model
+from audioconv.recipe import Examples, TrainingReport, class_codes, train_model
+from audioconv.settings import Settings, resolve
 
 __all__ = ["Classifier", "Evaluation", "Prediction", "TrainingReport"]
 
@@ -54,11 +55,20 @@ class Classifier(Settings):
     Parameters
     ----------
     arch : str
-        Name of the network, one of `architectures.NAMES`.
-    epochs, batch_size : int
-        How often to go through the examples, and how many make a step.
-    learning_rate : float
-        The greatest of the one-cycle schedule.
+        Name of the network, one of `architectures.NAMES`, or ``"auto"``: by the kind and number of the examples.
+    init : path-like, optional
+        A model to begin from, with its network, its front end and its window; the labels may be others. For few
+        examples.
+    epochs : int, optional
+        How often to go through the examples; by default what is best for the network.
+    budget : float, optional
+        Seconds that training may take, files and compiling apart; how many epochs these are is measured first.
+    batch_size : int
+        How many examples make a step.
+    learning_rate : float, optional
+        The greatest of the one-cycle schedule; by default what is best for the network.
+    mixup : float, optional
+        See `training.fit`; by default what is best for the network.
     front_end : {"log-mel", "mfcc", "raw"}, optional
         What the network hears; by default what it takes.
     sample_rate : int, optional
@@ -176,10 +186,12 @@ class Classifier(Settings):
             self._train(Collection(items, one_kind(paths, "X"), "files"))
             return self
         arrays = [np.asarray(x) for x in X]
-        source = self._choose_input_for_arrays(arrays)
+        kind: Literal["audio", "images"] = "audio" if arrays and arrays[0].ndim == 1 else "images"
+        settings = resolve(self, kind, len(arrays))
+        source = inputs.for_arrays(settings, arrays)
         x = np.stack([source.convert(array) for array in arrays])
         examples = Examples(source, x, labels, speakers, [None] * len(X), {"name": "arrays"})
-        self._model, self.report_ = train_model(examples, self)
+        self._model, self.report_ = train_model(examples, settings)
         return self
 
     def _train(
@@ -191,8 +203,9 @@ class Classifier(Settings):
         callbacks: Sequence[Callback] = (),
         on_file: Callable[[int], object] | None = None,
     ) -> None:
-        source = self._choose_input(collection)
-        pipeline.input_shape(source, self.arch)  # what cannot work shall fail before the files are read
+        settings = resolve(self, collection.kind, len(collection))
+        source = inputs.for_collection(settings, collection)
+        pipeline.input_shape(source, settings.arch)  # what cannot work shall fail before the files are read
         loaded = _load(source, collection, strict, on_file)
         items = [collection.items[i] for i in loaded.indices]
         examples = Examples(
@@ -210,32 +223,7 @@ class Classifier(Settings):
             failures=loaded.failures,
         )
         self._model, self.report_ = train_model(
-            examples, self, checkpoints=checkpoints, resume=resume, callbacks=callbacks
-        )
-
-    def _choose_input(self, collection: Collection) -> AudioInput | ImageInput:
-        if collection.kind == "images":
-            return pipeline.choose_image_input(collection.paths, self.image_size)
-        rates, seconds = pipeline.probe_audio(collection.examples)
-        return self._choose_audio_input(rates, seconds)
-
-    def _choose_input_for_arrays(self, arrays: Sequence[Array]) -> AudioInput | ImageInput:
-        if not arrays:
-            raise DataError("there are no examples to train on")
-        if arrays[0].ndim == 1:
-            rate = self.sample_rate or 16000
-            return self._choose_audio_input([rate], [len(array) / rate for array in arrays])
-        first = arrays[0] if arrays[0].ndim == 3 else arrays[0][..., None]
-        return ImageInput(first.shape)
-
-    def _choose_audio_input(self, rates: Sequence[int], seconds: Sequence[float]) -> AudioInput:
-        return pipeline.choose_audio_input(
-            self.arch,
-            rates,
-            seconds,
-            front_end=self.front_end,
-            sample_rate=self.sample_rate,
-            clip_seconds=self.clip_seconds,
+            examples, settings, checkpoints=checkpoints, resume=resume, callbacks=callbacks
         )
 
     # --- use ---
@@ -255,10 +243,7 @@ class Classifier(Settings):
     @property
     def input_(self) -> AudioInput | ImageInput:
         """How files and arrays become the model's examples."""
-        model = self.model_
-        if model.front_end is None or model.clip_samples is None:
-            return ImageInput(model.input_shape)
-        return AudioInput(model.front_end, model.clip_samples)
+        return inputs.of_model(self.model_)
 
     def predict(self, X: Sequence[Example] | Example) -> list[Prediction]:
         """Return what each example is: paths, samples (T,) at the model's rate, or pixels.

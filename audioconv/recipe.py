@@ -8,16 +8,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audioconv import __version__, architectures, pipeline
 from audioconv.audio.augment import Augmentation
+from audioconv.audio.clips import Normalisation
 from audioconv.audio.features import front_end_to_config
+from audioconv.batches import Dataset
 from audioconv.datasets.splits import split_validation
-from audioconv.errors import ConfigError, DataError
+from audioconv.errors import DataError
 from audioconv.evaluation import Evaluation
 from audioconv.events import Callback
 from audioconv.history import History
@@ -27,46 +29,20 @@ from audioconv.model import Model
 from audioconv.optim import AdamW
 from audioconv.pipeline import AudioInput, ImageInput
 from audioconv.schedules import OneCycle
+from audioconv.settings import Settings, recipe_of
+from audioconv.timing import epochs_within
 from audioconv.training import FitResult, fit
+from audioconv.transfer import begin_from
 
 Array = NDArray[Any]
 
 FEW_SPEAKERS = 20
 """With fewer speakers, those that validate are missed: once they have, the network is trained again with them."""
 
+MOST_EPOCHS = 300
+"""A budget does not plan more: they bring nothing."""
+
 CHECKPOINT, FINAL_CHECKPOINT = "checkpoint.safetensors", "checkpoint-final.safetensors"
-
-
-@dataclass(eq=False)
-class Settings:
-    """How to train a classifier: the parameters of `Classifier`, which explains them."""
-
-    arch: str = "cnn"
-    epochs: int = 30
-    batch_size: int = 64
-    learning_rate: float = 5e-3
-    front_end: str | None = None
-    sample_rate: int | None = None
-    clip_seconds: float | None = None
-    image_size: tuple[int, int] | None = None
-    augment: bool = True
-    noise: StrPath | None = None
-    validation_fraction: float = 0.1
-    patience: int | None = None
-    refit: bool | None = None
-    seed: int = 0
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the settings, as scikit-learn's tools ask for them."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(Settings)}
-
-    def set_params(self, **settings: Any) -> Self:
-        """Change settings; `ConfigError` for one that there is not."""
-        for name, value in settings.items():
-            if name not in self.get_params():
-                raise ConfigError(f"there is no setting {name!r}; there are {', '.join(self.get_params())}")
-            setattr(self, name, value)
-        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +110,7 @@ def train_model(
     resume: bool = False,
     callbacks: Sequence[Callback] = (),
 ) -> tuple[Model, TrainingReport]:
-    """Train a network as `settings` say; see `Classifier.train`."""
+    """Train a network as `settings` say, which `settings.resolve` has gone through; see `Classifier.train`."""
     source, x = examples.source, examples.x
     parts = _split(examples, settings)
     classes = tuple(sorted({examples.labels[i] for i in parts["train"]}))
@@ -143,10 +119,29 @@ def train_model(
         found = f"only {classes[0]!r}" if classes else "none"
         raise DataError(f"{name}: a classifier needs at least 2 classes to train on, there is {found}")
     codes = class_codes(name, examples.labels, classes)
-    network = architectures.build(settings.arch, len(classes))
     shape = pipeline.input_shape(source, settings.arch)
     augmentation = _augmentation(source, settings)
-    normalisation = pipeline.measure(source, x[parts["train"]])
+    if settings.init is None:
+        network, params = architectures.build(settings.arch, len(classes)), None
+        normalisation = pipeline.measure(source, x[parts["train"]])
+    else:
+        before = Model.load(settings.init)
+        network, params = begin_from(before, classes, np.random.default_rng(settings.seed))
+        normalisation = _normalisation(before)
+    shall_refit = _shall_refit(examples, settings)
+
+    def data_of(part: Array, augmented: bool = False) -> Dataset:
+        return pipeline.dataset(source, x[part], codes[part], normalisation, shape, augmentation, augmented)
+
+    if settings.budget is not None:
+        watch = data_of(parts["validation"])
+        seconds = settings.budget / (2 if shall_refit else 1)
+        fitting = epochs_within(
+            seconds, network, data_of(parts["train"], settings.augment), watch, params, settings.batch_size
+        )
+        # The model's file shall say what to repeat, not how long it once took.
+        settings = Settings(**{**settings.get_params(), "epochs": min(fitting, MOST_EPOCHS), "budget": None})
+    recipe = recipe_of(settings)
     # What a resumed run must share, beside what `fit` itself compares.
     shared = {
         "input": _describe(source),
@@ -156,22 +151,22 @@ def train_model(
     }
 
     def run(train: Array, validation: Array | None, checkpoint: str) -> FitResult:
-        data = pipeline.dataset(source, x[train], codes[train], normalisation, shape, augmentation, settings.augment)
-        watch = None
-        if validation is not None:
-            watch = pipeline.dataset(source, x[validation], codes[validation], normalisation, shape)
+        data = data_of(train, settings.augment)
+        watch = None if validation is None else data_of(validation)
         return fit(
             network,
             data,
             validation=watch,
-            epochs=settings.epochs,
+            epochs=recipe.epochs,
             batch_size=settings.batch_size,
             optimizer=AdamW(),
-            schedule=OneCycle(settings.learning_rate),
+            schedule=OneCycle(recipe.learning_rate),
             loss=SoftmaxCrossEntropy(label_smoothing=0.1),
             gradient_clip=5.0,
+            mixup=recipe.mixup,
             patience=None if validation is None else settings.patience,
             seed=settings.seed,
+            params=params,
             checkpoint=None if checkpoints is None else Path(checkpoints) / checkpoint,
             resume=resume,
             settings=shared,
@@ -181,7 +176,7 @@ def train_model(
     result = run(parts["train"], parts["validation"], CHECKPOINT)
     final = None
     both = np.concatenate([parts["train"], parts["validation"]])
-    if _shall_refit(examples, settings):
+    if shall_refit:
         final = run(both, None, FINAL_CHECKPOINT)
     counts = {name: _count(examples.labels[i] for i in part) for name, part in parts.items() if len(part)}
     model = Model(
@@ -208,6 +203,15 @@ def train_model(
         model = dataclasses.replace(model, provenance={**model.provenance, "test_accuracy": test.accuracy})
     return model, TrainingReport(
         result.history, None if final is None else final.history, counts, examples.failures, test
+    )
+
+
+def _normalisation(model: Model) -> Normalisation:
+    """Return the model's own: what its layers have learned stands in its unit."""
+    channels = model.input_shape[-1] if model.front_end is None else model.feature_shape[-1]
+    mean, std = model.mean, model.std
+    return Normalisation(
+        np.zeros(channels, np.float32) if mean is None else mean, np.ones(channels, np.float32) if std is None else std
     )
 
 
@@ -262,8 +266,9 @@ def _augmentation(source: AudioInput | ImageInput, settings: Settings) -> Augmen
 
 def _portable(settings: Settings) -> dict[str, Any]:
     """Return the settings for a model file, without the folders of the machine it was trained on."""
-    noise = None if settings.noise is None else os.path.basename(os.fspath(settings.noise))
-    return {**settings.get_params(), "noise": noise}
+    files = {"noise": settings.noise, "init": settings.init}
+    names = {name: None if path is None else os.path.basename(os.fspath(path)) for name, path in files.items()}
+    return {**settings.get_params(), **names}
 
 
 def _describe(source: AudioInput | ImageInput) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class Recipe:
     gradient_clip: float | None
     patience: int | None
     seed: int
+    mixup: float = 0.0
 
     def check(self) -> None:
         """Raise `ConfigError` for a setting that cannot work."""
@@ -51,6 +52,8 @@ class Recipe:
                 raise ConfigError(f"{name} must be at least 1; got {value}")
         if self.gradient_clip is not None and not self.gradient_clip > 0:
             raise ConfigError(f"gradient_clip must be above 0, or None; got {self.gradient_clip}")
+        if not 0 <= self.mixup < math.inf:
+            raise ConfigError(f"mixup must be 0 (none) or a positive number; got {self.mixup}")
         if self.seed < 0:
             raise ConfigError(f"seed must be an integer of at least 0; got {self.seed}")
 
@@ -84,6 +87,7 @@ class Trainer:
         self._maker = BatchMaker()
         largest = -(-len(data) // batch_count(len(data), recipe.batch_size))
         in_shape = data.batch(np.arange(min(1, len(data))), None).shape[1:]
+        (self._classes,) = network.out_shape(in_shape)
         self._passes = training_passes(network, self._weights, self.arrays, in_shape, largest)
 
     def run_epoch(self, epoch: int, validation: Dataset | None, tell: Callable[[Event], None]) -> EpochRow:
@@ -93,6 +97,7 @@ class Trainer:
         batches = draw_batches(examples, recipe.batch_size, random_stream(recipe.seed, Purpose.ORDER, epoch))
         augment = random_stream(recipe.seed, Purpose.AUGMENT, epoch)
         dropout = random_stream(recipe.seed, Purpose.DROPOUT, epoch)
+        mix = random_stream(recipe.seed, Purpose.MIXUP, epoch)
         total_loss = rate = 0.0
         seen = correct = 0
         inputs = self._maker.batches(self._data, batches, augment)
@@ -101,7 +106,7 @@ class Trainer:
             step = (epoch - 1) * len(batches) + number - 1
             rate = recipe.schedule.learning_rate(step, recipe.epochs * len(batches))
             try:
-                loss, right = self._step(x, labels, dropout, rate)
+                loss, right = self._step(x, labels, dropout, mix, rate)
             except DivergedError as error:
                 raise _explain(error, f"epoch {epoch}, batch {number}", x) from None
             seen += len(indices)
@@ -122,10 +127,15 @@ class Trainer:
             time.perf_counter() - begun,
         )
 
-    def _step(self, x: Array, labels: Array, rng: np.random.Generator, rate: float) -> tuple[float, int]:
+    def _step(
+        self, x: Array, labels: Array, rng: np.random.Generator, mix: np.random.Generator, rate: float
+    ) -> tuple[float, int]:
         """Learn from one batch; return its loss and how many of its examples were classified correctly."""
+        targets = labels
+        if self._recipe.mixup:
+            x, targets = mixed(x, labels, self._classes, self._recipe.mixup, mix)
         logits = self._passes.forward(x, rng)
-        loss, gradient = self._recipe.loss(logits, labels)
+        loss, gradient = self._recipe.loss(logits, targets)
         correct = int(np.count_nonzero(logits.argmax(axis=1) == labels))
         if not math.isfinite(loss):
             raise DivergedError(f"the loss is {loss}")
@@ -167,6 +177,22 @@ def evaluate_logits(network: Layer, params: Params, data: Dataset, batch_size: i
     return np.concatenate(parts)
 
 
+def mixed(
+    x: Array, labels: Array, classes: int, alpha: float, rng: np.random.Generator
+) -> tuple[Array, NDArray[np.float64]]:
+    """Return each example mixed with another of the batch, and its probability of each class (N, classes).
+
+    The share of the other is drawn for each example, from 0 to a half (Zhang et al., 2018, arXiv 1710.09412: their
+    share is Beta(alpha, alpha), which says the same of the pair the other way round).
+    """
+    own = np.eye(classes)[labels]
+    share = rng.beta(alpha, alpha, len(x))
+    share = np.minimum(share, 1 - share)
+    other = rng.permutation(len(x))
+    weight = share.astype(np.float32).reshape(-1, *(1,) * (x.ndim - 1))
+    return x + weight * (x[other] - x), own + share[:, None] * (own[other] - own)
+
+
 _ADVICE = "lower the learning rate, or clip the gradient (gradient_clip=1.0)"
 
 
@@ -184,6 +210,7 @@ class Purpose(IntEnum):
     ORDER = 1
     AUGMENT = 2
     DROPOUT = 3
+    MIXUP = 4
 
 
 def random_stream(seed: int, purpose: Purpose, epoch: int = 0) -> np.random.Generator:

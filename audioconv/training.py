@@ -68,6 +68,7 @@ def fit(
     schedule: Schedule | None = None,
     loss: Loss | None = None,
     gradient_clip: float | None = None,
+    mixup: float = 0.0,
     patience: int | None = None,
     seed: int = 0,
     params: Params | None = None,
@@ -98,6 +99,9 @@ def fit(
         and ``SoftmaxCrossEntropy()``.
     gradient_clip : float, optional
         Greatest Euclidean norm of the gradient.
+    mixup : float
+        Each example is mixed with another, by a share drawn from Beta(mixup, mixup); 0 does not. The training accuracy
+        is then that of the larger part.
     patience : int, optional
         Stop after so many epochs without a better one; needs `validation`.
     seed : int
@@ -136,6 +140,7 @@ def fit(
         gradient_clip,
         patience,
         seed,
+        mixup,
     )
     recipe.check()
     if patience is not None and validation is None:

@@ -25,9 +25,10 @@ ORDER = [
     {"compiler"},
     {"architectures", "losses", "optim", "schedules"},
     {"passes"},
-    {"checkpoint", "events", "progress", "trainer", "training"},
+    {"checkpoint", "events", "progress", "timing", "trainer", "training"},
     {"model"},
-    {"classifier", "doctor", "evaluation", "pipeline", "recipe"},
+    {"settings", "transfer"},
+    {"classifier", "doctor", "evaluation", "inputs", "pipeline", "recipe"},
     {"cli"},
     {"__main__"},
 ]

@@ -15,6 +15,7 @@ from audioconv.losses import SoftmaxCrossEntropy
 from audioconv.optim import SGD, AdamW
 from audioconv.progress import ProgressBar, duration
 from audioconv.schedules import Constant
+from audioconv.trainer import mixed
 from audioconv.training import ArrayData, DivergedError, evaluate_logits, fit
 
 NET = L.Chain(
@@ -66,6 +67,31 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not():
     first, second = (content(fit(NET, toy(), validation=toy(20, 1), **SETTINGS)) for _ in range(2))
     assert first == second
     assert content(fit(NET, toy(), validation=toy(20, 1), **{**SETTINGS, "seed": 8})) != first
+
+
+def test_mixed_examples_have_mixed_labels():
+    alpha = 0.4
+    rng = np.random.default_rng(0)
+    labels = rng.integers(3, size=500)
+    x = np.float32(labels)[:, None, None] * np.ones((1, 4, 2), np.float32)  # an example tells its label
+    mixture, targets = mixed(x, labels, 3, alpha, rng)
+    assert mixture.dtype == np.float32
+    np.testing.assert_allclose(targets.sum(axis=1), 1)
+    np.testing.assert_array_equal(targets.argmax(axis=1), labels)  # the larger part is its own
+    np.testing.assert_allclose(mixture[:, 0, 0], targets @ np.arange(3), rtol=1e-5, atol=1e-6)
+    own = targets[np.arange(500), labels]
+    assert 0.5 <= own.min() < 0.6
+    # Beta(alpha, alpha) folded at a half, and a third of the partners have the same label.
+    share = np.minimum(*(lambda b: (b, 1 - b))(rng.beta(alpha, alpha, 200_000))).mean()
+    assert 1 - own.mean() == pytest.approx(share * 2 / 3, abs=0.02)
+
+
+def test_mixup_changes_the_run_and_learns():
+    plain, mixing = (fit(NET, toy(200), **{**SETTINGS, "epochs": 12, "mixup": m}) for m in (0.0, 0.3))
+    assert content(plain) != content(mixing)
+    assert mixing.history[-1].train_accuracy > 0.8
+    with pytest.raises(ConfigError, match="mixup must be 0"):
+        fit(NET, toy(), mixup=-1.0)
 
 
 @pytest.mark.parametrize("optimizer", [AdamW(), SGD()])

@@ -52,10 +52,11 @@ class SampleDraw:
 
 @dataclass(frozen=True)
 class MaskDraw:
-    """Which stretches of one clip's features to mask: (begin, end) pairs."""
+    """Which stretches of one clip's features to mask, (begin, end) pairs, and by what to stretch its bands."""
 
     time: tuple[tuple[int, int], ...] = ()
     bands: tuple[tuple[int, int], ...] = ()
+    stretch: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +83,11 @@ class Augmentation:
         Range of the playback speed, pitch included: another speaker's voice and tempo.
     speed_probability : float
         Of changing it.
+    stretch : (float, float)
+        Range of the factor by which the bands of a spectrogram are stretched: another speaker's vocal tract, at the
+        same tempo.
+    stretch_probability : float
+        Of doing so.
     time_masks, band_masks : int
         SpecAugment: how many stretches of frames and of bands are masked.
     max_time_mask, max_band_mask : float
@@ -95,7 +101,7 @@ class Augmentation:
     References
     ----------
     D. Park et al., SpecAugment, Interspeech 2019; T. Ko et al., Audio augmentation for speech recognition,
-    Interspeech 2015 (speed).
+    Interspeech 2015 (speed); N. Jaitly and G. Hinton, Vocal tract length perturbation, ICML 2013 workshop (stretch).
     """
 
     max_shift: int = 0
@@ -107,6 +113,8 @@ class Augmentation:
     reverberation_probability: float = 0.0
     speed: Interval = (1.0, 1.0)
     speed_probability: float = 0.0
+    stretch: Interval = (1.0, 1.0)
+    stretch_probability: float = 0.0
     time_masks: int = 0
     max_time_mask: float = 0.0
     band_masks: int = 0
@@ -118,20 +126,23 @@ class Augmentation:
             "noise_probability",
             "reverberation_probability",
             "speed_probability",
+            "stretch_probability",
             "max_time_mask",
             "max_band_mask",
         ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"Augmentation: {name} must lie between 0 and 1, got {getattr(self, name)}")
-        for name in ("gain_db", "snr_db", "speed"):
+        for name in ("gain_db", "snr_db", "speed", "stretch"):
             low, high = getattr(self, name)
             if not -np.inf < low <= high < np.inf:
                 raise ConfigError(f"Augmentation: {name} must be (lowest, highest), got {getattr(self, name)}")
         for name in ("max_shift", "time_masks", "band_masks"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"Augmentation: {name} must not be negative, got {getattr(self, name)}")
-        if not 0.5 <= self.speed[0] <= self.speed[1] <= 2:
-            raise ConfigError(f"Augmentation: speed must lie between 0.5 and 2, got {self.speed}")
+        for name in ("speed", "stretch"):
+            low, high = getattr(self, name)
+            if not 0.5 <= low <= high <= 2:
+                raise ConfigError(f"Augmentation: {name} must lie between 0.5 and 2, got {(low, high)}")
         for name in ("noises", "impulse_responses"):
             for index, recording in enumerate(getattr(self, name)):
                 if recording.ndim != 1 or not recording.size:
@@ -223,12 +234,14 @@ class Augmentation:
         return MaskDraw(
             time=draw_stretches(rng, frames, self.time_masks, self.max_time_mask),
             bands=draw_stretches(rng, bands, self.band_masks, self.max_band_mask),
+            stretch=draw_speed(rng, self.stretch) if rng.random() < self.stretch_probability else 1.0,
         )
 
     def augment_features(self, features: Features, rng: np.random.Generator) -> Features:
-        """Return a masked copy of one clip's `features` (frames, bands)."""
+        """Return a stretched and masked copy of one clip's `features` (frames, bands)."""
         frames, bands = features.shape
-        return mask(features, self.draw_masks(frames, bands, rng))
+        masks = self.draw_masks(frames, bands, rng)
+        return mask(stretch_bands(features, masks.stretch), masks)
 
 
 def draw_offset(rng: np.random.Generator, max_shift: int) -> int:
@@ -271,3 +284,20 @@ def mask(features: Features, masks: MaskDraw) -> Features:
     for begin, end in masks.bands:
         masked[:, begin:end] = mean
     return masked
+
+
+def stretch_bands(features: Features, factor: float) -> Features:
+    """Return `features` (frames, bands) with what was in band b in band b * factor, between bands interpolated.
+
+    Mel bands are close to logarithmic above 1 kHz and linear below, so that this is between a shift and a stretch of
+    the spectrum. Beyond the last band lies what is in it.
+    """
+    if factor == 1.0:
+        return features
+    bands = features.shape[1]
+    place = np.minimum(np.arange(bands) / factor, bands - 1)
+    below = np.minimum(place.astype(np.intp), bands - 2) if bands > 1 else np.zeros(1, np.intp)
+    share = (place - below).astype(np.float32)
+    above = np.minimum(below + 1, bands - 1)
+    stretched: Features = features[:, below] * (1 - share) + features[:, above] * share
+    return stretched

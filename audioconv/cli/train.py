@@ -31,6 +31,8 @@ def register(app: typer.Typer) -> None:
         "audioconv train recordings -o model",
         "audioconv train recordings -o model --epochs 60 --noise street.wav",
         "audioconv train list.csv -o model --arch ds-cnn-s --seed 1",
+        "audioconv train recordings -o model --arch auto --budget 5m",
+        "audioconv train ten-clips-a-word -o mine --init model/model.safetensors",
         "audioconv train recordings -o model --resume",
     )
 
@@ -40,6 +42,13 @@ def _size(text: str) -> tuple[int, int]:
     if match is None or "0" in match.groups():
         raise typer.BadParameter(f"{text!r} is no size; write it as 28 or as HEIGHTxWIDTH, such as 32x48")
     return int(match[1]), int(match[2] or match[1])
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h)?", text.strip())
+    if match is None or float(match[1]) == 0:
+        raise typer.BadParameter(f"{text!r} is no time; write it as 90s, 5m or 1.5h")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, None: 1}[match[2]]
 
 
 def _option(help: str, panel: str, *names: str, **more: Any) -> Any:
@@ -63,7 +72,14 @@ def train(
         bool, flag("--resume", "Go on with an interrupted run, to the same bits as without the break.", RUN)
     ] = False,
     force: Annotated[bool, flag("--force", "Begin anew where DIR already holds a model.", RUN)] = False,
-    epochs: Annotated[int, _option("How often to go through the clips.", RUN, metavar="N", min=1)] = 30,
+    epochs: Annotated[
+        int | None,
+        _option("How often to go through the clips. By default what suits the network.", RUN, metavar="N", min=1),
+    ] = None,
+    budget: Annotated[
+        Any,
+        _option("Train as well as so much time allows, such as 90s, 5m or 1h.", RUN, metavar="TIME", parser=_seconds),
+    ] = None,
     patience: Annotated[
         int | None, _option("Stop after N epochs that brought nothing better.", RUN, metavar="N", min=1)
     ] = None,
@@ -81,9 +97,20 @@ def train(
         ),
     ] = None,
     seed: Annotated[int, _option("The same seed gives the same bits.", RUN, metavar="N", min=0)] = 0,
-    arch: Annotated[str, _option(f"The network: {', '.join(ARCHITECTURES)}.", LEARNS, metavar="NAME")] = "cnn",
+    arch: Annotated[
+        str, _option(f"The network: {', '.join(ARCHITECTURES)}; or auto, by the data.", LEARNS, metavar="NAME")
+    ] = "cnn",
+    init: Annotated[
+        Path | None, _option("Begin with this model, for other labels: when clips are few.", LEARNS, metavar="MODEL")
+    ] = None,
     batch_size: Annotated[int, _option("Clips a step.", LEARNS, metavar="N", min=1)] = 64,
-    learning_rate: Annotated[float, _option("The greatest of the one-cycle schedule.", LEARNS, metavar="RATE")] = 5e-3,
+    learning_rate: Annotated[
+        float | None,
+        _option("The greatest of the one-cycle schedule. By default what suits the network.", LEARNS, metavar="RATE"),
+    ] = None,
+    mixup: Annotated[
+        float | None, _option("Mix clips with each other. By default what suits the network.", LEARNS, metavar="ALPHA")
+    ] = None,
     no_augment: Annotated[
         bool, flag("--no-augment", "Leave clips as they are: no shift, gain, speed, noise, rooms, masks.", LEARNS)
     ] = False,
@@ -114,9 +141,12 @@ def train(
     """
     settings = {
         "arch": arch,
+        "init": init,
         "epochs": epochs,
+        "budget": budget,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
+        "mixup": mixup,
         "front_end": front_end,
         "sample_rate": sample_rate,
         "clip_seconds": clip_seconds,

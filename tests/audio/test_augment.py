@@ -254,3 +254,32 @@ def test_recordings_of_another_shape_are_refused() -> None:
         Augmentation(noises=(np.ones(3, np.float32), np.ones((3, 2), np.float32)))
     with pytest.raises(ShapeError, match=r"impulse_responses\[0\] must be \(samples,\), got \(0,\)"):
         Augmentation(impulse_responses=(np.ones(0, np.float32),))
+
+
+@pytest.mark.parametrize("factor", [0.8, 1.0, 1.25])
+def test_stretched_bands_lie_elsewhere(factor: float) -> None:
+    bands = np.arange(40, dtype=np.float32)
+    features = np.stack([np.exp(-((bands - 16) ** 2) / 18)] * 3)
+    stretched = augment.stretch_bands(features, factor)
+    assert stretched.shape == features.shape
+    assert stretched.dtype == np.float32
+    assert stretched[1].argmax() == round(16 * factor)
+    # A ramp is interpolated without error, up to the last band.
+    ramp = augment.stretch_bands(bands[None], factor)[0]
+    np.testing.assert_allclose(ramp, np.minimum(bands / factor, 39), atol=1e-5)
+
+
+def test_one_band_cannot_be_stretched() -> None:
+    samples = np.arange(5, dtype=np.float32)[:, None]
+    np.testing.assert_array_equal(augment.stretch_bands(samples, 1.2), samples)
+
+
+def test_stretching_is_drawn_in_its_range(rng: np.random.Generator) -> None:
+    drawn = Augmentation(stretch=(0.8, 1.2), stretch_probability=0.5)
+    factors = [drawn.draw_masks(10, 40, rng).stretch for _ in range(400)]
+    stretched = [factor for factor in factors if factor != 1.0]
+    assert 150 < len(stretched) < 250
+    assert 0.8 <= min(stretched) < 0.85
+    assert 1.15 < max(stretched) <= 1.2
+    with pytest.raises(ConfigError, match="stretch must lie between"):
+        Augmentation(stretch=(0.1, 1.0))

@@ -15,14 +15,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import typer
 from tones import RATE, TRAINING, write_manifest, write_tone, write_tones
 
 from audioconv import architectures, files, progress
 from audioconv.checkpoint import Checkpoint
-from audioconv.cli.train import ARCHITECTURES, train
+from audioconv.cli.train import ARCHITECTURES, _seconds, train
 from audioconv.events import EpochEnded
 from audioconv.model import Model
-from audioconv.recipe import Settings
+from audioconv.settings import Settings
 
 
 def names(folder: Path) -> set[str]:
@@ -341,3 +342,14 @@ def test_a_damaged_checkpoint(call, trained, trained_on, tmp_path):
 def test_manifest_by_its_name(call, tones, tmp_path):
     manifest = write_manifest(tones) / "manifest.csv"
     assert call("train", manifest, "-o", tmp_path / "out", *TRAINING).code == 0
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("5m", 300), ("1.5h", 5400), ("20", 20), (" 2 m", 120)])
+def test_times(text, seconds):
+    assert _seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["0", "5 minutes", "-3", "m", ""])
+def test_no_times(text):
+    with pytest.raises(typer.BadParameter, match="is no time; write it as 90s"):
+        _seconds(text)

@@ -1,0 +1,120 @@
+"""How to train: what a user may set, and what is best where nothing is set."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from audioconv import architectures
+from audioconv.errors import ConfigError
+from audioconv.files import display_path
+from audioconv.loading import StrPath
+from audioconv.model import Model
+
+AUTO = "auto"
+"""The architecture that is chosen by the data."""
+
+
+@dataclass(eq=False)
+class Settings:
+    """How to train a classifier: the parameters of `Classifier`, which explains them. None: what `resolve` says."""
+
+    arch: str = "cnn"
+    init: StrPath | None = None
+    epochs: int | None = None
+    budget: float | None = None
+    batch_size: int = 64
+    learning_rate: float | None = None
+    mixup: float | None = None
+    front_end: str | None = None
+    sample_rate: int | None = None
+    clip_seconds: float | None = None
+    image_size: tuple[int, int] | None = None
+    augment: bool = True
+    noise: StrPath | None = None
+    validation_fraction: float = 0.1
+    patience: int | None = None
+    refit: bool | None = None
+    seed: int = 0
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the settings, as scikit-learn's tools ask for them."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(Settings)}
+
+    def set_params(self, **settings: Any) -> Self:
+        """Change settings; `ConfigError` for one that there is not."""
+        for name, value in settings.items():
+            if name not in self.get_params():
+                raise ConfigError(f"there is no setting {name!r}; there are {', '.join(self.get_params())}")
+            setattr(self, name, value)
+        return self
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a network is trained with unless the user says otherwise; docs/recipes.md has what each was chosen by.
+
+    Attributes
+    ----------
+    epochs : int
+    learning_rate : float
+        The greatest of the one-cycle schedule.
+    mixup : float
+        See `training.fit`.
+    """
+
+    epochs: int = 30
+    learning_rate: float = 5e-3
+    mixup: float = 0.0
+
+
+RECIPES: Mapping[str, Recipe] = {}
+"""By architecture, where it differs from ``Recipe()``."""
+
+FINE_TUNING = Recipe(epochs=30, learning_rate=1e-3)
+"""For a network that has learned before."""
+
+
+def resolve(settings: Settings, kind: Literal["audio", "images"], examples: int) -> Settings:
+    """Return the settings with nothing left to choose, for so many examples to train on."""
+    if settings.init is not None:
+        arch = _architecture_of(settings.init)
+    else:
+        arch = choose_architecture(kind, examples) if settings.arch == AUTO else settings.arch
+    architectures.input_kind(arch)  # an unknown name shall fail before anything is read
+    recipe = FINE_TUNING if settings.init is not None else RECIPES.get(arch, Recipe())
+    if settings.budget is not None and settings.epochs is not None:
+        raise ConfigError("a budget chooses the number of epochs; give one of budget and epochs")
+    if settings.budget is not None and not settings.budget > 0:
+        raise ConfigError(f"the budget must be more than 0 seconds, got {settings.budget}")
+    chosen = {
+        "arch": arch,
+        **{
+            field.name: getattr(recipe, field.name)
+            for field in dataclasses.fields(Recipe)
+            if getattr(settings, field.name) is None
+        },
+    }
+    return Settings(**{**settings.get_params(), **chosen})
+
+
+def recipe_of(settings: Settings) -> Recipe:
+    """Return the recipe that is in settings from `resolve`."""
+    assert settings.epochs is not None
+    assert settings.learning_rate is not None
+    assert settings.mixup is not None
+    return Recipe(settings.epochs, settings.learning_rate, settings.mixup)
+
+
+def _architecture_of(path: StrPath) -> str:
+    made_with = Model.load(path).provenance.get("settings")
+    if not isinstance(made_with, dict) or made_with.get("arch") not in architectures.NAMES:
+        raise ConfigError(f"{display_path(path)}: does not say which network it is, so nothing can begin with it")
+    return str(made_with["arch"])
+
+
+def choose_architecture(kind: Literal["audio", "images"], examples: int) -> str:
+    """Return the network for so many examples to train on."""
+    return "cnn"

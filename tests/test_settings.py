@@ -1,0 +1,143 @@
+"""What is chosen where the user does not say, and beginning with a model."""
+
+import time
+
+import numpy as np
+import pytest
+
+import audioconv as ac
+from audioconv import layers as L
+from audioconv import timing, transfer
+from audioconv.errors import ConfigError
+from audioconv.model import Model
+from audioconv.settings import FINE_TUNING, RECIPES, Recipe, Settings, choose_architecture, resolve
+from audioconv.training import ArrayData
+
+RATE = 4000
+QUICK = {"arch": "tc-resnet8", "epochs": 2, "batch_size": 16, "sample_rate": RATE, "augment": False}
+
+
+def tones(*frequencies, count=16):
+    rng, time_ = np.random.default_rng(0), np.arange(RATE) / RATE
+    waves = [np.sin(2 * np.pi * f * rng.uniform(0.97, 1.03) * time_) for f in frequencies for _ in range(count)]
+    labels = [f"{f} Hz" for f in frequencies for _ in range(count)]
+    return [(0.3 * wave).astype(np.float32) for wave in waves], labels
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    ac.Classifier(**QUICK).fit(*tones(300, 900, 1500)).save(path)
+    return path
+
+
+# --- what is chosen ---
+
+
+def test_what_the_user_says_holds():
+    settings = resolve(Settings(arch="tc-resnet8", epochs=3, learning_rate=0.1, mixup=0.5), "audio", 100)
+    assert (settings.epochs, settings.learning_rate, settings.mixup) == (3, 0.1, 0.5)
+
+
+def test_what_the_user_does_not_say_is_the_recipe_of_the_network():
+    for arch in ("cnn", "bc-resnet-1", "m5"):
+        recipe = RECIPES.get(arch, Recipe())
+        settings = resolve(Settings(arch=arch), "audio", 100)
+        assert (settings.epochs, settings.learning_rate) == (recipe.epochs, recipe.learning_rate)
+
+
+def test_auto_is_one_of_the_networks():
+    for kind in ("audio", "images"):
+        for examples in (10, 1000, 100_000):
+            arch = resolve(Settings(arch="auto"), kind, examples).arch
+            assert arch == choose_architecture(kind, examples)
+            assert ac.architectures.input_kind(arch) == "spectrogram-2d"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"arch": "cnnn"}, "did you mean cnn"),
+        ({"budget": 60.0, "epochs": 3}, "give one of budget and epochs"),
+        ({"budget": 0.0}, "more than 0 seconds"),
+    ],
+)
+def test_what_cannot_be(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        resolve(Settings(**settings), "audio", 100)
+
+
+# --- a budget ---
+
+
+def test_a_budget_is_kept_and_used():
+    x, labels = tones(300, 900, count=100)
+    ac.Classifier(**QUICK).fit(x, labels)  # compiles
+    begun = time.perf_counter()
+    classifier = ac.Classifier(**{**QUICK, "epochs": None, "budget": 4.0, "refit": False}).fit(x, labels)
+    taken = time.perf_counter() - begun
+    settings = classifier.model_.provenance["settings"]
+    assert settings["epochs"] == len(classifier.report_.history) > 3
+    assert settings["budget"] is None  # the file says what to repeat
+    # A loaded machine takes longer than it did a moment ago: no more is asserted than that neither is far off.
+    assert 0.5 < taken < 12
+
+
+def test_no_budget_is_too_small_for_an_epoch():
+    network = L.Chain([L.Flatten(), L.Dense(2)])
+    data = ArrayData(np.zeros((40, 3), np.float32), np.arange(40) % 2)
+    assert timing.epochs_within(1e-9, network, data, None, None, 8) == 1
+
+
+# --- beginning with a model ---
+
+
+def test_the_body_is_the_models_and_the_head_is_new(model):
+    before = Model.load(model)
+    network, params = transfer.begin_from(before, ("a", "b"), np.random.default_rng(0))
+    assert network.out_shape(before.input_shape) == (2,)
+    old, new = L.flatten(before.params), L.flatten(params)
+    assert old.keys() == new.keys()
+    changed = {path for path in old if old[path].shape != new[path].shape or (old[path] != new[path]).any()}
+    head = len(network.layers) - 1
+    assert changed == {f"{head}.weight", f"{head}.bias"}
+
+
+def test_the_same_labels_keep_all_parameters(model):
+    before = Model.load(model)
+    network, params = transfer.begin_from(before, before.labels, np.random.default_rng(0))
+    assert (network, params) == (before.network, before.params)
+
+
+def test_training_begins_with_the_model(model):
+    x, labels = tones(600, 1200, count=8)
+    before = Model.load(model)
+    classifier = ac.Classifier(init=model, epochs=3, batch_size=8, augment=False).fit(x, labels)
+    after = classifier.model_
+    assert after.labels == ("1200 Hz", "600 Hz")
+    assert after.front_end == before.front_end
+    np.testing.assert_array_equal(after.mean, before.mean)
+    settings = after.provenance["settings"]
+    assert settings["init"] == "model.safetensors"
+    assert (settings["arch"], settings["learning_rate"]) == ("tc-resnet8", FINE_TUNING.learning_rate)
+
+
+def test_what_a_model_decides_cannot_be_set(model):
+    x, labels = tones(600, 1200, count=8)
+    with pytest.raises(ConfigError, match="sample_rate is what the model has that training begins with"):
+        ac.Classifier(init=model, sample_rate=8000).fit(x, labels)
+
+
+def test_a_model_that_does_not_say_its_network(tmp_path):
+    network = L.Chain([L.Flatten(), L.Dense(2)])
+    made = Model(network, network.init((4,), np.random.default_rng(0)), ("a", "b"), (4,))
+    made.save(tmp_path / "m.safetensors")
+    with pytest.raises(ConfigError, match=r"m\.safetensors: does not say which network it is"):
+        resolve(Settings(init=tmp_path / "m.safetensors"), "audio", 10)
+
+
+def test_a_network_without_a_dense_end():
+    network = L.Chain([L.Conv(2, 3), L.GlobalAvgPool()])
+    made = Model(network, network.init((8, 1), np.random.default_rng(0)), ("a", "b"), (8, 1))
+    with pytest.raises(ConfigError, match="ends in a dense layer"):
+        transfer.begin_from(made, ("a", "c"), np.random.default_rng(0))
