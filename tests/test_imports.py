@@ -43,7 +43,7 @@ REACH = {
     "layers": {"errors", "geometry", "kernels", "machine", "ops"},
     "compiler": {"errors", "geometry", "kernels", "layers", "machine", "ops"},
     "audio": {"errors", "files", "kernels", "loading"},
-    "images": {"errors", "files", "loading"},
+    "images": {"errors", "files", "kernels", "loading"},
     "datasets": {"errors", "files", "audio", "images", "kernels", "loading"},
 }
 

@@ -2,27 +2,56 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
+from audioconv.kernels import resample
+
 Pictures = NDArray[np.float32]
+Maps = NDArray[np.float32]
+
+LARGEST_SHIFT = 1 / 14
+"""Of the smaller side: two pixels of 28."""
+
+LARGEST_TURN = 12.0
+"""In degrees, to either side."""
+
+LARGEST_ZOOM = 1.15
+"""And the smallest is its inverse."""
+
+LARGEST_SHEAR = 0.15
+"""Columns for each row."""
 
 
-def draw_shifts(count: int, largest: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return by how many pixels each of `count` pictures is moved down and right, (count, 2), -largest to largest."""
-    return rng.integers(-largest, largest, (count, 2), endpoint=True)
+def draw_maps(count: int, height: int, width: int, rng: np.random.Generator) -> Maps:
+    """Draw how each of `count` pictures is moved, turned, zoomed and sheared about its middle, (count, 2, 3).
+
+    A map leads from a pixel of the new picture to its place in the old one.
+    """
+    turn = np.radians(rng.uniform(-LARGEST_TURN, LARGEST_TURN, count))
+    zoom = np.exp(rng.uniform(-1, 1, (count, 2)) * math.log(LARGEST_ZOOM))
+    shear = rng.uniform(-LARGEST_SHEAR, LARGEST_SHEAR, count)
+    shift = rng.uniform(-1, 1, (count, 2)) * LARGEST_SHIFT * min(height, width)
+    cos, sin = np.cos(turn), np.sin(turn)
+    maps = np.empty((count, 2, 3))
+    maps[:, 0, 0], maps[:, 0, 1] = cos, -sin
+    maps[:, 1, 0], maps[:, 1, 1] = sin + shear * cos, cos - shear * sin
+    maps[:, :, :2] /= zoom[:, :, None]
+    middle = np.array([(height - 1) / 2, (width - 1) / 2])
+    maps[:, :, 2] = middle - maps[:, :, :2] @ middle + shift
+    return maps.astype(np.float32)
 
 
-def shift(pictures: Pictures, shifts: NDArray[np.integer]) -> Pictures:
-    """Return `pictures` (N, H, W, C), each moved by its row of `shifts` (N, 2); its border fills what is uncovered."""
-    N, H, W, _ = pictures.shape
-    rows = np.clip(np.arange(H) - shifts[:, :1], 0, H - 1)
-    columns = np.clip(np.arange(W) - shifts[:, 1:], 0, W - 1)
-    moved: Pictures = pictures[np.arange(N)[:, None, None], rows[:, :, None], columns[:, None, :]]
-    return moved
+def transform(pictures: Pictures, maps: Maps) -> Pictures:
+    """Return `pictures` (N, H, W, C), each seen through its map (N, 2, 3); beyond the border lies the border."""
+    changed = np.empty(pictures.shape, np.float32)
+    resample.affine(np.ascontiguousarray(pictures, np.float32), np.ascontiguousarray(maps, np.float32), changed)
+    return changed
 
 
 def augment(pictures: Pictures, rng: np.random.Generator) -> Pictures:
-    """Return `pictures` moved at random by up to a fourteenth of their smaller side (two pixels of 28)."""
-    largest = min(pictures.shape[1:3]) // 14
-    return shift(pictures, draw_shifts(len(pictures), largest, rng)) if largest else pictures
+    """Return `pictures` (N, H, W, C) moved, turned, zoomed and sheared a little, at random."""
+    count, height, width, _ = pictures.shape
+    return transform(pictures, draw_maps(count, height, width, rng))
