@@ -45,17 +45,19 @@ def test_a_row_tells_mean_and_spread(results):
     ]
     numbers = {"mnist": results.describe(results.EXPERIMENTS["mnist"], runs)}
     text = results.tables(json.loads(json.dumps(numbers)))
-    assert "| `cs231n` | 5,560 | 1,218,060 | **98.00%** (from 97.00% to 99.00%) | 11 s on " in text
+    assert "| `cs231n` | 5,560 | 1,218,060 | **98.00%** ± 1.00% (from 97.00% to 99.00%) |  | two convolutions" in text
     assert "| `mnist` | seed 2 | 200 | 99.00% | 12 s |" in text
 
 
 def test_the_test_part_is_what_was_asked_for(results):
     items = tuple(Item(Path(f"{n}.wav"), "yes", speaker) for n, speaker in enumerate("abca"))
-    parts = results.tested_with(Collection(items, "audio", "few"), lambda item: item.speaker == "a")
+    from experiments.common import tested_with
+
+    parts = tested_with(Collection(items, "audio", "few"), lambda item: item.speaker == "a")
     assert [item.split for item in parts.items] == ["test", "train", "train", "test"]
 
 
 def test_missing_data_are_said(results, monkeypatch):
     monkeypatch.delenv("AUDIOCONV_TEST_DATA", raising=False)
     with pytest.raises(results.DataMissingError, match="AUDIOCONV_TEST_DATA"):
-        next(results.mnist(quick=True, callbacks=()))
+        next(results.EXPERIMENTS["mnist"].runs(True, ()))

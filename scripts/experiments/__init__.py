@@ -1,0 +1,1 @@
+"""What `scripts/results` measures: each module has the experiments of one kind."""

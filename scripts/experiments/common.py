@@ -1,0 +1,113 @@
+"""What experiments share: a run, an experiment, and where data are."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from audioconv import datasets
+from audioconv import layers as L
+from audioconv.classifier import Classifier
+from audioconv.datasets.collection import Collection
+from audioconv.datasets.getting import get
+from audioconv.events import Callback
+
+ROOT = Path(__file__).resolve().parents[2]
+TEST_DATA = "AUDIOCONV_TEST_DATA"
+
+SEEDS = (0, 1, 2)
+QUICK_EPOCHS = 2
+
+
+class DataMissingError(Exception):
+    """What an experiment needs is not on this machine."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run: how it is called, what its model is and how well it does."""
+
+    name: str
+    network: L.Layer
+    input_shape: tuple[int, ...]
+    epochs: int
+    tested: int
+    accuracy: float
+    seconds: float
+
+
+Runs = Callable[[bool, Sequence[Callback]], Iterator[Run]]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A row of the table.
+
+    Attributes
+    ----------
+    title : str
+        What is learned and how it is tested.
+    arch : str
+        The network.
+    runs : callable
+        Takes ``quick`` and the callbacks for a run's progress; yields each `Run` when it is done.
+    target : str
+        What was aimed at.
+    published : str
+        What others reached, and how their protocol differs.
+    """
+
+    title: str
+    arch: str
+    runs: Runs
+    target: str = ""
+    published: str = ""
+
+
+def seeds(quick: bool) -> Sequence[int]:
+    """Return the seeds to run with."""
+    return SEEDS[:1] if quick else SEEDS
+
+
+def train(
+    name: str, collection: Collection, seed: int, quick: bool, callbacks: Sequence[Callback], **settings: Any
+) -> Run:
+    """Train as `audioconv train` does by default, but for these settings; the time includes reading the files."""
+    settings |= {"epochs": QUICK_EPOCHS} if quick else {}
+    begun = time.perf_counter()
+    classifier = Classifier.train(collection, seed=seed, callbacks=callbacks, **settings)
+    seconds = time.perf_counter() - begun
+    model, report = classifier.model_, classifier.report_
+    if report is None or report.test is None:
+        raise DataMissingError(f"{collection.name} has no test clips")
+    epochs = model.provenance["settings"]["epochs"]
+    return Run(name, model.network, model.input_shape, epochs, report.test.count, report.test.accuracy, seconds)
+
+
+def tested_with(collection: Collection, is_test: Callable[[Any], bool]) -> Collection:
+    """Return the collection with the items for which `is_test` holds as its test part, and all others to train on."""
+    items = tuple(replace(item, split="test" if is_test(item) else "train") for item in collection.items)
+    return replace(collection, items=items)
+
+
+def test_data(name: str) -> Path:
+    """Return the folder `name` of the data that are not downloaded."""
+    folder = os.environ.get(TEST_DATA)
+    if not folder or not Path(folder, name).exists():
+        raise DataMissingError(f"needs {TEST_DATA} to name a folder that holds {name}")
+    return Path(folder, name)
+
+
+def fsdd() -> Collection:
+    """Return the Free Spoken Digit Dataset, downloaded on first use."""
+    return datasets.open_collection(get("fsdd", ROOT / "data" / "fsdd"))
+
+
+def nine_words() -> Collection:
+    """Return the nine words of Speech Commands; the speakers that the official hash keeps for validation test."""
+    collection = datasets.open_collection(test_data("speech-commands-9"))
+    return tested_with(collection, lambda item: datasets.speech_commands_split(item.path) == "validation")

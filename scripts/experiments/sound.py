@@ -1,0 +1,47 @@
+"""Experiments with recordings, each network trained from nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from audioconv import datasets
+from audioconv.events import Callback
+from experiments.common import Run, fsdd, nine_words, seeds, test_data, tested_with, train
+
+
+def fsdd_official(quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
+    """Train on the official training part."""
+    collection = fsdd()
+    for seed in seeds(quick):
+        yield train(f"seed {seed}", collection, seed, quick, callbacks)
+
+
+def fsdd_speakers(quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
+    """Train on all speakers but one, and test with that one."""
+    collection = fsdd()
+    speakers = sorted({str(speaker) for speaker in collection.speakers})
+    for speaker in speakers[:1] if quick else speakers:
+        others = tested_with(collection, lambda item, speaker=speaker: item.speaker == speaker)
+        yield train(f"without {speaker}", others, 0, quick, callbacks)
+
+
+def speech_commands(arch: str, quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
+    """Train on the official training speakers, and test with the official validation speakers."""
+    collection = nine_words()
+    for seed in seeds(quick):
+        yield train(f"seed {seed}", collection, seed, quick, callbacks, arch=arch)
+
+
+def esc10(quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
+    """Train on four folds and test with the fifth, each once, with each seed: a run is five trainings."""
+    collection = datasets.open_collection(test_data("esc-10"))
+    for seed in seeds(quick):
+        folds = []
+        for fold in range(1, 2 if quick else 6):
+            others = tested_with(collection, lambda item, fold=fold: item.path.name.startswith(f"{fold}-"))
+            folds.append(train(f"fold {fold}", others, seed, quick, callbacks))
+        tested = sum(run.tested for run in folds)
+        accuracy = sum(run.accuracy * run.tested for run in folds) / tested
+        first = folds[0]
+        seconds = sum(run.seconds for run in folds)
+        yield Run(f"seed {seed}", first.network, first.input_shape, first.epochs, tested, accuracy, seconds)

@@ -1,0 +1,73 @@
+"""Experiments that learn from something else than recordings of their own words: few clips, synthetic voices."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from audioconv import datasets
+from audioconv.classifier import Classifier
+from audioconv.datasets.collection import Collection
+from audioconv.datasets.synth import make
+from audioconv.errors import MissingExtraError
+from audioconv.events import Callback
+from experiments.common import QUICK_EPOCHS, DataMissingError, Run, fsdd, nine_words, seeds, train
+
+UNSEEN = ("go", "left", "right", "zero")
+CLIPS = 10
+
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+SYNTHETIC_CLIPS = 400
+
+
+def ten_clips(begin: bool, quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
+    """Train on ten clips each of four words, from nothing or from a model of the other five.
+
+    The model has not heard the speakers that test, either.
+    """
+    collection = nine_words()
+    others = [item for item in collection.items if item.label not in UNSEEN and item.split == "train"]
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder, "five.safetensors")
+        if begin:
+            settings = {"epochs": QUICK_EPOCHS} if quick else {}
+            five = replace(collection, items=tuple(others))
+            Classifier.train(five, seed=0, callbacks=callbacks, **settings).save(model)
+        for seed in seeds(quick):
+            few = few_clips(collection, seed)
+            settings = {"init": model} if begin else {}
+            yield train(f"seed {seed}", few, seed, quick, callbacks, refit=True, **settings)
+
+
+def few_clips(collection: Collection, seed: int) -> Collection:
+    """Return ten training clips of each unseen word, drawn by `seed`, and all its test clips."""
+    rng = np.random.default_rng(seed)
+    items = [item for item in collection.items if item.label in UNSEEN and item.split == "test"]
+    for word in UNSEEN:
+        own = [item for item in collection.items if item.label == word and item.split == "train"]
+        items += [own[i] for i in rng.choice(len(own), CLIPS, replace=False)]
+    return replace(collection, items=tuple(items))
+
+
+def synthetic(quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
+    """Train on digits that espeak-ng says, test with all recordings of FSDD: six people."""
+    real = tested_with_all(fsdd())
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            made = make(DIGITS, Path(folder, "digits"), clips_per_word=20 if quick else SYNTHETIC_CLIPS)
+        except MissingExtraError as error:
+            raise DataMissingError(str(error)) from None
+        spoken = datasets.open_collection(made)
+        items = tuple(replace(item, split="train") for item in spoken.items)
+        both = replace(spoken, items=(*items, *(replace(i, label=DIGITS[int(i.label)]) for i in real.items)))
+        for seed in seeds(quick):
+            yield train(f"seed {seed}", both, seed, quick, callbacks, sample_rate=8000)
+
+
+def tested_with_all(collection: Collection) -> Collection:
+    """Return the collection with all of it as its test part."""
+    return replace(collection, items=tuple(replace(item, split="test") for item in collection.items))
