@@ -203,7 +203,7 @@ class Classifier(Settings):
         callbacks: Sequence[Callback] = (),
         on_file: Callable[[int], object] | None = None,
     ) -> None:
-        settings = resolve(self, collection.kind, len(collection))
+        settings = resolve(self, collection.kind, sum(item.split != "test" for item in collection.items))
         source = inputs.for_collection(settings, collection)
         pipeline.input_shape(source, settings.arch)  # what cannot work shall fail before the files are read
         loaded = _load(source, collection, strict, on_file)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from audioconv import __version__, architectures, pipeline
 from audioconv.audio.augment import Augmentation
 from audioconv.audio.clips import Normalisation
-from audioconv.audio.features import front_end_to_config
+from audioconv.audio.features import LogMel, front_end_to_config
 from audioconv.batches import Dataset
 from audioconv.datasets.splits import split_validation
 from audioconv.errors import DataError
@@ -29,7 +29,7 @@ from audioconv.model import Model
 from audioconv.optim import AdamW
 from audioconv.pipeline import AudioInput, ImageInput
 from audioconv.schedules import OneCycle
-from audioconv.settings import Settings, recipe_of
+from audioconv.settings import MOST_EPOCHS, Settings, recipe_of
 from audioconv.timing import epochs_within
 from audioconv.training import FitResult, fit
 from audioconv.transfer import begin_from
@@ -39,8 +39,11 @@ Array = NDArray[Any]
 FEW_SPEAKERS = 20
 """With fewer speakers, those that validate are missed: once they have, the network is trained again with them."""
 
-MOST_EPOCHS = 300
-"""A budget does not plan more: they bring nothing."""
+SYNTHETIC_SOURCE = "espeak-ng"
+FOR_SYNTHETIC_VOICES: Mapping[str, Any] = {
+    "reverberation_probability": 0.5, "noise_probability": 0.9, "snr_db": (0.0, 30.0),
+}  # fmt: skip
+"""Synthetic recordings have no room and no noise of their own; people have both."""
 
 CHECKPOINT, FINAL_CHECKPOINT = "checkpoint.safetensors", "checkpoint-final.safetensors"
 
@@ -120,7 +123,7 @@ def train_model(
         raise DataError(f"{name}: a classifier needs at least 2 classes to train on, there is {found}")
     codes = class_codes(name, examples.labels, classes)
     shape = pipeline.input_shape(source, settings.arch)
-    augmentation = _augmentation(source, settings)
+    augmentation = _augmentation(examples, settings)
     if settings.init is None:
         network, params = architectures.build(settings.arch, len(classes)), None
         normalisation = pipeline.measure(source, x[parts["train"]])
@@ -256,12 +259,18 @@ def _shall_refit(examples: Examples, settings: Settings) -> bool:
     return "validation" not in examples.splits and None not in rest and len(rest) < FEW_SPEAKERS
 
 
-def _augmentation(source: AudioInput | ImageInput, settings: Settings) -> Augmentation | None:
+def _augmentation(examples: Examples, settings: Settings) -> Augmentation | None:
+    source = examples.source
     if not settings.augment or not isinstance(source, AudioInput):
         return None
     rate = source.front_end.sample_rate
     noises = None if settings.noise is None else pipeline.read_noises(settings.noise, rate)
-    return Augmentation.default(rate, noises=noises, seed=settings.seed)
+    augmentation = Augmentation.default(rate, noises=noises, seed=settings.seed)
+    if str(examples.about.get("source")).startswith(SYNTHETIC_SOURCE):
+        augmentation = dataclasses.replace(augmentation, **FOR_SYNTHETIC_VOICES)
+    if isinstance(source.front_end, LogMel):
+        return augmentation
+    return dataclasses.replace(augmentation, stretch_probability=0.0)  # there are no bands to stretch
 
 
 def _portable(settings: Settings) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from audioconv import architectures
+from audioconv.batches import batch_count
 from audioconv.errors import ConfigError
 from audioconv.files import display_path
 from audioconv.loading import StrPath
@@ -65,7 +67,7 @@ class Recipe:
         See `training.fit`.
     """
 
-    epochs: int = 30
+    epochs: int = 60
     learning_rate: float = 5e-3
     mixup: float = 0.0
 
@@ -73,8 +75,11 @@ class Recipe:
 RECIPES: Mapping[str, Recipe] = {}
 """By architecture, where it differs from ``Recipe()``."""
 
-FINE_TUNING = Recipe(epochs=30, learning_rate=1e-3)
+FINE_TUNING = Recipe()
 """For a network that has learned before."""
+
+LEAST_STEPS, MOST_EPOCHS = 300, 300
+"""Few examples are gone through more often than the recipe says, until there were so many steps."""
 
 
 def resolve(settings: Settings, kind: Literal["audio", "images"], examples: int) -> Settings:
@@ -89,6 +94,8 @@ def resolve(settings: Settings, kind: Literal["audio", "images"], examples: int)
         raise ConfigError("a budget chooses the number of epochs; give one of budget and epochs")
     if settings.budget is not None and not settings.budget > 0:
         raise ConfigError(f"the budget must be more than 0 seconds, got {settings.budget}")
+    epochs = min(MOST_EPOCHS, max(recipe.epochs, math.ceil(LEAST_STEPS / batch_count(examples, settings.batch_size))))
+    recipe = dataclasses.replace(recipe, epochs=epochs)
     chosen = {
         "arch": arch,
         **{

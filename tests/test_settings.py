@@ -42,8 +42,13 @@ def test_what_the_user_says_holds():
 def test_what_the_user_does_not_say_is_the_recipe_of_the_network():
     for arch in ("cnn", "bc-resnet-1", "m5"):
         recipe = RECIPES.get(arch, Recipe())
-        settings = resolve(Settings(arch=arch), "audio", 100)
+        settings = resolve(Settings(arch=arch), "audio", 10_000)
         assert (settings.epochs, settings.learning_rate) == (recipe.epochs, recipe.learning_rate)
+
+
+@pytest.mark.parametrize(("examples", "epochs"), [(40, 300), (200, 75), (1000, 60)])
+def test_few_examples_are_gone_through_more_often(examples, epochs):
+    assert resolve(Settings(), "audio", examples).epochs == epochs
 
 
 def test_auto_is_one_of_the_networks():

@@ -188,6 +188,8 @@ class Augmentation:
             reverberation_probability=0.2 if len(impulse_responses) else 0.0,
             speed=(0.9, 1.1),
             speed_probability=0.5,
+            stretch=(0.8, 1.2),
+            stretch_probability=0.8,
             time_masks=1,
             max_time_mask=0.1,
             band_masks=1,
