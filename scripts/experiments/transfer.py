@@ -75,7 +75,7 @@ def synthetic(quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
                 f"seed {seed}",
                 model.network,
                 model.input_shape,
-                settings["epochs"],
+                epochs,
                 heard.count,
                 heard.accuracy,
                 seconds,
