@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,7 @@ class Classifier(Settings):
     Parameters
     ----------
     arch : str
-        Name of the network, one of `architectures.NAMES`, or ``"auto"``: by the kind and number of the examples.
+        Name of the network, one of `architectures.NAMES`.
     init : path-like, optional
         A model to begin from, with its network, its front end and its window; the labels may be others. For few
         examples.
@@ -186,8 +186,7 @@ class Classifier(Settings):
             self._train(Collection(items, one_kind(paths, "X"), "files"))
             return self
         arrays = [np.asarray(x) for x in X]
-        kind: Literal["audio", "images"] = "audio" if arrays and arrays[0].ndim == 1 else "images"
-        settings = resolve(self, kind, len(arrays))
+        settings = resolve(self, len(arrays))
         source = inputs.for_arrays(settings, arrays)
         x = np.stack([source.convert(array) for array in arrays])
         examples = Examples(source, x, labels, speakers, [None] * len(X), {"name": "arrays"})
@@ -203,7 +202,7 @@ class Classifier(Settings):
         callbacks: Sequence[Callback] = (),
         on_file: Callable[[int], object] | None = None,
     ) -> None:
-        settings = resolve(self, collection.kind, sum(item.split != "test" for item in collection.items))
+        settings = resolve(self, sum(item.split != "test" for item in collection.items))
         source = inputs.for_collection(settings, collection)
         pipeline.input_shape(source, settings.arch)  # what cannot work shall fail before the files are read
         loaded = _load(source, collection, strict, on_file)

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from audioconv import architectures
 from audioconv.batches import batch_count
@@ -14,9 +14,6 @@ from audioconv.errors import ConfigError
 from audioconv.files import display_path
 from audioconv.loading import StrPath
 from audioconv.model import Model
-
-AUTO = "auto"
-"""The architecture that is chosen by the data."""
 
 
 @dataclass(eq=False)
@@ -82,12 +79,9 @@ LEAST_STEPS, MOST_EPOCHS = 300, 300
 """Few examples are gone through more often than the recipe says, until there were so many steps."""
 
 
-def resolve(settings: Settings, kind: Literal["audio", "images"], examples: int) -> Settings:
+def resolve(settings: Settings, examples: int) -> Settings:
     """Return the settings with nothing left to choose, for so many examples to train on."""
-    if settings.init is not None:
-        arch = _architecture_of(settings.init)
-    else:
-        arch = choose_architecture(kind, examples) if settings.arch == AUTO else settings.arch
+    arch = settings.arch if settings.init is None else _architecture_of(settings.init)
     architectures.input_kind(arch)  # an unknown name shall fail before anything is read
     recipe = FINE_TUNING if settings.init is not None else RECIPES.get(arch, Recipe())
     if settings.budget is not None and settings.epochs is not None:
@@ -120,8 +114,3 @@ def _architecture_of(path: StrPath) -> str:
     if not isinstance(made_with, dict) or made_with.get("arch") not in architectures.NAMES:
         raise ConfigError(f"{display_path(path)}: does not say which network it is, so nothing can begin with it")
     return str(made_with["arch"])
-
-
-def choose_architecture(kind: Literal["audio", "images"], examples: int) -> str:
-    """Return the network for so many examples to train on."""
-    return "cnn"

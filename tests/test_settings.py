@@ -10,7 +10,7 @@ from audioconv import layers as L
 from audioconv import timing, transfer
 from audioconv.errors import ConfigError
 from audioconv.model import Model
-from audioconv.settings import FINE_TUNING, RECIPES, Recipe, Settings, choose_architecture, resolve
+from audioconv.settings import FINE_TUNING, RECIPES, Recipe, Settings, resolve
 from audioconv.training import ArrayData
 
 RATE = 4000
@@ -35,28 +35,20 @@ def model(tmp_path_factory):
 
 
 def test_what_the_user_says_holds():
-    settings = resolve(Settings(arch="tc-resnet8", epochs=3, learning_rate=0.1, mixup=0.5), "audio", 100)
+    settings = resolve(Settings(arch="tc-resnet8", epochs=3, learning_rate=0.1, mixup=0.5), 100)
     assert (settings.epochs, settings.learning_rate, settings.mixup) == (3, 0.1, 0.5)
 
 
 def test_what_the_user_does_not_say_is_the_recipe_of_the_network():
     for arch in ("cnn", "bc-resnet-1", "m5"):
         recipe = RECIPES.get(arch, Recipe())
-        settings = resolve(Settings(arch=arch), "audio", 10_000)
+        settings = resolve(Settings(arch=arch), 10_000)
         assert (settings.epochs, settings.learning_rate) == (recipe.epochs, recipe.learning_rate)
 
 
 @pytest.mark.parametrize(("examples", "epochs"), [(40, 300), (200, 75), (1000, 60)])
 def test_few_examples_are_gone_through_more_often(examples, epochs):
-    assert resolve(Settings(), "audio", examples).epochs == epochs
-
-
-def test_auto_is_one_of_the_networks():
-    for kind in ("audio", "images"):
-        for examples in (10, 1000, 100_000):
-            arch = resolve(Settings(arch="auto"), kind, examples).arch
-            assert arch == choose_architecture(kind, examples)
-            assert ac.architectures.input_kind(arch) == "spectrogram-2d"
+    assert resolve(Settings(), examples).epochs == epochs
 
 
 @pytest.mark.parametrize(
@@ -69,7 +61,7 @@ def test_auto_is_one_of_the_networks():
 )
 def test_what_cannot_be(settings, message):
     with pytest.raises(ConfigError, match=message):
-        resolve(Settings(**settings), "audio", 100)
+        resolve(Settings(**settings), 100)
 
 
 # --- a budget ---
@@ -138,7 +130,7 @@ def test_a_model_that_does_not_say_its_network(tmp_path):
     made = Model(network, network.init((4,), np.random.default_rng(0)), ("a", "b"), (4,))
     made.save(tmp_path / "m.safetensors")
     with pytest.raises(ConfigError, match=r"m\.safetensors: does not say which network it is"):
-        resolve(Settings(init=tmp_path / "m.safetensors"), "audio", 10)
+        resolve(Settings(init=tmp_path / "m.safetensors"), 10)
 
 
 def test_a_network_without_a_dense_end():

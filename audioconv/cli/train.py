@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
         "audioconv train recordings -o model",
         "audioconv train recordings -o model --epochs 60 --noise street.wav",
         "audioconv train list.csv -o model --arch ds-cnn-s --seed 1",
-        "audioconv train recordings -o model --arch auto --budget 5m",
+        "audioconv train recordings -o model --budget 5m",
         "audioconv train ten-clips-a-word -o mine --init model/model.safetensors",
         "audioconv train recordings -o model --resume",
     )
@@ -97,9 +97,7 @@ def train(
         ),
     ] = None,
     seed: Annotated[int, _option("The same seed gives the same bits.", RUN, metavar="N", min=0)] = 0,
-    arch: Annotated[
-        str, _option(f"The network: {', '.join(ARCHITECTURES)}; or auto, by the data.", LEARNS, metavar="NAME")
-    ] = "cnn",
+    arch: Annotated[str, _option(f"The network: {', '.join(ARCHITECTURES)}.", LEARNS, metavar="NAME")] = "cnn",
     init: Annotated[
         Path | None, _option("Begin with this model, for other labels: when clips are few.", LEARNS, metavar="MODEL")
     ] = None,
