@@ -57,18 +57,18 @@ class Classifier(Settings):
     arch : str
         Name of the network, one of `architectures.NAMES`.
     init : path-like, optional
-        A model to begin from, with its network, its front end and its window; the labels may be others. For few
-        examples.
+        A model to begin with: its network (`arch` is not looked at), its front end and its window. The labels may be
+        others. For few examples.
     epochs : int, optional
-        How often to go through the examples; by default what is best for the network.
+        How often to go through the examples; by default 60, and more where examples are few.
     budget : float, optional
-        Seconds that training may take, files and compiling apart; how many epochs these are is measured first.
+        Seconds that training may take, the reading of files apart; how many epochs these are is measured first.
     batch_size : int
         How many examples make a step.
     learning_rate : float, optional
-        The greatest of the one-cycle schedule; by default what is best for the network.
+        The greatest of the one-cycle schedule; by default 0.005.
     mixup : float, optional
-        See `training.fit`; by default what is best for the network.
+        See `training.fit`; by default 0, which does not mix.
     front_end : {"log-mel", "mfcc", "raw"}, optional
         What the network hears; by default what it takes.
     sample_rate : int, optional

@@ -18,6 +18,7 @@ from audioconv.audio.augment import Augmentation
 from audioconv.audio.clips import Normalisation
 from audioconv.audio.features import LogMel, front_end_to_config
 from audioconv.batches import Dataset
+from audioconv.checkpoint import Checkpoint
 from audioconv.datasets.splits import split_validation
 from audioconv.errors import DataError
 from audioconv.evaluation import Evaluation
@@ -136,14 +137,17 @@ def train_model(
     def data_of(part: Array, augmented: bool = False) -> Dataset:
         return pipeline.dataset(source, x[part], codes[part], normalisation, shape, augmentation, augmented)
 
-    if settings.budget is not None:
+    begun = None if checkpoints is None or not resume else Path(checkpoints) / CHECKPOINT
+    if settings.budget is not None and begun is not None and begun.exists():
+        # An interrupted run goes on with the number it began with: another measurement would give another one.
+        settings = _within_budget(settings, int(Checkpoint.load(begun).settings["epochs"]))
+    elif settings.budget is not None:
         watch = data_of(parts["validation"])
         seconds = settings.budget / (2 if shall_refit else 1)
         fitting = epochs_within(
             seconds, network, data_of(parts["train"], settings.augment), watch, params, settings.batch_size
         )
-        # The model's file shall say what to repeat, not how long it once took.
-        settings = Settings(**{**settings.get_params(), "epochs": min(fitting, MOST_EPOCHS), "budget": None})
+        settings = _within_budget(settings, min(fitting, MOST_EPOCHS))
     recipe = recipe_of(settings)
     # What a resumed run must share, beside what `fit` itself compares.
     shared = {
@@ -207,6 +211,11 @@ def train_model(
     return model, TrainingReport(
         result.history, None if final is None else final.history, counts, examples.failures, test
     )
+
+
+def _within_budget(settings: Settings, epochs: int) -> Settings:
+    """Return the settings with the number of epochs: the model's file shall say what to repeat, not its time."""
+    return Settings(**{**settings.get_params(), "epochs": epochs, "budget": None})
 
 
 def _normalisation(model: Model) -> Normalisation:

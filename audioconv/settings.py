@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -53,7 +52,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a network is trained with unless the user says otherwise; docs/recipes.md has what each was chosen by.
+    """What every network is trained with unless the user says otherwise; docs/recipes.md has what it was chosen by.
 
     Attributes
     ----------
@@ -69,12 +68,6 @@ class Recipe:
     mixup: float = 0.0
 
 
-RECIPES: Mapping[str, Recipe] = {}
-"""By architecture, where it differs from ``Recipe()``."""
-
-FINE_TUNING = Recipe()
-"""For a network that has learned before."""
-
 LEAST_STEPS, MOST_EPOCHS = 300, 300
 """Few examples are gone through more often than the recipe says, until there were so many steps."""
 
@@ -83,7 +76,7 @@ def resolve(settings: Settings, examples: int) -> Settings:
     """Return the settings with nothing left to choose, for so many examples to train on."""
     arch = settings.arch if settings.init is None else _architecture_of(settings.init)
     architectures.input_kind(arch)  # an unknown name shall fail before anything is read
-    recipe = FINE_TUNING if settings.init is not None else RECIPES.get(arch, Recipe())
+    recipe = Recipe()
     if settings.budget is not None and settings.epochs is not None:
         raise ConfigError("a budget chooses the number of epochs; give one of budget and epochs")
     if settings.budget is not None and not settings.budget > 0:

@@ -1,16 +1,17 @@
 """What is chosen where the user does not say, and beginning with a model."""
 
-import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile
 
 import audioconv as ac
 from audioconv import layers as L
-from audioconv import timing, transfer
+from audioconv import recipe, timing, transfer
 from audioconv.errors import ConfigError
 from audioconv.model import Model
-from audioconv.settings import FINE_TUNING, RECIPES, Recipe, Settings, resolve
+from audioconv.settings import Recipe, Settings, resolve
 from audioconv.training import ArrayData
 
 RATE = 4000
@@ -31,6 +32,15 @@ def model(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def wavs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wavs")
+    for n, (samples, label) in enumerate(zip(*tones(300, 900), strict=True)):
+        (folder / label).mkdir(exist_ok=True)
+        soundfile.write(folder / label / f"{n}.wav", samples, RATE)
+    return folder
+
+
 # --- what is chosen ---
 
 
@@ -39,11 +49,9 @@ def test_what_the_user_says_holds():
     assert (settings.epochs, settings.learning_rate, settings.mixup) == (3, 0.1, 0.5)
 
 
-def test_what_the_user_does_not_say_is_the_recipe_of_the_network():
-    for arch in ("cnn", "bc-resnet-1", "m5"):
-        recipe = RECIPES.get(arch, Recipe())
-        settings = resolve(Settings(arch=arch), 10_000)
-        assert (settings.epochs, settings.learning_rate) == (recipe.epochs, recipe.learning_rate)
+def test_what_the_user_does_not_say_is_the_recipe():
+    settings = resolve(Settings(arch="bc-resnet-1"), 10_000)
+    assert Recipe(settings.epochs, settings.learning_rate, settings.mixup) == Recipe()
 
 
 @pytest.mark.parametrize(("examples", "epochs"), [(40, 300), (200, 75), (1000, 60)])
@@ -67,17 +75,32 @@ def test_what_cannot_be(settings, message):
 # --- a budget ---
 
 
-def test_a_budget_is_kept_and_used():
-    x, labels = tones(300, 900, count=100)
-    ac.Classifier(**QUICK).fit(x, labels)  # compiles
-    begun = time.perf_counter()
-    classifier = ac.Classifier(**{**QUICK, "epochs": None, "budget": 4.0, "refit": False}).fit(x, labels)
-    taken = time.perf_counter() - begun
-    settings = classifier.model_.provenance["settings"]
-    assert settings["epochs"] == len(classifier.report_.history) > 3
-    assert settings["budget"] is None  # the file says what to repeat
-    # A loaded machine takes longer than it did a moment ago: no more is asserted than that neither is far off.
-    assert 0.5 < taken < 12
+class OneClock:
+    """Epochs of half a second for the examples that are tried, and no time beside them."""
+
+    history = (SimpleNamespace(seconds=9.0), SimpleNamespace(seconds=0.5))
+    params = None
+
+
+@pytest.mark.parametrize(("seconds", "epochs"), [(60, 10), (6, 1), (600, 103)])
+def test_as_many_epochs_as_fit(monkeypatch, seconds, epochs):
+    monkeypatch.setattr(timing, "fit", lambda *args, **more: OneClock)
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: 5.0)
+    data = ArrayData(np.zeros((1000, 3), np.float32), np.arange(1000) % 2)
+    # Twelve batches of eight take 0.5 s, so an epoch takes 5.2 s; nine tenths of the time are planned for.
+    assert timing.epochs_within(seconds, L.Dense(2), data, None, None, 8) == epochs
+
+
+def test_a_budget_chooses_the_epochs_and_a_resumed_run_keeps_them(tmp_path, wavs, monkeypatch):
+    settings = {**QUICK, "epochs": None, "budget": 4.0, "refit": False}
+    monkeypatch.setattr(recipe, "epochs_within", lambda *_: 5)
+    first = ac.Classifier.train(wavs, checkpoints=tmp_path, **settings)
+    made_with = first.model_.provenance["settings"]
+    assert (made_with["epochs"], made_with["budget"]) == (5, None)  # the file says what to repeat
+    assert len(first.report_.history) == 5
+    monkeypatch.setattr(recipe, "epochs_within", lambda *_: 7)  # the machine is faster now
+    again = ac.Classifier.train(wavs, checkpoints=tmp_path, resume=True, **settings)
+    assert len(again.report_.history) == 5
 
 
 def test_no_budget_is_too_small_for_an_epoch():
@@ -116,7 +139,7 @@ def test_training_begins_with_the_model(model):
     np.testing.assert_array_equal(after.mean, before.mean)
     settings = after.provenance["settings"]
     assert settings["init"] == "model.safetensors"
-    assert (settings["arch"], settings["learning_rate"]) == ("tc-resnet8", FINE_TUNING.learning_rate)
+    assert (settings["arch"], settings["learning_rate"]) == ("tc-resnet8", Recipe().learning_rate)
 
 
 def test_what_a_model_decides_cannot_be_set(model):

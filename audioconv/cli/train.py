@@ -74,7 +74,9 @@ def train(
     force: Annotated[bool, flag("--force", "Begin anew where DIR already holds a model.", RUN)] = False,
     epochs: Annotated[
         int | None,
-        _option("How often to go through the clips. By default what suits the network.", RUN, metavar="N", min=1),
+        _option(
+            "How often to go through the clips. By default 60, and more where they are few.", RUN, metavar="N", min=1
+        ),
     ] = None,
     budget: Annotated[
         Any,
@@ -99,15 +101,21 @@ def train(
     seed: Annotated[int, _option("The same seed gives the same bits.", RUN, metavar="N", min=0)] = 0,
     arch: Annotated[str, _option(f"The network: {', '.join(ARCHITECTURES)}.", LEARNS, metavar="NAME")] = "cnn",
     init: Annotated[
-        Path | None, _option("Begin with this model, for other labels: when clips are few.", LEARNS, metavar="MODEL")
+        Path | None,
+        _option(
+            "Begin with this model and its network, for other labels: when clips are few.", LEARNS, metavar="MODEL"
+        ),
     ] = None,
     batch_size: Annotated[int, _option("Clips a step.", LEARNS, metavar="N", min=1)] = 64,
     learning_rate: Annotated[
         float | None,
-        _option("The greatest of the one-cycle schedule. By default what suits the network.", LEARNS, metavar="RATE"),
+        _option("The greatest of the one-cycle schedule. By default 0.005.", LEARNS, metavar="RATE"),
     ] = None,
     mixup: Annotated[
-        float | None, _option("Mix clips with each other. By default what suits the network.", LEARNS, metavar="ALPHA")
+        float | None,
+        _option(
+            "Mix clips with each other, by a share from Beta(ALPHA, ALPHA). By default not.", LEARNS, metavar="ALPHA"
+        ),
     ] = None,
     no_augment: Annotated[
         bool, flag("--no-augment", "Leave clips as they are: no shift, gain, speed, noise, rooms, masks.", LEARNS)
