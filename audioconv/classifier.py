@@ -41,11 +41,14 @@ class Prediction:
         Its probability, 0 to 1.
     scores : dict of str to float
         The probability of every class, likeliest first.
+    accepted : bool
+        Whether it is likely enough to be the answer; otherwise that is "none of these".
     """
 
     label: str
     score: float
     scores: dict[str, float]
+    accepted: bool = True
 
 
 @dataclass(eq=False)
@@ -311,7 +314,7 @@ class Classifier(Settings):
         class_codes(collection.name, collection.labels, self.classes_)  # fail before the files are read
         loaded = _load(self.input_, collection, strict, on_file)
         wanted = class_codes(collection.name, [collection.items[i].label for i in loaded.indices], self.classes_)
-        given = self._probabilities(loaded.x).argmax(axis=1)
+        given = self.model_.decide(self._probabilities(loaded.x)).codes
         return Evaluation.compare(self.classes_, wanted, given, loaded.failures)
 
     def save(self, path: StrPath) -> None:
@@ -330,11 +333,12 @@ class Classifier(Settings):
 
     def describe(self, probabilities: Array) -> list[Prediction]:
         """Return each row of `probabilities` (N, classes) as a `Prediction`."""
+        answers = self.model_.decide(probabilities)
         predictions = []
-        for row in probabilities:
+        for row, code, accepted in zip(probabilities, answers.codes, answers.accepted, strict=True):
             scores = {self.classes_[i]: float(row[i]) for i in np.argsort(-row, kind="stable")}
-            label = next(iter(scores))
-            predictions.append(Prediction(label, scores[label], scores))
+            label = self.classes_[code]
+            predictions.append(Prediction(label, scores[label], scores, bool(accepted)))
         return predictions
 
     def _examples(self, X: Sequence[Example] | Example) -> list[Example]:

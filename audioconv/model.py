@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from audioconv import arrayfile
+from audioconv.decision import UNKNOWN, Answers, Decision, is_word
 from audioconv.errors import ConfigError, ModelFileError, ShapeError
 from audioconv.files import display_path
 from audioconv.layers.base import Layer, Params, Shape, flatten, from_config, to_config, unflatten
@@ -46,6 +47,8 @@ class Model:
         Length of a clip at the front end's sample rate; there if and only if there is a front end.
     mean, std : (bands,) or (channels,) float32 array, optional
         What is taken off the last axis of the features, and by what they are then divided; None leaves them alone.
+    decision : Decision
+        From logits to a label or to "none of these".
     provenance : mapping
         Where the model comes from, JSON-compatible: data set, counts, licence, validation accuracy and so on.
 
@@ -63,15 +66,27 @@ class Model:
     clip_samples: int | None = None
     mean: Array | None = None
     std: Array | None = None
+    decision: Decision = field(default_factory=Decision)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(self.labels))
         object.__setattr__(self, "input_shape", tuple(self.input_shape))
         _check_labels(self.labels)
+        _check_made(self.decision, self.labels)
         _check_shapes(self)
         _check_normalisation(self)
         _check_params(self)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The labels that are words to listen for: without such as ``_unknown_``."""
+        return tuple(label for label in self.labels if is_word(label))
+
+    @property
+    def given_labels(self) -> tuple[str, ...]:
+        """The labels that may be an answer: those of which there were examples, ``_unknown_`` too where it was one."""
+        return tuple(self.labels[i] for i in self.decision.given(self.labels))
 
     @property
     def feature_shape(self) -> Shape:
@@ -117,11 +132,12 @@ class Model:
         return inference(self.network, self.params, self.input_shape)
 
     def probabilities(self, features: ArrayLike, batch_size: int = 64) -> Array:
-        """Return the probability of each class, (N, labels) float32; takes what `logits` takes."""
-        logits = self.logits(features, batch_size).astype(np.float64)
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities: Array = (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
-        return probabilities
+        """Return the probability of each class, (N, labels) float32, calibrated; takes what `logits` takes."""
+        return self.decision.probabilities(self.logits(features, batch_size))
+
+    def decide(self, probabilities: Array) -> Answers:
+        """Return which label each row of `probabilities` (N, labels) means, and whether it is accepted as a word."""
+        return self.decision.decide(self.labels, probabilities)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to `path`, a ``.safetensors`` file, whole or not at all.
@@ -142,6 +158,7 @@ class Model:
             "input_shape": self.input_shape,
             "front_end": _front_end_to_config(self.front_end),
             "clip_samples": self.clip_samples,
+            "decision": self.decision.to_json(),
             "provenance": dict(self.provenance),
         }
         arrayfile.write(path, "model", arrays, header)
@@ -167,6 +184,8 @@ class Model:
                 clip_samples=header["clip_samples"],
                 mean=mean,
                 std=std,
+                # Files that are older than this have none: they accept whatever is likeliest.
+                decision=Decision.from_json(header.get("decision", {})),
                 provenance=dict(header["provenance"]),
             )
         except KeyError as error:
@@ -181,6 +200,15 @@ def _check_labels(labels: tuple[str, ...]) -> None:
     if len(set(labels)) < len(labels):
         twice = sorted({label for label in labels if labels.count(label) > 1})
         raise ConfigError(f"labels must differ, but {', '.join(map(repr, twice))} comes more than once")
+
+
+def _check_made(decision: Decision, labels: tuple[str, ...]) -> None:
+    strange = [label for label in decision.made if label not in labels or is_word(label)]
+    if strange or len(decision.given(labels)) < 2:
+        raise ConfigError(
+            f"the decision's made classes must be labels such as {UNKNOWN}, and leave at least two others; "
+            f"got {list(decision.made)} of {list(labels)}"
+        )
 
 
 def _check_shapes(model: Model) -> None:

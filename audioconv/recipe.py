@@ -205,7 +205,7 @@ def train_model(
     )
     test = None
     if len(parts["test"]):
-        given = pipeline.probabilities(model, x[parts["test"]]).argmax(axis=1)
+        given = model.decide(pipeline.probabilities(model, x[parts["test"]])).codes
         test = Evaluation.compare(classes, codes[parts["test"]], given)
         model = dataclasses.replace(model, provenance={**model.provenance, "test_accuracy": test.accuracy})
     return model, TrainingReport(

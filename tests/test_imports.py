@@ -17,7 +17,7 @@ PACKAGE = Path(audioconv.__file__).parent
 # A part (a module or a folder of the package) may import what stands above it here, and what stands beside it.
 ORDER = [
     {"errors", "geometry", "files"},
-    {"arrayfile", "batches", "history", "loading"},
+    {"arrayfile", "batches", "decision", "history", "loading"},
     {"kernels"},
     {"machine"},
     {"ops", "audio", "images"},
@@ -44,7 +44,7 @@ REACH = {
     "compiler": {"errors", "geometry", "kernels", "layers", "machine", "ops"},
     "audio": {"errors", "files", "kernels", "loading"},
     "images": {"errors", "files", "kernels", "loading"},
-    "datasets": {"errors", "files", "audio", "images", "kernels", "loading"},
+    "datasets": {"decision", "errors", "files", "audio", "images", "kernels", "loading"},
 }
 
 

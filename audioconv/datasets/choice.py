@@ -6,8 +6,9 @@ import hashlib
 from bisect import insort
 from collections import Counter, defaultdict
 
-UNKNOWN = "_unknown_"
-"""The class of other words, as in Speech Commands."""
+from audioconv.decision import UNKNOWN
+
+__all__ = ["SILENCE", "UNKNOWN", "Chooser"]
 
 SILENCE = "_silence_"
 """The class of what is no speech, as in Speech Commands."""

@@ -1,0 +1,124 @@
+"""When a model takes what it hears for one of its words, and when it says "none of these"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv.errors import ConfigError
+
+Array = NDArray[Any]
+
+UNKNOWN = "_unknown_"
+"""The class of what is none of the words, as in Speech Commands."""
+
+
+def is_word(label: str) -> bool:
+    """Return whether a class is one to listen for: names such as ``_unknown_`` and ``_silence_`` are of the others.
+
+    >>> is_word("yes"), is_word("_unknown_")
+    (True, False)
+    """
+    return not (len(label) > 2 and label.startswith("_") and label.endswith("_"))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """From logits to an answer.
+
+    Parameters
+    ----------
+    temperature : float
+        By which logits are divided, so that probabilities are as often right as they say.
+    threshold : float
+        The least probability with which a word is accepted.
+    false_accepts : float, optional
+        The share of what is none of the words that the threshold was chosen to let through; None where it was not
+        chosen.
+    made : tuple of str
+        Classes that nobody gave examples of, such as ``_unknown_`` made of altered words: they take their share of the
+        probability, and are never the answer.
+    basis : mapping
+        What the threshold was chosen on, JSON-compatible: how many words and others, which shares of them pass.
+
+    Raises
+    ------
+    ConfigError
+        If a number is out of its range.
+
+    References
+    ----------
+    C. Guo et al., On calibration of modern neural networks, ICML 2017 (temperature).
+    """
+
+    temperature: float = 1.0
+    threshold: float = 0.0
+    false_accepts: float | None = None
+    made: tuple[str, ...] = ()
+    basis: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        object.__setattr__(self, "made", tuple(self.made))
+        if not (np.isfinite(self.temperature) and self.temperature > 0):
+            raise ConfigError(f"the temperature must be above 0, got {self.temperature}")
+        if not 0 <= self.threshold <= 1:
+            raise ConfigError(f"the threshold must lie between 0 and 1, got {self.threshold}")
+
+    def probabilities(self, logits: Array) -> Array:
+        """Return the probability of each class, (N, classes) float32, of `logits` (N, classes)."""
+        scaled = np.asarray(logits, np.float64) / self.temperature
+        exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        probabilities: Array = (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
+        return probabilities
+
+    def given(self, labels: Sequence[str]) -> list[int]:
+        """Return the places in `labels` of the classes that may be an answer."""
+        return [i for i, label in enumerate(labels) if label not in self.made]
+
+    def decide(self, labels: Sequence[str], probabilities: Array) -> Answers:
+        """Return what `probabilities` (N, classes) of the classes `labels` mean."""
+        given = np.array(self.given(labels))
+        codes = given[probabilities[:, given].argmax(axis=1)] if len(probabilities) else np.zeros(0, np.int64)
+        scores = probabilities[np.arange(len(probabilities)), codes]
+        words = np.array([is_word(label) for label in labels])
+        likeliest = probabilities.max(axis=1, initial=0.0)
+        return Answers(codes, scores, words[codes] & (scores >= self.threshold) & (scores >= likeliest))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the decision as JSON-compatible data; `from_json` is its inverse."""
+        return {
+            "temperature": self.temperature,
+            "threshold": self.threshold,
+            "false_accepts": self.false_accepts,
+            "made": list(self.made),
+            "basis": dict(self.basis),
+        }
+
+    @classmethod
+    def from_json(cls, described: Mapping[str, Any]) -> Self:
+        """Return the decision that `to_json` described."""
+        return cls(**described)
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a model says of N examples.
+
+    Attributes
+    ----------
+    codes : array (N,) int64
+        The likeliest class that may be an answer.
+    scores : array (N,) float32
+        Its probability.
+    accepted : array (N,) bool
+        Whether it is a word, and likely enough; otherwise the answer is "none of these".
+    """
+
+    codes: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    accepted: NDArray[np.bool_]

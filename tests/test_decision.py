@@ -1,0 +1,76 @@
+import json
+
+import numpy as np
+import pytest
+
+from audioconv.decision import Decision, is_word
+from audioconv.errors import ConfigError
+
+LABELS = ("_unknown_", "no", "yes")
+
+
+def decide(rows, **settings):
+    return Decision(**settings).decide(LABELS, np.array(rows, np.float32))
+
+
+def test_the_temperature_divides_the_logits(rng):
+    logits = rng.standard_normal((5, 3))
+    expected = np.exp(logits / 2.5)
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(Decision(temperature=2.5).probabilities(logits), expected, rtol=1e-6)
+
+
+def test_large_logits_do_not_overflow():
+    np.testing.assert_array_equal(Decision(temperature=0.1).probabilities(np.array([[1e4, 0, -1e4]])), [[1, 0, 0]])
+
+
+def test_without_a_threshold_the_likeliest_word_is_accepted():
+    answers = decide([[0.1, 0.3, 0.6], [0.2, 0.5, 0.3]])
+    np.testing.assert_array_equal(answers.codes, [2, 1])
+    np.testing.assert_allclose(answers.scores, [0.6, 0.5])
+    assert answers.accepted.all()
+
+
+def test_a_class_of_other_words_is_an_answer_but_no_word():
+    answers = decide([[0.7, 0.1, 0.2]])
+    assert (answers.codes[0], answers.accepted[0]) == (0, False)
+
+
+def test_a_made_class_is_never_the_answer_and_takes_its_share():
+    answers = decide([[0.7, 0.1, 0.2], [0.3, 0.1, 0.6]], made=["_unknown_"])
+    np.testing.assert_array_equal(answers.codes, [2, 2])
+    np.testing.assert_array_equal(answers.accepted, [False, True])
+
+
+def test_below_the_threshold_it_is_none_of_these():
+    answers = decide([[0.1, 0.3, 0.6], [0.0, 0.1, 0.9]], threshold=0.8)
+    np.testing.assert_array_equal(answers.accepted, [False, True])
+
+
+def test_nothing_to_decide():
+    answers = Decision().decide(LABELS, np.empty((0, 3), np.float32))
+    assert len(answers.codes) == len(answers.scores) == len(answers.accepted) == 0
+
+
+def test_it_survives_json():
+    decision = Decision(1.5, 0.7, 0.02, ("_unknown_",), {"words": 7})
+    assert Decision.from_json(json.loads(json.dumps(decision.to_json()))) == decision
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"temperature": 0.0}, "the temperature must be above 0, got 0.0"),
+        ({"temperature": float("nan")}, "the temperature must be above 0, got nan"),
+        ({"threshold": 1.5}, "the threshold must lie between 0 and 1, got 1.5"),
+    ],
+)
+def test_what_cannot_be(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        Decision(**settings)
+
+
+def test_which_labels_are_words():
+    assert [is_word(label) for label in ("yes", "_silence_", "_", "__", "_a", "a_", "_x_")] == [
+        True, False, True, True, True, True, False,
+    ]  # fmt: skip
