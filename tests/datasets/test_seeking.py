@@ -11,7 +11,7 @@ import tarfile
 import tracemalloc
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 import pytest
@@ -32,27 +32,6 @@ SPACING = 3 * INPUT
 def near_points(monkeypatch):
     """Put the points near each other, so that small archives have several."""
     monkeypatch.setattr(archive_module, "SPACING", SPACING)
-
-
-class Counted(type(Path())):
-    """A path whose files note each read of the disk: where it began, and how many bytes came."""
-
-    def __init__(self, *_parts):
-        self.files: list[list[tuple[int, int]]] = []
-
-    def open(self, mode="r", *_args, **_options):
-        assert mode == "rb"
-        reads: list[tuple[int, int]] = []
-        self.files.append(reads)
-
-        class File(io.FileIO):
-            def readinto(self, buffer):
-                begin = self.tell()
-                count = super().readinto(buffer)
-                reads.append((begin, count))
-                return count
-
-        return io.BufferedReader(File(self, "rb"))
 
 
 def noise(size, seed=0):
@@ -208,14 +187,15 @@ WANTED = {"20.mp3", "140.mp3", "141.mp3", "299.mp3"}
 @pytest.mark.parametrize("stop_at", [None, "table.tsv"])
 @pytest.mark.parametrize("table_at", [0, 150, 300])
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
-def test_it_is_read_once_and_little_again(tmp_path, mode, table_at, stop_at):
+def test_it_is_read_once_and_little_again(tmp_path, reads_of, mode, table_at, stop_at):
     members = [(f"x/clips/{n}.mp3", noise(9_000, n)) for n in range(300)]
     members.insert(table_at, ("x/table.tsv", b"table"))
-    path = Counted(pack(tmp_path / "a", members, mode))
+    path = pack(tmp_path / "a", members, mode)
+    files = reads_of(path)
     assert once(path, WANTED, stop_at) == [
         (PurePosixPath(f"x/clips/{n}.mp3"), noise(9_000, n)) for n in (20, 140, 141, 299)
     ]
-    forward, back = path.files
+    forward, back = files
     ends = [begin + count for begin, count in forward]
     assert [begin for begin, _ in forward] == [0, *ends[:-1]]  # from front to back, each byte once
     assert ends[-1] == path.stat().st_size
@@ -226,11 +206,12 @@ def test_it_is_read_once_and_little_again(tmp_path, mode, table_at, stop_at):
 
 
 @pytest.mark.parametrize("mode", ["w:bz2", "w:xz"])
-def test_what_cannot_be_entered_is_decompressed_as_far_as_the_last_one(tmp_path, mode):
+def test_what_cannot_be_entered_is_decompressed_as_far_as_the_last_one(tmp_path, reads_of, mode):
     members = [(f"x/clips/{n}.mp3", noise(9_000, n)) for n in range(300)]
-    path = Counted(pack(tmp_path / "a", members, mode))
+    path = pack(tmp_path / "a", members, mode)
+    files = reads_of(path)
     assert [name.name for name, _ in once(path, {"20.mp3", "140.mp3"})] == ["20.mp3", "140.mp3"]
-    _, back = path.files
+    _, back = files
     assert sum(count for _, count in back) < 0.8 * path.stat().st_size
 
 
