@@ -76,7 +76,7 @@ class Layout:
     A folder above that is called ``train``, ``validation`` or ``test`` is the split.
 
     A layout is made for one use: `prepare` first reads the tables that say more than names do, then `item` is asked
-    for each file, and `look` is shown the others.
+    for each file, or those that are called one of `names`, and `look` is shown the others.
 
     Parameters
     ----------
