@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import gzip
 import hashlib
 import io
 import lzma
@@ -12,47 +11,26 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
+from audioconv.datasets.guard import Guard, Limits
+from audioconv.datasets.seeking import MOST_POINTS, SPACING, GzipReader, Index
 from audioconv.errors import DataError
 from audioconv.files import display_path
 
 CHUNK = 1 << 20
+
+BUFFER = 1 << 16
+"""So many bytes of a member that was gone back to are unpacked at a time."""
 
 Progress = Callable[[int, int | None], None]
 """Called with how many bytes of the archive are done, and of how many."""
 
 JUNK = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"})
 """What systems leave in folders, and so in archives; so are names that begin with ``._``."""
-
-_COMPRESSED: dict[bytes, Callable[[BinaryIO], io.BufferedIOBase]] = {
-    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
-    b"BZh": bz2.BZ2File,
-    b"\xfd7zXZ\x00": lzma.LZMAFile,
-}
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What an archive may unpack to.
-
-    Attributes
-    ----------
-    max_bytes, max_files : int
-        Of all members together.
-    """
-
-    max_bytes: int
-    max_files: int
-
-    @classmethod
-    def for_archive(cls, size: int) -> Limits:
-        """Return limits for an archive of `size` bytes of which nothing is known: recordings hardly compress."""
-        return cls(100 * size + 10**8, 10**7)
 
 
 class Member:
@@ -102,7 +80,9 @@ class Member:
                 raise tarfile.ReadError("unexpected end of data")
 
 
-def read_archive(archive: Path, limits: Limits | None = None, progress: Progress | None = None) -> Iterator[Member]:
+def read_archive(
+    archive: Path, limits: Limits | None = None, progress: Progress | None = None, index: Index | None = None
+) -> Generator[Member]:
     """Yield the files of an archive, in one pass from front to back.
 
     The archive as a whole is refused when any member is a link or a device, has a name that leaves the folder or that
@@ -117,6 +97,8 @@ def read_archive(archive: Path, limits: Limits | None = None, progress: Progress
         By default `Limits.for_archive`.
     progress : callable, optional
         Called now and then with the bytes of the archive that are done.
+    index : Index, optional
+        Gets to know where the files of a tar file are; memory then grows by 12 bytes for each.
 
     Raises
     ------
@@ -126,74 +108,130 @@ def read_archive(archive: Path, limits: Limits | None = None, progress: Progress
     if archive.is_dir():
         yield from _read_folder(archive)
         return
+    with _opened(archive, limits) as (file, guard, size):
+        if file.peek(2).startswith(b"PK"):
+            yield from _read_zip(file, guard, progress, size)
+        else:
+            yield from _read_tar(file, guard, progress, size, index)
+
+
+class Archive:
+    """An archive that is read once, though what is wanted of it may be known only when much of it has gone by.
+
+    Of a tar file it is kept in mind where the files are (`Index`), and `members` goes back for those that are wanted.
+    In a gzip or plain file nearly nothing else is read on the way; bzip2 and xz have to be decompressed once more, as
+    far as the last one. ZIP files and folders have a directory, so going through them again reads nothing else either.
+
+    Parameters
+    ----------
+    path : Path
+        As for `read_archive`.
+    limits : Limits, optional
+        By default `Limits.for_archive`.
+    """
+
+    def __init__(self, path: Path, limits: Limits | None = None) -> None:
+        self.path = path
+        self._limits, self._index = limits, Index()
+        self._pass: Generator[Member] | None = None
+        self._progress: Progress | None = None
+
+    def __enter__(self) -> Archive:
+        """Begin; nothing is opened yet."""
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        """Close what is open."""
+        if self._pass:
+            self._pass.close()
+
+    def look_through(self, progress: Progress | None = None) -> Iterator[Member]:
+        """Yield the files as `read_archive` does, whose errors these are; who stops goes on by `members`."""
+        self._progress = progress
+        self._pass = read_archive(self.path, self._limits, self._show, self._index)
+        return self._pass
+
+    def members(self, names: Iterable[str] | None = None, progress: Progress | None = None) -> Iterator[Member]:
+        """Yield the files in their order: of those that were looked through, the wanted ones, and all that are left.
+
+        Parameters
+        ----------
+        names : iterable of str, optional
+            What the wanted ones are called, without their folders; a few others may come as well. By default all are
+            wanted.
+        progress : callable, optional
+            As for `read_archive`.
+        """
+        self._progress = progress
+        if self._pass is None or names is None or not self._index.useful:
+            yield from read_archive(self.path, self._limits, progress)
+            return
+        with _opened(self.path, self._limits) as (file, guard, size):
+            yield from _read_tar_at(self._index.offsets(names), file, guard, progress, size, self._index)
+        yield from self._pass
+
+    def _show(self, done: int, total: int | None) -> None:
+        if self._progress:
+            self._progress(done, total)
+
+
+@contextmanager
+def _opened(archive: Path, limits: Limits | None) -> Iterator[tuple[io.BufferedReader, Guard, int]]:
+    """Open an archive, with a guard over it, and its size in bytes."""
     shown = display_path(archive.name)
     with _explained(shown), archive.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        guard = _Guard(shown, limits or Limits.for_archive(size))
-        begin = file.read(6)
-        file.seek(0)
-        if begin.startswith(b"PK"):
-            yield from _read_zip(file, guard, progress, size)
-        else:
-            yield from _read_tar(file, begin, guard, progress, size)
+        yield file, Guard(shown, limits or Limits.for_archive(size)), size
 
 
-class _Guard:
-    """Refuses members that must not be, and counts the others."""
-
-    def __init__(self, shown: str, limits: Limits) -> None:
-        self.shown, self._limits = shown, limits
-        self._bytes = self._files = 0
-
-    def check(self, name: str, size: int, *, link: bool, regular: bool) -> PurePosixPath:
-        """Return the member's name; `DataError` where it is refused."""
-        path = PurePosixPath(name)
-        fault = None
-        if link:
-            fault = "is a link"
-        elif not regular or size < 0:
-            fault = "is neither a file nor a folder"
-        elif path.is_absolute() or ".." in path.parts:
-            fault = "leads out of the folder"
-        elif not name.isprintable() or "\\" in name or ":" in name:
-            # Control characters, bytes that are not UTF-8, and what Windows takes for a drive or a folder.
-            fault = "is no name for every system"
-        if fault:
-            raise DataError(f"{self.shown}: the archive is refused, {display_path(path)!r} in it {fault}")
-        return path
-
-    def count(self, size: int) -> None:
-        """Count a file; `DataError` where there have been too many."""
-        self._bytes += size
-        self._files += 1
-        if self._bytes > self._limits.max_bytes or self._files > self._limits.max_files:
-            raise DataError(
-                f"{self.shown}: the archive is refused, it unpacks to more than was expected "
-                f"({self._limits.max_files} files, {self._limits.max_bytes} bytes)"
-            )
-
-
-def _read_tar(file: BinaryIO, begin: bytes, guard: _Guard, progress: Progress | None, size: int) -> Iterator[Member]:
-    decompress = next((open_ for magic, open_ in _COMPRESSED.items() if begin.startswith(magic)), None)
-    plain = decompress(file) if decompress else file
+def _read_tar(
+    file: io.BufferedReader, guard: Guard, progress: Progress | None, size: int, index: Index | None
+) -> Iterator[Member]:
+    plain = _unpacked(file, index or Index(), max(SPACING, size // MOST_POINTS) if index else None)
     last = 0
     with tarfile.open(fileobj=plain, mode="r|", bufsize=CHUNK) as members:
         while (member := members.next()) is not None:
             members.members = []  # type: ignore[attr-defined]  # or tarfile would keep them all
-            regular = member.isreg() or member.isdir()
-            name = guard.check(member.name, member.size, link=member.issym() or member.islnk(), regular=regular)
-            if not member.isreg():
-                continue
-            guard.count(member.size)
+            name = guard.admit(member)
             if progress and file.tell() - last >= CHUNK:
                 last = file.tell()
                 progress(last, size)
-            if not _is_junk(name):
+            if name is not None and not _is_junk(name):
+                if index:
+                    index.add(name.name, member.offset)
+                    index.exact &= not members.pax_headers  # those for all members that follow
                 yield Member(name, member.size, guard.shown, _opener(members, member))
     while plain.read(CHUNK):  # only at the end of its data does a decompressor check them
         pass
     if progress:
         progress(size, size)
+
+
+def _read_tar_at(
+    offsets: Iterable[int], file: io.BufferedReader, guard: Guard, progress: Progress | None, size: int, index: Index
+) -> Iterator[Member]:
+    """Yield the members that begin at `offsets` of a tar file that was read once."""
+    plain = _unpacked(file, index)
+    for offset in offsets:
+        plain.seek(offset)
+        with tarfile.TarFile(fileobj=plain) as members:
+            member = members.next()
+            name = guard.admit(member) if member else None
+            if member is None or name is None:
+                raise tarfile.ReadError("it has changed while it was read")
+            if progress:
+                progress(min(file.tell(), size), size)
+            yield Member(name, member.size, guard.shown, _opener(members, member))
+
+
+def _unpacked(file: io.BufferedReader, index: Index, spacing: int | None = None) -> io.BufferedIOBase:
+    """Return a file with what `file` unpacks to, or `file` itself; points are added to the index by the spacing."""
+    begin = file.peek(6)
+    if begin.startswith(b"\x1f\x8b"):
+        return io.BufferedReader(GzipReader(file, index.points, spacing), BUFFER)
+    if begin.startswith(b"BZh"):
+        return bz2.BZ2File(file)
+    return lzma.LZMAFile(file) if begin.startswith(b"\xfd7zXZ\x00") else file
 
 
 def _opener(members: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[], IO[bytes]]:
@@ -205,7 +243,7 @@ def _opener(members: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[], I
     return open_
 
 
-def _read_zip(file: BinaryIO, guard: _Guard, progress: Progress | None, size: int) -> Iterator[Member]:
+def _read_zip(file: BinaryIO, guard: Guard, progress: Progress | None, size: int) -> Iterator[Member]:
     with zipfile.ZipFile(file) as members:
         for info in members.infolist():
             kind = stat.S_IFMT(info.external_attr >> 16)
@@ -245,6 +283,6 @@ def _explained(shown: str) -> Iterator[None]:
     except (NotImplementedError, RuntimeError) as error:  # of zipfile: encrypted, or an unknown compression
         raise DataError(f"{shown}: cannot be unpacked ({error})") from None
     except OSError as error:
-        if error.errno is not None:  # of the disk; bz2 and gzip have no error class of their own
+        if error.errno is not None:  # of the disk; bz2 has no error class of its own
             raise
         raise DataError(f"{shown}: is damaged ({error}); get it again") from None

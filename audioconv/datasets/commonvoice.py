@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
@@ -11,7 +11,7 @@ import numpy as np
 
 from audioconv.audio.read import Samples, read_bytes
 from audioconv.audio.words import find_word, quiet_stretch
-from audioconv.datasets.archive import Member, Progress
+from audioconv.datasets.archive import Archive, Member, Progress
 from audioconv.datasets.choice import SILENCE, UNKNOWN, Chooser
 from audioconv.datasets.collection import Item
 from audioconv.datasets.layouts import SPARE_UNKNOWN, Layout, Options, table_rows, tables
@@ -43,8 +43,8 @@ class CommonVoice(Layout):
         self._items: dict[str, Item] = {}
         self._of_words: set[str] = set()
 
-    def prepare(self, archives: Sequence[Path], progress: Progress | None = None) -> None:
-        """Read which clips are wanted: in one go as far as the table is in front, or twice where it is not."""
+    def prepare(self, archives: Sequence[Archive], progress: Progress | None = None) -> None:
+        """Read which clips are wanted, up to the table that says so: in releases it is behind the clips."""
         language = self.options.language
         found: set[str] = set()
         read: set[PurePosixPath] = set()
@@ -89,6 +89,10 @@ class CommonVoice(Layout):
             if single_word(sentence):
                 self._of_words.add(item.path.name)
 
+    def names(self) -> Iterable[str]:
+        """Return what the wanted clips are called."""
+        return (item.path.name for item in self._items.values())
+
     def item(self, name: PurePosixPath) -> Item | None:
         """Return the clip's sentence and speaker."""
         return self._items.get(name.as_posix())
@@ -130,8 +134,8 @@ def _number(text: str) -> int:
     return int(text) if text.isdigit() else 0
 
 
-def _shown(archives: Sequence[Path]) -> str:
-    return ", ".join(display_path(archive.name) for archive in archives)
+def _shown(archives: Sequence[Archive]) -> str:
+    return ", ".join(display_path(archive.path.name) for archive in archives)
 
 
 def _list(names: set[str]) -> str:

@@ -6,17 +6,18 @@ import csv
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
 from audioconv.datasets import pictures
-from audioconv.datasets.archive import Limits, read_archive
+from audioconv.datasets.archive import Archive, read_archive
 from audioconv.datasets.building import Journal, building, is_built
 from audioconv.datasets.choice import Chooser
 from audioconv.datasets.collection import Item
 from audioconv.datasets.commonvoice import CommonVoice
+from audioconv.datasets.guard import Limits
 from audioconv.datasets.layouts import (
     Esc,
     Esc10,
@@ -204,14 +205,15 @@ def _recordings(
 ) -> tuple[list[Item], list[Clip]]:
     source = place.source
     layout = LAYOUTS[source.layout](options)
-    layout.prepare(archives, partial(stages, "looking through"))
     limits = Limits(4 * source.unpacked, 4 * source.count) if source.unpacked and source.count else None
-    if source.content and not place.vouched:
-        _check_content(source, layout, archives[0], limits)
-    with Journal(work) as journal:
-        taking = Taking(layout, options, work, convert, journal)
-        for archive in archives:
-            taking.take(read_archive(archive, limits, partial(stages, "unpacking")))
+    with ExitStack() as stack:
+        opened = [stack.enter_context(Archive(archive, limits)) for archive in archives]
+        layout.prepare(opened, partial(stages, "looking through"))
+        if source.content and not place.vouched:
+            _check_content(source, layout, archives[0], limits)
+        taking = Taking(layout, options, work, convert, stack.enter_context(Journal(work)))
+        for archive in opened:
+            taking.take(archive.members(layout.names(), partial(stages, "unpacking")))
     if not taking.saved:
         raise _nothing(place, options, taking.left_out)
     counted = source.count is not None and not source.content and not place.vouched and options.takes_all

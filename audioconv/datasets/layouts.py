@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
-from audioconv.datasets.archive import Member, Progress, read_archive
+from audioconv.datasets.archive import Archive, Member, Progress
 from audioconv.datasets.choice import SILENCE, UNKNOWN, Chooser
 from audioconv.datasets.collection import SPLITS, Item, kind_of
 from audioconv.datasets.folder import speaker_in_name
@@ -76,7 +76,7 @@ class Layout:
     A folder above that is called ``train``, ``validation`` or ``test`` is the split.
 
     A layout is made for one use: `prepare` first reads the tables that say more than names do, then `item` is asked
-    for each file, and `look` is shown the others.
+    for each file, or those that are called one of `names`, and `look` is shown the others.
 
     Parameters
     ----------
@@ -97,8 +97,12 @@ class Layout:
         self.options = options
         self.split = options.split or ("speaker" if self.by_speaker else "official")
 
-    def prepare(self, archives: Sequence[Path], progress: Progress | None = None) -> None:
+    def prepare(self, archives: Sequence[Archive], progress: Progress | None = None) -> None:
         """Read what stands in tables."""
+
+    def names(self) -> Iterable[str] | None:
+        """Return what the files are called that may be examples, without folders; None where no table says so."""
+        return None
 
     def item(self, name: PurePosixPath) -> Item | None:
         """Return what the file `name` is, with the word or class as its label; None for what is no example."""
@@ -224,12 +228,12 @@ class Esc(Layout):
         self._rows: dict[str, dict[str, str]] = {}
         self.folds: dict[str, str] = {}
 
-    def prepare(self, archives: Sequence[Path], progress: Progress | None = None) -> None:
+    def prepare(self, archives: Sequence[Archive], progress: Progress | None = None) -> None:
         """Read the table of the recordings."""
         for table in tables(archives, lambda name: name.name == "esc50.csv", progress):
             self._rows = {row["filename"]: row for row in table_rows(table, ("filename", "fold", "category", "esc10"))}
             return
-        raise DataError(f"{display_path(archives[0].name)}: has no meta/esc50.csv, so its classes are not known")
+        raise DataError(f"{display_path(archives[0].path.name)}: has no meta/esc50.csv, so its classes are not known")
 
     def item(self, name: PurePosixPath) -> Item | None:
         """Return the recording's class and source; one fold is the test, the one after it watches the training."""
@@ -267,7 +271,7 @@ class Mswc(Layout):
         super().__init__(options)
         self._items: dict[str, Item] = {}
 
-    def prepare(self, archives: Sequence[Path], progress: Progress | None = None) -> None:
+    def prepare(self, archives: Sequence[Archive], progress: Progress | None = None) -> None:
         """Read who speaks which clip of the wanted words."""
         language = self.options.language
         found = []
@@ -296,17 +300,25 @@ class Mswc(Layout):
                     del self._items[dropped]
             self._items[key] = item
 
+    def names(self) -> Iterable[str]:
+        """Return what the clips of the wanted words are called."""
+        return (item.path.name for item in self._items.values())
+
     def item(self, name: PurePosixPath) -> Item | None:
         """Return the recording's word and speaker."""
         return self._items.get("/".join(name.parts[-4:]))
 
+    def is_noise(self, name: PurePosixPath) -> bool:
+        """Return False: there are words only."""
+        return False
+
 
 def tables(
-    archives: Sequence[Path], wanted: Callable[[PurePosixPath], bool], progress: Progress | None = None
+    archives: Sequence[Archive], wanted: Callable[[PurePosixPath], bool], progress: Progress | None = None
 ) -> Iterator[Member]:
     """Yield the files of the archives that `wanted` names, before anything else is read."""
     for archive in archives:
-        for member in read_archive(archive, progress=progress):
+        for member in archive.look_through(progress):
             if wanted(member.name):
                 yield member
 

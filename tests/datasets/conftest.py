@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from contextlib import ExitStack
 from email.message import Message
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 import loopback
 import pytest
@@ -38,3 +40,32 @@ def serve(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     with ExitStack() as running:
         yield lambda content, *answers: running.enter_context(LoopbackServer(content, *answers))
+
+
+@pytest.fixture
+def reads_of(monkeypatch):
+    """Note what is read of a file from the disk: a list for each time that it is opened, of (begin, bytes) a read."""
+
+    def note(path):
+        opened: list[list[tuple[int, int]]] = []
+        open_ = Path.open
+
+        class File(io.FileIO):
+            def readinto(self, buffer):
+                begin = self.tell()
+                count = super().readinto(buffer)
+                opened[self.number].append((begin, count))
+                return count
+
+        def open_and_count(self, mode="r", *args, **options):
+            if self != path:
+                return open_(self, mode, *args, **options)
+            file = File(self, mode)
+            file.number = len(opened)
+            opened.append([])
+            return io.BufferedReader(file)
+
+        monkeypatch.setattr(Path, "open", open_and_count)
+        return opened
+
+    return note

@@ -13,7 +13,8 @@ import zipfile
 
 import pytest
 
-from audioconv.datasets.archive import Limits, read_archive
+from audioconv.datasets.archive import read_archive
+from audioconv.datasets.guard import Limits
 from audioconv.errors import DataError
 
 
