@@ -134,12 +134,14 @@ min_frequency=0.0, max_frequency=None, floor=1e-10)
         return _spectrogram(self).filters.copy()
 
     def band_edges(self) -> NDArray[np.float64]:
-        """Return where the bands begin, peak and end, (mel_bands + 2,) float64 in Hz: band `i` at `i`, `i + 1`, `i + 2`.
+        """Return where the bands begin, peak and end, (mel_bands + 2,) float64 in Hz.
+
+        Band `i` begins at entry `i`, has its peak at `i + 1` and ends at `i + 2`.
 
         Examples
         --------
         >>> LogMel(mel_bands=3).band_edges().round()
-        array([   0.,  751., 1733., 3723., 8000.])
+        array([   0.,  754., 1689., 3676., 8000.])
         """
         return mel_edges(self.mel_bands, self.min_frequency, self.top_frequency)
 

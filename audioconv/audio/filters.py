@@ -121,9 +121,9 @@ def mel_filters(
 def mel_edges(bands: int, min_frequency: float, max_frequency: float) -> NDArray[np.float64]:
     """Return where triangles on Slaney's mel scale begin, peak and end, (bands + 2,) float64 in Hz.
 
-    Band `i` begins at entry `i`, has its peak at `i + 1` and ends at `i + 2`. The scale is linear up to 1 kHz (3 mel per
-    200 Hz) and logarithmic above (27 mel for a factor of 6.4); M. Slaney, Auditory Toolbox, Interval Research Technical
-    Report 1998-010.
+    Band `i` begins at entry `i`, has its peak at `i + 1` and ends at `i + 2`. The scale is linear up to 1 kHz (3 mel
+    per 200 Hz) and logarithmic above (27 mel for a factor of 6.4); M. Slaney, Auditory Toolbox, Interval Research
+    Technical Report 1998-010.
     """
     knee, knee_mel, mel_per_e = 1000.0, 15.0, 27.0 / math.log(6.4)
 

@@ -31,7 +31,9 @@ def explain(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A recording, or a picture.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="PICTURE", help="Draw it: a .png, .svg or .pdf file.", show_default=False),
+        typer.Option(
+            "--output", "-o", metavar="PICTURE", help="Draw it: a .png, .svg or .pdf file.", show_default=False
+        ),
     ] = None,
     label: Annotated[
         str | None,

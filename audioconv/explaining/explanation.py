@@ -145,7 +145,8 @@ def explain(model: Model, example: StrPath | Array, label: str | None = None) ->
     box = strongest(places)
     region = None if box is None else _region(model, features, explained, bits, box, begin_seconds)
     return Explanation(
-        model, clip, begin_seconds, features, probabilities[0], answer, nearest, accepted, explained, bits, places, region
+        model, clip, begin_seconds, features, probabilities[0], answer, nearest, accepted, explained, bits, places,
+        region,
     )  # fmt: skip
 
 

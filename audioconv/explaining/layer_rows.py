@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from audioconv.explaining.activations import convolutions, feature_maps, kernels
 from audioconv.explaining.explanation import Explanation
 from audioconv.explaining.fields import Field, receptive_fields
 from audioconv.explaining.paper import SIGNED, Paper
-from audioconv.layers import BatchNorm, LeakyReLU, ReLU, Sigmoid, SiLU, SubSpectralNorm, Tanh
+from audioconv.layers import BatchNorm, Layer, LeakyReLU, ReLU, Sigmoid, SiLU, SubSpectralNorm, Tanh
 from audioconv.model import Model
 from audioconv.plots import BLUE, GRID, MUTED
 
@@ -28,11 +29,17 @@ CHANNELS = 8
 MOST_KERNELS = 32
 """Kernels of the first layer that are shown together."""
 
+MOST_POINTS = 200
+"""Points of a curve: more could not be told apart."""
+
+BRIGHTEST = 0.995
+"""Share of the numbers of a row up to which brightness grows."""
+
 _AFTER = BatchNorm | SubSpectralNorm | ReLU | LeakyReLU | SiLU | Sigmoid | Tanh
 """Layers that belong to the convolution before them: what the next one gets is what they return."""
 
 _LEFT, _PITCH = 0.85, 1.49
-_ROW, _STRIP, _FOOT = 1.25, 1.2, 0.8
+_ROW, _STRIP, _FOOT = 1.2, 1.2, 0.5
 _KERNEL, _MAP, _HIGH = 0.36, 0.98, 0.68
 """Inches: widths of a kernel and a map, and their height."""
 
@@ -75,7 +82,7 @@ def rows_of(explanation: Explanation, count: int) -> list[Row]:
     maps, weights = feature_maps(model, explanation.features), kernels(model)
     fields, behind = receptive_fields(model.network, model.input_shape), _behind(model)
     return [
-        Row(path, layer.label(), weights[path], maps[behind[path][0]], behind[path][1], fields[path])
+        Row(path, short_label(layer, weights[path]), weights[path], maps[behind[path][0]], behind[path][1], fields[path])
         for path, layer, _ in (found[i] for i in chosen)
     ]
 
@@ -94,19 +101,38 @@ def draw_layers(paper: Paper, explanation: Explanation, count: int, top: float) 
     _draw_strip(paper, explanation.model, rows[0], top)
     for number, row in enumerate(rows):
         _draw_row(paper, explanation.model, row, top + _STRIP + number * _ROW)
-    _draw_foot(paper, explanation.model, rows, top + _STRIP + _ROW * len(rows) + 0.1)
+    _draw_foot(paper, explanation.model, rows, top + _STRIP + _ROW * len(rows) - 0.1)
 
 
 def reach(model: Model, fields: tuple[Field, ...]) -> str:
-    """Return how much of the input one number depends on, as people say it: ``45 ms x 3 bands (251 to 1,046 Hz)``."""
+    """Return how much of the input one number depends on, as people say it: ``45 ms x 3 bands (294 to 2,094 Hz wide)``."""
     sizes = [one.size(inputs) for one, inputs in zip(fields, model.input_shape, strict=False)]
     front_end = model.front_end
     if front_end is None or model.clip_samples is None:
-        return " \u00d7 ".join(map(str, sizes)) + (" pixels" if len(sizes) == 2 else " places")
+        return _by(sizes) + (" pixels" if len(sizes) == 2 else " places")
     if isinstance(front_end, RawSamples):
         return _milliseconds(sizes[0], front_end.sample_rate)
     samples = min((sizes[0] - 1) * front_end.hop_length + front_end.window_length, model.clip_samples)
     return f"{_milliseconds(samples, front_end.sample_rate)} \u00d7 {_bands(front_end, sizes)}"
+
+
+def short_label(layer: Layer, weight: Array) -> str:
+    """Return what a convolution is: ``Conv 3 x 3, 16 kernels, stride 2 x 1``."""
+    *kernel, channels, filters = weight.shape
+    settings = {name: getattr(layer, name) for name in ("stride", "dilation")}
+    spread = [
+        f"{name} {_by(value if isinstance(value, tuple) else (value,))}"
+        for name, value in settings.items()
+        if set(value if isinstance(value, tuple) else (value,)) != {1}
+    ]
+    groups = getattr(layer, "groups", filters)
+    kind = "depthwise Conv" if channels == 1 and groups == filters and groups > 1 else "Conv"
+    divided = [f"{groups} groups"] if groups > 1 and kind == "Conv" else []
+    return ", ".join([f"{kind} {_by(kernel)}", f"{filters} kernels", *spread, *divided])
+
+
+def _by(sizes: Sequence[int]) -> str:
+    return " \u00d7 ".join(map(str, sizes))
 
 
 def _milliseconds(samples: int, rate: int) -> str:
@@ -124,11 +150,11 @@ def _bands(front_end: LogMel, sizes: list[int]) -> str:
         return f"{sizes[1]} {what}"
     edges = front_end.band_edges()
     widths = edges[sizes[1] + 1 :] - edges[: -sizes[1] - 1]
-    return f"{sizes[1]} {what if sizes[1] > 1 else 'band'} ({widths.min():,.0f} to {widths.max():,.0f} Hz)"
+    return f"{sizes[1]} {what if sizes[1] > 1 else 'band'} ({widths.min():,.0f} to {widths.max():,.0f} Hz wide)"
 
 
 def _behind(model: Model) -> dict[str, tuple[str, str]]:
-    """Return for each convolution the path and label of the last layer that belongs to it; itself, where none does."""
+    """Return for each convolution the path and kind of the last layer that belongs to it; itself, where none does."""
     found: dict[str, tuple[str, str]] = {}
     owner, parent = "", ""
     convolution_paths = {path for path, _, _ in convolutions(model)}
@@ -137,7 +163,7 @@ def _behind(model: Model) -> dict[str, tuple[str, str]]:
             owner, parent = path, path.rpartition(".")[0]
             found[owner] = (path, "")
         elif owner and isinstance(layer, _AFTER) and path.rpartition(".")[0] == parent:
-            found[owner] = (path, layer.label())
+            found[owner] = (path, type(layer).__name__)
         else:
             owner = ""
     return found
@@ -161,15 +187,15 @@ def _draw_strip(paper: Paper, model: Model, row: Row, top: float) -> None:
 
 
 def _draw_row(paper: Paper, model: Model, row: Row, top: float) -> None:
-    name = paper.text(_LEFT, top, f"{row.path}  {row.label}", 9, weight="bold")
-    size = " \u00d7 ".join(map(str, row.maps.shape))
-    behind = f" behind {row.behind}" if row.behind else ""
-    detail = f"{size}{behind}, each number from {reach(model, row.fields)}"
+    paper.text(_LEFT, top, f"{row.path}  {row.label}", 9, weight="bold")
+    size = _by(row.maps.shape)
+    after = f" after {row.behind}" if row.behind else ""
+    detail = f"{size}{after}; each number sees {reach(model, row.fields)}"
     paper.text(12.75, top, detail, 9, MUTED, ha="right")
-    del name
     chosen = row.liveliest()
     shown = row.maps[..., chosen]
-    low, high = min(float(shown.min()), 0.0), max(float(shown.max()), 1e-9)
+    # The few brightest places are cut off, so that the others are not all dark.
+    low, high = min(float(shown.min()), 0.0), max(float(np.quantile(shown, BRIGHTEST)), 1e-9)
     for place, channel in enumerate(chosen):
         left = _LEFT + place * _PITCH
         draw_kernel(paper.axes(left, top + 0.1, _KERNEL, _KERNEL), row.weight[..., channel], model)
@@ -184,8 +210,8 @@ def _draw_foot(paper: Paper, model: Model, rows: list[Row], top: float) -> None:
     lines = [
         f"{every}. Of each, the {CHANNELS} channels whose output differs most from place to place, by their numbers; "
         "one scale a layer, bright is high.",
-        "Kernels: orange above zero, blue below. Of a kernel over several channels, the weights of the channel that counts "
-        "most; of one along time alone or of one place, those of all channels, upwards.",
+        "Kernels: orange above zero, blue below. Of a kernel over several channels, the weights of the channel that "
+        "counts most; of one along time alone or of one place, those of all channels, upwards.",
     ]
     for number, line in enumerate(lines):
         paper.text(_LEFT, top + 0.1 + 0.19 * number, line, 8, MUTED)
@@ -203,7 +229,9 @@ def draw_kernel(axes: Axes, weight: Array, model: Model) -> None:
         return
     if weight.ndim == 3 and weight.shape[:2] != (1, 1):
         if channels == 3 and model.front_end is None and weight.shape[-1] == model.input_shape[-1]:
-            axes.imshow(0.5 + 0.5 * weight / max(float(np.abs(weight).max()), 1e-12), interpolation="nearest", aspect="auto")
+            axes.imshow(
+                0.5 + 0.5 * weight / max(float(np.abs(weight).max()), 1e-12), interpolation="nearest", aspect="auto"
+            )
             return
         weight = weight[..., int(np.square(weight).sum(axis=(0, 1)).argmax())]
         picture = weight if model.front_end is None else weight.T[::-1]
@@ -222,12 +250,19 @@ def draw_map(axes: Axes, values: Array, low: float, high: float, *, is_picture: 
     """Draw what one channel makes of the example: a picture, (T, F) with time to the right, or a curve, (T,)."""
     _bare(axes)
     if values.ndim == 1:
-        axes.fill_between(np.arange(len(values)), 0, values, color=BLUE, lw=0, step="mid")
+        edges = np.unique(np.linspace(0, len(values), min(len(values), MOST_POINTS), endpoint=False).astype(int))
+        highest, lowest = np.maximum.reduceat(values, edges), np.minimum.reduceat(values, edges)
+        axes.fill_between(edges, np.minimum(lowest, 0), np.maximum(highest, 0), color=BLUE, lw=0, step="mid")
         axes.set_xlim(-0.5, len(values) - 0.5)
-        axes.set_ylim(low, high)
+        axes.set_ylim(low, 1.05 * high)
         return
     axes.imshow(
-        values if is_picture else values.T[::-1], cmap="magma", vmin=low, vmax=high, aspect="auto", interpolation="nearest"
+        values if is_picture else values.T[::-1],
+        cmap="magma",
+        vmin=low,
+        vmax=high,
+        aspect="auto",
+        interpolation="nearest",
     )
 
 

@@ -20,7 +20,7 @@ FOR, AGAINST = np.array([0.93, 0.45, 0.05]), np.array([0.10, 0.42, 0.78])
 SIGNED = ["#12508c", "#5b9bd0", "#f8f7f4", "#ee9b5f", "#b93a06"]
 """Colours of weights, from below zero to above."""
 
-DARKEST = 0.35
+DARKEST = 0.5
 """Lightness of the loudest places below the evidence: darker ones would hide its colour."""
 
 

@@ -117,7 +117,9 @@ def _draw_sound(paper: Paper, explanation: Explanation) -> None:
     _frequency_axis(spectrogram, heard)
 
     overlay = paper.axes(_LEFT, 4.0, _WIDE, 1.55)
-    paper.title(overlay, "what the decision looked at", f"orange speaks for \u201c{explanation.label}\u201d, blue against it")
+    paper.title(
+        overlay, "what the decision looked at", f"orange speaks for \u201c{explanation.label}\u201d, blue against it"
+    )
     if isinstance(front_end, RawSamples):
         shown, extent = loudness, _extent(heard, loudness.shape, begin)
         evidence = _per_frame(explanation.saliency[:, 0], heard, len(loudness))[:, None]
@@ -137,10 +139,14 @@ def _draw_sound(paper: Paper, explanation: Explanation) -> None:
     )  # fmt: skip
     if explanation.region is not None:
         bounds, bands = explanation.region.bounds, explanation.region.box[1]
-        low, high = (extent[2], extent[3]) if isinstance(front_end, RawSamples) else (bands.start - 0.5, bands.stop - 0.5)
+        low, high = (
+            (extent[2], extent[3]) if isinstance(front_end, RawSamples) else (bands.start - 0.5, bands.stop - 0.5)
+        )
         _outline(overlay, bounds["begin_seconds"], low, bounds["end_seconds"], high)
     for axes in (wave, spectrogram, overlay):
         axes.set_xlim(begin, begin + length)
+        for spine in axes.spines.values():
+            spine.set_color(GRID)
     spectrogram.tick_params(axis="x", labelbottom=False)
     overlay.set_xlabel("seconds", color=MUTED)
 

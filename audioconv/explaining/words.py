@@ -23,7 +23,7 @@ def findings(explanation: Explanation) -> list[str]:
         f"what speaks most for \u201c{label}\u201d:",
         where(found.bounds),
         f"with it hidden, {percent(score)} become {percent(found.score_without)}",
-        f"({found.evidence:.1f} bits: the odds change {_times(found.evidence)})",
+        f"({found.evidence:.1f} bits: odds {_odds(found.evidence)})",
     ]
 
 
@@ -48,12 +48,20 @@ def where(bounds: dict[str, float]) -> str:
 def percent(score: float) -> str:
     """Return a probability in per cent, with more places where it is nearly certain, or nearly none.
 
-    >>> percent(0.5), percent(0.99964), percent(0.00004)
-    ('50 %', '99.96 %', '0.00 %')
+    >>> percent(0.5), percent(0.9996), percent(0.999999), percent(0.00004)
+    ('50 %', '99.96 %', '> 99.99 %', '< 0.01 %')
     """
-    return f"{100 * score:.0f} %" if 0.01 <= score <= 0.99 else f"{100 * score:.2f} %"
+    if 0.01 <= score <= 0.99:
+        return f"{100 * score:.0f} %"
+    if score < 0.0001:
+        return "< 0.01 %"
+    return "> 99.99 %" if score > 0.9999 else f"{100 * score:.2f} %"
 
 
-def _times(bits: float) -> str:
-    factor = 2.0 ** min(abs(bits), 60)
-    return f"by a factor of {factor:,.1f}" if factor < 10 else f"by a factor of {float(f'{factor:.2g}'):,.0f}"
+def _odds(bits: float) -> str:
+    """Return what becomes of odds that lose so many bits."""
+    fall = "fall" if bits > 0 else "rise"
+    factor = 2.0 ** min(abs(bits), 30)
+    if factor > 1e6:
+        return f"{fall} over a million-fold"
+    return f"{fall} {factor:.1f}-fold" if factor < 10 else f"{fall} {float(f'{factor:.2g}'):,.0f}-fold"

@@ -30,7 +30,11 @@ def test_json_is_what_explain_says(call, model, tones, tmp_path):
     found = json.loads(call("explain", model, path, "--json", "-o", picture).out)
     assert found == {"path": str(path), **explain(Model.load(model), path).to_json(), "picture": str(picture)}
     prediction = Classifier.load(model).predict(path)[0]
-    assert (found["label"], found["score"], found["accepted"]) == (prediction.label, prediction.score, prediction.accepted)
+    assert (found["label"], found["score"], found["accepted"]) == (
+        prediction.label,
+        prediction.score,
+        prediction.accepted,
+    )
     assert found["scores"] == prediction.scores
     assert 0 <= found["region"]["begin_seconds"] < found["region"]["end_seconds"] <= 0.25
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -38,7 +42,9 @@ def test_json_is_what_explain_says(call, model, tones, tmp_path):
 
 def test_another_label_than_the_answer(call, model, tones):
     path = tones / "high/0.wav"
-    both = {label: json.loads(call("explain", model, path, "--json", "--label", label).out) for label in ("high", "low")}
+    both = {
+        label: json.loads(call("explain", model, path, "--json", "--label", label).out) for label in ("high", "low")
+    }
     assert both["high"]["label"] == both["low"]["label"]
     assert [both[label]["explained"] for label in both] == ["high", "low"]
     assert both["high"]["evidence_bits"] == pytest.approx(-both["low"]["evidence_bits"])
@@ -91,7 +97,11 @@ def test_without_matplotlib(call, trained, tones, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
-    [("missing.wav", None, "cannot be read (No such file"), ("text.wav", b"no sound", "not audio"), ("no.wav", b"", "is empty")],
+    [
+        ("missing.wav", None, "cannot be read (No such file"),
+        ("text.wav", b"no sound", "not audio"),
+        ("no.wav", b"", "is empty"),
+    ],
 )
 def test_a_bad_file_is_one_line(call, trained, tmp_path, name, content, message):
     if content is not None:

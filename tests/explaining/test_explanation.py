@@ -42,7 +42,15 @@ def listener(front_end=MEL, band: slice = slice(None), **more) -> Model:
     network = L.Chain([L.Conv(2, 1, bias=False), L.GlobalAvgPool()])
     mean, std = np.full(bands, -60, np.float32), np.full(bands, 10, np.float32)
     return Model(
-        network, {"0": {"weight": weight}, "1": {}}, ("tone", "none"), (frames, bands), front_end, RATE, mean, std, **more
+        network,
+        {"0": {"weight": weight}, "1": {}},
+        ("tone", "none"),
+        (frames, bands),
+        front_end,
+        RATE,
+        mean,
+        std,
+        **more,
     )
 
 
@@ -86,7 +94,9 @@ def test_the_score_without_the_region_is_the_models():
     explanation = explain(listener(), burst(0.4, 0.6, 1000), "tone")
     hidden = explanation.features.copy()
     hidden[explanation.region.box] = -60
-    assert explanation.region.score_without == pytest.approx(explanation.model.probabilities(hidden[None])[0, 0], rel=1e-5)
+    assert explanation.region.score_without == pytest.approx(
+        explanation.model.probabilities(hidden[None])[0, 0], rel=1e-5
+    )
     assert explanation.region.score_without < explanation.score("tone")
 
 
@@ -165,7 +175,7 @@ def test_a_label_that_there_is_not(tmp_path):
 
 
 def test_a_file_that_there_is_not(tmp_path):
-    with pytest.raises(DataError, match="missing.wav: cannot be read"):
+    with pytest.raises(DataError, match=r"missing\.wav: cannot be read"):
         explain(listener(), tmp_path / "missing.wav")
 
 
@@ -175,7 +185,9 @@ def test_a_file_that_there_is_not(tmp_path):
 def test_rows_are_drawn_evenly_from_first_to_last():
     explanation = explain(untrained("bc-resnet-1", MEL), burst(0.4, 0.6, 1000))
     rows = rows_of(explanation, 5)
-    summary = [row for row in L.summary(explanation.model.network, explanation.model.input_shape).rows if "Conv" in row.label]
+    summary = [
+        row for row in L.summary(explanation.model.network, explanation.model.input_shape).rows if "Conv" in row.label
+    ]
     assert len(rows) == 5
     assert [rows[0].path, rows[-1].path] == [summary[0].path, summary[-1].path]
     assert rows_of(explanation, 0) == []
@@ -185,7 +197,12 @@ def test_rows_are_drawn_evenly_from_first_to_last():
 def test_a_row_shows_what_the_next_layer_gets():
     explanation = explain(untrained("cnn", MEL), burst(0.4, 0.6, 1000))
     first, *_ = rows_of(explanation, 3)
-    assert (first.path, first.behind, first.maps.shape, first.weight.shape) == ("0", "ReLU()", (101, 40, 16), (3, 3, 1, 16))
+    assert (first.path, first.behind, first.maps.shape, first.weight.shape) == (
+        "0",
+        "ReLU",
+        (101, 40, 16),
+        (3, 3, 1, 16),
+    )
     assert first.maps.min() >= 0
     chosen = first.liveliest()
     spread = first.maps.std(axis=(0, 1))
@@ -198,11 +215,13 @@ def test_receptive_fields_in_milliseconds_and_hertz():
     edges = MEL.band_edges()
     first = rows_of(explain(model, burst(0.4, 0.6, 1000)), 1)[0]
     # 3 frames of 25 ms, 10 ms apart; 3 bands, of which the lowest are narrowest.
-    assert reach(model, first.fields) == f"45 ms \u00d7 3 bands ({edges[4]:,.0f} to {edges[-1] - edges[-5]:,.0f} Hz)"
+    assert reach(model, first.fields) == f"45 ms \u00d7 3 bands ({edges[4]:,.0f} to {edges[-1] - edges[-5]:,.0f} Hz wide)"
     raw = untrained("m5", RawSamples(RATE))
     assert reach(raw, rows_of(explain(raw, burst(0.4, 0.6, 1000)), 1)[0].fields) == "10 ms"
     along_time = untrained("tc-resnet8", MEL)
-    assert reach(along_time, rows_of(explain(along_time, burst(0.4, 0.6, 1000)), 1)[0].fields) == "45 ms \u00d7 all bands"
+    assert (
+        reach(along_time, rows_of(explain(along_time, burst(0.4, 0.6, 1000)), 1)[0].fields) == "45 ms \u00d7 all bands"
+    )
     seen = pictures()
     picture = explain(seen, np.zeros((32, 40, 3), np.float32))
     assert reach(seen, rows_of(picture, 1)[0].fields) == "3 \u00d7 3 pixels"

@@ -98,7 +98,7 @@ def positive(params):
 
 @given(st.sampled_from([1, 2]).flatmap(lambda axes: st.tuples(st.just(axes), windows(axes))), st.data())
 def test_a_field_is_where_the_gradient_is(drawn, data):
-    """With weights above zero nothing cancels: the gradient of one number is above zero in its field, and nowhere else."""
+    """With weights above zero nothing cancels: the gradient of one number is there in its field alone."""
     axes, network = drawn
     in_shape = (*(60, 55)[:axes], 1)
     params = positive(network.init(in_shape, np.random.default_rng(0)))
@@ -131,7 +131,9 @@ def _steps(layer):
 
 
 def test_a_mean_over_all_bands_sees_all_bands():
-    network = L.Chain([L.Residual(L.Chain([L.FrequencyAvgPool(), L.Conv(1, (3, 1), padding=(1, 0))])), L.Conv(1, (3, 3))])
+    network = L.Chain(
+        [L.Residual(L.Chain([L.FrequencyAvgPool(), L.Conv(1, (3, 1), padding=(1, 0))])), L.Conv(1, (3, 3))]
+    )
     fields = receptive_fields(network, (20, 10, 1))
     assert [field.size(20) for field in (fields["0.body.1"][0], fields["1"][0])] == [3, 5]
     assert [field.size(10) for field in (fields["0.body.1"][1], fields["1"][1])] == [10, 10]
