@@ -14,7 +14,7 @@ from audioconv.explaining.activations import convolutions, feature_maps, kernels
 from audioconv.explaining.explanation import Explanation
 from audioconv.explaining.fields import Field, receptive_fields
 from audioconv.explaining.paper import SIGNED, Paper
-from audioconv.layers import BatchNorm, Layer, LeakyReLU, ReLU, Sigmoid, SiLU, SubSpectralNorm, Tanh
+from audioconv.layers import BatchNorm, Conv, Layer, LeakyReLU, ReLU, Sigmoid, SiLU, SubSpectralNorm, Tanh
 from audioconv.model import Model
 from audioconv.plots import BLUE, GRID, MUTED
 
@@ -82,7 +82,9 @@ def rows_of(explanation: Explanation, count: int) -> list[Row]:
     maps, weights = feature_maps(model, explanation.features), kernels(model)
     fields, behind = receptive_fields(model.network, model.input_shape), _behind(model)
     return [
-        Row(path, short_label(layer, weights[path]), weights[path], maps[behind[path][0]], behind[path][1], fields[path])
+        Row(
+            path, short_label(layer, weights[path]), weights[path], maps[behind[path][0]], behind[path][1], fields[path]
+        )
         for path, layer, _ in (found[i] for i in chosen)
     ]
 
@@ -105,7 +107,7 @@ def draw_layers(paper: Paper, explanation: Explanation, count: int, top: float) 
 
 
 def reach(model: Model, fields: tuple[Field, ...]) -> str:
-    """Return how much of the input one number depends on, as people say it: ``45 ms x 3 bands (294 to 2,094 Hz wide)``."""
+    """Return how much of the input one number depends on: ``45 ms x 3 bands (294 to 2,094 Hz wide)``."""
     sizes = [one.size(inputs) for one, inputs in zip(fields, model.input_shape, strict=False)]
     front_end = model.front_end
     if front_end is None or model.clip_samples is None:
@@ -125,7 +127,7 @@ def short_label(layer: Layer, weight: Array) -> str:
         for name, value in settings.items()
         if set(value if isinstance(value, tuple) else (value,)) != {1}
     ]
-    groups = getattr(layer, "groups", filters)
+    groups = layer.groups if isinstance(layer, Conv) else filters
     kind = "depthwise Conv" if channels == 1 and groups == filters and groups > 1 else "Conv"
     divided = [f"{groups} groups"] if groups > 1 and kind == "Conv" else []
     return ", ".join([f"{kind} {_by(kernel)}", f"{filters} kernels", *spread, *divided])

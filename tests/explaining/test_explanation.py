@@ -215,7 +215,9 @@ def test_receptive_fields_in_milliseconds_and_hertz():
     edges = MEL.band_edges()
     first = rows_of(explain(model, burst(0.4, 0.6, 1000)), 1)[0]
     # 3 frames of 25 ms, 10 ms apart; 3 bands, of which the lowest are narrowest.
-    assert reach(model, first.fields) == f"45 ms \u00d7 3 bands ({edges[4]:,.0f} to {edges[-1] - edges[-5]:,.0f} Hz wide)"
+    assert (
+        reach(model, first.fields) == f"45 ms \u00d7 3 bands ({edges[4]:,.0f} to {edges[-1] - edges[-5]:,.0f} Hz wide)"
+    )
     raw = untrained("m5", RawSamples(RATE))
     assert reach(raw, rows_of(explain(raw, burst(0.4, 0.6, 1000)), 1)[0].fields) == "10 ms"
     along_time = untrained("tc-resnet8", MEL)
