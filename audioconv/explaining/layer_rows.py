@@ -259,13 +259,10 @@ def draw_map(axes: Axes, values: Array, low: float, high: float, *, is_picture: 
         axes.set_ylim(low, 1.05 * high)
         return
     axes.imshow(
-        values if is_picture else values.T[::-1],
-        cmap="magma",
-        vmin=low,
-        vmax=high,
-        aspect="auto",
-        interpolation="nearest",
-    )
+        values if is_picture else values.T[::-1], cmap="magma", vmin=low, vmax=high, interpolation="nearest",
+        aspect="equal" if is_picture else "auto",
+    )  # fmt: skip
+    axes.set_anchor("W")
 
 
 def _bare(axes: Axes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import sys
 
 import numpy as np
@@ -284,15 +285,19 @@ def test_a_sheet_of_every_kind_of_input(name, drawn, tmp_path, rng):
     assert ("accepted from 90 %" in said) == (model.decision.threshold > 0)
 
 
-def test_nothing_is_written_over_the_edge(drawn, tmp_path):
-    explanation = explain(untrained("bc-resnet-1", MEL), burst(0.4, 0.6, 1000))
-    draw(explanation, tmp_path / "sheet.png", title="a recording with quite a long name, as they come")
+@pytest.mark.parametrize("name", MODELS)
+def test_nothing_is_written_over_the_edge_or_over_something_else(name, drawn, tmp_path, rng):
+    model = MODELS[name]()
+    example = burst(0.4, 0.6, 1000) if model.front_end else rng.uniform(0, 1, model.input_shape).astype(np.float32)
+    draw(explain(model, example), tmp_path / "sheet.png", title="a recording with quite a long name, as they come")
     figure = drawn[0]
-    sheet = figure.bbox
-    for text in figure.texts:
-        box = text.get_window_extent()
-        assert sheet.x0 <= box.x0 <= box.x1 <= sheet.x1, text.get_text()
-        assert sheet.y0 <= box.y0 <= box.y1 <= sheet.y1, text.get_text()
+    boxes = {text.get_text(): text.get_window_extent() for text in figure.texts if not text.get_text().isdigit()}
+    assert len(boxes) > 8
+    for text, box in boxes.items():
+        assert figure.bbox.x0 <= box.x0 <= box.x1 <= figure.bbox.x1, text
+        assert figure.bbox.y0 <= box.y0 <= box.y1 <= figure.bbox.y1, text
+    for (one, first), (other, second) in itertools.combinations(boxes.items(), 2):
+        assert not first.overlaps(second), (one, other)
 
 
 def test_the_sheet_says_what_was_left_out(drawn, tmp_path):

@@ -75,7 +75,7 @@ def windows(draw, axes, most_layers=3):
     layers = []
     for _ in range(draw(st.integers(1, most_layers))):
         kernel, stride, dilation = (
-            tuple(draw(st.integers(1, most)) for _ in range(axes)) for most in (4, 3, 2)
+            tuple(draw(st.integers(1, most)) for _ in range(axes)) for most in (4, 2, 2)
         )  # fmt: skip
         kind = draw(st.sampled_from(["conv", "depthwise", "pool", "residual", "concat"]))
         if kind == "conv":
@@ -87,8 +87,10 @@ def windows(draw, axes, most_layers=3):
             layers.append(L.AvgPool(kernel, stride=stride))
         else:
             side = L.Conv(2, kernel, padding="same", dilation=dilation, bias=False)
-            layers.append(L.Residual(side) if kind == "residual" else L.Concat([side, L.Conv(1, (1,) * axes)]))
-        layers.append(L.Identity())
+            beside = L.Chain([L.Concat([side, L.Conv(1, (1,) * axes)]), L.Conv(2, (1,) * axes)])
+            layers.append(L.Residual(side) if kind == "residual" else beside)
+    # Behind a layer that sees each place alone, the last field stands under a known path.
+    layers.append(L.Conv(2, (1,) * axes))
     return L.Chain([L.Conv(2, (1,) * axes), *layers])
 
 
@@ -106,28 +108,14 @@ def test_a_field_is_where_the_gradient_is(drawn, data):
     place = tuple(data.draw(st.integers(0, size - 1)) for size in y.shape[1:-1])
     dy = np.zeros_like(y)
     dy[(0, *place, 0)] = 1
-    if any(isinstance(layer, L.Concat) for layer in network.layers):
-        dy[(0, *place)] = 1
     dx, _ = network.backward(params, saved, dy, L.Pass(training=True))
     fields = receptive_fields(network, in_shape)[str(len(network.layers) - 1)]
     for axis, (field, number, size) in enumerate(zip(fields, place, in_shape[:-1], strict=True)):
         touched = np.flatnonzero(np.abs(dx[0]).max(axis=tuple(a for a in range(axes + 1) if a != axis)))
         begin, end = (edge + number * field.step for edge in (field.begin, field.end))
-        if len(touched):
-            assert touched[0] >= max(begin, 0)
-            assert touched[-1] < min(end, size)
-            # With dilations and strides, windows may step over the outermost inputs; without, they are all seen.
-            if all(step == 1 for layer in network.layers for step in _steps(layer)):
-                assert (touched[0], touched[-1] + 1) == (max(begin, 0), min(end, size))
-
-
-def _steps(layer):
-    for name in ("stride", "dilation"):
-        value = getattr(layer, name, 1)
-        yield from value if isinstance(value, tuple) else (value or 1,)
-    for part in (getattr(layer, "body", None), *getattr(layer, "branches", ())):
-        if part is not None:
-            yield from _steps(part)
+        # Of a field that reaches over the border, strides and dilations may leave the inputs at the border out.
+        assert touched[0] == begin if begin >= 0 else touched[0] >= 0
+        assert touched[-1] == end - 1 if end <= size else touched[-1] < size
 
 
 def test_a_mean_over_all_bands_sees_all_bands():
