@@ -38,9 +38,20 @@ class Paper:
         place = (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
         return self.figure.add_axes(place)
 
-    def text(self, left: float, top: float, text: str, size: float = 9, color: str = INK, **how: Any) -> Any:
-        """Write `text` from `left`, its baseline at `top`."""
-        return self.figure.text(left / self.width, 1 - top / self.height, text, fontsize=size, color=color, **how)
+    def text(
+        self,
+        left: float,
+        top: float,
+        text: str,
+        size: float = 9,
+        color: str = INK,
+        wide: float | None = None,
+        **how: Any,
+    ) -> None:
+        """Write `text` from `left`, its baseline at `top`; smaller than `size` if it would be wider than `wide`."""
+        drawn = self.figure.text(left / self.width, 1 - top / self.height, text, fontsize=size, color=color, **how)
+        if wide is not None:
+            drawn.set_fontsize(size * min(1.0, wide * self.figure.dpi / drawn.get_window_extent().width))
 
     def title(self, axes: Axes, title: str, note: str = "") -> None:
         """Write a title above `axes`, and a note behind it."""
@@ -49,6 +60,17 @@ class Paper:
         self.text(left, top, title, 10, weight="bold")
         if note:
             self.text(left + 0.35 + 0.085 * len(title), top, note, 9, MUTED)
+
+
+def short(text: str, most: int) -> str:
+    r"""Return `text` as it can be drawn, without its middle where it is long: names that begin alike differ at the end.
+
+    >>> short("a name of some length", 10), short("bell\x07", 10)
+    ('a nam…ngth', 'bell\\x07')
+    """
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    half = most // 2
+    return text if len(text) <= most else text[:half] + "\N{HORIZONTAL ELLIPSIS}" + text[half + 1 - most :]
 
 
 def tinted(grey: Array, values: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from audioconv.audio.features import LogMel, Mfcc, RawSamples
 from audioconv.explaining.explanation import Explanation
 from audioconv.explaining.layer_rows import draw_layers, height_of_layers
-from audioconv.explaining.paper import Paper, gradient, tinted
+from audioconv.explaining.paper import Paper, gradient, short, tinted
 from audioconv.explaining.words import findings, percent, verdict
 from audioconv.files import write_atomic
 from audioconv.pipeline import QUIETEST
@@ -67,7 +68,9 @@ def draw(explanation: Explanation, path: str | os.PathLike[str], layers: int = L
 
     # Names and labels are anybody's: a dollar sign begins no formula. The same drawing gives the same bytes.
     style: dict[Any, Any] = {"font.size": 9, "text.parse_math": False, "text.color": INK, "svg.hashsalt": "audioconv"}
-    with matplotlib.rc_context(style):
+    with matplotlib.rc_context(style), warnings.catch_warnings():
+        # A letter that the font lacks is drawn as a box; its name stands on the command line.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         is_picture = explanation.model.front_end is None
         head = 4.3 if is_picture else 6.1
         paper = Paper(13, head + height_of_layers(explanation, layers))
@@ -89,8 +92,8 @@ def draw(explanation: Explanation, path: str | os.PathLike[str], layers: int = L
 
 
 def _draw_title(paper: Paper, explanation: Explanation, title: str) -> None:
-    name = f"{title}: " if title else ""
-    paper.text(_LEFT, 0.42, f"{name}{verdict(explanation)}", size=15, weight="bold")
+    name = f"{short(title, 44)}: " if title else ""
+    paper.text(_LEFT, 0.42, f"{name}{short(verdict(explanation), 50)}", size=15, wide=11.8, weight="bold")
 
 
 def _draw_sound(paper: Paper, explanation: Explanation) -> None:
@@ -118,7 +121,9 @@ def _draw_sound(paper: Paper, explanation: Explanation) -> None:
 
     overlay = paper.axes(_LEFT, 4.0, _WIDE, 1.55)
     paper.title(
-        overlay, "what the decision looked at", f"orange speaks for \u201c{explanation.label}\u201d, blue against it"
+        overlay,
+        "what the decision looked at",
+        f"orange speaks for \u201c{short(explanation.label, 24)}\u201d, blue against it",
     )
     if isinstance(front_end, RawSamples):
         shown, extent = loudness, _extent(heard, loudness.shape, begin)
@@ -176,7 +181,7 @@ def _draw_picture(paper: Paper, explanation: Explanation) -> None:
             paper.title(axes, title, f"{width} \u00d7 {height} pixels")
             axes.imshow(colours, aspect="auto", interpolation="nearest")
             continue
-        paper.title(axes, title, f"orange: for \u201c{explanation.label}\u201d")
+        paper.title(axes, title, f"orange: for \u201c{short(explanation.label, 10)}\u201d")
         grey = 1 - colours @ np.array([0.299, 0.587, 0.114])  # what is dark stays dark
         axes.imshow(tinted(grey, explanation.saliency), aspect="auto", interpolation="nearest")
         if explanation.region is not None:
@@ -199,7 +204,7 @@ def _draw_scores(axes: Axes, explanation: Explanation) -> None:
             score + (-0.015 if inside else 0.015), row, percent(score), va="center", ha="right" if inside else "left",
             color="white" if inside and label in model.words else INK, fontsize=8.5,
         )  # fmt: skip
-    axes.set_yticks(rows, [_short(label) for label in labels])
+    axes.set_yticks(rows, [short(label, 14) for label in labels])
     for text, label in zip(axes.get_yticklabels(), labels, strict=True):
         text.set_fontweight("bold" if label == explanation.label else "normal")
     axes.set_ylim(max(len(labels), 4) - 0.4, -0.6)
@@ -222,7 +227,7 @@ def _draw_scores(axes: Axes, explanation: Explanation) -> None:
 def _draw_findings(paper: Paper, explanation: Explanation, top: float) -> None:
     lines = findings(explanation)
     for row, line in enumerate(lines):
-        paper.text(_RIGHT, top + 0.2 * row, line, weight="bold" if row == 1 else "normal",
+        paper.text(_RIGHT, top + 0.2 * row, short(line, 60), weight="bold" if row == 1 else "normal", wide=3.2,
                    color=INK if row < 3 else MUTED)  # fmt: skip
     bar = paper.axes(_RIGHT, top + 0.2 * len(lines) + 0.1, 1.7, 0.12)
     bar.imshow(gradient()[None], aspect="auto", extent=(-1, 1, 0, 1))
@@ -280,7 +285,3 @@ def _outline(axes: Axes, left: float, bottom: float, right: float, top: float) -
 def _plain(axes: Axes) -> None:
     for spine in axes.spines.values():
         spine.set_visible(False)
-
-
-def _short(name: str, most: int = 14) -> str:
-    return name if len(name) <= most else name[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import itertools
 import sys
@@ -298,6 +299,15 @@ def test_nothing_is_written_over_the_edge_or_over_something_else(name, drawn, tm
         assert figure.bbox.y0 <= box.y0 <= box.y1 <= figure.bbox.y1, text
     for (one, first), (other, second) in itertools.combinations(boxes.items(), 2):
         assert not first.overlaps(second), (one, other)
+
+
+@pytest.mark.parametrize("label", ["w" * 100, "lo\ud83dw\x1b[2J", "\u4f60\u597d", "$x^2$", "a\nb"])
+def test_labels_of_any_kind(label, drawn, tmp_path):
+    model = dataclasses.replace(listener(), labels=(label, "none"))
+    draw(explain(model, burst(0.4, 0.6, 1000)), tmp_path / "sheet.png", layers=0, title="n" * 255)
+    for text in drawn[0].texts:
+        assert "\n" not in text.get_text()
+        assert text.get_window_extent().x1 <= drawn[0].bbox.x1, text.get_text()
 
 
 def test_the_sheet_says_what_was_left_out(drawn, tmp_path):
