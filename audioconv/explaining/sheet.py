@@ -79,7 +79,7 @@ def draw(explanation: Explanation, path: str | os.PathLike[str], layers: int = L
             _draw_picture(paper, explanation)
         else:
             _draw_sound(paper, explanation)
-        _draw_scores(paper.axes(_RIGHT, 1.1, _SIDE, 1.55 if is_picture else 2.6), explanation)
+        _draw_scores(paper, paper.axes(_RIGHT, 1.1, _SIDE, 1.55 if is_picture else 2.6), explanation)
         _draw_findings(paper, explanation, 3.15 if is_picture else 4.35)
         draw_layers(paper, explanation, layers, head)
         kind = Path(path).suffix[1:].lower()
@@ -189,7 +189,7 @@ def _draw_picture(paper: Paper, explanation: Explanation) -> None:
             _outline(axes, columns.start - 0.5, rows.start - 0.5, columns.stop - 0.5, rows.stop - 0.5)
 
 
-def _draw_scores(axes: Axes, explanation: Explanation) -> None:
+def _draw_scores(paper: Paper, axes: Axes, explanation: Explanation) -> None:
     model = explanation.model
     order = np.argsort(-explanation.probabilities, kind="stable")[:MOST_LABELS]
     labels = [model.labels[code] for code in order]
@@ -214,14 +214,12 @@ def _draw_scores(axes: Axes, explanation: Explanation) -> None:
     axes.tick_params(length=0, labelcolor=INK)
     axes.spines["left"].set_visible(True)
     axes.spines["left"].set_color(GRID)
-    more = len(model.labels) - len(labels)
-    axes.set_title("scores" + (f" of the likeliest; {more} more" if more else ""), loc="left", fontsize=10,
-                   fontweight="bold", color=INK)  # fmt: skip
-    threshold = model.decision.threshold
+    threshold, more = model.decision.threshold, len(model.labels) - len(labels)
+    notes = [f"accepted from {percent(threshold)} (dashed)"] if threshold > 0 else []
+    notes += [f"{more} more labels"] if more else []
+    paper.title(axes, "scores", "; ".join(notes))
     if threshold > 0:
         axes.axvline(threshold, color=INK, lw=1, ls=(0, (4, 3)))
-        axes.text(threshold, 1.0, f"accepted from {percent(threshold)}", transform=axes.get_xaxis_transform(),
-                  fontsize=8, color=MUTED, va="bottom", ha="right" if threshold > 0.5 else "left")  # fmt: skip
 
 
 def _draw_findings(paper: Paper, explanation: Explanation, top: float) -> None:
