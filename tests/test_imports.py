@@ -17,7 +17,7 @@ PACKAGE = Path(audioconv.__file__).parent
 # A part (a module or a folder of the package) may import what stands above it here, and what stands beside it.
 ORDER = [
     {"errors", "geometry", "files"},
-    {"arrayfile", "batches", "decision", "history", "loading"},
+    {"arrayfile", "batches", "decision", "history", "loading", "plots"},
     {"kernels"},
     {"machine"},
     {"ops", "audio", "images"},
@@ -28,7 +28,7 @@ ORDER = [
     {"checkpoint", "events", "progress", "timing", "trainer", "training"},
     {"model"},
     {"settings", "transfer"},
-    {"classifier", "doctor", "evaluation", "inputs", "pipeline", "recipe"},
+    {"classifier", "doctor", "evaluation", "explaining", "inputs", "pipeline", "recipe"},
     {"cli"},
     {"__main__"},
 ]
@@ -44,7 +44,7 @@ REACH = {
     "compiler": {"errors", "geometry", "kernels", "layers", "machine", "ops"},
     "audio": {"errors", "files", "kernels", "loading"},
     "images": {"errors", "files", "kernels", "loading"},
-    "datasets": {"decision", "errors", "files", "audio", "images", "kernels", "loading"},
+    "datasets": {"decision", "errors", "files", "audio", "images", "kernels", "loading", "plots"},
 }
 
 

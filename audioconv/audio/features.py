@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from audioconv.audio.filters import Spectrogram, cosine_basis, hann_window, mel_filters
+from audioconv.audio.filters import Spectrogram, cosine_basis, hann_window, mel_edges, mel_filters
 from audioconv.errors import ConfigError, DataError, ShapeError
 
 Samples = NDArray[np.float32]
@@ -132,6 +132,18 @@ min_frequency=0.0, max_frequency=None, floor=1e-10)
         Equal to ``librosa.filters.mel``.
         """
         return _spectrogram(self).filters.copy()
+
+    def band_edges(self) -> NDArray[np.float64]:
+        """Return where the bands begin, peak and end, (mel_bands + 2,) float64 in Hz.
+
+        Band `i` begins at entry `i`, has its peak at `i + 1` and ends at `i + 2`.
+
+        Examples
+        --------
+        >>> LogMel(mel_bands=3).band_edges().round()
+        array([   0.,  754., 1689., 3676., 8000.])
+        """
+        return mel_edges(self.mel_bands, self.min_frequency, self.top_frequency)
 
     def __call__(self, samples: ArrayLike) -> Features:
         """Return the spectrograms of a batch of clips.

@@ -108,9 +108,22 @@ def mel_filters(
 ) -> NDArray[np.float64]:
     """Return triangular filters of unit area on Slaney's mel scale, (bands, fft_length // 2 + 1) float64.
 
-    The same as ``librosa.filters.mel`` (its import takes most of a second, too long for classifying one clip). The
-    scale is linear up to 1 kHz (3 mel per 200 Hz) and logarithmic above (27 mel for a factor of 6.4); M. Slaney,
-    Auditory Toolbox, Interval Research Technical Report 1998-010.
+    The same as ``librosa.filters.mel`` (its import takes most of a second, too long for classifying one clip).
+    """
+    edges = mel_edges(bands, min_frequency, max_frequency)[:, None]
+    frequencies = np.fft.rfftfreq(fft_length, 1 / sample_rate)
+    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
+    triangles = np.minimum((frequencies - low) / (centre - low), (high - frequencies) / (high - centre))
+    filters: NDArray[np.float64] = np.maximum(triangles, 0.0) * 2.0 / (high - low)
+    return filters
+
+
+def mel_edges(bands: int, min_frequency: float, max_frequency: float) -> NDArray[np.float64]:
+    """Return where triangles on Slaney's mel scale begin, peak and end, (bands + 2,) float64 in Hz.
+
+    Band `i` begins at entry `i`, has its peak at `i + 1` and ends at `i + 2`. The scale is linear up to 1 kHz (3 mel
+    per 200 Hz) and logarithmic above (27 mel for a factor of 6.4); M. Slaney, Auditory Toolbox, Interval Research
+    Technical Report 1998-010.
     """
     knee, knee_mel, mel_per_e = 1000.0, 15.0, 27.0 / math.log(6.4)
 
@@ -120,12 +133,7 @@ def mel_filters(
         return knee_mel + mel_per_e * math.log(frequency / knee)
 
     mel = np.linspace(to_mel(min_frequency), to_mel(max_frequency), bands + 2)
-    edges = np.where(mel < knee_mel, mel * knee / knee_mel, knee * np.exp((mel - knee_mel) / mel_per_e))[:, None]
-    frequencies = np.fft.rfftfreq(fft_length, 1 / sample_rate)
-    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
-    triangles = np.minimum((frequencies - low) / (centre - low), (high - frequencies) / (high - centre))
-    filters: NDArray[np.float64] = np.maximum(triangles, 0.0) * 2.0 / (high - low)
-    return filters
+    return np.where(mel < knee_mel, mel * knee / knee_mel, knee * np.exp((mel - knee_mel) / mel_per_e))
 
 
 def hann_window(window_length: int, fft_length: int) -> NDArray[np.float64]:

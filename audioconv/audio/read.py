@@ -201,18 +201,30 @@ def fit_length(samples: Samples, length: int) -> Samples:
     >>> fit_length(np.array([0, 1, 3, 0], np.float32), 2)
     array([1., 3.], dtype=float32)
     """
-    if length < 1:
-        raise ConfigError(f"a clip needs at least one sample, got a length of {length}")
-    if len(samples) > length:
-        sums = np.concatenate(([0.0], np.cumsum(np.square(samples, dtype=np.float64))))
-        energy = sums[length:] - sums[:-length]
-        # Windows that differ only by the rounding of the running sum count as equal.
-        begin = int(np.argmax(energy >= energy.max() - 1e-12 * sums[-1]))
+    begin = fitted_begin(samples, length)
+    if len(samples) >= length:
         return samples[begin : begin + length].copy()
     fitted = np.zeros(length, np.float32)
-    begin = (length - len(samples)) // 2
-    fitted[begin : begin + len(samples)] = samples
+    fitted[-begin : len(samples) - begin] = samples
     return fitted
+
+
+def fitted_begin(samples: Samples, length: int) -> int:
+    """Return which of `samples` (T,) is the first that `fit_length` keeps; below 0, so many zeros come before them.
+
+    Examples
+    --------
+    >>> fitted_begin(np.array([0, 1, 3, 0], np.float32), 2), fitted_begin(np.array([1, 2], np.float32), 5)
+    (1, -1)
+    """
+    if length < 1:
+        raise ConfigError(f"a clip needs at least one sample, got a length of {length}")
+    if len(samples) <= length:
+        return -((length - len(samples)) // 2)
+    sums = np.concatenate(([0.0], np.cumsum(np.square(samples, dtype=np.float64))))
+    energy = sums[length:] - sums[:-length]
+    # Windows that differ only by the rounding of the running sum count as equal.
+    return int(np.argmax(energy >= energy.max() - 1e-12 * sums[-1]))
 
 
 @contextmanager

@@ -52,7 +52,8 @@ def check(
     from audioconv.datasets.check import check as check_collection
 
     if plot is not None:
-        from audioconv.datasets.check_plot import check_drawable, draw
+        from audioconv.datasets.check_plot import draw
+        from audioconv.plots import check_drawable
 
         check_drawable(plot)  # before minutes of reading
     collection = open_collection(path, minimum_classes=1)

@@ -13,13 +13,11 @@ import numpy as np
 from audioconv.datasets.check import Report
 from audioconv.datasets.findings import shared_speakers
 from audioconv.datasets.measure import Picture, Sound
-from audioconv.errors import ConfigError, missing_extra
-from audioconv.files import display_path, write_atomic
+from audioconv.files import write_atomic
+from audioconv.plots import BLUE, GRID, INK, MUTED, check_drawable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-FORMATS = (".png", ".svg", ".pdf")
 
 MOST_CLASSES = 100
 """Classes that are shown; of more, the smallest and the largest."""
@@ -31,32 +29,12 @@ LOWEST_LEVEL = -80.0
 """dBFS; what is quieter is drawn there."""
 
 _PERCENTILES = "median, middle half, 5 to 95 %"
-_INK, _MUTED, _GRID = "#22262e", "#6b7280", "#e3e6ea"
 _RED = "#c92a2a"
-_BLUE = "#1c6fb5"
-_COLOURS = {"train": _BLUE, "validation": "#f2a33a", "test": "#d9480f", None: "#7d8aa0"}
+_COLOURS = {"train": BLUE, "validation": "#f2a33a", "test": "#d9480f", None: "#7d8aa0"}
 _INCHES_PER_CLASS = 0.21
 _HIGHEST_PANEL = 5.0
 _GAPS: Any = {"w_pad": 0.12, "h_pad": 0.12, "wspace": 0.03, "hspace": 0.03}
 """Round the panels: inches, and shares of their width and height."""
-
-
-def check_drawable(path: str | os.PathLike[str]) -> None:
-    """Raise an error if a picture cannot be drawn or `path` cannot be one: before there is much to draw.
-
-    Raises
-    ------
-    ConfigError
-        If `path` does not end in .png, .svg or .pdf.
-    MissingExtraError
-        If Matplotlib is not installed (extra ``plots``).
-    """
-    if Path(path).suffix.lower() not in FORMATS:
-        raise ConfigError(f"{display_path(path)}: a picture's name ends in {', '.join(FORMATS)}")
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError:
-        raise missing_extra("drawing", "plots") from None
 
 
 def draw(report: Report, path: str | os.PathLike[str]) -> None:
@@ -89,7 +67,7 @@ def draw(report: Report, path: str | os.PathLike[str]) -> None:
     labels = _shown_classes(report)
     height = max(6.0, 1.7 + _INCHES_PER_CLASS * len(labels))
     # Names and labels are anybody's: a dollar sign begins no formula.
-    style: dict[Any, Any] = {"font.size": 9, "text.parse_math": False, "text.color": _INK}
+    style: dict[Any, Any] = {"font.size": 9, "text.parse_math": False, "text.color": INK}
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(13, height), dpi=110, facecolor="white", layout=ConstrainedLayoutEngine(**_GAPS))
         # On a tall sheet the two panels at the right stay at the top.
@@ -170,8 +148,8 @@ def _draw_levels(axes: Axes, report: Report, labels: Sequence[str]) -> None:
             continue
         low, first, middle, third, high = np.percentile(values[label], [5, 25, 50, 75, 95])
         axes.plot([low, high], [row, row], color="#9dbcd8", lw=1.4, solid_capstyle="butt", zorder=2)
-        axes.plot([first, third], [row, row], color=_BLUE, lw=5, solid_capstyle="butt", zorder=3)
-        axes.plot([middle], [row], "o", color="white", mec=_INK, mew=0.9, ms=5, zorder=4)
+        axes.plot([first, third], [row, row], color=BLUE, lw=5, solid_capstyle="butt", zorder=3)
+        axes.plot([middle], [row], "o", color="white", mec=INK, mew=0.9, ms=5, zorder=4)
     axes.tick_params(axis="y", labelleft=False, length=0)
 
 
@@ -183,7 +161,7 @@ def _draw_lengths(axes: Axes, sounds: Sequence[Sound]) -> None:
     low, high = float(seconds.min()), float(seconds.max())
     # One length only still needs a bar of some width.
     margin = 0.5 * high if high - low < 0.02 * high else 0.0
-    axes.hist(seconds, bins=40, range=(low - margin, high + margin), color=_BLUE, log=True)
+    axes.hist(seconds, bins=40, range=(low - margin, high + margin), color=BLUE, log=True)
     axes.set_ylim(bottom=0.7)
     _plain_log(axes)
 
@@ -195,7 +173,7 @@ def _draw_sizes(axes: Axes, pictures: Sequence[Picture]) -> None:
         return
     widths, heights = zip(*sizes, strict=True)
     counts = np.array(list(sizes.values()))
-    axes.scatter(widths, heights, s=20 + 380 * counts / counts.max(), color=_BLUE, alpha=0.55, lw=0)
+    axes.scatter(widths, heights, s=20 + 380 * counts / counts.max(), color=BLUE, alpha=0.55, lw=0)
     axes.set_xlim(0, 1.25 * max(widths))
     axes.set_ylim(0, 1.25 * max(heights))
 
@@ -208,7 +186,7 @@ def _draw_speakers(axes: Axes, report: Report) -> None:
     if not clips:
         _frame(axes, "speakers", "")
         axes.set_axis_off()
-        axes.text(0.5, 0.5, "no speakers are known", transform=axes.transAxes, ha="center", color=_MUTED)
+        axes.text(0.5, 0.5, "no speakers are known", transform=axes.transAxes, ha="center", color=MUTED)
     elif len(clips) <= MOST_SPEAKERS:
         _draw_each_speaker(axes, report, clips)
     else:
@@ -226,7 +204,7 @@ def _draw_each_speaker(axes: Axes, report: Report, clips: Mapping[str, Counter[s
     axes.set_yticks(range(len(names)), [_short(name) for name in names], fontsize=8)
     shared = shared_speakers(report.collection)
     for name, text in zip(names, axes.get_yticklabels(), strict=True):
-        text.set_color(_RED if name in shared else _INK)
+        text.set_color(_RED if name in shared else INK)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
     _note_shared(axes, report, clips)
@@ -268,19 +246,19 @@ def _note_shared(axes: Axes, report: Report, clips: Mapping[str, object]) -> Non
 
 
 def _colour(split: str | None, report: Report) -> str:
-    return _BLUE if report.splits == (None,) else _COLOURS[split]
+    return BLUE if report.splits == (None,) else _COLOURS[split]
 
 
 def _frame(axes: Axes, title: str, across: str, up: str = "") -> None:
-    axes.set_title(title, loc="left", fontsize=10, fontweight="bold", color=_INK)
-    axes.set_xlabel(across, color=_MUTED)
-    axes.set_ylabel(up, color=_MUTED)
+    axes.set_title(title, loc="left", fontsize=10, fontweight="bold", color=INK)
+    axes.set_xlabel(across, color=MUTED)
+    axes.set_ylabel(up, color=MUTED)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(_GRID)
-    axes.tick_params(color=_GRID, labelcolor=_INK)
+    axes.spines["bottom"].set_color(GRID)
+    axes.tick_params(color=GRID, labelcolor=INK)
     axes.set_axisbelow(True)
-    axes.grid(color=_GRID, lw=0.7)
+    axes.grid(color=GRID, lw=0.7)
 
 
 def _legend(axes: Axes, columns: int) -> None:

@@ -143,6 +143,8 @@ def test_mel_filters_are_librosas(sample_rate: int, bands: int) -> None:
         warnings.simplefilter("ignore")  # of bands without a bin
         theirs = librosa.filters.mel(sr=sample_rate, n_fft=1024, n_mels=bands, fmin=20.0, fmax=3900.0, dtype=np.float64)
     np.testing.assert_allclose(front_end.mel_filters(), theirs, rtol=1e-9, atol=1e-15)
+    edges = librosa.mel_frequencies(bands + 2, fmin=20.0, fmax=3900.0)
+    np.testing.assert_allclose(front_end.band_edges(), edges, rtol=1e-9)
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 400, 401])

@@ -17,6 +17,7 @@ from audioconv.audio.read import (
     AUDIO_SUFFIXES,
     Segment,
     fit_length,
+    fitted_begin,
     probe,
     read,
     read_bytes,
@@ -403,3 +404,12 @@ def test_content_in_memory(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_bytes(path.read_bytes(), "a.wav", 8000), read(path, 8000))
     with pytest.raises(DataError, match=r"^clips/b\.mp3: not audio that can be read"):
         read_bytes(b"text", "clips/b.mp3", 16000)
+
+
+@pytest.mark.parametrize(("size", "length"), [(4, 5), (5, 4), (5, 5), (1, 9), (9, 1)])
+def test_fitted_begin_is_where_the_samples_are(size: int, length: int) -> None:
+    samples = np.arange(1, size + 1, dtype=np.float32)
+    begin, fitted = fitted_begin(samples, length), fit_length(samples, length)
+    assert len(fitted) == length
+    for place, value in enumerate(fitted):
+        assert value == (samples[begin + place] if 0 <= begin + place < size else 0)

@@ -15,9 +15,10 @@ import soundfile
 
 from audioconv.datasets import Collection, Item, open_collection, speech_commands_split
 from audioconv.datasets.check import Report, check
-from audioconv.datasets.check_plot import MOST_CLASSES, MOST_SPEAKERS, check_drawable, draw
+from audioconv.datasets.check_plot import MOST_CLASSES, MOST_SPEAKERS, draw
 from audioconv.datasets.measure import FLOOR, measure_sound
 from audioconv.errors import ConfigError, DataError, MissingExtraError
+from audioconv.plots import check_drawable
 
 RATE = 8000
 

@@ -1,0 +1,222 @@
+"""All that can be said of one decision: the answer, what in the example it rests on, and where that is."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv import inputs
+from audioconv.audio.features import FrontEnd, LogMel, Mfcc, RawSamples
+from audioconv.audio.read import fitted_begin, to_mono
+from audioconv.audio.read import read as read_recording
+from audioconv.decision import is_word
+from audioconv.explaining.occlusion import evidence, hide, label_code, places_of, saliency
+from audioconv.loading import StrPath
+from audioconv.model import Model
+from audioconv.pipeline import AudioInput, ImageInput
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Region:
+    """The part of an example that speaks most for a label.
+
+    Attributes
+    ----------
+    box : tuple of slice
+        Which frames and bands, samples, or rows and columns.
+    bounds : dict of str to float
+        The same in seconds and Hz, coefficients or pixels: `begin` and `end`, `lowest` and `highest`, or `left`,
+        `right`, `top` and `bottom`; see `to_json` of an `Explanation`.
+    evidence : float
+        Bits that are lost when all of it is hidden: with one, the odds of the label fall by half.
+    score_without : float
+        The label's probability then.
+    """
+
+    box: tuple[slice, ...]
+    bounds: dict[str, float]
+    evidence: float
+    score_without: float
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What a model says of one example, and what that rests on.
+
+    Attributes
+    ----------
+    model : Model
+    example : (samples,) or (H, W, C) float32 array
+        The clip at the front end's rate, as the model hears it, or the picture.
+    begin_seconds : float
+        Where in the recording the clip begins; below 0 where silence was put before it.
+    features : (*feature_shape) float32 array
+        What the front end makes of it; the picture itself.
+    probabilities : (labels,) float32 array
+        Of each label.
+    answer : str
+        The likeliest label that may be an answer.
+    nearest : str
+        The likeliest word.
+    accepted : bool
+        Whether the answer holds; otherwise it is "none of these".
+    label : str
+        The label that is explained.
+    evidence : float
+        Bits by which the model prefers it to all others; see `occlusion.evidence`.
+    saliency : float64 array
+        Which places speak for it; see `occlusion.saliency`.
+    region : Region or None
+        The part that speaks most for it; None if none does.
+    """
+
+    model: Model
+    example: Array
+    begin_seconds: float
+    features: Array
+    probabilities: Array
+    answer: str
+    nearest: str
+    accepted: bool
+    label: str
+    evidence: float
+    saliency: Array
+    region: Region | None
+
+    def score(self, label: str) -> float:
+        """Return the probability of `label`."""
+        return float(self.probabilities[label_code(self.model, label)])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is said as JSON-compatible data, without the arrays."""
+        found = self.region
+        order = np.argsort(-self.probabilities, kind="stable")
+        return {
+            "label": self.answer,
+            "score": self.score(self.answer),
+            "accepted": self.accepted,
+            "nearest": self.nearest,
+            "threshold": self.model.decision.threshold,
+            "scores": {self.model.labels[i]: float(self.probabilities[i]) for i in order},
+            "explained": self.label,
+            "evidence_bits": self.evidence,
+            "region": None
+            if found is None
+            else {**found.bounds, "evidence_bits": found.evidence, "score_without": found.score_without},
+        }
+
+
+def explain(model: Model, example: StrPath | Array, label: str | None = None) -> Explanation:
+    """Return what `model` says of a recording or a picture, and what that rests on.
+
+    Parameters
+    ----------
+    model : Model
+    example : path-like or array
+        A file; samples (T,) at the front end's rate; or pixels (H, W[, C]).
+    label : str, optional
+        What to explain: by default the answer, or, where that is "none of these", the likeliest word.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or samples are not usable; `ShapeError` for arrays of a wrong shape.
+    ConfigError
+        If the model has no such label.
+    """
+    if label is not None:
+        label_code(model, label)  # before the file is read
+    clip, begin_seconds = _listen(inputs.of_model(model), example)
+    features = clip if model.front_end is None else model.front_end(clip)[0]
+    probabilities = model.probabilities(features[None])
+    answers = model.decide(probabilities)
+    answer, accepted = model.labels[answers.codes[0]], bool(answers.accepted[0])
+    words = [code for code, name in enumerate(model.labels) if is_word(name)]
+    nearest = model.labels[max(words, key=lambda code: probabilities[0, code])] if words else answer
+    explained = label or (answer if accepted else nearest)
+    places = saliency(model, features, explained)
+    bits = float(evidence(model, features[None], explained)[0])
+    box = strongest(places)
+    region = None if box is None else _region(model, features, explained, bits, box, begin_seconds)
+    return Explanation(
+        model, clip, begin_seconds, features, probabilities[0], answer, nearest, accepted, explained, bits, places,
+        region,
+    )  # fmt: skip
+
+
+def strongest(places: Array) -> tuple[slice, ...] | None:
+    """Return the box round the strongest place and all round it that is at least half as strong; None if none is > 0.
+
+    Examples
+    --------
+    >>> strongest(np.array([[0.0, 1.0, 2.0, 0.5, 1.5]]))
+    (slice(0, 1, None), slice(1, 3, None))
+    """
+    from scipy import ndimage
+
+    peak = places.max()
+    if not peak > 0:
+        return None
+    parts, _ = ndimage.label(places >= peak / 2)
+    part: int = parts.flat[places.argmax()]
+    box: tuple[slice, ...] = ndimage.find_objects(parts)[part - 1]
+    return box
+
+
+def hertz(front_end: FrontEnd, bands: slice) -> tuple[float, float]:
+    """Return where the lowest of some mel bands begins and the highest ends."""
+    assert isinstance(front_end, LogMel)
+    edges = front_end.band_edges()
+    return float(edges[bands.start]), float(edges[bands.stop + 1])
+
+
+def seconds(front_end: FrontEnd, frames: slice, clip_samples: int) -> tuple[float, float]:
+    """Return where in the clip some frames, or samples, begin and end: halfway to the next."""
+    if isinstance(front_end, RawSamples):
+        return frames.start / front_end.sample_rate, frames.stop / front_end.sample_rate
+    begin, end = ((frame - 0.5) * front_end.hop_length for frame in (frames.start, frames.stop))
+    return max(0.0, begin) / front_end.sample_rate, min(clip_samples, end) / front_end.sample_rate
+
+
+def _listen(source: AudioInput | ImageInput, example: StrPath | Array) -> tuple[Array, float]:
+    """Return the example as the model takes it, and where in the recording it begins, in seconds."""
+    if isinstance(source, ImageInput):
+        return (source.read(example) if isinstance(example, str | os.PathLike) else source.convert(example)), 0.0
+    rate = source.front_end.sample_rate
+    recording = read_recording(example, rate) if isinstance(example, str | os.PathLike) else np.asarray(example)
+    clip = source.convert(recording)
+    return clip, fitted_begin(to_mono(recording), source.clip_samples) / rate
+
+
+def _region(
+    model: Model, features: Array, label: str, bits: float, box: tuple[slice, ...], begin_seconds: float
+) -> Region:
+    hidden = hide(model, features, box)[None]
+    without = float(model.probabilities(hidden)[0, label_code(model, label)])
+    lost = bits - float(evidence(model, hidden, label)[0])
+    return Region(box, _bounds(model, box, begin_seconds), lost, without)
+
+
+def _bounds(model: Model, box: tuple[slice, ...], begin_seconds: float) -> dict[str, float]:
+    front_end = model.front_end
+    if front_end is None or model.clip_samples is None:
+        names = (("top", "bottom"), ("left", "right"))[: len(places_of(model.feature_shape))]
+        return {
+            name: edge
+            for pair, part in zip(names, box, strict=True)
+            for name, edge in zip(pair, (part.start, part.stop), strict=True)
+        }
+    begin, end = seconds(front_end, box[0], model.clip_samples)
+    bounds = {"begin_seconds": begin_seconds + begin, "end_seconds": begin_seconds + end}
+    if isinstance(front_end, Mfcc):
+        return {**bounds, "first_coefficient": box[1].start, "last_coefficient": box[1].stop - 1}
+    if isinstance(front_end, LogMel):
+        lowest, highest = hertz(front_end, box[1])
+        return {**bounds, "lowest_hz": lowest, "highest_hz": highest}
+    return bounds
