@@ -189,7 +189,7 @@ class Classifier(Settings):
             self._train(Collection(items, one_kind(paths, "X"), "files"))
             return self
         arrays = [np.asarray(x) for x in X]
-        settings = resolve(self, len(arrays))
+        settings = resolve(self, len(arrays), "audio" if not arrays or arrays[0].ndim == 1 else "images")
         source = inputs.for_arrays(settings, arrays)
         x = np.stack([source.convert(array) for array in arrays])
         examples = Examples(source, x, labels, speakers, [None] * len(X), {"name": "arrays"})
@@ -205,7 +205,7 @@ class Classifier(Settings):
         callbacks: Sequence[Callback] = (),
         on_file: Callable[[int], object] | None = None,
     ) -> None:
-        settings = resolve(self, sum(item.split != "test" for item in collection.items))
+        settings = resolve(self, sum(item.split != "test" for item in collection.items), collection.kind)
         source = inputs.for_collection(settings, collection)
         pipeline.input_shape(source, settings.arch)  # what cannot work shall fail before the files are read
         loaded = _load(source, collection, strict, on_file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -27,6 +27,32 @@ def is_word(label: str) -> bool:
 
 
 @dataclass(frozen=True)
+class Gate:
+    """How likely it is that there is one of the words at all, given the largest logit of a word.
+
+    ``1 / (1 + exp(-(scale * logit + offset)))``: Platt's scaling. The largest logit tells unheard words apart better
+    than the probability of the class of other words, which has learned only what those sound like that it was shown.
+
+    Parameters
+    ----------
+    scale, offset : float
+
+    References
+    ----------
+    J. Platt, Probabilistic outputs for support vector machines, 1999; S. Vaze et al., Open-set recognition: a good
+    closed-set classifier is all you need, ICLR 2022 (the largest logit).
+    """
+
+    scale: float
+    offset: float
+
+    def __call__(self, logits: Array) -> Array:
+        """Return the probability (...) for the largest logits of words (...)."""
+        probability: Array = 1 / (1 + np.exp(-np.clip(self.scale * logits + self.offset, -500, 500)))
+        return probability
+
+
+@dataclass(frozen=True)
 class Decision:
     """From logits to an answer.
 
@@ -34,6 +60,8 @@ class Decision:
     ----------
     temperature : float
         By which logits are divided, so that probabilities are as often right as they say.
+    gate : Gate, optional
+        Where there are classes such as ``_unknown_``: whether it is a word at all. What is left to decide is which.
     threshold : float
         The least probability with which a word is accepted.
     false_accepts : float, optional
@@ -56,6 +84,7 @@ class Decision:
     """
 
     temperature: float = 1.0
+    gate: Gate | None = None
     threshold: float = 0.0
     false_accepts: float | None = None
     made: tuple[str, ...] = ()
@@ -68,13 +97,20 @@ class Decision:
             raise ConfigError(f"the temperature must be above 0, got {self.temperature}")
         if not 0 <= self.threshold <= 1:
             raise ConfigError(f"the threshold must lie between 0 and 1, got {self.threshold}")
+        if self.gate is not None and not np.isfinite([self.gate.scale, self.gate.offset]).all():
+            raise ConfigError(f"the gate must have finite numbers, got {self.gate}")
 
-    def probabilities(self, logits: Array) -> Array:
+    def probabilities(self, labels: Sequence[str], logits: Array) -> Array:
         """Return the probability of each class, (N, classes) float32, of `logits` (N, classes)."""
         scaled = np.asarray(logits, np.float64) / self.temperature
-        exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        probabilities: Array = (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
-        return probabilities
+        words = np.array([is_word(label) for label in labels])
+        if self.gate is None or words.all() or not words.any():
+            return _softmax(scaled).astype(np.float32)
+        probabilities = np.empty_like(scaled)
+        is_one = self.gate(np.asarray(logits, np.float64)[:, words].max(axis=1, initial=-np.inf))[:, None]
+        probabilities[:, words] = is_one * _softmax(scaled[:, words])
+        probabilities[:, ~words] = (1 - is_one) * _softmax(scaled[:, ~words])
+        return probabilities.astype(np.float32)
 
     def given(self, labels: Sequence[str]) -> list[int]:
         """Return the places in `labels` of the classes that may be an answer."""
@@ -86,23 +122,17 @@ class Decision:
         codes = given[probabilities[:, given].argmax(axis=1)] if len(probabilities) else np.zeros(0, np.int64)
         scores = probabilities[np.arange(len(probabilities)), codes]
         words = np.array([is_word(label) for label in labels])
-        likeliest = probabilities.max(axis=1, initial=0.0)
-        return Answers(codes, scores, words[codes] & (scores >= self.threshold) & (scores >= likeliest))
+        return Answers(codes, scores, words[codes] & (scores >= self.threshold))
 
     def to_json(self) -> dict[str, Any]:
         """Return the decision as JSON-compatible data; `from_json` is its inverse."""
-        return {
-            "temperature": self.temperature,
-            "threshold": self.threshold,
-            "false_accepts": self.false_accepts,
-            "made": list(self.made),
-            "basis": dict(self.basis),
-        }
+        return {**asdict(self), "made": list(self.made), "basis": dict(self.basis)}
 
     @classmethod
     def from_json(cls, described: Mapping[str, Any]) -> Self:
         """Return the decision that `to_json` described."""
-        return cls(**described)
+        gate = described.get("gate")
+        return cls(**{**described, "gate": None if gate is None else Gate(**gate)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,3 +152,9 @@ class Answers:
     codes: NDArray[np.int64]
     scores: NDArray[np.float32]
     accepted: NDArray[np.bool_]
+
+
+def _softmax(logits: Array) -> Array:
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
+    softmax: Array = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return softmax

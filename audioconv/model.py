@@ -133,7 +133,7 @@ class Model:
 
     def probabilities(self, features: ArrayLike, batch_size: int = 64) -> Array:
         """Return the probability of each class, (N, labels) float32, calibrated; takes what `logits` takes."""
-        return self.decision.probabilities(self.logits(features, batch_size))
+        return self.decision.probabilities(self.labels, self.logits(features, batch_size))
 
     def decide(self, probabilities: Array) -> Answers:
         """Return which label each row of `probabilities` (N, labels) means, and whether it is accepted as a word."""

@@ -227,6 +227,18 @@ def measure(source: AudioInput | ImageInput, x: Array) -> Normalisation:
     return Normalisation(mean.astype(np.float32), np.where(std > 1e-6, std, 1).astype(np.float32))
 
 
+def clips(
+    source: AudioInput,
+    x: Array,
+    labels: Array,
+    normalisation: Normalisation,
+    shape: tuple[int, ...],
+    augmentation: Augmentation | None = None,
+) -> AudioClips:
+    """Return the clips `x` (N, samples) as data for `training.fit`."""
+    return AudioClips(x, labels, source.front_end, normalisation, augmentation, input_shape=shape)
+
+
 def dataset(
     source: AudioInput | ImageInput,
     x: Array,
@@ -238,20 +250,26 @@ def dataset(
 ) -> Dataset:
     """Return the examples `x` as data for `training.fit`; pictures are augmented by `images.augment`."""
     if isinstance(source, AudioInput):
-        clips = AudioClips(
-            x, labels, source.front_end, normalisation, augmentation if augmented else None, input_shape=shape
-        )
-        return cast(Dataset, clips)
+        return cast(Dataset, clips(source, x, labels, normalisation, shape, augmentation if augmented else None))
     return ArrayData(normalisation(x), labels, image_augment.augment if augmented else None)
+
+
+def logits(model: Model, x: Array, batch_size: int = 256) -> Array:
+    """Return the logits of examples in memory, (N, classes) float32."""
+    return _in_parts(model, x, model.logits, batch_size)
 
 
 def probabilities(model: Model, x: Array, batch_size: int = 256) -> Array:
     """Return what `model` makes of examples in memory, (N, classes) float32."""
-    parts = [
-        model.probabilities(part if model.front_end is None else model.front_end(part))
+    return _in_parts(model, x, model.probabilities, batch_size)
+
+
+def _in_parts(model: Model, x: Array, pass_: Callable[[Array], Array], batch_size: int) -> Array:
+    """Return what a pass of the model makes of all examples; their features are in memory part by part."""
+    return np.concatenate([
+        pass_(part if model.front_end is None else model.front_end(part))
         for part in (x[start : start + batch_size] for start in range(0, len(x), batch_size))
-    ]
-    return np.concatenate(parts)
+    ])  # fmt: skip
 
 
 def read_noises(path: StrPath, sample_rate: int) -> list[Array]:

@@ -29,6 +29,7 @@ from audioconv.losses import SoftmaxCrossEntropy
 from audioconv.model import Model
 from audioconv.optim import AdamW
 from audioconv.pipeline import AudioInput, ImageInput
+from audioconv.rejection import Rejection, decide, describe, shall_reject
 from audioconv.schedules import OneCycle
 from audioconv.settings import MOST_EPOCHS, Settings, recipe_of
 from audioconv.timing import epochs_within
@@ -122,6 +123,10 @@ def train_model(
     if len(classes) < 2:
         found = f"only {classes[0]!r}" if classes else "none"
         raise DataError(f"{name}: a classifier needs at least 2 classes to train on, there is {found}")
+    rejection = None
+    if isinstance(source, AudioInput) and shall_reject(settings, source):
+        rejection = Rejection(settings, source, classes)
+        classes = rejection.classes
     codes = class_codes(name, examples.labels, classes)
     shape = pipeline.input_shape(source, settings.arch)
     augmentation = _augmentation(examples, settings)
@@ -134,8 +139,14 @@ def train_model(
         normalisation = _normalisation(before)
     shall_refit = _shall_refit(examples, settings)
 
-    def data_of(part: Array, augmented: bool = False) -> Dataset:
-        return pipeline.dataset(source, x[part], codes[part], normalisation, shape, augmentation, augmented)
+    def data_of(part: Array) -> Dataset:
+        return pipeline.dataset(source, x[part], codes[part], normalisation, shape)
+
+    def data_to_train(part: Array) -> Dataset:
+        if rejection is None or not isinstance(source, AudioInput):
+            return pipeline.dataset(source, x[part], codes[part], normalisation, shape, augmentation, settings.augment)
+        clips = pipeline.clips(source, x[part], codes[part], normalisation, shape, augmentation)
+        return rejection.to_train(clips)
 
     begun = None if checkpoints is None or not resume else Path(checkpoints) / CHECKPOINT
     if settings.budget is not None and begun is not None and begun.exists():
@@ -144,9 +155,7 @@ def train_model(
     elif settings.budget is not None:
         watch = data_of(parts["validation"])
         seconds = settings.budget / (2 if shall_refit else 1)
-        fitting = epochs_within(
-            seconds, network, data_of(parts["train"], settings.augment), watch, params, settings.batch_size
-        )
+        fitting = epochs_within(seconds, network, data_to_train(parts["train"]), watch, params, settings.batch_size)
         settings = _within_budget(settings, min(fitting, MOST_EPOCHS))
     recipe = recipe_of(settings)
     # What a resumed run must share, beside what `fit` itself compares.
@@ -155,10 +164,11 @@ def train_model(
         "augment": settings.augment,
         "noise": None if settings.noise is None else os.fspath(settings.noise),
         "classes": classes,
+        **describe(settings, rejection),
     }
 
     def run(train: Array, validation: Array | None, checkpoint: str) -> FitResult:
-        data = data_of(train, settings.augment)
+        data = data_to_train(train)
         watch = None if validation is None else data_of(validation)
         return fit(
             network,
@@ -188,13 +198,20 @@ def train_model(
     counts = {name: _count(examples.labels[i] for i in part) for name, part in parts.items() if len(part)}
     model = Model(
         network=network,
-        params=(final or result).params,
+        params=result.params,
         labels=classes,
         input_shape=shape,
         front_end=source.front_end if isinstance(source, AudioInput) else None,
         clip_samples=source.clip_samples if isinstance(source, AudioInput) else None,
         mean=normalisation.mean,
         std=normalisation.std,
+    )
+    # What the network of the second run says of the validation clips would be too good: it has learned them.
+    decision = decide(model, settings, x[parts["validation"]], codes[parts["validation"]], rejection)
+    model = dataclasses.replace(
+        model,
+        params=(final or result).params,
+        decision=decision,
         provenance={
             "audioconv": __version__,
             "data": {**examples.about, "counts": counts, "unreadable": len(examples.failures)},
@@ -284,7 +301,7 @@ def _augmentation(examples: Examples, settings: Settings) -> Augmentation | None
 
 def _portable(settings: Settings) -> dict[str, Any]:
     """Return the settings for a model file, without the folders of the machine it was trained on."""
-    files = {"noise": settings.noise, "init": settings.init}
+    files = {"noise": settings.noise, "init": settings.init, "others": settings.others}
     names = {name: None if path is None else os.path.basename(os.fspath(path)) for name, path in files.items()}
     return {**settings.get_params(), **names}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from audioconv import architectures
 from audioconv.batches import batch_count
@@ -19,7 +19,7 @@ from audioconv.model import Model
 class Settings:
     """How to train a classifier: the parameters of `Classifier`, which explains them. None: what `resolve` says."""
 
-    arch: str = "cnn"
+    arch: str = "auto"
     init: StrPath | None = None
     epochs: int | None = None
     budget: float | None = None
@@ -32,6 +32,9 @@ class Settings:
     image_size: tuple[int, int] | None = None
     augment: bool = True
     noise: StrPath | None = None
+    reject: bool | None = None
+    others: StrPath | None = None
+    false_accepts: float = 0.02
     validation_fraction: float = 0.1
     patience: int | None = None
     refit: bool | None = None
@@ -72,15 +75,28 @@ LEAST_STEPS, MOST_EPOCHS = 300, 300
 """Few examples are gone through more often than the recipe says, until there were so many steps."""
 
 
-def resolve(settings: Settings, examples: int) -> Settings:
-    """Return the settings with nothing left to choose, for so many examples to train on."""
+def choose_architecture(kind: Literal["audio", "images"], front_end: str | None = None) -> str:
+    """Return the network that ``auto`` means; docs/recipes.md has what it was chosen by."""
+    if kind == "images":
+        return "cnn"
+    return {None: "tc-cnn", "log-mel": "tc-cnn", "raw": "m5-32"}.get(front_end, "cnn")
+
+
+def resolve(settings: Settings, examples: int, kind: Literal["audio", "images"] = "audio") -> Settings:
+    """Return the settings with nothing left to choose, for so many examples of this kind to train on."""
     arch = settings.arch if settings.init is None else _architecture_of(settings.init)
+    if arch == "auto":
+        arch = choose_architecture(kind, settings.front_end)
     architectures.input_kind(arch)  # an unknown name shall fail before anything is read
     recipe = Recipe()
     if settings.budget is not None and settings.epochs is not None:
         raise ConfigError("a budget chooses the number of epochs; give one of budget and epochs")
     if settings.budget is not None and not settings.budget > 0:
         raise ConfigError(f"the budget must be more than 0 seconds, got {settings.budget}")
+    if not 0 < settings.false_accepts < 1:
+        raise ConfigError(f"false_accepts is a share between 0 and 1, got {settings.false_accepts}")
+    if settings.others is not None and (settings.reject is False or kind == "images"):
+        raise ConfigError("recordings of other things are of use only where a classifier of sounds learns to reject")
     epochs = min(MOST_EPOCHS, max(recipe.epochs, math.ceil(LEAST_STEPS / batch_count(examples, settings.batch_size))))
     recipe = dataclasses.replace(recipe, epochs=epochs)
     chosen = {

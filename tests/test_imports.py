@@ -28,7 +28,7 @@ ORDER = [
     {"checkpoint", "events", "progress", "timing", "trainer", "training"},
     {"model"},
     {"settings", "transfer"},
-    {"classifier", "doctor", "evaluation", "explaining", "inputs", "pipeline", "recipe"},
+    {"calibration", "classifier", "doctor", "evaluation", "explaining", "inputs", "pipeline", "recipe", "rejection"},
     {"cli"},
     {"__main__"},
 ]

@@ -13,7 +13,7 @@ from typing import Literal
 
 from audioconv.architectures.pictures import inception_v3, resnet20
 from audioconv.architectures.samples import m5, m5_32, m11
-from audioconv.architectures.spectrograms import bc_resnet, cnn, cs231n, ds_cnn_l, ds_cnn_m, ds_cnn_s
+from audioconv.architectures.spectrograms import bc_resnet, cnn, cs231n, ds_cnn_l, ds_cnn_m, ds_cnn_s, tc_cnn
 from audioconv.architectures.time import matchboxnet, tc_resnet8, tc_resnet14
 from audioconv.errors import ConfigError
 from audioconv.layers import Layer
@@ -24,6 +24,7 @@ InputKind = Literal["spectrogram-2d", "spectrogram-1d", "samples"]
 
 _ARCHITECTURES: dict[str, tuple[Callable[[int], Layer], InputKind]] = {
     "cnn": (cnn, "spectrogram-2d"),
+    "tc-cnn": (tc_cnn, "spectrogram-2d"),
     "cs231n": (cs231n, "spectrogram-2d"),
     "ds-cnn-s": (ds_cnn_s, "spectrogram-2d"),
     "ds-cnn-m": (ds_cnn_m, "spectrogram-2d"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from audioconv.layers import (
     BatchNorm,
     Chain,
@@ -32,6 +34,27 @@ def cnn(num_classes: int) -> Layer:
         *block(32), MaxPool((2, 2)),
         *block(64), MaxPool((2, 2)),
         *block(64),
+        GlobalAvgPool(), Dropout(0.2), Dense(num_classes),
+    ])  # fmt: skip
+
+
+def tc_cnn(num_classes: int) -> Layer:
+    """Return what `cnn` begins with, then one convolution over all frequencies that are left, then two along time.
+
+    The mean over time at the end forgets when something sounded, so words with the same sounds in another order are
+    alike to it; the convolutions along time (5 x 80 ms, twice) have seen the order by then. For 40 bands.
+    """
+
+    def block(filters: int, kernel: tuple[int, int], padding: Literal["same", "valid"] = "same") -> list[Layer]:
+        return [Conv(filters, kernel, padding=padding, bias=False), BatchNorm(), ReLU()]
+
+    return Chain([
+        *block(16, (3, 3)), MaxPool((2, 2)),
+        *block(32, (3, 3)), MaxPool((2, 2)),
+        *block(48, (3, 3)), MaxPool((2, 2)),
+        *block(64, (1, 5), "valid"),
+        *block(64, (5, 1)),
+        *block(64, (5, 1)),
         GlobalAvgPool(), Dropout(0.2), Dense(num_classes),
     ])  # fmt: skip
 

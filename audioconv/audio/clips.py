@@ -133,7 +133,10 @@ class AudioClips:
         -------
         array (len(indices), *input_shape) float32
         """
-        clips = self.samples[indices]
+        return self.prepare(self.samples[indices], rng)
+
+    def prepare(self, clips: Samples, rng: np.random.Generator | None = None) -> Features:
+        """Return the network's input for any `clips` (n, T), which are overwritten, augmented if there is an `rng`."""
         if rng is None or self.augmentation is None:
             return network_input(clips, self.front_end, self.normalisation, self.input_shape)
         for clip in clips:

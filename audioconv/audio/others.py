@@ -1,0 +1,215 @@
+"""Clips of what is none of the words, made of the words themselves: what a network learns to refuse.
+
+A classifier that has met nothing but its words takes everything for one of them. These clips have the voices, the
+rooms and the loudness of the words, so nothing but what is said tells them from the words: the beginning of one word
+with the end of another, a piece of a word, a word backwards, two words at once; and noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv.audio.clips import AudioClips
+from audioconv.audio.effects import coloured_noise, mean_power, time_shift
+from audioconv.audio.features import Features
+from audioconv.audio.read import Samples, fit_length
+from audioconv.errors import DataError
+
+KINDS = {"splice": 0.3, "overlap": 0.2, "piece": 0.2, "reverse": 0.2, "noise": 0.1}
+"""How often each kind is made; where there are recordings of other things, half of all are pieces of those."""
+
+RECORDED = 0.5
+
+HOP_SECONDS, SMOOTHED_HOPS = 0.01, 5
+DEEPEST_DB, SHARE_OF_RANGE = 30.0, 0.4
+"""A word begins where a clip is at most so many dB below its loudest, and above this share of its range of loudness."""
+
+FADE_SECONDS = 0.005
+"""In which a cut end fades, so that it does not click."""
+
+MAX_SHIFT_SECONDS = 0.1
+PIECE, SEAM = (0.25, 0.5), (0.35, 0.65)
+"""Shares of a word: how long a piece is, and where two words are joined."""
+
+NOISE_DB, HUM_HZ, SWELLS = (-60.0, -10.0), (60.0, 4000.0), 12
+
+
+class Others:
+    """Makes clips of what is none of the words.
+
+    Parameters
+    ----------
+    samples : array (N, T) float32
+        Clips of the words.
+    labels : array (N,)
+        Which word each is.
+    sample_rate : int
+        In Hz.
+    recordings : sequence of arrays (samples,) float32
+        Of anything that is none of the words, of any length: other speech, above all.
+    """
+
+    def __init__(
+        self, samples: Samples, labels: NDArray[np.integer], sample_rate: int, recordings: Sequence[Samples] = ()
+    ) -> None:
+        if not len(samples):
+            raise DataError("there are no clips to make others of")
+        self._samples, self._labels, self._rate = samples, np.asarray(labels), sample_rate
+        self._recordings = tuple(recordings)
+        self._spans = [sounding(clip, sample_rate) for clip in samples]
+        self._kinds = list(KINDS) if len(np.unique(self._labels)) > 1 else ["piece", "reverse", "noise"]
+        weights = np.array([KINDS[kind] for kind in self._kinds])
+        self._weights = weights / weights.sum()
+
+    def make(self, rng: np.random.Generator) -> Samples:
+        """Return a clip (T,) float32 of none of the words, another one each time."""
+        if self._recordings and rng.random() < RECORDED:
+            return self._recorded(rng)
+        kind = self._kinds[int(rng.choice(len(self._kinds), p=self._weights))]
+        made: Samples = getattr(self, f"_{kind}")(rng)
+        return made
+
+    def _recorded(self, rng: np.random.Generator) -> Samples:
+        length = self._samples.shape[1]
+        # By length, so that an hour of speech counts for more than a second of it.
+        lengths = np.array([len(recording) for recording in self._recordings], float)
+        recording = self._recordings[int(rng.choice(len(lengths), p=lengths / lengths.sum()))]
+        if len(recording) <= length:
+            return fit_length(recording, length)
+        begin = int(rng.integers(len(recording) - length + 1))
+        return recording[begin : begin + length].copy()
+
+    def _splice(self, rng: np.random.Generator) -> Samples:
+        """Return the beginning of one word with the end of another."""
+        one, other = self._pair(rng)
+        seam, begin = (rng.uniform(*SEAM) for _ in range(2))
+        first, second = self._word(one), self._word(other)
+        head, tail = first[: round(seam * len(first))], second[round(begin * len(second)) :]
+        return self._placed(np.concatenate([self._faded(head), self._faded(tail * _gain(first, second))]), rng)
+
+    def _overlap(self, rng: np.random.Generator) -> Samples:
+        """Return two words at once, equally loud."""
+        one, other = self._pair(rng)
+        both: Samples = self._samples[one] + self._samples[other] * _gain(self._word(one), self._word(other))
+        return both
+
+    def _piece(self, rng: np.random.Generator) -> Samples:
+        """Return the beginning or the end of a word."""
+        word = self._word(int(rng.integers(len(self._samples))))
+        length = round(rng.uniform(*PIECE) * len(word))
+        part = word[:length] if rng.random() < 0.5 else word[len(word) - length :]
+        return self._placed(self._faded(part), rng)
+
+    def _reverse(self, rng: np.random.Generator) -> Samples:
+        """Return a word backwards."""
+        return self._samples[int(rng.integers(len(self._samples))), ::-1].copy()
+
+    def _noise(self, rng: np.random.Generator) -> Samples:
+        """Return noise of any colour and loudness: steady, swelling, or with a hum."""
+        length = self._samples.shape[1]
+        noise = coloured_noise(length, self._rate, rng.uniform(0, 2), rng)
+        form = rng.random()
+        if form < 0.3:
+            swell = np.abs(np.interp(np.arange(length), np.linspace(0, length, SWELLS), rng.standard_normal(SWELLS)))
+            noise = noise * swell.astype(np.float32)
+        elif form < 0.5:
+            top = min(HUM_HZ[1], self._rate / 2)
+            phase = 2 * np.pi * rng.uniform(HUM_HZ[0], top) / self._rate * np.arange(length)
+            noise = noise + np.sin(phase).astype(np.float32) * np.float32(10 ** (rng.uniform(-20, 20) / 20))
+        heard: Samples = noise * np.float32(10 ** (rng.uniform(*NOISE_DB) / 20))
+        return heard
+
+    def _pair(self, rng: np.random.Generator) -> tuple[int, int]:
+        """Draw two clips of different words."""
+        one = int(rng.integers(len(self._samples)))
+        others = np.flatnonzero(self._labels != self._labels[one])
+        return one, int(others[int(rng.integers(len(others)))])
+
+    def _word(self, index: int) -> Samples:
+        begin, end = self._spans[index]
+        return self._samples[index, begin:end]
+
+    def _faded(self, part: Samples) -> Samples:
+        length = min(round(FADE_SECONDS * self._rate), len(part) // 2)
+        faded = part.copy()
+        if length:
+            ramp = np.linspace(0, 1, length, dtype=np.float32)
+            faded[:length] *= ramp
+            faded[len(faded) - length :] *= ramp[::-1]
+        return faded
+
+    def _placed(self, part: Samples, rng: np.random.Generator) -> Samples:
+        """Return a part near the middle of a clip, between zeros."""
+        clip = fit_length(part, self._samples.shape[1]) if len(part) else np.zeros_like(self._samples[0])
+        room = max(0, (len(clip) - len(part)) // 2)  # nothing of it may be shifted out
+        most = min(room, round(MAX_SHIFT_SECONDS * self._rate))
+        return time_shift(clip, int(rng.integers(-most, most + 1)))
+
+
+class ClipsWithOthers:
+    """Clips of words, and behind them a number of clips of other things, which are made when they are asked for.
+
+    What `audioconv.training.fit` consumes. With a generator, each of the others is another one each time; without one,
+    always the same.
+
+    Parameters
+    ----------
+    clips : AudioClips
+    others : Others
+    count : int
+        How many others there are.
+    label : int
+        Their class.
+    seed : int
+        Of those that are always the same.
+
+    Attributes
+    ----------
+    labels : array (N + count,) int64
+    """
+
+    def __init__(self, clips: AudioClips, others: Others, count: int, label: int, seed: int) -> None:
+        self._clips, self._others, self._seed = clips, others, seed
+        self.labels = np.concatenate([clips.labels, np.full(count, label, np.int64)])
+
+    def __len__(self) -> int:
+        """Return the number of clips, with those that are made."""
+        return len(self.labels)
+
+    def batch(self, indices: NDArray[np.integer], rng: np.random.Generator | None = None) -> Features:
+        """Return the network's input for the clips `indices`, augmented if there is a generator `rng`."""
+        return self._clips.prepare(self.samples(indices, rng), rng)
+
+    def samples(self, indices: NDArray[np.integer] | None = None, rng: np.random.Generator | None = None) -> Samples:
+        """Return the clips `indices`, or all, as samples (n, T) that are the caller's own."""
+        own = self._clips.samples
+        wanted = range(len(self)) if indices is None else [int(index) for index in indices]
+        clips = np.empty((len(wanted), own.shape[1]), np.float32)
+        for place, index in enumerate(wanted):
+            if index < len(own):
+                clips[place] = own[index]
+            else:
+                clips[place] = self._others.make(np.random.default_rng([self._seed, index]) if rng is None else rng)
+        return clips
+
+
+def sounding(samples: Samples, sample_rate: int) -> tuple[int, int]:
+    """Return the first sample, and the one after the last, of where a clip (T,) is loud; else its beginning and end."""
+    hop = max(1, round(HOP_SECONDS * sample_rate))
+    count = len(samples) // hop
+    if count < SMOOTHED_HOPS:
+        return 0, len(samples)
+    energies = np.square(samples[: count * hop], dtype=np.float64).reshape(count, hop).mean(axis=1)
+    decibels = 10 * np.log10(np.convolve(energies, np.ones(SMOOTHED_HOPS) / SMOOTHED_HOPS, "same") + 1e-9)
+    loudest, quietest = decibels.max(), np.quantile(decibels, 0.1)
+    loud = np.flatnonzero(decibels > max(loudest - DEEPEST_DB, quietest + SHARE_OF_RANGE * (loudest - quietest)))
+    return (int(loud[0]) * hop, int(loud[-1] + 1) * hop) if len(loud) else (0, len(samples))
+
+
+def _gain(first: Samples, second: Samples) -> np.float32:
+    """Return by what to multiply `second` so that it is as loud as `first`; 1 where one of them is silent."""
+    powers = mean_power(first) if len(first) else 0.0, mean_power(second) if len(second) else 0.0
+    return np.float32(np.sqrt(powers[0] / powers[1]) if all(powers) else 1.0)

@@ -1,0 +1,129 @@
+"""Learning to say "none of these": other sounds to train with, and a decision that is chosen on clips kept apart."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv import pipeline
+from audioconv.audio.clips import AudioClips, Normalisation
+from audioconv.audio.others import ClipsWithOthers, Others
+from audioconv.calibration import calibrate
+from audioconv.decision import UNKNOWN, Decision, is_word
+from audioconv.model import Model
+from audioconv.pipeline import AudioInput, ImageInput
+from audioconv.settings import Settings
+
+Array = NDArray[Any]
+
+LONGEST_WORD_SECONDS = 2.0
+"""Of a model's window that holds a word. A piece of longer sounds, such as of rain, is still what it was."""
+
+OTHERS_PER_CLASS = 2.0
+"""Other sounds to train with, for each clip of an average class."""
+
+CALIBRATION_OTHERS = 1000
+"""Made to choose the threshold on."""
+
+RECORDED_FOR_TRAINING = 0.85
+"""Of each recording of other things, from its beginning; the rest chooses the threshold."""
+
+
+def shall_reject(settings: Settings, source: AudioInput | ImageInput) -> bool:
+    """Return whether other sounds are made: where asked for, or where the classes are words."""
+    if not isinstance(source, AudioInput):
+        return False
+    if settings.reject is not None:
+        return settings.reject
+    return settings.others is not None or source.clip_samples <= LONGEST_WORD_SECONDS * source.front_end.sample_rate
+
+
+class Rejection:
+    """What one training run needs in order to learn to reject.
+
+    Parameters
+    ----------
+    settings : Settings
+    source : AudioInput
+    classes : sequence of str
+        Of which there are examples.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        The same, with ``_unknown_`` among them.
+    made : tuple of str
+        ``_unknown_``, unless there are examples of it.
+    """
+
+    def __init__(self, settings: Settings, source: AudioInput, classes: Sequence[str]) -> None:
+        self.classes = tuple(sorted({*classes, UNKNOWN}))
+        self.made = () if UNKNOWN in classes else (UNKNOWN,)
+        self._code = self.classes.index(UNKNOWN)
+        self._words = np.array([is_word(label) for label in self.classes])
+        self._seed, self._rate = settings.seed, source.front_end.sample_rate
+        recordings = [] if settings.others is None else pipeline.read_noises(settings.others, self._rate)
+        cuts = [round(RECORDED_FOR_TRAINING * len(recording)) for recording in recordings]
+        self._to_train = [recording[:cut] for recording, cut in zip(recordings, cuts, strict=True) if cut]
+        self._to_choose = [r[cut:] for r, cut in zip(recordings, cuts, strict=True) if cut < len(r)]
+
+    def to_train(self, clips: AudioClips) -> ClipsWithOthers:
+        """Return the clips to train on, with other sounds behind them."""
+        count = round(OTHERS_PER_CLASS * len(clips) / max(self._words.sum(), 1))
+        return ClipsWithOthers(clips, self._others(clips, self._to_train), count, self._code, self._seed)
+
+    def to_choose(self, clips: AudioClips) -> ClipsWithOthers:
+        """Return the clips that choose the decision, with many other sounds behind them."""
+        return ClipsWithOthers(clips, self._others(clips, self._to_choose), CALIBRATION_OTHERS, self._code, self._seed)
+
+    def _others(self, clips: AudioClips, recordings: Sequence[Array]) -> Others:
+        of_words = self._words[clips.labels]
+        kept = of_words if of_words.any() else np.ones(len(clips), bool)
+        return Others(clips.samples[kept], clips.labels[kept], self._rate, recordings)
+
+
+def decide(
+    model: Model, settings: Settings, x: Array, codes: NDArray[np.integer], rejection: Rejection | None
+) -> Decision:
+    """Return the decision of `model` that fits clips or pictures it has not learned.
+
+    Parameters
+    ----------
+    model : Model
+    settings : Settings
+    x : array (N, *source.shape) float32
+        Examples.
+    codes : array (N,) int64
+        Their classes.
+    rejection : Rejection, optional
+        Where other sounds were made.
+    """
+    if not len(x):
+        return Decision(made=() if rejection is None else rejection.made)
+    made: tuple[str, ...] = ()
+    if rejection is not None:
+        assert model.front_end is not None
+        made = rejection.made
+        # What is normalised does not matter here: the samples are wanted, and the model does the rest.
+        nothing = np.zeros(model.feature_shape[-1], np.float32)
+        clips = AudioClips(x, codes.astype(np.int64), model.front_end, Normalisation(nothing, nothing + 1))
+        chosen = rejection.to_choose(clips)
+        x, codes = chosen.samples(), chosen.labels
+    has_others = not all(map(is_word, model.labels))
+    return calibrate(
+        model.labels,
+        pipeline.logits(model, x),
+        codes,
+        made=made,
+        false_accepts=settings.false_accepts if has_others else None,
+    )
+
+
+def describe(settings: Settings, rejection: Rejection | None) -> dict[str, Any]:
+    """Return what a resumed run must share."""
+    others = None if settings.others is None else os.fspath(settings.others)
+    return {"reject": rejection is not None, "others": others}
