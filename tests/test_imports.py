@@ -28,7 +28,7 @@ ORDER = [
     {"checkpoint", "events", "progress", "timing", "trainer", "training"},
     {"model"},
     {"settings", "transfer"},
-    {"classifier", "doctor", "evaluation", "inputs", "pipeline", "recipe"},
+    {"classifier", "doctor", "evaluation", "inputs", "pipeline", "recipe", "streaming"},
     {"cli"},
     {"__main__"},
 ]

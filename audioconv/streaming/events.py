@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from audioconv.decision import is_word
 from audioconv.errors import ConfigError
 from audioconv.streaming.extent import word_extent
-from audioconv.streaming.windows import Grid, Scores
+from audioconv.streaming.windows import Grid
 
 Array = NDArray[Any]
 

@@ -76,18 +76,23 @@ class FrameRows:
         self._stream = LogMelStream(front_end)
 
     def reset(self) -> None:
+        """Begin a new stream."""
         self._stream.reset()
 
     def push(self, samples: Rows) -> Rows:
+        """Take samples; return the rows that are complete now."""
         return self._stream.push(samples)
 
     def flush(self) -> Rows:
+        """End the stream; return the last rows."""
         return self._stream.flush()
 
     def features(self, windows: Rows) -> NDArray[Any]:
+        """Return the windows as they are."""
         return windows
 
     def levels(self, rows: Rows) -> Levels:
+        """Return the mean of the bands of each row, in dB."""
         if self._cepstral:
             return rows[:, 0] / np.float32(self._cepstral)
         levels: Levels = rows.mean(axis=1)
@@ -106,21 +111,27 @@ class SampleRows:
         self.reset()
 
     def reset(self) -> None:
+        """Begin a new stream."""
         self._kept = np.zeros(0, np.float32)
 
     def push(self, samples: Rows) -> Rows:
+        """Take samples; return the rows that are complete now."""
         kept = np.concatenate([self._kept, samples])
         complete = len(kept) - len(kept) % self.row_samples
         self._kept = kept[complete:].copy()  # no view, which would keep alive all that came
         return kept[:complete].reshape(-1, self.row_samples)
 
     def flush(self) -> Rows:
+        """End the stream; return the last rows."""
         missing = -len(self._kept) % self.row_samples
         return self.push(np.zeros(missing, np.float32))
 
     def features(self, windows: Rows) -> NDArray[Any]:
+        """Return the samples of each window, with an axis of one channel."""
         return windows.reshape(len(windows), -1)[:, : self._clip_samples, None]
 
     def levels(self, rows: Rows) -> Levels:
+        """Return the energy of each row, in dB."""
         energy = np.square(rows, dtype=np.float64).mean(axis=1)
-        return (10 * np.log10(energy + 1e-10)).astype(np.float32)
+        levels: Levels = (10 * np.log10(energy + 1e-10)).astype(np.float32)
+        return levels

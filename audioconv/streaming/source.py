@@ -91,13 +91,17 @@ class Source:
         self._channels = block.shape[1]
         self.sample_count += len(block)
         mono = to_mono(block)
-        return mono if self._resampler is None else self._resampler.resample_chunk(mono)  # type: ignore[no-any-return]
+        if self._resampler is None:
+            return mono
+        resampled: Samples = self._resampler.resample_chunk(mono)
+        return resampled
 
     def flush(self) -> Samples:
         """End the stream; return the last samples."""
         if self._resampler is None or not self.sample_count:
             return np.zeros(0, np.float32)
-        return self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)  # type: ignore[no-any-return]
+        last: Samples = self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+        return last
 
 
 def _resampler(from_rate: int, to_rate: int) -> Any:

@@ -131,7 +131,10 @@ class WindowScorer:
         self._rows: RowStream = row_stream(model.front_end, model.clip_samples)
         row_seconds = self._rows.row_samples / model.front_end.sample_rate
         longest = self._rows.window_rows * row_seconds
-        for name, value, least in (("hop_seconds", hop_seconds, row_seconds), ("smoothing_seconds", smoothing_seconds, 0)):
+        for name, value, least in (
+            ("hop_seconds", hop_seconds, row_seconds),
+            ("smoothing_seconds", smoothing_seconds, 0),
+        ):
             if not least <= value <= longest:
                 raise ConfigError(
                     f"{name} must lie between {least:g} and {longest:g}, the length of the model's window, got {value}"
@@ -196,7 +199,7 @@ class WindowScorer:
         """Return the averages of each window's probabilities and those of the windows before it."""
         n = self.grid.smoothing
         kept = np.concatenate([self._last, raw])
-        # One window after the other is added, always in the same order: the bits do not depend on how many come at once.
+        # Added one after the other, always in the same order: the bits do not depend on how many come at once.
         total = np.zeros(raw.shape, np.float32)
         for place in range(n):
             total += kept[place : place + len(raw)]
