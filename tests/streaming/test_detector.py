@@ -96,7 +96,9 @@ def test_unknown_never_fires(model):
 @given(
     kind=st.sampled_from(["log-mel", "mfcc", "raw", "picture"]),
     rate=st.sampled_from([4000, 8000, 11025, 16000, 22050, 44100, 48000]),
-    sizes=st.lists(st.one_of(st.integers(0, 40), st.integers(1, 5000), st.integers(1, 100_000)), min_size=1, max_size=6),
+    sizes=st.lists(
+        st.one_of(st.integers(0, 40), st.integers(1, 5000), st.integers(1, 100_000)), min_size=1, max_size=6
+    ),
     threshold=st.sampled_from([0.0, 0.3, 0.6, 0.9]),
     seed=st.integers(0, 3),
 )
@@ -283,7 +285,7 @@ def test_nan_far_into_a_long_block_changes_nothing(model):
 def test_another_rate_is_refused(model):
     detector = Detector(model, sample_rate=8000)
     detector.push(np.zeros(10, np.float32), sample_rate=8000)
-    with pytest.raises(DataError, match="the stream has 8000 Hz, this block 16000; .* a detector of its own"):
+    with pytest.raises(DataError, match=r"the stream has 8000 Hz, this block 16000; .* a detector of its own"):
         detector.push(np.zeros(10, np.float32), sample_rate=16000)
     assert detector.seconds == 10 / 8000
 
