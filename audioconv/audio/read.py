@@ -149,6 +149,10 @@ class Blocks:
     def __init__(self, file: soundfile.SoundFile, shown: str, length: int) -> None:
         self.info = AudioInfo(file.samplerate, file.channels, file.frames)
         self._file, self._shown, self._length = file, shown, length
+        if file.format == "MP3":
+            # soundfile would seek to where it is after each block, and a decoder of MP3 loses what it needs of the
+            # frames before.
+            file.seekable = lambda: False
 
     def __iter__(self) -> Iterator[Samples]:
         """Yield the blocks from the beginning to the end; the last one may be shorter."""
