@@ -94,6 +94,8 @@ def listen(
     With --json one object a line: label, start, end (in seconds since the beginning), score. The microphone needs the
     extra `live`: pip install 'audioconv\[live]'. Ctrl-C stops.
     """
+    import numpy as np
+
     from audioconv.model import Model as LoadedModel
     from audioconv.streaming import Detector
 
@@ -118,13 +120,17 @@ def listen(
         return
     from audioconv.streaming.microphone import Microphone
 
-    with Microphone(_number_or_name(device)) as microphone:
-        detector = Detector(loaded, sample_rate=microphone.sample_rate, **options)
-        try:
+    microphone = Microphone(_number_or_name(device))
+    detector = Detector(loaded, sample_rate=microphone.sample_rate, **options)
+    # The first windows take long where kernels are compiled for them: the microphone shall not wait.
+    detector.push(np.zeros(2 * microphone.sample_rate, np.float32))
+    detector.reset()
+    try:
+        with microphone:
             _hear(detector, microphone, f"{microphone.name}, {microphone.sample_rate} Hz", as_json=as_json)
-        finally:
-            if microphone.lost:
-                say(f"{microphone.lost} blocks of sound were lost: this computer was too busy", style="yellow")
+    finally:
+        if microphone.lost:
+            say(f"{microphone.lost} blocks of sound were lost: this computer was too busy", style="yellow")
 
 
 def _number_or_name(device: str | None) -> int | str | None:

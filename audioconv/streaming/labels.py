@@ -6,10 +6,13 @@ import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from audioconv.errors import DataError
 from audioconv.files import display_path, reason, write_atomic
-from audioconv.streaming.events import Detection
+
+if TYPE_CHECKING:
+    from audioconv.streaming.events import Detection
 
 StrPath = str | os.PathLike[str]
 

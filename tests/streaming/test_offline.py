@@ -56,7 +56,7 @@ def test_mp3_in_blocks(tmp_path, capfd):
     soundfile.write(tmp_path / "a.mp3", recording(SAID, 25.0, 8000), 8000)
     with read.blocks(tmp_path / "a.mp3", seconds=1) as blocks:
         found = np.concatenate(list(blocks))[:, 0]
-    # The decoder itself gives other last bits each time; but nothing is lost between blocks, of which it would complain.
+    # The decoder gives other last bits each time; but nothing is lost between blocks, of which it would complain.
     np.testing.assert_allclose(found, soundfile.read(tmp_path / "a.mp3", dtype="float32")[0], atol=1e-6)
     assert capfd.readouterr().err == ""
 
