@@ -125,8 +125,8 @@ class WindowScorer:
     """
 
     def __init__(self, model: Model, hop_seconds: float, smoothing_seconds: float) -> None:
-        if model.front_end is None or model.clip_samples is None:
-            raise ConfigError("listening takes a model of sounds; this one is of pictures")
+        assert model.front_end is not None
+        assert model.clip_samples is not None
         self._model = model
         self._rows: RowStream = row_stream(model.front_end, model.clip_samples)
         row_seconds = self._rows.row_samples / model.front_end.sample_rate
