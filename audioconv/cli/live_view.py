@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -26,6 +26,9 @@ REFRESH_SECONDS = 0.1
 
 BAR_WIDTH = 30
 
+BAR, ASCII_BAR = "\u2501\u2500\u2503", "#-|"
+"""What is full, what is empty, and the mark."""
+
 LINES_BESIDE_WORDS = 6
 
 
@@ -38,14 +41,19 @@ class LiveView:
         Whose scores are shown.
     name : str
         Of what is listened to.
+    console : rich.console.Console, optional
+        Where to; without it, standard output.
     """
 
-    def __init__(self, detector: Detector, name: str) -> None:
+    def __init__(self, detector: Detector, name: str, console: Console | None = None) -> None:
         self._detector, self._name = detector, printable(name)
         self._level = QUIETEST_DB
         self._drawn = 0.0
         self._heard = dict.fromkeys(detector.model.words, 0)
-        self._live = Live(console=results(), auto_refresh=False, transient=True)
+        self._width = max(len(printable(word)) for word in ("level", *detector.model.words))
+        console = console or results()
+        self._signs = ASCII_BAR if console.options.ascii_only else BAR
+        self._live = Live(console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Self:
         """Begin to show."""
@@ -61,18 +69,26 @@ class LiveView:
 
     def show(self, block: NDArray[Any], found: list[Detection]) -> None:
         """Show what a block brought."""
-        self._level = max(level_db(block), self._level - 3)  # falls slowly, as meters do
-        for one in found:
-            self._heard[one.label] += 1
-            self._live.console.print(
-                Text.assemble(
-                    (f"{clock(one.start):>11}  ", "dim"), (printable(one.label), "bold green"), f"  {one.score:.1%}"
-                )
-            )
+        for line in self.take(block, found):
+            self._live.console.print(line)
         now = time.monotonic()
         if found or now - self._drawn > REFRESH_SECONDS:
             self._drawn = now
             self._live.update(self.draw(), refresh=True)
+
+    def take(self, block: NDArray[Any], found: list[Detection]) -> list[Text]:
+        """Note what a block brought; return a line for each word."""
+        self._level = max(level_db(block), self._level - 3)  # falls slowly, as meters do
+        for one in found:
+            self._heard[one.label] += 1
+        return [
+            Text.assemble(
+                (f"{clock(one.start):>11}  ", "dim"),
+                (f"{printable(one.label):{self._width}}", "bold green"),
+                f"  {one.score:.1%}",
+            )
+            for one in found
+        ]
 
     def draw(self) -> RenderableType:
         """Return what is shown now."""
@@ -84,13 +100,16 @@ class LiveView:
             ("Ctrl-C stops", "dim"),
         )
         level = Table.grid(padding=(0, 2))
-        level.add_row("level", _bar(1 - self._level / QUIETEST_DB, _level_style(self._level)), f"{self._level:4.0f} dB")
+        filled = 1 - self._level / QUIETEST_DB
+        level.add_row(
+            f"{'level':{self._width}}", _bar(filled, _level_style(self._level), self._signs), f"{self._level:4.0f} dB"
+        )
         scores = Table.grid(padding=(0, 2))
         for word, score in self._shown():
             loud = score >= detector.threshold
             scores.add_row(
-                Text(printable(word), "bold green" if loud else ""),
-                _bar(score, "green" if loud else "cyan", detector.threshold),
+                Text(f"{printable(word):{self._width}}", "bold green" if loud else ""),
+                _bar(score, "green" if loud else "cyan", self._signs, detector.threshold),
                 f"{score:4.0%}",
                 Text(f"{self._heard[word]} x" if self._heard[word] else "", "dim"),
             )
@@ -121,12 +140,12 @@ def _level_style(level: float) -> str:
     return "red" if level > -6 else "yellow" if level > -15 else "green"
 
 
-def _bar(share: float, style: str, mark: float | None = None) -> Text:
+def _bar(share: float, style: str, signs: str, mark: float | None = None) -> Text:
     """Return a bar of `BAR_WIDTH` columns, filled up to `share`, with a mark where it counts."""
+    full, empty, line = tuple(signs)
     filled = round(BAR_WIDTH * min(1.0, max(0.0, share)))
-    bar = Text("\u2588" * filled, style)
-    bar.append("\u2591" * (BAR_WIDTH - filled), "dim")
-    if mark is not None:
-        place = min(BAR_WIDTH - 1, round(BAR_WIDTH * mark))
-        return Text.assemble(bar[:place], ("|", "bold"), bar[place + 1 :])
-    return bar
+    bar = Text.assemble((full * filled, style), (empty * (BAR_WIDTH - filled), "dim"))
+    if mark is None:
+        return bar
+    place = min(BAR_WIDTH - 1, round(BAR_WIDTH * mark))
+    return Text.assemble(bar[:place], (line, "bold"), bar[place + 1 :])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 import os
 import signal
@@ -489,3 +490,16 @@ def test_the_view_shows_the_likeliest_words_where_there_is_no_room(hears, monkey
         console.print(view.draw())
     assert "low" in capture.get()
     assert "high" not in capture.get()
+
+
+def test_the_view_in_a_terminal_without_unicode(hears):
+    from rich.console import Console
+
+    file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    console = Console(file=file, width=80, height=30)
+    view = LiveView(Detector(hears / "model.safetensors", threshold=0.5), "a pipe", console)
+    assert view.take(np.full(100, 0.1), []) == []
+    console.print(view.draw())  # raises where a sign is not ASCII
+    file.flush()
+    assert f"level  {'#' * 20}{'-' * 10}   -20 dB" in file.buffer.getvalue().decode()
+    assert f"high   {'-' * 15}|{'-' * 14}    0%" in file.buffer.getvalue().decode()
