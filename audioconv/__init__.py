@@ -13,26 +13,31 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from audioconv import architectures, audio, datasets, images, layers, ops
+    from audioconv import architectures, audio, datasets, images, layers, ops, streaming
     from audioconv.classifier import Classifier, Evaluation, Prediction
     from audioconv.errors import AudioconvError
     from audioconv.model import Model
+    from audioconv.streaming import Detection, Detector
     from audioconv.training import fit
 
 # Public names and where they live. They are imported on first use: Numba, librosa and scikit-learn are slow to import.
 _HOMES = {
     "AudioconvError": "audioconv.errors",
     "Classifier": "audioconv.classifier",
+    "Detection": "audioconv.streaming",
+    "Detector": "audioconv.streaming",
     "Evaluation": "audioconv.classifier",
     "Model": "audioconv.model",
     "Prediction": "audioconv.classifier",
     "fit": "audioconv.training",
 }
-_MODULES = ("architectures", "audio", "datasets", "images", "layers", "ops")
+_MODULES = ("architectures", "audio", "datasets", "images", "layers", "ops", "streaming")
 
 __all__ = [
     "AudioconvError",
     "Classifier",
+    "Detection",
+    "Detector",
     "Evaluation",
     "Model",
     "Prediction",
@@ -44,6 +49,7 @@ __all__ = [
     "images",
     "layers",
     "ops",
+    "streaming",
 ]
 
 

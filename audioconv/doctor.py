@@ -21,6 +21,7 @@ EXTRAS = {
     "images": ("pillow", "PIL", "pictures as data"),
     "plots": ("matplotlib", "matplotlib", "charts"),
     "commonvoice": ("datacollective", "datacollective", "audioconv data get common-voice"),
+    "live": ("sounddevice", "sounddevice", "audioconv listen"),
     "synth": ("espeakng-loader", "espeakng_loader", "audioconv data make, audioconv demo"),
 }
 """The extra parts: distribution, module, and what needs it."""

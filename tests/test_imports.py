@@ -28,7 +28,7 @@ ORDER = [
     {"checkpoint", "events", "progress", "timing", "trainer", "training"},
     {"model"},
     {"settings", "transfer"},
-    {"calibration", "classifier", "doctor", "evaluation", "explaining", "inputs", "pipeline", "recipe", "rejection"},
+    {"calibration", "classifier", "doctor", "evaluation", "explaining", "inputs", "pipeline", "recipe", "rejection", "streaming"},
     {"cli"},
     {"__main__"},
 ]
@@ -123,7 +123,7 @@ def test_importing_the_package_loads_no_heavy_library():
     assert not loaded_by("import audioconv; dir(audioconv); audioconv.AudioconvError") & HEAVY
 
 
-@pytest.mark.parametrize("part", ["errors", "geometry", "files", "datasets"])
+@pytest.mark.parametrize("part", ["errors", "geometry", "files", "datasets", "streaming.labels"])
 def test_parts_that_compute_nothing_load_no_numba(part):
     assert not loaded_by(f"import audioconv.{part}") & {"numba", "librosa", "sklearn"}
 

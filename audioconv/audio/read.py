@@ -113,6 +113,56 @@ def read(path: StrPath, sample_rate: int) -> Samples:
         return resample(to_mono(_decode(file, display_path(path))), file.samplerate, sample_rate)
 
 
+@contextmanager
+def blocks(path: StrPath, seconds: float = 10.0) -> Iterator[Blocks]:
+    """Open the recording in `path` to be read in blocks: a long one is never in memory as a whole.
+
+    Parameters
+    ----------
+    path : path-like
+    seconds : float
+        Length of a block.
+
+    Yields
+    ------
+    Blocks
+        To iterate over, once.
+
+    Raises
+    ------
+    DataError
+        As `read` does; for what is damaged or cut off, when that place is reached.
+    """
+    with _open(path) as file:
+        yield Blocks(file, display_path(path), max(1, round(seconds * file.samplerate)))
+
+
+class Blocks:
+    """The samples of a recording in blocks (T, channels) float32, at its own rate.
+
+    Attributes
+    ----------
+    info : AudioInfo
+        What its header says.
+    """
+
+    def __init__(self, file: soundfile.SoundFile, shown: str, length: int) -> None:
+        self.info = AudioInfo(file.samplerate, file.channels, file.frames)
+        self._file, self._shown, self._length = file, shown, length
+        if file.format == "MP3":
+            # soundfile would seek to where it is after each block, and a decoder of MP3 loses what it needs of the
+            # frames before.
+            file.seekable = lambda: False
+
+    def __iter__(self) -> Iterator[Samples]:
+        """Yield the blocks from the beginning to the end; the last one may be shorter."""
+        announced, came = _announced_frames(self._file), 0
+        while len(samples := _read(self._file, self._shown, self._length)):
+            came += len(samples)
+            yield samples
+        _check_whole(self._file, self._shown, came, announced)
+
+
 def read_bytes(content: bytes, name: str, sample_rate: int) -> Samples:
     """Return the recording whose file has this `content`, like `read`; `name` is what errors call it."""
     with _in_memory(content) as source, _decoder(source, name) as file:
@@ -295,24 +345,35 @@ def _decoder(content: BinaryIO, shown: str) -> Iterator[soundfile.SoundFile]:
 
 def _decode(file: soundfile.SoundFile, shown: str, frames: int | None = None) -> Samples:
     """Return the samples (T, channels) from where `file` is: `frames` of them, or all to the end."""
+    announced = _announced_frames(file) if frames is None else frames
+    samples = _read(file, shown, -1 if frames is None else frames)
+    _check_whole(file, shown, len(samples), announced)
+    return samples
+
+
+def _read(file: soundfile.SoundFile, shown: str, frames: int) -> Samples:
+    """Return the next samples (T, channels): at most `frames` of them, or all to the end where that is -1."""
     import soundfile
 
-    announced = _announced_frames(file) if frames is None else frames
     try:
-        samples: Samples = file.read(-1 if frames is None else frames, dtype="float32", always_2d=True)
+        samples: Samples = file.read(frames, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise DataError(f"{shown}: damaged or cut off ({_detail(error)}); copy or record it again") from None
-    delay = TOLERATED_MP3_SAMPLES if file.format == "MP3" else 0
-    if announced - len(samples) > max(TOLERATED_LOSS * announced, delay):
-        raise DataError(
-            f"{shown}: cut off, {len(samples)} of the {announced} samples that its header announces are there; "
-            "copy or record it again"
-        )
-    if not len(samples):
-        raise DataError(f"{shown}: holds no samples; record it again or remove it")
     if not np.isfinite(samples).all():
         raise DataError(f"{shown}: holds NaN or infinite samples; export it again, or remove it")
     return samples
+
+
+def _check_whole(file: soundfile.SoundFile, shown: str, came: int, announced: int) -> None:
+    """Raise `DataError` if there were clearly fewer samples than `announced`, or none."""
+    delay = TOLERATED_MP3_SAMPLES if file.format == "MP3" else 0
+    if announced - came > max(TOLERATED_LOSS * announced, delay):
+        raise DataError(
+            f"{shown}: cut off, {came} of the {announced} samples that its header announces are there; "
+            "copy or record it again"
+        )
+    if not came:
+        raise DataError(f"{shown}: holds no samples; record it again or remove it")
 
 
 def _announced_frames(file: soundfile.SoundFile) -> int:

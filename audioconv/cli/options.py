@@ -28,6 +28,14 @@ def flag(name: str, help: str, panel: str | None = None) -> Any:
 Json = Annotated[bool, flag("--json", "Write JSON, for a program to read.")]
 Strict = Annotated[bool, flag("--strict", "Stop at the first unreadable file, instead of skipping it.")]
 
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=1, metavar="SCORE", help="The least score that counts; by default the model's.", show_default=False
+    ),
+]
+Hop = Annotated[float, typer.Option(metavar="SECONDS", help="How often the model is asked.")]
+
 
 def model_path(path: Path) -> Path:
     """Return the model file that the argument `path` means."""

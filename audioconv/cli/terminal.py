@@ -158,6 +158,8 @@ class Steps:
             TextColumn("{task.fields[left]}", style="cyan", markup=False),
             console=notices(),
             transient=True,
+            # Results are written while the bar moves. Those for a file or a pipe must not go to the bar's terminal.
+            redirect_stdout=sys.stdout.isatty(),
         )
         self._task = self._bar.add_task(doing, total=None, measured="", left="")
 

@@ -72,7 +72,7 @@ def classify(
     from audioconv.classifier import Classifier
 
     classifier = Classifier.load(model_path(model))
-    paths = list(_expand(files, "images" if classifier.model_.front_end is None else "audio"))
+    paths = list(expand(files, "images" if classifier.model_.front_end is None else "audio"))
     table = new_table("file", *["label", "score"] * (top or 1), right=["score"])
     failures: list[DataError] = []
     with Steps("classifying", "files") as steps:
@@ -173,8 +173,8 @@ def _matrix(evaluation: Evaluation, heads: Sequence[str]) -> Table:
     return table
 
 
-def _expand(paths: Sequence[Path], kind: str) -> Iterator[Path]:
-    """Yield the files, and those of this kind in the folders."""
+def expand(paths: Sequence[Path], kind: str) -> Iterator[Path]:
+    """Yield the files, and those of this kind (``audio`` or ``images``) in the folders."""
     from audioconv.datasets.collection import kind_of
     from audioconv.datasets.folder import files_below
 

@@ -18,6 +18,8 @@ COMMANDS = [
     ["train"],
     ["classify"],
     ["evaluate"],
+    ["detect"],
+    ["listen"],
     ["info"],
     ["data", "list"],
     ["data", "get"],

@@ -1,0 +1,168 @@
+"""``audioconv detect``: words in long recordings, with their times."""
+
+from __future__ import annotations
+
+import csv
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from audioconv.cli.options import Hop, Json, Model, Strict, Threshold, add_command, model_path
+from audioconv.cli.terminal import (
+    Steps,
+    add_row,
+    json_path,
+    list_failures,
+    new_table,
+    results,
+    say,
+    write_json,
+)
+from audioconv.cli.use import expand
+from audioconv.errors import DataError
+from audioconv.files import display_path, write_atomic
+
+if TYPE_CHECKING:
+    from audioconv.model import Model as LoadedModel
+    from audioconv.streaming import Detection
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    add_command(
+        app,
+        detect,
+        "audioconv detect model interview.wav",
+        "audioconv detect model interview.flac --labels words.txt",
+        "audioconv detect model recordings/ --threshold 0.9 --json > words.jsonl",
+    )
+
+
+def detect(
+    model: Model,
+    recordings: Annotated[
+        list[Path], typer.Argument(metavar="RECORDING|FOLDER...", help="Recordings of any length, rate and format.")
+    ],
+    threshold: Threshold = None,
+    hop: Hop = 0.1,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write path, label, start, end, score to this file.")
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write a label track for Audacity (File, Import, Labels); for one recording."
+        ),
+    ] = None,
+    strict: Strict = False,
+    as_json: Json = False,
+) -> None:
+    """Find a model's words in recordings, and say when they are said.
+
+    Long recordings are read in pieces. With --json one object a line: label, start, end (in seconds), score; and path,
+    where there are several recordings. Files that cannot be read are listed at the end, and the exit code is 1.
+    """
+    from audioconv.model import Model as LoadedModel
+    from audioconv.streaming import write_labels
+
+    loaded = LoadedModel.load(model_path(model))
+    paths = list(expand(recordings, "audio"))
+    several = len(paths) > 1
+    if labels is not None and several:
+        raise typer.BadParameter(f"a label track is for one recording, got {len(paths)}", param_hint="'--labels'")
+    found: list[tuple[Path, Detection]] = []
+    failures: list[DataError] = []
+    with Steps("listening", "seconds") as steps:
+        for path, detection in _listen(loaded, paths, failures, steps, threshold, hop, strict=strict):
+            found.append((path, detection))
+            if as_json:
+                write_json({**({"path": json_path(path)} if several else {}), **detection.to_json()}, indent=None)
+                sys.stdout.flush()  # who reads a pipe need not wait for the end of a long recording
+    if labels is not None:
+        write_labels(labels, [detection for _, detection in found])
+    if csv_file is not None:
+        _write_csv(csv_file, found)
+    if not as_json:
+        _show(found, several, len(paths) - len(failures))
+    list_failures(failures, len(paths))
+    if failures:
+        raise typer.Exit(1)
+
+
+def clock(seconds: float) -> str:
+    """Return a time in a recording as people say it, to a hundredth.
+
+    >>> clock(7.254), clock(61.5), clock(36000)
+    ('0:07.25', '1:01.50', '10:00:00.00')
+    """
+    hundredths = round(100 * seconds)
+    minutes, hundredths = divmod(hundredths, 6000)
+    hours, minutes = divmod(minutes, 60)
+    rest = f"{hundredths // 100:02}.{hundredths % 100:02}"
+    return f"{hours}:{minutes:02}:{rest}" if hours else f"{minutes}:{rest}"
+
+
+def _listen(
+    model: LoadedModel,
+    paths: list[Path],
+    failures: list[DataError],
+    steps: Steps,
+    threshold: float | None,
+    hop: float,
+    *,
+    strict: bool,
+) -> Iterator[tuple[Path, Detection]]:
+    """Yield what is found in each recording; the errors of those that cannot be read go to `failures`."""
+    from audioconv.streaming.offline import detect_in_file
+
+    lengths = {path: _seconds(path) for path in paths}
+    total = sum(lengths.values())
+    before = 0.0
+    for path in paths:
+
+        def progress(done: float, _all: float, before: float = before) -> None:
+            steps.show(min(math.floor(before + done), math.ceil(total)), math.ceil(total))
+
+        try:
+            for found in detect_in_file(model, path, on_seconds=progress, threshold=threshold, hop_seconds=hop):
+                for detection in found:
+                    yield path, detection
+        except DataError as error:
+            if strict:
+                raise
+            failures.append(error)
+        before += lengths[path]
+
+
+def _seconds(path: Path) -> float:
+    """Return how long a recording says it is; nothing where it cannot be read, as will be said when it is its turn."""
+    from audioconv.audio import probe
+
+    try:
+        return probe(path).duration
+    except DataError:
+        return 0.0
+
+
+def _show(found: list[tuple[Path, Detection]], several: bool, recordings: int) -> None:
+    """Write a table for a person."""
+    if not found:
+        if recordings:
+            say("no words were heard; --threshold takes a lower score")
+        return
+    table = new_table(*["file"] * several, "start", "end", "word", "score", right=["start", "end", "score"])
+    for path, one in found:
+        cells = [clock(one.start), clock(one.end), one.label, f"{one.score:.1%}"]
+        add_row(table, *[display_path(path)] * several, *cells)
+    results().print(table)
+
+
+def _write_csv(path: Path, found: list[tuple[Path, Detection]]) -> None:
+    with write_atomic(path, "w") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["path", "label", "start", "end", "score"])
+        writer.writerows([place, one.label, one.start, one.end, one.score] for place, one in found)

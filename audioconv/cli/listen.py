@@ -1,0 +1,174 @@
+"""``audioconv listen``: a model's words as they are said, from the microphone or from a pipe."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audioconv.cli.detect import clock
+from audioconv.cli.options import Hop, Json, Model, Threshold, add_command, flag, model_path
+from audioconv.cli.terminal import add_row, new_table, printable, results, say, write, write_json
+from audioconv.errors import DataError
+
+if TYPE_CHECKING:
+    from audioconv.streaming import Detection, Detector
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    add_command(
+        app,
+        listen,
+        "audioconv listen model",
+        "audioconv listen --list-devices",
+        "audioconv listen model --device 3 --threshold 0.9",
+        "ffmpeg -v error -i talk.mp3 -f s16le -ac 1 -ar 16000 - | audioconv listen model - --json",
+    )
+
+
+def _list_devices(wanted: bool) -> None:
+    if not wanted:
+        return
+    from audioconv.streaming.microphone import devices
+
+    found = devices()
+    if not found:
+        raise DataError("there is no device that records; plug in a microphone")
+    table = new_table("device", "name", "channels", "rate", "", right=["device", "channels", "rate"])
+    for one in found:
+        add_row(
+            table, one.number, one.name, one.channels, f"{one.sample_rate:g} Hz", "default" if one.is_default else ""
+        )
+    results().print(table)
+    raise typer.Exit
+
+
+def listen(
+    model: Model,
+    source: Annotated[
+        str | None,
+        typer.Argument(metavar="[-]", help="A dash reads raw PCM from standard input, instead of the microphone."),
+    ] = None,
+    stdin: Annotated[bool, flag("--stdin", "The same as the dash.", "Standard input")] = False,
+    rate: Annotated[
+        int, typer.Option(min=1000, metavar="HZ", help="Its sample rate.", rich_help_panel="Standard input")
+    ] = 16000,
+    channels: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Its channels, interleaved.", rich_help_panel="Standard input")
+    ] = 1,
+    sample_format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="s16|f32",
+            help="Its samples: 16-bit integers or 32-bit floating point, little-endian.",
+            rich_help_panel="Standard input",
+        ),
+    ] = "s16",
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBER|NAME", help="Which microphone.", show_default=False, rich_help_panel="Microphone"),
+    ] = None,
+    list_devices: Annotated[
+        bool,
+        typer.Option(
+            "--list-devices",
+            metavar="",
+            callback=_list_devices,
+            is_eager=True,
+            help="Show the microphones and exit.",
+            rich_help_panel="Microphone",
+        ),
+    ] = False,
+    threshold: Threshold = None,
+    hop: Hop = 0.1,
+    as_json: Json = False,
+) -> None:
+    r"""Say a model's words as they are heard: from the microphone, or from a pipe.
+
+    In a terminal the level and the score of each word are shown; elsewhere, a line for each word, written at once.
+    With --json one object a line: label, start, end (in seconds since the beginning), score. The microphone needs the
+    extra `live`: pip install 'audioconv\[live]'. Ctrl-C stops.
+    """
+    import numpy as np
+
+    from audioconv.model import Model as LoadedModel
+    from audioconv.streaming import Detector
+
+    if source not in (None, "-"):
+        raise typer.BadParameter(
+            f"{source!r} is not the dash that stands for standard input; recordings are for audioconv detect",
+            param_hint="'[-]'",
+        )
+    loaded = LoadedModel.load(model_path(model))
+    options: dict[str, Any] = {"threshold": threshold, "hop_seconds": hop}
+    if stdin or source == "-":
+        if sys.stdin.isatty():
+            raise typer.BadParameter(
+                "standard input is a terminal; pipe raw PCM into it, or leave the dash out for the microphone",
+                param_hint="'[-]'",
+            )
+        from audioconv.streaming.pcm import PcmReader
+
+        blocks = PcmReader(sys.stdin.buffer, sample_format, channels)
+        detector = Detector(loaded, sample_rate=rate, **options)
+        _hear(detector, blocks, f"standard input, {rate} Hz", as_json=as_json)
+        return
+    from audioconv.streaming.microphone import Microphone
+
+    microphone = Microphone(_number_or_name(device))
+    detector = Detector(loaded, sample_rate=microphone.sample_rate, **options)
+    # The first windows take long where kernels are compiled for them: the microphone shall not wait.
+    detector.push(np.zeros(2 * microphone.sample_rate, np.float32))
+    detector.reset()
+    try:
+        with microphone:
+            _hear(detector, microphone, f"{microphone.name}, {microphone.sample_rate} Hz", as_json=as_json)
+    finally:
+        if microphone.lost:
+            say(f"{microphone.lost} blocks of sound were lost: this computer was too busy", style="yellow")
+
+
+def _number_or_name(device: str | None) -> int | str | None:
+    return int(device) if device is not None and device.isdecimal() else device
+
+
+def _hear(detector: Detector, blocks: Iterable[Any], name: str, *, as_json: bool) -> None:
+    """Listen until the blocks end, or their device does: then what was still to come is shown before the error."""
+    from audioconv.cli.live_view import LiveView
+
+    watched = sys.stdout.isatty() and not as_json
+    if not watched:
+        say(f"listening to {printable(name)}; Ctrl-C stops")
+    with LiveView(detector, name) if watched else contextlib.nullcontext() as view:
+        try:
+            for block in blocks:
+                found = detector.push(block)
+                if view is not None:
+                    view.show(block, found)
+                else:
+                    _tell(found, as_json=as_json)
+        except DataError as error:
+            _tell(detector.flush(), as_json=as_json)
+            place = f"after {detector.seconds:.1f} s: " if detector.seconds else ""
+            raise DataError(f"{place}{error}") from None
+        _tell(detector.flush(), as_json=as_json)
+
+
+def _tell(found: list[Detection], *, as_json: bool) -> None:
+    """Write words as they are heard, at once: who reads a pipe waits for them."""
+    for one in found:
+        if as_json:
+            write_json(one.to_json(), indent=None)
+        else:
+            write(describe(one))
+        sys.stdout.flush()
+
+
+def describe(one: Detection) -> str:
+    """Return a detection as a line for a person."""
+    return f"{clock(one.start):>11}  {printable(one.label)}  {one.score:.1%}"

@@ -1,0 +1,36 @@
+"""Listening: words in a stream of sound as it comes, in long recordings, and how often that goes wrong."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from audioconv.streaming.detector import Detector
+    from audioconv.streaming.events import Detection
+    from audioconv.streaming.labels import read_labels, write_labels
+    from audioconv.streaming.offline import detect
+    from audioconv.streaming.scoring import LongScores, score_recordings
+
+# Public names and where they live, imported on first use: reading a label track must not wait for Numba.
+_HOMES = {
+    "Detection": "events",
+    "Detector": "detector",
+    "LongScores": "scoring",
+    "detect": "offline",
+    "read_labels": "labels",
+    "score_recordings": "scoring",
+    "write_labels": "labels",
+}
+
+__all__ = ["Detection", "Detector", "LongScores", "detect", "read_labels", "score_recordings", "write_labels"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"audioconv.streaming.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'audioconv.streaming' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,154 @@
+"""`Detector`: samples in as they come, words out with their times."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from audioconv.errors import ConfigError
+from audioconv.model import Model
+from audioconv.streaming.events import Candidate, Detection, EventPicker, LevelTrack, Likeliest
+from audioconv.streaming.listener import Listener
+from audioconv.streaming.windows import Scores
+
+__all__ = ["DEFAULT_THRESHOLD", "Detection", "Detector"]
+
+DEFAULT_THRESHOLD = 0.5
+"""Of models that have none of their own."""
+
+
+class Detector:
+    """Hears a model's words in a stream of sound.
+
+    What it finds does not depend on the blocks in which the sound comes, and is the same as for the whole recording at
+    once. Memory does not grow with the length of the stream. A detector is for one stream and one thread; detectors
+    of other threads may use the same model.
+
+    Parameters
+    ----------
+    model : Model or path-like
+        Of sounds; of a `Classifier`, its `model_`.
+    sample_rate : int, optional
+        Of what is pushed, in Hz; by default the model's.
+    threshold : float, optional
+        The least score with which a word is taken, 0 to 1; by default the model's, `Model.decision`, or 0.5 where it
+        has none.
+    hop_seconds : float
+        How often the model is asked; rounded to whole frames.
+    smoothing_seconds : float, optional
+        Over how long a time probabilities are averaged; by default 0.3, at most a third of the model's window.
+    refractory_seconds : float, optional
+        For how long after a word's end the same word is not heard again; by default half the model's window.
+
+    Attributes
+    ----------
+    model : Model
+    sample_rate : int
+    threshold : float
+    hop_seconds : float
+        As rounded.
+
+    Raises
+    ------
+    ConfigError
+        If the model is not of sounds or knows no words, or a number is out of its range.
+
+    Examples
+    --------
+    >>> detector = Detector("model.safetensors", sample_rate=48000)  # doctest: +SKIP
+    >>> for block in microphone:  # doctest: +SKIP
+    ...     for detection in detector.push(block):
+    ...         print(detection.label, detection.start)
+    """
+
+    def __init__(
+        self,
+        model: Model | str | os.PathLike[str],
+        *,
+        sample_rate: int | None = None,
+        threshold: float | None = None,
+        hop_seconds: float = 0.1,
+        smoothing_seconds: float | None = None,
+        refractory_seconds: float | None = None,
+    ) -> None:
+        self.model = model if isinstance(model, Model) else Model.load(model)
+        self.threshold = chosen_threshold(self.model, threshold)
+        self._listener = Listener(self.model, sample_rate, hop_seconds, smoothing_seconds)
+        self._refractory_seconds = refractory_seconds
+        self.sample_rate = self._listener.sample_rate
+        self.hop_seconds = self._listener.grid.hop_seconds
+        self._begin()
+
+    @property
+    def seconds(self) -> float:
+        """How much of the stream has come."""
+        return self._listener.seconds
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The smoothed probability of each label in the last window; 0 before there is one."""
+        return dict(zip(self.model.labels, self._latest.tolist(), strict=True))
+
+    def reset(self) -> None:
+        """Begin a new stream, at second 0; what is kept of the old one is forgotten."""
+        self._listener.reset()
+        self._begin()
+
+    def push(self, samples: ArrayLike, sample_rate: int | None = None) -> list[Detection]:
+        """Take the next samples; return the words that are certain now, in the order of their times.
+
+        Parameters
+        ----------
+        samples : array (T,) or (T, channels), floating point or int16
+            Full scale is 1, or 32768 where they are integers. T may be 0. Channels are averaged.
+        sample_rate : int, optional
+            Where the block says its rate: it must be that of the stream.
+
+        Raises
+        ------
+        ShapeError
+            If the block has another shape, or other channels than those before.
+        DataError
+            If it holds NaN, infinity or other numbers that are no sound, has another rate, or the stream has ended.
+
+        Notes
+        -----
+        After an error the detector is as before this block, and the next one can be pushed.
+        """
+        return [self._picker.describe(one) for one in self._take(self._listener.push(samples, sample_rate))]
+
+    def flush(self) -> list[Detection]:
+        """End the stream; return the words that were still to come. `reset` begins a new one.
+
+        Raises
+        ------
+        DataError
+            If the stream has ended already.
+        """
+        candidates = [*self._take(self._listener.flush()), *self._picker.flush()]
+        return [self._picker.describe(one, self._listener.sample_count) for one in candidates]
+
+    def _begin(self) -> None:
+        self._levels = LevelTrack(self._listener.grid, self._listener.silence_level)
+        self._picker = EventPicker(
+            self.model.labels, self._listener.grid, self._levels, self.threshold, self._refractory_seconds
+        )
+        self._latest = np.zeros(len(self.model.labels), np.float32)
+
+    def _take(self, heard: Iterable[Scores]) -> Iterable[Candidate]:
+        for scores in heard:
+            self._levels.append(scores.levels, self._picker.next_window)
+            if len(scores.probabilities):
+                self._latest = scores.probabilities[-1]
+            yield from self._picker.push(Likeliest.among(self.model.labels, scores.probabilities))
+
+
+def chosen_threshold(model: Model, asked: float | None = None) -> float:
+    """Return the threshold that is `asked` for, or the model's, or `DEFAULT_THRESHOLD` where it has none."""
+    threshold = (model.decision.threshold or DEFAULT_THRESHOLD) if asked is None else asked
+    if not 0 <= threshold <= 1:
+        raise ConfigError(f"the threshold must lie between 0 and 1, got {threshold}")
+    return threshold
