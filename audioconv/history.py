@@ -11,6 +11,9 @@ from typing import Any
 from audioconv.errors import DataError
 from audioconv.files import display_path, reason, write_atomic
 
+HISTORY_NAME, FINAL_HISTORY_NAME = "history.csv", "history-final.csv"
+"""Of the epochs beside a model: those that the validation part watched, and those of the second run."""
+
 
 @dataclass(frozen=True)
 class EpochRow:

@@ -1,0 +1,207 @@
+"""The figures of a report: from numbers to drawings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from audioconv.evaluation import Calibration, Detection, LongResult
+from audioconv.history import History
+from audioconv.report.html import Html, join, tag
+from audioconv.report.svg import Axis, Plot, logarithmic, probit, shares
+from audioconv.report.text import percent, rounded
+
+_DET_TICKS = (0.0001, 0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95)
+HISTOGRAM_BINS = 40
+
+
+def figure(title: str, drawing: Html, *caption: Html | str, class_: str = "") -> Html:
+    """Return a drawing with its title above and what there is to say of it below."""
+    below = tag("p", *caption, class_="caption") if caption else None
+    head = tag("figcaption", tag("h3", title), below)
+    return tag("figure", head, drawing, class_=f"figure {class_}".strip())
+
+
+def roc(detection: Detection) -> Html:
+    """Draw hits against false accepts."""
+    curve, chosen = detection.curve, detection.chosen
+    plot = Plot(shares(title=f"{_others(detection)} accepted"), shares(title="words accepted"))
+    plot.line([0, 1], [0, 1], "guide")
+    x, hits = curve.false_accept_rate, 1 - curve.miss_rate
+    plot.area([*x, 1], [0] * (len(x) + 1), [*hits, 1], "words")
+    # Beyond the lowest threshold nothing can be accepted: only the sum of the area goes on there.
+    plot.line([x[-1], 1], [hits[-1], 1], "words faint")
+    plot.line(x, hits, "words")
+    _mark(plot, chosen.false_accepts.value, 1 - chosen.misses.value, detection)
+    return plot.render(
+        f"ROC curve of words against {detection.against}. Area under the curve {detection.area:.4f}. At the threshold "
+        f"{percent(chosen.false_accepts.value)} of the {_others(detection)} and "
+        f"{percent(1 - chosen.misses.value)} of the words are accepted."
+    )
+
+
+def det(detection: Detection) -> Html:
+    """Draw misses against false accepts, both on the scale of the normal distribution."""
+    curve, chosen, error = detection.curve, detection.chosen, detection.equal_error_rate
+    high = 0.6 if max(error, chosen.false_accepts.value, chosen.misses.value) < 0.55 else 0.95
+    x = _error_axis(len(detection.others), high, f"{_others(detection)} accepted")
+    y = _error_axis(len(detection.targets), high, "words missed")
+    plot = Plot(x, y)
+    lowest = max(x.low, y.low)
+    plot.line([lowest, high], [lowest, high], "guide")
+    inside = (curve.false_accept_rate <= high) & (curve.miss_rate <= high)
+    plot.line(curve.false_accept_rate[inside], curve.miss_rate[inside], "words")
+    plot.dot(error, error, "hollow")
+    _mark(plot, chosen.false_accepts.value, chosen.misses.value, detection)
+    return plot.render(
+        f"DET curve of words against {detection.against}, both axes on a normal-deviate scale. Equal error rate "
+        f"{percent(error)}. At the threshold {percent(chosen.false_accepts.value)} falsely accepted, "
+        f"{percent(chosen.misses.value)} missed."
+    )
+
+
+def scores(detection: Detection) -> Html:
+    """Draw how the scores of words lie above those of the others, with the threshold between them."""
+    edges = np.linspace(0, 1, HISTOGRAM_BINS + 1)
+    parts = [np.histogram(found, edges)[0] / len(found) for found in (detection.targets, detection.others)]
+    # Most words lie in the last bin: by the square root, the few that do not can be seen too.
+    heights = [np.sqrt(part) for part in parts]
+    top = max(float(max(height.max() for height in heights)), 1e-6) * 1.12
+    plot = Plot(shares(title="score of the answer"), Axis(-top, top, [], ""), width=920, height=300, left=24)
+    plot.bars(edges, np.zeros(HISTOGRAM_BINS), heights[0], "words")
+    plot.bars(edges, np.zeros(HISTOGRAM_BINS), -heights[1], "others")
+    plot.line([0, 1], [0, 0], "axis")
+    plot.write(0.012, top * 0.82, "words", "start", "strong words")
+    plot.write(0.012, -top * 0.92, _others(detection), "start", "strong others")
+    plot.rule(detection.threshold, f"threshold {percent(detection.threshold)}")
+    chosen = detection.chosen
+    return plot.render(
+        f"Histograms of scores: words above, {_others(detection)} below. {percent(1 - chosen.misses.value)} of the "
+        f"words and {percent(chosen.false_accepts.value)} of the {_others(detection)} lie above the threshold of "
+        f"{percent(detection.threshold)}."
+    )
+
+
+def reliability(calibration: Calibration) -> Html:
+    """Draw how often answers are right beside the score that they have, and below how many have it."""
+    plot = Plot(shares(), shares(title="are right"), height=300, bottom=30)
+    plot.line([0, 1], [0, 1], "guide")
+    filled = [bin for bin in calibration.bins if bin.right.whole]
+    for bin in filled:
+        plot.whisker(bin.mean_score, *bin.right.interval, kind="words")
+    plot.line([bin.mean_score for bin in filled], [bin.right.value for bin in filled], "words thin")
+    for bin in filled:
+        plot.dot(bin.mean_score, bin.right.value, "words", 4)
+    counts = np.array([bin.right.whole for bin in calibration.bins])
+    top = float(counts.max(initial=1))
+    below = Plot(shares(title="score"), Axis(0, top, [(top, f"{int(top):,}")], "clips"), height=122, bottom=50, top=8)
+    below.bars([0.0, *(bin.high for bin in calibration.bins)], np.zeros(len(counts)), counts, "words")
+    told = "; ".join(
+        f"score {percent(bin.mean_score)}: {percent(bin.right.value)} of {bin.right.whole} right" for bin in filled
+    )
+    return join(
+        plot.render(f"Reliability diagram, score against share of right answers. {told}."),
+        below.render(f"How many clips have which score: {', '.join(map(str, counts.tolist()))} from 0 to 100%."),
+    )
+
+
+def per_hour(long: LongResult) -> Html:
+    """Draw false accepts an hour over misses, or over thresholds where there were no words to miss."""
+    rates, chosen = long.false_accepts_per_hour, long.chosen
+    least = 1 / long.hours  # less than one false accept in all cannot be seen
+    low, high = 10 ** math.floor(math.log10(least / 2)), 10 ** math.ceil(math.log10(max(float(rates.max()), least) * 1.1))
+    ticks = [(10.0**e, f"{10.0**e:g}") for e in range(round(math.log10(low)), round(math.log10(high)) + 1)]
+    y = Axis(low, high, ticks, "false accepts an hour", logarithmic)
+    if long.has_words:
+        x = shares(title="words missed")
+        places, place = long.miss_rate, chosen[1]
+    else:
+        x = shares(title="threshold")
+        places, place = long.thresholds, long.threshold
+    plot = Plot(x, y, width=920, height=340)
+    order = np.flatnonzero(np.isfinite(places))
+    plot.line(places[order], rates[order], "others")
+    plot.dot(place, max(chosen[0], low), "chosen", 5)
+    plot.note(place, max(chosen[0], low), [f"threshold {percent(long.threshold)}", f"{rounded(chosen[0])} an hour"])
+    missed = f", {percent(chosen[1])} of the words missed" if long.has_words else ""
+    return plot.render(
+        f"False accepts an hour against {'misses' if long.has_words else 'the threshold'}, over {long.hours:.2f} hours. "
+        f"At the threshold of {percent(long.threshold)}: {rounded(chosen[0])} an hour{missed}."
+    )
+
+
+def training(history: History, final: History | None) -> list[Html]:
+    """Draw loss and accuracy, epoch by epoch."""
+    runs = [("training", history, "others"), ("second run", final, "final")]
+    found = [
+        figure(
+            "Loss",
+            _epochs("loss", [(n, [(r.epoch, r.train_loss) for r in h], k) for n, h, k in runs if h]
+                    + _watched(history, "validation_loss"), history),
+        ),
+        figure(
+            "Accuracy",
+            _epochs("accuracy", [(n, [(r.epoch, r.train_accuracy) for r in h], k) for n, h, k in runs if h]
+                    + _watched(history, "validation_accuracy"), history),
+        ),
+    ]  # fmt: skip
+    return found
+
+
+Line = tuple[str, list[tuple[int, float]], str]
+
+
+def _watched(history: History, name: str) -> list[Line]:
+    values = [(row.epoch, getattr(row, name)) for row in history if getattr(row, name) is not None]
+    return [("validation", values, "words")] if values else []
+
+
+def _epochs(what: str, lines: Sequence[Line], history: History) -> Html:
+    """Draw lines over epochs; the one whose parameters were kept has a rule."""
+    longest = max(epoch for _, values, _ in lines for epoch, _ in values)
+    step = max(1, round(longest / 5))
+    x = Axis(1, max(longest, 2), [(float(e), str(e)) for e in (1, *range(step, longest + 1, step)) if e == 1 or e > step / 2],
+             "epoch")  # fmt: skip
+    everything = [value for _, values, _ in lines for _, value in values if math.isfinite(value)]
+    if what == "accuracy":
+        y = shares()
+    else:
+        high = _round_up(max(everything, default=1.0))
+        y = Axis(0, high, [(high * i / 4, f"{high * i / 4:.2g}") for i in range(5)])
+    plot = Plot(x, y, left=48)
+    if len(lines) > 1:
+        plot.rule(history.best_epoch, f"best: {history.best_epoch}", at_top=what == "loss")
+    for _, values, kind in lines:
+        shown = [(epoch, value) for epoch, value in values if math.isfinite(value)]
+        plot.line([e for e, _ in shown], [v for _, v in shown], kind)
+    told = "; ".join(f"{name} {rounded(values[0][1], 3)} at first, {rounded(values[-1][1], 3)} at last"
+                     for name, values, _ in lines)  # fmt: skip
+    legend = tag("p", [tag("span", name, class_=f"key {kind}") for name, _, kind in lines], class_="legend")
+    return join(plot.render(f"{what.capitalize()} over {longest} epochs: {told}."), legend)
+
+
+def _mark(plot: Plot, x: float, y: float, detection: Detection) -> None:
+    plot.dot(x, y, "chosen", 5)
+    lines = [f"threshold {percent(detection.threshold)}"] if detection.threshold else ["no threshold"]
+    plot.note(x, y, lines)
+
+
+def _others(detection: Detection) -> str:
+    return detection.against
+
+
+def _error_axis(count: int, high: float, title: str) -> Axis:
+    """Return a scale of normal deviates down to what one error among `count` would be."""
+    low = max(min(0.5 / count, 0.02), 0.0001)
+    ticks = [(tick, percent(tick).replace(".0%", "%")) for tick in _DET_TICKS if low <= tick <= high]
+    return Axis(low, high, ticks, title, probit)
+
+
+def _round_up(value: float) -> float:
+    """Return a number a little above `value` that quarters well."""
+    if value <= 0:
+        return 1.0
+    unit = 10 ** math.floor(math.log10(value))
+    return float(next(step * unit for step in (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10) if step * unit >= value))
