@@ -120,5 +120,7 @@ class History:
 
 def _row(row: dict[str, str]) -> EpochRow:
     """Return a line of a CSV file as an epoch; what may be missing there is an empty field."""
-    values: dict[str, Any] = {field.name: float(row[field.name]) if row[field.name] else None for field in fields(EpochRow)}
+    values: dict[str, Any] = {
+        field.name: float(row[field.name]) if row[field.name] else None for field in fields(EpochRow)
+    }
     return EpochRow(**{**values, "epoch": int(row["epoch"])})

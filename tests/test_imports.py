@@ -17,7 +17,7 @@ PACKAGE = Path(audioconv.__file__).parent
 # A part (a module or a folder of the package) may import what stands above it here, and what stands beside it.
 ORDER = [
     {"errors", "geometry", "files"},
-    {"arrayfile", "batches", "decision", "history", "loading"},
+    {"arrayfile", "batches", "decision", "evaluation", "history", "loading"},
     {"kernels"},
     {"machine"},
     {"ops", "audio", "images"},
@@ -28,7 +28,8 @@ ORDER = [
     {"checkpoint", "events", "progress", "timing", "trainer", "training"},
     {"model"},
     {"settings", "transfer"},
-    {"classifier", "doctor", "evaluation", "inputs", "pipeline", "recipe"},
+    {"classifier", "doctor", "inputs", "outsiders", "pipeline", "recipe"},
+    {"report"},
     {"cli"},
     {"__main__"},
 ]

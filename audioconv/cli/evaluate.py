@@ -159,7 +159,9 @@ def _show_decision(evaluation: Evaluation) -> None:
             share = part / false_accepts.whole
             add_row(table, "" if place else "outsiders", f"{part:,}", what, f"{share:.1%}")
         for name, share_of in evaluation.false_accepts_by_name.items():
-            add_row(table, "", f"{share_of.part:,}", f"  of {share_of.whole:,} {name}", f"{share_of.value:.1%}", style="dim")
+            add_row(
+                table, "", f"{share_of.part:,}", f"  of {share_of.whole:,} {name}", f"{share_of.value:.1%}", style="dim"
+            )
     results().print(table)
 
 
@@ -180,7 +182,7 @@ def _show_curve(evaluation: Evaluation) -> None:
 
 def _show_speed(speed: Speed) -> None:
     alone = f"{speed.milliseconds:.2g} ms for one clip"
-    together = f"{speed.per_second:,.0f} clips a second in batches of {speed.batch}"
+    together = f"{speed.per_second:,.0f} a second in batches of {speed.batch}"
     _line("speed", f"{alone}, {together} ({speed.processor}, {speed.cores} cores)")
 
 

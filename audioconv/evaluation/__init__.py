@@ -4,7 +4,8 @@ from audioconv.evaluation.calibration import Calibration
 from audioconv.evaluation.curves import Detection
 from audioconv.evaluation.intervals import Share
 from audioconv.evaluation.long import LongResult
-from audioconv.evaluation.result import ClassScore, Evaluation, Outcomes, Scored
+from audioconv.evaluation.result import Evaluation
+from audioconv.evaluation.scores import ClassScore, Outcomes, Scored
 from audioconv.evaluation.speed import Speed
 
 __all__ = [

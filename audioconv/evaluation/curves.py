@@ -103,9 +103,7 @@ class Detection:
 
     def at(self, threshold: float) -> OperatingPoint:
         """Return what `threshold` gives; a score of 0 is never accepted."""
-        targets, others = (
-            int(np.sum((scores >= threshold) & (scores > 0))) for scores in (self.targets, self.others)
-        )
+        targets, others = (int(np.sum((scores >= threshold) & (scores > 0))) for scores in (self.targets, self.others))
         return OperatingPoint(
             threshold, Share(others, len(self.others)), Share(len(self.targets) - targets, len(self.targets))
         )
@@ -116,9 +114,13 @@ class Detection:
         return self.at(self.threshold)
 
     def within(self, false_accept_rate: float) -> OperatingPoint:
-        """Return the point of the curve with the fewest misses that accepts at most this share of the others."""
-        allowed = np.flatnonzero(self.curve.false_accept_rate <= false_accept_rate)
-        return self.at(float(self.curve.thresholds[allowed[-1]]))
+        """Return the point of the curve with the fewest misses that accepts at most this share of the others.
+
+        Of several, the one with the highest threshold.
+        """
+        misses = self.curve.miss_rate
+        least = misses[np.flatnonzero(self.curve.false_accept_rate <= false_accept_rate)[-1]]
+        return self.at(float(self.curve.thresholds[np.flatnonzero(misses == least)[0]]))
 
     @property
     def area(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,98 +14,7 @@ from audioconv.errors import DataError
 from audioconv.evaluation.calibration import Calibration
 from audioconv.evaluation.curves import OTHER_WORDS, OUTSIDERS, Detection
 from audioconv.evaluation.intervals import Share
-
-
-@dataclass(frozen=True)
-class ClassScore:
-    """What came of one class, each example taken for the likeliest class, whatever the threshold.
-
-    Attributes
-    ----------
-    count : int
-        How many examples it has.
-    precision : float
-        Share of right ones among the examples that were given its label; 0 where there were none.
-    recall : float
-        Share of its examples that were given its label; 0 where it has none.
-    f1 : float
-        The harmonic mean of precision and recall; 0 where both are.
-    """
-
-    count: int
-    precision: float
-    recall: float
-    f1: float
-
-
-@dataclass(frozen=True)
-class Outcomes:
-    """What came of the clips of words at the model's threshold.
-
-    Attributes
-    ----------
-    right : int
-        Accepted as the word that they are.
-    wrong : int
-        Accepted as another word.
-    rejected : int
-        Taken for none of the words.
-    """
-
-    right: int
-    wrong: int
-    rejected: int
-
-    @property
-    def count(self) -> int:
-        """Number of clips."""
-        return self.right + self.wrong + self.rejected
-
-    @property
-    def hits(self) -> Share:
-        """How many are accepted as what they are."""
-        return Share(self.right, self.count)
-
-
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """Examples, and what a model makes of them.
-
-    Attributes
-    ----------
-    names : tuple of str
-        The label of each of N examples, or where it is from.
-    probabilities : array (N, labels) float32
-        Of each of the model's labels.
-    examples : tuple
-        Where each is: a path, or a part of a recording.
-    """
-
-    names: tuple[str, ...]
-    probabilities: NDArray[np.float32]
-    examples: tuple[Any, ...]
-
-    def __len__(self) -> int:
-        """Return the number of examples."""
-        return len(self.names)
-
-    def select(self, chosen: Sequence[bool]) -> Scored:
-        """Return those where `chosen` is true."""
-        places = np.flatnonzero(chosen)
-        return Scored(
-            tuple(self.names[i] for i in places),
-            self.probabilities[places],
-            tuple(self.examples[i] for i in places),
-        )
-
-    @classmethod
-    def join(cls, *parts: Scored) -> Scored:
-        """Return the examples of all parts, of which there must be one."""
-        return cls(
-            sum((part.names for part in parts), ()),
-            np.concatenate([part.probabilities for part in parts]),
-            sum((part.examples for part in parts), ()),
-        )
+from audioconv.evaluation.scores import ClassScore, Outcomes, Scored
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,9 +157,7 @@ class Evaluation:
         if self.scored is None:
             return {}
         names = np.array(self.scored.names)
-        return {
-            label: self._outcomes(self.scored.select(names == label)) for label in self.classes if is_word(label)
-        }
+        return {label: self._outcomes(self.scored.select(names == label)) for label in self.classes if is_word(label)}
 
     @property
     def false_accepts(self) -> Share | None:
@@ -298,10 +205,8 @@ class Evaluation:
 
     def acceptance(self, scored: Scored) -> NDArray[np.float64]:
         """Return the highest threshold at which each example is accepted as a word, (N,); 0 where it never is."""
-        answers = self.answers(scored)
-        words = np.array([is_word(label) for label in self.labels])[answers.codes]
-        likeliest = answers.scores >= scored.probabilities.max(axis=1, initial=0.0)
-        return np.where(words & likeliest, answers.scores, 0.0).astype(np.float64)
+        answers = replace(self.decision, threshold=0.0).decide(self.labels, scored.probabilities)
+        return np.where(answers.accepted, answers.scores, 0.0).astype(np.float64)
 
     def to_json(self) -> dict[str, Any]:
         """Return all that is known as JSON-compatible data; None stands for what needs probabilities or outsiders."""
@@ -315,9 +220,7 @@ class Evaluation:
             "confusion": self.confusion.tolist(),
             "per_class": {label: vars(score) for label, score in self.per_class.items()},
             "decision": None if self.scored is None else self.decision.to_json(),
-            "at_threshold": None
-            if outcomes is None
-            else {**vars(outcomes), "interval": list(outcomes.hits.interval)},
+            "at_threshold": None if outcomes is None else {**vars(outcomes), "interval": list(outcomes.hits.interval)},
             "false_accepts": None if false_accepts is None else false_accepts.to_json(),
             "false_accepts_by_name": {name: share.to_json() for name, share in self.false_accepts_by_name.items()},
             "calibration": None if calibration is None else calibration.to_json(),

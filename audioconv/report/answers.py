@@ -9,6 +9,8 @@ from audioconv.report import figures
 from audioconv.report.html import Html, join, table, tag
 from audioconv.report.text import interval, percent
 
+NOTHING = "\N{EN DASH}"
+
 NUMBERED_FROM = 13
 """Classes from which on the columns of the confusion matrix stand upright and close together."""
 
@@ -52,13 +54,10 @@ def classes(evaluation: Evaluation) -> Html | None:
             [
                 label,
                 f"{score.count:,}",
-                *(
-                    _measured(share) if score.count else "–"
-                    for share in (score.precision, score.recall)
-                ),
-                interval(right) if score.count else "–",
-                _measured(score.f1) if score.count else "–",
-                _measured(accepted.value) if accepted and accepted.whole else "–",
+                *(_measured(share) if score.count else NOTHING for share in (score.precision, score.recall)),
+                interval(right) if score.count else NOTHING,
+                _measured(score.f1) if score.count else NOTHING,
+                _measured(accepted.value) if accepted and accepted.whole else NOTHING,
             ]
         )
     heads = ["class", "clips", "precision", "recall", "95% interval", "F1", "accepted and right"]
@@ -100,17 +99,26 @@ def calibration(evaluation: Evaluation) -> Html | None:
 
 def _cell(part: int, whole: int, label: str, given: str, is_right: bool) -> Html:
     share = part / whole if whole else 0.0
-    # By the square root, so that a few mistakes are seen beside many right answers.
-    strength = math.sqrt(share)
+    strength = _strength(share)
     kind = "hit" if is_right else "miss"
     told = f"{label} taken for {given}: {part:,} of {whole:,}, {percent(share)}"
     return tag(
         "td",
         tag("span", f"{part:,}") if part else tag("span", "·", class_="none"),
-        class_=f"{kind}{' strong' if strength > 0.62 else ''}",
+        class_=f"{kind}{' strong' if strength > 0.5 else ''}",
         style=f"--share:{strength:.3f}" if part else None,
         title=told,
     )
+
+
+def _strength(share: float) -> float:
+    """Return how strong the colour of a share is, 0 to 1.
+
+    By the square root, so that a few mistakes are seen beside many right answers; and with no shade in the middle,
+    on which neither dark nor light numbers could be read.
+    """
+    root = math.sqrt(share)
+    return 0.5 * root if share < 0.5 else 0.9 + 0.2 * (share - 0.5)
 
 
 def _frequent(evaluation: Evaluation, most: int = 8) -> Html | None:
@@ -126,14 +134,10 @@ def _frequent(evaluation: Evaluation, most: int = 8) -> Html | None:
     if not mistakes:
         return None
     totals = {label: int(row.sum()) for label, row in zip(classes, matrix, strict=True)}
-    rows = [
-        (wanted, given, f"{part:,}", percent(part / totals[wanted])) for part, wanted, given in mistakes
-    ]
+    rows = [(wanted, given, f"{part:,}", percent(part / totals[wanted])) for part, wanted, given in mistakes]
     return table(("is", "taken for", "clips", "share"), rows, "The most frequent mistakes", class_="named")
 
 
 def _measured(share: float) -> Html:
     """Return a share with a small bar."""
     return tag("span", percent(share), class_="measured", style=f"--share:{share:.3f}")
-
-

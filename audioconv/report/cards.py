@@ -45,7 +45,9 @@ def speed(facts: Facts) -> Html | None:
     ]
     if front_end is not None and samples:
         seconds = samples / front_end.sample_rate
-        lines.append(("faster than real time", f"{rounded(1000 * seconds / found.milliseconds)} times, one clip at a time"))
+        lines.append(
+            ("faster than real time", f"{rounded(1000 * seconds / found.milliseconds)} times, one clip at a time")
+        )
     lines.append(("on", f"{found.processor}, {count(found.cores, 'core')}"))
     return _list(lines)
 
@@ -97,8 +99,8 @@ def data(facts: Facts) -> Html:
     lines = _source(about)
     if about.get("split"):
         lines.append(("split", str(about["split"])))
-    counts = _mapping(about.get("counts"))
-    lines.append(("clips", f"{sum(counts.values()):,} of {count(len(counts), 'class', 'classes')}"))
+    evaluated = _mapping(about.get("counts"))
+    lines.append(("clips", f"{sum(evaluated.values()):,} of {count(len(evaluated), 'class', 'classes')}"))
     for name, files in _mapping(about.get("outsiders")).items():
         lines.append((f"outsiders: {name}", count(files, "file")))
     failures = facts.evaluation.failures
@@ -114,14 +116,14 @@ def _source(about: Mapping[str, Any]) -> list[tuple[str, Content]]:
     if origins:
         told = [
             f"{origin.get('source') or 'source unknown'}, {origin.get('licence') or 'licence unknown'} "
-            f"({origin.get('clips')} clips)"
+            f"({_number(origin.get('clips'))} clips)"
             for origin in origins
         ]
         lines.append(("from", tag("ul", [tag("li", line) for line in told]) if len(told) > 1 else told[0]))
     else:
         lines.append(("from", "source and licence are not recorded"))
     if about.get("speakers"):
-        lines.append(("speakers or sources", f"{about['speakers']:,}"))
+        lines.append(("speakers or sources", _number(about["speakers"])))
     return lines
 
 
@@ -131,16 +133,17 @@ def _counts(counts: Mapping[str, Mapping[str, Any]]) -> Html | None:
         return None
     labels = sorted({label for found in counts.values() for label in found})
     rows: list[list[Content]] = [
-        [label, *(f"{found.get(label, 0):,}" for found in counts.values())] for label in labels
+        [label, *(_number(found.get(label, 0)) for found in counts.values())] for label in labels
     ]
-    rows.append([tag("b", "all"), *(tag("b", f"{sum(found.values()):,}") for found in counts.values())])
+    whole = [sum(n for n in found.values() if isinstance(n, int)) for found in counts.values()]
+    rows.append([tag("b", "all"), *(tag("b", _number(n)) for n in whole)])
     drawn = table(["class", *counts], rows, "Clips of each class in each split")
     return tag("details", tag("summary", "Clips of each class"), drawn, open=len(labels) <= 12)
 
 
 def _layers(layers: Summary) -> Html:
     rows = [
-        (row.path, row.label, " × ".join(map(str, row.out_shape)),
+        (row.path, row.label, _shape(row.out_shape),
          f"{row.parameters:,}", f"{row.multiply_adds:,}")
         for row in layers.rows
     ]  # fmt: skip
@@ -156,11 +159,15 @@ def _labels(labels: Sequence[str]) -> Html:
 def _input(facts: Facts) -> str:
     described = facts.model
     if described.front_end is None or described.clip_samples is None:
-        return "pictures of " + " × ".join(map(str, described.input_shape))
+        return "pictures of " + _shape(described.input_shape)
     rate = described.front_end.sample_rate
-    shape = " × ".join(map(str, described.feature_shape))
+    shape = _shape(described.feature_shape)
     kind = type(described.front_end).__name__
     return f"{described.clip_samples / rate:g} s at {rate:,} Hz, as {kind} features ({shape})"
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return " \N{MULTIPLICATION SIGN} ".join(map(str, shape))
 
 
 def _list(lines: Sequence[tuple[str, Content]]) -> Html:
@@ -169,3 +176,7 @@ def _list(lines: Sequence[tuple[str, Content]]) -> Html:
 
 def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _number(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)

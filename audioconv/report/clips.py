@@ -137,13 +137,20 @@ def _items(model: Model, cases: Sequence[Case]) -> Iterator[Html]:
                 shown = _picture(example, case) if isinstance(source, ImageInput) else _sound(source, example, case)
                 used += len(shown)
         bars = [
-            tag("li", tag("b" if label == case.name else "span", label), tag("span", percent(share)), style=f"--share:{share:.3f}")
+            tag(
+                "li",
+                tag("b" if label == case.name else "span", label),
+                tag("span", percent(share)),
+                style=f"--share:{share:.3f}",
+            )
             for label, share in case.scores
         ]
         yield tag(
             "li",
             shown,
-            tag("h4", tag("b", case.name), " ", tag("span", case.told, class_="wrong" if case.accepted else "rejected")),
+            tag(
+                "h4", tag("b", case.name), " ", tag("span", case.told, class_="wrong" if case.accepted else "rejected")
+            ),
             tag("ul", bars, class_="scores"),
             tag("p", _where(case.example), class_="where"),
             class_="clip",
@@ -199,7 +206,7 @@ def _mel(hertz: float) -> float:
 
 
 def _picture(pixels: Array, case: Case) -> Html:
-    height, width, channels = pixels.shape
+    height, width = pixels.shape[:2]
     zoom = max(1, _PICTURE_PIXELS // max(height, width))
     content = encode(np.round(255 * np.clip(pixels, 0, 1)).astype(np.uint8))
     return tag(

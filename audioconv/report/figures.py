@@ -13,8 +13,11 @@ from audioconv.report.html import Html, join, tag
 from audioconv.report.svg import Axis, Plot, logarithmic, probit, shares
 from audioconv.report.text import percent, rounded
 
-_DET_TICKS = (0.0001, 0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95)
+_DET_TICKS = (0.0001, 0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6)
+_WIDE_DET_TICKS = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95)
 HISTOGRAM_BINS = 40
+WIDE, NARROW = 920, 440
+"""Of figures that fill the page: letters would be too small if a telephone only made the wide one smaller."""
 
 
 def figure(title: str, drawing: Html, *caption: Html | str, class_: str = "") -> Html:
@@ -64,23 +67,28 @@ def det(detection: Detection) -> Html:
 
 def scores(detection: Detection) -> Html:
     """Draw how the scores of words lie above those of the others, with the threshold between them."""
+    return join(_scores(detection, WIDE, "wide-only"), _scores(detection, NARROW, "narrow-only"))
+
+
+def _scores(detection: Detection, width: int, class_: str) -> Html:
     edges = np.linspace(0, 1, HISTOGRAM_BINS + 1)
     parts = [np.histogram(found, edges)[0] / len(found) for found in (detection.targets, detection.others)]
     # Most words lie in the last bin: by the square root, the few that do not can be seen too.
     heights = [np.sqrt(part) for part in parts]
     top = max(float(max(height.max() for height in heights)), 1e-6) * 1.12
-    plot = Plot(shares(title="score of the answer"), Axis(-top, top, [], ""), width=920, height=300, left=24)
+    plot = Plot(shares(title="score of the answer"), Axis(-top, top, []), width, 300, left=24)
     plot.bars(edges, np.zeros(HISTOGRAM_BINS), heights[0], "words")
     plot.bars(edges, np.zeros(HISTOGRAM_BINS), -heights[1], "others")
     plot.line([0, 1], [0, 0], "axis")
-    plot.write(0.012, top * 0.82, "words", "start", "strong words")
-    plot.write(0.012, -top * 0.92, _others(detection), "start", "strong others")
+    plot.write(0.035, top * 0.82, "words", "start", "strong words")
+    plot.write(0.035, -top * 0.92, _others(detection), "start", "strong others")
     plot.rule(detection.threshold, f"threshold {percent(detection.threshold)}")
     chosen = detection.chosen
     return plot.render(
         f"Histograms of scores: words above, {_others(detection)} below. {percent(1 - chosen.misses.value)} of the "
         f"words and {percent(chosen.false_accepts.value)} of the {_others(detection)} lie above the threshold of "
-        f"{percent(detection.threshold)}."
+        f"{percent(detection.threshold)}.",
+        class_,
     )
 
 
@@ -109,10 +117,18 @@ def reliability(calibration: Calibration) -> Html:
 
 def per_hour(long: LongResult) -> Html:
     """Draw false accepts an hour over misses, or over thresholds where there were no words to miss."""
+    return join(_per_hour(long, WIDE, "wide-only"), _per_hour(long, NARROW, "narrow-only"))
+
+
+def _per_hour(long: LongResult, width: int, class_: str) -> Html:
     rates, chosen = long.false_accepts_per_hour, long.chosen
     least = 1 / long.hours  # less than one false accept in all cannot be seen
-    low, high = 10 ** math.floor(math.log10(least / 2)), 10 ** math.ceil(math.log10(max(float(rates.max()), least) * 1.1))
-    ticks = [(10.0**e, f"{10.0**e:g}") for e in range(round(math.log10(low)), round(math.log10(high)) + 1)]
+    low, high = (
+        10 ** math.floor(math.log10(least / 2)),
+        10 ** math.ceil(math.log10(max(float(rates.max()), least) * 1.1)),
+    )
+    powers = range(round(math.log10(low)), round(math.log10(high)) + 1)
+    ticks = [(10.0**power, f"{10.0**power:g}" if place else "0") for place, power in enumerate(powers)]
     y = Axis(low, high, ticks, "false accepts an hour", logarithmic)
     if long.has_words:
         x = shares(title="words missed")
@@ -120,22 +136,24 @@ def per_hour(long: LongResult) -> Html:
     else:
         x = shares(title="threshold")
         places, place = long.thresholds, long.threshold
-    plot = Plot(x, y, width=920, height=340)
+    plot = Plot(x, y, width)
     order = np.flatnonzero(np.isfinite(places))
     plot.line(places[order], rates[order], "others")
     plot.dot(place, max(chosen[0], low), "chosen", 5)
     plot.note(place, max(chosen[0], low), [f"threshold {percent(long.threshold)}", f"{rounded(chosen[0])} an hour"])
     missed = f", {percent(chosen[1])} of the words missed" if long.has_words else ""
+    against = "misses" if long.has_words else "the threshold"
     return plot.render(
-        f"False accepts an hour against {'misses' if long.has_words else 'the threshold'}, over {long.hours:.2f} hours. "
-        f"At the threshold of {percent(long.threshold)}: {rounded(chosen[0])} an hour{missed}."
+        f"False accepts an hour against {against}, over {rounded(long.hours)} hours. "
+        f"At the threshold of {percent(long.threshold)}: {rounded(chosen[0])} an hour{missed}.",
+        class_,
     )
 
 
 def training(history: History, final: History | None) -> list[Html]:
     """Draw loss and accuracy, epoch by epoch."""
     runs = [("training", history, "others"), ("second run", final, "final")]
-    found = [
+    return [
         figure(
             "Loss",
             _epochs("loss", [(n, [(r.epoch, r.train_loss) for r in h], k) for n, h, k in runs if h]
@@ -147,7 +165,6 @@ def training(history: History, final: History | None) -> list[Html]:
                     + _watched(history, "validation_accuracy"), history),
         ),
     ]  # fmt: skip
-    return found
 
 
 Line = tuple[str, list[tuple[int, float]], str]
@@ -162,8 +179,8 @@ def _epochs(what: str, lines: Sequence[Line], history: History) -> Html:
     """Draw lines over epochs; the one whose parameters were kept has a rule."""
     longest = max(epoch for _, values, _ in lines for epoch, _ in values)
     step = max(1, round(longest / 5))
-    x = Axis(1, max(longest, 2), [(float(e), str(e)) for e in (1, *range(step, longest + 1, step)) if e == 1 or e > step / 2],
-             "epoch")  # fmt: skip
+    numbered = sorted({1, *range(step, longest + 1, step)})
+    x = Axis(1, max(longest, 2), [(float(epoch), str(epoch)) for epoch in numbered], "epoch")
     everything = [value for _, values, _ in lines for _, value in values if math.isfinite(value)]
     if what == "accuracy":
         y = shares()
@@ -195,7 +212,8 @@ def _others(detection: Detection) -> str:
 def _error_axis(count: int, high: float, title: str) -> Axis:
     """Return a scale of normal deviates down to what one error among `count` would be."""
     low = max(min(0.5 / count, 0.02), 0.0001)
-    ticks = [(tick, percent(tick).replace(".0%", "%")) for tick in _DET_TICKS if low <= tick <= high]
+    all_ticks = _DET_TICKS if high < 0.9 else _WIDE_DET_TICKS
+    ticks = [(tick, percent(tick).replace(".0%", "%")) for tick in all_ticks if low <= tick <= high]
     return Axis(low, high, ticks, title, probit)
 
 

@@ -76,7 +76,9 @@ def join(*content: Content) -> Html:
 def table(head: Iterable[Content], rows: Iterable[Iterable[Content]], caption: str, **attributes: Attribute) -> Html:
     """Return a table whose first column names its rows; the other columns hold numbers unless CSS says otherwise."""
     body = [
-        tag("tr", [tag("td" if place else "th", cell, scope=None if place else "row") for place, cell in enumerate(row)])
+        tag(
+            "tr", [tag("td" if place else "th", cell, scope=None if place else "row") for place, cell in enumerate(row)]
+        )
         for row in rows
     ]
     heads = tag("tr", [tag("th", cell, scope="col") for cell in head])

@@ -7,13 +7,14 @@ from importlib import resources
 from audioconv import __version__
 from audioconv.decision import is_word
 from audioconv.errors import ConfigError
+from audioconv.evaluation import Share
 from audioconv.files import write_atomic
 from audioconv.loading import StrPath
 from audioconv.report import answers, cards, threshold
 from audioconv.report.clips import gallery, worst_mistakes, worst_outsiders
 from audioconv.report.facts import Facts
 from audioconv.report.html import Html, join, tag
-from audioconv.report.text import count, interval, listed, of, percent, rounded
+from audioconv.report.text import interval, listed, of, percent, rounded
 
 Section = tuple[str, str, str, Html | None]
 """Its key, its name among the contents, its title, and what is in it."""
@@ -74,8 +75,18 @@ def _sections(facts: Facts) -> list[Section]:
         ("confusion", "Confusion", "What is taken for what", answers.confusion(evaluation)),
         ("classes", "Classes", "Each class", answers.classes(evaluation)),
         ("calibration", "Calibration", "Calibration", answers.calibration(evaluation)),
-        ("mistakes", "Mistakes", "The worst mistakes", _mistakes(facts, gallery(model, mistakes)) if mistakes else None),
-        ("outsiders", "Outsiders", "Outsiders let in", _strangers(facts, gallery(model, strangers)) if strangers else None),
+        (
+            "mistakes",
+            "Mistakes",
+            "The worst mistakes",
+            _mistakes(facts, gallery(model, mistakes)) if mistakes else None,
+        ),
+        (
+            "outsiders",
+            "Outsiders",
+            "Outsiders let in",
+            _strangers(facts, gallery(model, strangers)) if strangers else None,
+        ),
         ("training", "Training", "Training", cards.training(facts)),
         ("speed", "Speed", "Speed", cards.speed(facts)),
         ("model", "Model", "The model", cards.model(facts)),
@@ -105,9 +116,7 @@ def _lead(facts: Facts) -> Html:
     outcomes, false_accepts = evaluation.outcomes, evaluation.false_accepts
     if outcomes and outcomes.count and evaluation.decision.threshold:
         said.append(f"At its threshold it accepts {percent(outcomes.hits.value)} of the words as what they are")
-        said[-1] += (
-            f", and {percent(false_accepts.value)} of what is none of them." if false_accepts else "."
-        )
+        said[-1] += f", and {percent(false_accepts.value)} of what is none of them." if false_accepts else "."
     elif false_accepts:
         said.append("It has no threshold: it takes whatever it is given for one of its words.")
     return tag("p", " ".join(said), class_="lead")
@@ -142,9 +151,12 @@ def _tiles(facts: Facts) -> Html:
 def _mistakes(facts: Facts, shown: Html) -> Html:
     evaluation = facts.evaluation
     wrong = evaluation.count - evaluation.right.part
-    said = f"{count(wrong, 'clip')} of {evaluation.count:,} {'is' if wrong == 1 else 'are'} likeliest to be another class."
-    if evaluation.decision.threshold:
-        said += " First come words accepted as another, then words that were rejected."
+    if not wrong:
+        said = "No clip is likeliest to be another class; these are the words that were rejected."
+    else:
+        said = f"{of(Share(wrong, evaluation.count))} clips are likeliest to be another class."
+        if evaluation.decision.threshold:
+            said += " First come words accepted as another, then words that were rejected."
     return join(tag("p", said), shown)
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 # Matplotlib's "magma" (N. J. Smith and S. van der Walt, CC0), every sixteenth part.
 _MAGMA = (
     "000004 0b0924 20114b 3b0f70 57157e 721f81 8c2981 a8327d c43c75 de4968 f1605d fa7f5e fe9f6d febf84 fddea0 fcfdbf"
-).split()  # fmt: skip
-_STOPS = np.array([[int(colour[i : i + 2], 16) for i in (0, 2, 4)] for colour in _MAGMA], np.float64)
+)
+_STOPS = np.array([[int(colour[i : i + 2], 16) for i in (0, 2, 4)] for colour in _MAGMA.split()], np.float64)
 PALETTE = np.stack(
     [np.interp(np.linspace(0, 1, 256), np.linspace(0, 1, len(_STOPS)), _STOPS[:, i]) for i in range(3)], axis=1
 ).round().astype(np.uint8)  # fmt: skip

@@ -57,7 +57,8 @@ class Axis:
         """Return where values lie, 0 to 1."""
         inside = np.clip(np.asarray(values, np.float64).reshape(-1), self.low, self.high)
         low, high = self.scale(np.array([self.low, self.high]))
-        return (self.scale(inside) - low) / (high - low)
+        places: Array = (self.scale(inside) - low) / (high - low)
+        return places
 
 
 def shares(low: float = 0.0, high: float = 1.0, step: float = 0.2, title: str = "") -> Axis:
@@ -133,7 +134,12 @@ class Plot:
         (place,) = self._across(x)
         self._marks.append(tag("line", x1=_n(place), x2=_n(place), y1=self.top, y2=self.bottom, class_="rule"))
         is_left = place > (self.left + self.right) / 2
-        self._write(place + (-6 if is_left else 6), self.top + 12 if at_top else self.bottom - 8, [label], "end" if is_left else "start")
+        self._write(
+            place + (-6 if is_left else 6),
+            self.top + 12 if at_top else self.bottom - 8,
+            [label],
+            "end" if is_left else "start",
+        )
 
     def note(self, x: float, y: float, lines: Sequence[str], side: str = "auto", kind: str = "strong") -> None:
         """Write `lines` beside a point, where they fit."""
@@ -153,12 +159,17 @@ class Plot:
         """Fill the field with a picture, given as a data URI."""
         self._marks.append(
             tag(
-                "image", href=source, x=self.left, y=self.top, width=self.right - self.left,
-                height=self.bottom - self.top, preserveAspectRatio="none",
-            )  # fmt: skip
+                "image",
+                href=source,
+                x=self.left,
+                y=self.top,
+                width=self.right - self.left,
+                height=self.bottom - self.top,
+                preserveAspectRatio="none",
+            )
         )
 
-    def render(self, description: str) -> Html:
+    def render(self, description: str, class_: str = "") -> Html:
         """Return the drawing; `description` says in words what it shows."""
         return tag(
             "svg",
@@ -167,13 +178,13 @@ class Plot:
             viewBox=f"0 0 {self.width} {self.height}",
             role="img",
             aria_label=description,
-            class_="plot",
+            class_=f"plot {class_}".strip(),
         )
 
     def _axes(self) -> Iterable[Html]:
         for place, (_, name) in zip(self._across([v for v, _ in self.x.ticks]), self.x.ticks, strict=True):
             yield tag("line", x1=_n(place), x2=_n(place), y1=self.top, y2=self.bottom, class_="grid")
-            yield tag("text", name, x=_n(place), y=self.bottom + 18, class_="tick middle")
+            yield tag("text", name, x=_n(place), y=self.bottom + 20, class_="tick middle")
         for place, (_, name) in zip(self._up([v for v, _ in self.y.ticks]), self.y.ticks, strict=True):
             yield tag("line", x1=self.left, x2=self.right, y1=_n(place), y2=_n(place), class_="grid")
             yield tag("text", name, x=self.left - 8, y=_n(place + 4), class_="tick end")

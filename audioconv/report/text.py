@@ -62,10 +62,10 @@ def listed(words: list[str]) -> str:
 def rounded(number: float, digits: int = 2) -> str:
     """Return a number to so many significant digits, without an exponent.
 
-    >>> rounded(0.2278), rounded(123.4), rounded(0.0)
-    ('0.23', '120', '0')
+    >>> rounded(0.2278), rounded(123.4), rounded(5.0), rounded(0.0)
+    ('0.23', '120', '5', '0')
     """
     if not number or not math.isfinite(number):
         return f"{number:g}"
     places = digits - 1 - math.floor(math.log10(abs(number)))
-    return f"{round(number, places):,.{max(places, 0)}f}"
+    return f"{round(number, places):,.{max(places, 0)}f}".removesuffix(".0")

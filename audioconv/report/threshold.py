@@ -32,12 +32,16 @@ def outcomes(facts: Facts) -> Html | None:
     if not bars:
         return None
     detection = evaluation.detection
-    spread = detection and figures.figure(
-        "Scores of words" + (" and of outsiders" if detection.against == OUTSIDERS else ", and of the other words"),
-        figures.scores(detection),
-        "Heights are square roots of shares, so that rare scores can be seen too."
-        + (" A word that is taken for another has 0." if detection.against == OUTSIDERS else ""),
-        class_="broad",
+    spread = (
+        None
+        if detection is None
+        else figures.figure(
+            "Scores of words" + (" and of outsiders" if detection.against == OUTSIDERS else ", and of the other words"),
+            figures.scores(detection),
+            "Heights are square roots of shares, so that rare scores can be seen too."
+            + (" A word that is taken for another has 0." if detection.against == OUTSIDERS else ""),
+            class_="broad",
+        )
     )
     return join(tag("p", _explained(evaluation)), tag("div", bars, class_="bars"), spread, _by_name(evaluation))
 
@@ -73,8 +77,8 @@ def curves(evaluation: Evaluation) -> Html | None:
 def long(result: LongResult) -> Html:
     """Return false accepts an hour against misses."""
     per_hour, missed = result.chosen
-    heard = f"{rounded(result.hours)} hours" if result.hours >= 1 else f"{rounded(60 * result.hours)} minutes"
-    said = f"In {heard} of {count(len(result.recordings) or 1, 'long recording')}"
+    heard = f"{rounded(result.hours)} hours" if result.hours > 1 else f"{rounded(60 * result.hours)} minutes"
+    said = f"In {heard} of recordings"
     said += f" with {count(result.words, 'word')} to find" if result.words else ""
     said += f", the threshold of {percent(result.threshold)} gives {rounded(per_hour)} false accepts an hour"
     said += f" and misses {percent(missed)} of the words." if result.has_words else "."
@@ -106,11 +110,13 @@ def _explained(evaluation: Evaluation) -> str:
 
 def _basis(basis: Mapping[str, Any]) -> str:
     """Return what the threshold was chosen on, as the model says it."""
-    values = {key.replace("_", " "): value for key, value in basis.items() if isinstance(value, int | float | str)}
-    return ", ".join(
-        f"{key} {percent(value) if isinstance(value, float) and 0 <= value <= 1 else f'{value:,}' if isinstance(value, int) else value}"
-        for key, value in values.items()
-    )
+    told = []
+    for key, value in basis.items():
+        if isinstance(value, float) and 0 <= value <= 1:
+            told.append(f"{key.replace('_', ' ')} {percent(value)}")
+        elif isinstance(value, int | str):
+            told.append(f"{key.replace('_', ' ')} {value:,}" if isinstance(value, int) else f"{key} {value}")
+    return ", ".join(told)
 
 
 def _bar(name: str, parts: list[tuple[str, int, str]], whole: int) -> Html:
@@ -143,9 +149,7 @@ def _table(detection: Detection) -> Html:
     chosen = detection.chosen
     rows.append(_row(chosen.false_accepts.value, chosen.threshold, chosen))
     ordered = sorted(rows, key=lambda row: (-row[0], row[1]))
-    shown = [
-        ([tag("b", cell) for cell in cells] if point is chosen else cells) for _, _, point, cells in ordered
-    ]
+    shown = [([tag("b", cell) for cell in cells] if point is chosen else cells) for _, _, point, cells in ordered]
     return table(
         (f"{detection.against} accepted", "", "threshold", "words missed", ""),
         shown,

@@ -103,13 +103,17 @@ class Browser:
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale,
             mobile=width < 600,
         )  # fmt: skip
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self._ask("Emulation.setEmulatedMedia", features=[scheme])
+        self.emulate(dark=dark)
         self._loaded = False
         self._ask("Page.navigate", url=path.resolve().as_uri())
         end = time.monotonic() + SECONDS
         while not self._loaded:
             self._receive(end)
+
+    def emulate(self, *, media: str = "", dark: bool = False) -> None:
+        """Show the page as on another medium, such as ``print``, or to those who like it dark."""
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._ask("Emulation.setEmulatedMedia", media=media, features=[scheme])
 
     def evaluate(self, expression: str) -> Any:
         """Return what an expression of JavaScript is on the page."""
