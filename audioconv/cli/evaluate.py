@@ -139,11 +139,13 @@ def show_evaluation(evaluation: Evaluation) -> None:
 
 def _show_decision(evaluation: Evaluation) -> None:
     """Write what the model's threshold makes of words and outsiders."""
+    from audioconv.evaluation import percent
+
     outcomes, false_accepts = evaluation.outcomes, evaluation.false_accepts
     if outcomes is None or (not outcomes.count and false_accepts is None):
         return
     threshold = evaluation.decision.threshold
-    how = f"at the threshold of {threshold:.1%}" if threshold else "the model has no threshold"
+    how = f"at the threshold of {percent(threshold)}" if threshold else "the model has no threshold"
     write(f"\n{how}:")
     table = new_table("", "clips", "", "share", right=["clips", "share"])
     if outcomes.count:
@@ -151,33 +153,35 @@ def _show_decision(evaluation: Evaluation) -> None:
                   "none of these": outcomes.rejected}  # fmt: skip
         for place, (what, part) in enumerate(shares.items()):
             share = part / outcomes.count
-            add_row(table, "" if place else "words", f"{part:,}", what, f"{share:.1%}")
+            add_row(table, "" if place else "words", f"{part:,}", what, percent(share))
     if false_accepts is not None:
         table.add_section()
         rejected = false_accepts.whole - false_accepts.part
         for place, (what, part) in enumerate({"none of these": rejected, "accepted": false_accepts.part}.items()):
             share = part / false_accepts.whole
-            add_row(table, "" if place else "outsiders", f"{part:,}", what, f"{share:.1%}")
+            add_row(table, "" if place else "outsiders", f"{part:,}", what, percent(share))
         for name, share_of in evaluation.false_accepts_by_name.items():
             add_row(
-                table, "", f"{share_of.part:,}", f"  of {share_of.whole:,} {name}", f"{share_of.value:.1%}", style="dim"
+                table, "", f"{share_of.part:,}", f"  of {share_of.whole:,} {name}", percent(share_of.value), style="dim"
             )
     results().print(table)
 
 
 def _show_curve(evaluation: Evaluation) -> None:
     """Write what other thresholds would give."""
+    from audioconv.evaluation import percent
+
     detection = evaluation.detection
     if detection is None:
         return
     heads = ("false accepts", "threshold", "missed")
     table = new_table(*heads, right=heads)
     for point in (detection.within(rate) for rate in RATES):
-        add_row(table, f"{point.false_accepts.value:.1%}", f"{point.threshold:.1%}", f"{point.misses.value:.1%}")
+        add_row(table, percent(point.false_accepts.value), percent(point.threshold), percent(point.misses.value))
     write(f"words against {detection.against}, at other thresholds:")
     results().print(table)
     area, error = detection.area, detection.equal_error_rate
-    _line("curve", f"area {area:.4f}, equal error rate {error:.1%} (words against {detection.against})")
+    _line("curve", f"area {area:.4f}, equal error rate {percent(error)} (words against {detection.against})")
 
 
 def _show_speed(speed: Speed) -> None:

@@ -2,7 +2,7 @@
 
 from audioconv.evaluation.calibration import Calibration
 from audioconv.evaluation.curves import Detection
-from audioconv.evaluation.intervals import Share
+from audioconv.evaluation.intervals import Share, percent
 from audioconv.evaluation.long import LongResult
 from audioconv.evaluation.result import Evaluation
 from audioconv.evaluation.scores import ClassScore, Outcomes, Scored
@@ -18,4 +18,5 @@ __all__ = [
     "Scored",
     "Share",
     "Speed",
+    "percent",
 ]

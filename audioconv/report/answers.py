@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from audioconv.evaluation import Evaluation, Share
+from audioconv.evaluation import Evaluation, Share, percent
 from audioconv.report import figures
 from audioconv.report.html import Html, join, table, tag
-from audioconv.report.text import interval, percent
+from audioconv.report.text import interval
 
 NOTHING = "\N{EN DASH}"
 
@@ -86,7 +86,7 @@ def calibration(evaluation: Evaluation) -> Html | None:
     temperature = evaluation.decision.temperature
     if temperature != 1:
         said += f" The model divides its logits by {temperature:.3g} for that, a temperature fitted in training."
-    told = "Dots on the line would be perfect. Uprights are 95% intervals; below, how many clips have which score."
+    told = "Dots on the line would be perfect; large ones are of many clips. Uprights are 95% intervals."
     drawn = figures.figure("Reliability", figures.reliability(found), told)
     rows = [
         (f"{bin.low:.0%} to {bin.high:.0%}", f"{bin.right.whole:,}", percent(bin.mean_score),
@@ -118,7 +118,7 @@ def _strength(share: float) -> float:
     on which neither dark nor light numbers could be read.
     """
     root = math.sqrt(share)
-    return 0.5 * root if share < 0.5 else 0.9 + 0.2 * (share - 0.5)
+    return 0.72 * root if share < 0.5 else 0.9 + 0.2 * (share - 0.5)
 
 
 def _frequent(evaluation: Evaluation, most: int = 8) -> Html | None:

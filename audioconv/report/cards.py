@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from audioconv.evaluation import percent
 from audioconv.layers import Summary, summary
 from audioconv.progress import duration
 from audioconv.report import figures
 from audioconv.report.facts import Facts
 from audioconv.report.html import Content, Html, join, table, tag
-from audioconv.report.text import count, percent, rounded
+from audioconv.report.text import count, rounded
 
 MOST_LABELS = 60
 

@@ -18,13 +18,12 @@ from audioconv.audio.features import LogMel
 from audioconv.audio.read import Segment
 from audioconv.decision import is_word
 from audioconv.errors import AudioconvError
-from audioconv.evaluation import Evaluation, Scored
+from audioconv.evaluation import Evaluation, Scored, percent
 from audioconv.model import Model
 from audioconv.pipeline import AudioInput, ImageInput
 from audioconv.report.html import Html, join, tag
 from audioconv.report.png import data_uri, encode, heat
 from audioconv.report.svg import Axis, Plot
-from audioconv.report.text import percent
 
 MOST_CLIPS = 12
 MOST_BYTES = 2_000_000

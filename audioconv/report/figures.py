@@ -7,15 +7,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from audioconv.evaluation import Calibration, Detection, LongResult
+from audioconv.evaluation import Calibration, Detection, LongResult, percent
 from audioconv.history import History
 from audioconv.report.html import Html, join, tag
-from audioconv.report.svg import Axis, Plot, logarithmic, probit, shares
-from audioconv.report.text import percent, rounded
+from audioconv.report.svg import Axis, Plot, logarithmic, logit, probit, shares
+from audioconv.report.text import rounded
 
 _DET_TICKS = (0.0001, 0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6)
 _WIDE_DET_TICKS = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95)
 HISTOGRAM_BINS = 40
+_SCORES = (0.03, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
+"""Ticks of the scores, in equal steps of their logits or so; what lies beyond the ends is drawn there."""
+_NAMES_AT = 0.04
 WIDE, NARROW = 920, 440
 """Of figures that fill the page: letters would be too small if a telephone only made the wide one smaller."""
 
@@ -71,17 +74,23 @@ def scores(detection: Detection) -> Html:
 
 
 def _scores(detection: Detection, width: int, class_: str) -> Html:
-    edges = np.linspace(0, 1, HISTOGRAM_BINS + 1)
-    parts = [np.histogram(found, edges)[0] / len(found) for found in (detection.targets, detection.others)]
-    # Most words lie in the last bin: by the square root, the few that do not can be seen too.
+    low, high = _SCORES[0], _SCORES[-1]
+    ends = logit(np.array([low, high]))
+    odds = np.exp(np.linspace(ends[0], ends[1], HISTOGRAM_BINS + 1))
+    edges = odds / (1 + odds)
+    edges[0], edges[-1] = low, high
+    both = (np.clip(found, low, high) for found in (detection.targets, detection.others))
+    parts = [np.histogram(found, edges)[0] / len(found) for found in both]
+    # By the square root, rare scores can be seen beside frequent ones.
     heights = [np.sqrt(part) for part in parts]
     top = max(float(max(height.max() for height in heights)), 1e-6) * 1.12
-    plot = Plot(shares(title="score of the answer"), Axis(-top, top, []), width, 300, left=24)
+    x = Axis(low, high, [(score, f"{100 * score:g}%") for score in _SCORES[1:]], "score of the answer", logit)
+    plot = Plot(x, Axis(-top, top, []), width, 300, left=24, right=30)
     plot.bars(edges, np.zeros(HISTOGRAM_BINS), heights[0], "words")
     plot.bars(edges, np.zeros(HISTOGRAM_BINS), -heights[1], "others")
-    plot.line([0, 1], [0, 0], "axis")
-    plot.write(0.035, top * 0.82, "words", "start", "strong words")
-    plot.write(0.035, -top * 0.92, _others(detection), "start", "strong others")
+    plot.line([low, high], [0, 0], "axis")
+    plot.write(_NAMES_AT, top * 0.82, "words", "start", "strong words")
+    plot.write(_NAMES_AT, -top * 0.92, _others(detection), "start", "strong others")
     plot.rule(detection.threshold, f"threshold {percent(detection.threshold)}")
     chosen = detection.chosen
     return plot.render(
@@ -99,9 +108,9 @@ def reliability(calibration: Calibration) -> Html:
     filled = [bin for bin in calibration.bins if bin.right.whole]
     for bin in filled:
         plot.whisker(bin.mean_score, *bin.right.interval, kind="words")
-    plot.line([bin.mean_score for bin in filled], [bin.right.value for bin in filled], "words thin")
     for bin in filled:
-        plot.dot(bin.mean_score, bin.right.value, "words", 4)
+        # A larger dot stands for more clips, so that the eye does not go to what a few of them say.
+        plot.dot(bin.mean_score, bin.right.value, "words", 2.5 + 3.5 * (bin.right.whole / calibration.count) ** 0.5)
     counts = np.array([bin.right.whole for bin in calibration.bins])
     top = float(counts.max(initial=1))
     below = Plot(shares(title="score"), Axis(0, top, [(top, f"{int(top):,}")], "clips"), height=122, bottom=50, top=8)

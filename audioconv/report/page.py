@@ -7,14 +7,14 @@ from importlib import resources
 from audioconv import __version__
 from audioconv.decision import is_word
 from audioconv.errors import ConfigError
-from audioconv.evaluation import Share
+from audioconv.evaluation import Share, percent
 from audioconv.files import write_atomic
 from audioconv.loading import StrPath
 from audioconv.report import answers, cards, threshold
 from audioconv.report.clips import gallery, worst_mistakes, worst_outsiders
 from audioconv.report.facts import Facts
 from audioconv.report.html import Html, join, tag
-from audioconv.report.text import interval, listed, of, percent, rounded
+from audioconv.report.text import interval, listed, of, rounded
 
 Section = tuple[str, str, str, Html | None]
 """Its key, its name among the contents, its title, and what is in it."""
@@ -155,7 +155,7 @@ def _mistakes(facts: Facts, shown: Html) -> Html:
         said = "No clip is likeliest to be another class; these are the words that were rejected."
     else:
         said = f"{of(Share(wrong, evaluation.count))} clips are likeliest to be another class."
-        if evaluation.decision.threshold:
+        if evaluation.outcomes and evaluation.outcomes.wrong and evaluation.outcomes.rejected:
             said += " First come words accepted as another, then words that were rejected."
     return join(tag("p", said), shown)
 

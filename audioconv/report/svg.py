@@ -32,6 +32,11 @@ def probit(values: Array) -> Array:
     return np.array([normal.inv_cdf(float(value)) for value in values])
 
 
+def logit(values: Array) -> Array:
+    """Return the logits of shares in (0, 1), as scores that are nearly 1 can be told apart by."""
+    return np.log(values / (1 - values))
+
+
 @dataclass(frozen=True)
 class Axis:
     """From numbers to places.
@@ -44,7 +49,7 @@ class Axis:
         Where there is a line, and what is written there.
     title : str
     scale : callable
-        `linear`, `logarithmic` or `probit`.
+        `linear`, `logarithmic`, `logit` or `probit`.
     """
 
     low: float

@@ -7,21 +7,6 @@ import math
 from audioconv.evaluation import Share
 
 
-def percent(share: float) -> str:
-    """Return a share, 0 to 1, as a percentage.
-
-    >>> percent(0.9766), percent(1.0), percent(0.9999), percent(0.0004), percent(0.000001)
-    ('97.7%', '100%', '99.99%', '0.04%', '<0.01%')
-    """
-    if share in (0.0, 1.0):
-        return f"{share:.0%}"
-    # What is neither none nor all must not look like it.
-    for shown in (f"{share:.1%}", f"{share:.2%}"):
-        if float(shown[:-1]) not in (0.0, 100.0):
-            return shown
-    return "<0.01%" if share < 0.5 else ">99.99%"
-
-
 def interval(share: Share) -> str:
     """Return the confidence interval of a share.
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from audioconv.evaluation import Detection, Evaluation, LongResult
+from audioconv.evaluation import Detection, Evaluation, LongResult, percent
 from audioconv.evaluation.curves import OUTSIDERS
 from audioconv.report import figures
 from audioconv.report.facts import Facts
 from audioconv.report.html import Html, join, table, tag
-from audioconv.report.text import count, interval, of, percent, rounded
+from audioconv.report.text import count, interval, of, rounded
 
 RATES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.001)
 """Shares of false accepts for which the threshold is shown."""
@@ -38,8 +38,8 @@ def outcomes(facts: Facts) -> Html | None:
         else figures.figure(
             "Scores of words" + (" and of outsiders" if detection.against == OUTSIDERS else ", and of the other words"),
             figures.scores(detection),
-            "Heights are square roots of shares, so that rare scores can be seen too."
-            + (" A word that is taken for another has 0." if detection.against == OUTSIDERS else ""),
+            "Surer to the right. Heights are square roots of shares, so that rare scores can be seen too."
+            + (" A word that is taken for another has the lowest." if detection.against == OUTSIDERS else ""),
             class_="broad",
         )
     )

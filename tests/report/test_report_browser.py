@@ -179,3 +179,12 @@ def test_on_paper_it_is_light_and_details_are_open(window, pages) -> None:
     assert window.evaluate("[...document.querySelectorAll('audio, nav')].every(e => !e.getClientRects().length)")
     hidden = "[...document.querySelectorAll('details table, details dl')].filter(e => !e.checkVisibility()).length"
     assert window.evaluate(hidden) == 0
+
+
+def test_on_paper_nothing_is_cut_off(window, pages) -> None:
+    """Of A4, 178 mm are left between the margins."""
+    width = int(178 / 25.4 * 96)
+    for name in pages:
+        window.open(pages[name], width)
+        window.emulate(media="print")
+        assert window.evaluate("document.documentElement.scrollWidth") <= width, name

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audioconv.evaluation import percent
 from audioconv.report.html import Html, join, table, tag, text
 from audioconv.report.png import PALETTE, encode, heat
 from audioconv.report.svg import Axis, Plot, logarithmic, probit, shares
-from audioconv.report.text import percent
 
 
 @given(st.text())
