@@ -1,6 +1,7 @@
 """What an evaluation says, held to plain counting and to SciPy."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -238,8 +239,20 @@ def test_long_recordings_without_words() -> None:
 
 def test_speed_is_measured_one_at_a_time_and_together() -> None:
     seen = []
-    speed = measure_speed(lambda x: seen.append(x.shape), (7,), "a processor", 2, batch=16, seconds=0.001)
+    speed = measure_speed(lambda x: seen.append(x.shape), (7,), "a processor", 2, batch=16, seconds=0.05)
     assert set(seen) == {(1, 7), (16, 7)}
     assert speed.milliseconds <= speed.slow_milliseconds
     assert speed.per_second > 0
     assert speed.to_json()["processor"] == "a processor"
+
+
+def test_the_speed_of_a_slow_model_is_measured_in_small_batches() -> None:
+    seen = []
+
+    def answer(x) -> None:
+        seen.append(len(x))
+        time.sleep(0.004 * len(x))
+
+    speed = measure_speed(answer, (7,), "a processor", 2, batch=256, seconds=0.02)
+    assert 1 <= speed.batch <= 5
+    assert max(seen) == speed.batch

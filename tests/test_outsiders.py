@@ -76,6 +76,17 @@ def test_unreadable_files_are_reported(model, tmp_path) -> None:
         outsiders.score(model, outsiders.find(model, [tmp_path / "b.wav"]))
 
 
+def test_pictures_are_taken_whole(tmp_path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    network = L.Chain([L.Flatten(), L.Dense(2)])
+    model = Model(network, network.init((8, 9, 1), np.random.default_rng(0)), ("a", "b"), (8, 9, 1))
+    for n in range(2):
+        image.new("L", (30, 20), 90 * n).save(tmp_path / f"{n}.png")
+    scored, failures = outsiders.score(model, outsiders.find(model, [tmp_path]))
+    assert scored.examples == (tmp_path / "0.png", tmp_path / "1.png")
+    assert failures == ()
+
+
 def test_nothing_for_this_model(model, tmp_path) -> None:
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures/a.png").write_bytes(b"")

@@ -22,7 +22,7 @@ class Share(NamedTuple):
     >>> Share(289, 300).value
     0.9633333333333334
     >>> [round(bound, 3) for bound in Share(289, 300).interval]
-    [0.935, 0.979]
+    [0.936, 0.979]
     """
 
     part: int

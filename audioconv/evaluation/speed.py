@@ -56,18 +56,23 @@ def measure_speed(
     batch: int = BATCH,
     seconds: float = 0.5,
 ) -> Speed:
-    """Time `answer`, which takes examples (N, *shape) float32: one at a time, then `batch` at a time.
+    """Time `answer`, which takes examples (N, *shape) float32: one at a time, then many at a time.
 
     Parameters
     ----------
     processor, cores
         As in `Speed`.
+    batch : int
+        How many at a time, or fewer where so many take longer than `seconds`.
     seconds : float
         How long to go on with each, about.
     """
     # What is heard or seen does not change how long it takes.
-    examples = np.random.default_rng(0).normal(0, 0.1, (batch, *shape)).astype(np.float32)
-    single = _times(lambda: answer(examples[:1]), seconds)
+    rng = np.random.default_rng(0)
+    one = rng.normal(0, 0.1, (1, *shape)).astype(np.float32)
+    single = _times(lambda: answer(one), seconds)
+    batch = max(1, min(batch, int(seconds / statistics.median(single))))
+    examples = np.repeat(one, batch, axis=0)
     together = _times(lambda: answer(examples), seconds)
     slow = float(np.quantile(single, 0.95))
     return Speed(

@@ -14,12 +14,17 @@ NOTHING = "\N{EN DASH}"
 NUMBERED_FROM = 13
 """Classes from which on the columns of the confusion matrix stand upright and close together."""
 
+LARGEST_MATRIX = 60
+"""Classes up to which there is a matrix; of more, the most frequent mistakes are listed alone."""
+
 
 def confusion(evaluation: Evaluation) -> Html | None:
     """Return the confusion matrix as a table whose cells are coloured by their share of the row."""
     if not evaluation.count:
         return None
     classes, matrix = evaluation.classes, evaluation.confusion
+    if len(classes) > LARGEST_MATRIX:
+        return _frequent(evaluation, most=40)
     rows = []
     for i, label in enumerate(classes):
         whole = int(matrix[i].sum())

@@ -155,8 +155,11 @@ def _mistakes(facts: Facts, shown: Html) -> Html:
         said = "No clip is likeliest to be another class; these are the words that were rejected."
     else:
         said = f"{of(Share(wrong, evaluation.count))} clips are likeliest to be another class."
-        if evaluation.outcomes and evaluation.outcomes.wrong and evaluation.outcomes.rejected:
+        outcomes = evaluation.outcomes
+        if outcomes and outcomes.rejected and outcomes.wrong:
             said += " First come words accepted as another, then words that were rejected."
+        elif outcomes and outcomes.rejected:
+            said += " None of them passes the threshold; further words are rejected too."
     return join(tag("p", said), shown)
 
 

@@ -11,7 +11,7 @@ def interval(share: Share) -> str:
     """Return the confidence interval of a share.
 
     >>> interval(Share(289, 300))
-    '93.5 to 97.9%'
+    '93.6 to 97.9%'
     """
     low, high = share.interval
     return f"{100 * low:.1f} to {100 * high:.1f}%"

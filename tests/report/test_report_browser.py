@@ -25,6 +25,8 @@ MANY = tuple(
     f"{first}{second}" for first in "abcde" for second in ("ackward", "ird", "ight", "ollow", "orward", "isual", "o")
 )
 
+HOSTILE = '"><script src="http://127.0.0.1:9/x.js"></script><img src="http://127.0.0.1:9/x.png" onerror="alert(1)">'
+
 # What is wider than the page, unless it lies in a box that moves by itself.
 WIDER = """
 [...document.body.querySelectorAll('*')].filter(e =>
@@ -76,13 +78,14 @@ def window():
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
-    kinds = {"full": {}, "many": {"words": MANY, "clips": 6}, "two": {"words": ("yes", "no"), "outsiders": 0}}
+    kinds = {"full": {}, "many": {"words": MANY, "clips": 6}, "two": {"words": ("yes", "no"), "outsiders": 0},
+             "hostile": {"words": (HOSTILE, "a label " * 12)}}  # fmt: skip
     for name, more in kinds.items():
         write_report(folder / f"{name}.html", examples.facts_of(folder / name, **more))
     return {name: folder / f"{name}.html" for name in kinds}
 
 
-@pytest.mark.parametrize("name", ["full", "many", "two"])
+@pytest.mark.parametrize("name", ["full", "many", "two", "hostile"])
 @pytest.mark.parametrize("width", [DESKTOP, PHONE])
 @pytest.mark.parametrize("dark", [False, True])
 def test_it_fits_and_asks_for_nothing(window, pages, name, width, dark) -> None:

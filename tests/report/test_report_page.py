@@ -216,6 +216,14 @@ def test_the_size_is_bounded(tmp_path, monkeypatch) -> None:
     assert len(clips.worst_mistakes(facts.evaluation)) > 1
 
 
+def test_very_many_classes_have_no_matrix(tmp_path) -> None:
+    few = Page(render(examples.facts_of(tmp_path / "few", words=[f"w{n}" for n in range(59)], clips=2)))
+    many = Page(render(examples.facts_of(tmp_path / "many", words=[f"w{n}" for n in range(61)], clips=2)))
+    assert len(few.all("td")) > 59**2
+    assert len(many.all("td")) < 1000
+    assert "taken for" in many.text
+
+
 def test_long_recordings_without_words(tmp_path, facts) -> None:
     silent = dataclasses.replace(facts.long, miss_rate=np.full(14, np.nan), words=0)
     found = Page(render(dataclasses.replace(facts, long=silent)))
