@@ -12,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv import inputs, pipeline
+from audioconv import outsiders as _outsiders
 from audioconv.datasets.collection import Collection, Item, one_kind
 from audioconv.datasets.folder import open_collection, speaker_in_name
+from audioconv.decision import is_word
 from audioconv.errors import ConfigError, DataError
-from audioconv.evaluation import Evaluation
+from audioconv.evaluation import Evaluation, Scored, Speed
+from audioconv.evaluation.speed import measure_speed
 from audioconv.events import Callback
 from audioconv.loading import Loaded, StrPath
 from audioconv.model import Model
@@ -208,7 +211,8 @@ class Classifier(Settings):
         settings = resolve(self, sum(item.split != "test" for item in collection.items), collection.kind)
         source = inputs.for_collection(settings, collection)
         pipeline.input_shape(source, settings.arch)  # what cannot work shall fail before the files are read
-        loaded = _load(source, collection, strict, on_file)
+        count = len(collection)
+        loaded = _load(source, collection, strict, None if on_file is None else lambda: on_file(count))
         items = [collection.items[i] for i in loaded.indices]
         examples = Examples(
             source,
@@ -220,6 +224,7 @@ class Classifier(Settings):
                 "name": collection.name,
                 "source": collection.source,
                 "licence": collection.licence,
+                "speakers": _count_speakers(collection),
                 "origins": [origin._asdict() for origin in collection.origins],
             },
             failures=loaded.failures,
@@ -287,6 +292,7 @@ class Classifier(Settings):
         source: StrPath | Collection,
         *,
         split: str | None = None,
+        outsiders: Sequence[StrPath] = (),
         strict: bool = False,
         on_file: Callable[[int], object] | None = None,
     ) -> Evaluation:
@@ -295,27 +301,60 @@ class Classifier(Settings):
         Parameters
         ----------
         source : path-like or Collection
-            As for `train`; one class is enough.
+            As for `train`; one class is enough. Classes that are no words, such as ``_silence_``, need not be known to
+            the model: they should be turned away.
         split : {"train", "validation", "test"}, optional
             Which rows of a manifest; all by default.
+        outsiders : sequence of path-like
+            Files or folders of recordings (or pictures) none of which is one of the words. Recordings longer than a
+            clip are cut into clips.
         strict, on_file
             As for `train`.
 
         Raises
         ------
         DataError
-            If the data are not usable, or have labels that the model does not know.
+            If the data are not usable, or have words that the model does not know.
         """
         collection = source if isinstance(source, Collection) else open_collection(source, minimum_classes=1)
         if split is not None:
             collection = collection.select(split)
         if not len(collection):
             raise DataError(f"{collection.name}: there are no rows to evaluate with split {split!r}")
-        class_codes(collection.name, collection.labels, self.classes_)  # fail before the files are read
-        loaded = _load(self.input_, collection, strict, on_file)
-        wanted = class_codes(collection.name, [collection.items[i].label for i in loaded.indices], self.classes_)
-        given = self.model_.decide(self._probabilities(loaded.x)).codes
-        return Evaluation.compare(self.classes_, wanted, given, loaded.failures)
+        # Fail before the files are read.
+        class_codes(collection.name, [label for label in collection.classes if is_word(label)], self.classes_)
+        others = _outsiders.find(self.model_, outsiders)
+        count = len(collection) + sum(len(other.paths) for other in others)
+        step = None if on_file is None else lambda: on_file(count)
+        loaded = _load(self.input_, collection, strict, step)
+        items = [collection.items[i] for i in loaded.indices]
+        scored = Scored(
+            tuple(item.label for item in items),
+            self._probabilities(loaded.x),
+            tuple(item.example for item in items),
+        )
+        failures, strangers = loaded.failures, None
+        if others:
+            strangers, failed = _outsiders.score(self.model_, others, strict=strict, on_file=step)
+            failures += failed
+        about = {
+            "name": collection.name,
+            "split": split,
+            "counts": collection.counts,
+            "speakers": _count_speakers(collection),
+            "origins": [origin._asdict() for origin in collection.origins],
+            "outsiders": {other.name: len(other.paths) for other in others},
+        }
+        return Evaluation.judge(self.classes_, self.model_.decision, scored, strangers, failures, about)
+
+    def measure_speed(self, seconds: float = 0.5) -> Speed:
+        """Time the model on this machine, from samples (or pixels) to probabilities, for about twice `seconds`."""
+        from audioconv.doctor import find_processor
+
+        computing = find_processor()
+        return measure_speed(
+            self._probabilities, self.input_.shape, computing.name, computing.usable_cores, seconds=seconds
+        )
 
     def save(self, path: StrPath) -> None:
         """Write the model to `path`, one ``.safetensors`` file, whole or not at all."""
@@ -354,12 +393,16 @@ class Classifier(Settings):
 
 
 def _load(
-    source: AudioInput | ImageInput, collection: Collection, strict: bool, on_file: Callable[[int], object] | None
+    source: AudioInput | ImageInput, collection: Collection, strict: bool, on_file: Callable[[], object] | None
 ) -> Loaded:
     """Read the files of `collection`; `DataError` if none can be."""
     count = len(collection)
-    step = None if on_file is None else lambda: on_file(count)
-    loaded = pipeline.load_files(source, collection.examples, strict=strict, on_file=step)
+    loaded = pipeline.load_files(source, collection.examples, strict=strict, on_file=on_file)
     if not len(loaded.indices):
         raise DataError(f"{collection.name}: none of the {count} files can be read, such as {loaded.failures[0]}")
     return loaded
+
+
+def _count_speakers(collection: Collection) -> int:
+    """Return how many speakers (or source recordings) are known."""
+    return len({speaker for speaker in collection.speakers if speaker})

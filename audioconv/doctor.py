@@ -117,7 +117,7 @@ def examine() -> Findings:
     ]
     processor = cache = threads = layer = None
     try:
-        processor, threads, layer, cache = _processor(), *_threads(), _kernel_cache()
+        processor, threads, layer, cache = find_processor(), *_threads(), _kernel_cache()
         if not cache.is_kept:
             problems.append(
                 "the kernel cache cannot be written, so every process compiles anew; "
@@ -164,7 +164,8 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-def _processor() -> Processor:
+def find_processor() -> Processor:
+    """Return what computes here."""
     import llvmlite.binding as llvm
 
     features = llvm.get_host_cpu_features()

@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from audioconv.files import write_atomic
+from audioconv.errors import DataError
+from audioconv.files import display_path, reason, write_atomic
+
+HISTORY_NAME, FINAL_HISTORY_NAME = "history.csv", "history-final.csv"
+"""Of the epochs beside a model: those that the validation part watched, and those of the second run."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,18 @@ class History:
             writer.writerow(field.name for field in fields(EpochRow))
             writer.writerows(asdict(row).values() for row in self.rows)  # None becomes an empty field
 
+    @classmethod
+    def read_csv(cls, path: str | os.PathLike[str]) -> History:
+        """Return the history that `write_csv` wrote; `DataError` if the file is not such a one."""
+        shown = display_path(path)
+        try:
+            with open(path, encoding="utf-8", newline="") as file:
+                return cls(tuple(_row(row) for row in csv.DictReader(file)))
+        except OSError as error:
+            raise DataError(f"{shown}: cannot be read ({reason(error)})") from None
+        except (KeyError, TypeError, ValueError, csv.Error) as error:
+            raise DataError(f"{shown}: is not the history of a training run ({error})") from None
+
     def to_json(self) -> list[dict[str, Any]]:
         """Return the epochs as JSON-compatible data; `from_json` is its inverse."""
         return [asdict(row) for row in self.rows]
@@ -100,3 +116,11 @@ class History:
     def from_json(cls, rows: list[dict[str, Any]]) -> History:
         """Return the history that `to_json` described."""
         return cls(tuple(EpochRow(**row) for row in rows))
+
+
+def _row(row: dict[str, str]) -> EpochRow:
+    """Return a line of a CSV file as an epoch; what may be missing there is an empty field."""
+    values: dict[str, Any] = {
+        field.name: float(row[field.name]) if row[field.name] else None for field in fields(EpochRow)
+    }
+    return EpochRow(**{**values, "epoch": int(row["epoch"])})

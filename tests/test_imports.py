@@ -17,7 +17,7 @@ PACKAGE = Path(audioconv.__file__).parent
 # A part (a module or a folder of the package) may import what stands above it here, and what stands beside it.
 ORDER = [
     {"errors", "geometry", "files"},
-    {"arrayfile", "batches", "decision", "history", "loading", "plots"},
+    {"arrayfile", "batches", "decision", "evaluation", "history", "loading", "plots"},
     {"kernels"},
     {"machine"},
     {"ops", "audio", "images"},
@@ -28,7 +28,19 @@ ORDER = [
     {"checkpoint", "events", "progress", "timing", "trainer", "training"},
     {"model"},
     {"settings", "transfer"},
-    {"calibration", "classifier", "doctor", "evaluation", "explaining", "inputs", "pipeline", "recipe", "rejection", "streaming"},
+    {
+        "calibration",
+        "classifier",
+        "doctor",
+        "explaining",
+        "inputs",
+        "outsiders",
+        "pipeline",
+        "recipe",
+        "rejection",
+        "streaming",
+    },
+    {"report"},
     {"cli"},
     {"__main__"},
 ]

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from audioconv import __version__
-from audioconv.cli import data, demo, detect, doctor, explain, info, listen, train, use
+from audioconv.cli import data, demo, detect, doctor, evaluate, explain, info, listen, train, use
 from audioconv.cli.terminal import say_error, shown_notices
 from audioconv.errors import AudioconvError, ConfigError
 
@@ -31,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for module in (train, use, explain, detect, listen, info, data, demo, doctor):
+for module in (train, use, evaluate, explain, detect, listen, info, data, demo, doctor):
     module.register(app)
 
 

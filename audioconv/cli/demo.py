@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from audioconv.cli.evaluate import show_evaluation
 from audioconv.cli.options import MODEL_NAME, add_command
 from audioconv.cli.terminal import Steps, make_folder, say, write, write_next
 from audioconv.cli.training import resumable, show_report, train_into
-from audioconv.cli.use import show_evaluation
 from audioconv.errors import ConfigError, DataError
 from audioconv.files import display_path
 

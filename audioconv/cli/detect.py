@@ -22,7 +22,6 @@ from audioconv.cli.terminal import (
     say,
     write_json,
 )
-from audioconv.cli.use import expand
 from audioconv.errors import DataError
 from audioconv.files import display_path, write_atomic
 
@@ -70,6 +69,8 @@ def detect(
     from audioconv.streaming import write_labels
 
     loaded = LoadedModel.load(model_path(model))
+    from audioconv.datasets.folder import expand
+
     paths = list(expand(recordings, "audio"))
     several = len(paths) > 1
     if labels is not None and several:

@@ -24,13 +24,14 @@ from audioconv.cli.terminal import (
 )
 from audioconv.errors import ConfigError
 from audioconv.files import display_path, write_atomic
+from audioconv.history import FINAL_HISTORY_NAME, HISTORY_NAME
 
 if TYPE_CHECKING:
     from audioconv.classifier import Classifier
     from audioconv.datasets import Collection
     from audioconv.recipe import TrainingReport
 
-HISTORY_NAME, FINAL_HISTORY_NAME, UNREADABLE_NAME = "history.csv", "history-final.csv", "unreadable.txt"
+UNREADABLE_NAME = "unreadable.txt"
 
 
 def make_room(out: Path, *, resume: bool, force: bool) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from audioconv.datasets.collection import Collection, Item, check_classes, kind_of, one_kind
+from audioconv.datasets.collection import Collection, Item, Kind, check_classes, kind_of, one_kind
 from audioconv.datasets.manifest import MANIFEST_NAME, read_manifest
 from audioconv.errors import DataError
 from audioconv.files import display_path, reason
@@ -103,6 +103,18 @@ def _open_folder(folder: Path, minimum_classes: int) -> Collection:
 def _label(name: str) -> str:
     """Return the label for a class folder: printable, and composed as the user would type it (macOS decomposes)."""
     return unicodedata.normalize("NFC", display_path(name))
+
+
+def expand(paths: Iterable[Path], kind: Kind) -> Iterator[Path]:
+    """Yield the files among `paths`, and those of this kind in the folders; `DataError` for one that holds none."""
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        found = [file for file in files_below(path) if kind_of(file) == kind]
+        if not found:
+            raise DataError(f"{display_path(path)}: holds no {'pictures' if kind == 'images' else 'recordings'}")
+        yield from found
 
 
 def files_below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""``audioconv classify`` and ``audioconv evaluate``, and the model files that they refuse."""
+"""``audioconv classify``, and the model files that commands refuse."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tones import TRAINING, write_tone, write_tones
+from tones import write_tone, write_tones
 
 from audioconv import Classifier, arrayfile
 from audioconv.cli.use import AT_ONCE
@@ -106,69 +106,6 @@ def test_a_file_without_permission(call, model, tones):
     answer = call("classify", model, tones / "high/0.wav")
     assert answer.code == 1
     assert "0.wav: cannot be read (Permission denied)" in answer.err
-
-
-# --- evaluate ---
-
-
-def test_evaluate_json(call, model, trained_on):
-    found = json.loads(call("evaluate", model, trained_on, "--split", "test", "--json").out)
-    assert set(found) == {"accuracy", "count", "classes", "confusion", "per_class"}
-    assert found["count"] == 6
-    assert found["classes"] == ["high", "low"]
-    assert found == Classifier.load(model).evaluate(trained_on, split="test").to_json()
-
-
-def test_evaluate_tables(call, model, trained_on):
-    answer = call("evaluate", model, trained_on, "--split", "test")
-    assert (answer.code, answer.err) == (0, "")
-    assert "precision" in answer.out
-    assert "is / taken for   high   low" in answer.out
-    assert " of 6 right\n" in answer.out
-
-
-def test_evaluate_says_that_rows_were_trained_on(call, model, trained_on):
-    assert call("evaluate", model, trained_on).err.startswith("note: these are all rows")
-
-
-def test_evaluate_lists_unreadable_files(call, model, tones):
-    (tones / "high/text.wav").write_text("no sound")
-    answer = call("evaluate", model, tones, "--json")
-    assert answer.code == 0
-    assert json.loads(answer.out)["count"] == 20
-    assert answer.err.startswith("1 of 21 files could not be read:")
-    assert call("evaluate", model, tones, "--strict").code == 1
-
-
-def test_a_split_that_is_none(call, model, trained_on):
-    answer = call("evaluate", model, trained_on, "--split", "exam")
-    assert (answer.code, "'exam' is not one of train, validation, test" in answer.error) == (2, True)
-    assert call("evaluate", model, trained_on, "--split", "validation").code == 1
-
-
-def test_labels_that_the_model_does_not_know(call, model, tmp_path):
-    write_tone(tmp_path / "data/middle/1.wav", 700)
-    answer = call("evaluate", model, tmp_path / "data")
-    assert answer.code == 1
-    assert "labels that the model does not know: 'middle'; it knows high, low" in answer.error
-
-
-def test_a_wide_confusion_matrix(call, tmp_path, monkeypatch):
-    """Where heads do not fit, numbers stand for them; where these do not fit either, mistakes are listed."""
-    for n in range(30):
-        for clip in range(3):
-            write_tone(tmp_path / f"data/a rather long label {n:02}/{clip}.wav", 100 + 50 * n, phase=clip)
-    assert call("train", tmp_path / "data", "-o", tmp_path / "out", *TRAINING).code == 0
-    monkeypatch.setenv("COLUMNS", "1000")
-    wide = call("evaluate", tmp_path / "out", tmp_path / "data").out
-    assert wide.count("a rather long label 07") == 3
-    monkeypatch.setenv("COLUMNS", "240")
-    assert "\n 8 a rather long label 07" in call("evaluate", tmp_path / "out", tmp_path / "data").out
-    monkeypatch.setenv("COLUMNS", "80")
-    narrow = call("evaluate", tmp_path / "out", tmp_path / "data").out
-    assert "is" in narrow
-    assert "taken for" in narrow
-    assert max(map(len, narrow.splitlines())) <= 80
 
 
 # --- models that are none ---

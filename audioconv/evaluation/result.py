@@ -1,0 +1,249 @@
+"""What came of classifying examples: right answers, confusions, and what the threshold makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv.decision import Answers, Decision, is_word
+from audioconv.errors import DataError
+from audioconv.evaluation.calibration import Calibration
+from audioconv.evaluation.curves import OTHER_WORDS, OUTSIDERS, Detection
+from audioconv.evaluation.intervals import Share
+from audioconv.evaluation.scores import ClassScore, Outcomes, Scored
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Result of classifying labelled examples.
+
+    What needs the probabilities is None (and so are `outsiders` and `scored`) in an evaluation made by `compare`.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        The labels that may be an answer, in the order of `confusion`.
+    confusion : array (classes, classes) int64
+        How many examples of each class (row) were likeliest to be each class (column).
+    failures : tuple of DataError
+        Files that could not be read and are not counted.
+    labels : tuple of str
+        All labels of the model: the columns of probabilities.
+    decision : Decision
+        The model's.
+    scored : Scored or None
+        The examples in `confusion`.
+    outsiders : Scored or None
+        Examples that are none of the words: those whose class is no word, such as ``_silence_``, and others that were
+        given. Their names tell which.
+    about : mapping
+        What the data are: name, counts and so on, JSON-compatible.
+    """
+
+    classes: tuple[str, ...]
+    confusion: NDArray[np.int64]
+    failures: tuple[DataError, ...] = ()
+    labels: tuple[str, ...] = ()
+    decision: Decision = field(default_factory=Decision)
+    scored: Scored | None = None
+    outsiders: Scored | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def compare(
+        cls,
+        classes: Sequence[str],
+        wanted: NDArray[np.integer],
+        given: NDArray[np.integer],
+        failures: tuple[DataError, ...] = (),
+    ) -> Evaluation:
+        """Count how often each class was given each label; both are (N,) class numbers."""
+        return cls(tuple(classes), _count(len(classes), wanted, given), failures)
+
+    @classmethod
+    def judge(
+        cls,
+        labels: Sequence[str],
+        decision: Decision,
+        labelled: Scored,
+        outsiders: Scored | None = None,
+        failures: tuple[DataError, ...] = (),
+        about: Mapping[str, Any] | None = None,
+    ) -> Evaluation:
+        """Compare probabilities with labels.
+
+        Parameters
+        ----------
+        labels, decision
+            The model's.
+        labelled : Scored
+            Named by their labels. Words must be among `labels`; other classes, such as ``_silence_``, need not.
+        outsiders : Scored, optional
+            More examples that are none of the words, named by where they are from.
+        """
+        answers = [labels[i] for i in decision.given(labels)]
+        places = {label: i for i, label in enumerate(answers)}
+        strangers = labelled.select([not is_word(name) for name in labelled.names])
+        scored = labelled.select([name in places for name in labelled.names])
+        # Class numbers among all labels become those among the labels that may be an answer.
+        among = {code: places[labels[code]] for code in decision.given(labels)}
+        wanted = np.array([places[name] for name in scored.names], np.int64)
+        given = np.array([among[int(c)] for c in decision.decide(labels, scored.probabilities).codes], np.int64)
+        return cls(
+            tuple(answers),
+            _count(len(answers), wanted, given),
+            failures,
+            tuple(labels),
+            decision,
+            scored,
+            strangers if outsiders is None else Scored.join(strangers, outsiders),
+            dict(about or {}),
+        )
+
+    # --- the likeliest class, whatever the threshold ---
+
+    @property
+    def count(self) -> int:
+        """Number of examples."""
+        return int(self.confusion.sum())
+
+    @property
+    def right(self) -> Share:
+        """How many of the examples were given their own label."""
+        return Share(int(np.trace(self.confusion)), self.count)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the examples that were given their own label."""
+        return self.right.value
+
+    @property
+    def per_class(self) -> dict[str, ClassScore]:
+        """Count, precision, recall and F1 of each class."""
+        right = np.diag(self.confusion)
+        given, wanted = self.confusion.sum(axis=0), self.confusion.sum(axis=1)
+        return {
+            label: ClassScore(
+                int(wanted[i]),
+                float(right[i] / max(given[i], 1)),
+                float(right[i] / max(wanted[i], 1)),
+                float(2 * right[i] / max(given[i] + wanted[i], 1)),
+            )
+            for i, label in enumerate(self.classes)
+        }
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Scores beside how often they are right, over the examples in `confusion`."""
+        if self.scored is None:
+            return None
+        answers = self.answers(self.scored)
+        return Calibration.measure(answers.scores, self._is_right(self.scored, answers))
+
+    # --- at the threshold ---
+
+    @property
+    def outcomes(self) -> Outcomes | None:
+        """What came of the clips of words at the model's threshold."""
+        return None if self.scored is None else self._outcomes(self.scored)
+
+    @property
+    def outcomes_by_class(self) -> dict[str, Outcomes]:
+        """The same for each word; empty without probabilities."""
+        if self.scored is None:
+            return {}
+        names = np.array(self.scored.names)
+        return {label: self._outcomes(self.scored.select(names == label)) for label in self.classes if is_word(label)}
+
+    @property
+    def false_accepts(self) -> Share | None:
+        """How many of the outsiders are accepted as a word at the model's threshold; None where there are none."""
+        return Share(*map(sum, zip(*found, strict=True))) if (found := self.false_accepts_by_name.values()) else None
+
+    @property
+    def false_accepts_by_name(self) -> dict[str, Share]:
+        """The same for each class or place that outsiders are from."""
+        if self.outsiders is None:
+            return {}
+        accepted = self.answers(self.outsiders).accepted
+        names = np.array(self.outsiders.names)
+        return {
+            name: Share(int(accepted[names == name].sum()), int((names == name).sum()))
+            for name in dict.fromkeys(self.outsiders.names)
+        }
+
+    @property
+    def detection(self) -> Detection | None:
+        """What other thresholds would give: words against outsiders, or without any each word against the others.
+
+        Against outsiders, a clip's score is that of its answer, and 0 where that can never be accepted; a word that is
+        taken for another is missed. None where there is nothing to hold against the words.
+        """
+        if self.scored is None:
+            return None
+        words = self.scored.select([is_word(name) for name in self.scored.names])
+        if not len(words):
+            return None
+        threshold = self.decision.threshold
+        if self.outsiders:
+            scores = np.where(self._is_right(words, self.answers(words)), self.acceptance(words), 0.0)
+            return Detection(scores, self.acceptance(self.outsiders), threshold, OUTSIDERS)
+        columns = [i for i, label in enumerate(self.labels) if label in self.classes and is_word(label)]
+        if len(columns) < 2:
+            return None
+        own = np.array([[self.labels[i] == name for i in columns] for name in words.names])
+        scores = words.probabilities[:, columns]
+        return Detection(scores[own], scores[~own], threshold, OTHER_WORDS)
+
+    def answers(self, scored: Scored) -> Answers:
+        """Return what the model says of examples."""
+        return self.decision.decide(self.labels, scored.probabilities)
+
+    def acceptance(self, scored: Scored) -> NDArray[np.float64]:
+        """Return the highest threshold at which each example is accepted as a word, (N,); 0 where it never is."""
+        answers = replace(self.decision, threshold=0.0).decide(self.labels, scored.probabilities)
+        return np.where(answers.accepted, answers.scores, 0.0).astype(np.float64)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all that is known as JSON-compatible data; None stands for what needs probabilities or outsiders."""
+        outcomes, calibration, detection = self.outcomes, self.calibration, self.detection
+        false_accepts = self.false_accepts
+        return {
+            "accuracy": self.accuracy,
+            "accuracy_interval": list(self.right.interval),
+            "count": self.count,
+            "classes": list(self.classes),
+            "confusion": self.confusion.tolist(),
+            "per_class": {label: vars(score) for label, score in self.per_class.items()},
+            "decision": None if self.scored is None else self.decision.to_json(),
+            "at_threshold": None if outcomes is None else {**vars(outcomes), "interval": list(outcomes.hits.interval)},
+            "false_accepts": None if false_accepts is None else false_accepts.to_json(),
+            "false_accepts_by_name": {name: share.to_json() for name, share in self.false_accepts_by_name.items()},
+            "calibration": None if calibration is None else calibration.to_json(),
+            "detection": None if detection is None else detection.to_json(),
+            "data": dict(self.about),
+            "unreadable": [str(failure) for failure in self.failures],
+        }
+
+    def _is_right(self, scored: Scored, answers: Answers) -> NDArray[np.bool_]:
+        return np.array([self.labels[c] == name for c, name in zip(answers.codes, scored.names, strict=True)], bool)
+
+    def _outcomes(self, scored: Scored) -> Outcomes:
+        words = scored.select([is_word(name) for name in scored.names])
+        answers = self.answers(words)
+        right = self._is_right(words, answers)
+        return Outcomes(
+            int(np.sum(answers.accepted & right)),
+            int(np.sum(answers.accepted & ~right)),
+            int(np.sum(~answers.accepted)),
+        )
+
+
+def _count(size: int, wanted: NDArray[np.integer], given: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return how often each of `size` classes (row) was given each label (column)."""
+    pairs = np.asarray(wanted) * size + given
+    return np.bincount(pairs, minlength=size * size).reshape(size, size).astype(np.int64)

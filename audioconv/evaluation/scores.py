@@ -1,0 +1,104 @@
+"""What an evaluation counts and keeps: a class's scores, what the threshold makes of words, examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv.evaluation.intervals import Share
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """What came of one class, each example taken for the likeliest class, whatever the threshold.
+
+    Attributes
+    ----------
+    count : int
+        How many examples it has.
+    precision : float
+        Share of right ones among the examples that were given its label; 0 where there were none.
+    recall : float
+        Share of its examples that were given its label; 0 where it has none.
+    f1 : float
+        The harmonic mean of precision and recall; 0 where both are.
+    """
+
+    count: int
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What came of the clips of words at the model's threshold.
+
+    Attributes
+    ----------
+    right : int
+        Accepted as the word that they are.
+    wrong : int
+        Accepted as another word.
+    rejected : int
+        Taken for none of the words.
+    """
+
+    right: int
+    wrong: int
+    rejected: int
+
+    @property
+    def count(self) -> int:
+        """Number of clips."""
+        return self.right + self.wrong + self.rejected
+
+    @property
+    def hits(self) -> Share:
+        """How many are accepted as what they are."""
+        return Share(self.right, self.count)
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Examples, and what a model makes of them.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The label of each of N examples, or where it is from.
+    probabilities : array (N, labels) float32
+        Of each of the model's labels.
+    examples : tuple
+        Where each is: a path, or a part of a recording.
+    """
+
+    names: tuple[str, ...]
+    probabilities: NDArray[np.float32]
+    examples: tuple[Any, ...]
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        return len(self.names)
+
+    def select(self, chosen: Sequence[bool]) -> Scored:
+        """Return those where `chosen` is true."""
+        places = np.flatnonzero(chosen)
+        return Scored(
+            tuple(self.names[i] for i in places),
+            self.probabilities[places],
+            tuple(self.examples[i] for i in places),
+        )
+
+    @classmethod
+    def join(cls, *parts: Scored) -> Scored:
+        """Return the examples of all parts, of which there must be one."""
+        return cls(
+            sum((part.names for part in parts), ()),
+            np.concatenate([part.probabilities for part in parts]),
+            sum((part.examples for part in parts), ()),
+        )

@@ -1,0 +1,183 @@
+"""Sections on where it all comes from: training, speed, the model, the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from audioconv.evaluation import percent
+from audioconv.layers import Summary, summary
+from audioconv.progress import duration
+from audioconv.report import figures
+from audioconv.report.facts import Facts
+from audioconv.report.html import Content, Html, join, table, tag
+from audioconv.report.text import count, rounded
+
+MOST_LABELS = 60
+
+
+def training(facts: Facts) -> Html | None:
+    """Return the curves of training."""
+    history, final = facts.history, facts.final_history
+    if history is None:
+        return None
+    seconds = sum(row.seconds for run in (history, final) if run for row in run)
+    said = f"{count(len(history), 'epoch')} in {duration(seconds)}"
+    best = history.best
+    if best.validation_accuracy is not None:
+        said += f"; the best, epoch {history.best_epoch}, was right for {percent(best.validation_accuracy)} of the "
+        said += "clips that were kept apart to watch"
+    said += ". Training clips are changed at random while they are learned from, so they may look harder."
+    if final is not None:
+        said += f" Then {count(len(final), 'epoch')} more, anew, with the clips that had watched."
+    return join(tag("p", said), tag("div", figures.training(history, final), class_="pair"))
+
+
+def speed(facts: Facts) -> Html | None:
+    """Return how fast the model is on this machine."""
+    found = facts.speed
+    if found is None:
+        return None
+    front_end, samples = facts.model.front_end, facts.model.clip_samples
+    lines: list[tuple[str, Content]] = [
+        ("one clip, from samples to answer", f"{rounded(found.milliseconds)} ms (median)"),
+        ("19 of 20 take at most", f"{rounded(found.slow_milliseconds)} ms"),
+        ("in batches", f"{rounded(found.per_second, 3)} clips a second, {found.batch} at a time"),
+    ]
+    if front_end is not None and samples:
+        seconds = samples / front_end.sample_rate
+        lines.append(
+            ("faster than real time", f"{rounded(1000 * seconds / found.milliseconds)} times, one clip at a time")
+        )
+    lines.append(("on", f"{found.processor}, {count(found.cores, 'core')}"))
+    return _list(lines)
+
+
+def model(facts: Facts) -> Html:
+    """Return the model's card."""
+    described, known = facts.model, facts.model.provenance
+    layers = summary(described.network, described.input_shape)
+    settings = _mapping(known.get("settings"))
+    lines: list[tuple[str, Content]] = [
+        ("labels", _labels(described.labels)),
+        ("hears" if described.front_end else "sees", _input(facts)),
+        ("network", f"{settings.get('arch') or 'of its own'}: {layers.parameters:,} parameters, "
+                    f"{layers.multiply_adds:,} multiply-adds"),
+    ]  # fmt: skip
+    decision = described.decision
+    lines.append(("temperature", f"{decision.temperature:.3g}"))
+    lines.append(("threshold", percent(decision.threshold) if decision.threshold else "none"))
+    for split in ("validation", "test"):
+        accuracy = known.get(f"{split}_accuracy")
+        if isinstance(accuracy, float):
+            lines.append((f"{split} accuracy then", percent(accuracy)))
+    if facts.file_bytes:
+        lines.append(("file", f"{facts.file_bytes / 1e3:,.0f} kB"))
+    if "audioconv" in known:
+        lines.append(("made by", f"audioconv {known['audioconv']}"))
+    details = [tag("details", tag("summary", f"{len(layers.rows)} layers"), _layers(layers))]
+    chosen = [(name.replace("_", " "), str(value)) for name, value in settings.items() if value is not None]
+    if chosen:
+        details.append(tag("details", tag("summary", "Settings of its training"), _list(chosen)))
+    if described.front_end:
+        fields = [(name.replace("_", " "), str(value)) for name, value in vars(described.front_end).items()]
+        kind = type(described.front_end).__name__
+        details.append(tag("details", tag("summary", f"Front end: {kind}"), _list(fields)))
+    return join(_list(lines), details)
+
+
+def data(facts: Facts) -> Html:
+    """Return the cards of the data: what the model learned from, and what it was evaluated with."""
+    learned = _mapping(facts.model.provenance.get("data"))
+    about = facts.evaluation.about
+    parts = []
+    if learned:
+        lines = _source(learned)
+        if "unreadable" in learned:
+            lines.append(("unreadable files", str(learned["unreadable"])))
+        counts = {str(split): _mapping(found) for split, found in _mapping(learned.get("counts")).items()}
+        parts += [tag("h3", "Trained with"), _list(lines), _counts(counts)]
+    lines = _source(about)
+    if about.get("split"):
+        lines.append(("split", str(about["split"])))
+    evaluated = _mapping(about.get("counts"))
+    lines.append(("clips", f"{sum(evaluated.values()):,} of {count(len(evaluated), 'class', 'classes')}"))
+    for name, files in _mapping(about.get("outsiders")).items():
+        lines.append((f"outsiders: {name}", count(files, "file")))
+    failures = facts.evaluation.failures
+    lines.append(("unreadable files", f"{len(failures):,}"))
+    parts += [tag("h3", "Evaluated with"), _list(lines)]
+    return join(*parts)
+
+
+def _source(about: Mapping[str, Any]) -> list[tuple[str, Content]]:
+    """Return names, sources, licences and speakers of data; the file of a model may hold anything, or nothing."""
+    lines: list[tuple[str, Content]] = [("name", str(about.get("name") or "unnamed"))]
+    origins = [_mapping(origin) for origin in about.get("origins") or ()]
+    if origins:
+        told = [
+            f"{origin.get('source') or 'source unknown'}, {origin.get('licence') or 'licence unknown'} "
+            f"({_number(origin.get('clips'))} clips)"
+            for origin in origins
+        ]
+        lines.append(("from", tag("ul", [tag("li", line) for line in told]) if len(told) > 1 else told[0]))
+    else:
+        lines.append(("from", "source and licence are not recorded"))
+    if about.get("speakers"):
+        lines.append(("speakers or sources", _number(about["speakers"])))
+    return lines
+
+
+def _counts(counts: Mapping[str, Mapping[str, Any]]) -> Html | None:
+    """Return how many clips of each class each split has."""
+    if not counts:
+        return None
+    labels = sorted({label for found in counts.values() for label in found})
+    rows: list[list[Content]] = [
+        [label, *(_number(found.get(label, 0)) for found in counts.values())] for label in labels
+    ]
+    whole = [sum(n for n in found.values() if isinstance(n, int)) for found in counts.values()]
+    rows.append([tag("b", "all"), *(tag("b", _number(n)) for n in whole)])
+    drawn = table(["class", *counts], rows, "Clips of each class in each split")
+    return tag("details", tag("summary", "Clips of each class"), drawn, open=len(labels) <= 12)
+
+
+def _layers(layers: Summary) -> Html:
+    rows = [
+        (row.path, row.label, _shape(row.out_shape),
+         f"{row.parameters:,}", f"{row.multiply_adds:,}")
+        for row in layers.rows
+    ]  # fmt: skip
+    return table(("", "layer", "output", "parameters", "multiply-adds"), rows, "Layers of the network", class_="named")
+
+
+def _labels(labels: Sequence[str]) -> Html:
+    shown = [tag("span", label, class_="label") for label in labels[:MOST_LABELS]]
+    more = f" and {len(labels) - MOST_LABELS} more" if len(labels) > MOST_LABELS else None
+    return join([join(label, " ") for label in shown], more)
+
+
+def _input(facts: Facts) -> str:
+    described = facts.model
+    if described.front_end is None or described.clip_samples is None:
+        return "pictures of " + _shape(described.input_shape)
+    rate = described.front_end.sample_rate
+    shape = _shape(described.feature_shape)
+    kind = type(described.front_end).__name__
+    return f"{described.clip_samples / rate:g} s at {rate:,} Hz, as {kind} features ({shape})"
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return " \N{MULTIPLICATION SIGN} ".join(map(str, shape))
+
+
+def _list(lines: Sequence[tuple[str, Content]]) -> Html:
+    return tag("dl", [tag("div", tag("dt", name), tag("dd", value)) for name, value in lines], class_="card")
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _number(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)

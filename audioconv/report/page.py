@@ -1,0 +1,171 @@
+"""The whole page: its sections in order, and the file that it becomes."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from audioconv import __version__
+from audioconv.decision import is_word
+from audioconv.errors import ConfigError
+from audioconv.evaluation import Share, percent
+from audioconv.files import write_atomic
+from audioconv.loading import StrPath
+from audioconv.report import answers, cards, threshold
+from audioconv.report.clips import gallery, worst_mistakes, worst_outsiders
+from audioconv.report.facts import Facts
+from audioconv.report.html import Html, join, tag
+from audioconv.report.text import interval, listed, of, rounded
+
+Section = tuple[str, str, str, Html | None]
+"""Its key, its name among the contents, its title, and what is in it."""
+
+# What a browser may load for this page: nothing that is not in it.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"
+
+
+def write_report(path: StrPath, facts: Facts) -> None:
+    """Write a page about an evaluation to `path`, one HTML file, whole or not at all.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written; what was there before is unchanged.
+    ConfigError
+        If the evaluation has no probabilities.
+    """
+    page = render(facts)
+    with write_atomic(path, "w") as file:
+        file.write(page)
+
+
+def render(facts: Facts) -> str:
+    """Return the page as HTML."""
+    if facts.evaluation.scored is None:
+        raise ConfigError("a report needs the probabilities of an evaluation; take that of Classifier.evaluate")
+    sections = [section for section in _sections(facts) if section[-1]]
+    style = resources.files("audioconv.report").joinpath("style.css").read_text("utf-8")
+    title = f"Evaluation of {facts.name}"
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", title),
+        tag("style", Html(style)),
+    )
+    contents = tag("nav", [tag("a", name, href=f"#{key}") for key, name, _, _ in sections], aria_label="Contents")
+    body = tag(
+        "body",
+        tag("header", _heading(facts), _lead(facts), _tiles(facts), contents),
+        tag("main", [tag("section", tag("h2", title), content, id=key) for key, _, title, content in sections]),
+        tag("footer", tag("p", f"Made by audioconv {__version__} on {facts.date:%-d %B %Y}. "
+                               "This file holds all that it shows, the clips included.")),
+    )  # fmt: skip
+    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def _sections(facts: Facts) -> list[Section]:
+    model, evaluation = facts.model, facts.evaluation
+    mistakes, strangers = worst_mistakes(evaluation), worst_outsiders(evaluation)
+    return [
+        ("threshold", "Threshold", "At the threshold", threshold.outcomes(facts)),
+        ("curves", "Curves", "Other thresholds", threshold.curves(evaluation)),
+        ("long", "Long recordings", "Long recordings", threshold.long(facts.long) if facts.long else None),
+        ("confusion", "Confusion", "What is taken for what", answers.confusion(evaluation)),
+        ("classes", "Classes", "Each class", answers.classes(evaluation)),
+        ("calibration", "Calibration", "Calibration", answers.calibration(evaluation)),
+        (
+            "mistakes",
+            "Mistakes",
+            "The worst mistakes",
+            _mistakes(facts, gallery(model, mistakes)) if mistakes else None,
+        ),
+        (
+            "outsiders",
+            "Outsiders",
+            "Outsiders let in",
+            _strangers(facts, gallery(model, strangers)) if strangers else None,
+        ),
+        ("training", "Training", "Training", cards.training(facts)),
+        ("speed", "Speed", "Speed", cards.speed(facts)),
+        ("model", "Model", "The model", cards.model(facts)),
+        ("data", "Data", "The data", cards.data(facts)),
+    ]
+
+
+def _heading(facts: Facts) -> Html:
+    about = facts.evaluation.about
+    what = "pictures" if facts.model.front_end is None else "clips"
+    split = f"{about['split']} " if about.get("split") else ""
+    where = f" of {about['name']}" if about.get("name") else ""
+    told = f"{facts.evaluation.count:,} {split}{what}{where}"
+    if facts.evaluation.outsiders:
+        told += f" · {len(facts.evaluation.outsiders):,} outsiders"
+    return join(tag("p", "Evaluation", class_="kicker"), tag("h1", facts.name), tag("p", told, class_="under"))
+
+
+def _lead(facts: Facts) -> Html:
+    """Return what came of it, in two or three sentences."""
+    evaluation = facts.evaluation
+    words = [label for label in evaluation.classes if is_word(label)]
+    some = listed(words) if len(words) <= 8 else f"{len(words)} classes"
+    said = []
+    if evaluation.count:
+        said.append(f"Asked which of {some} it is, the model is right for {percent(evaluation.accuracy)} of the clips.")
+    outcomes, false_accepts = evaluation.outcomes, evaluation.false_accepts
+    if outcomes and outcomes.count and evaluation.decision.threshold:
+        said.append(f"At its threshold it accepts {percent(outcomes.hits.value)} of the words as what they are")
+        said[-1] += f", and {percent(false_accepts.value)} of what is none of them." if false_accepts else "."
+    elif false_accepts:
+        said.append("It has no threshold: it takes whatever it is given for one of its words.")
+    return tag("p", " ".join(said), class_="lead")
+
+
+def _tiles(facts: Facts) -> Html:
+    evaluation = facts.evaluation
+    outcomes, false_accepts, calibration = evaluation.outcomes, evaluation.false_accepts, evaluation.calibration
+    tiles: list[Html] = []
+
+    def add(name: str, value: str, *details: str) -> None:
+        rest = [tag("dd", detail) for detail in details]
+        tiles.append(tag("div", tag("dt", name), tag("dd", value, class_="value"), rest))
+
+    if evaluation.count:
+        add("accuracy", percent(evaluation.accuracy), interval(evaluation.right), f"{of(evaluation.right)} right")
+    if outcomes and outcomes.count:
+        add("words accepted and right", percent(outcomes.hits.value), interval(outcomes.hits), of(outcomes.hits))
+    if false_accepts:
+        rejected = false_accepts._replace(part=false_accepts.whole - false_accepts.part)
+        add("outsiders turned away", percent(rejected.value), interval(rejected), of(rejected))
+    if calibration and calibration.count:
+        add("calibration error", percent(calibration.expected_error),
+            f"says {percent(calibration.mean_score)}", f"is right {percent(calibration.accuracy)}")  # fmt: skip
+    if facts.speed:
+        add("one clip", f"{rounded(facts.speed.milliseconds)} ms",
+            f"{rounded(facts.speed.per_second)} a second", f"in batches of {facts.speed.batch}")  # fmt: skip
+    note = "Ranges are 95% confidence intervals for this many clips."
+    return join(tag("dl", tiles, class_="tiles"), tag("p", note, class_="caption"))
+
+
+def _mistakes(facts: Facts, shown: Html) -> Html:
+    evaluation = facts.evaluation
+    wrong = evaluation.count - evaluation.right.part
+    if not wrong:
+        said = "No clip is likeliest to be another class; these are the words that were rejected."
+    else:
+        said = f"{of(Share(wrong, evaluation.count))} clips are likeliest to be another class."
+        outcomes = evaluation.outcomes
+        if outcomes and outcomes.rejected and outcomes.wrong:
+            said += " First come words accepted as another, then words that were rejected."
+        elif outcomes and outcomes.rejected:
+            said += " None of them passes the threshold; further words are rejected too."
+    return join(tag("p", said), shown)
+
+
+def _strangers(facts: Facts, shown: Html) -> Html | None:
+    accepted = facts.evaluation.false_accepts
+    if not accepted:
+        return None
+    said = f"{of(accepted)} outsiders are accepted as a word. These have the highest scores, one clip of each file."
+    return join(tag("p", said), shown)

@@ -1,0 +1,165 @@
+"""Sections on what the threshold does, and what another one would."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from audioconv.evaluation import Detection, Evaluation, LongResult, percent
+from audioconv.evaluation.curves import OUTSIDERS
+from audioconv.report import figures
+from audioconv.report.facts import Facts
+from audioconv.report.html import Html, join, table, tag
+from audioconv.report.text import count, interval, of, rounded
+
+RATES = (0.1, 0.05, 0.02, 0.01, 0.005, 0.001)
+"""Shares of false accepts for which the threshold is shown."""
+
+
+def outcomes(facts: Facts) -> Html | None:
+    """Return what is accepted and what is rejected, as bars, with where the threshold comes from."""
+    evaluation = facts.evaluation
+    found, false_accepts = evaluation.outcomes, evaluation.false_accepts
+    bars = []
+    if found and found.count:
+        parts = [("accepted and right", found.right, "right"), ("taken for another word", found.wrong, "wrong"),
+                 ("rejected", found.rejected, "away")]  # fmt: skip
+        bars.append(_bar(count(found.count, "word"), parts, found.count))
+    if false_accepts:
+        rejected = false_accepts.whole - false_accepts.part
+        parts = [("rejected", rejected, "right"), ("accepted", false_accepts.part, "wrong")]
+        bars.append(_bar(count(false_accepts.whole, "outsider"), parts, false_accepts.whole))
+    if not bars:
+        return None
+    detection = evaluation.detection
+    spread = (
+        None
+        if detection is None
+        else figures.figure(
+            "Scores of words" + (" and of outsiders" if detection.against == OUTSIDERS else ", and of the other words"),
+            figures.scores(detection),
+            "Surer to the right. Heights are square roots of shares, so that rare scores can be seen too."
+            + (" A word that is taken for another has the lowest." if detection.against == OUTSIDERS else ""),
+            class_="broad",
+        )
+    )
+    return join(tag("p", _explained(evaluation)), tag("div", bars, class_="bars"), spread, _by_name(evaluation))
+
+
+def curves(evaluation: Evaluation) -> Html | None:
+    """Return ROC and DET curves, and a table of thresholds."""
+    detection = evaluation.detection
+    if detection is None:
+        return None
+    if detection.against == OUTSIDERS:
+        said = (
+            "Every threshold trades words missed for outsiders let in. A word counts as accepted only as what it is: "
+            "one that is taken for another is missed."
+        )
+    else:
+        said = (
+            "There were no outsiders to evaluate with, so each word is held against the other words: how often its "
+            "probability passes the threshold for clips of it, and for clips of the others. How well the model turns "
+            "away what it has never heard, this does not say."
+        )
+    drawn = tag(
+        "div",
+        figures.figure("ROC", figures.roc(detection), f"Area under the curve {detection.area:.4f}; 1 is perfect."),
+        figures.figure(
+            "DET", figures.det(detection),
+            f"The circle is where both errors are equal, {percent(detection.equal_error_rate)}. Lower left is better.",
+        ),
+        class_="pair",
+    )  # fmt: skip
+    return join(tag("p", said), drawn, _table(detection))
+
+
+def long(result: LongResult) -> Html:
+    """Return false accepts an hour against misses."""
+    per_hour, missed = result.chosen
+    heard = f"{rounded(result.hours)} hours" if result.hours > 1 else f"{rounded(60 * result.hours)} minutes"
+    said = f"In {heard} of recordings"
+    said += f" with {count(result.words, 'word')} to find" if result.words else ""
+    said += f", the threshold of {percent(result.threshold)} gives {rounded(per_hour)} false accepts an hour"
+    said += f" and misses {percent(missed)} of the words." if result.has_words else "."
+    against = "misses" if result.has_words else "the threshold"
+    return join(
+        tag("p", said),
+        figures.figure(f"False accepts an hour against {against}", figures.per_hour(result), class_="broad"),
+    )
+
+
+def _explained(evaluation: Evaluation) -> str:
+    """Return the operating point in a sentence or two."""
+    decision = evaluation.decision
+    if not decision.threshold:
+        return (
+            "This model has no threshold: it answers with the likeliest class, however unlikely that is. "
+            "Models trained with a stated share of false accepts have one."
+        )
+    said = f"An answer counts if its probability is at least {percent(decision.threshold)}; else it is “none of these”."
+    if decision.false_accepts is not None:
+        said += f" The threshold was chosen in training to let {percent(decision.false_accepts)} of outsiders through"
+        chosen_on = _basis(decision.basis)
+        said += f" ({chosen_on})." if chosen_on else "."
+    if decision.made:
+        made = ", ".join(decision.made)
+        said += f" The class {made} was made in training and is never the answer."
+    return said
+
+
+def _basis(basis: Mapping[str, Any]) -> str:
+    """Return what the threshold was chosen on, as the model says it."""
+    told = []
+    for key, value in basis.items():
+        if isinstance(value, float) and 0 <= value <= 1:
+            told.append(f"{key.replace('_', ' ')} {percent(value)}")
+        elif isinstance(value, int | str):
+            told.append(f"{key.replace('_', ' ')} {value:,}" if isinstance(value, int) else f"{key} {value}")
+    return ", ".join(told)
+
+
+def _bar(name: str, parts: list[tuple[str, int, str]], whole: int) -> Html:
+    """Return one bar of parts, and below it what each is."""
+    filled = [
+        tag("span", style=f"flex-grow:{part}", class_=kind, aria_hidden="true") for _, part, kind in parts if part
+    ]
+    told = [
+        tag("li", tag("b", percent(part / whole)), f" {what} ", tag("span", f"{part:,}", class_="of"), class_=kind)
+        for what, part, kind in parts
+    ]
+    return tag("div", tag("h3", name), tag("div", filled, class_="stack"), tag("ul", told), class_="outcome")
+
+
+def _by_name(evaluation: Evaluation) -> Html | None:
+    """Return which outsiders are accepted, where they are of several kinds."""
+    found = evaluation.false_accepts_by_name
+    if len(found) < 2:
+        return None
+    rows = [
+        (name, f"{share.whole:,}", f"{share.part:,}", percent(share.value), interval(share))
+        for name, share in found.items()
+    ]
+    return table(("outsiders", "clips", "accepted", "share", "95% interval"), rows, "Outsiders by where they are from")
+
+
+def _table(detection: Detection) -> Html:
+    points = dict.fromkeys(detection.within(rate) for rate in RATES)
+    rows = [_row(point.false_accepts.value, point.threshold, point) for point in points]
+    chosen = detection.chosen
+    rows.append(_row(chosen.false_accepts.value, chosen.threshold, chosen))
+    ordered = sorted(rows, key=lambda row: (-row[0], row[1]))
+    shown = [([tag("b", cell) for cell in cells] if point is chosen else cells) for _, _, point, cells in ordered]
+    return table(
+        (f"{detection.against} accepted", "", "threshold", "words missed", ""),
+        shown,
+        "What other thresholds give; the model's own is bold",
+    )
+
+
+def _row(rate: float, threshold: float, point: Any) -> tuple[float, float, Any, list[str]]:
+    cells = [
+        percent(point.false_accepts.value), of(point.false_accepts),
+        percent(min(point.threshold, 1.0)), percent(point.misses.value), of(point.misses),
+    ]  # fmt: skip
+    return rate, threshold, point, cells

@@ -1,0 +1,165 @@
+"""``audioconv evaluate``: tables for a person, JSON for a program, a page to look at."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+
+import pytest
+from tones import TRAINING, write_tone
+
+from audioconv import Classifier, Model
+from audioconv.decision import Decision
+
+
+@pytest.fixture
+def careful(model):
+    """Return the model's file with a threshold."""
+    loaded = Model.load(model)
+    dataclasses.replace(loaded, decision=Decision(1.0, 0.6, 0.05)).save(model)
+    return model
+
+
+@pytest.fixture
+def strangers(tmp_path):
+    """Return a folder with recordings of another tone, one of them three clips long."""
+    for n in range(3):
+        write_tone(tmp_path / f"strangers/{n}.wav", 700, phase=n)
+    write_tone(tmp_path / "strangers/long.wav", 700, seconds=0.75)
+    return tmp_path / "strangers"
+
+
+def test_evaluate_json(call, model, trained_on):
+    found = json.loads(call("evaluate", model, trained_on, "--split", "test", "--json").out)
+    assert set(found["per_class"]["high"]) == {"count", "precision", "recall", "f1"}
+    assert found["count"] == 6
+    assert found["classes"] == ["high", "low"]
+    assert set(found.pop("speed")) == {"milliseconds", "slow_milliseconds", "per_second", "batch", "processor", "cores"}
+    assert found == Classifier.load(model).evaluate(trained_on, split="test").to_json()
+
+
+def test_evaluate_tables(call, model, trained_on):
+    answer = call("evaluate", model, trained_on, "--split", "test")
+    assert (answer.code, answer.err) == (0, "")
+    assert "precision" in answer.out
+    assert "is / taken for   high   low" in answer.out
+    assert " of 6 right\n" in answer.out
+
+
+def test_evaluate_says_that_rows_were_trained_on(call, model, trained_on):
+    assert call("evaluate", model, trained_on).err.startswith("note: these are all rows")
+
+
+def test_evaluate_lists_unreadable_files(call, model, tones):
+    (tones / "high/text.wav").write_text("no sound")
+    answer = call("evaluate", model, tones, "--json")
+    assert answer.code == 0
+    assert json.loads(answer.out)["count"] == 20
+    assert answer.err.startswith("1 of 21 files could not be read:")
+    assert call("evaluate", model, tones, "--strict").code == 1
+
+
+def test_a_split_that_is_none(call, model, trained_on):
+    answer = call("evaluate", model, trained_on, "--split", "exam")
+    assert (answer.code, "'exam' is not one of train, validation, test" in answer.error) == (2, True)
+    assert call("evaluate", model, trained_on, "--split", "validation").code == 1
+
+
+def test_labels_that_the_model_does_not_know(call, model, tmp_path):
+    write_tone(tmp_path / "data/middle/1.wav", 700)
+    answer = call("evaluate", model, tmp_path / "data")
+    assert answer.code == 1
+    assert "labels that the model does not know: 'middle'; it knows high, low" in answer.error
+
+
+def test_a_wide_confusion_matrix(call, tmp_path, monkeypatch):
+    """Where heads do not fit, numbers stand for them; where these do not fit either, mistakes are listed."""
+    for n in range(30):
+        for clip in range(3):
+            write_tone(tmp_path / f"data/a rather long label {n:02}/{clip}.wav", 100 + 50 * n, phase=clip)
+    assert call("train", tmp_path / "data", "-o", tmp_path / "out", *TRAINING).code == 0
+    monkeypatch.setenv("COLUMNS", "1000")
+    wide = call("evaluate", tmp_path / "out", tmp_path / "data").out
+    assert wide.count("a rather long label 07") == 3
+    monkeypatch.setenv("COLUMNS", "240")
+    assert "\n 8 a rather long label 07" in call("evaluate", tmp_path / "out", tmp_path / "data").out
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = call("evaluate", tmp_path / "out", tmp_path / "data").out
+    assert "is" in narrow
+    assert "taken for" in narrow
+    tables = narrow.partition("accuracy")[0]
+    assert max(map(len, tables.splitlines())) <= 80
+
+
+def test_what_the_threshold_makes_of_outsiders(call, careful, trained_on, strangers):
+    answer = call("evaluate", careful, trained_on, "--split", "test", "--outsiders", strangers)
+    assert (answer.code, answer.err) == (0, "")
+    assert "at the threshold of 60.0%:" in answer.out
+    assert re.search(r"of 6 strangers\b", answer.out), "the long one is three clips"
+    assert "words against outsiders, at other thresholds:" in answer.out
+    for line in ("interval", "curve", "calibration", "speed"):
+        assert re.search(rf"^{line} +\S", answer.out, re.MULTILINE)
+
+
+def test_json_has_everything(call, careful, trained_on, strangers):
+    command = ["evaluate", careful, trained_on, "--split", "test", "--outsiders", strangers, "--json"]
+    found = json.loads(call(*command).out)
+    assert found["decision"]["threshold"] == 0.6
+    assert found["false_accepts"]["whole"] == 6
+    assert found["false_accepts_by_name"]["strangers"] == found["false_accepts"]
+    assert sum(found["at_threshold"][name] for name in ("right", "wrong", "rejected")) == 6
+    assert found["detection"]["against"] == "outsiders"
+    assert found["detection"]["chosen"]["false_accepts"] == found["false_accepts"]
+    assert sum(bin["right"]["whole"] for bin in found["calibration"]["bins"]) == 6
+    assert found["data"]["outsiders"] == {"strangers": 4}
+
+
+def test_without_outsiders_words_are_held_against_each_other(call, model, trained_on):
+    answer = call("evaluate", model, trained_on, "--split", "test")
+    assert "the model has no threshold:" in answer.out
+    assert "words against other words" in answer.out
+
+
+def test_outsiders_several_times_and_unreadable_ones(call, careful, trained_on, strangers):
+    (strangers / "text.wav").write_text("no sound")
+    options = ["--outsiders", strangers, "--outsiders", strangers / "0.wav"]
+    answer = call("evaluate", careful, trained_on, "--split", "test", *options, "--json")
+    found = json.loads(answer.out)
+    assert {name: share["whole"] for name, share in found["false_accepts_by_name"].items()} == {
+        "strangers": 6, "0.wav": 1,
+    }  # fmt: skip
+    assert answer.err.startswith("1 of 14 files could not be read:")
+    assert len(found["unreadable"]) == 1
+
+
+def test_a_class_that_is_no_word_is_outside(call, careful, tones):
+    write_tone(tones / "_silence_/0.wav", 5000, phase=1)
+    found = json.loads(call("evaluate", careful, tones, "--json").out)
+    assert found["count"] == 20
+    assert found["false_accepts_by_name"]["_silence_"]["whole"] == 1
+
+
+def test_a_report(call, careful, trained_on, strangers, tmp_path):
+    page = tmp_path / "report.html"
+    command = ["evaluate", careful, trained_on, "--split", "test", "--outsiders", strangers, "--report", page]
+    answer = call(*command)
+    assert answer.code == 0
+    assert re.search(r"^report +\S+report.html \(\d+ kB\)$", answer.out, re.MULTILINE)
+    assert page.read_text("utf-8").startswith("<!DOCTYPE html>")
+    assert json.loads(call(*command, "--json").out)["count"] == 6, "with JSON too"
+
+
+def test_a_report_where_no_folder_is(call, careful, trained_on, tmp_path):
+    answer = call("evaluate", careful, trained_on, "--report", tmp_path / "missing" / "report.html")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.error == f"{tmp_path}/missing/report.html: there is no folder {tmp_path}/missing"
+
+
+def test_outsiders_that_are_none(call, careful, trained_on, tmp_path):
+    (tmp_path / "empty").mkdir()
+    answer = call("evaluate", careful, trained_on, "--outsiders", tmp_path / "empty")
+    assert (answer.code, answer.error) == (1, f"{tmp_path}/empty: holds no recordings")
+    answer = call("evaluate", careful, trained_on, "--outsiders", tmp_path / "missing.wav")
+    assert answer.code == 1
+    assert "missing.wav: cannot be read" in answer.error
