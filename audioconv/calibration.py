@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,25 +57,20 @@ def calibrate(
     enough = min(of_words.sum(), (~of_words).sum()) >= FEWEST
     largest = logits[:, words].max(axis=1, initial=-np.inf)
     gate = _gate(largest[of_words], largest[~of_words]) if enough else None
-    decision = Decision(temperature, gate, made=tuple(made))
+    decision = Decision(temperature, made=tuple(made), gate=gate)
     if false_accepts is None or not enough:
         return decision
     answers = decision.decide(labels, decision.probabilities(labels, logits))
-    threshold = _threshold(answers.scores[~of_words & words[answers.codes]], int((~of_words).sum()), false_accepts)
-    passed = words[answers.codes] & (answers.scores >= threshold)
-    return Decision(
-        temperature,
-        gate,
-        threshold,
-        false_accepts,
-        tuple(made),
-        {
-            "words": int(of_words.sum()),
-            "others": int((~of_words).sum()),
-            "words_accepted_and_right": float(np.mean((passed & (answers.codes == codes))[of_words])),
-            "others_accepted": float(np.mean(passed[~of_words])),
-        },
-    )
+    of_word = words[answers.codes]
+    threshold = _threshold(answers.scores[~of_words & of_word], int((~of_words).sum()), false_accepts)
+    passed = of_word & (answers.scores >= threshold)
+    basis = {
+        "words": int(of_words.sum()),
+        "others": int((~of_words).sum()),
+        "words_accepted_and_right": float(np.mean((passed & (answers.codes == codes))[of_words])),
+        "others_accepted": float(np.mean(passed[~of_words])),
+    }
+    return replace(decision, threshold=threshold, false_accepts=false_accepts, basis=basis)
 
 
 def _renumbered(codes: NDArray[np.integer], columns: NDArray[np.bool_]) -> NDArray[np.integer]:

@@ -53,6 +53,11 @@ class Prediction:
     scores: dict[str, float]
     accepted: bool = True
 
+    @property
+    def answer(self) -> str | None:
+        """The label, or None for "none of these"."""
+        return self.label if self.accepted else None
+
 
 @dataclass(eq=False)
 class Classifier(Settings):
@@ -61,7 +66,7 @@ class Classifier(Settings):
     Parameters
     ----------
     arch : str
-        Name of the network, one of `architectures.NAMES`.
+        Name of the network, one of `architectures.NAMES`; ``auto`` is `settings.choose_architecture`.
     init : path-like, optional
         A model to begin with: its network (`arch` is not looked at), its front end and its window. The labels may be
         others. For few examples.
@@ -90,6 +95,13 @@ class Classifier(Settings):
         pictures.
     noise : path-like, optional
         A recording, or a folder of recordings, to mix in instead of synthetic noise.
+    reject : bool, optional
+        Whether to learn to say "none of these", with other sounds that are made of the words; by default for sounds
+        whose window is at most 2 seconds long.
+    others : path-like, optional
+        A recording, or a folder of them, of anything that is none of the words, to learn to reject.
+    false_accepts : float
+        The share of other sounds that may be taken for one of the words; chooses the threshold.
     validation_fraction : float
         Share of the examples that watch the training, where no split says which.
     patience : int, optional
@@ -244,8 +256,8 @@ class Classifier(Settings):
 
     @property
     def classes_(self) -> tuple[str, ...]:
-        """The labels, in the order of `predict_proba`'s columns."""
-        return self.model_.labels
+        """The labels, in the order of `predict_proba`'s columns; without what was made to learn to reject."""
+        return self.model_.given_labels
 
     @property
     def input_(self) -> AudioInput | ImageInput:
@@ -260,17 +272,17 @@ class Classifier(Settings):
         DataError
             If a file cannot be read or samples are not usable; `ShapeError` for arrays of a wrong shape.
         """
-        return self.describe(self.predict_proba(X))
+        return self.describe(self._all_probabilities(X))
 
     def predict_proba(self, X: Sequence[Example] | Example) -> Array:
-        """Return the probability of each class, (N, classes) float32; takes what `predict` takes."""
-        examples = self._examples(X)
-        if not examples:
-            return np.empty((0, len(self.classes_)), np.float32)
-        source = self.input_
-        return self._probabilities(
-            np.stack([source.read(x) if isinstance(x, str | os.PathLike) else source.convert(x) for x in examples])
-        )
+        """Return the probability of each class, if it is one of them, (N, classes) float32.
+
+        Takes what `predict` takes. Each row sums to 1; the scores of `predict` do not where other sounds were made to
+        learn to reject: what is missing is the probability that it is none of these.
+        """
+        given = self._all_probabilities(X)[:, self.model_.decision.given(self.model_.labels)]
+        probabilities: Array = given / np.maximum(given.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        return probabilities
 
     def predict_files(
         self, paths: Sequence[StrPath], *, strict: bool = False, on_file: Callable[[], object] | None = None
@@ -345,7 +357,7 @@ class Classifier(Settings):
             "origins": [origin._asdict() for origin in collection.origins],
             "outsiders": {other.name: len(other.paths) for other in others},
         }
-        return Evaluation.judge(self.classes_, self.model_.decision, scored, strangers, failures, about)
+        return Evaluation.judge(self.model_.labels, self.model_.decision, scored, strangers, failures, about)
 
     def measure_speed(self, seconds: float = 0.5) -> Speed:
         """Time the model on this machine, from samples (or pixels) to probabilities, for about twice `seconds`."""
@@ -371,12 +383,13 @@ class Classifier(Settings):
         return classifier
 
     def describe(self, probabilities: Array) -> list[Prediction]:
-        """Return each row of `probabilities` (N, classes) as a `Prediction`."""
+        """Return each row of `probabilities` (N, labels of the model) as a `Prediction`."""
+        labels, given = self.model_.labels, set(self.classes_)
         answers = self.model_.decide(probabilities)
         predictions = []
         for row, code, accepted in zip(probabilities, answers.codes, answers.accepted, strict=True):
-            scores = {self.classes_[i]: float(row[i]) for i in np.argsort(-row, kind="stable")}
-            label = self.classes_[code]
+            scores = {labels[i]: float(row[i]) for i in np.argsort(-row, kind="stable") if labels[i] in given}
+            label = labels[code]
             predictions.append(Prediction(label, scores[label], scores, bool(accepted)))
         return predictions
 
@@ -387,6 +400,16 @@ class Classifier(Settings):
         if isinstance(X, np.ndarray) and X.ndim == len(self.input_.shape):
             return [X]
         return list(X)
+
+    def _all_probabilities(self, X: Sequence[Example] | Example) -> Array:
+        """Return the probability of each of the model's labels, (N, labels) float32."""
+        examples = self._examples(X)
+        if not examples:
+            return np.empty((0, len(self.model_.labels)), np.float32)
+        source = self.input_
+        return self._probabilities(
+            np.stack([source.read(x) if isinstance(x, str | os.PathLike) else source.convert(x) for x in examples])
+        )
 
     def _probabilities(self, x: Array) -> Array:
         return pipeline.probabilities(self.model_, x)

@@ -60,8 +60,6 @@ class Decision:
     ----------
     temperature : float
         By which logits are divided, so that probabilities are as often right as they say.
-    gate : Gate, optional
-        Where there are classes such as ``_unknown_``: whether it is a word at all. What is left to decide is which.
     threshold : float
         The least probability with which a word is accepted.
     false_accepts : float, optional
@@ -72,6 +70,8 @@ class Decision:
         probability, and are never the answer.
     basis : mapping
         What the threshold was chosen on, JSON-compatible: how many words and others, which shares of them pass.
+    gate : Gate, optional
+        Where there are classes such as ``_unknown_``: whether it is a word at all. What is left to decide is which.
 
     Raises
     ------
@@ -84,11 +84,11 @@ class Decision:
     """
 
     temperature: float = 1.0
-    gate: Gate | None = None
     threshold: float = 0.0
     false_accepts: float | None = None
     made: tuple[str, ...] = ()
     basis: Mapping[str, Any] = field(default_factory=dict)
+    gate: Gate | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers."""

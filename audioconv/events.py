@@ -74,13 +74,13 @@ class RunEnded:
 
     Attributes
     ----------
-    best_epoch : int
+    kept_epoch : int
         Where the parameters come from.
     stopped_early : bool
         Whether validation stopped improving before the last epoch.
     """
 
-    best_epoch: int
+    kept_epoch: int
     stopped_early: bool
 
 

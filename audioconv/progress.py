@@ -141,4 +141,4 @@ def duration(seconds: float) -> str:
 
 def _end_line(event: RunEnded) -> str:
     why = "stopped early: no better epoch came" if event.stopped_early else "done"
-    return f"{why}; the parameters are those of epoch {event.best_epoch}"
+    return f"{why}; the parameters are those of epoch {event.kept_epoch}"

@@ -21,7 +21,7 @@ from audioconv.batches import Dataset
 from audioconv.checkpoint import Checkpoint
 from audioconv.datasets.splits import split_validation
 from audioconv.errors import DataError
-from audioconv.evaluation import Evaluation
+from audioconv.evaluation import Evaluation, Scored
 from audioconv.events import Callback
 from audioconv.history import History
 from audioconv.loading import StrPath
@@ -64,6 +64,8 @@ class TrainingReport:
         How many examples of each class each split has.
     failures : tuple of DataError
         Files that could not be read.
+    kept_epoch : int
+        Of `history`, whose parameters the validation part judged.
     test : Evaluation or None
         Over the rows whose split is ``test``, where there are any.
     """
@@ -72,12 +74,13 @@ class TrainingReport:
     final_history: History | None
     counts: dict[str, dict[str, int]]
     failures: tuple[DataError, ...]
+    kept_epoch: int
     test: Evaluation | None
 
     @property
     def validation_accuracy(self) -> float | None:
-        """Accuracy at the best epoch, over examples (speakers, where they are known) that were not trained on."""
-        return self.history.best.validation_accuracy
+        """Accuracy at the kept epoch, over examples (speakers, where they are known) that were not trained on."""
+        return self.history[self.kept_epoch - 1].validation_accuracy
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +185,8 @@ def train_model(
             gradient_clip=5.0,
             mixup=recipe.mixup,
             patience=None if validation is None else settings.patience,
+            # The learning rate ends at nothing, so no epoch before the last is better but by chance; cut short it does.
+            keep="last" if settings.patience is None else "best",
             seed=settings.seed,
             params=params,
             checkpoint=None if checkpoints is None else Path(checkpoints) / checkpoint,
@@ -216,17 +221,20 @@ def train_model(
             "audioconv": __version__,
             "data": {**examples.about, "counts": counts, "unreadable": len(examples.failures)},
             "settings": _portable(settings),
-            "validation_accuracy": result.history.best.validation_accuracy,
+            "validation_accuracy": result.history[result.kept_epoch - 1].validation_accuracy,
             "refit_with_validation": final is not None,
         },
     )
     test = None
     if len(parts["test"]):
-        given = model.decide(pipeline.probabilities(model, x[parts["test"]])).codes
-        test = Evaluation.compare(classes, codes[parts["test"]], given)
+        places = parts["test"].tolist()
+        scored = Scored(
+            tuple(examples.labels[i] for i in places), pipeline.probabilities(model, x[places]), tuple(places)
+        )
+        test = Evaluation.judge(classes, model.decision, scored)
         model = dataclasses.replace(model, provenance={**model.provenance, "test_accuracy": test.accuracy})
     return model, TrainingReport(
-        result.history, None if final is None else final.history, counts, examples.failures, test
+        result.history, None if final is None else final.history, counts, examples.failures, result.kept_epoch, test
     )
 
 

@@ -34,7 +34,7 @@ class Settings:
     noise: StrPath | None = None
     reject: bool | None = None
     others: StrPath | None = None
-    false_accepts: float = 0.02
+    false_accepts: float = 0.05
     validation_fraction: float = 0.1
     patience: int | None = None
     refit: bool | None = None

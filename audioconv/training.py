@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,9 @@ class FitResult:
     Attributes
     ----------
     params : dict
-        Parameters after the best epoch.
+        Parameters after the epoch that was to be kept.
+    kept_epoch : int
+        Its number.
     final_params : dict
         Parameters after the last epoch.
     history : History
@@ -47,13 +49,14 @@ class FitResult:
     """
 
     params: Params
+    kept_epoch: int
     final_params: Params
     history: History
     stopped_early: bool
 
     @property
     def best_epoch(self) -> int:
-        """Where `params` come from: best validation accuracy, then least loss; without validation the last epoch."""
+        """That with the best validation accuracy, then the least loss; without validation the last epoch."""
         return self.history.best_epoch
 
 
@@ -70,6 +73,7 @@ def fit(
     gradient_clip: float | None = None,
     mixup: float = 0.0,
     patience: int | None = None,
+    keep: Literal["best", "last"] = "best",
     seed: int = 0,
     params: Params | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -104,6 +108,9 @@ def fit(
         is then that of the larger part.
     patience : int, optional
         Stop after so many epochs without a better one; needs `validation`.
+    keep : {"best", "last"}
+        Whose parameters to return: those of the epoch that did best in validation, or of the last. Where the learning
+        rate falls to nothing at the end, the last is as good as any, and validation tells the truth of it.
     seed : int
         Source of the initial parameters, the order, the augmentation and the dropout.
     params : dict, optional
@@ -197,8 +204,9 @@ def fit(
             Checkpoint(described, history, trainer.arrays, best, trainer.state).save(checkpoint)
         tell(EpochEnded(history[-1], is_best))
     final = {path: array.copy() for path, array in trainer.arrays.items()}  # no views of the trainer's long vector
-    result = FitResult(unflatten(best), unflatten(final), history, stopped_early=len(history) < epochs)
-    tell(RunEnded(result.best_epoch, result.stopped_early))
+    chosen, epoch = (best, history.best_epoch) if keep == "best" else (final, len(history))
+    result = FitResult(unflatten(chosen), epoch, unflatten(final), history, stopped_early=len(history) < epochs)
+    tell(RunEnded(result.kept_epoch, result.stopped_early))
     return result
 
 

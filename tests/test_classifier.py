@@ -12,7 +12,7 @@ from audioconv.datasets import Collection, Item, getting, write_manifest
 from audioconv.errors import ConfigError, DataError, ModelFileError
 
 RATE = 8000
-QUICK = {"arch": "tc-resnet8", "epochs": 6, "batch_size": 16, "sample_rate": RATE, "augment": False}
+QUICK = {"arch": "tc-resnet8", "epochs": 6, "batch_size": 16, "sample_rate": RATE, "augment": False, "reject": False}
 
 
 def tone(frequency: float, rng: np.random.Generator) -> np.ndarray:

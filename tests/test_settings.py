@@ -15,7 +15,7 @@ from audioconv.settings import Recipe, Settings, resolve
 from audioconv.training import ArrayData
 
 RATE = 4000
-QUICK = {"arch": "tc-resnet8", "epochs": 2, "batch_size": 16, "sample_rate": RATE, "augment": False}
+QUICK = {"arch": "tc-resnet8", "epochs": 2, "batch_size": 16, "sample_rate": RATE, "augment": False, "reject": False}
 
 
 def tones(*frequencies, count=16):
@@ -132,7 +132,7 @@ def test_the_same_labels_keep_all_parameters(model):
 def test_training_begins_with_the_model(model):
     x, labels = tones(600, 1200, count=8)
     before = Model.load(model)
-    classifier = ac.Classifier(init=model, epochs=3, batch_size=8, augment=False).fit(x, labels)
+    classifier = ac.Classifier(init=model, epochs=3, batch_size=8, augment=False, reject=False).fit(x, labels)
     after = classifier.model_
     assert after.labels == ("1200 Hz", "600 Hz")
     assert after.front_end == before.front_end

@@ -243,7 +243,7 @@ def test_events_come_in_order():
     ]
     assert events[4].loss == result.history[0].train_loss
     assert events[4].accuracy == result.history[0].train_accuracy
-    assert events[-1] == RunEnded(result.best_epoch, stopped_early=False)
+    assert events[-1] == RunEnded(result.kept_epoch, stopped_early=False)
 
 
 @pytest.mark.parametrize(

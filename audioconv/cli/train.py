@@ -20,7 +20,10 @@ ARCHITECTURES = (
 )  # fmt: skip
 """The names of `architectures.NAMES`, for the help: their module takes too long to import for that."""
 
-RUN, LEARNS, HEARS = "The run", "How it learns", "What the network hears"
+RUN, LEARNS, SAYS_NO, HEARS = "The run", "How it learns", "What it says no to", "What the network hears"
+
+FALSE_ACCEPTS = 0.05
+"""That of `settings.Settings`, which takes too long to import for the help."""
 
 
 def register(app: typer.Typer) -> None:
@@ -99,7 +102,14 @@ def train(
         ),
     ] = None,
     seed: Annotated[int, _option("The same seed gives the same bits.", RUN, metavar="N", min=0)] = 0,
-    arch: Annotated[str, _option(f"The network: {', '.join(ARCHITECTURES)}.", LEARNS, metavar="NAME")] = "cnn",
+    arch: Annotated[
+        str,
+        _option(
+            f"The network: {', '.join(ARCHITECTURES)}; or auto, which chooses by what it hears.",
+            LEARNS,
+            metavar="NAME",
+        ),
+    ] = "auto",
     init: Annotated[
         Path | None,
         _option(
@@ -123,6 +133,23 @@ def train(
     noise: Annotated[
         Path | None, _option("Recordings to mix in, instead of synthetic noise.", LEARNS, metavar="FILE|FOLDER")
     ] = None,
+    reject: Annotated[
+        bool | None,
+        _option(
+            'Learn to say "none of these", with other sounds made of the words. By default for words.',
+            SAYS_NO,
+            "--reject/--no-reject",
+            metavar="",
+        ),
+    ] = None,
+    others: Annotated[
+        Path | None,
+        _option("Recordings of anything that is none of the words, to learn from.", SAYS_NO, metavar="FILE|FOLDER"),
+    ] = None,
+    false_accepts: Annotated[
+        float,
+        _option("Share of other sounds that may be taken for a word; sets the threshold.", SAYS_NO, metavar="SHARE"),
+    ] = FALSE_ACCEPTS,
     front_end: Annotated[
         str | None, _option("log-mel, mfcc or raw. By default what the network takes.", HEARS, metavar="NAME")
     ] = None,
@@ -159,6 +186,9 @@ def train(
         "image_size": image_size,
         "augment": not no_augment,
         "noise": noise,
+        "reject": reject,
+        "others": others,
+        "false_accepts": false_accepts,
         "validation_fraction": validation_fraction,
         "patience": patience,
         "refit": refit,

@@ -107,8 +107,8 @@ def show_report(out: Path, classifier: Classifier, collection: Collection) -> No
     counts = {name: sum(classes.values()) for name, classes in report.counts.items()}
     lines = [("trained on", f"{counts['train']:,} clips of {len(classifier.classes_)} classes")]
     if report.validation_accuracy is not None:
-        best = f"{counts['validation']:,} clips, best epoch {report.history.best_epoch} of {len(report.history)}"
-        lines.append(("validation", f"{report.validation_accuracy:.1%} right ({best})"))
+        watched = f"{counts['validation']:,} clips, epoch {report.kept_epoch} of {len(report.history)}"
+        lines.append(("validation", f"{report.validation_accuracy:.1%} right ({watched})"))
     if report.final_history is not None:
         lines.append(("then", "trained once more, with the validation clips"))
     if report.test is not None:
@@ -127,6 +127,7 @@ def report_as_json(out: Path, report: TrainingReport) -> dict[str, Any]:
         "model": json_path(out / MODEL_NAME),
         "epochs": len(report.history),
         "best_epoch": report.history.best_epoch,
+        "kept_epoch": report.kept_epoch,
         "refit": report.final_history is not None,
         "validation_accuracy": report.validation_accuracy,
         "test_accuracy": None if report.test is None else report.test.accuracy,

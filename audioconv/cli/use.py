@@ -51,8 +51,9 @@ def classify(
 ) -> None:
     """Say what is heard in recordings, or seen in pictures.
 
-    With --json one object a line: path, label, score, scores. Files that cannot be read are listed at the end, and the
-    exit code is 1.
+    What is not likely enough to be one of the model's words is "none of these". With --json one object a line: path,
+    label (null for none of these), nearest (the likeliest label), score (of that), scores. Files that cannot be read
+    are listed at the end, and the exit code is 1.
     """
     from audioconv.classifier import Classifier
     from audioconv.datasets.folder import expand
@@ -65,11 +66,15 @@ def classify(
         for path, prediction in _predict(classifier, paths, failures, steps, strict=strict):
             scores = dict(list(prediction.scores.items())[:top])
             if as_json:
-                label, score = prediction.label, prediction.score
-                write_json({"path": json_path(path), "label": label, "score": score, "scores": scores}, indent=None)
+                answer = {"label": prediction.answer, "nearest": prediction.label, "score": prediction.score}
+                write_json({"path": json_path(path), **answer, "scores": scores}, indent=None)
             else:
-                shown = [cell for label in list(scores)[: top or 1] for cell in (label, f"{scores[label]:.1%}")]
-                add_row(table, display_path(path), *shown)
+                heard = prediction.label if prediction.accepted else f"none of these, nearest {prediction.label}"
+                more = [label for label in scores if label != prediction.label][: (top or 1) - 1]
+                cells = [(heard, prediction.score), *((label, scores[label]) for label in more)]
+                style = None if prediction.accepted else "dim"
+                shown = [cell for label, score in cells for cell in (label, f"{score:.1%}")]
+                add_row(table, display_path(path), *shown, style=style)
     if table.row_count:
         results().print(table)
     list_failures(failures, len(paths))

@@ -23,10 +23,10 @@ def training(facts: Facts) -> Html | None:
         return None
     seconds = sum(row.seconds for run in (history, final) if run for row in run)
     said = f"{count(len(history), 'epoch')} in {duration(seconds)}"
-    best = history.best
-    if best.validation_accuracy is not None:
-        said += f"; the best, epoch {history.best_epoch}, was right for {percent(best.validation_accuracy)} of the "
-        said += "clips that were kept apart to watch"
+    last = history[-1]
+    if last.validation_accuracy is not None:
+        said += f"; after the last, {percent(last.validation_accuracy)} of the clips that were kept apart to watch "
+        said += "were right"
     said += ". Training clips are changed at random while they are learned from, so they may look harder."
     if final is not None:
         said += f" Then {count(len(final), 'epoch')} more, anew, with the clips that had watched."

@@ -221,6 +221,8 @@ class Plot:
 
 def _path(points: Array) -> str:
     """Return a path through `points` (P, 2), without those that would not be seen."""
+    if not len(points):  # such as a curve that lies outside the picture
+        return ""
     shown = np.round(points, 1)
     shown = shown[np.concatenate([[True], np.any(np.diff(shown, axis=0) != 0, axis=1)])]
     if len(shown) > 2:

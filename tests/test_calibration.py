@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from audioconv.calibration import FEWEST, calibrate
+
+LABELS = ("_unknown_", "no", "yes")
+
+
+def drawn(rng, words=500, others=500, sharpness=1.0):
+    """Return logits and codes: words with a large logit of their own, others with small ones."""
+    codes = np.concatenate([rng.integers(1, 3, words), np.zeros(others, np.int64)])
+    logits = rng.standard_normal((words + others, 3))
+    logits[np.arange(words), codes[:words]] += 3.0
+    logits[words:, 0] += 3.0
+    return (sharpness * logits).astype(np.float32), codes
+
+
+def test_the_temperature_undoes_what_logits_are_multiplied_by(rng):
+    logits, codes = drawn(rng, others=0)
+    one, five = (calibrate(LABELS, factor * logits, codes).temperature for factor in (1.0, 5.0))
+    assert five == pytest.approx(5 * one, rel=1e-3)
+
+
+def test_probabilities_are_as_often_right_as_they_say(rng):
+    truth = rng.dirichlet(np.ones(3), 4000)
+    codes = np.array([rng.choice(3, p=row) for row in truth])
+    decision = calibrate(("a", "b", "c"), 7.0 * np.log(truth), codes)
+    assert decision.temperature == pytest.approx(7.0, rel=0.1)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.2])
+def test_the_threshold_lets_the_stated_share_of_others_through_and_no_more(rng, share):
+    logits, codes = drawn(rng)
+    decision = calibrate(LABELS, logits, codes, made=["_unknown_"], false_accepts=share)
+    answers = decision.decide(LABELS, decision.probabilities(LABELS, logits))
+    passed = np.mean(answers.accepted[codes == 0])
+    assert share - 1 / 500 <= passed <= share
+    assert decision.basis["others_accepted"] == passed
+    assert decision.basis["words_accepted_and_right"] == np.mean(
+        (answers.accepted & (answers.codes == codes))[codes > 0]
+    )
+    assert (decision.basis["words"], decision.basis["others"]) == (500, 500)
+    assert decision.false_accepts == share
+
+
+def test_the_gate_is_half_open_where_words_and_others_are_alike(rng):
+    logits, codes = drawn(rng, words=4000, others=1000)
+    largest = logits[:, 1:].max(axis=1)
+    gate = calibrate(LABELS, logits, codes, made=["_unknown_"]).gate
+    even = -gate.offset / gate.scale
+    near = np.abs(largest - even) < 0.25
+    # Each side counts the same, however many clips it has.
+    words, others = np.count_nonzero(near & (codes > 0)) / 4000, np.count_nonzero(near & (codes == 0)) / 1000
+    assert words / others == pytest.approx(1, abs=0.35)
+    assert gate.scale > 0
+
+
+def test_sides_that_do_not_overlap_give_finite_numbers():
+    codes = np.repeat([0, 1], 50)
+    logits = np.where(codes[:, None] == 1, [[-9.0, 9.0, -9.0]], [[9.0, -9.0, -9.0]])
+    decision = calibrate(LABELS, logits, codes, made=["_unknown_"], false_accepts=0.02)
+    assert np.isfinite([decision.gate.scale, decision.gate.offset]).all()
+    assert (decision.basis["words_accepted_and_right"], decision.basis["others_accepted"]) == (1.0, 0.0)
+
+
+def test_with_few_clips_nothing_is_fitted(rng):
+    logits, codes = drawn(rng, words=FEWEST - 1)
+    decision = calibrate(LABELS, logits, codes, made=["_unknown_"], false_accepts=0.05)
+    assert (decision.temperature, decision.gate, decision.threshold) == (1.0, None, 0.0)
+    assert decision.made == ("_unknown_",)
+
+
+def test_nothing_at_all():
+    decision = calibrate(LABELS, np.empty((0, 3), np.float32), np.empty(0, np.int64), false_accepts=0.05)
+    assert (decision.temperature, decision.threshold) == (1.0, 0.0)
+
+
+def test_classes_that_are_all_words_have_no_gate_and_no_threshold(rng):
+    logits, codes = drawn(rng)
+    decision = calibrate(("a", "b", "c"), logits, codes)
+    assert decision.gate is None
+    assert decision.threshold == 0.0
