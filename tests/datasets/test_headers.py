@@ -63,20 +63,19 @@ def test_a_header_of_many_megabytes_is_not_read(tmp_path, kind, in_front):
     path = write(tmp_path / "evil.tar.gz", *in_front, block(kind, bytes(64 << 20)), GOOD)
     assert path.stat().st_size < 400_000
     message, most = refused(path)
-    assert message.startswith(f"evil.tar.gz: the archive is refused, it has headers of {(64 << 20) + 512} bytes and more")
+    assert message.startswith(
+        f"evil.tar.gz: the archive is refused, it has headers of {(64 << 20) + 512} bytes and more"
+    )
     assert most < ENOUGH
 
 
 @pytest.mark.parametrize("kind", EXTENDING)
 def test_so_many_bytes_and_no_more(tmp_path, kind):
-    content = b"" if kind in (LONG_NAME, LONG_LINK) else attribute("comment", "")
+    content = b"x.wav" if kind in (LONG_NAME, LONG_LINK) else attribute("path", "x.wav")
     room = LARGEST_HEADERS - tarfile.BLOCKSIZE
     path = write(tmp_path / "a.tar.gz", block(kind, content + bytes(room - len(content))), GOOD)
-    if kind == LONG_NAME:
-        with pytest.raises(DataError, match="is no name for every system|leads out"):
-            list(read_archive(write(tmp_path / "b.tar.gz", block(kind, b"../" * (room // 3)), GOOD)))
-    else:
-        assert [member.read() for member in read_archive(path)] == [b"RIFF"]
+    name = "good.wav" if kind == LONG_LINK else "x.wav"
+    assert [(member.name.name, member.read()) for member in read_archive(path)] == [(name, b"RIFF")]
     write(path, block(kind, content + bytes(room + 1 - len(content))), GOOD)
     with pytest.raises(DataError, match="headers of 65537 bytes and more, where 65536 are enough"):
         list(read_archive(path))
@@ -128,7 +127,12 @@ def test_sparse_files(tmp_path, form):
 
 @pytest.mark.parametrize(
     "attributes",
-    [b"9" * 5000 + b" path=a.wav\n", b"0 path=a.wav\n", attribute("GNU.sparse.map", "0,x"), b"20 hdrcharset=\xff\xff\n"],
+    [
+        b"9" * 5000 + b" path=a.wav\n",
+        b"0 path=a.wav\n",
+        attribute("GNU.sparse.map", "0,x"),
+        b"20 hdrcharset=\xff\xff\n",
+    ],
     ids=["length", "no length", "map", "letters"],
 )
 @pytest.mark.parametrize("in_front", [(), (GOOD,)], ids=["first", "second"])
