@@ -174,7 +174,7 @@ def get(
         for why, times in Counter(reason.partition(" (")[0] for _, _, reason in left_out).most_common(5):
             say(f"  {times:,} x {printable(why)}")
     for archive in kept:
-        say(f"kept for choosing other words: {display_path(archive)} ({megabytes(archive.stat().st_size)})")
+        say(f"kept for choosing others: {display_path(archive)} ({megabytes(archive.stat().st_size)})")
     write(f"who made it, and what its licence asks for: {display_path(folder)}/LICENCE.txt")
     write_next(
         ["audioconv", "data", "check", folder],
