@@ -96,9 +96,10 @@ def show_source(
         return
     write(f"{source.title}", style="bold")
     write(source.purpose)
+    unknown = "depends on the language" if source.language == "many" else "not known"
     lines = {
-        "clips": f"{source.count:,}" if source.count else "depends on the language",
-        "download": megabytes(source.size) if source.size else "depends on the language",
+        "clips": f"{source.count:,}" if source.count else unknown,
+        "download": megabytes(source.size) if source.size else unknown,
         "spoken": source.language,
         "made by": source.attribution,
         "cite as": source.citation,
@@ -114,6 +115,8 @@ def show_source(
     for licence in map(LICENCES.__getitem__, source.licence.split(", ")):
         write(f"\n{licence.title}, {licence.url}", style="bold")
         write(licence.summary)
+        if licence.text:
+            write(f"\n{source.copyright}\n\n{licence.text}\n")
         write(f"For a model: {licence.for_models}")
     example = ["audioconv", "data", "get", name]
     if source.language == "many":

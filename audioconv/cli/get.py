@@ -17,6 +17,7 @@ from audioconv.cli.terminal import (
     megabytes,
     printable,
     say,
+    say_error,
     write,
     write_json,
     write_next,
@@ -145,11 +146,15 @@ def get(
     )
     form = None if convert is None else _one_of("convert", convert, FORMATS)
     make_folder(folder.absolute().parent)
-    with Stages() as stages:
-        get_data(
-            name, folder, options, release=release, dataset=dataset, origin=origin, sha256=sha256, convert=form,
-            progress=stages.show,
-        )  # fmt: skip
+    try:
+        with Stages() as stages:
+            get_data(
+                name, folder, options, release=release, dataset=dataset, origin=origin, sha256=sha256, convert=form,
+                progress=stages.show,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        say_error("interrupted; run the same command again to go on from there")
+        raise typer.Exit(1) from None
     collection = open_collection(folder, minimum_classes=1)
     left_out, kept = read_left_out(folder), kept_archives(folder)
     for label, wanted_count in ((UNKNOWN, unknown), (SILENCE, silence)):
@@ -169,7 +174,7 @@ def get(
         for why, times in Counter(reason.partition(" (")[0] for _, _, reason in left_out).most_common(5):
             say(f"  {times:,} x {printable(why)}")
     for archive in kept:
-        say(f"kept for choosing other words: {display_path(archive)} ({megabytes(archive.stat().st_size)})")
+        say(f"kept for choosing others: {display_path(archive)} ({megabytes(archive.stat().st_size)})")
     write(f"who made it, and what its licence asks for: {display_path(folder)}/LICENCE.txt")
     write_next(
         ["audioconv", "data", "check", folder],

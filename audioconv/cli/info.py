@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -91,10 +91,12 @@ def _about_model(path: Path, model: Model) -> list[tuple[str, str]]:
         clips = ", ".join(f"{sum(classes.values()):,} {split}" for split, classes in counts.items())
         lines.append(("data", f"{data.get('name', 'unnamed')}: {clips}"))
     origins = data.get("origins")
-    if isinstance(origins, list) and len(origins) > 1:
+    origins = origins if isinstance(origins, list) else []
+    if len(origins) > 1:
         lines += [("source", _origin(origin)) for origin in origins if isinstance(origin, dict)]
     else:
         lines += [(name, str(data[name])) for name in ("source", "licence") if data.get(name)]
+    lines += _makers(origin.get("source") for origin in origins if isinstance(origin, dict))
     for name in ("validation", "test"):
         accuracy = known.get(f"{name}_accuracy")
         if isinstance(accuracy, float):
@@ -110,6 +112,15 @@ def _origin(origin: Mapping[str, object]) -> str:
     """Return where files are from, in one line."""
     source, licence, count = (origin.get(name) for name in ("source", "licence", "clips"))
     return f"{source or 'unknown'}, {licence or 'licence unknown'} ({count} clips)"
+
+
+def _makers(sources: Iterable[object]) -> list[tuple[str, str]]:
+    """Return a line for each data set whose makers are known: most licences ask that they are named."""
+    from audioconv.datasets.sources import makers
+
+    known = {source: makers(source) for source in sources if isinstance(source, str)}
+    named = {source: people for source, people in known.items() if people}
+    return [("makers", people if len(known) == 1 else f"{source}: {people}") for source, people in named.items()]
 
 
 def _hears(model: Model) -> str:
@@ -201,8 +212,10 @@ def _about_data(path: Path, collection: Collection, headers: list[dict[str, Any]
     elif headers:
         lines.append(("sizes", _most_common(f"{header['height']} x {header['width']}" for header in headers)))
     if len(collection.origins) > 1:
-        return lines + [("source", _origin(origin._asdict())) for origin in collection.origins]
-    return lines + [(name, value) for name in ("source", "licence") if (value := getattr(collection, name))]
+        lines += [("source", _origin(origin._asdict())) for origin in collection.origins]
+    else:
+        lines += [(name, value) for name in ("source", "licence") if (value := getattr(collection, name))]
+    return lines + _makers(origin.source for origin in collection.origins)
 
 
 def _hours(seconds: float) -> str:

@@ -137,6 +137,8 @@ def megabytes(count: int) -> str:
 class Steps:
     """Shows how far a piece of work is: a bar with time left on a terminal, a line now and then elsewhere.
 
+    Of bytes it shows how many come in a second, too.
+
     Parameters
     ----------
     doing : str
@@ -150,6 +152,7 @@ class Steps:
 
         self._doing, self._unit = doing, unit
         self._done = 0
+        self._first: int | None = None  # what was there before the work began
         self._begun = self._last_line = time.monotonic()
         self._bar = Progress(
             TextColumn("{task.description}", style="bold", markup=False),
@@ -178,18 +181,24 @@ class Steps:
 
     def show(self, done: int, total: int | None) -> None:
         """Show that `done` of `total` are done; None where the total is not known."""
+        if self._unit == "bytes" and (self._first is None or done < self._first):
+            # A download that goes on has bytes from before, which took no time now; one that starts over has none.
+            self._first, self._begun = done, time.monotonic()
         self._done = done
-        seconds = time.monotonic() - self._begun
-        left = f"{_duration(seconds / done * (total - done))} left" if total and done else ""
+        seconds, new = time.monotonic() - self._begun, done - (self._first or 0)
+        left = f"{_duration(seconds / new * (total - done))} left" if total and new else ""
+        measured = self._measured(done, total)
+        if self._unit == "bytes" and new and seconds:
+            measured += f", {megabytes(round(new / seconds))}/s"
         if notices().is_terminal:
-            self._bar.update(self._task, completed=done, total=total, measured=self._measured(done, total), left=left)
+            self._bar.update(self._task, completed=done, total=total, measured=measured, left=left)
             if done == total:
                 self._bar.stop()
             else:
                 self._bar.start()
         elif time.monotonic() - self._last_line > _SECONDS_BETWEEN_LINES and done != total:
             self._last_line = time.monotonic()
-            say(f"{self._doing}: {self._measured(done, total)}  {left}".rstrip())
+            say(f"{self._doing}: {measured}  {left}".rstrip())
 
     def _measured(self, done: int, total: int | None) -> str:
         in_bytes = self._unit == "bytes"

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
 from audioconv.datasets.guard import Guard, Limits
+from audioconv.datasets.headers import checked_headers
 from audioconv.datasets.seeking import MOST_POINTS, SPACING, GzipReader, Index
 from audioconv.errors import DataError
 from audioconv.files import display_path
@@ -189,7 +190,8 @@ def _read_tar(
 ) -> Iterator[Member]:
     plain = _unpacked(file, index or Index(), max(SPACING, size // MOST_POINTS) if index else None)
     last = 0
-    with tarfile.open(fileobj=plain, mode="r|", bufsize=CHUNK) as members:
+    headers = checked_headers(guard.shown)
+    with tarfile.open(fileobj=plain, mode="r|", bufsize=CHUNK, tarinfo=headers) as members:
         while (member := members.next()) is not None:
             members.members = []  # type: ignore[attr-defined]  # or tarfile would keep them all
             name = guard.admit(member)
@@ -214,7 +216,7 @@ def _read_tar_at(
     plain = _unpacked(file, index)
     for offset in offsets:
         plain.seek(offset)
-        with tarfile.TarFile(fileobj=plain) as members:
+        with tarfile.TarFile(fileobj=plain, tarinfo=checked_headers(guard.shown)) as members:
             member = members.next()
             name = guard.admit(member) if member else None
             if member is None or name is None:

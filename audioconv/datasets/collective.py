@@ -268,7 +268,8 @@ def _patiently(ask: Callable[[], Result], patience: Patience) -> Result:
             wait = retry_after(response.headers)
         if attempt < patience.attempts:
             wait = min(max(wait, patience.first_wait * 2 ** (attempt - 1)), patience.longest_wait)
-            _LOG.info("Mozilla Data Collective is busy; asking again in %.0f s", wait)
+            # Seen without any setting, since nothing else moves for up to a minute.
+            _LOG.warning("Mozilla Data Collective is busy; asking again in %.0f s", wait)
             time.sleep(wait)
     raise DataError(f"Mozilla Data Collective does not answer, in {patience.attempts} attempts; try again later")
 

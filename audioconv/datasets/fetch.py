@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import logging
 import os
 import re
 import shutil
@@ -28,6 +29,8 @@ CHUNK = 1 << 18
 
 RESERVE = 200_000_000
 """Bytes that a download leaves free on the disk."""
+
+_LOG = logging.getLogger("audioconv")
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that are there and their total, None where the server does not tell it."""
@@ -143,7 +146,9 @@ def download(
                     f"{transfer.shown}: {error}, in {failures} attempts; run the command again to go on from "
                     f"the {transfer.have()} bytes that came"
                 ) from None
-            time.sleep(min(max(error.wait, patience.first_wait * 2 ** max(failures - 1, 0)), patience.longest_wait))
+            wait = min(max(error.wait, patience.first_wait * 2 ** max(failures - 1, 0)), patience.longest_wait)
+            _LOG.warning("%s: %s; trying again in %.0f s", transfer.shown, error, wait)
+            time.sleep(wait)
         except OSError as error:
             raise DataError(f"{display_path(transfer.part)}: could not be written ({reason(error)})") from error
 

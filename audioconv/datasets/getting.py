@@ -117,7 +117,7 @@ def get(
     -----
     Archives are taken from the folder that the environment variable AUDIOCONV_MIRROR names, if they are there, and
     downloaded otherwise, to a folder ``.audioconv-downloads`` beside `folder`. Where everything was taken out they are
-    removed; where words were chosen they stay, for other words.
+    removed; where words, or one of several languages, were chosen they stay, for others.
     """
     options, folder = options or Options(), Path(folder)
     stages = progress or _silently
@@ -137,7 +137,7 @@ def get(
                     archive.unlink()  # so that the next call downloads it again
                 raise
             _write_lists(work, place.source, items, left_out)
-        if options.takes_all:
+        if options.takes_all and not (options.language and place.source.several_languages):
             for archive in own:
                 archive.unlink()
     finally:
@@ -246,7 +246,9 @@ def _nothing(place: Place, options: Options, left_out: Sequence[Clip]) -> Config
     """Return the error for a data set that came to nothing."""
     if left_out:
         first = f"{display_path(left_out[0].name)}: {left_out[0].reason}"
-        return DataError(f"{place.source.title}: none of {len(left_out)} clips can be used, such as {first}")
+        told = f"{place.source.title}: none of {len(left_out)} clips can be used, such as {first}"
+        # Where little was chosen, the archive is not to blame.
+        return DataError(told) if options.takes_all else ConfigError(f"{told}; choose others")
     if options.words is None:
         return DataError(f"{place.source.title}: holds no recordings that can be used")
     wanted = ", ".join(options.words.labels)
@@ -291,6 +293,7 @@ def _licence_text(source: Source) -> str:
     for name in source.licence.split(", "):
         known = LICENCES.get(name)
         lines += [f"Licence: {name}" + (f", {known.title}, {known.url}\n{known.summary}" if known else "")]
+        lines += ["", source.copyright, "", known.text, ""] if known and known.text else []
     lines += [f"Origin: {source.homepage}"] if source.homepage else []
     lines += [f"Cite as: {source.citation}"] if source.citation else []
     lines += ["", "Folders, file list and splits were put together by audioconv."]

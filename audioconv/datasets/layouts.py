@@ -67,7 +67,7 @@ class Options:
     @property
     def takes_all(self) -> bool:
         """Whether nothing was left out by choice."""
-        return self.words is None and self.limit is None
+        return self.words is None and self.limit is None and not self.min_votes
 
 
 class Layout:

@@ -21,15 +21,33 @@ class Licence:
         What it allows and asks for; the text is what counts.
     for_models : str
         What it means for a model that was trained on such data. No legal advice.
+    text : str
+        All of it, behind the makers' copyright notice, where it must come with each copy.
     """
 
     title: str
     url: str
     summary: str
     for_models: str
+    text: str = ""
 
 
 _NAME_THEM = "Whoever publishes the model should name the data set and its makers, as `audioconv info MODEL` does."
+_MIT = """\
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
+documentation files (the "Software"), to deal in the Software without restriction, including without
+limitation the rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the
+Software, and to permit persons to whom the Software is furnished to do so, subject to the following
+conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial portions
+of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED
+TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL
+THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF
+CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER
+DEALINGS IN THE SOFTWARE."""
 _IF_SHARED = " Whether a model is adapted material is disputed; who is careful shares it under this licence."
 
 LICENCES = {
@@ -77,6 +95,7 @@ LICENCES = {
         "https://opensource.org/license/mit",
         "Use, change and share it for anything, as long as the copyright notice and the licence come with it.",
         _NAME_THEM,
+        _MIT,
     ),
 }
 """By SPDX identifier."""

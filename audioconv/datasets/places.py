@@ -13,7 +13,7 @@ from audioconv.datasets import collective
 from audioconv.datasets.archive import Progress
 from audioconv.datasets.fetch import display_url, download
 from audioconv.datasets.layouts import Options
-from audioconv.datasets.sources import Remote, Source, find
+from audioconv.datasets.sources import SOURCES, Remote, Source, find
 from audioconv.errors import ConfigError, DataError
 from audioconv.files import display_path
 
@@ -83,6 +83,8 @@ def find_place(
 
 
 def _is_path(name: str) -> bool:
+    if name in SOURCES:  # also where a folder is called so, such as the one that it was got into
+        return False
     return os.sep in name or name.endswith((".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")) or Path(name).is_dir()
 
 

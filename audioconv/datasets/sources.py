@@ -64,6 +64,10 @@ class Source:
     content : str
         SHA-256 over the lines ``{sha256 of the file}  {its path here}`` of all recordings, sorted by path, where that
         is known: then it does not matter how the archive is packed.
+    copyright : str
+        The notice that goes with each copy, under licences that ask for one.
+    several_languages : bool
+        Whether one archive has several languages, of which one may be chosen.
     account : {"", "mdc"}
         Whose account is needed.
     about : int
@@ -82,6 +86,8 @@ class Source:
     homepage: str
     unpacked: int = 0
     content: str = ""
+    copyright: str = ""
+    several_languages: bool = False
     account: Literal["", "mdc"] = ""
     about: int = 0
 
@@ -247,6 +253,7 @@ SOURCES: Mapping[str, Source] = {
         attribution=_VOICE_PEOPLE,
         citation=_VOICE_PAPER,
         homepage=_VOICE_PAGE,
+        several_languages=True,
         account="mdc",
         about=3_766_437_719,
     ),
@@ -280,6 +287,7 @@ SOURCES: Mapping[str, Source] = {
         attribution=_MSWC_PEOPLE,
         citation=_MSWC_PAPER,
         homepage="https://mlcommons.org/datasets/multilingual-spoken-words/",
+        several_languages=True,
     ),
     "mswc": Source(
         title="Multilingual Spoken Words Corpus",
@@ -357,12 +365,18 @@ SOURCES: Mapping[str, Source] = {
         language="",
         licence="MIT",
         attribution="Zalando SE, Han Xiao, Kashif Rasul and Roland Vollgraf",
+        copyright="The MIT License (MIT) Copyright \u00a9 2017 Zalando SE, https://tech.zalando.com",
         citation="H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST, 2017. arXiv:1708.07747",
         homepage="https://github.com/zalandoresearch/fashion-mnist",
         unpacked=100_000_000,
     ),
 }
 """The data sets that `getting.get` knows, by their names."""
+
+
+def makers(title: str) -> str:
+    """Return who is to be named for the data set with this title; empty where it is in no table."""
+    return next((source.attribution for source in SOURCES.values() if source.title == title), "")
 
 
 def find(name: str) -> Source:

@@ -214,10 +214,30 @@ def test_tables_fit_the_terminal_and_are_whole_elsewhere(call, trained, tmp_path
 def test_steps_without_a_terminal(capsys, monkeypatch):
     """A line now and then, and none for what is over soon."""
     monkeypatch.setattr(terminal, "_SECONDS_BETWEEN_LINES", -1.0)
-    with terminal.Steps("downloading", "bytes") as steps:
-        steps.show(1_500_000, 3_000_000)
-        steps.show(2_000_000, None)
-        steps.show(3_000_000, 3_000_000)
+    with terminal.Steps("reading", "files") as steps:
+        steps.one_of(3)
+        steps.show(2, None)
+        steps.show(3, 3)
     lines = capsys.readouterr().err.splitlines()
-    assert re.fullmatch(r"downloading: 1\.5 MB of 3\.0 MB  \d\.\d s left", lines[0])
-    assert lines[1:] == ["downloading: 2.0 MB"]
+    assert re.fullmatch(r"reading: 1 of 3 files  \d\.\d s left", lines[0])
+    assert lines[1:] == ["reading: 2 files"]
+
+
+def test_bytes_have_a_rate(capsys, monkeypatch):
+    """What an earlier download left did not come in this one's time, and one that starts over has only what is new."""
+    clock = [100.0]
+    monkeypatch.setattr(terminal, "_SECONDS_BETWEEN_LINES", -1.0)
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: clock[0])
+    with terminal.Steps("downloading", "bytes") as steps:
+        for seconds, done in ((0, 6_000_000), (2, 9_000_000), (0, 0), (4, 1_000_000)):
+            clock[0] += seconds
+            steps.show(done, 12_000_000)
+        clock[0] += 1
+        steps.show(2_000_000, None)
+    assert capsys.readouterr().err.splitlines() == [
+        "downloading: 6.0 MB of 12.0 MB",
+        "downloading: 9.0 MB of 12.0 MB, 1.5 MB/s  2.0 s left",
+        "downloading: 0 kB of 12.0 MB",
+        "downloading: 1.0 MB of 12.0 MB, 250 kB/s  44 s left",
+        "downloading: 2.0 MB, 400 kB/s",
+    ]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import voices
@@ -47,6 +49,35 @@ def test_two_commands_from_common_voice_to_a_model(collective, tmp_path):
     about = command("info", "model").stdout
     assert re.search(r"source +Common Voice Scripted Speech\n", about)
     assert re.search(r"licence +CC0-1\.0\n", about)
+    assert re.search(r"makers +the contributors of Mozilla Common Voice\n", about)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="ends by signal")
+def test_ctrl_c_and_the_same_command_again(spawn, call, collective, tmp_path):
+    command = ["data", "get", "common-voice", "--language", "en", "--words", "yes,no", "-o", tmp_path / "en"]
+    collective.seconds_per_chunk = 0.1
+    process = spawn(*command)
+    part = tmp_path / ".audioconv-downloads" / "cv-corpus-26.0-2026-06-12-en.tar.gz.part"
+    while process.poll() is None and not (part.exists() and part.stat().st_size > 300_000):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert error.decode().splitlines()[-1] == (
+        "audioconv: error: interrupted; run the same command again to go on from there"
+    )
+    have = part.stat().st_size
+    collective.seconds_per_chunk = 0.0
+    assert call(*command).code == 0
+    asked = [headers.get("Range") for method, path, headers in collective.log if path.startswith("/files/")]
+    assert asked == [None, f"bytes={have}-"]
+
+
+def test_a_busy_service_is_told_of(call, collective, tmp_path):
+    collective.refusals = [(429, {"Retry-After": "0"})]
+    answer = call("data", "get", "common-voice", "--language", "en", "--words", "yes,no", "-o", tmp_path / "en")
+    assert answer.code == 0
+    assert "audioconv: Mozilla Data Collective is busy; asking again in 1 s\n" in answer.err
 
 
 def test_single_words_by_a_file(call, collective, tmp_path):
@@ -111,6 +142,17 @@ def test_info(call):
     assert found["files"][0]["sha256"].startswith("af14739e")
     assert "MDC_API_KEY" in call("data", "info", "common-voice").out
     assert call("data", "info", "esc").code == 2
+
+
+def test_what_is_not_known_does_not_depend_on_the_language(call):
+    assert re.search(r"clips: +not known\n", call("data", "info", "speech-commands-v1").out)
+    assert re.search(r"clips: +depends on the language\n", call("data", "info", "mswc").out)
+
+
+def test_a_licence_that_comes_with_each_copy(call):
+    out = " ".join(call("data", "info", "fashion-mnist").out.split())
+    assert "Copyright \u00a9 2017 Zalando SE, https://tech.zalando.com Permission is hereby granted" in out
+    assert "Permission is hereby" not in call("data", "info", "mnist").out
 
 
 def test_every_source_is_explained(call):

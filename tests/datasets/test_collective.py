@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import subprocess
 import sys
 
 import pytest
 import voices
 
 from audioconv.datasets import collective as client
-from audioconv.datasets import getting, open_collection
+from audioconv.datasets import commonvoice, getting, open_collection
 from audioconv.datasets.fetch import Patience
 from audioconv.datasets.layouts import Options
 from audioconv.datasets.sentences import WordList
@@ -57,6 +58,33 @@ def test_all_of_the_single_words(collective, tmp_path):
     options = Options(language="sw")
     folder = getting.get("common-voice-single-word", tmp_path / "sw", options)
     assert open_collection(folder).counts == {"hapana": 4, "ndiyo": 4}
+    # The archive has other languages, which come without asking for it again.
+    assert [path.name for path in getting.kept_archives(folder)] == ["cv-corpus-7.0-singleword.tar.gz"]
+    english = getting.get("common-voice-single-word", tmp_path / "en", Options(language="en", limit=2))
+    assert len(open_collection(english).classes) > 1
+    assert len(posts(collective)) == 1
+
+
+def test_an_archive_of_which_nothing_chosen_is_of_use_is_kept(collective, tmp_path, monkeypatch):
+    def find_nothing(*_clip):
+        raise DataError("nothing stands out")
+
+    monkeypatch.setattr(commonvoice, "find_word", find_nothing)
+    with pytest.raises(
+        ConfigError, match=r"none of 6\d clips can be used, such as .*: nothing stands out; choose others"
+    ):
+        getting.get("common-voice", tmp_path / "en", OPTIONS)
+    assert len(getting.kept_archives(tmp_path / "en")) == 1
+
+
+def test_a_key_in_a_file(collective, tmp_path, monkeypatch):
+    monkeypatch.delenv("MDC_API_KEY")
+    (tmp_path / ".env").write_text(f"MDC_API_KEY={voices.KEY}\n", "utf-8")
+    program = "import sys; from audioconv.datasets.collective import *; print(open_session(look_up(sys.argv[1])).size)"
+    answer = subprocess.run(
+        [sys.executable, "-c", program, ENGLISH], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert int(answer.stdout) == collective.offers[ENGLISH].path.stat().st_size
 
 
 def test_by_id_and_by_slug(collective, tmp_path):
@@ -139,7 +167,6 @@ def test_gone_and_unknown(collective, tmp_path):
 
 @pytest.mark.parametrize("code", [429, 503])
 def test_busy(collective, tmp_path, code, caplog):
-    caplog.set_level(logging.INFO, "audioconv")
     collective.refusals = [(code, {"Retry-After": "0"})] * 2
     assert getting.get("common-voice", tmp_path / "en", OPTIONS)
     assert "is busy; asking again in" in caplog.text

@@ -8,6 +8,7 @@ import hashlib
 import re
 import socket
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -209,10 +210,13 @@ def test_wrong_length_that_the_server_does_not_tell(tmp_path, serve, size):
 
 
 @pytest.mark.parametrize("code", [429, 500, 503])
-def test_busy_servers_are_asked_again(tmp_path, serve, code):
+def test_busy_servers_are_asked_again(tmp_path, serve, code, caplog):
     server = serve(CONTENT, refuse(code), refuse(code), answer())
-    download(server.url, tmp_path / "a", patience=QUICK)
+    download(server.url + "?signature=secret", tmp_path / "a", patience=QUICK)
     assert len(server.requests) == 3
+    assert caplog.text.count(f"/files/data.bin: the server answers {code} (") == 2
+    assert "; trying again in 0 s" in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_waiting_doubles_and_obeys_the_server(tmp_path, serve, monkeypatch):
@@ -303,6 +307,28 @@ def test_certificates_are_checked(tmp_path, serve, monkeypatch):
     monkeypatch.setattr(fetch.urllib.request.OpenerDirector, "open", fail)
     with pytest.raises(DataError, match=r"certificate cannot be verified \(self-signed certificate\)"):
         download("https://example.org/a", tmp_path / "a")
+
+
+def test_room_is_looked_for_before_anything_is_written(tmp_path, serve, monkeypatch):
+    free = fetch.RESERVE + len(CONTENT)
+    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free - 1))
+    server = serve(CONTENT, answer())
+    with pytest.raises(
+        DataError, match=r"has 0\.2 GB free, and http.*data\.bin needs 0\.0 GB more; make room, or choose"
+    ):
+        download(server.url, tmp_path / "a", size=len(CONTENT))
+    assert left(tmp_path) == []
+    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free))
+    download(server.url, tmp_path / "a", size=len(CONTENT))
+    assert left(tmp_path) == ["a"]
+
+
+def test_only_what_is_missing_needs_room(tmp_path, serve, monkeypatch):
+    free = [fetch.RESERVE + len(CONTENT), fetch.RESERVE + len(CONTENT) - 600_000]
+    monkeypatch.setattr(fetch.shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free.pop(0)))
+    download(serve(CONTENT, answer(cut=600_000), answer()).url, tmp_path / "a", patience=QUICK)
+    assert free == []
+    assert (tmp_path / "a").read_bytes() == CONTENT
 
 
 def test_disk_full(tmp_path, serve, monkeypatch):

@@ -104,6 +104,14 @@ def test_a_second_call_does_nothing(few_in_mirror, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
+def test_a_second_call_beside_the_folder_does_nothing(few_in_mirror, tmp_path, monkeypatch):
+    """A folder that is called like the data set is not taken for an archive to get something from."""
+    monkeypatch.chdir(tmp_path)
+    getting.get("fsdd", "fsdd")
+    few_in_mirror.unlink()
+    assert getting.get("fsdd", "fsdd") == Path("fsdd")
+
+
 def test_a_folder_that_lost_files_does_not_count_as_complete(few_in_mirror, tmp_path):
     folder = getting.get("fsdd", tmp_path / "fsdd")
     (folder / "0" / "0_anna_3.wav").unlink()
@@ -259,6 +267,7 @@ def test_the_table_is_complete():
             assert file.sha256 or file.md5 or source.content or source.by_language
         for licence in source.licence.split(", "):
             assert licence in LICENCES
+            assert bool(LICENCES[licence].text) == bool(source.copyright)
         for field in ("title", "purpose", "licence", "attribution", "citation", "homepage"):
             assert getattr(source, field)
 
