@@ -7,11 +7,22 @@ begins: its gradient needs two sums over the whole batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
-from audioconv.compiler.graph import AddNode, AverageNode, ConvNode, DropoutNode, Node, SweepNode, Value
-from audioconv.compiler.writer import Writer, channel_blocks, geometry
-from audioconv.geometry import POINT
+from audioconv import ops
+from audioconv.compiler.graph import (
+    ActivationNode,
+    AddNode,
+    AverageNode,
+    ConvNode,
+    DropoutNode,
+    Node,
+    SweepNode,
+    Value,
+)
+from audioconv.compiler.writer import Writer, channel_blocks
+from audioconv.geometry import POINT, window
 from audioconv.kernels import program as opcodes
 from audioconv.machine.moves import Outside, add, bare, clear_border, strides
 from audioconv.machine.program import (
@@ -22,6 +33,7 @@ from audioconv.machine.program import (
     Instruction,
     whole,
 )
+from audioconv.machine.views import geometry, view, views
 
 
 class Backward:
@@ -74,11 +86,15 @@ class Backward:
         elif isinstance(node, AddNode):
             for x in node.inputs:
                 if x in self._wanted:
-                    self._add_up(dy, x, stage)
+                    self._added(dy, x, stage)
+        elif isinstance(node, ActivationNode) and node.inputs[0] in self._wanted:
+            self._activation(node, dy, stage)
         elif isinstance(node, AverageNode) and node.inputs[0] in self._wanted:
             dx, stage, onward = self._accumulate(node.inputs[0], stage)
-            integers = [*geometry(node.window, dx, dy), *NO_BORDER, opcodes.ALWAYS if onward else opcodes.NEVER]
-            self._writer.section(stage).emit(opcodes.AVERAGE_BACKWARD, [dy.at(), dx.at()], integers)
+            onward_or_not = opcodes.ALWAYS if onward else opcodes.NEVER
+            integers = [*geometry(node.window, view(dx), view(dy)), *NO_BORDER, onward_or_not]
+            share = 1 / math.prod(node.window.kernel)
+            self._writer.section(stage).emit(opcodes.AVERAGE_BACKWARD, [dy.at(), dx.at()], integers, [share])
         elif isinstance(node, DropoutNode) and node.inputs[0] in self._wanted:
             dx, section = Buffer(node.inputs[0].shape), self._writer.section(stage)
             self._writer.drop(section, node, bare(section, dy), dx)
@@ -126,38 +142,72 @@ class Backward:
 
     # --- nodes -------------------------------------------------------------------------------------------------------
 
-    def _sweep(self, node: SweepNode, dy: Buffer, stage: int) -> None:
-        writer, value = self._writer, node.inputs[0]
-        vectors, window = writer.vectors(node), node.pool or POINT
-        factors = writer.constants.no_norm_gradient(value.shape[2])
-        if node.norm is not None:
-            memory = writer.norm(node)
-            x = writer.need(value, stage)
-            sums = [x.at(), dy.at(), vectors.at(), memory.sums.at()]
-            writer.section(stage).emit(opcodes.SWEEP_SUMS, sums, geometry(window, x, dy), [node.slope])
-            writer.between.setdefault(stage, []).extend(self._normalise(node))
-            stage += 1
-            factors = memory.factors
-        if value not in self._wanted:
+    def _added(self, dy: Buffer, value: Value, stage: int) -> None:
+        """Give a value its share in the gradient of a sum: where it was added to many, they are summed."""
+        if value.shape == dy.shape:
+            self._add_up(dy, value, stage)
             return
-        x = writer.need(value, stage)
+        many = tuple(n if m == 1 else 1 for m, n in zip(value.shape[:2], dy.shape[:2], strict=True))
+        part, more = self._whole(value, stage)
+        integers = [*geometry(window(many, axes=2), view(dy), view(part)), *part.border]
+        self._writer.section(stage).emit(opcodes.AVERAGE, [dy.at(), part.at()], integers, [1.0])
+        if more:
+            self._add_up(part, value, stage)
+
+    def _activation(self, node: ActivationNode, dy: Buffer, stage: int) -> None:
+        value = node.inputs[0]
+        x = self._writer.need(value, stage)
         dx, more = self._whole(value, stage)
-        operands = [x.at(), dy.at(), vectors.at(), factors.at(), dx.at()]
-        integers = [*geometry(window, x, dy), *dx.border, *strides(dx)]
-        writer.section(stage).emit(opcodes.SWEEP_BACKWARD, operands, integers, [node.slope])
+        (images,) = views(POINT, 1, x, dy, dx)
+        integers = [
+            *geometry(POINT, *images[:2]), *images[2].border, images[2].line, images[2].pixel,
+            ops.ACTIVATIONS[node.kind],
+        ]  # fmt: skip
+        places = [image.place for image in images]
+        self._writer.section(stage).emit(opcodes.ACTIVATE_BACKWARD, places, integers)
         if more:
             self._add_up(dx, value, stage)
 
-    def _normalise(self, node: SweepNode) -> list[Instruction]:
-        """Return how the sums of the examples become the gradients of weight and bias, and factors for the sweep."""
+    def _sweep(self, node: SweepNode, dy: Buffer, stage: int) -> None:
+        writer, value = self._writer, node.inputs[0]
+        vectors, window = writer.vectors(node), node.pool or POINT
+        factors = [writer.constants.no_norm_gradient(value.shape[2])]
+        if node.norm is not None:
+            memories = writer.norm(node)
+            bands = views(window, node.bands, writer.need(value, stage), dy)
+            for vector, memory, (x, g) in zip(vectors, memories, bands, strict=True):
+                sums = [x.place, g.place, vector.at(), memory.sums.at()]
+                writer.section(stage).emit(opcodes.SWEEP_SUMS, sums, geometry(window, x, g), [node.slope])
+            writer.between.setdefault(stage, []).extend(self._normalise(node))
+            stage += 1
+            factors = [memory.factors for memory in memories]
+        if value not in self._wanted:
+            return
+        # What only activates leaves the sign as it is, so its output will do, where that is kept.
+        known = node.output if writer.is_kept(node.output) and node.norm is node.pool is None else value
+        need = writer.need(known, stage)
+        dx, more = self._whole(value, stage)
+        bands = views(window, node.bands, need, dy, dx)
+        for vector, factor, (x, g, d) in zip(vectors, factors, bands, strict=True):
+            operands = [x.place, g.place, vector.at(), factor.at(), d.place]
+            integers = [*geometry(window, x, g), *d.border, d.line, d.pixel]
+            writer.section(stage).emit(opcodes.SWEEP_BACKWARD, operands, integers, [node.slope])
+        if more:
+            self._add_up(dx, value, stage)
+
+    def _normalise(self, node: SweepNode) -> Iterator[Instruction]:
+        """Yield how the sums of the examples become the gradients of weight and bias, and factors for the sweep."""
         assert node.norm is not None
         H, W, C = node.inputs[0].shape
-        memory = self._writer.norm(node)
         weight, bias, *_ = self._writer.norm_parameters(node.norm)
-        gradient = _gradient(weight)
-        operands = [memory.sums.at(), weight.at(), memory.factors.at(), gradient.at(), None, memory.inverse.at()]
-        rest = [whole(C), H * W, bias.offset - weight.offset]
-        return [Instruction(opcodes.NORMALISE_BACKWARD, operands, [*block, *rest]) for block in channel_blocks(C)]
+        gradient, rest = _gradient(weight), [whole(C), H * W // node.bands, bias.offset - weight.offset]
+        for band, memory in enumerate(self._writer.norm(node)):
+            operands = [
+                memory.sums.at(), weight.at(band * C), memory.factors.at(), gradient.at(band * C), None,
+                memory.inverse.at(),
+            ]  # fmt: skip
+            for block in channel_blocks(C):
+                yield Instruction(opcodes.NORMALISE_BACKWARD, operands, [*block, *rest])
 
     def _weights(self, node: ConvNode, dz: Buffer, stage: int) -> None:
         """Write the gradients of kernels and biases."""

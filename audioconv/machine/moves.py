@@ -35,11 +35,14 @@ def copy(section: Section, x: Buffer, y: Buffer) -> None:
 
 
 def add(section: Section, a: Buffer, b: Buffer | None, y: Buffer) -> None:
-    """Write ``y = a + b``, or ``y = a``, with y's border; no number too many is read."""
+    """Write ``y = a + b``, or ``y = a``, with y's border; no number too many is read.
+
+    Along an axis where `a` or `b` has one line or column, and y more, it is added to each.
+    """
     H, W, C = y.shape
-    second = (0, 0) if b is None else strides(b)
+    second = (0, 0) if b is None else _steps(b, y)
     window = [0, int(b is not None), 0, 0, 0, 0]
-    integers = [C, H, W, *strides(a), H, W, *strides(y), *window, *y.border, *second]
+    integers = [C, H, W, *_steps(a, y), H, W, *strides(y), *window, *y.border, *second]
     section.emit(opcodes.ADD, [a.at(), y.at(), None if b is None else b.at()], integers)
 
 
@@ -58,6 +61,12 @@ def clear_border(section: Section, buffer: Buffer) -> None:
         H, W, C = buffer.shape
         integers = [C, H, W, *strides(buffer), *buffer.border]
         section.emit(opcodes.BORDER, [buffer.at()], integers)
+
+
+def _steps(x: Buffer, y: Buffer) -> tuple[int, int]:
+    """Return how far it is in `x` from what goes to a line or a pixel of `y` to what goes to the next."""
+    line, pixel = strides(x)
+    return line if x.shape[0] == y.shape[0] else 0, pixel if x.shape[1] == y.shape[1] else 0
 
 
 def strides(buffer: Buffer) -> tuple[int, int]:

@@ -106,16 +106,27 @@ def convolutions(draw, axes, channels):
     return L.Conv(filters, kernel, stride, padding, dilation, groups, draw(st.booleans()))
 
 
+KINDS = [
+    "conv", "conv", "norm", "bands", "relu", "leaky", "smooth", "max", "avg", "drop", "residual", "broadcast",
+]  # fmt: skip
+
+
 @st.composite
 def bodies(draw, axes, shape, depth=0):
     """Draw layers and the shape that comes out of them."""
     layers = []
     for _ in range(draw(st.integers(1, 5))):
-        kind = draw(st.sampled_from(["conv", "conv", "norm", "relu", "leaky", "max", "avg", "drop", "residual"]))
+        kind = draw(st.sampled_from(KINDS))
         if kind == "conv":
             layer = draw(convolutions(axes, shape[-1]))
         elif kind == "norm":
             layer = L.BatchNorm()
+        elif kind == "bands":
+            layer = L.SubSpectralNorm(draw(st.sampled_from([n for n in range(1, 14) if shape[-2] % n == 0])))
+        elif kind == "smooth":
+            layer = draw(st.sampled_from([L.SiLU(), L.Sigmoid(), L.Tanh()]))
+        elif kind == "broadcast":
+            layer = draw(broadcasts(axes, shape))
         elif kind == "relu":
             layer = L.ReLU()
         elif kind == "leaky":
@@ -141,6 +152,15 @@ def bodies(draw, axes, shape, depth=0):
             continue
         layers.append(layer)
     return layers, shape
+
+
+@st.composite
+def broadcasts(draw, axes, shape):
+    """Draw a sum of what differs along an axis and what does not, or of two that differ along an axis each."""
+    poolings = [L.AvgPool(shape[:-1]), *([L.FrequencyAvgPool(), L.AvgPool((shape[0], 1))] if axes == 2 else [])]
+    body = [draw(st.sampled_from(poolings)), *draw(st.sampled_from([[], [L.Conv(shape[-1], 1)], [L.SiLU()]]))]
+    other = draw(st.sampled_from([L.Identity(), L.Conv(shape[-1], 1), L.Chain([draw(st.sampled_from(poolings))])]))
+    return L.Residual(*draw(st.permutations([L.Chain(body), other])))
 
 
 @st.composite
@@ -194,7 +214,7 @@ every_compiled = pytest.mark.parametrize(
     "name",
     [
         "cnn", "cs231n", "ds-cnn-s", "ds-cnn-m", "tc-resnet8", "tc-resnet14", "matchboxnet-3x2x64", "m5-32", "m11",
-        "resnet20",
+        "resnet20", "bc-resnet-1", "bc-resnet-3",
     ],
 )  # fmt: skip
 
@@ -325,7 +345,7 @@ def test_nan_is_not_hidden_by_a_maximum(pool):
     assert not np.isnan(found[0]).any()
 
 
-@pytest.mark.parametrize("layer", [L.SiLU(), L.Sigmoid(), L.Tanh(), L.Concat([L.ReLU(), L.Identity()])])
+@pytest.mark.parametrize("layer", [L.Concat([L.ReLU(), L.Identity()])])
 def test_what_has_no_fused_form_is_named(layer):
     network = L.Chain([L.Conv(4, 3), layer, L.GlobalAvgPool(), L.Dense(2)])
     with pytest.raises(NotCompiledError, match=f"1 is {type(layer).__name__}"):

@@ -1,0 +1,64 @@
+"""Images as instructions take them: a whole buffer, or the columns of one band; lines first or columns first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from audioconv.geometry import POINT, Window
+from audioconv.machine.program import Border, Buffer, Place
+
+FEW_COLUMNS = 4
+"""In lines as short as that, going down the columns is faster."""
+
+
+@dataclass(frozen=True)
+class View:
+    """An image of one example, where an instruction finds it.
+
+    Attributes
+    ----------
+    place : Place
+        Of its first pixel.
+    shape : (int, int, int)
+        Height, width and channels.
+    line, pixel : int
+        Numbers from line to line and from pixel to pixel.
+    border : (int, int, int, int)
+        Pixels above, below, left and right that belong to it.
+    """
+
+    place: Place
+    shape: tuple[int, int, int]
+    line: int
+    pixel: int
+    border: Border
+
+    @property
+    def exchanged(self) -> View:
+        """The same pixels, its columns taken for lines."""
+        (H, W, C), (top, bottom, left, right) = self.shape, self.border
+        return View(self.place, (W, H, C), self.pixel, self.line, (left, right, top, bottom))
+
+
+def view(buffer: Buffer, band: int = 0, bands: int = 1) -> View:
+    """Return a buffer, or band number `band` of its columns, with what lies above, below and beside it."""
+    (H, W, C), (top, bottom, left, right) = buffer.shape, buffer.border
+    width = W // bands
+    border = top, bottom, left if band == 0 else 0, right if band == bands - 1 else 0
+    return View(buffer.at(0, band * width), (H, width, C), buffer.layout.line, buffer.layout.pixel, border)
+
+
+def views(window: Window, bands: int, *buffers: Buffer) -> Iterator[tuple[View, ...]]:
+    """Yield, for each band, the images that an instruction with this `window` pairs pixel by pixel."""
+    for band in range(bands):
+        images = tuple(view(buffer, band, bands) for buffer in buffers)
+        H, W, _ = images[0].shape
+        yield tuple(image.exchanged for image in images) if window == POINT and W <= FEW_COLUMNS < H else images
+
+
+def geometry(window: Window, x: View, y: View) -> list[int]:
+    """Return the integers that all sweeps and averages begin with."""
+    (H, W, C), (P, Q, _) = x.shape, y.shape
+    (top, _), (left, _) = window.padding
+    return [C, H, W, x.line, x.pixel, P, Q, y.line, y.pixel, *window.kernel, *window.stride, top, left]
