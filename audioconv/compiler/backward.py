@@ -8,6 +8,7 @@ begins: its gradient needs two sums over the whole batch.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from audioconv import ops
@@ -64,6 +65,8 @@ class Backward:
         self.after: list[Instruction] = []
         self._gradients: dict[Value, Buffer] = {}
         self._ready: dict[Value, int] = {}
+        self._holders: Counter[Buffer] = Counter()  # of how many values it is the gradient
+        self._owned: set[Buffer] = set()  # to be added to
         self._wanted = _wanted(writer.graph.nodes)
 
     def write(self) -> None:
@@ -84,17 +87,11 @@ class Backward:
         elif isinstance(node, SweepNode):
             self._sweep(node, dy, stage)
         elif isinstance(node, AddNode):
-            for x in node.inputs:
-                if x in self._wanted:
-                    self._added(dy, x, stage)
+            self._sum(node, dy, stage)
         elif isinstance(node, ActivationNode) and node.inputs[0] in self._wanted:
             self._activation(node, dy, stage)
         elif isinstance(node, AverageNode) and node.inputs[0] in self._wanted:
-            dx, stage, onward = self._accumulate(node.inputs[0], stage)
-            onward_or_not = opcodes.ALWAYS if onward else opcodes.NEVER
-            integers = [*geometry(node.window, view(dx), view(dy)), *NO_BORDER, onward_or_not]
-            share = 1 / math.prod(node.window.kernel)
-            self._writer.section(stage).emit(opcodes.AVERAGE_BACKWARD, [dy.at(), dx.at()], integers, [share])
+            self._average(node, dy, stage)
         elif isinstance(node, DropoutNode) and node.inputs[0] in self._wanted:
             dx, section = Buffer(node.inputs[0].shape), self._writer.section(stage)
             self._writer.drop(section, node, bare(section, dy), dx)
@@ -105,6 +102,7 @@ class Backward:
     def _begin(self, value: Value, stage: int) -> Buffer:
         """Return a new buffer for the gradient of `value`."""
         self._gradients[value] = Buffer(value.shape, self._border(value))
+        self._holders[self._gradients[value]] = 1
         self._ready[value] = stage
         return self._gradients[value]
 
@@ -128,11 +126,18 @@ class Backward:
             return Buffer(value.shape), True
         return self._begin(value, stage), False
 
-    def _add_up(self, part: Buffer, value: Value, stage: int) -> None:
-        """Add `part` to the gradient of `value`."""
-        border = self._border(value)
-        if value not in self._gradients and len(value.consumers) == 1 and border == part.border == NO_BORDER:
-            self._gradients[value], self._ready[value] = part, stage  # nobody else adds to it
+    def _add_up(self, part: Buffer, value: Value, stage: int, own: bool = False) -> None:
+        """Add `part`, or its one line or column all along, to the gradient of `value`, which may `own` it from now on.
+
+        Else it may only read it.
+        """
+        fits = part.shape == value.shape and self._border(value) == part.border == NO_BORDER
+        free = own or (len(value.consumers) == 1 and part not in self._owned)
+        if value not in self._gradients and fits and free:
+            self._gradients[value], self._ready[value] = part, stage
+            self._holders[part] += 1
+            if len(value.consumers) > 1:
+                self._owned.add(part)
         elif value not in self._gradients:
             dx = self._begin(value, stage)
             add(self._writer.section(stage), part, None, dx)
@@ -142,11 +147,50 @@ class Backward:
 
     # --- nodes -------------------------------------------------------------------------------------------------------
 
-    def _added(self, dy: Buffer, value: Value, stage: int) -> None:
-        """Give a value its share in the gradient of a sum: where it was added to many, they are summed."""
-        if value.shape == dy.shape:
-            self._add_up(dy, value, stage)
+    def _sum(self, node: AddNode, dy: Buffer, stage: int) -> None:
+        if node.slope != 1.0:
+            dy = self._activation_of_sum(node, dy, stage)
+        self._holders[dy] -= 1  # after this, who has taken it
+        # Who takes it may add to it only if all others have read it by then.
+        at_once = all(self._ready.get(x, stage) <= stage for x in node.inputs)
+        for x in node.inputs:
+            if x in self._wanted and x.shape == dy.shape:
+                self._add_up(dy, x, stage, at_once and self._holders[dy] == 0)
+            elif x in self._wanted:
+                self._repeated(dy, x, stage)
+
+    def _activation_of_sum(self, node: AddNode, dy: Buffer, stage: int) -> Buffer:
+        """Return the gradient before the activation: in place, if nobody else holds that behind it."""
+        writer, C = self._writer, dy.shape[2]
+        y = writer.need(node.output, stage)  # has the sign of the sum
+        dx = dy
+        if self._holders[dy] > 1:
+            dx = Buffer(dy.shape)
+            self._holders[dx] = 1
+        ((y_view, dy_view, dx_view),) = views(POINT, 1, y, dy, dx)
+        vectors, factors = writer.constants.no_norm(C), writer.constants.no_norm_gradient(C)
+        operands = [y_view.place, dy_view.place, vectors.at(), factors.at(), dx_view.place]
+        integers = [*geometry(POINT, y_view, dy_view), *dx_view.border, dx_view.line, dx_view.pixel]
+        writer.section(stage).emit(opcodes.SWEEP_BACKWARD, operands, integers, [node.slope])
+        return dx
+
+    def _average(self, node: AverageNode, dy: Buffer, stage: int) -> None:
+        value, share = node.inputs[0], 1 / math.prod(node.window.kernel)
+        sizes = zip(node.window.kernel, dy.shape[:2], value.shape[:2], strict=True)
+        if all((taps, outputs) in ((1, inputs), (inputs, 1)) for taps, outputs, inputs in sizes):
+            # Whole axes: every input gets the same.
+            part = Buffer(dy.shape)
+            integers = [*geometry(POINT, view(dy), view(part)), *NO_BORDER]
+            self._writer.section(stage).emit(opcodes.AVERAGE, [dy.at(), part.at()], integers, [share])
+            self._add_up(part, value, stage)
             return
+        dx, stage, onward = self._accumulate(value, stage)
+        onward_or_not = opcodes.ALWAYS if onward else opcodes.NEVER
+        integers = [*geometry(node.window, view(dx), view(dy)), *NO_BORDER, onward_or_not]
+        self._writer.section(stage).emit(opcodes.AVERAGE_BACKWARD, [dy.at(), dx.at()], integers, [share])
+
+    def _repeated(self, dy: Buffer, value: Value, stage: int) -> None:
+        """Give a value that was added to many numbers the sum of their gradients."""
         many = tuple(n if m == 1 else 1 for m, n in zip(value.shape[:2], dy.shape[:2], strict=True))
         part, more = self._whole(value, stage)
         integers = [*geometry(window(many, axes=2), view(dy), view(part)), *part.border]
@@ -183,11 +227,9 @@ class Backward:
             factors = [memory.factors for memory in memories]
         if value not in self._wanted:
             return
-        # What only activates leaves the sign as it is, so its output will do, where that is kept.
-        known = node.output if writer.is_kept(node.output) and node.norm is node.pool is None else value
-        need = writer.need(known, stage)
+        z = writer.need(value, stage)
         dx, more = self._whole(value, stage)
-        bands = views(window, node.bands, need, dy, dx)
+        bands = views(window, node.bands, z, dy, dx)
         for vector, factor, (x, g, d) in zip(vectors, factors, bands, strict=True):
             operands = [x.place, g.place, vector.at(), factor.at(), d.place]
             integers = [*geometry(window, x, g), *d.border, d.line, d.pixel]

@@ -96,7 +96,9 @@ class ActivationNode(Node):
 
 @dataclass(eq=False)
 class AddNode(Node):
-    """The sum of two values; one with a single line or column is added to all of the other's."""
+    """The sum of two values; one with a single line or column is added to all of the other's. `slope` as in sweeps."""
+
+    slope: float = 1.0
 
 
 @dataclass(eq=False)
@@ -225,6 +227,9 @@ class _Tracer:
         slope = float(getattr(layer, "slope", 0.0))
         if slope < 0:
             raise NotCompiledError(f"{path}: a negative slope is not compiled")
+        if isinstance(x.producer, AddNode) and not x.held and x.producer.slope == 1.0:
+            x.producer.slope = slope
+            return x
         node = self.sweep(x)
         if node.slope != 1.0:
             node = SweepNode([node.output], Value(x.shape))

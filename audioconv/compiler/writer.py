@@ -142,7 +142,10 @@ class Writer:
 
     def is_kept(self, value: Value) -> bool:
         """Tell whether a value that has been computed in one stage is kept for later ones."""
-        return not _is_cheap(value.producer) or len(value.consumers) > 1
+        node = value.producer
+        if isinstance(node, SweepNode) and node.pool is None and not _is_cheap(node.inputs[0].producer):
+            return False  # it would be as much to read as what it is made of
+        return not _is_cheap(node) or len(value.consumers) > 1
 
     def _make(self, value: Value, stage: int) -> Buffer:
         """Write what computes `value` from its inputs."""
@@ -166,7 +169,7 @@ class Writer:
             integers = [*geometry(POINT, x, y), *y.border, 0, 0, ops.ACTIVATIONS[node.kind]]
             section.emit(opcodes.ACTIVATE, [x.place, y.place], integers)
         elif isinstance(node, AddNode):
-            add(section, inputs[0], inputs[1], buffer)
+            add(section, inputs[0], inputs[1], buffer, node.slope)
         elif isinstance(node, AverageNode):
             integers = [*geometry(node.window, view(inputs[0]), view(buffer)), *buffer.border]
             share = 1 / math.prod(node.window.kernel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from audioconv.kernels.jit import LANES, helper
-from audioconv.kernels.vector import add_to_doubles, load, load_first, splat, store_first
+from audioconv.kernels.vector import add_to_doubles, load, load_first, splat, store_first, where_less
 
 
 @helper
@@ -86,15 +86,16 @@ def channel_sums(x, sums, C, H, W, x_line, x_pixel):
 
 
 @helper
-def add(a, b, both, y, C, a_line, a_pixel, b_line, b_pixel, P, Q, y_line, y_pixel, border, p0, p1, q0, q1):
-    """Compute ``y = a + b``, or ``y = a`` unless `both`; reads no number too many of a."""
+def add(a, b, both, y, C, a_line, a_pixel, b_line, b_pixel, P, Q, y_line, y_pixel, slope, border, p0, p1, q0, q1):
+    """Compute ``y = a + b``, or ``y = a`` unless `both`, `slope` times as much below zero; reads no number too many."""
+    zero, slopes = splat(np.float32(0)), splat(np.float32(slope))
     for p in range(p0, p1):
         for c in range(0, C, LANES):
             for q in range(q0, q1):
                 v = load_first(a, p * a_line + q * a_pixel + c, C - c)
                 if both:
                     v = v + load_first(b, p * b_line + q * b_pixel + c, C - c)
-                store_first(y, p * y_line + q * y_pixel + c, C - c, v)
+                store_first(y, p * y_line + q * y_pixel + c, C - c, where_less(v, zero, v * slopes, v))
     clear_border(y, P, Q, C, y_line, y_pixel, border, p0, p1)
 
 

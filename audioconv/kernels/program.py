@@ -160,8 +160,8 @@ def _execute(word, real, bases, tables, seeds, N, n, first, task, scratch, part,
             # the second's lines and pixels stand where windows have their size; S tells whether there is a second
             second = _operand(bases, word, 2, n, task, scratch)
             images.add(
-                x, second, i[10] != 0, y, C, x_line, x_pixel, i[19], i[20], P, Q, y_line, y_pixel, border,
-                p0, p1, q0, q1,
+                x, second, i[10] != 0, y, C, x_line, x_pixel, i[19], i[20], P, Q, y_line, y_pixel, real[0],
+                border, p0, p1, q0, q1,
             )  # fmt: skip
         elif operation == SWEEP_SUMS:
             sweeps.sweep_sums(

@@ -31,11 +31,11 @@ def copy(section: Section, x: Buffer, y: Buffer) -> None:
     clear_border(section, y)
     # A line is taken for one pixel of W * C channels: the longest vectors there are.
     integers = [W * C, H, 1, W * C, 0, H, 1, y.layout.line, 0]
-    section.emit(opcodes.ADD, [x.at(), y.at(), None], integers)
+    section.emit(opcodes.ADD, [x.at(), y.at(), None], integers, [1.0])
 
 
-def add(section: Section, a: Buffer, b: Buffer | None, y: Buffer) -> None:
-    """Write ``y = a + b``, or ``y = a``, with y's border; no number too many is read.
+def add(section: Section, a: Buffer, b: Buffer | None, y: Buffer, slope: float = 1.0) -> None:
+    """Write ``y = a + b``, or ``y = a``, with y's border and an activation of this `slope`; reads no number too many.
 
     Along an axis where `a` or `b` has one line or column, and y more, it is added to each.
     """
@@ -43,7 +43,7 @@ def add(section: Section, a: Buffer, b: Buffer | None, y: Buffer) -> None:
     second = (0, 0) if b is None else _steps(b, y)
     window = [0, int(b is not None), 0, 0, 0, 0]
     integers = [C, H, W, *_steps(a, y), H, W, *strides(y), *window, *y.border, *second]
-    section.emit(opcodes.ADD, [a.at(), y.at(), None if b is None else b.at()], integers)
+    section.emit(opcodes.ADD, [a.at(), y.at(), None if b is None else b.at()], integers, [slope])
 
 
 def bare(section: Section, buffer: Buffer) -> Buffer:
