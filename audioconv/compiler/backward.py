@@ -34,7 +34,7 @@ from audioconv.machine.program import (
     Instruction,
     whole,
 )
-from audioconv.machine.views import geometry, view, views
+from audioconv.machine.views import geometry, numbers, view, views
 
 
 class Backward:
@@ -161,16 +161,17 @@ class Backward:
 
     def _activation_of_sum(self, node: AddNode, dy: Buffer, stage: int) -> Buffer:
         """Return the gradient before the activation: in place, if nobody else holds that behind it."""
-        writer, C = self._writer, dy.shape[2]
+        writer = self._writer
         y = writer.need(node.output, stage)  # has the sign of the sum
         dx = dy
         if self._holders[dy] > 1:
             dx = Buffer(dy.shape)
             self._holders[dx] = 1
-        ((y_view, dy_view, dx_view),) = views(POINT, 1, y, dy, dx)
+        signs, g, d = numbers(y, dy, dx)
+        C = d.shape[2]
         vectors, factors = writer.constants.no_norm(C), writer.constants.no_norm_gradient(C)
-        operands = [y_view.place, dy_view.place, vectors.at(), factors.at(), dx_view.place]
-        integers = [*geometry(POINT, y_view, dy_view), *dx_view.border, dx_view.line, dx_view.pixel]
+        operands = [signs.place, g.place, vectors.at(), factors.at(), d.place]
+        integers = [*geometry(POINT, signs, g), *d.border, d.line, d.pixel]
         writer.section(stage).emit(opcodes.SWEEP_BACKWARD, operands, integers, [node.slope])
         return dx
 

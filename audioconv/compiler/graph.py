@@ -191,7 +191,8 @@ class _Tracer:
         shortcut, _ = self.layer(layer.shortcut, _join(path, "shortcut"), x, shape)
         if body is shortcut:
             raise NotCompiledError(f"{path}: adds a value to itself, which is not compiled")
-        return self.add(AddNode([body, shortcut], Value(tuple(map(max, body.shape, shortcut.shape)))))
+        height, width, channels = map(max, body.shape, shortcut.shape)
+        return self.add(AddNode([body, shortcut], Value((height, width, channels))))
 
     def conv(self, layer: L.Conv, path: str, x: Value, shape: Shape) -> Value:
         window = layer.window(len(shape) - 1).lifted()

@@ -207,9 +207,7 @@ def _execute(word, real, bases, tables, seeds, N, n, first, task, scratch, part,
             smooth.activate(x, y, C, x_line, x_pixel, P, Q, y_line, y_pixel, i[21], border, p0, p1, q0, q1)
         elif operation == ACTIVATE_BACKWARD:
             dx = _operand(bases, word, 2, n, task, scratch)
-            smooth.activate_backward(
-                x, y, dx, C, x_line, x_pixel, P, Q, y_line, y_pixel, i[19], i[20], i[21], border
-            )
+            smooth.activate_backward(x, y, dx, C, x_line, x_pixel, P, Q, y_line, y_pixel, i[19], i[20], i[21], border)
 
 
 @helper

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from audioconv.kernels import program as opcodes
 from audioconv.machine.program import NO_BORDER, Buffer, Fixed, Place, Section
+from audioconv.machine.views import numbers, view
 
 
 @dataclass(eq=False)
@@ -39,10 +40,15 @@ def add(section: Section, a: Buffer, b: Buffer | None, y: Buffer, slope: float =
 
     Along an axis where `a` or `b` has one line or column, and y more, it is added to each.
     """
-    H, W, C = y.shape
-    second = (0, 0) if b is None else _steps(b, y)
+    second = a if b is None else b
+    if a.shape == second.shape == y.shape:
+        one, two, out = numbers(a, second, y)
+        steps = one.line, one.pixel, two.line, two.pixel
+    else:
+        out, steps = view(y), (*_steps(a, y), *_steps(second, y))
+    H, W, C = out.shape
     window = [0, int(b is not None), 0, 0, 0, 0]
-    integers = [C, H, W, *_steps(a, y), H, W, *strides(y), *window, *y.border, *second]
+    integers = [C, H, W, *steps[:2], H, W, out.line, out.pixel, *window, *out.border, *steps[2:]]
     section.emit(opcodes.ADD, [a.at(), y.at(), None if b is None else b.at()], integers, [slope])
 
 

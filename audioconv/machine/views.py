@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from audioconv.geometry import POINT, Window
-from audioconv.machine.program import Border, Buffer, Place
+from audioconv.kernels.jit import LANES
+from audioconv.machine.program import NO_BORDER, Border, Buffer, Place
 
 FEW_COLUMNS = 4
 """In lines as short as that, going down the columns is faster."""
+
+LEAST_LINES = 8
+"""So many make up for going from line to line instead of from pixel to pixel."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,18 @@ def view(buffer: Buffer, band: int = 0, bands: int = 1) -> View:
     width = W // bands
     border = top, bottom, left if band == 0 else 0, right if band == bands - 1 else 0
     return View(buffer.at(0, band * width), (H, width, C), buffer.layout.line, buffer.layout.pixel, border)
+
+
+def numbers(*buffers: Buffer) -> tuple[View, ...]:
+    """Return images of one shape for what is done to each number alone, whichever channel it is of.
+
+    Where channels would leave a part of each vector empty, those of a whole line go together, from line to line.
+    """
+    images = tuple(view(buffer) for buffer in buffers)
+    H, W, C = images[0].shape
+    if C % LANES == 0 or H < LEAST_LINES or any(image.border != NO_BORDER for image in images):
+        return images
+    return tuple(View(image.place, (1, H, W * C), 0, image.line, NO_BORDER) for image in images)
 
 
 def views(window: Window, bands: int, *buffers: Buffer) -> Iterator[tuple[View, ...]]:
