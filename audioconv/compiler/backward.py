@@ -167,7 +167,7 @@ class Backward:
         if self._holders[dy] > 1:
             dx = Buffer(dy.shape)
             self._holders[dx] = 1
-        signs, g, d = numbers(y, dy, dx)
+        signs, g, d = numbers(view(y), view(dy), view(dx))
         C = d.shape[2]
         vectors, factors = writer.constants.no_norm(C), writer.constants.no_norm_gradient(C)
         operands = [signs.place, g.place, vectors.at(), factors.at(), d.place]

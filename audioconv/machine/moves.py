@@ -40,15 +40,11 @@ def add(section: Section, a: Buffer, b: Buffer | None, y: Buffer, slope: float =
 
     Along an axis where `a` or `b` has one line or column, and y more, it is added to each.
     """
-    second = a if b is None else b
-    if a.shape == second.shape == y.shape:
-        one, two, out = numbers(a, second, y)
-        steps = one.line, one.pixel, two.line, two.pixel
-    else:
-        out, steps = view(y), (*_steps(a, y), *_steps(second, y))
+    size = y.shape[:2]
+    out, one, two = numbers(view(y), view(a).repeated(*size), view(a if b is None else b).repeated(*size))
     H, W, C = out.shape
     window = [0, int(b is not None), 0, 0, 0, 0]
-    integers = [C, H, W, *steps[:2], H, W, out.line, out.pixel, *window, *out.border, *steps[2:]]
+    integers = [C, H, W, one.line, one.pixel, H, W, out.line, out.pixel, *window, *out.border, two.line, two.pixel]
     section.emit(opcodes.ADD, [a.at(), y.at(), None if b is None else b.at()], integers, [slope])
 
 
@@ -67,12 +63,6 @@ def clear_border(section: Section, buffer: Buffer) -> None:
         H, W, C = buffer.shape
         integers = [C, H, W, *strides(buffer), *buffer.border]
         section.emit(opcodes.BORDER, [buffer.at()], integers)
-
-
-def _steps(x: Buffer, y: Buffer) -> tuple[int, int]:
-    """Return how far it is in `x` from what goes to a line or a pixel of `y` to what goes to the next."""
-    line, pixel = strides(x)
-    return line if x.shape[0] == y.shape[0] else 0, pixel if x.shape[1] == y.shape[1] else 0
 
 
 def strides(buffer: Buffer) -> tuple[int, int]:

@@ -44,6 +44,12 @@ class View:
         (H, W, C), (top, bottom, left, right) = self.shape, self.border
         return View(self.place, (W, H, C), self.pixel, self.line, (left, right, top, bottom))
 
+    def repeated(self, height: int, width: int) -> View:
+        """Return an image of this size: a single line or column is that of all lines or columns."""
+        H, W, C = self.shape
+        line, pixel = self.line if height == H else 0, self.pixel if width == W else 0
+        return View(self.place, (height, width, C), line, pixel, self.border)
+
 
 def view(buffer: Buffer, band: int = 0, bands: int = 1) -> View:
     """Return a buffer, or band number `band` of its columns, with what lies above, below and beside it."""
@@ -53,15 +59,16 @@ def view(buffer: Buffer, band: int = 0, bands: int = 1) -> View:
     return View(buffer.at(0, band * width), (H, width, C), buffer.layout.line, buffer.layout.pixel, border)
 
 
-def numbers(*buffers: Buffer) -> tuple[View, ...]:
+def numbers(*images: View) -> tuple[View, ...]:
     """Return images of one shape for what is done to each number alone, whichever channel it is of.
 
     Where channels would leave a part of each vector empty, those of a whole line go together, from line to line.
     """
-    images = tuple(view(buffer) for buffer in buffers)
     H, W, C = images[0].shape
-    if C % LANES == 0 or H < LEAST_LINES or any(image.border != NO_BORDER for image in images):
+    if C % LANES == 0 or H < LEAST_LINES:
         return images
+    if any(image.pixel != C or image.border != NO_BORDER for image in images):
+        return tuple(image.exchanged for image in images)
     return tuple(View(image.place, (1, H, W * C), 0, image.line, NO_BORDER) for image in images)
 
 
@@ -69,8 +76,10 @@ def views(window: Window, bands: int, *buffers: Buffer) -> Iterator[tuple[View, 
     """Yield, for each band, the images that an instruction with this `window` pairs pixel by pixel."""
     for band in range(bands):
         images = tuple(view(buffer, band, bands) for buffer in buffers)
-        H, W, _ = images[0].shape
-        yield tuple(image.exchanged for image in images) if window == POINT and W <= FEW_COLUMNS < H else images
+        H, W, C = images[0].shape
+        # A part of a vector should not be written just before what lies behind it is read: that waits for the memory.
+        down = window == POINT and (W <= FEW_COLUMNS < H or (C % LANES and H >= LEAST_LINES))
+        yield tuple(image.exchanged for image in images) if down else images
 
 
 def geometry(window: Window, x: View, y: View) -> list[int]:

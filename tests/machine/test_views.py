@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from audioconv.geometry import POINT, Window
 from audioconv.machine.program import NO_BORDER, Buffer
-from audioconv.machine.views import numbers, views
+from audioconv.machine.views import numbers, view, views
 
 BORDERS = st.tuples(*[st.integers(0, 2)] * 4)
 HALVES = Window((2, 2), (2, 2), (1, 1), ((0, 0), (0, 0)))
@@ -43,7 +43,7 @@ def test_windows_see_lines_as_lines(height, width, channels, border):
 @given(st.integers(1, 12), st.integers(1, 5), st.integers(1, 40), st.tuples(BORDERS, BORDERS))
 def test_numbers_of_two_images_are_paired_whatever_their_borders(height, width, channels, borders):
     buffers = [Buffer((height, width, channels), border) for border in borders]
-    images = numbers(*buffers)
+    images = numbers(*map(view, buffers))
     assert len({image.shape for image in images}) == 1
     assert math.prod(images[0].shape) == height * width * channels
     places = [
