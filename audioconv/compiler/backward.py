@@ -65,8 +65,8 @@ class Backward:
         self.after: list[Instruction] = []
         self._gradients: dict[Value, Buffer] = {}
         self._ready: dict[Value, int] = {}
-        self._holders: Counter[Buffer] = Counter()  # of how many values it is the gradient
-        self._owned: set[Buffer] = set()  # to be added to
+        self._holders: Counter[Buffer] = Counter()  # how many read it, or will
+        self._owned: set[Buffer] = set()  # what is added to
         self._wanted = _wanted(writer.graph.nodes)
 
     def write(self) -> None:
@@ -127,9 +127,9 @@ class Backward:
         return self._begin(value, stage), False
 
     def _add_up(self, part: Buffer, value: Value, stage: int, own: bool = False) -> None:
-        """Add `part`, or its one line or column all along, to the gradient of `value`, which may `own` it from now on.
+        """Add `part`, or its one line or column all along, to the gradient of `value`.
 
-        Else it may only read it.
+        Where `own`, nobody else reads it, and it may become the buffer that all else is added to.
         """
         fits = part.shape == value.shape and self._border(value) == part.border == NO_BORDER
         free = own or (len(value.consumers) == 1 and part not in self._owned)
@@ -150,12 +150,12 @@ class Backward:
     def _sum(self, node: AddNode, dy: Buffer, stage: int) -> None:
         if node.slope != 1.0:
             dy = self._activation_of_sum(node, dy, stage)
-        self._holders[dy] -= 1  # after this, who has taken it
-        # Who takes it may add to it only if all others have read it by then.
-        at_once = all(self._ready.get(x, stage) <= stage for x in node.inputs)
+        # A term whose gradient is ready in a later stage only reads it then: until the end, it is not to be changed.
+        if all(self._ready.get(x, stage) <= stage for x in node.inputs):
+            self._holders[dy] -= 1
         for x in node.inputs:
             if x in self._wanted and x.shape == dy.shape:
-                self._add_up(dy, x, stage, at_once and self._holders[dy] == 0)
+                self._add_up(dy, x, stage, own=self._holders[dy] == 0)
             elif x in self._wanted:
                 self._repeated(dy, x, stage)
 

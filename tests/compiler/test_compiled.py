@@ -254,6 +254,35 @@ def _without_kinks(layer):
     return L.Identity() if isinstance(layer, L.ReLU) else layer
 
 
+def conv(channels=3, size=1):
+    return L.Conv(channels, size, padding="same")
+
+
+SUMS = {
+    "of sums": L.Residual(L.Chain([conv(), L.Residual(L.Chain([conv(), L.Residual(conv())]))])),
+    "activated, of sums": L.Chain([L.Residual(L.Chain([conv(), L.Residual(conv()), L.LeakyReLU(0.3)])), L.ReLU()]),
+    "with one that waits for the batch": L.Residual(L.Residual(conv()), L.Chain([conv(), L.BatchNorm()])),
+    "read after one of its terms": L.Residual(
+        L.Residual(L.Chain([conv(), L.Residual(conv()), L.LeakyReLU(0.3)])),
+        L.Chain([L.FrequencyAvgPool(), conv(), L.BatchNorm()]),
+    ),
+    "along both axes": L.Residual(L.Chain([L.AvgPool((9, 1)), conv()]), L.Chain([L.FrequencyAvgPool(), L.Tanh()])),
+    "of bands": L.Residual(
+        L.Chain([L.SubSpectralNorm(2), L.Residual(L.Chain([L.FrequencyAvgPool(), conv(), L.SiLU()]))])
+    ),
+    "pooled": L.Chain([L.SubSpectralNorm(3), L.ReLU(), L.MaxPool(2), L.Residual(L.MaxPool(3, 1, 1)), L.ReLU()]),
+}
+
+
+@pytest.mark.parametrize("layer", SUMS.values(), ids=SUMS)
+def test_sums_give_each_term_its_gradient(layer):
+    network = L.Chain([conv(size=3), layer, conv(), L.GlobalAvgPool(), L.Dense(CLASSES)])
+    params = draw_params(network, (9, 6, 1), 0)
+    x = np.random.default_rng(4).standard_normal((4, 9, 6, 1), np.float32)
+    step = Compared(network, params, x)
+    step.check(step.sensitivity())
+
+
 # --- batches, threads, memory -------------------------------------------------------------------------------------
 
 
