@@ -15,6 +15,9 @@ FEW_COLUMNS = 4
 LEAST_LINES = 8
 """So many make up for going from line to line instead of from pixel to pixel."""
 
+MANY_CHANNELS = 8 * LANES
+"""From so many on, the last vector, which they do not fill, hardly counts."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -60,12 +63,13 @@ def view(buffer: Buffer, band: int = 0, bands: int = 1) -> View:
 
 
 def numbers(*images: View) -> tuple[View, ...]:
-    """Return images of one shape for what is done to each number alone, whichever channel it is of.
+    """Return images of one shape for what is done to each number alone, whichever channel it is of, maybe in place.
 
-    Where channels would leave a part of each vector empty, those of a whole line go together, from line to line.
+    Where channels would leave a part of each vector empty, those of a whole line go together, from line to line. Where
+    that cannot be, columns are gone down: what reads just behind a part of a vector that was written waits for it.
     """
     H, W, C = images[0].shape
-    if C % LANES == 0 or H < LEAST_LINES:
+    if C % LANES == 0 or C >= MANY_CHANNELS or H < LEAST_LINES:
         return images
     if any(image.pixel != C or image.border != NO_BORDER for image in images):
         return tuple(image.exchanged for image in images)
@@ -76,9 +80,8 @@ def views(window: Window, bands: int, *buffers: Buffer) -> Iterator[tuple[View, 
     """Yield, for each band, the images that an instruction with this `window` pairs pixel by pixel."""
     for band in range(bands):
         images = tuple(view(buffer, band, bands) for buffer in buffers)
-        H, W, C = images[0].shape
-        # A part of a vector should not be written just before what lies behind it is read: that waits for the memory.
-        down = window == POINT and (W <= FEW_COLUMNS < H or (C % LANES and H >= LEAST_LINES))
+        H, W, _ = images[0].shape
+        down = window == POINT and W <= FEW_COLUMNS < H
         yield tuple(image.exchanged for image in images) if down else images
 
 
