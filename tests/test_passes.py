@@ -18,7 +18,7 @@ def network(activation):
     return L.Chain([L.Conv(6, (3, 3)), L.BatchNorm(), activation, L.GlobalAvgPool(), L.Dropout(0.3), L.Dense(3)])
 
 
-@pytest.mark.parametrize("activation", [L.ReLU(), L.SiLU()])
+@pytest.mark.parametrize("activation", [L.ReLU(), L.SiLU(), L.Concat([L.SiLU()])])
 def test_both_ways_give_the_plain_result(activation):
     net = network(activation)
     rng = np.random.default_rng(0)
@@ -47,6 +47,6 @@ def test_a_network_that_is_not_compiled_trains():
     rng = np.random.default_rng(0)
     labels = np.arange(60) % 3
     x = 0.1 * rng.standard_normal((60, *IN_SHAPE)) + labels[:, None, None, None]
-    net = L.Chain([L.Conv(6, (3, 3)), L.Tanh(), L.GlobalAvgPool(), L.Dense(3)])
+    net = L.Chain([L.Conv(6, (3, 3)), L.Concat([L.Tanh()]), L.GlobalAvgPool(), L.Dense(3)])
     fitted = fit(net, ArrayData(x, labels), epochs=20, validation=ArrayData(x, labels))
     assert fitted.history.rows[-1].train_loss < 0.95 * fitted.history.rows[0].train_loss

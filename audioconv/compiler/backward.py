@@ -7,11 +7,23 @@ begins: its gradient needs two sums over the whole batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
-from audioconv.compiler.graph import AddNode, AverageNode, ConvNode, DropoutNode, Node, SweepNode, Value
-from audioconv.compiler.writer import Writer, channel_blocks, geometry
-from audioconv.geometry import POINT
+from audioconv import ops
+from audioconv.compiler.graph import (
+    ActivationNode,
+    AddNode,
+    AverageNode,
+    ConvNode,
+    DropoutNode,
+    Node,
+    SweepNode,
+    Value,
+)
+from audioconv.compiler.writer import Writer, channel_blocks
+from audioconv.geometry import POINT, window
 from audioconv.kernels import program as opcodes
 from audioconv.machine.moves import Outside, add, bare, clear_border, strides
 from audioconv.machine.program import (
@@ -22,6 +34,7 @@ from audioconv.machine.program import (
     Instruction,
     whole,
 )
+from audioconv.machine.views import geometry, numbers, view, views
 
 
 class Backward:
@@ -52,6 +65,8 @@ class Backward:
         self.after: list[Instruction] = []
         self._gradients: dict[Value, Buffer] = {}
         self._ready: dict[Value, int] = {}
+        self._holders: Counter[Buffer] = Counter()  # how many read it, or will
+        self._owned: set[Buffer] = set()  # what is added to
         self._wanted = _wanted(writer.graph.nodes)
 
     def write(self) -> None:
@@ -72,13 +87,11 @@ class Backward:
         elif isinstance(node, SweepNode):
             self._sweep(node, dy, stage)
         elif isinstance(node, AddNode):
-            for x in node.inputs:
-                if x in self._wanted:
-                    self._add_up(dy, x, stage)
+            self._sum(node, dy, stage)
+        elif isinstance(node, ActivationNode) and node.inputs[0] in self._wanted:
+            self._activation(node, dy, stage)
         elif isinstance(node, AverageNode) and node.inputs[0] in self._wanted:
-            dx, stage, onward = self._accumulate(node.inputs[0], stage)
-            integers = [*geometry(node.window, dx, dy), *NO_BORDER, opcodes.ALWAYS if onward else opcodes.NEVER]
-            self._writer.section(stage).emit(opcodes.AVERAGE_BACKWARD, [dy.at(), dx.at()], integers)
+            self._average(node, dy, stage)
         elif isinstance(node, DropoutNode) and node.inputs[0] in self._wanted:
             dx, section = Buffer(node.inputs[0].shape), self._writer.section(stage)
             self._writer.drop(section, node, bare(section, dy), dx)
@@ -89,6 +102,7 @@ class Backward:
     def _begin(self, value: Value, stage: int) -> Buffer:
         """Return a new buffer for the gradient of `value`."""
         self._gradients[value] = Buffer(value.shape, self._border(value))
+        self._holders[self._gradients[value]] = 1
         self._ready[value] = stage
         return self._gradients[value]
 
@@ -112,11 +126,18 @@ class Backward:
             return Buffer(value.shape), True
         return self._begin(value, stage), False
 
-    def _add_up(self, part: Buffer, value: Value, stage: int) -> None:
-        """Add `part` to the gradient of `value`."""
-        border = self._border(value)
-        if value not in self._gradients and len(value.consumers) == 1 and border == part.border == NO_BORDER:
-            self._gradients[value], self._ready[value] = part, stage  # nobody else adds to it
+    def _add_up(self, part: Buffer, value: Value, stage: int, own: bool = False) -> None:
+        """Add `part`, or its one line or column all along, to the gradient of `value`.
+
+        Where `own`, nobody else reads it, and it may become the buffer that all else is added to.
+        """
+        fits = part.shape == value.shape and self._border(value) == part.border == NO_BORDER
+        free = own or (len(value.consumers) == 1 and part not in self._owned)
+        if value not in self._gradients and fits and free:
+            self._gradients[value], self._ready[value] = part, stage
+            self._holders[part] += 1
+            if len(value.consumers) > 1:
+                self._owned.add(part)
         elif value not in self._gradients:
             dx = self._begin(value, stage)
             add(self._writer.section(stage), part, None, dx)
@@ -126,38 +147,110 @@ class Backward:
 
     # --- nodes -------------------------------------------------------------------------------------------------------
 
-    def _sweep(self, node: SweepNode, dy: Buffer, stage: int) -> None:
-        writer, value = self._writer, node.inputs[0]
-        vectors, window = writer.vectors(node), node.pool or POINT
-        factors = writer.constants.no_norm_gradient(value.shape[2])
-        if node.norm is not None:
-            memory = writer.norm(node)
-            x = writer.need(value, stage)
-            sums = [x.at(), dy.at(), vectors.at(), memory.sums.at()]
-            writer.section(stage).emit(opcodes.SWEEP_SUMS, sums, geometry(window, x, dy), [node.slope])
-            writer.between.setdefault(stage, []).extend(self._normalise(node))
-            stage += 1
-            factors = memory.factors
-        if value not in self._wanted:
-            return
-        x = writer.need(value, stage)
-        dx, more = self._whole(value, stage)
-        operands = [x.at(), dy.at(), vectors.at(), factors.at(), dx.at()]
-        integers = [*geometry(window, x, dy), *dx.border, *strides(dx)]
+    def _sum(self, node: AddNode, dy: Buffer, stage: int) -> None:
+        if node.slope != 1.0:
+            dy = self._activation_of_sum(node, dy, stage)
+        # A term whose gradient is ready in a later stage only reads it then: until the end, it is not to be changed.
+        if all(self._ready.get(x, stage) <= stage for x in node.inputs):
+            self._holders[dy] -= 1
+        for x in node.inputs:
+            if x in self._wanted and x.shape == dy.shape:
+                self._add_up(dy, x, stage, own=self._holders[dy] == 0)
+            elif x in self._wanted:
+                self._repeated(dy, x, stage)
+
+    def _activation_of_sum(self, node: AddNode, dy: Buffer, stage: int) -> Buffer:
+        """Return the gradient before the activation: in place, if nobody else holds that behind it."""
+        writer = self._writer
+        y = writer.need(node.output, stage)  # has the sign of the sum
+        dx = dy
+        if self._holders[dy] > 1:
+            dx = Buffer(dy.shape)
+            self._holders[dx] = 1
+        signs, g, d = numbers(view(y), view(dy), view(dx))
+        C = d.shape[2]
+        vectors, factors = writer.constants.no_norm(C), writer.constants.no_norm_gradient(C)
+        operands = [signs.place, g.place, vectors.at(), factors.at(), d.place]
+        integers = [*geometry(POINT, signs, g), *d.border, d.line, d.pixel]
         writer.section(stage).emit(opcodes.SWEEP_BACKWARD, operands, integers, [node.slope])
+        return dx
+
+    def _average(self, node: AverageNode, dy: Buffer, stage: int) -> None:
+        value, share = node.inputs[0], 1 / math.prod(node.window.kernel)
+        sizes = zip(node.window.kernel, dy.shape[:2], value.shape[:2], strict=True)
+        if all((taps, outputs) in ((1, inputs), (inputs, 1)) for taps, outputs, inputs in sizes):
+            # Whole axes: every input gets the same.
+            part = Buffer(dy.shape)
+            integers = [*geometry(POINT, view(dy), view(part)), *NO_BORDER]
+            self._writer.section(stage).emit(opcodes.AVERAGE, [dy.at(), part.at()], integers, [share])
+            self._add_up(part, value, stage)
+            return
+        dx, stage, onward = self._accumulate(value, stage)
+        onward_or_not = opcodes.ALWAYS if onward else opcodes.NEVER
+        integers = [*geometry(node.window, view(dx), view(dy)), *NO_BORDER, onward_or_not]
+        self._writer.section(stage).emit(opcodes.AVERAGE_BACKWARD, [dy.at(), dx.at()], integers, [share])
+
+    def _repeated(self, dy: Buffer, value: Value, stage: int) -> None:
+        """Give a value that was added to many numbers the sum of their gradients."""
+        many = tuple(n if m == 1 else 1 for m, n in zip(value.shape[:2], dy.shape[:2], strict=True))
+        part, more = self._whole(value, stage)
+        integers = [*geometry(window(many, axes=2), view(dy), view(part)), *part.border]
+        self._writer.section(stage).emit(opcodes.AVERAGE, [dy.at(), part.at()], integers, [1.0])
+        if more:
+            self._add_up(part, value, stage)
+
+    def _activation(self, node: ActivationNode, dy: Buffer, stage: int) -> None:
+        value = node.inputs[0]
+        x = self._writer.need(value, stage)
+        dx, more = self._whole(value, stage)
+        (images,) = views(POINT, 1, x, dy, dx)
+        integers = [
+            *geometry(POINT, *images[:2]), *images[2].border, images[2].line, images[2].pixel,
+            ops.ACTIVATIONS[node.kind],
+        ]  # fmt: skip
+        places = [image.place for image in images]
+        self._writer.section(stage).emit(opcodes.ACTIVATE_BACKWARD, places, integers)
         if more:
             self._add_up(dx, value, stage)
 
-    def _normalise(self, node: SweepNode) -> list[Instruction]:
-        """Return how the sums of the examples become the gradients of weight and bias, and factors for the sweep."""
+    def _sweep(self, node: SweepNode, dy: Buffer, stage: int) -> None:
+        writer, value = self._writer, node.inputs[0]
+        vectors, window = writer.vectors(node), node.pool or POINT
+        factors = [writer.constants.no_norm_gradient(value.shape[2])]
+        if node.norm is not None:
+            memories = writer.norm(node)
+            bands = views(window, node.bands, writer.need(value, stage), dy)
+            for vector, memory, (x, g) in zip(vectors, memories, bands, strict=True):
+                sums = [x.place, g.place, vector.at(), memory.sums.at()]
+                writer.section(stage).emit(opcodes.SWEEP_SUMS, sums, geometry(window, x, g), [node.slope])
+            writer.between.setdefault(stage, []).extend(self._normalise(node))
+            stage += 1
+            factors = [memory.factors for memory in memories]
+        if value not in self._wanted:
+            return
+        z = writer.need(value, stage)
+        dx, more = self._whole(value, stage)
+        bands = views(window, node.bands, z, dy, dx)
+        for vector, factor, (x, g, d) in zip(vectors, factors, bands, strict=True):
+            operands = [x.place, g.place, vector.at(), factor.at(), d.place]
+            integers = [*geometry(window, x, g), *d.border, d.line, d.pixel]
+            writer.section(stage).emit(opcodes.SWEEP_BACKWARD, operands, integers, [node.slope])
+        if more:
+            self._add_up(dx, value, stage)
+
+    def _normalise(self, node: SweepNode) -> Iterator[Instruction]:
+        """Yield how the sums of the examples become the gradients of weight and bias, and factors for the sweep."""
         assert node.norm is not None
         H, W, C = node.inputs[0].shape
-        memory = self._writer.norm(node)
         weight, bias, *_ = self._writer.norm_parameters(node.norm)
-        gradient = _gradient(weight)
-        operands = [memory.sums.at(), weight.at(), memory.factors.at(), gradient.at(), None, memory.inverse.at()]
-        rest = [whole(C), H * W, bias.offset - weight.offset]
-        return [Instruction(opcodes.NORMALISE_BACKWARD, operands, [*block, *rest]) for block in channel_blocks(C)]
+        gradient, rest = _gradient(weight), [whole(C), H * W // node.bands, bias.offset - weight.offset]
+        for band, memory in enumerate(self._writer.norm(node)):
+            operands = [
+                memory.sums.at(), weight.at(band * C), memory.factors.at(), gradient.at(band * C), None,
+                memory.inverse.at(),
+            ]  # fmt: skip
+            for block in channel_blocks(C):
+                yield Instruction(opcodes.NORMALISE_BACKWARD, operands, [*block, *rest])
 
     def _weights(self, node: ConvNode, dz: Buffer, stage: int) -> None:
         """Write the gradients of kernels and biases."""

@@ -62,11 +62,15 @@ class ConvNode(Node):
 
 @dataclass(frozen=True)
 class Norm:
-    """A batch normalisation: path of its parameters, momentum and epsilon."""
+    """A batch normalisation: path of its parameters, momentum and epsilon.
+
+    Each of several `bands` of columns may be normalised by itself: the parameters of the first come first.
+    """
 
     path: str
     momentum: float
     epsilon: float
+    bands: int = 1
 
 
 @dataclass(eq=False)
@@ -77,10 +81,24 @@ class SweepNode(Node):
     slope: float = 1.0
     pool: Window | None = None
 
+    @property
+    def bands(self) -> int:
+        """How many bands of columns are swept apart."""
+        return 1 if self.norm is None else self.norm.bands
+
+
+@dataclass(eq=False)
+class ActivationNode(Node):
+    """A smooth activation, by its key in `ops.ACTIVATIONS`. It need not rise everywhere, so no pool goes with it."""
+
+    kind: str
+
 
 @dataclass(eq=False)
 class AddNode(Node):
-    """The sum of two values."""
+    """The sum of two values; one with a single line or column is added to all of the other's. `slope` as in sweeps."""
+
+    slope: float = 1.0
 
 
 @dataclass(eq=False)
@@ -171,11 +189,10 @@ class _Tracer:
         x.held = True
         body, _ = self.layer(layer.body, _join(path, "body"), x, shape)
         shortcut, _ = self.layer(layer.shortcut, _join(path, "shortcut"), x, shape)
-        if body.shape != shortcut.shape:
-            raise NotCompiledError(f"{path}: a sum along an axis is not compiled")
         if body is shortcut:
             raise NotCompiledError(f"{path}: adds a value to itself, which is not compiled")
-        return self.add(AddNode([body, shortcut], Value(body.shape)))
+        height, width, channels = map(max, body.shape, shortcut.shape)
+        return self.add(AddNode([body, shortcut], Value((height, width, channels))))
 
     def conv(self, layer: L.Conv, path: str, x: Value, shape: Shape) -> Value:
         window = layer.window(len(shape) - 1).lifted()
@@ -201,16 +218,19 @@ class _Tracer:
         self.add(node)
         return node
 
-    def norm(self, layer: L.BatchNorm, path: str, x: Value, shape: Shape) -> Value:
+    def norm(self, layer: L.BatchNorm | L.SubSpectralNorm, path: str, x: Value, shape: Shape) -> Value:
         if len(shape) == 1 and x.shape[:2] != (1, 1):
             raise NotCompiledError(f"{path}: a normalisation behind Flatten is not compiled")
-        node = SweepNode([x], Value(x.shape), Norm(path, layer.momentum, layer.epsilon))
-        return self.add(node)
+        bands = layer.bands if isinstance(layer, L.SubSpectralNorm) else 1
+        return self.add(SweepNode([x], Value(x.shape), Norm(path, layer.momentum, layer.epsilon, bands)))
 
     def activation(self, layer: Layer, path: str, x: Value, shape: Shape) -> Value:
         slope = float(getattr(layer, "slope", 0.0))
         if slope < 0:
             raise NotCompiledError(f"{path}: a negative slope is not compiled")
+        if isinstance(x.producer, AddNode) and not x.held and x.producer.slope == 1.0:
+            x.producer.slope = slope
+            return x
         node = self.sweep(x)
         if node.slope != 1.0:
             node = SweepNode([node.output], Value(x.shape))
@@ -218,8 +238,15 @@ class _Tracer:
         node.slope = slope
         return node.output
 
+    def smooth(self, layer: Layer, path: str, x: Value, shape: Shape) -> Value:
+        assert isinstance(layer, L.SiLU | L.Sigmoid | L.Tanh)
+        return self.add(ActivationNode([x], Value(x.shape), layer.kind))
+
     def max_pool(self, layer: Layer, path: str, x: Value, shape: Shape) -> Value:
         node = self.sweep(x)
+        if node.bands > 1:  # windows may reach over two bands
+            node = SweepNode([x], Value(x.shape))
+            self.add(node)
         node.pool = _pool_window(layer, shape)
         node.output.shape = (*node.pool.out_size(x.shape[:2]), x.shape[2])  # type: ignore[assignment]
         return node.output
@@ -249,12 +276,17 @@ _RULES: dict[type[Layer], _Rule] = {
     L.DepthwiseConv: _Tracer.depthwise,  # type: ignore[dict-item]
     L.Dense: _Tracer.dense,  # type: ignore[dict-item]
     L.BatchNorm: _Tracer.norm,  # type: ignore[dict-item]
+    L.SubSpectralNorm: _Tracer.norm,  # type: ignore[dict-item]
     L.ReLU: _Tracer.activation,
     L.LeakyReLU: _Tracer.activation,
+    L.SiLU: _Tracer.smooth,
+    L.Sigmoid: _Tracer.smooth,
+    L.Tanh: _Tracer.smooth,
     L.MaxPool: _Tracer.max_pool,
     L.GlobalMaxPool: _Tracer.max_pool,
     L.AvgPool: _Tracer.average,
     L.GlobalAvgPool: _Tracer.average,
+    L.FrequencyAvgPool: _Tracer.average,
     L.Dropout: _Tracer.dropout,  # type: ignore[dict-item]
     L.ChannelDropout: _Tracer.dropout,  # type: ignore[dict-item]
     L.Flatten: _Tracer.nothing,
@@ -263,6 +295,8 @@ _RULES: dict[type[Layer], _Rule] = {
 
 
 def _pool_window(layer: Layer, shape: Shape) -> Window:
+    if isinstance(layer, L.FrequencyAvgPool):
+        return layer.window(shape)
     if isinstance(layer, L.GlobalMaxPool | L.GlobalAvgPool):
         return window(_lifted(shape)[:2], axes=2, stride=1)
     assert isinstance(layer, L.MaxPool | L.AvgPool)

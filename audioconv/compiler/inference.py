@@ -68,7 +68,7 @@ class Inference:
     def _compile(self, by_lines: bool) -> Executable:
         """Return the program: all of it for one example after the other, or each layer shared out among threads."""
         norms = {
-            node.norm.path: self._constants.find(node.norm)
+            node.norm.path: [self._constants.find((node.norm, band)) for band in range(node.bands)]
             for node in self._graph.nodes
             if isinstance(node, SweepNode) and node.norm
         }
@@ -120,7 +120,7 @@ def _fold(graph: Graph, params: Mapping[str, Array], constants: Constants) -> No
         if isinstance(node, ConvNode):
             follower = node.output.consumers[0] if len(node.output.consumers) == 1 else None
             weight, bias = params[node.weight], None if node.bias is None else params[node.bias]
-            if isinstance(follower, SweepNode) and follower.norm is not None:
+            if isinstance(follower, SweepNode) and follower.norm is not None and follower.bands == 1:
                 mean, scale, shift = _norm(params, follower.norm.path, follower.norm.epsilon)
                 weight = np.asarray(weight * scale, np.float32)
                 bias = np.asarray(shift + scale * ((0.0 if bias is None else bias) - mean), np.float32)
@@ -133,8 +133,10 @@ def _fold(graph: Graph, params: Mapping[str, Array], constants: Constants) -> No
                 constants.add(node.bias, bias)
         elif isinstance(node, SweepNode):
             if node.norm is not None:
-                vectors = norm_vectors(node.inputs[0].shape[2], *_norm(params, node.norm.path, node.norm.epsilon))
-                constants.add(node.norm, vectors)
+                channels = node.inputs[0].shape[2]
+                numbers = np.stack(_norm(params, node.norm.path, node.norm.epsilon)).reshape(3, node.bands, channels)
+                for band in range(node.bands):
+                    constants.add((node.norm, band), norm_vectors(channels, *numbers[:, band]))
             elif node.pool is None:
                 before = node.inputs[0].producer
                 if isinstance(before, ConvNode) and len(node.inputs[0].consumers) == 1 and before.slope == 1.0:

@@ -8,10 +8,12 @@ stage a node belongs to follows from its inputs. What a later stage needs of a v
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from audioconv import ops
 from audioconv.compiler.graph import (
+    ActivationNode,
     AddNode,
     AverageNode,
     ConvNode,
@@ -22,9 +24,9 @@ from audioconv.compiler.graph import (
     SweepNode,
     Value,
 )
-from audioconv.geometry import POINT, Window
+from audioconv.geometry import POINT
 from audioconv.kernels import program as opcodes
-from audioconv.machine.moves import Outside, add, bare, clear_border, copy, strides
+from audioconv.machine.moves import Outside, add, bare, clear_border, copy
 from audioconv.machine.program import (
     NO_BORDER,
     Border,
@@ -37,6 +39,7 @@ from audioconv.machine.program import (
     Tables,
     whole,
 )
+from audioconv.machine.views import geometry, view, views
 
 CHANNELS = 16
 """Channels that one instruction merges the statistics of: with those of 64 examples they fit the first-level cache."""
@@ -55,7 +58,7 @@ class Writer:
     constants : Constants
         Grows by what the instructions read.
     fixed_norms : mapping, optional
-        By path: mean, scale and shift of each normalisation, where they do not depend on the batch.
+        By path: mean, scale and shift of each band of a normalisation, where they do not depend on the batch.
 
     Attributes
     ----------
@@ -79,7 +82,7 @@ class Writer:
         parameter: Callable[[str], Fixed],
         examples: int,
         constants: Constants,
-        fixed_norms: Mapping[str, Fixed] | None = None,
+        fixed_norms: Mapping[str, Sequence[Fixed]] | None = None,
     ) -> None:
         self.graph, self.parameter, self.examples, self.constants = graph, parameter, examples, constants
         self.memory, self.tables = Memory(), Tables()
@@ -90,7 +93,7 @@ class Writer:
         self.known: dict[int, Fixed] = {}
         self.stage_of: dict[Value, int] = {graph.input: 0}
         self.dropouts: list[DropoutNode] = [node for node in graph.nodes if isinstance(node, DropoutNode)]
-        self._norms: dict[str, NormMemory] = {}
+        self._norms: dict[str, list[NormMemory]] = {}
         self._fixed_norms = fixed_norms
         self._borders = {value: _border(value) for value in graph.values()}
         self._here: dict[tuple[Value, int], Buffer] = {}
@@ -130,12 +133,19 @@ class Writer:
         """Return where `value` is to be had in `stage`; where there is none yet, write what computes it."""
         if (value, stage) in self._here:
             return self._here[value, stage]
-        if value in self._kept and (not _is_cheap(value.producer) or len(value.consumers) > 1):
+        if value in self._kept and self.is_kept(value):
             return self._kept[value]
         buffer = self._make(value, stage)
         self._here[value, stage] = buffer
         self._kept.setdefault(value, buffer)
         return buffer
+
+    def is_kept(self, value: Value) -> bool:
+        """Tell whether a value that has been computed in one stage is kept for later ones."""
+        node = value.producer
+        if isinstance(node, SweepNode) and node.pool is None and not _is_cheap(node.inputs[0].producer):
+            return False  # it would be as much to read as what it is made of
+        return not _is_cheap(node) or len(value.consumers) > 1
 
     def _make(self, value: Value, stage: int) -> Buffer:
         """Write what computes `value` from its inputs."""
@@ -149,14 +159,21 @@ class Writer:
             clear_border(section, buffer)
             node.conv.forward(section, inputs[0], self.parameter(node.weight), bias, buffer, node.slope)
         elif isinstance(node, SweepNode):
-            operands = [inputs[0].at(), buffer.at(), self.vectors(node).at()]
-            integers = [*geometry(node.pool or POINT, inputs[0], buffer), *buffer.border]
-            section.emit(opcodes.SWEEP, operands, integers, [node.slope])
+            window = node.pool or POINT
+            bands = views(window, node.bands, inputs[0], buffer)
+            for vectors, (x, y) in zip(self.vectors(node), bands, strict=True):
+                operands = [x.place, y.place, vectors.at()]
+                section.emit(opcodes.SWEEP, operands, [*geometry(window, x, y), *y.border], [node.slope])
+        elif isinstance(node, ActivationNode):
+            ((x, y),) = views(POINT, 1, inputs[0], buffer)
+            integers = [*geometry(POINT, x, y), *y.border, 0, 0, ops.ACTIVATIONS[node.kind]]
+            section.emit(opcodes.ACTIVATE, [x.place, y.place], integers)
         elif isinstance(node, AddNode):
-            add(section, inputs[0], inputs[1], buffer)
+            add(section, inputs[0], inputs[1], buffer, node.slope)
         elif isinstance(node, AverageNode):
-            integers = [*geometry(node.window, inputs[0], buffer), *buffer.border]
-            section.emit(opcodes.AVERAGE, [inputs[0].at(), buffer.at()], integers)
+            integers = [*geometry(node.window, view(inputs[0]), view(buffer)), *buffer.border]
+            share = 1 / math.prod(node.window.kernel)
+            section.emit(opcodes.AVERAGE, [inputs[0].at(), buffer.at()], integers, [share])
         elif isinstance(node, DropoutNode):
             dropped = Buffer(value.shape)
             self.drop(section, node, bare(section, inputs[0]), dropped)
@@ -168,8 +185,8 @@ class Writer:
     def drop(self, section: Section, node: DropoutNode, x: Buffer, y: Buffer) -> None:
         """Write a dropout; both buffers have no border, since draws are counted through them."""
         size = math.prod(x.shape)
-        run, period = (size, x.shape[2]) if node.whole_channels else (1, 1)
-        integers = [*geometry(POINT, x, y), *NO_BORDER, size, run, period, self.dropouts.index(node)]
+        period = x.shape[2] if node.whole_channels else size
+        integers = [*geometry(POINT, view(x), view(y)), *NO_BORDER, size, period, self.dropouts.index(node)]
         section.emit(opcodes.DROPOUT, [x.at(), y.at()], integers, [node.rate])
 
     # --- normalisation -----------------------------------------------------------------------------------------------
@@ -181,42 +198,52 @@ class Writer:
     def _by_batch_behind(self, value: Value) -> list[SweepNode]:
         return [node for node in value.consumers if isinstance(node, SweepNode) and self.by_batch(node)]
 
-    def vectors(self, node: SweepNode) -> Fixed:
-        """Return mean, scale and shift of a sweep."""
+    def vectors(self, node: SweepNode) -> Sequence[Fixed]:
+        """Return mean, scale and shift of each band of a sweep."""
         if node.norm is None:
-            return self.constants.no_norm(node.inputs[0].shape[2])
-        return self.norm(node).vectors if self._fixed_norms is None else self._fixed_norms[node.norm.path]
+            return [self.constants.no_norm(node.inputs[0].shape[2])]
+        if self._fixed_norms is not None:
+            return self._fixed_norms[node.norm.path]
+        return [memory.vectors for memory in self.norm(node)]
 
-    def norm(self, node: SweepNode) -> NormMemory:
-        """Return where the numbers of a normalisation by the batch lie."""
+    def norm(self, node: SweepNode) -> list[NormMemory]:
+        """Return where the numbers of each band of a normalisation by the batch lie."""
         assert node.norm is not None
         if node.norm.path not in self._norms:
             memory, size = self.memory, whole(node.inputs[0].shape[2])
-            self._norms[node.norm.path] = NormMemory(
-                memory.fixed(3 * size),
-                memory.fixed(3 * size),
-                memory.doubles(3 * size, self.examples),
-                memory.doubles(2 * size, self.examples),
-                memory.doubles(size, 1),
-            )
+            self._norms[node.norm.path] = [
+                NormMemory(
+                    memory.fixed(3 * size),
+                    memory.fixed(3 * size),
+                    memory.doubles(3 * size, self.examples),
+                    memory.doubles(2 * size, self.examples),
+                    memory.doubles(size, 1),
+                )
+                for _ in range(node.bands)
+            ]
         return self._norms[node.norm.path]
 
     def _moments(self, node: SweepNode, stage: int) -> None:
         """Write the moments of each example, and how they are merged when all are there."""
         assert node.norm is not None
-        value, memory = node.inputs[0], self.norm(node)
-        buffer = self.need(value, stage)
-        H, W, C = value.shape
-        operands = [buffer.at(), None, None, memory.moments.at()]
-        self.section(stage).emit(opcodes.MOMENTS, operands, [C, H, W, *strides(buffer)])
+        buffer = self.need(node.inputs[0], stage)
         weight, bias, mean, variance = self.norm_parameters(node.norm)
         following = Fixed(opcodes.TRACKED_NEXT, mean.offset)
-        merged = [memory.moments.at(), weight.at(), memory.vectors.at(), mean.at(), following.at(), memory.inverse.at()]
-        rest = [whole(C), H * W, bias.offset - weight.offset, variance.offset - mean.offset]
-        self.between.setdefault(stage, []).extend(
-            Instruction(opcodes.NORMALISE, merged, [*block, *rest], [node.norm.epsilon, node.norm.momentum])
-            for block in channel_blocks(C)
-        )
+        bands = zip(self.norm(node), views(POINT, node.bands, buffer), strict=True)
+        for band, (memory, (x,)) in enumerate(bands):
+            H, W, C = x.shape
+            operands = [x.place, None, None, memory.moments.at()]
+            self.section(stage).emit(opcodes.MOMENTS, operands, [C, H, W, x.line, x.pixel])
+            first = band * C
+            merged = [
+                memory.moments.at(), weight.at(first), memory.vectors.at(), mean.at(first), following.at(first),
+                memory.inverse.at(),
+            ]  # fmt: skip
+            rest = [whole(C), H * W, bias.offset - weight.offset, variance.offset - mean.offset]
+            self.between.setdefault(stage, []).extend(
+                Instruction(opcodes.NORMALISE, merged, [*block, *rest], [node.norm.epsilon, node.norm.momentum])
+                for block in channel_blocks(C)
+            )
 
     def norm_parameters(self, norm: Norm) -> list[Fixed]:
         """Return where weight, bias, running mean and running variance lie."""
@@ -225,7 +252,7 @@ class Writer:
 
 @dataclass
 class NormMemory:
-    """Where a batch normalisation's numbers lie: vectors for the sweeps, and sums of each example."""
+    """Where the numbers of a batch normalisation's band lie: vectors for the sweeps, and sums of each example."""
 
     vectors: Fixed
     factors: Fixed
@@ -237,14 +264,6 @@ class NormMemory:
 def channel_blocks(channels: int) -> list[list[int]]:
     """Return how many channels each of several instructions takes, and from which on."""
     return [[min(CHANNELS, channels - c), c] for c in range(0, channels, CHANNELS)]
-
-
-def geometry(window: Window, x: Buffer, y: Buffer) -> list[int]:
-    """Return the integers that all sweeps and averages begin with."""
-    P, Q, _ = y.shape
-    (top, _), (left, _) = window.padding
-    H, W, C = x.shape
-    return [C, H, W, *strides(x), P, Q, *strides(y), *window.kernel, *window.stride, top, left]
 
 
 def _is_cheap(node: Node | None) -> bool:

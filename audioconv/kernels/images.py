@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from audioconv.kernels.jit import LANES, helper
-from audioconv.kernels.vector import add_to_doubles, load, load_first, splat, store_first
+from audioconv.kernels.vector import add_to_doubles, load, load_first, splat, store_first, where_less
 
 
 @helper
@@ -86,22 +86,23 @@ def channel_sums(x, sums, C, H, W, x_line, x_pixel):
 
 
 @helper
-def add(a, b, both, y, C, a_line, a_pixel, b_line, b_pixel, P, Q, y_line, y_pixel, border, p0, p1, q0, q1):
-    """Compute ``y = a + b``, or ``y = a`` unless `both`; reads no number too many of a."""
+def add(a, b, both, y, C, a_line, a_pixel, b_line, b_pixel, P, Q, y_line, y_pixel, slope, border, p0, p1, q0, q1):
+    """Compute ``y = a + b``, or ``y = a`` unless `both`, `slope` times as much below zero; reads no number too many."""
+    zero, slopes = splat(np.float32(0)), splat(np.float32(slope))
     for p in range(p0, p1):
         for c in range(0, C, LANES):
             for q in range(q0, q1):
                 v = load_first(a, p * a_line + q * a_pixel + c, C - c)
                 if both:
                     v = v + load_first(b, p * b_line + q * b_pixel + c, C - c)
-                store_first(y, p * y_line + q * y_pixel + c, C - c, v)
+                store_first(y, p * y_line + q * y_pixel + c, C - c, where_less(v, zero, v * slopes, v))
     clear_border(y, P, Q, C, y_line, y_pixel, border, p0, p1)
 
 
 @helper
-def average(x, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, border):
-    """Average each window; padding counts as zeros."""
-    share = splat(np.float32(1.0 / (R * S)))
+def average(x, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, share, border):
+    """Sum up each window times `share`; padding counts as zeros."""
+    shares = splat(np.float32(share))
     for p in range(P):
         r0, r1 = max(0, top - p * down), min(R, H + top - p * down)
         for c in range(0, C, LANES):
@@ -115,14 +116,15 @@ def average(x, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, a
                     for s in range(s0, s1):
                         row = row + load(x, place + s * x_pixel)
                     total = total + row
-                store_first(y, p * y_line + q * y_pixel + c, C - c, total * share)
+                store_first(y, p * y_line + q * y_pixel + c, C - c, total * shares)
     clear_border(y, P, Q, C, y_line, y_pixel, border, 0, P)
 
 
 @helper
-def average_backward(dy, dx, onward, C, H, W, dx_line, dx_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left):
-    """Share each output's gradient among its window's inputs; `onward` adds to what is in dx."""
-    share = splat(np.float32(1.0 / (R * S)))
+def average_backward(dy, dx, onward, C, H, W, dx_line, dx_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left,
+                     share):  # fmt: skip
+    """Give each of a window's inputs its `share` of the output's gradient; `onward` adds to what is in dx."""
+    shares = splat(np.float32(share))
     if not onward:
         for h in range(H):
             for w in range(W):
@@ -132,7 +134,7 @@ def average_backward(dy, dx, onward, C, H, W, dx_line, dx_pixel, P, Q, y_line, y
         for c in range(0, C, LANES):
             for q in range(Q):
                 s0, s1 = max(0, left - q * along), min(S, W + left - q * along)
-                g = load(dy, p * y_line + q * y_pixel + c) * share
+                g = load(dy, p * y_line + q * y_pixel + c) * shares
                 for r in range(r0, r1):
                     place = (p * down + r - top) * dx_line + (q * along - left) * dx_pixel + c
                     for s in range(s0, s1):

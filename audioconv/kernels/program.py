@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from audioconv.kernels import atomic, images, sweeps, winograd
+from audioconv.kernels import atomic, images, smooth, sweeps, winograd
 from audioconv.kernels.elementwise import draw
 from audioconv.kernels.jit import Worker, helper
 from audioconv.kernels.spread import spread
@@ -27,7 +27,7 @@ BASES = 12
 
 (CORRELATE, SWEEP, SWEEP_SUMS, SWEEP_BACKWARD, MOMENTS, CHANNEL_SUMS, ADD, AVERAGE, AVERAGE_BACKWARD, DROPOUT,
  NORMALISE, NORMALISE_BACKWARD, REDUCE, REDUCE_DOUBLES, TRANSPOSE, BORDER, WINOGRAD, WINOGRAD_GRADIENT,
- WINOGRAD_KERNELS, WINOGRAD_REDUCE) = range(20)  # fmt: skip
+ WINOGRAD_KERNELS, WINOGRAD_REDUCE, ACTIVATE, ACTIVATE_BACKWARD) = range(22)  # fmt: skip
 
 # An instruction: its operation, operands of (base, offset, stride), then integers. Its real numbers lie beside it.
 OPERANDS = 7
@@ -160,8 +160,8 @@ def _execute(word, real, bases, tables, seeds, N, n, first, task, scratch, part,
             # the second's lines and pixels stand where windows have their size; S tells whether there is a second
             second = _operand(bases, word, 2, n, task, scratch)
             images.add(
-                x, second, i[10] != 0, y, C, x_line, x_pixel, i[19], i[20], P, Q, y_line, y_pixel, border,
-                p0, p1, q0, q1,
+                x, second, i[10] != 0, y, C, x_line, x_pixel, i[19], i[20], P, Q, y_line, y_pixel, real[0],
+                border, p0, p1, q0, q1,
             )  # fmt: skip
         elif operation == SWEEP_SUMS:
             sweeps.sweep_sums(
@@ -181,22 +181,33 @@ def _execute(word, real, bases, tables, seeds, N, n, first, task, scratch, part,
         elif operation == AVERAGE:
             if part == 0:
                 images.average(
-                    x, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, border
-                )
+                    x, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left,
+                    real[0], border,
+                )  # fmt: skip
         elif operation == AVERAGE_BACKWARD:
             # x is the output's gradient, y the input's
             images.average_backward(
-                x, y, i[19] == ALWAYS, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left
-            )
+                x, y, i[19] == ALWAYS, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left,
+                real[0],
+            )  # fmt: skip
         elif operation == DROPOUT:
-            # integers from 19 on: size, run, period, seed
-            size = i[19]
+            # integers from 19 on: size, period, seed. Numbers that lie whole periods apart share a draw.
+            size, period = i[19], i[20]
             scale = np.float32(1.0 / (1.0 - real[0]))
             limit = np.uint64(real[0] * 16777216.0)
-            for k in range(size):
-                index = n * size + k
-                drawn = draw(seeds[i[22]], (index // i[20]) * i[21] + index % i[21])
-                y[k] = np.float32(0) if drawn < limit else x[k] * scale
+            for begin in range(period):
+                if draw(seeds[i[21]], n * period + begin) < limit:
+                    for k in range(begin, size, period):
+                        y[k] = np.float32(0)
+                else:
+                    for k in range(begin, size, period):
+                        y[k] = x[k] * scale
+        elif operation == ACTIVATE:
+            # integers from 19 on: 0, 0, which activation
+            smooth.activate(x, y, C, x_line, x_pixel, P, Q, y_line, y_pixel, i[21], border, p0, p1, q0, q1)
+        elif operation == ACTIVATE_BACKWARD:
+            dx = _operand(bases, word, 2, n, task, scratch)
+            smooth.activate_backward(x, y, dx, C, x_line, x_pixel, P, Q, y_line, y_pixel, i[19], i[20], i[21], border)
 
 
 @helper

@@ -63,7 +63,12 @@ def _operation(function, instruction):
         return getattr(builder, instruction)(*arguments, flags=_CONTRACT)
 
 
-for _function, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
+for _function, _instruction in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
     _operation(_function, _instruction)
 
 
@@ -254,6 +259,18 @@ def larger(context, a, b):
         return builder.select(first, a, b)
 
     return vector(vector, vector), codegen
+
+
+@intrinsic
+def two_to_the(context, shifted):
+    """Return ``2 ** n`` for whole numbers n from -126 to 127, given as ``1.5 * 2 ** 23 + n``: n is in the last bits."""
+
+    def codegen(context, builder, signature, arguments):
+        integers = ir.VectorType(I32, LANES)
+        exponents = builder.shl(builder.bitcast(arguments[0], integers), ir.Constant(integers, [23] * LANES))
+        return builder.bitcast(builder.add(exponents, ir.Constant(integers, [127 << 23] * LANES)), REGISTER)
+
+    return vector(vector), codegen
 
 
 @intrinsic

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from audioconv.kernels import program as opcodes
 from audioconv.machine.program import NO_BORDER, Buffer, Fixed, Place, Section
+from audioconv.machine.views import numbers, view
 
 
 @dataclass(eq=False)
@@ -31,16 +32,20 @@ def copy(section: Section, x: Buffer, y: Buffer) -> None:
     clear_border(section, y)
     # A line is taken for one pixel of W * C channels: the longest vectors there are.
     integers = [W * C, H, 1, W * C, 0, H, 1, y.layout.line, 0]
-    section.emit(opcodes.ADD, [x.at(), y.at(), None], integers)
+    section.emit(opcodes.ADD, [x.at(), y.at(), None], integers, [1.0])
 
 
-def add(section: Section, a: Buffer, b: Buffer | None, y: Buffer) -> None:
-    """Write ``y = a + b``, or ``y = a``, with y's border; no number too many is read."""
-    H, W, C = y.shape
-    second = (0, 0) if b is None else strides(b)
+def add(section: Section, a: Buffer, b: Buffer | None, y: Buffer, slope: float = 1.0) -> None:
+    """Write ``y = a + b``, or ``y = a``, with y's border and an activation of this `slope`; reads no number too many.
+
+    Along an axis where `a` or `b` has one line or column, and y more, it is added to each.
+    """
+    size = y.shape[:2]
+    out, one, two = numbers(view(y), view(a).repeated(*size), view(a if b is None else b).repeated(*size))
+    H, W, C = out.shape
     window = [0, int(b is not None), 0, 0, 0, 0]
-    integers = [C, H, W, *strides(a), H, W, *strides(y), *window, *y.border, *second]
-    section.emit(opcodes.ADD, [a.at(), y.at(), None if b is None else b.at()], integers)
+    integers = [C, H, W, one.line, one.pixel, H, W, out.line, out.pixel, *window, *out.border, two.line, two.pixel]
+    section.emit(opcodes.ADD, [a.at(), y.at(), None if b is None else b.at()], integers, [slope])
 
 
 def bare(section: Section, buffer: Buffer) -> Buffer:

@@ -106,16 +106,27 @@ def convolutions(draw, axes, channels):
     return L.Conv(filters, kernel, stride, padding, dilation, groups, draw(st.booleans()))
 
 
+KINDS = [
+    "conv", "conv", "norm", "bands", "relu", "leaky", "smooth", "max", "avg", "drop", "residual", "broadcast",
+]  # fmt: skip
+
+
 @st.composite
 def bodies(draw, axes, shape, depth=0):
     """Draw layers and the shape that comes out of them."""
     layers = []
     for _ in range(draw(st.integers(1, 5))):
-        kind = draw(st.sampled_from(["conv", "conv", "norm", "relu", "leaky", "max", "avg", "drop", "residual"]))
+        kind = draw(st.sampled_from(KINDS))
         if kind == "conv":
             layer = draw(convolutions(axes, shape[-1]))
         elif kind == "norm":
             layer = L.BatchNorm()
+        elif kind == "bands":
+            layer = L.SubSpectralNorm(draw(st.sampled_from([n for n in range(1, 14) if shape[-2] % n == 0])))
+        elif kind == "smooth":
+            layer = draw(st.sampled_from([L.SiLU(), L.Sigmoid(), L.Tanh()]))
+        elif kind == "broadcast":
+            layer = draw(broadcasts(axes, shape))
         elif kind == "relu":
             layer = L.ReLU()
         elif kind == "leaky":
@@ -128,7 +139,9 @@ def bodies(draw, axes, shape, depth=0):
             layer = draw(st.sampled_from([L.Dropout(0.3), L.ChannelDropout(0.3)]))
         elif depth < 2:
             inner, inner_shape = draw(bodies(axes, shape, depth + 1))
-            body = [*inner, L.Conv(shape[-1], 1)]
+            # In use, nothing is left of dropout, and a sum of a value and itself is not compiled.
+            adds = inner_shape == shape and not all(isinstance(layer, L.Dropout) for layer in inner)
+            body = inner if adds and draw(st.booleans()) else [*inner, L.Conv(shape[-1], 1)]
             if inner_shape[:-1] != shape[:-1]:
                 continue
             shortcut = draw(st.sampled_from([L.Identity(), L.Chain([L.Conv(shape[-1], 1), L.BatchNorm(), L.ReLU()])]))
@@ -141,6 +154,15 @@ def bodies(draw, axes, shape, depth=0):
             continue
         layers.append(layer)
     return layers, shape
+
+
+@st.composite
+def broadcasts(draw, axes, shape):
+    """Draw a sum of what differs along an axis and what does not, or of two that differ along an axis each."""
+    poolings = [L.AvgPool(shape[:-1]), *([L.FrequencyAvgPool(), L.AvgPool((shape[0], 1))] if axes == 2 else [])]
+    body = [draw(st.sampled_from(poolings)), *draw(st.sampled_from([[], [L.Conv(shape[-1], 1)], [L.SiLU()]]))]
+    other = draw(st.sampled_from([L.Identity(), L.Conv(shape[-1], 1), L.Chain([draw(st.sampled_from(poolings))])]))
+    return L.Residual(*draw(st.permutations([L.Chain(body), other])))
 
 
 @st.composite
@@ -194,7 +216,7 @@ every_compiled = pytest.mark.parametrize(
     "name",
     [
         "cnn", "cs231n", "ds-cnn-s", "ds-cnn-m", "tc-resnet8", "tc-resnet14", "matchboxnet-3x2x64", "m5-32", "m11",
-        "resnet20",
+        "resnet20", "bc-resnet-1", "bc-resnet-3",
     ],
 )  # fmt: skip
 
@@ -230,6 +252,35 @@ def _without_kinks(layer):
     if isinstance(layer, L.MaxPool):
         return L.AvgPool(layer.size, layer.stride, layer.padding)
     return L.Identity() if isinstance(layer, L.ReLU) else layer
+
+
+def conv(channels=3, size=1):
+    return L.Conv(channels, size, padding="same")
+
+
+SUMS = {
+    "of sums": L.Residual(L.Chain([conv(), L.Residual(L.Chain([conv(), L.Residual(conv())]))])),
+    "activated, of sums": L.Chain([L.Residual(L.Chain([conv(), L.Residual(conv()), L.LeakyReLU(0.3)])), L.ReLU()]),
+    "with one that waits for the batch": L.Residual(L.Residual(conv()), L.Chain([conv(), L.BatchNorm()])),
+    "read after one of its terms": L.Residual(
+        L.Residual(L.Chain([conv(), L.Residual(conv()), L.LeakyReLU(0.3)])),
+        L.Chain([L.FrequencyAvgPool(), conv(), L.BatchNorm()]),
+    ),
+    "along both axes": L.Residual(L.Chain([L.AvgPool((9, 1)), conv()]), L.Chain([L.FrequencyAvgPool(), L.Tanh()])),
+    "of bands": L.Residual(
+        L.Chain([L.SubSpectralNorm(2), L.Residual(L.Chain([L.FrequencyAvgPool(), conv(), L.SiLU()]))])
+    ),
+    "pooled": L.Chain([L.SubSpectralNorm(3), L.ReLU(), L.MaxPool(2), L.Residual(L.MaxPool(3, 1, 1)), L.ReLU()]),
+}
+
+
+@pytest.mark.parametrize("layer", SUMS.values(), ids=SUMS)
+def test_sums_give_each_term_its_gradient(layer):
+    network = L.Chain([conv(size=3), layer, conv(), L.GlobalAvgPool(), L.Dense(CLASSES)])
+    params = draw_params(network, (9, 6, 1), 0)
+    x = np.random.default_rng(4).standard_normal((4, 9, 6, 1), np.float32)
+    step = Compared(network, params, x)
+    step.check(step.sensitivity())
 
 
 # --- batches, threads, memory -------------------------------------------------------------------------------------
@@ -272,8 +323,11 @@ def test_an_input_of_another_shape_is_refused():
         Inference(network, params, (21, 12, 1))(np.ascontiguousarray(x[:, :20]))
 
 
-def test_the_bits_do_not_depend_on_the_threads():
-    network, params, x = small_case(9)
+@pytest.mark.parametrize(("name", "in_shape"), [("cnn", (21, 12, 1)), ("bc-resnet-1", (21, 40, 1))])
+def test_the_bits_do_not_depend_on_the_threads(name, in_shape):
+    network = architectures.build(name, CLASSES)
+    params = draw_params(network, in_shape, 0)
+    x = np.random.default_rng(2).standard_normal((9, *in_shape), np.float32)
     found = []
     count = numba.get_num_threads()
     try:
@@ -282,7 +336,7 @@ def test_the_bits_do_not_depend_on_the_threads():
             step = Compared(network, params, x)
             logits = step.passes.forward(step.vector.values, x, step.tracked, np.random.default_rng(0)).tobytes()
             step.passes.backward(step.dy, step.vector.gradient)
-            use = Inference(network, params, (21, 12, 1))
+            use = Inference(network, params, in_shape)
             found.append((logits, step.vector.gradient.tobytes(), use(x).tobytes(), use(x[:1].copy()).tobytes()))
     finally:
         numba.set_num_threads(count)
@@ -311,6 +365,25 @@ def test_a_border_may_be_of_any_size(in_shape):
     assert difference(Inference(network, params, in_shape)(x), wanted) < TOLERANCE
 
 
+SMOOTH = {
+    L.Sigmoid(): lambda v: 1 / (1 + np.exp(-v)),
+    L.SiLU(): lambda v: v / (1 + np.exp(-v)),
+    L.Tanh(): np.tanh,
+}
+
+
+@pytest.mark.parametrize("layer", SMOOTH, ids=lambda layer: type(layer).__name__)
+def test_smooth_activations_are_exact_from_the_smallest_to_the_largest(layer):
+    sizes = np.geomspace(1e-30, 1e4, 500)
+    x = np.concatenate([-sizes, [0], sizes]).astype(np.float32)
+    use = Inference(L.Chain([layer, L.GlobalAvgPool()]), {}, (1, x.size))
+    with np.errstate(over="ignore"):  # of exp, whose infinity is right here
+        wanted = SMOOTH[layer](x.astype(np.float64))
+    np.testing.assert_allclose(use(x[None, None])[0], wanted, rtol=1e-6, atol=1e-33)
+    x[3] = np.nan
+    assert np.isnan(use(x[None, None])).nonzero()[1].tolist() == [3]
+
+
 @pytest.mark.parametrize("pool", [L.MaxPool(2), L.GlobalMaxPool()])
 def test_nan_is_not_hidden_by_a_maximum(pool):
     layers = [L.Conv(3, 3), L.ReLU(), pool, *([L.GlobalMaxPool()] if isinstance(pool, L.MaxPool) else []), L.Dense(2)]
@@ -325,7 +398,7 @@ def test_nan_is_not_hidden_by_a_maximum(pool):
     assert not np.isnan(found[0]).any()
 
 
-@pytest.mark.parametrize("layer", [L.SiLU(), L.Sigmoid(), L.Tanh(), L.Concat([L.ReLU(), L.Identity()])])
+@pytest.mark.parametrize("layer", [L.Concat([L.ReLU(), L.Identity()])])
 def test_what_has_no_fused_form_is_named(layer):
     network = L.Chain([L.Conv(4, 3), layer, L.GlobalAvgPool(), L.Dense(2)])
     with pytest.raises(NotCompiledError, match=f"1 is {type(layer).__name__}"):
