@@ -23,7 +23,7 @@ Array = NDArray[Any]
 LONGEST_WORD_SECONDS = 2.0
 """Of a model's window that holds a word. A piece of longer sounds, such as of rain, is still what it was."""
 
-OTHERS_PER_CLASS = 2.0
+OTHERS_PER_CLASS = 4.0
 """Other sounds to train with, for each clip of an average class."""
 
 CALIBRATION_OTHERS = 1000

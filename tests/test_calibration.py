@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from audioconv.calibration import FEWEST, calibrate
+from audioconv import calibration
+from audioconv.calibration import FEWEST, GIVEN_UP, calibrate
 
 LABELS = ("_unknown_", "no", "yes")
 
@@ -31,8 +32,9 @@ def test_probabilities_are_as_often_right_as_they_say(rng):
 
 
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.2])
-def test_the_threshold_lets_the_stated_share_of_others_through_and_no_more(rng, share):
+def test_the_threshold_lets_the_stated_share_of_others_through_and_no_more(rng, share, monkeypatch):
     logits, codes = drawn(rng)
+    monkeypatch.setattr(calibration, "GIVEN_UP", 0.0)
     decision = calibrate(LABELS, logits, codes, made=["_unknown_"], false_accepts=share)
     answers = decision.decide(LABELS, decision.probabilities(LABELS, logits))
     passed = np.mean(answers.accepted[codes == 0])
@@ -43,6 +45,14 @@ def test_the_threshold_lets_the_stated_share_of_others_through_and_no_more(rng, 
     )
     assert (decision.basis["words"], decision.basis["others"]) == (500, 500)
     assert decision.false_accepts == share
+
+
+def test_the_threshold_is_higher_where_it_costs_few_words(rng):
+    logits, codes = drawn(rng)
+    decision = calibrate(LABELS, logits, codes, made=["_unknown_"], false_accepts=0.9)
+    right = decision.decide(LABELS, decision.probabilities(LABELS, logits)).codes[codes > 0] == codes[codes > 0]
+    assert decision.basis["words_accepted_and_right"] == pytest.approx((1 - GIVEN_UP) * right.mean(), abs=1 / 400)
+    assert decision.basis["others_accepted"] < 0.9
 
 
 def test_the_gate_is_half_open_where_words_and_others_are_alike(rng):

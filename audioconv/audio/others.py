@@ -18,7 +18,7 @@ from audioconv.audio.features import Features
 from audioconv.audio.read import Samples, fit_length
 from audioconv.errors import DataError
 
-KINDS = {"splice": 0.3, "overlap": 0.2, "piece": 0.2, "reverse": 0.2, "noise": 0.1}
+KINDS = {"splice": 0.2, "overlap": 0.15, "piece": 0.15, "reverse": 0.1, "babble": 0.3, "noise": 0.1}
 """How often each kind is made; where there are recordings of other things, half of all are pieces of those."""
 
 RECORDED = 0.5
@@ -33,6 +33,9 @@ FADE_SECONDS = 0.005
 MAX_SHIFT_SECONDS = 0.1
 PIECE, SEAM = (0.25, 0.5), (0.35, 0.65)
 """Shares of a word: how long a piece is, and where two words are joined."""
+
+SYLLABLE_SECONDS = (0.06, 0.25)
+"""Of what talk is made of."""
 
 NOISE_DB, HUM_HZ, SWELLS = (-60.0, -10.0), (60.0, 4000.0), 12
 
@@ -106,6 +109,18 @@ class Others:
     def _reverse(self, rng: np.random.Generator) -> Samples:
         """Return a word backwards."""
         return self._samples[int(rng.integers(len(self._samples))), ::-1].copy()
+
+    def _babble(self, rng: np.random.Generator) -> Samples:
+        """Return pieces of words without pauses, as of somebody who talks on and on."""
+        length = self._samples.shape[1]
+        parts: list[Samples] = []
+        loudness = self._word(int(rng.integers(len(self._samples))))
+        while sum(map(len, parts)) < length:
+            word = self._word(int(rng.integers(len(self._samples))))
+            size = min(len(word), round(rng.uniform(*SYLLABLE_SECONDS) * self._rate))
+            begin = int(rng.integers(len(word) - size + 1))
+            parts.append(self._faded(word[begin : begin + size] * _gain(loudness, word)))
+        return np.concatenate(parts)[:length]
 
     def _noise(self, rng: np.random.Generator) -> Samples:
         """Return noise of any colour and loudness: steady, swelling, or with a hum."""

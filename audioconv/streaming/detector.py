@@ -16,6 +16,10 @@ from audioconv.streaming.windows import Scores
 
 __all__ = ["DEFAULT_THRESHOLD", "Detection", "Detector"]
 
+LISTENING_THRESHOLD = 0.85
+"""The least for a model that has learned to reject: who listens all the time hears ten windows a second, nearly all of
+them without a word. Chosen by measurement; see docs/recipes.md."""
+
 DEFAULT_THRESHOLD = 0.5
 """Of models that have none of their own."""
 
@@ -147,8 +151,11 @@ class Detector:
 
 
 def chosen_threshold(model: Model, asked: float | None = None) -> float:
-    """Return the threshold that is `asked` for, or the model's, or `DEFAULT_THRESHOLD` where it has none."""
-    threshold = (model.decision.threshold or DEFAULT_THRESHOLD) if asked is None else asked
+    """Return the threshold that is `asked` for, or that of a model that has learned to reject, or the default."""
+    threshold = asked
+    if threshold is None:
+        own = model.decision.threshold
+        threshold = max(own, LISTENING_THRESHOLD) if model.decision.gate else own or DEFAULT_THRESHOLD
     if not 0 <= threshold <= 1:
         raise ConfigError(f"the threshold must lie between 0 and 1, got {threshold}")
     return threshold

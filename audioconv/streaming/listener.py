@@ -11,8 +11,11 @@ from audioconv.model import Model
 from audioconv.streaming.source import Source
 from audioconv.streaming.windows import AT_ONCE, Scores, WindowScorer
 
-SMOOTHING_SECONDS = 0.3
-"""Over how long a time probabilities are averaged, at most a third of a window."""
+SMOOTHING, SMOOTHING_WHO_REJECTS = (0.3, 1 / 3), (0.8, 0.8)
+"""Over how many seconds probabilities are averaged, and the greatest part of a window that this may be.
+
+A model that has learned to reject is sure of a word as long as it is in the window; what is none of the words is like
+one for a moment only."""
 
 
 class Listener:
@@ -41,7 +44,8 @@ class Listener:
         self.model = model
         model_rate = model.front_end.sample_rate
         if smoothing_seconds is None:
-            smoothing_seconds = min(SMOOTHING_SECONDS, model.clip_samples / model_rate / 3)
+            seconds, part = SMOOTHING_WHO_REJECTS if model.decision.gate else SMOOTHING
+            smoothing_seconds = min(seconds, part * model.clip_samples / model_rate)
         self._scorer = WindowScorer(model, hop_seconds, smoothing_seconds)
         self._source = Source(model_rate if sample_rate is None else sample_rate, model_rate)
         self.sample_rate = self._source.from_rate
