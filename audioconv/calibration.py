@@ -19,8 +19,9 @@ GIVEN_UP = 0.05
 """Share of the words that a threshold may cost. What people say beside the words is harder to tell from them than what
 is made: it passes two to four times as often (docs/recipes.md)."""
 
-FEWEST = 20
-"""Clips of words, and of others, without which nothing is fitted: chance would choose."""
+FEWEST, FEWEST_FOR_TEMPERATURE = 5, 20
+"""Clips of words, and of others, without which there is no gate, and of words without which there is no temperature:
+chance would choose."""
 
 RIDGE = 1e-3
 """Keeps the gate finite where words and others do not overlap."""
@@ -90,7 +91,7 @@ def _renumbered(codes: NDArray[np.integer], columns: NDArray[np.bool_]) -> NDArr
 
 def _temperature(logits: Array, codes: NDArray[np.integer]) -> float:
     """Return the temperature under which the clips are likeliest."""
-    if len(codes) < FEWEST:
+    if len(codes) < FEWEST_FOR_TEMPERATURE:
         return 1.0
     from scipy.optimize import minimize_scalar
 

@@ -1,0 +1,155 @@
+"""Learning to say "none of these", on sounds that rise: backwards they fall, and are none of the words."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import soundfile
+
+import audioconv as ac
+from audioconv import rejection
+from audioconv.audio.features import LogMel
+from audioconv.decision import UNKNOWN
+from audioconv.errors import ConfigError
+from audioconv.model import Model
+from audioconv.pipeline import AudioInput, ImageInput
+from audioconv.settings import Settings
+
+RATE = 8000
+QUICK = {"arch": "tc-resnet8", "epochs": 12, "batch_size": 32, "sample_rate": RATE, "augment": False, "refit": False}
+FROM = {"low": 300.0, "high": 1500.0}
+
+
+def rising(frequency: float, rng: np.random.Generator) -> np.ndarray:
+    """Return a word: half a second that rises by an octave, somewhere in the middle of a second."""
+    length = RATE // 2
+    time = np.arange(length) / RATE
+    start = frequency * rng.uniform(0.95, 1.05)
+    wave = np.sin(2 * np.pi * start * (time + time**2)) * np.hanning(length)
+    clip = 0.001 * rng.standard_normal(RATE)
+    begin = int(rng.integers(RATE // 8, 3 * RATE // 8))
+    clip[begin : begin + length] += 0.3 * wave
+    return clip.astype(np.float32)
+
+
+def words(count: int, seed: int) -> tuple[list[np.ndarray], list[str]]:
+    rng = np.random.default_rng(seed)
+    labels = ["low", "high"] * count
+    return [rising(FROM[label], rng) for label in labels], labels
+
+
+@pytest.fixture(scope="module")
+def trained() -> ac.Classifier:
+    return ac.Classifier(**QUICK).fit(*words(150, 0))
+
+
+def accepted(classifier: ac.Classifier, clips: list[np.ndarray]) -> float:
+    return float(np.mean([prediction.accepted for prediction in classifier.predict(clips)]))
+
+
+def test_words_are_accepted_and_other_sounds_are_not(trained):
+    clips, labels = words(40, 1)
+    assert trained.score(clips, labels) > 0.95
+    assert accepted(trained, clips) > 0.8
+    rng = np.random.default_rng(2)
+    assert accepted(trained, [clip[::-1].copy() for clip in clips]) < 0.2
+    assert accepted(trained, [(0.1 * rng.standard_normal(RATE)).astype(np.float32) for _ in range(40)]) < 0.1
+    assert accepted(trained, [np.zeros(RATE, np.float32)]) == 0
+
+
+def test_what_was_made_is_in_the_model_and_not_among_the_answers(trained):
+    model = trained.model_
+    assert model.labels == (UNKNOWN, "high", "low")
+    assert trained.classes_ == model.given_labels == model.words == ("high", "low")
+    assert model.decision.made == (UNKNOWN,)
+    prediction = trained.predict([np.zeros(RATE, np.float32)])[0]
+    assert prediction.answer is None
+    assert prediction.label in trained.classes_
+    assert set(prediction.scores) == set(trained.classes_)
+    assert sum(prediction.scores.values()) < 1
+    assert trained.predict_proba(words(2, 3)[0]).sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_how_the_threshold_was_chosen_is_in_the_file(trained, tmp_path):
+    trained.save(tmp_path / "m.safetensors")
+    decision = Model.load(tmp_path / "m.safetensors").decision
+    assert decision == trained.model_.decision
+    assert decision.false_accepts == Settings().false_accepts
+    assert decision.basis["others"] == rejection.CALIBRATION_OTHERS
+    assert decision.basis["others_accepted"] <= decision.false_accepts
+    assert 0 < decision.threshold < 1
+
+
+def test_recordings_of_other_things_are_learned_from(tmp_path):
+    rng = np.random.default_rng(5)
+    (tmp_path / "others").mkdir()
+    for n in range(3):  # steady tones, one of which a word passes through
+        tone = np.sin(2 * np.pi * (400 + 10 * n) * np.arange(20 * RATE) / RATE) * np.hanning(RATE // 2).max()
+        soundfile.write(tmp_path / "others" / f"{n}.wav", 0.2 * tone, RATE)
+    classifier = ac.Classifier(**QUICK, others=tmp_path / "others").fit(*words(60, 0))
+    time = np.arange(RATE) / RATE
+    tones = [(0.2 * np.sin(2 * np.pi * 410 * time + rng.uniform(0, 6))).astype(np.float32) for _ in range(20)]
+    assert accepted(classifier, tones) == 0
+    assert classifier.model_.provenance["settings"]["others"] == "others"
+
+
+def test_given_others_and_made_ones_are_one_class():
+    clips, labels = words(40, 0)
+    rng = np.random.default_rng(1)
+    clips += [(0.1 * rng.standard_normal(RATE)).astype(np.float32) for _ in range(40)]
+    classifier = ac.Classifier(**{**QUICK, "epochs": 3}).fit(clips, labels + [UNKNOWN] * 40)
+    assert classifier.classes_ == (UNKNOWN, "high", "low")
+    assert classifier.model_.decision.made == ()
+    assert classifier.model_.words == ("high", "low")
+
+
+def test_without_rejection_there_are_only_the_words():
+    classifier = ac.Classifier(**{**QUICK, "epochs": 1}, reject=False).fit(*words(20, 0))
+    assert classifier.model_.labels == ("high", "low")
+    assert classifier.model_.decision.gate is None
+    assert classifier.predict([np.zeros(RATE, np.float32)])[0].accepted
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path):
+    from audioconv.events import EpochEnded
+
+    clips, labels = words(10, 0)
+    for n, (clip, label) in enumerate(zip(clips, labels, strict=True)):
+        (tmp_path / "words" / label).mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / "words" / label / f"{n}.wav", clip, RATE)
+    settings = {**QUICK, "epochs": 3}
+    whole = ac.Classifier.train(tmp_path / "words", **settings)
+
+    def stop(event: object) -> None:
+        if isinstance(event, EpochEnded) and event.row.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ac.Classifier.train(tmp_path / "words", checkpoints=tmp_path, callbacks=[stop], **settings)
+    resumed = ac.Classifier.train(tmp_path / "words", checkpoints=tmp_path, resume=True, **settings)
+    for name, classifier in (("a", whole), ("b", resumed)):
+        classifier.save(tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    with pytest.raises(ConfigError, match="this run was begun with"):
+        ac.Classifier.train(tmp_path / "words", checkpoints=tmp_path, resume=True, reject=False, **settings)
+
+
+SECOND = AudioInput(LogMel(), 16000)
+
+
+@pytest.mark.parametrize(
+    ("settings", "source", "expected"),
+    [
+        ({}, SECOND, True),
+        ({}, dataclasses.replace(SECOND, clip_samples=32000), True),
+        ({}, dataclasses.replace(SECOND, clip_samples=32001), False),
+        ({"reject": True}, dataclasses.replace(SECOND, clip_samples=80000), True),
+        ({"reject": False}, SECOND, False),
+        ({"others": "talk.wav"}, dataclasses.replace(SECOND, clip_samples=80000), True),
+        ({}, ImageInput((28, 28, 1)), False),
+    ],
+)
+def test_words_are_what_fits_into_two_seconds(settings, source, expected):
+    assert rejection.shall_reject(Settings(**settings), source) == expected
