@@ -59,6 +59,9 @@ def sandbox(tmp_path_factory):
         for n in range(8):
             write_beep(folder / "recordings" / label / f"{n}.wav", pitch, 16000, rng)
     shutil.copy(folder / "recordings" / "yes" / "0.wav", folder / "new-clip.wav")
+    for n in range(3):
+        write_beep(folder / "other-sounds" / f"{n}.wav", 5000, 16000, rng)
+    shutil.copy(folder / "other-sounds" / "0.wav", folder / "interview.wav")
     images = pytest.importorskip("PIL.Image")
     for label, level in (("dark", 60), ("light", 200)):
         (folder / "photos" / label).mkdir(parents=True)

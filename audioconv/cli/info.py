@@ -23,6 +23,7 @@ from audioconv.cli.terminal import (
     write,
     write_json,
 )
+from audioconv.cli.training import how_it_decides
 from audioconv.errors import DataError
 from audioconv.files import display_path
 
@@ -84,7 +85,7 @@ def _about_model(path: Path, model: Model) -> list[tuple[str, str]]:
     known = model.provenance
     data = known["data"] if isinstance(known.get("data"), dict) else {}
     lines = [("file", f"{display_path(path)} ({megabytes(path.stat().st_size)})")]
-    lines.append(("labels", f"{len(model.labels)}: {', '.join(model.labels)}"))
+    lines.append(("labels", f"{len(model.given_labels)}: {', '.join(model.given_labels)}"))
     lines.append(("hears", _hears(model)) if model.front_end else ("sees", f"pictures of {_shape(model.input_shape)}"))
     counts = data.get("counts")
     if isinstance(counts, dict) and counts:
@@ -101,6 +102,7 @@ def _about_model(path: Path, model: Model) -> list[tuple[str, str]]:
         accuracy = known.get(f"{name}_accuracy")
         if isinstance(accuracy, float):
             lines.append((name, f"{accuracy:.1%} right"))
+    lines += [("says no", line) for line in how_it_decides(model.decision)]
     made = f"audioconv {known['audioconv']}" if "audioconv" in known else ""
     settings = known.get("settings")
     if made and isinstance(settings, dict) and settings.get("arch"):
@@ -147,6 +149,7 @@ def _model_as_json(path: Path, model: Model) -> dict[str, Any]:
         "path": json_path(path),
         "bytes": path.stat().st_size,
         "labels": list(model.labels),
+        "decision": model.decision.to_json(),
         "input_shape": list(model.input_shape),
         "front_end": None if model.front_end is None else front_end_to_config(model.front_end),
         "clip_samples": model.clip_samples,

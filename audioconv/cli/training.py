@@ -29,6 +29,7 @@ from audioconv.history import FINAL_HISTORY_NAME, HISTORY_NAME
 if TYPE_CHECKING:
     from audioconv.classifier import Classifier
     from audioconv.datasets import Collection
+    from audioconv.decision import Decision
     from audioconv.recipe import TrainingReport
 
 UNREADABLE_NAME = "unreadable.txt"
@@ -109,6 +110,7 @@ def show_report(out: Path, classifier: Classifier, collection: Collection) -> No
     if report.validation_accuracy is not None:
         watched = f"{counts['validation']:,} clips, epoch {report.kept_epoch} of {len(report.history)}"
         lines.append(("validation", f"{report.validation_accuracy:.1%} right ({watched})"))
+    lines += [("says no", line) for line in how_it_decides(classifier.model_.decision)]
     if report.final_history is not None:
         lines.append(("then", "trained once more, with the validation clips"))
     if report.test is not None:
@@ -121,7 +123,18 @@ def show_report(out: Path, classifier: Classifier, collection: Collection) -> No
     list_failures(report.failures, len(collection), out / UNREADABLE_NAME)
 
 
-def report_as_json(out: Path, report: TrainingReport) -> dict[str, Any]:
+def how_it_decides(decision: Decision) -> list[str]:
+    """Return how a model that has learned to reject does so, as a line; none for one that has not."""
+    if decision.gate is None:
+        return []
+    line = f"below a score of {decision.threshold:.2f}"
+    passed = [decision.basis.get(name) for name in ("words_accepted_and_right", "others_accepted")]
+    if all(isinstance(share, float) for share in passed):
+        line += f", above which are {passed[0]:.1%} of the watching words and {passed[1]:.1%} of other sounds"
+    return [line]
+
+
+def report_as_json(out: Path, report: TrainingReport, decision: Decision) -> dict[str, Any]:
     """Return what came of training, for a program."""
     return {
         "model": json_path(out / MODEL_NAME),
@@ -130,6 +143,7 @@ def report_as_json(out: Path, report: TrainingReport) -> dict[str, Any]:
         "kept_epoch": report.kept_epoch,
         "refit": report.final_history is not None,
         "validation_accuracy": report.validation_accuracy,
+        "decision": decision.to_json(),
         "test_accuracy": None if report.test is None else report.test.accuracy,
         "counts": report.counts,
         "unreadable": [str(failure) for failure in report.failures],
