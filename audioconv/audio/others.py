@@ -37,6 +37,7 @@ PIECE, SEAM = (0.25, 0.5), (0.35, 0.65)
 SYLLABLE_SECONDS = (0.06, 0.25)
 """Of what talk is made of."""
 
+NOISES, NOISE_SECONDS, NOISE_SLOPES = 16, 4, (0.0, 2.0)
 NOISE_DB, HUM_HZ, SWELLS = (-60.0, -10.0), (60.0, 4000.0), 12
 
 
@@ -63,6 +64,14 @@ class Others:
         self._samples, self._labels, self._rate = samples, np.asarray(labels), sample_rate
         self._recordings = tuple(recordings)
         self._spans = [sounding(clip, sample_rate) for clip in samples]
+        # Made clips are on the way of every training step, so what they share is made once.
+        self._powers = [mean_power(clip[begin:end]) for clip, (begin, end) in zip(samples, self._spans, strict=True)]
+        rng = np.random.default_rng(len(samples))
+        self._noises = [
+            coloured_noise(NOISE_SECONDS * sample_rate + samples.shape[1], sample_rate, slope, rng)
+            for slope in np.linspace(*NOISE_SLOPES, NOISES)
+        ]
+        self._ramp = np.linspace(0, 1, max(1, round(FADE_SECONDS * sample_rate)), dtype=np.float32)
         self._kinds = list(KINDS) if len(np.unique(self._labels)) > 1 else ["piece", "reverse", "noise"]
         weights = np.array([KINDS[kind] for kind in self._kinds])
         self._weights = weights / weights.sum()
@@ -91,12 +100,12 @@ class Others:
         seam, begin = (rng.uniform(*SEAM) for _ in range(2))
         first, second = self._word(one), self._word(other)
         head, tail = first[: round(seam * len(first))], second[round(begin * len(second)) :]
-        return self._placed(np.concatenate([self._faded(head), self._faded(tail * _gain(first, second))]), rng)
+        return self._placed(np.concatenate([self._faded(head), self._faded(tail * self._gain(one, other))]), rng)
 
     def _overlap(self, rng: np.random.Generator) -> Samples:
         """Return two words at once, equally loud."""
         one, other = self._pair(rng)
-        both: Samples = self._samples[one] + self._samples[other] * _gain(self._word(one), self._word(other))
+        both: Samples = self._samples[one] + self._samples[other] * self._gain(one, other)
         return both
 
     def _piece(self, rng: np.random.Generator) -> Samples:
@@ -113,19 +122,24 @@ class Others:
     def _babble(self, rng: np.random.Generator) -> Samples:
         """Return pieces of words without pauses, as of somebody who talks on and on."""
         length = self._samples.shape[1]
-        parts: list[Samples] = []
-        loudness = self._word(int(rng.integers(len(self._samples))))
-        while sum(map(len, parts)) < length:
-            word = self._word(int(rng.integers(len(self._samples))))
-            size = min(len(word), round(rng.uniform(*SYLLABLE_SECONDS) * self._rate))
+        talk = np.empty(length, np.float32)
+        loudest, filled = int(rng.integers(len(self._samples))), 0
+        while filled < length:
+            index = int(rng.integers(len(self._samples)))
+            word = self._word(index)
+            size = min(len(word), max(1, round(rng.uniform(*SYLLABLE_SECONDS) * self._rate)))
             begin = int(rng.integers(len(word) - size + 1))
-            parts.append(self._faded(word[begin : begin + size] * _gain(loudness, word)))
-        return np.concatenate(parts)[:length]
+            part = self._faded(word[begin : begin + size] * self._gain(loudest, index))[: length - filled]
+            talk[filled : filled + len(part)] = part
+            filled += len(part)
+        return talk
 
     def _noise(self, rng: np.random.Generator) -> Samples:
         """Return noise of any colour and loudness: steady, swelling, or with a hum."""
         length = self._samples.shape[1]
-        noise = coloured_noise(length, self._rate, rng.uniform(0, 2), rng)
+        noise = self._noises[int(rng.integers(len(self._noises)))]
+        begin = int(rng.integers(len(noise) - length + 1))
+        noise = noise[begin : begin + length]
         form = rng.random()
         if form < 0.3:
             swell = np.abs(np.interp(np.arange(length), np.linspace(0, length, SWELLS), rng.standard_normal(SWELLS)))
@@ -148,13 +162,16 @@ class Others:
         return self._samples[index, begin:end]
 
     def _faded(self, part: Samples) -> Samples:
-        length = min(round(FADE_SECONDS * self._rate), len(part) // 2)
         faded = part.copy()
-        if length:
-            ramp = np.linspace(0, 1, length, dtype=np.float32)
-            faded[:length] *= ramp
-            faded[len(faded) - length :] *= ramp[::-1]
+        if 2 * len(self._ramp) <= len(faded):
+            faded[: len(self._ramp)] *= self._ramp
+            faded[len(faded) - len(self._ramp) :] *= self._ramp[::-1]
         return faded
+
+    def _gain(self, one: int, other: int) -> np.float32:
+        """Return by what to multiply a word so that it is as loud as `one`; 1 where one of them is silent."""
+        powers = self._powers[one], self._powers[other]
+        return np.float32(np.sqrt(powers[0] / powers[1]) if all(powers) else 1.0)
 
     def _placed(self, part: Samples, rng: np.random.Generator) -> Samples:
         """Return a part near the middle of a clip, between zeros."""
@@ -222,9 +239,3 @@ def sounding(samples: Samples, sample_rate: int) -> tuple[int, int]:
     loudest, quietest = decibels.max(), np.quantile(decibels, 0.1)
     loud = np.flatnonzero(decibels > max(loudest - DEEPEST_DB, quietest + SHARE_OF_RANGE * (loudest - quietest)))
     return (int(loud[0]) * hop, int(loud[-1] + 1) * hop) if len(loud) else (0, len(samples))
-
-
-def _gain(first: Samples, second: Samples) -> np.float32:
-    """Return by what to multiply `second` so that it is as loud as `first`; 1 where one of them is silent."""
-    powers = mean_power(first) if len(first) else 0.0, mean_power(second) if len(second) else 0.0
-    return np.float32(np.sqrt(powers[0] / powers[1]) if all(powers) else 1.0)
