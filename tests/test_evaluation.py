@@ -179,7 +179,7 @@ def test_outsiders_by_where_they_are_from() -> None:
     assert evaluation.false_accepts_by_name == {"street": Share(1, 2), "rain": Share(0, 1)}
     detection = evaluation.detection
     assert detection.against == OUTSIDERS
-    # A word taken for another is accepted at no threshold; one less likely than what was made to reject is at a low one.
+    # A word taken for another is accepted at no threshold; one less likely than what rejects is at a low one.
     np.testing.assert_allclose(detection.targets, [0.8, 0, 0.3, 0.45, 1.0], rtol=1e-6)
     np.testing.assert_allclose(detection.others, [0.1, 0.6, 0.4], rtol=1e-6)
     assert detection.chosen.false_accepts == evaluation.false_accepts

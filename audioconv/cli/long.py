@@ -107,9 +107,7 @@ def show_long(result: LongResult) -> None:
     if not result.reaches:
         write(f"no threshold gives at most {result.wanted:g} false accepts an hour")
     elif result.wanted and result.hours < 1 / result.wanted:
-        write(
-            f"in {_length(result.hours)}, at most {result.wanted:g} an hour means none at all: longer recordings say more"
-        )
+        write(f"in {_length(result.hours)}, at most {result.wanted:g} an hour means none: longer recordings say more")
 
 
 def _shown(result: LongResult) -> list[LongPoint]:

@@ -151,9 +151,10 @@ def _per_hour(long: LongResult, width: int, class_: str) -> Html:
     plot.dot(*place, "chosen", 5)
     plot.note(*place, [f"threshold {percent(used.threshold)}", f"{rounded(used.false_accepts_per_hour)} an hour"])
     missed = "" if used.miss_rate is None else f", {percent(used.miss_rate)} of the words missed"
+    gives = f"{rounded(used.false_accepts_per_hour)} an hour{missed}"
     return plot.render(
         f"False accepts an hour against {'misses' if long.words else 'the threshold'}, over {rounded(long.hours)} "
-        f"hours. At the threshold of {percent(used.threshold)}: {rounded(used.false_accepts_per_hour)} an hour{missed}.",
+        f"hours. At the threshold of {percent(used.threshold)}: {gives}.",
         class_,
     )
 

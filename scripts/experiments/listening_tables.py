@@ -109,7 +109,7 @@ def spliced_note(numbers: Mapping[str, Any]) -> str:
 
 
 def mean_and_spread(shares: Sequence[float]) -> str:
-    """Return the mean of some shares and, where there are several, their standard deviation; a dash for shares of none."""
+    """Return the mean of some shares and, where there are several, their deviation; a dash for shares of none."""
     if any(map(math.isnan, shares)):
         return "-"
     mean = f"**{statistics.mean(shares):.2%}**"

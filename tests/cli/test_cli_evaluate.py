@@ -193,7 +193,7 @@ def test_listening(call, careful, trained_on, evening):
     assert (answer.code, answer.err) == (0, "")
     assert re.search(r"^listening to \S+evening.wav: 12 seconds, 2 labelled words$", answer.out, re.MULTILINE)
     assert re.search(r"^ *60\.0% +\d+ +\S+ +\S+% +in use", answer.out, re.MULTILINE)
-    assert "in 12 seconds, at most 0.5 an hour means none at all" in answer.out or "no threshold gives" in answer.out
+    assert "in 12 seconds, at most 0.5 an hour means none:" in answer.out or "no threshold gives" in answer.out
 
 
 def test_listening_as_json(call, careful, trained_on, evening):

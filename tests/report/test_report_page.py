@@ -83,7 +83,8 @@ def test_it_says_what_the_evaluation_says(facts, page) -> None:
     for said in ("at least 60.0%", "is meant to let at most 5.0% of other sounds through",
                  "chosen on 1,000 other sounds, of which it accepts 4.8%, and 200 clips of words", "accepts 93.0% as",
                  "The class _unknown_ was made", "some processor, 2 cores", "In 2 hours of recordings with 50 words",
-                 "gives 3 false accepts (1.5 an hour) and misses", "4 March 2026", "CC BY 4.0", "1,200 clips", "31"):  # fmt: skip
+                 "gives 3 false accepts (1.5 an hour) and misses", "4 March 2026", "CC BY 4.0", "1,200 clips",
+                 "31"):  # fmt: skip
         assert said in page.text, said
 
 
@@ -228,7 +229,7 @@ def test_very_many_classes_have_no_matrix(tmp_path) -> None:
 def test_the_operating_point_of_long_recordings(facts, page) -> None:
     operating = facts.long.chosen
     assert operating.threshold > facts.long.threshold
-    assert "fewest words are missed with at most 0.5 an hour at 70.0%: 1 false accept (0.50 an hour)" in page.text
+    assert "fewest words are missed with at most 0.5 an hour at 70.0%, which gives 1 false accept (0.50 an hour)" in page.text
     crowded = dataclasses.replace(facts.long, false_accepts=(90,) * len(facts.long.thresholds))
     found = Page(render(dataclasses.replace(facts, long=crowded)))
     assert "No threshold has as few as 0.5 an hour: the highest, 95.0%, gives 90 false accepts" in found.text

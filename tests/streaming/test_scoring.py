@@ -112,7 +112,7 @@ def test_labels_that_are_no_words_of_the_model_explain_nothing(model):
         (1.76, "a", False),
         (0.26, "a", True),
         (0.24, "a", False),
-    ],  # fmt: skip
+    ],
 )
 def test_what_matches(start, label, expected):
     assert match([Detection(label, start, start + 0.5, 1.0)], [Label("a", 1.0, 1.5)], 0.25) == [expected]
