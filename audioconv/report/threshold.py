@@ -87,7 +87,8 @@ def long(result: LongResult) -> Html:
         said += f"{_false_accepts(operating)}."
     elif operating.threshold != used.threshold:
         what = "The fewest words are missed" if result.words else "The lowest threshold"
-        said += f" {what} with at most {aim} at {percent(operating.threshold)}, which gives {_false_accepts(operating)}."
+        said += f" {what} with at most {aim} at {percent(operating.threshold)}, which gives "
+        said += f"{_false_accepts(operating)}."
     against = "misses" if result.words else "the threshold"
     return join(
         tag("p", said),
