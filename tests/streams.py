@@ -8,7 +8,14 @@ from audioconv import Classifier, Model
 
 RATE = 4000
 TONES = {"high": 1200, "low": 300}
-SETTINGS = {"sample_rate": RATE, "clip_seconds": 0.5, "batch_size": 16, "learning_rate": 0.005, "refit": False}
+SETTINGS = {
+    "sample_rate": RATE,
+    "clip_seconds": 0.5,
+    "batch_size": 16,
+    "learning_rate": 0.005,
+    "refit": False,
+    "reject": False,
+}
 
 
 def tone(label: str, seconds: float, rate: int = RATE) -> np.ndarray:

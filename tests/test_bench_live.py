@@ -53,13 +53,13 @@ def seen_by_one_output(trunk, shape: tuple[int, ...]) -> tuple[int, int]:
 
 @pytest.mark.parametrize("name", ["cnn", "ds-cnn-s", "tc-resnet8"])
 def test_what_a_network_sees(bench, name):
-    from benchmarking.live import _reach
+    from benchmarking.live import reach
 
     network = architectures.build(name, 3)
     shape = (300, 40, 1) if architectures.input_kind(name) == "spectrogram-2d" else (300, 40)
     end = next(n for n, layer in enumerate(network.layers) if isinstance(layer, L.GlobalAvgPool))
     trunk = L.Chain([layer for layer in network.layers[:end] if not isinstance(layer, L.BatchNorm)])
-    stride, seen = _reach(network, shape)
+    stride, seen = reach(network, shape)
     found = seen_by_one_output(trunk, shape)
     assert found[0] == stride
     # An activation may hide what an output sees, so no more than that; and hardly less.

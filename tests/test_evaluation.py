@@ -1,5 +1,6 @@
 """What an evaluation says, held to plain counting and to SciPy."""
 
+import dataclasses
 import json
 import time
 
@@ -11,7 +12,7 @@ from scipy import stats
 
 from audioconv.decision import Decision
 from audioconv.errors import ConfigError
-from audioconv.evaluation import Calibration, Detection, Evaluation, LongResult, Scored, Share
+from audioconv.evaluation import Calibration, Detection, Evaluation, LongPoint, LongResult, Scored, Share
 from audioconv.evaluation.curves import OTHER_WORDS, OUTSIDERS
 from audioconv.evaluation.speed import measure_speed
 
@@ -178,9 +179,9 @@ def test_outsiders_by_where_they_are_from() -> None:
     assert evaluation.false_accepts_by_name == {"street": Share(1, 2), "rain": Share(0, 1)}
     detection = evaluation.detection
     assert detection.against == OUTSIDERS
-    # A word taken for another, and one less likely than what rejects, are accepted at no threshold.
-    np.testing.assert_allclose(detection.targets, [0.8, 0, 0, 0.45, 1.0], rtol=1e-6)
-    np.testing.assert_allclose(detection.others, [0, 0.6, 0.4], rtol=1e-6)
+    # A word taken for another is accepted at no threshold; one less likely than what rejects is at a low one.
+    np.testing.assert_allclose(detection.targets, [0.8, 0, 0.3, 0.45, 1.0], rtol=1e-6)
+    np.testing.assert_allclose(detection.others, [0.1, 0.6, 0.4], rtol=1e-6)
     assert detection.chosen.false_accepts == evaluation.false_accepts
     assert detection.chosen.misses == Share(3, 5)
 
@@ -219,22 +220,50 @@ def test_no_words_at_all() -> None:
 # --- long recordings, speed ---
 
 
-def test_long_results_are_sorted_and_checked() -> None:
-    result = LongResult(np.array([0.9, 0.5]), np.array([1.0, 8.0]), np.array([0.4, 0.1]), 2.0, 0.86, ("a.wav",), 10)
-    assert result.thresholds.tolist() == [0.5, 0.9]
-    assert result.chosen == (1.0, 0.4)
-    assert result.to_json()["chosen"] == {"threshold": 0.86, "false_accepts_per_hour": 1.0, "miss_rate": 0.4}
-    with pytest.raises(ConfigError, match="must be arrays of one length"):
-        LongResult(np.array([0.5]), np.array([1.0, 2.0]), np.array([0.1]), 2.0, 0.5)
-    with pytest.raises(ConfigError, match="longer than 0 hours, got 0"):
-        LongResult(np.array([0.5]), np.array([1.0]), np.array([0.1]), 0.0, 0.5)
+LONG = LongResult(
+    hours=2.0, recordings=("a.wav", "b.wav"), words=10, thresholds=(0.3, 0.5, 0.7, 0.9), false_accepts=(8, 4, 1, 0),
+    detected=(10, 9, 9, 5), threshold=0.5, wanted=2.0,
+)  # fmt: skip
+
+
+def test_long_results_have_two_points() -> None:
+    assert LONG.in_use == LongPoint(0.5, 4, 2.0, 1 - 9 / 10)
+    assert LONG.chosen.threshold == 0.7, "of those with the fewest misses, the one with the fewest false accepts"
+    assert dataclasses.replace(LONG, wanted=0.4).chosen.threshold == 0.9
+    assert dataclasses.replace(LONG, wanted=9.0).chosen.threshold == 0.3
+    found = json.loads(json.dumps(LONG.to_json(), allow_nan=False))
+    assert found["chosen"] == {
+        "threshold": 0.7, "false_accepts": 1, "false_accepts_per_hour": 0.5, "miss_rate": 1 - 9 / 10,
+    }  # fmt: skip
+    assert found["false_accepts_per_hour"] == [4.0, 2.0, 0.5, 0.0]
+
+
+def test_a_long_result_that_is_never_quiet() -> None:
+    noisy = dataclasses.replace(LONG, false_accepts=(8, 8, 5, 6))
+    assert (noisy.reaches, noisy.chosen.threshold) == (False, 0.9)
+    assert LONG.reaches
 
 
 def test_long_recordings_without_words() -> None:
-    result = LongResult(np.array([0.5, 0.9]), np.array([8.0, 1.0]), np.full(2, np.nan), 2.0, 0.9)
-    assert not result.has_words
-    assert result.to_json()["miss_rate"] == [None, None]
-    json.dumps(result.to_json(), allow_nan=False)
+    result = dataclasses.replace(LONG, words=0, detected=(0, 0, 0, 0))
+    assert result.chosen == LongPoint(0.5, 4, 2.0, None), "the lowest threshold that is quiet enough"
+    found = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert (found["miss_rate"], found["in_use"]["miss_rate"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"detected": (1, 2)}, "each threshold needs a number"),
+        ({"thresholds": (), "false_accepts": (), "detected": ()}, "each threshold needs a number"),
+        ({"thresholds": (0.5, 0.3, 0.7, 0.9)}, "thresholds must rise"),
+        ({"threshold": 0.6}, "the threshold in use, 0.6, is none of"),
+        ({"hours": 0.0}, "longer than 0 hours, got 0"),
+    ],
+)
+def test_long_results_are_checked(changes, message) -> None:
+    with pytest.raises(ConfigError, match=message):
+        dataclasses.replace(LONG, **changes)
 
 
 def test_speed_is_measured_one_at_a_time_and_together() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from audioconv.cli.long import LongRecordings, show_long
 from audioconv.cli.options import Json, Model, Strict, add_command, model_path
 from audioconv.cli.terminal import (
     Steps,
@@ -43,6 +44,7 @@ def register(app: typer.Typer) -> None:
         evaluate,
         "audioconv evaluate model recordings --split test",
         "audioconv evaluate model recordings --split test --outsiders other-sounds --report report.html",
+        "audioconv evaluate model recordings --split test --long evening.wav --labels evening.txt",
         "audioconv evaluate model other-recordings --json > result.json",
     )
 
@@ -66,6 +68,23 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    long: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="RECORDING|FOLDER",
+            help="A recording to listen to, or a folder of them: false accepts an hour. May be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    labels: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="TRACK",
+            help="The words in a --long recording, as a label track of Audacity: one for each, in their order. "
+            "Without any, none of the words are said there.",
+            show_default=False,
+        ),
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -81,7 +100,8 @@ def evaluate(
 
     Shows accuracy, precision and recall of each class, which classes are taken for which, what is accepted at the
     model's threshold, whether its probabilities are as often right as they say, and how fast it answers here. Classes
-    such as `_silence_` are no words: they count among the outsiders.
+    such as `_silence_` are no words: they count among the outsiders. With --long it also listens to recordings of any
+    length, as `audioconv detect` does, and counts false accepts an hour and missed words.
     """
     from audioconv.classifier import Classifier
     from audioconv.datasets import open_collection
@@ -91,6 +111,7 @@ def evaluate(
         raise typer.BadParameter(f"{split!r} is not one of {', '.join(SPLITS)}", param_hint="'--split'")
     if report is not None and not report.absolute().parent.is_dir():
         raise ConfigError(f"{display_path(report)}: there is no folder {display_path(report.absolute().parent)}")
+    recordings = LongRecordings.find(long or [], labels or [])
     path = model_path(model)
     classifier = Classifier.load(path)
     collection = open_collection(source, minimum_classes=1)
@@ -100,15 +121,19 @@ def evaluate(
         evaluation = classifier.evaluate(
             collection, split=split, outsiders=outsiders or (), strict=strict, on_file=steps.one_of
         )
+    heard = None if recordings is None else recordings.listen(classifier.model_)
     speed = classifier.measure_speed()
     if report is not None:
         from audioconv.report import Facts, write_report
 
-        write_report(report, Facts.of(path, classifier.model_, evaluation, speed))
+        write_report(report, Facts.of(path, classifier.model_, evaluation, speed, heard))
     if as_json:
-        write_json({**evaluation.to_json(), "speed": speed.to_json()})
+        long_json = {} if heard is None else {"long": heard.to_json()}
+        write_json({**evaluation.to_json(), **long_json, "speed": speed.to_json()})
     else:
         show_evaluation(evaluation)
+        if heard is not None:
+            show_long(heard)
         _show_speed(speed)
         if report is not None:
             _line("report", f"{display_path(report)} ({megabytes(report.stat().st_size)})")

@@ -3,7 +3,7 @@
 from audioconv.evaluation.calibration import Calibration
 from audioconv.evaluation.curves import Detection
 from audioconv.evaluation.intervals import Share, percent
-from audioconv.evaluation.long import LongResult
+from audioconv.evaluation.long import LongPoint, LongResult
 from audioconv.evaluation.result import Evaluation
 from audioconv.evaluation.scores import ClassScore, Outcomes, Scored
 from audioconv.evaluation.speed import Speed
@@ -13,6 +13,7 @@ __all__ = [
     "ClassScore",
     "Detection",
     "Evaluation",
+    "LongPoint",
     "LongResult",
     "Outcomes",
     "Scored",

@@ -2,34 +2,56 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from audioconv.errors import ConfigError
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
+class LongPoint:
+    """What one threshold gives.
+
+    Attributes
+    ----------
+    threshold : float
+        The least score that is taken for a word.
+    false_accepts : int
+        Detections that no label explains.
+    false_accepts_per_hour : float
+    miss_rate : float or None
+        Share of the labelled words that was not found; None where there are none.
+    """
+
+    threshold: float
+    false_accepts: int
+    false_accepts_per_hour: float
+    miss_rate: float | None
+
+
+@dataclass(frozen=True)
 class LongResult:
-    """False accepts an hour and misses, over thresholds.
+    """How often a model fires wrongly in long recordings, and how many labelled words it misses, over thresholds.
 
     Parameters
     ----------
-    thresholds : array (P,) float64
-    false_accepts_per_hour : array (P,) float64
-        What each threshold gives.
-    miss_rate : array (P,) float64
-        Share of the words in the recordings that each threshold misses; NaN where no word was to be found.
     hours : float
         Length of the recordings together.
-    threshold : float
-        The one in use.
     recordings : tuple of str
         Their names, to show.
     words : int
-        How many words were to be found in them.
+        How many words are labelled in them.
+    thresholds : tuple of float
+        Rising; `false_accepts` and `detected` have one entry for each.
+    false_accepts : tuple of int
+        Detections that no label explains.
+    detected : tuple of int
+        Labelled words that were found, with their label.
+    threshold : float
+        The one in use, which must be among `thresholds`.
+    wanted : float
+        False accepts an hour for which the operating point is chosen.
 
     Raises
     ------
@@ -37,51 +59,69 @@ class LongResult:
         If the parts do not fit together.
     """
 
-    thresholds: NDArray[np.float64]
-    false_accepts_per_hour: NDArray[np.float64]
-    miss_rate: NDArray[np.float64]
     hours: float
+    recordings: tuple[str, ...]
+    words: int
+    thresholds: tuple[float, ...]
+    false_accepts: tuple[int, ...]
+    detected: tuple[int, ...]
     threshold: float
-    recordings: tuple[str, ...] = ()
-    words: int = 0
+    wanted: float
 
     def __post_init__(self) -> None:
-        """Check the parts; the points are kept in rising order of their thresholds."""
-        names = ("thresholds", "false_accepts_per_hour", "miss_rate")
-        arrays = {name: np.asarray(getattr(self, name), np.float64) for name in names}
-        shapes = {name: array.shape for name, array in arrays.items()}
-        if len(set(shapes.values())) > 1 or arrays["thresholds"].ndim != 1 or not arrays["thresholds"].size:
-            raise ConfigError(f"{', '.join(names)} must be arrays of one length, with a point at least; got {shapes}")
-        if not (np.isfinite(self.hours) and self.hours > 0):
+        """Check the parts."""
+        lengths = {name: len(getattr(self, name)) for name in ("thresholds", "false_accepts", "detected")}
+        if len(set(lengths.values())) > 1 or not self.thresholds:
+            raise ConfigError(f"each threshold needs a number of false accepts and of words found, got {lengths}")
+        if list(self.thresholds) != sorted(set(self.thresholds)):
+            raise ConfigError(f"thresholds must rise, got {self.thresholds}")
+        if self.threshold not in self.thresholds:
+            raise ConfigError(f"the threshold in use, {self.threshold}, is none of {self.thresholds}")
+        if not (math.isfinite(self.hours) and self.hours > 0):
             raise ConfigError(f"the recordings must be longer than 0 hours, got {self.hours}")
-        order = np.argsort(arrays["thresholds"], kind="stable")
-        for name, array in arrays.items():
-            object.__setattr__(self, name, array[order])
 
     @property
-    def has_words(self) -> bool:
-        """Whether there were words to be missed."""
-        return bool(np.isfinite(self.miss_rate).any())
+    def points(self) -> tuple[LongPoint, ...]:
+        """What each threshold gives."""
+        return tuple(
+            LongPoint(threshold, wrong, wrong / self.hours, 1 - found / self.words if self.words else None)
+            for threshold, wrong, found in zip(self.thresholds, self.false_accepts, self.detected, strict=True)
+        )
 
     @property
-    def chosen(self) -> tuple[float, float]:
-        """False accepts an hour and miss rate at the threshold in use: those of the nearest threshold that is there."""
-        i = int(np.argmin(np.abs(self.thresholds - self.threshold)))
-        return float(self.false_accepts_per_hour[i]), float(self.miss_rate[i])
+    def in_use(self) -> LongPoint:
+        """What the threshold in use gives."""
+        return self.points[self.thresholds.index(self.threshold)]
+
+    @property
+    def reaches(self) -> bool:
+        """Whether any threshold has as few false accepts as are wanted."""
+        return min(self.false_accepts) <= self.wanted * self.hours
+
+    @property
+    def chosen(self) -> LongPoint:
+        """The operating point: with at most the wanted false accepts an hour, the one with the fewest misses.
+
+        Of several the highest threshold, which has the fewest false accepts; without labelled words the lowest one.
+        Where no threshold has so few false accepts, the highest of all.
+        """
+        few = [point for point in self.points if point.false_accepts <= self.wanted * self.hours]
+        if not few:
+            return self.points[-1]
+        return max(few, key=lambda point: (-(point.miss_rate or 0.0), point.threshold)) if self.words else few[0]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the curve and its point in use as JSON-compatible data; None for a rate that is not known."""
-        per_hour, missed = self.chosen
+        """Return everything as JSON-compatible data; None stands for miss rates where no words are labelled."""
         return {
             "hours": self.hours,
             "recordings": list(self.recordings),
             "words": self.words,
-            "chosen": {
-                "threshold": self.threshold,
-                "false_accepts_per_hour": per_hour,
-                "miss_rate": missed if np.isfinite(missed) else None,
-            },
-            "thresholds": self.thresholds.tolist(),
-            "false_accepts_per_hour": self.false_accepts_per_hour.tolist(),
-            "miss_rate": [rate if np.isfinite(rate) else None for rate in self.miss_rate.tolist()],
+            "thresholds": list(self.thresholds),
+            "false_accepts": list(self.false_accepts),
+            "false_accepts_per_hour": [point.false_accepts_per_hour for point in self.points],
+            "detected": list(self.detected),
+            "miss_rate": [point.miss_rate for point in self.points] if self.words else None,
+            "wanted_false_accepts_per_hour": self.wanted,
+            "chosen": asdict(self.chosen),
+            "in_use": asdict(self.in_use),
         }

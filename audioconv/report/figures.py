@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from audioconv.evaluation import Calibration, Detection, LongResult, percent
+from audioconv.evaluation import Calibration, Detection, LongPoint, LongResult, percent
 from audioconv.history import History
 from audioconv.report.html import Html, join, tag
 from audioconv.report.svg import Axis, Plot, logarithmic, logit, probit, shares
@@ -130,7 +130,8 @@ def per_hour(long: LongResult) -> Html:
 
 
 def _per_hour(long: LongResult, width: int, class_: str) -> Html:
-    rates, chosen = long.false_accepts_per_hour, long.chosen
+    used, operating = long.in_use, long.chosen
+    rates = np.array([point.false_accepts_per_hour for point in long.points])
     least = 1 / long.hours  # less than one false accept in all cannot be seen
     low, high = (
         10 ** math.floor(math.log10(least / 2)),
@@ -139,22 +140,21 @@ def _per_hour(long: LongResult, width: int, class_: str) -> Html:
     powers = range(round(math.log10(low)), round(math.log10(high)) + 1)
     ticks = [(10.0**power, f"{10.0**power:g}" if place else "0") for place, power in enumerate(powers)]
     y = Axis(low, high, ticks, "false accepts an hour", logarithmic)
-    if long.has_words:
-        x = shares(title="words missed")
-        places, place = long.miss_rate, chosen[1]
-    else:
-        x = shares(title="threshold")
-        places, place = long.thresholds, long.threshold
-    plot = Plot(x, y, width)
-    order = np.flatnonzero(np.isfinite(places))
-    plot.line(places[order], rates[order], "others")
-    plot.dot(place, max(chosen[0], low), "chosen", 5)
-    plot.note(place, max(chosen[0], low), [f"threshold {percent(long.threshold)}", f"{rounded(chosen[0])} an hour"])
-    missed = f", {percent(chosen[1])} of the words missed" if long.has_words else ""
-    against = "misses" if long.has_words else "the threshold"
+
+    def across(point: LongPoint) -> float:
+        return point.threshold if point.miss_rate is None else point.miss_rate
+
+    plot = Plot(shares(title="words missed" if long.words else "threshold"), y, width)
+    plot.line(np.array([across(point) for point in long.points]), rates, "others")
+    plot.dot(across(operating), max(operating.false_accepts_per_hour, low), "hollow")
+    place = across(used), max(used.false_accepts_per_hour, low)
+    plot.dot(*place, "chosen", 5)
+    plot.note(*place, [f"threshold {percent(used.threshold)}", f"{rounded(used.false_accepts_per_hour)} an hour"])
+    missed = "" if used.miss_rate is None else f", {percent(used.miss_rate)} of the words missed"
+    gives = f"{rounded(used.false_accepts_per_hour)} an hour{missed}"
     return plot.render(
-        f"False accepts an hour against {against}, over {rounded(long.hours)} hours. "
-        f"At the threshold of {percent(long.threshold)}: {rounded(chosen[0])} an hour{missed}.",
+        f"False accepts an hour against {'misses' if long.words else 'the threshold'}, over {rounded(long.hours)} "
+        f"hours. At the threshold of {percent(used.threshold)}: {gives}.",
         class_,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from audioconv.evaluation import Detection, Evaluation, LongResult, percent
+from audioconv.evaluation import Detection, Evaluation, LongPoint, LongResult, percent
 from audioconv.evaluation.curves import OUTSIDERS
 from audioconv.report import figures
 from audioconv.report.facts import Facts
@@ -76,17 +76,35 @@ def curves(evaluation: Evaluation) -> Html | None:
 
 def long(result: LongResult) -> Html:
     """Return false accepts an hour against misses."""
-    per_hour, missed = result.chosen
+    used, operating = result.in_use, result.chosen
     heard = f"{rounded(result.hours)} hours" if result.hours > 1 else f"{rounded(60 * result.hours)} minutes"
     said = f"In {heard} of recordings"
     said += f" with {count(result.words, 'word')} to find" if result.words else ""
-    said += f", the threshold of {percent(result.threshold)} gives {rounded(per_hour)} false accepts an hour"
-    said += f" and misses {percent(missed)} of the words." if result.has_words else "."
-    against = "misses" if result.has_words else "the threshold"
+    said += f", the threshold of {percent(used.threshold)} gives {_false_accepts(used)}."
+    aim = f"{result.wanted:g} an hour"
+    if not result.reaches:
+        said += f" No threshold has as few as {aim}: the highest, {percent(operating.threshold)}, gives "
+        said += f"{_false_accepts(operating)}."
+    elif operating.threshold != used.threshold:
+        what = "The fewest words are missed" if result.words else "The lowest threshold"
+        said += f" {what} with at most {aim} at {percent(operating.threshold)}, which gives "
+        said += f"{_false_accepts(operating)}."
+    against = "misses" if result.words else "the threshold"
     return join(
         tag("p", said),
-        figures.figure(f"False accepts an hour against {against}", figures.per_hour(result), class_="broad"),
+        figures.figure(
+            f"False accepts an hour against {against}",
+            figures.per_hour(result),
+            f"The dot is the threshold in use; the circle the one for at most {aim}.",
+            class_="broad",
+        ),
     )
+
+
+def _false_accepts(point: LongPoint) -> str:
+    """Return what a threshold gives, as part of a sentence."""
+    said = f"{count(point.false_accepts, 'false accept')} ({rounded(point.false_accepts_per_hour)} an hour)"
+    return said if point.miss_rate is None else f"{said} and misses {percent(point.miss_rate)} of the words"
 
 
 def _explained(evaluation: Evaluation) -> str:
@@ -99,24 +117,31 @@ def _explained(evaluation: Evaluation) -> str:
         )
     said = f"An answer counts if its probability is at least {percent(decision.threshold)}; else it is “none of these”."
     if decision.false_accepts is not None:
-        said += f" The threshold was chosen in training to let {percent(decision.false_accepts)} of outsiders through"
+        said += f" The threshold is meant to let at most {percent(decision.false_accepts)} of other sounds through."
         chosen_on = _basis(decision.basis)
-        said += f" ({chosen_on})." if chosen_on else "."
+        said += f" {chosen_on}" if chosen_on else ""
     if decision.made:
         made = ", ".join(decision.made)
         said += f" The class {made} was made in training and is never the answer."
     return said
 
 
-def _basis(basis: Mapping[str, Any]) -> str:
-    """Return what the threshold was chosen on, as the model says it."""
-    told = []
-    for key, value in basis.items():
-        if isinstance(value, float) and 0 <= value <= 1:
-            told.append(f"{key.replace('_', ' ')} {percent(value)}")
-        elif isinstance(value, int | str):
-            told.append(f"{key.replace('_', ' ')} {value:,}" if isinstance(value, int) else f"{key} {value}")
-    return ", ".join(told)
+def _basis(basis: Mapping[str, Any]) -> str | None:
+    """Return what the threshold was chosen on as a sentence; None where the model does not say it as `calibrate` does.
+
+    A model may come from anywhere, and so may what stands there.
+    """
+    words, others = (basis.get(name) for name in ("words", "others"))
+    right, wrong = (basis.get(name) for name in ("words_accepted_and_right", "others_accepted"))
+    if not (isinstance(words, int) and isinstance(others, int)):
+        return None
+    if not (isinstance(right, float) and isinstance(wrong, float)):
+        return None
+    return (
+        f"It was chosen on {count(others, 'other sound')}, of which it accepts {percent(wrong)}, and "
+        f"{count(words, 'clip')} of words that the network had not learned, of which it accepts {percent(right)} as "
+        "what they are."
+    )
 
 
 def _bar(name: str, parts: list[tuple[str, int, str]], whole: int) -> Html:

@@ -10,20 +10,19 @@ if TYPE_CHECKING:
     from audioconv.streaming.events import Detection
     from audioconv.streaming.labels import read_labels, write_labels
     from audioconv.streaming.offline import detect
-    from audioconv.streaming.scoring import LongScores, score_recordings
+    from audioconv.streaming.scoring import score_recordings
 
 # Public names and where they live, imported on first use: reading a label track must not wait for Numba.
 _HOMES = {
     "Detection": "events",
     "Detector": "detector",
-    "LongScores": "scoring",
     "detect": "offline",
     "read_labels": "labels",
     "score_recordings": "scoring",
     "write_labels": "labels",
 }
 
-__all__ = ["Detection", "Detector", "LongScores", "detect", "read_labels", "score_recordings", "write_labels"]
+__all__ = ["Detection", "Detector", "detect", "read_labels", "score_recordings", "write_labels"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from audioconv.audio import read
 from audioconv.decision import is_word
 from audioconv.errors import ConfigError, DataError
+from audioconv.evaluation import LongResult
 from audioconv.files import display_path
 from audioconv.model import Model
 from audioconv.streaming.detector import chosen_threshold
@@ -82,77 +82,6 @@ class HeardRecording:
         self._levels.append(levels)
 
 
-@dataclass(frozen=True)
-class LongScores:
-    """How often a model fires wrongly on long recordings, and how many labelled words it misses.
-
-    Attributes
-    ----------
-    hours : float
-        Of all recordings together.
-    recordings, words : int
-        How many recordings, and how many labelled words in them.
-    thresholds : tuple of float
-        Rising; all lists below have one entry for each.
-    false_accepts : tuple of int
-        Detections that no label explains.
-    detected : tuple of int
-        Labelled words that were found, with their label.
-    chosen : int
-        Number of the operating point: the threshold at which most words are found with at most the wanted false accepts
-        an hour; the highest of all where none has so few.
-    wanted : float
-        The false accepts an hour for which it was chosen.
-    at_default : int
-        Number of the threshold that the model itself brings, or 0.5.
-    """
-
-    hours: float
-    recordings: int
-    words: int
-    thresholds: tuple[float, ...]
-    false_accepts: tuple[int, ...]
-    detected: tuple[int, ...]
-    chosen: int
-    wanted: float
-    at_default: int
-
-    @property
-    def false_accepts_per_hour(self) -> tuple[float, ...]:
-        """For each threshold."""
-        return tuple(count / self.hours for count in self.false_accepts)
-
-    @property
-    def miss_rate(self) -> tuple[float, ...] | None:
-        """Share of the labelled words that was not found, for each threshold; None where there are no labels."""
-        return tuple(1 - count / self.words for count in self.detected) if self.words else None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return everything as JSON-compatible data."""
-        rates, missed = self.false_accepts_per_hour, self.miss_rate
-        return {
-            "hours": self.hours,
-            "recordings": self.recordings,
-            "words": self.words,
-            "thresholds": list(self.thresholds),
-            "false_accepts": list(self.false_accepts),
-            "false_accepts_per_hour": list(rates),
-            "detected": list(self.detected),
-            "miss_rate": None if missed is None else list(missed),
-            "wanted_false_accepts_per_hour": self.wanted,
-            "chosen": self._point(self.chosen),
-            "default": self._point(self.at_default),
-        }
-
-    def _point(self, number: int) -> dict[str, float | None]:
-        missed = self.miss_rate
-        return {
-            "threshold": self.thresholds[number],
-            "false_accepts_per_hour": self.false_accepts_per_hour[number],
-            "miss_rate": None if missed is None else missed[number],
-        }
-
-
 def score_recordings(
     model: Model,
     recordings: Sequence[StrPath | NDArray[Any]],
@@ -165,7 +94,7 @@ def score_recordings(
     smoothing_seconds: float | None = None,
     refractory_seconds: float | None = None,
     on_seconds: Callable[[float], object] | None = None,
-) -> LongScores:
+) -> LongResult:
     """Listen to long recordings once, and count what each threshold would have got right and wrong.
 
     Parameters
@@ -207,54 +136,51 @@ def score_recordings(
     detected, wrong = np.zeros(len(every), int), np.zeros(len(every), int)
     for number, recording in enumerate(recordings):
         track = [label for label in labels[number] if label.label in words] if labels is not None else []
-        heard = _hear(
+        heard = hear(
             model, recording, hop_seconds, smoothing_seconds, refractory_seconds, _counted_on(on_seconds, seconds)
         )
         for place, threshold in enumerate(every):
             found = heard.detections(threshold)
-            right = match(found, track, tolerance_seconds)
+            right = sum(match(found, track, tolerance_seconds))
             detected[place] += right
             wrong[place] += len(found) - right
         seconds, said = seconds + heard.seconds, said + len(track)
-    hours = seconds / 3600
-    few = np.flatnonzero(wrong <= false_accepts_per_hour * hours)
-    # Most words found; of several such thresholds the highest, which has the fewest false accepts.
-    chosen = max(few, key=lambda place: (detected[place], place)) if said and len(few) else (few[0] if len(few) else -1)
-    return LongScores(
-        hours,
-        len(recordings),
+    return LongResult(
+        seconds / 3600,
+        tuple(map(_name, recordings)),
         said,
         every,
         tuple(wrong.tolist()),
         tuple(detected.tolist()),
-        int(chosen) % len(every),
+        default,
         false_accepts_per_hour,
-        every.index(default),
     )
 
 
-def match(found: Sequence[Detection], track: Sequence[Label], tolerance_seconds: float) -> int:
-    """Return how many labels have a detection of their own: of the same word, overlapping or that near."""
+def match(found: Sequence[Detection], track: Sequence[Label], tolerance_seconds: float) -> list[bool]:
+    """Return whether each label has a detection of its own: of the same word, overlapping or that near."""
     free = list(found)
-    count = 0
-    for label in sorted(track, key=lambda label: label.end):
+    has_one = [False] * len(track)
+    for place in sorted(range(len(track)), key=lambda place: track[place].end):
+        label = track[place]
         for one in free:
             near = one.start <= label.end + tolerance_seconds and one.end >= label.start - tolerance_seconds
             if near and one.label == label.label:
                 free.remove(one)
-                count += 1
+                has_one[place] = True
                 break
-    return count
+    return has_one
 
 
-def _hear(
+def hear(
     model: Model,
     recording: StrPath | NDArray[Any],
-    hop_seconds: float,
-    smoothing_seconds: float | None,
-    refractory_seconds: float | None,
-    on_seconds: Callable[[float], object],
+    hop_seconds: float = 0.1,
+    smoothing_seconds: float | None = None,
+    refractory_seconds: float | None = None,
+    on_seconds: Callable[[float], object] = lambda seconds: None,
 ) -> HeardRecording:
+    """Listen to one recording, a file or samples at the model's rate; the rest is as for `score_recordings`."""
     if not isinstance(recording, str | os.PathLike):
         heard = HeardRecording(Listener(model, None, hop_seconds, smoothing_seconds), refractory_seconds)
         heard.push(recording)
@@ -275,3 +201,7 @@ def _hear(
 
 def _counted_on(on_seconds: Callable[[float], object] | None, before: float) -> Callable[[float], object]:
     return (lambda seconds: None) if on_seconds is None else (lambda seconds: on_seconds(before + seconds))
+
+
+def _name(recording: StrPath | NDArray[Any]) -> str:
+    return display_path(recording) if isinstance(recording, str | os.PathLike) else "samples"

@@ -22,7 +22,7 @@ import numpy as np
 from audioconv import architectures
 from audioconv import layers as L
 from audioconv.audio.read import read
-from audioconv.geometry import Window
+from audioconv.explaining.fields import receptive_fields
 from audioconv.model import Model
 from audioconv.passes import inference
 from audioconv.streaming import Detector
@@ -76,7 +76,8 @@ def hops() -> list[dict[str, Any]]:
         kind = architectures.input_kind(name)
         scale = 160 if kind == "samples" else 1
         shape = {"spectrogram-2d": (FRAMES, BANDS, 1), "spectrogram-1d": (FRAMES, BANDS)}.get(kind, (RATE, 1))
-        stride, seen = _reach(network, shape)
+        assert isinstance(network, L.Chain)
+        stride, seen = reach(network, shape)
         new = -(-HOP_FRAMES * scale // stride)
         needed = min(shape[0], seen + (new - 1) * stride)
         params = network.init(shape, rng)
@@ -102,11 +103,11 @@ def agreement(model: str, raw: str) -> dict[str, float]:
     network = loaded.network
     assert isinstance(network, L.Chain)
     frames = (loaded.front_end(np.fromfile(raw, "<i2")[: 60 * RATE] / np.float32(32768))[0] - loaded.mean) / loaded.std
-    end = next(n for n, layer in enumerate(network.layers) if isinstance(layer, L.GlobalAvgPool))
+    end = _trunk_length(network)
     trunk, head = L.Chain(network.layers[:end]), L.Chain(network.layers[end:])
     # A layer's parameters have its number as their name, in the head as in the whole network.
     head_params = {str(int(name) - end): value for name, value in loaded.params.items() if int(name) >= end}
-    stride, _ = _reach(trunk, loaded.input_shape)
+    stride, _ = reach(trunk, loaded.input_shape)
     outputs = trunk.forward(loaded.params, frames.reshape(1, -1, *loaded.input_shape[1:]).astype(np.float32), L.Pass())[
         0
     ]
@@ -117,9 +118,9 @@ def agreement(model: str, raw: str) -> dict[str, float]:
         x = np.require(
             frames[begin : begin + loaded.input_shape[0]].reshape(1, *loaded.input_shape), np.float32, ["C", "A"]
         )
-        whole = loaded.decision.probabilities(run(x))[0]
+        whole = loaded.decision.probabilities(loaded.labels, run(x))[0]
         part = np.ascontiguousarray(outputs[:, begin // stride : begin // stride + width])
-        windowed = loaded.decision.probabilities(head.forward(head_params, part, L.Pass())[0])[0]
+        windowed = loaded.decision.probabilities(loaded.labels, head.forward(head_params, part, L.Pass())[0])[0]
         same.append(whole.argmax() == windowed.argmax())
         differences.append(np.abs(whole - windowed).max())
     return {
@@ -165,34 +166,18 @@ def latency(model: str, words: str, count: int) -> dict[str, Any]:
     return found
 
 
-def _reach(layer: L.Layer, shape: tuple[int, ...]) -> tuple[int, int]:
+def reach(network: L.Chain, shape: tuple[int, ...]) -> tuple[int, int]:
     """Return stride and receptive field along time, up to where a network pools over all of it."""
-    stride, seen = 1, 1
-    if isinstance(layer, L.Residual):
-        pairs = [_reach(part, shape) for part in (layer.body, layer.shortcut)]
-        return max(pair[0] for pair in pairs), max(pair[1] for pair in pairs)
-    if not isinstance(layer, L.Chain):
-        window = _window(layer, len(shape) - 1)
-        return (1, 1) if window is None else (window.stride[0], window.extent[0])
-    for _, part, part_shape in layer.parts(shape):
-        if isinstance(part, L.GlobalAvgPool | L.GlobalMaxPool | L.Flatten):
-            break
-        part_stride, part_seen = _reach(part, part_shape)
-        seen += (part_seen - 1) * stride
-        stride *= part_stride
-    return stride, seen
+    fields = receptive_fields(L.Chain(network.layers[: _trunk_length(network)]), shape)
+    # The layers' fields along time grow from the first to the last.
+    along = [field[0] for field in fields.values()]
+    return max(field.step for field in along), max(field.end - field.begin for field in along)
 
 
-def _window(layer: L.Layer, axes: int) -> Window | None:
-    from audioconv.ops import pool_window
-
-    if isinstance(layer, L.Conv):
-        return layer.window(axes)
-    if isinstance(layer, L.DepthwiseConv):
-        return layer.conv(1).window(axes)
-    if isinstance(layer, L.MaxPool | L.AvgPool):
-        return pool_window(layer.size, layer.stride, layer.padding, axes)
-    return None
+def _trunk_length(network: L.Chain) -> int:
+    """Return how many layers come before the one that pools over all of time."""
+    pooling = L.GlobalAvgPool | L.GlobalMaxPool | L.Flatten
+    return next((n for n, layer in enumerate(network.layers) if isinstance(layer, pooling)), len(network.layers))
 
 
 def _median_ms(call: Any) -> float:

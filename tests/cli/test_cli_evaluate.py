@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from pathlib import Path
 
+import numpy as np
 import pytest
-from tones import TRAINING, write_tone
+import soundfile
+from tones import RATE, TONES, TRAINING, write_tone
 
 from audioconv import Classifier, Model
 from audioconv.decision import Decision
+from audioconv.streaming import read_labels, score_recordings
 
 
 @pytest.fixture
@@ -163,3 +167,80 @@ def test_outsiders_that_are_none(call, careful, trained_on, tmp_path):
     answer = call("evaluate", careful, trained_on, "--outsiders", tmp_path / "missing.wav")
     assert answer.code == 1
     assert "missing.wav: cannot be read" in answer.error
+
+
+# --- long recordings ---
+
+
+@pytest.fixture
+def evening(tmp_path):
+    """Return a recording in which two tones are heard, and the track of where."""
+    rng = np.random.default_rng(0)
+    samples = rng.normal(0, 0.002, 12 * RATE).astype(np.float32)
+    lines = []
+    for begin, (label, frequency) in zip((2, 7), TONES.items(), strict=True):
+        time = np.arange(RATE // 4) / RATE
+        samples[begin * RATE : begin * RATE + len(time)] += 0.4 * np.sin(2 * np.pi * frequency * time)
+        lines.append(f"{begin}\t{begin + 0.25}\t{label}\n")
+    soundfile.write(tmp_path / "evening.wav", samples, RATE)
+    (tmp_path / "words.txt").write_text("".join(lines))
+    return tmp_path / "evening.wav", tmp_path / "words.txt"
+
+
+def test_listening(call, careful, trained_on, evening):
+    recording, track = evening
+    answer = call("evaluate", careful, trained_on, "--split", "test", "--long", recording, "--labels", track)
+    assert (answer.code, answer.err) == (0, "")
+    assert re.search(r"^listening to \S+evening.wav: 12 seconds, 2 labelled words$", answer.out, re.MULTILINE)
+    assert re.search(r"^ *60\.0% +\d+ +\S+ +\S+% +in use", answer.out, re.MULTILINE)
+    assert "in 12 seconds, at most 0.5 an hour means none:" in answer.out or "no threshold gives" in answer.out
+
+
+def test_listening_as_json(call, careful, trained_on, evening):
+    recording, track = evening
+    command = ["evaluate", careful, trained_on, "--split", "test", "--long", recording, "--json"]
+    labelled = json.loads(call(*command, "--labels", track).out)["long"]
+    expected = score_recordings(Model.load(careful), [recording], [read_labels(track)])
+    assert labelled == json.loads(json.dumps(expected.to_json()))
+    assert (labelled["words"], labelled["in_use"]["threshold"]) == (2, 0.6)
+    assert labelled["detected"][0] > 0
+    without = json.loads(call(*command).out)["long"]
+    assert (without["words"], without["miss_rate"]) == (0, None)
+    assert without["false_accepts"][0] == labelled["false_accepts"][0] + labelled["detected"][0]
+
+
+def test_listening_to_folders(call, careful, trained_on, evening, strangers):
+    recording, track = evening
+    options = ["--long", recording, "--long", strangers, "--split", "test", "--json"]
+    found = json.loads(call("evaluate", careful, trained_on, *options).out)["long"]
+    assert [Path(name).name for name in found["recordings"]] == ["evening.wav", "0.wav", "1.wav", "2.wav", "long.wav"]
+    assert found["hours"] == pytest.approx((12 + 3 * 0.25 + 0.75) / 3600)
+    answer = call("evaluate", careful, trained_on, *options, "--labels", track)
+    assert (answer.code, "got 1 for 5" in answer.error) == (2, True)
+
+
+def test_listening_is_in_the_report(call, careful, trained_on, evening, tmp_path):
+    page = tmp_path / "report.html"
+    options = ["--split", "test", "--long", evening[0], "--labels", evening[1], "--report", page]
+    assert call("evaluate", careful, trained_on, *options).code == 0
+    assert "minutes of recordings with 2 words to find" in page.read_text("utf-8")
+
+
+def test_labels_that_are_no_words_are_told(call, careful, trained_on, evening):
+    evening[1].write_text("2\t2.25\tHigh\n7\t7.25\tlow\n")
+    options = ["--split", "test", "--long", evening[0], "--labels", evening[1]]
+    answer = call("evaluate", careful, trained_on, *options)
+    assert answer.code == 0
+    assert answer.err == "note: labels that are none of the model's words are passed over: High\n"
+
+
+def test_what_cannot_be_listened_to(call, careful, trained_on, evening, tmp_path):
+    """Before anything is computed."""
+    command = ["evaluate", careful, trained_on, "--split", "test"]
+    answer = call(*command, "--labels", evening[1])
+    assert (answer.code, answer.out, "name them with --long" in answer.error) == (2, "", True)
+    answer = call(*command, "--long", tmp_path / "none.wav")
+    assert (answer.code, answer.out, "none.wav: cannot be read" in answer.error) == (1, "", True)
+    evening[1].write_text("two seconds: high")
+    answer = call(*command, "--long", evening[0], "--labels", evening[1])
+    assert (answer.code, answer.out, "words.txt, line 1" in answer.error) == (1, "", True)

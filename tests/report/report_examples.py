@@ -19,6 +19,8 @@ from audioconv.report import Facts
 
 RATE, SAMPLES = 8000, 8000
 
+BASIS = {"words": 200, "others": 1000, "words_accepted_and_right": 0.93, "others_accepted": 0.048}
+
 
 def model_of(labels, decision=None, provenance=None) -> Model:
     """Return a model of sounds with one dense layer, or of pictures where `labels` say so."""
@@ -66,7 +68,7 @@ def facts_of(folder: Path, words=("go", "left", "right"), clips=20, outsiders=60
     """Return facts with everything in them; the sounds are written to `folder`."""
     rng = np.random.default_rng(1)
     labels = [*words, "_unknown_"]
-    decision = Decision(0.8, 0.6, 0.05, ("_unknown_",), {"words": 200, "words_accepted": 0.93})
+    decision = Decision(0.8, 0.6, 0.05, ("_unknown_",), BASIS)
     names = [word for word in words for _ in range(clips)]
     paths = write_sounds(folder / "clips", min(len(names), 12), rng)
     examples = [paths[i % len(paths)] for i in range(len(names))]
@@ -123,7 +125,9 @@ def history(epochs: int, watched: bool = True) -> History:
 
 
 def long_result() -> LongResult:
-    thresholds = np.linspace(0.3, 0.95, 14)
+    thresholds = np.round(np.arange(0.3, 1, 0.05), 2)
+    wrong = np.round(40 * np.exp(-9 * (thresholds - 0.3))).astype(int)
+    found = np.linspace(49, 30, len(thresholds)).round().astype(int)
     return LongResult(
-        thresholds, np.round(40 * np.exp(-7 * (thresholds - 0.3))), np.linspace(0.02, 0.4, 14), 2.0, 0.6, ("a.wav",), 50
+        2.0, ("a.wav",), 50, tuple(thresholds.tolist()), tuple(wrong.tolist()), tuple(found.tolist()), 0.6, 0.5
     )

@@ -80,9 +80,11 @@ def test_it_says_what_the_evaluation_says(facts, page) -> None:
     assert f"{evaluation.right.part} of {evaluation.count} right" in page.text
     assert f"{outcomes.right} of {outcomes.count}" in page.text
     assert f"{false_accepts.part} of {false_accepts.whole} outsiders are accepted" in page.text
-    for said in ("at least 60.0%", "was chosen in training to let 5.0% of outsiders through", "words 200",
+    for said in ("at least 60.0%", "is meant to let at most 5.0% of other sounds through",
+                 "chosen on 1,000 other sounds, of which it accepts 4.8%, and 200 clips of words", "accepts 93.0% as",
                  "The class _unknown_ was made", "some processor, 2 cores", "In 2 hours of recordings with 50 words",
-                 "gives 5 false accepts an hour", "4 March 2026", "CC BY 4.0", "1,200 clips", "31"):  # fmt: skip
+                 "gives 3 false accepts (1.5 an hour) and misses", "4 March 2026", "CC BY 4.0", "1,200 clips",
+                 "31"):  # fmt: skip
         assert said in page.text, said
 
 
@@ -224,11 +226,32 @@ def test_very_many_classes_have_no_matrix(tmp_path) -> None:
     assert "taken for" in many.text
 
 
-def test_long_recordings_without_words(tmp_path, facts) -> None:
-    silent = dataclasses.replace(facts.long, miss_rate=np.full(14, np.nan), words=0)
+def test_the_operating_point_of_long_recordings(facts, page) -> None:
+    operating = facts.long.chosen
+    assert operating.threshold > facts.long.threshold
+    assert "with at most 0.5 an hour at 70.0%, which gives 1 false accept (0.50 an hour)" in page.text
+    crowded = dataclasses.replace(facts.long, false_accepts=(90,) * len(facts.long.thresholds))
+    found = Page(render(dataclasses.replace(facts, long=crowded)))
+    assert "No threshold has as few as 0.5 an hour: the highest, 95.0%, gives 90 false accepts" in found.text
+
+
+def test_long_recordings_without_words(facts) -> None:
+    silent = dataclasses.replace(facts.long, words=0, detected=(0,) * len(facts.long.thresholds))
     found = Page(render(dataclasses.replace(facts, long=silent)))
     assert "False accepts an hour against the threshold" in found.text
-    assert "gives 5 false accepts an hour." in found.text
+    assert "gives 3 false accepts (1.5 an hour)." in found.text
+    assert "The lowest threshold with at most 0.5 an hour at 70.0%" in found.text
+
+
+@pytest.mark.parametrize(
+    "basis", [{}, {"words": 200}, {**examples.BASIS, "others": "many"}, {**examples.BASIS, "others_accepted": None}]
+)
+def test_a_threshold_of_which_less_is_known(facts, basis) -> None:
+    decision = dataclasses.replace(facts.model.decision, basis=basis)
+    evaluation = dataclasses.replace(facts.evaluation, decision=decision)
+    found = Page(render(dataclasses.replace(facts, evaluation=evaluation)))
+    assert "is meant to let at most 5.0% of other sounds through." in found.text
+    assert "It was chosen on" not in found.text
 
 
 def test_pictures_are_shown(tmp_path) -> None:

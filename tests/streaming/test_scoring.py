@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import soundfile
@@ -15,7 +13,7 @@ from audioconv.streaming.labels import Label
 from audioconv.streaming.listener import Listener
 from audioconv.streaming.scoring import HeardRecording, match
 
-THRESHOLDS = [0.0, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 0.94, 0.99]
+THRESHOLDS = [0.0, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 0.94, 0.99, 0.998, 0.9999]
 
 
 def hard(seed: int, rate: int = RATE) -> tuple[np.ndarray, list[Label]]:
@@ -53,55 +51,48 @@ def test_counts_are_those_of_detectors(model, tmp_path):
     progress = []
     scores = score_recordings(model, paths, tracks, thresholds=THRESHOLDS, on_seconds=progress.append)
     assert scores.hours == pytest.approx(40 / 3600)
-    assert (scores.recordings, scores.words) == (2, 80)
+    assert (scores.recordings, scores.words) == (tuple(map(str, paths)), 80)
     assert progress[-1] == 40
     assert scores.thresholds == tuple(THRESHOLDS)
     for place, threshold in enumerate(THRESHOLDS):
         found = [detect(model, path, threshold=threshold) for path in paths]
-        right = sum(match(one, track, 0.25) for one, track in zip(found, tracks, strict=True))
+        right = sum(sum(match(one, track, 0.25)) for one, track in zip(found, tracks, strict=True))
         assert scores.detected[place] == right
         assert scores.false_accepts[place] == sum(map(len, found)) - right
     assert scores.detected[0] > scores.detected[-1]
-    assert scores.miss_rate[0] == pytest.approx(1 - scores.detected[0] / 80)
-    assert scores.false_accepts_per_hour[0] == pytest.approx(scores.false_accepts[0] * 90)
+    assert scores.points[0].miss_rate == pytest.approx(1 - scores.detected[0] / 80)
+    assert scores.points[0].false_accepts_per_hour == pytest.approx(scores.false_accepts[0] * 90)
 
 
 def test_the_operating_point(model):
     samples, track = hard(1)
     for wanted in (0.0, 200.0, 1e6):
         scores = score_recordings(model, [samples], [track], thresholds=THRESHOLDS, false_accepts_per_hour=wanted)
-        allowed = [n for n, rate in enumerate(scores.false_accepts_per_hour) if rate <= wanted]
+        allowed = [point for point in scores.points if point.false_accepts_per_hour <= wanted]
         if allowed:
             assert scores.chosen in allowed
-            assert scores.detected[scores.chosen] == max(scores.detected[n] for n in allowed)
+            assert scores.chosen.miss_rate == min(point.miss_rate for point in allowed)
         else:
-            assert scores.chosen == len(THRESHOLDS) - 1
-    assert scores.thresholds[scores.at_default] == 0.5
+            assert scores.chosen == scores.points[-1]
+    assert scores.in_use.threshold == 0.5
 
 
 def test_speech_without_any_of_the_words(model):
     samples, _ = hard(3)
     scores = score_recordings(model, [samples], thresholds=THRESHOLDS, false_accepts_per_hour=0)
-    assert scores.miss_rate is None
     assert scores.words == 0
+    assert {point.miss_rate for point in scores.points} == {None}
     # The lowest threshold that is quiet enough, or the highest there is.
     quiet = [n for n, count in enumerate(scores.false_accepts) if count == 0]
-    assert scores.chosen == (quiet[0] if quiet else len(THRESHOLDS) - 1)
+    assert scores.chosen == scores.points[quiet[0] if quiet else -1]
 
 
-def test_as_json(model):
+def test_the_threshold_in_use_is_scored_too(model):
     samples, track = hard(1)
     scores = score_recordings(model, [samples], [track], thresholds=[0.3, 0.6])
-    described = json.loads(json.dumps(scores.to_json(), allow_nan=False))
-    assert described["thresholds"] == [0.3, 0.5, 0.6]
-    assert described["hours"] == scores.hours
-    assert described["miss_rate"] == list(scores.miss_rate)
-    assert described["false_accepts_per_hour"] == list(scores.false_accepts_per_hour)
-    assert described["default"] == {
-        "threshold": 0.5,
-        "false_accepts_per_hour": scores.false_accepts_per_hour[1],
-        "miss_rate": scores.miss_rate[1],
-    }
+    assert scores.thresholds == (0.3, 0.5, 0.6)
+    assert scores.to_json()["in_use"]["threshold"] == 0.5
+    assert (scores.recordings, scores.wanted) == (("samples",), 0.5)
 
 
 def test_labels_that_are_no_words_of_the_model_explain_nothing(model):
@@ -114,16 +105,24 @@ def test_labels_that_are_no_words_of_the_model_explain_nothing(model):
 
 @pytest.mark.parametrize(
     ("start", "label", "expected"),
-    [(1.0, "a", 1), (1.0, "b", 0), (1.74, "a", 1), (1.76, "a", 0), (0.26, "a", 1), (0.24, "a", 0)],
+    [
+        (1.0, "a", True),
+        (1.0, "b", False),
+        (1.74, "a", True),
+        (1.76, "a", False),
+        (0.26, "a", True),
+        (0.24, "a", False),
+    ],
 )
 def test_what_matches(start, label, expected):
-    assert match([Detection(label, start, start + 0.5, 1.0)], [Label("a", 1.0, 1.5)], 0.25) == expected
+    assert match([Detection(label, start, start + 0.5, 1.0)], [Label("a", 1.0, 1.5)], 0.25) == [expected]
 
 
 def test_a_label_explains_one_detection():
     found = [Detection("a", 1.0, 1.2, 0.9), Detection("a", 1.3, 1.5, 0.9)]
-    assert match(found, [Label("a", 1.0, 1.5)], 0.25) == 1
-    assert match(found, [Label("a", 1.0, 1.2), Label("a", 1.3, 1.5)], 0.25) == 2
+    assert match(found, [Label("a", 1.0, 1.5)], 0.25) == [True]
+    assert match(found, [Label("a", 1.0, 1.2), Label("a", 1.3, 1.5)], 0.25) == [True, True]
+    assert match(found[:1], [Label("a", 1.1, 1.5), Label("a", 1.0, 1.2)], 0.25) == [False, True], "the first to end"
 
 
 @pytest.mark.parametrize(

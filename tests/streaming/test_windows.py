@@ -41,8 +41,8 @@ def test_a_window_is_heard_the_same_alone_and_in_company(arch, threads):
     np.testing.assert_array_equal(alone, together)
     np.testing.assert_array_equal(pairs, together)
     np.testing.assert_array_equal(
-        np.concatenate([model.decision.probabilities(row[None]) for row in together]),
-        model.decision.probabilities(together),
+        np.concatenate([model.decision.probabilities(model.labels, row[None]) for row in together]),
+        model.decision.probabilities(model.labels, together),
     )
 
 
