@@ -26,6 +26,9 @@ EXTRAS = {
 }
 """The extra parts: distribution, module, and what needs it."""
 
+SYSTEM_LIBRARY = "install PortAudio (on Debian and Ubuntu: sudo apt-get install libportaudio2)"
+"""What the extra ``live`` needs besides, and pip cannot install."""
+
 
 @dataclass(frozen=True)
 class Processor:
@@ -225,16 +228,19 @@ def _sizes(folder: Path) -> Iterator[tuple[Path, int]]:
 def _optional(problems: list[str]) -> dict[str, OptionalPart]:
     parts = {}
     for extra, (distribution, module, needed_for) in EXTRAS.items():
-        version = _version(distribution)
+        version, install = _version(distribution), f"pip install 'audioconv[{extra}]'"
         if version is not None:
             try:
                 importlib.import_module(module)
                 if extra == "synth":
                     version += f", espeak-ng {_espeak_version()}"
             except (ImportError, OSError, AudioconvError) as error:
+                if extra == "live" and isinstance(error, OSError):  # no fault of the package: nothing is broken
+                    parts[extra] = OptionalPart(None, needed_for, SYSTEM_LIBRARY)
+                    continue
                 problems.append(f"{distribution} {version} does not work: {error}")
                 version = None
-        parts[extra] = OptionalPart(version, needed_for, f"pip install 'audioconv[{extra}]'")
+        parts[extra] = OptionalPart(version, needed_for, install)
     return parts
 
 

@@ -85,7 +85,7 @@ def test_demo(call, tmp_path, monkeypatch):
         monkeypatch.setattr(demo, name, value)
     answer = call("demo", "-o", tmp_path / "demo")
     assert answer.code == 0
-    assert Model.load(tmp_path / "demo/model/model.safetensors").labels == ("no", "yes")
+    assert Model.load(tmp_path / "demo/model/model.safetensors").words == ("no", "yes")
     for step in ("1. ", "2. ", "3. ", "4. "):
         assert f"\n{step}" in f"\n{answer.err}"
     assert "what to type next:" in answer.out
@@ -122,7 +122,7 @@ def test_doctor(call, tmp_path, monkeypatch):
     assert found["threading_layer"] in ("omp", "tbb", "workqueue")
     assert found["kernel_cache"]["folder"]
     assert found["problems"] == []
-    assert set(found["optional"]) == {"commonvoice", "images", "plots", "synth"}
+    assert set(found["optional"]) == {"commonvoice", "images", "live", "plots", "synth"}
 
 
 def test_doctor_says_how_to_get_optional_parts(call, monkeypatch):
@@ -151,3 +151,21 @@ def test_doctor_without_a_kernel_cache(call, tmp_path, monkeypatch):
     monkeypatch.setattr(jit, "cache_folder", lambda: tmp_path)
     answer = call("doctor")
     assert (answer.code, "set AUDIOCONV_CACHE_DIR" in answer.error) == (1, True)
+
+
+def test_doctor_where_portaudio_is_missing(monkeypatch):
+    from audioconv import doctor
+
+    def import_module(name):
+        if name == "sounddevice":
+            raise OSError("PortAudio library not found")
+        return object()
+
+    monkeypatch.setattr(doctor, "EXTRAS", {"live": doctor.EXTRAS["live"]})
+    monkeypatch.setattr(doctor, "_version", lambda _: "0.5")
+    monkeypatch.setattr(doctor.importlib, "import_module", import_module)
+    problems: list[str] = []
+    part = doctor._optional(problems)["live"]
+    assert problems == []
+    assert part.version is None
+    assert "libportaudio2" in part.install
