@@ -25,7 +25,6 @@ InputKind = Literal["spectrogram-2d", "spectrogram-1d", "samples"]
 _ARCHITECTURES: dict[str, tuple[Callable[[int], Layer], InputKind]] = {
     "cnn": (cnn, "spectrogram-2d"),
     "tc-cnn": (tc_cnn, "spectrogram-2d"),
-    "tc-cnn-l": (partial(tc_cnn, scale=1.5), "spectrogram-2d"),
     "cs231n": (cs231n, "spectrogram-2d"),
     "ds-cnn-s": (ds_cnn_s, "spectrogram-2d"),
     "ds-cnn-m": (ds_cnn_m, "spectrogram-2d"),

@@ -38,16 +38,15 @@ def cnn(num_classes: int) -> Layer:
     ])  # fmt: skip
 
 
-def tc_cnn(num_classes: int, scale: float = 1.0) -> Layer:
+def tc_cnn(num_classes: int) -> Layer:
     """Return what `cnn` begins with, then one convolution over all frequencies that are left, then two along time.
 
     The mean over time at the end forgets when something sounded, so words with the same sounds in another order are
-    alike to it; the convolutions along time (5 x 80 ms, twice) have seen the order by then. For 40 bands. `scale`
-    multiplies the number of kernels.
+    alike to it; the convolutions along time (5 x 80 ms, twice) have seen the order by then. For 40 bands.
     """
 
     def block(filters: int, kernel: tuple[int, int], padding: Literal["same", "valid"] = "same") -> list[Layer]:
-        return [Conv(round(scale * filters), kernel, padding=padding, bias=False), BatchNorm(), ReLU()]
+        return [Conv(filters, kernel, padding=padding, bias=False), BatchNorm(), ReLU()]
 
     return Chain([
         *block(16, (3, 3)), MaxPool((2, 2)),
