@@ -149,6 +149,9 @@ def train_model(
         if rejection is None or not isinstance(source, AudioInput):
             return pipeline.dataset(source, x[part], codes[part], normalisation, shape, augmentation, settings.augment)
         clips = pipeline.clips(source, x[part], codes[part], normalisation, shape, augmentation)
+        if augmentation is not None:
+            noises = (*augmentation.noises, *rejection.background(clips))
+            clips = dataclasses.replace(clips, augmentation=dataclasses.replace(augmentation, noises=noises))
         return rejection.to_train(clips)
 
     begun = None if checkpoints is None or not resume else Path(checkpoints) / CHECKPOINT

@@ -26,6 +26,9 @@ LONGEST_WORD_SECONDS = 2.0
 OTHERS_PER_CLASS = 4.0
 """Other sounds to train with, for each clip of an average class."""
 
+TALKS = 8
+"""Recordings of talk that are mixed with the words; as many as there are of noise."""
+
 CALIBRATION_OTHERS = 1000
 """Made to choose the threshold on."""
 
@@ -75,6 +78,15 @@ class Rejection:
         """Return the clips to train on, with other sounds behind them."""
         count = round(OTHERS_PER_CLASS * len(clips) / max(self._words.sum(), 1))
         return ClipsWithOthers(clips, self._others(clips, self._to_train), count, self._code, self._seed)
+
+    def background(self, clips: AudioClips) -> tuple[Array, ...]:
+        """Return talk to mix with the clips, at their rate.
+
+        What is learned from talk alone would otherwise be that who hears talk hears no word.
+        """
+        others = self._others(clips, ())
+        rng = np.random.default_rng([self._seed, len(clips)])
+        return tuple(others.talk(rng) for _ in range(TALKS))
 
     def to_choose(self, clips: AudioClips) -> ClipsWithOthers:
         """Return the clips that choose the decision, with many other sounds behind them."""

@@ -34,6 +34,8 @@ MAX_SHIFT_SECONDS = 0.1
 PIECE, SEAM = (0.25, 0.5), (0.35, 0.65)
 """Shares of a word: how long a piece is, and where two words are joined."""
 
+TALK_CLIPS = 4
+
 SYLLABLE_SECONDS = (0.06, 0.25)
 """Of what talk is made of."""
 
@@ -83,6 +85,10 @@ class Others:
         kind = self._kinds[int(rng.choice(len(self._kinds), p=self._weights))]
         made: Samples = getattr(self, f"_{kind}")(rng)
         return made
+
+    def talk(self, rng: np.random.Generator) -> Samples:
+        """Return `TALK_CLIPS` clips' length (samples,) float32 of pieces of words without pauses."""
+        return np.concatenate([self._babble(rng) for _ in range(TALK_CLIPS)])
 
     def _recorded(self, rng: np.random.Generator) -> Samples:
         length = self._samples.shape[1]

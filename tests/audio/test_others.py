@@ -143,3 +143,10 @@ def test_they_are_augmented_like_the_words():
     assert not np.array_equal(
         plain.batch(indices, np.random.default_rng(3)), augmented.batch(indices, np.random.default_rng(3))
     )
+
+
+def test_talk_has_no_pauses(rng):
+    talk = Others(SAMPLES, LABELS, RATE).talk(rng)
+    assert len(talk) == 4 * LENGTH
+    levels = np.square(talk[: len(talk) // 800 * 800].reshape(-1, 800)).mean(axis=1)
+    assert levels.min() > 0.05 * levels.mean()
