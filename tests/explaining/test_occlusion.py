@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from audioconv import Model, architectures
 from audioconv import layers as L
+from audioconv.compiler.inference import Inference
 from audioconv.decision import Decision
 from audioconv.errors import ConfigError, ShapeError
 from audioconv.explaining import evidence, saliency
@@ -122,9 +123,15 @@ def test_it_is_the_same_compiled_and_layer_by_layer(name, rng):
     np.testing.assert_allclose(found, saliency(plain, features, "b", parts=[2]), atol=max(5e-3 * scale, 1e-7))
 
 
-def test_both_kinds_of_passes_are_among_them():
-    kinds = {type(inference(m.network, m.params, m.input_shape)) for m in map(untrained, ("cnn", "bc-resnet-1"))}
-    assert len(kinds) == 2
+def test_a_network_that_is_not_compiled_is_explained_like_others(rng):
+    branches = L.Concat([L.Conv(2, (3, 3), padding="same"), L.Identity()])
+    network, in_shape = L.Chain([branches, L.GlobalAvgPool(), L.Dense(2)]), (12, 8, 1)
+    model = Model(network, network.init(in_shape, rng), ("yes", "no"), in_shape)
+    assert not isinstance(inference(network, model.params, in_shape), Inference)
+    features = rng.standard_normal(in_shape).astype(np.float32)
+    found = saliency(model, features, "yes")
+    assert found.shape == in_shape[:2]
+    assert np.abs(found).max() > 0
 
 
 def test_hidden_places_hold_the_training_mean(rng):
