@@ -65,12 +65,11 @@ def detect(
     Long recordings are read in pieces. With --json one object a line: label, start, end (in seconds), score; and path,
     where there are several recordings. Files that cannot be read are listed at the end, and the exit code is 1.
     """
+    from audioconv.datasets.folder import expand
     from audioconv.model import Model as LoadedModel
     from audioconv.streaming import write_labels
 
     loaded = LoadedModel.load(model_path(model))
-    from audioconv.datasets.folder import expand
-
     paths = list(expand(recordings, "audio"))
     several = len(paths) > 1
     if labels is not None and several:
