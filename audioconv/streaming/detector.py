@@ -147,7 +147,7 @@ class Detector:
             self._levels.append(scores.levels, self._picker.next_window)
             if len(scores.probabilities):
                 self._latest = scores.probabilities[-1]
-            yield from self._picker.push(Likeliest.among(self.model.labels, scores.probabilities))
+            yield from self._picker.push(Likeliest.among(self.model.decision, self.model.labels, scores.probabilities))
 
 
 def chosen_threshold(model: Model, asked: float | None = None) -> float:

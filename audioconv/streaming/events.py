@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.decision import is_word
+from audioconv.decision import Decision, is_word
 from audioconv.errors import ConfigError
 from audioconv.streaming.extent import word_extent
 from audioconv.streaming.windows import Grid
@@ -54,7 +54,7 @@ class Detection:
 
 @dataclass(frozen=True)
 class Likeliest:
-    """The likeliest label of each window, where it is a word.
+    """The label that each window's answer would be, where it is a word.
 
     Attributes
     ----------
@@ -68,11 +68,11 @@ class Likeliest:
     scores: Array
 
     @classmethod
-    def among(cls, labels: Sequence[str], probabilities: Array) -> Likeliest:
-        """Return what is likeliest in `probabilities` (K, labels)."""
+    def among(cls, decision: Decision, labels: Sequence[str], probabilities: Array) -> Likeliest:
+        """Return what is likeliest in `probabilities` (K, labels), of what `decision` lets be an answer."""
+        answers = decision.decide(labels, probabilities)
         words = np.array([is_word(label) for label in labels])
-        codes = probabilities.argmax(axis=1)
-        return cls(codes, np.where(words[codes], probabilities[np.arange(len(codes)), codes], np.float32(-1)))
+        return cls(answers.codes, np.where(words[answers.codes], answers.scores, np.float32(-1)))
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ class HeardRecording:
         return [picker.describe(one, listener.sample_count) for one in found]
 
     def _keep(self, probabilities: NDArray[Any], levels: NDArray[Any]) -> None:
-        self._heard.append(Likeliest.among(self._listener.model.labels, probabilities))
+        self._heard.append(Likeliest.among(self._listener.model.decision, self._listener.model.labels, probabilities))
         self._levels.append(levels)
 
 
