@@ -16,6 +16,7 @@ from audioconv.decision import UNKNOWN, Answers, Decision, is_word
 from audioconv.errors import ConfigError, ModelFileError, ShapeError
 from audioconv.files import display_path
 from audioconv.layers.base import Layer, Params, Shape, flatten, from_config, to_config, unflatten
+from audioconv.normalisation import Normalisation
 from audioconv.passes import inference
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ class Model:
         What makes features of samples; None for a network on pictures or other arrays.
     clip_samples : int, optional
         Length of a clip at the front end's sample rate; there if and only if there is a front end.
-    mean, std : (bands,) or (channels,) float32 array, optional
-        What is taken off the last axis of the features, and by what they are then divided; None leaves them alone.
+    normalisation : Normalisation, optional
+        The scale of the features; None leaves them as they are.
     decision : Decision
         From logits to a label or to "none of these".
     provenance : mapping
@@ -64,8 +65,7 @@ class Model:
     input_shape: Shape
     front_end: FrontEnd | None = None
     clip_samples: int | None = None
-    mean: Array | None = None
-    std: Array | None = None
+    normalisation: Normalisation | None = None
     decision: Decision = field(default_factory=Decision)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
@@ -119,12 +119,16 @@ class Model:
             raise ShapeError(f"the model takes features of shape (N, *{self.feature_shape}), got {features.shape}")
         logits = np.empty((len(features), len(self.labels)), np.float32)
         for start in range(0, len(features), batch_size):
-            part = features[start : start + batch_size].reshape(-1, *self.feature_shape)
-            if self.mean is not None and self.std is not None:
-                part = (part - self.mean) / self.std
-            x = np.require(part.reshape(-1, *self.input_shape), np.float32, ["C", "A"])
-            logits[start : start + len(part)] = self._forward(x)
+            x = self.network_input(features[start : start + batch_size])
+            logits[start : start + len(x)] = self._forward(x)
         return logits
+
+    def network_input(self, features: Array) -> Array:
+        """Return normalised `features` (N, *feature_shape) as the network takes them, (N, *input_shape) float32."""
+        features = features.reshape(-1, *self.feature_shape)
+        if self.normalisation is not None:
+            features = self.normalisation(features)
+        return np.require(features.reshape(-1, *self.input_shape), np.float32, ["C", "A"])
 
     @functools.cached_property
     def _forward(self) -> Callable[[Array], Array]:
@@ -150,14 +154,15 @@ class Model:
             If the provenance is not JSON-compatible.
         """
         arrays = flatten(self.params)
-        if self.mean is not None and self.std is not None:
-            arrays = {**arrays, MEAN: self.mean, STD: self.std}
+        if self.normalisation is not None:
+            arrays = {**arrays, MEAN: self.normalisation.mean, STD: self.normalisation.std}
         header = {
             "network": to_config(self.network),
             "labels": self.labels,
             "input_shape": self.input_shape,
             "front_end": _front_end_to_config(self.front_end),
             "clip_samples": self.clip_samples,
+            "normalised_by_clip": self.normalisation is not None and self.normalisation.by_clip,
             "decision": self.decision.to_json(),
             "provenance": dict(self.provenance),
         }
@@ -173,7 +178,7 @@ class Model:
             If it is not a whole model that this version of audioconv can use; says what is wrong, in one line.
         """
         arrays, header = arrayfile.read(path, "model")
-        mean, std = arrays.pop(MEAN, None), arrays.pop(STD, None)
+        scale = {name: arrays.pop(name) for name in (MEAN, STD) if name in arrays}
         try:
             return cls(
                 network=from_config(header["network"]),
@@ -182,9 +187,8 @@ class Model:
                 input_shape=header["input_shape"],
                 front_end=_front_end_from_config(header["front_end"]),
                 clip_samples=header["clip_samples"],
-                mean=mean,
-                std=std,
-                # Files that are older than this have none: they accept whatever is likeliest.
+                # What older files do not say: they are normalised by the training clips, and accept what is likeliest.
+                normalisation=_normalisation(scale, by_clip=bool(header.get("normalised_by_clip"))),
                 decision=Decision.from_json(header.get("decision", {})),
                 provenance=dict(header["provenance"]),
             )
@@ -226,16 +230,27 @@ def _check_shapes(model: Model) -> None:
         raise ShapeError(f"the network gives {out_shape} for {len(model.labels)} labels; it must give one logit each")
 
 
+def _normalisation(arrays: Mapping[str, Array], by_clip: bool) -> Normalisation | None:
+    for name in (MEAN, STD) if arrays else ():
+        if name not in arrays:
+            raise ConfigError(f"array {name} is missing")
+    return Normalisation(arrays[MEAN], arrays[STD], by_clip) if arrays else None
+
+
 def _check_normalisation(model: Model) -> None:
-    if model.mean is None and model.std is None:
+    if model.normalisation is None:
         return
     bands = model.feature_shape[-1:]
-    for name, array in (("mean", model.mean), ("std", model.std)):
-        if array is None or array.shape != bands or array.dtype != np.float32 or not np.isfinite(array).all():
-            found = "none" if array is None else f"{array.dtype} of shape {array.shape}"
-            raise ConfigError(f"the normalisation's {name} must be finite float32 of shape {bands}, got {found}")
-        if name == "std" and not (array > 0).all():
-            raise ConfigError("the normalisation's std must be above 0")
+    for name, array in (("mean", model.normalisation.mean), ("std", model.normalisation.std)):
+        if array.shape != bands or array.dtype != np.float32 or not np.isfinite(array).all():
+            raise ConfigError(
+                f"the normalisation's {name} must be finite float32 of shape {bands}, "
+                f"got {array.dtype} of shape {array.shape}"
+            )
+    if not (model.normalisation.std > 0).all():
+        raise ConfigError("the normalisation's std must be above 0")
+    if model.normalisation.by_clip and model.front_end is None:
+        raise ConfigError("only sounds are normalised by the clip")
 
 
 def _check_params(model: Model) -> None:

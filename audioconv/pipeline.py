@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from audioconv import architectures
 from audioconv.audio.augment import Augmentation
-from audioconv.audio.clips import AudioClips, Normalisation
+from audioconv.audio.clips import CHUNK, AudioClips, normalisation_of
 from audioconv.audio.features import FrontEnd, LogMel, Mfcc, RawSamples
 from audioconv.audio.read import AUDIO_SUFFIXES, Segment, fit_length, probe, read_window, to_mono
 from audioconv.audio.read import read as read_recording
@@ -29,6 +29,7 @@ from audioconv.images import augment as image_augment
 from audioconv.images.read import read as read_picture
 from audioconv.loading import Loaded, StrPath, load_many
 from audioconv.model import Model
+from audioconv.normalisation import Normalisation
 
 Array = NDArray[Any]
 File = TypeVar("File")
@@ -44,6 +45,9 @@ QUIETEST = 1e-6
 
 # Headers that are read to choose a rate and a length: enough to see what is usual.
 PROBED = 500
+
+LONGEST_WORD_SECONDS = 2.0
+"""Of a window that holds a word. A piece of longer sounds, such as of rain, is still what it was."""
 
 LARGEST_PICTURE = 96
 """Pixels of the longer side of pictures, unless asked for otherwise."""
@@ -77,6 +81,11 @@ class AudioInput:
     def shape(self) -> tuple[int, ...]:
         """Shape of one example: ``(samples,)``."""
         return (self.clip_samples,)
+
+    @property
+    def holds_a_word(self) -> bool:
+        """Whether a clip is so short that it holds a word; a longer one is a piece of a sound such as rain."""
+        return self.clip_samples <= LONGEST_WORD_SECONDS * self.front_end.sample_rate
 
     def read(self, example: StrPath | Segment) -> Array:
         """Return a recording, or the part of it with what surrounds it, (samples,) float32."""
@@ -218,13 +227,24 @@ def input_shape(source: AudioInput | ImageInput, arch: str) -> tuple[int, ...]:
     return (*features, 1) if kind == "spectrogram-2d" else features
 
 
-def measure(source: AudioInput | ImageInput, x: Array) -> Normalisation:
-    """Return mean and deviation of each band or channel over the examples `x`."""
+def measure(source: AudioInput | ImageInput, x: Array, by_clip: bool | None = None) -> Normalisation:
+    """Return mean and deviation of each band or channel over the examples `x`.
+
+    Parameters
+    ----------
+    source : AudioInput or ImageInput
+    x : array (N, *source.shape) float32
+    by_clip : bool, optional
+        Whether each clip has its own; by default where clips hold a word, as spectrograms.
+    """
     if isinstance(source, AudioInput):
-        return Normalisation.measure(x, source.front_end)
-    mean = x.mean(axis=(0, 1, 2), dtype=np.float64)
-    std = x.std(axis=(0, 1, 2), dtype=np.float64)
-    return Normalisation(mean.astype(np.float32), np.where(std > 1e-6, std, 1).astype(np.float32))
+        spectrograms = not isinstance(source.front_end, RawSamples)
+        return normalisation_of(
+            x, source.front_end, spectrograms and source.holds_a_word if by_clip is None else by_clip
+        )
+    if by_clip:
+        raise ConfigError("only sounds are normalised by the clip; these are pictures")
+    return Normalisation.measure(x[begin : begin + CHUNK] for begin in range(0, len(x), CHUNK))
 
 
 def clips(

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from audioconv import __version__, architectures, pipeline
 from audioconv.audio.augment import Augmentation
-from audioconv.audio.clips import Normalisation
 from audioconv.audio.features import LogMel, front_end_to_config
 from audioconv.batches import Dataset
 from audioconv.checkpoint import Checkpoint
@@ -27,6 +26,7 @@ from audioconv.history import History
 from audioconv.loading import StrPath
 from audioconv.losses import SoftmaxCrossEntropy
 from audioconv.model import Model
+from audioconv.normalisation import Normalisation
 from audioconv.optim import AdamW
 from audioconv.pipeline import AudioInput, ImageInput
 from audioconv.rejection import Rejection, decide, describe, shall_reject
@@ -135,7 +135,7 @@ def train_model(
     augmentation = _augmentation(examples, settings)
     if settings.init is None:
         network, params = architectures.build(settings.arch, len(classes)), None
-        normalisation = pipeline.measure(source, x[parts["train"]])
+        normalisation = pipeline.measure(source, x[parts["train"]], settings.normalise_clips)
     else:
         before = Model.load(settings.init)
         network, params = begin_from(before, classes, np.random.default_rng(settings.seed))
@@ -168,6 +168,7 @@ def train_model(
     shared = {
         "input": _describe(source),
         "augment": settings.augment,
+        "normalise_clips": normalisation.by_clip,
         "noise": None if settings.noise is None else os.fspath(settings.noise),
         "classes": classes,
         **describe(settings, rejection),
@@ -211,8 +212,7 @@ def train_model(
         input_shape=shape,
         front_end=source.front_end if isinstance(source, AudioInput) else None,
         clip_samples=source.clip_samples if isinstance(source, AudioInput) else None,
-        mean=normalisation.mean,
-        std=normalisation.std,
+        normalisation=normalisation,
     )
     # What the network of the second run says of the validation clips would be too good: it has learned them.
     decision = decide(model, settings, x[parts["validation"]], codes[parts["validation"]], rejection)
@@ -248,11 +248,10 @@ def _within_budget(settings: Settings, epochs: int) -> Settings:
 
 def _normalisation(model: Model) -> Normalisation:
     """Return the model's own: what its layers have learned stands in its unit."""
-    channels = model.input_shape[-1] if model.front_end is None else model.feature_shape[-1]
-    mean, std = model.mean, model.std
-    return Normalisation(
-        np.zeros(channels, np.float32) if mean is None else mean, np.ones(channels, np.float32) if std is None else std
-    )
+    if model.normalisation is not None:
+        return model.normalisation
+    channels = model.feature_shape[-1]
+    return Normalisation(np.zeros(channels, np.float32), np.ones(channels, np.float32))
 
 
 def class_codes(name: str, labels: Sequence[str], classes: Sequence[str]) -> Array:

@@ -10,18 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv import pipeline
-from audioconv.audio.clips import AudioClips, Normalisation
+from audioconv.audio.clips import AudioClips
 from audioconv.audio.others import ClipsWithOthers, Others
 from audioconv.calibration import calibrate
 from audioconv.decision import UNKNOWN, Decision, is_word
 from audioconv.model import Model
+from audioconv.normalisation import Normalisation
 from audioconv.pipeline import AudioInput, ImageInput
 from audioconv.settings import Settings
 
 Array = NDArray[Any]
-
-LONGEST_WORD_SECONDS = 2.0
-"""Of a model's window that holds a word. A piece of longer sounds, such as of rain, is still what it was."""
 
 OTHERS_PER_CLASS = 4.0
 """Other sounds to train with, for each clip of an average class."""
@@ -42,7 +40,7 @@ def shall_reject(settings: Settings, source: AudioInput | ImageInput) -> bool:
         return False
     if settings.reject is not None:
         return settings.reject
-    return settings.others is not None or source.clip_samples <= LONGEST_WORD_SECONDS * source.front_end.sample_rate
+    return settings.others is not None or source.holds_a_word
 
 
 class Rejection:

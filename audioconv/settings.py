@@ -30,6 +30,7 @@ class Settings:
     sample_rate: int | None = None
     clip_seconds: float | None = None
     image_size: tuple[int, int] | None = None
+    normalise_clips: bool | None = None
     augment: bool = True
     noise: StrPath | None = None
     reject: bool | None = None
@@ -79,7 +80,7 @@ def choose_architecture(kind: Literal["audio", "images"], front_end: str | None 
     """Return the network that ``auto`` means; docs/recipes.md has what it was chosen by."""
     if kind == "images":
         return "cnn"
-    return {None: "tc-cnn", "log-mel": "tc-cnn", "raw": "m5-32"}.get(front_end, "cnn")
+    return {None: "tc-cnn-l", "log-mel": "tc-cnn-l", "raw": "m5-32"}.get(front_end, "cnn")
 
 
 def resolve(settings: Settings, examples: int, kind: Literal["audio", "images"] = "audio") -> Settings:

@@ -17,7 +17,7 @@ PACKAGE = Path(audioconv.__file__).parent
 # A part (a module or a folder of the package) may import what stands above it here, and what stands beside it.
 ORDER = [
     {"errors", "geometry", "files"},
-    {"arrayfile", "batches", "decision", "evaluation", "history", "loading", "plots"},
+    {"arrayfile", "batches", "decision", "evaluation", "history", "loading", "normalisation", "plots"},
     {"kernels"},
     {"machine"},
     {"ops", "audio", "images"},
@@ -54,9 +54,9 @@ REACH = {
     "ops": {"errors", "geometry", "kernels", "machine"},
     "layers": {"errors", "geometry", "kernels", "machine", "ops"},
     "compiler": {"errors", "geometry", "kernels", "layers", "machine", "ops"},
-    "audio": {"errors", "files", "kernels", "loading"},
+    "audio": {"errors", "files", "kernels", "loading", "normalisation"},
     "images": {"errors", "files", "kernels", "loading"},
-    "datasets": {"decision", "errors", "files", "audio", "images", "kernels", "loading", "plots"},
+    "datasets": {"decision", "errors", "files", "audio", "images", "kernels", "loading", "normalisation", "plots"},
 }
 
 

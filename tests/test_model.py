@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import json
 import os
@@ -14,10 +15,12 @@ from audioconv import layers as L
 from audioconv.audio.features import LogMel, Mfcc, RawSamples
 from audioconv.errors import ConfigError, DataError, ModelFileError, ShapeError
 from audioconv.model import Model
+from audioconv.normalisation import Normalisation
 
 LABELS = ("yes", "no", "caf\N{LATIN SMALL LETTER E WITH ACUTE}")
 FRONT_END = LogMel(mel_bands=8)
 CLIP = 1600
+ONES = np.ones(8, np.float32)
 FRAMES = FRONT_END.out_shape(CLIP)[0]
 NET = L.Chain(
     [
@@ -42,8 +45,9 @@ def model(seed=0, **changes):
         "input_shape": (FRAMES, 8, 1),
         "front_end": FRONT_END,
         "clip_samples": CLIP,
-        "mean": rng.normal(-40, 5, 8).astype(np.float32),
-        "std": rng.uniform(5, 10, 8).astype(np.float32),
+        "normalisation": Normalisation(
+            rng.normal(-40, 5, 8).astype(np.float32), rng.uniform(5, 10, 8).astype(np.float32)
+        ),
         "provenance": {"data": "fsdd", "licence": "CC BY-SA 4.0", "counts": {"yes": 7}, "validation_accuracy": 0.985},
     }
     return Model(**{**parts, **changes})
@@ -63,6 +67,18 @@ def test_a_loaded_model_is_the_saved_one(tmp_path):
     assert list(safetensors.numpy.load_file(tmp_path / "m.safetensors")) == sorted(
         [*L.flatten(saved.params), "normalisation/mean", "normalisation/std"]
     )
+
+
+def test_normalising_by_the_clip_is_kept(tmp_path):
+    before = model()
+    saved = model(normalisation=dataclasses.replace(before.normalisation, by_clip=True))
+    saved.save(tmp_path / "m")
+    loaded = Model.load(tmp_path / "m")
+    assert loaded.normalisation.by_clip
+    np.testing.assert_array_equal(loaded.logits(features()), saved.logits(features()))
+    colour = np.linspace(-20, 20, 8, dtype=np.float32)
+    np.testing.assert_allclose(saved.logits(features() + colour), saved.logits(features()), atol=1e-4)
+    assert np.abs(before.logits(features() + colour) - before.logits(features())).max() > 0.1
 
 
 @pytest.mark.parametrize("front_end", [LogMel(mel_bands=20, floor=1e-6), Mfcc(coefficients=5), RawSamples(8000)])
@@ -91,14 +107,15 @@ def test_every_architecture_is_kept(tmp_path, name):
 
 
 def test_a_model_of_pictures_needs_no_front_end(tmp_path):
-    saved = model(front_end=None, clip_samples=None, mean=np.ones(1, np.float32), std=np.full(1, 2, np.float32))
+    scale = Normalisation(np.ones(1, np.float32), np.full(1, 2, np.float32))
+    saved = model(front_end=None, clip_samples=None, normalisation=scale)
     saved.save(tmp_path / "m")
     loaded = Model.load(tmp_path / "m")
     assert (loaded.front_end, loaded.clip_samples) == (None, None)
     assert loaded.feature_shape == (FRAMES, 8, 1)
     x = features()[..., None]
     np.testing.assert_array_equal(loaded.logits(x), saved.logits(x))
-    plain = model(front_end=None, clip_samples=None, mean=None, std=None)
+    plain = model(front_end=None, clip_samples=None, normalisation=None)
     np.testing.assert_allclose(plain.logits((x - 1) / 2), saved.logits(x), rtol=1e-5)
 
 
@@ -110,7 +127,7 @@ def test_equal_models_are_equal_bytes(tmp_path):
 
 def test_logits_normalise_and_do_not_depend_on_the_batch_size():
     some = model()
-    x = (features(7) - some.mean) / some.std
+    x = some.normalisation(features(7))
     expected, _ = NET.forward(some.params, x[..., None], L.Pass())
     np.testing.assert_allclose(some.logits(features(7)), expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(some.logits(features(7), batch_size=2), expected, rtol=1e-5, atol=1e-6)
@@ -161,14 +178,16 @@ def test_many_threads_use_one_model():
         ({"clip_samples": None}, "a front end and the length of its clips, clip_samples, go together"),
         ({"clip_samples": 16000}, r"gives features of shape \(101, 8\) for 16000 samples"),
         (
-            {"mean": np.zeros(7, np.float32)},
+            {"normalisation": Normalisation(np.zeros(7, np.float32), np.ones(7, np.float32))},
             r"mean must be finite float32 of shape \(8,\), got float32 of shape \(7,\)",
         ),
-        ({"mean": np.zeros(8)}, "got float64"),
-        ({"mean": None}, "mean must be .* got none"),
-        ({"std": None}, "std must be .* got none"),
-        ({"std": np.zeros(8, np.float32)}, "std must be above 0"),
-        ({"std": np.full(8, np.inf, np.float32)}, "std must be finite"),
+        ({"normalisation": Normalisation(np.zeros(8), np.ones(8, np.float32))}, "mean must be .* got float64"),
+        ({"normalisation": Normalisation(ONES, np.zeros(8, np.float32))}, "std must be above 0"),
+        ({"normalisation": Normalisation(ONES, np.full(8, np.inf, np.float32))}, "std must be finite"),
+        (
+            {"front_end": None, "clip_samples": None, "normalisation": Normalisation(ONES[:1], ONES[:1], True)},
+            "only sounds are normalised by the clip",
+        ),
         ({"params": {}}, "array 0.weight is missing"),
         ({"network": L.Chain([L.Conv(4, 3), L.Dense(3)])}, r"^0 Conv\(4, 3\): |needs"),
     ],
@@ -203,7 +222,7 @@ def rewrite(path, arrays=None, drop=(), **header):
         ({"arrays": {"5.bias": np.zeros(3)}}, "array 5.bias is float64"),
         ({"arrays": {"5.bias": np.array([0, np.nan, 0], np.float32)}}, "array 5.bias holds NaN or infinity"),
         ({"arrays": {"5": np.zeros(3, np.float32)}}, "damaged model"),
-        ({"drop": ["normalisation/std"]}, "the normalisation's std must be .* got none"),
+        ({"drop": ["normalisation/std"]}, "array normalisation/std is missing"),
         ({"labels": ["yes", "no"]}, r"the network gives \(3,\) for 2 labels"),
         ({"labels": ["yes", "no", "no"]}, "labels must differ"),
         ({"labels": ["yes", "no", 3]}, "labels must be at least two names"),

@@ -53,7 +53,9 @@ def material(results, tmp_path_factory):
     items = []
     for n in range(12):
         for label in TONES:
-            samples = recording([(label, rng.uniform(0.02, 0.18))], 0.5, seed=n) + NOISE * recording([], 0.5, seed=20 + n)
+            samples = recording([(label, rng.uniform(0.02, 0.18))], 0.5, seed=n) + NOISE * recording(
+                [], 0.5, seed=20 + n
+            )
             items.append(Item(write(f"{label}/{n}.wav", samples), label, split="test" if n >= 8 else "train"))
     noise = [write(f"noise/{n}.wav", NOISE * recording([], 12.0, seed=50 + n)) for n in range(2)]
     tones = [write(f"tones/{n}.wav", recording([("high", 0.1)], 0.5, seed=n)) for n in range(3)]

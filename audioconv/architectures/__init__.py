@@ -25,6 +25,7 @@ InputKind = Literal["spectrogram-2d", "spectrogram-1d", "samples"]
 _ARCHITECTURES: dict[str, tuple[Callable[[int], Layer], InputKind]] = {
     "cnn": (cnn, "spectrogram-2d"),
     "tc-cnn": (tc_cnn, "spectrogram-2d"),
+    "tc-cnn-l": (partial(tc_cnn, widths=(24, 48, 64, 96)), "spectrogram-2d"),
     "cs231n": (cs231n, "spectrogram-2d"),
     "ds-cnn-s": (ds_cnn_s, "spectrogram-2d"),
     "ds-cnn-m": (ds_cnn_m, "spectrogram-2d"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from audioconv.layers import (
@@ -38,23 +39,30 @@ def cnn(num_classes: int) -> Layer:
     ])  # fmt: skip
 
 
-def tc_cnn(num_classes: int) -> Layer:
+def tc_cnn(num_classes: int, widths: Sequence[int] = (16, 32, 48, 64)) -> Layer:
     """Return what `cnn` begins with, then one convolution over all frequencies that are left, then two along time.
 
     The mean over time at the end forgets when something sounded, so words with the same sounds in another order are
     alike to it; the convolutions along time (5 x 80 ms, twice) have seen the order by then. For 40 bands.
+
+    Parameters
+    ----------
+    num_classes : int
+    widths : sequence of int
+        Filters of the first, second and third convolution, and of those behind them.
     """
 
     def block(filters: int, kernel: tuple[int, int], padding: Literal["same", "valid"] = "same") -> list[Layer]:
         return [Conv(filters, kernel, padding=padding, bias=False), BatchNorm(), ReLU()]
 
+    first, second, third, last = widths
     return Chain([
-        *block(16, (3, 3)), MaxPool((2, 2)),
-        *block(32, (3, 3)), MaxPool((2, 2)),
-        *block(48, (3, 3)), MaxPool((2, 2)),
-        *block(64, (1, 5), "valid"),
-        *block(64, (5, 1)),
-        *block(64, (5, 1)),
+        *block(first, (3, 3)), MaxPool((2, 2)),
+        *block(second, (3, 3)), MaxPool((2, 2)),
+        *block(third, (3, 3)), MaxPool((2, 2)),
+        *block(last, (1, 5), "valid"),
+        *block(last, (5, 1)),
+        *block(last, (5, 1)),
         GlobalAvgPool(), Dropout(0.2), Dense(num_classes),
     ])  # fmt: skip
 

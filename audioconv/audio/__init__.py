@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from audioconv.audio import augment, clips, effects, features, read, stream
     from audioconv.audio.augment import Augmentation
-    from audioconv.audio.clips import AudioClips, Normalisation, network_input
+    from audioconv.audio.clips import AudioClips, network_input, normalisation_of
     from audioconv.audio.features import LogMel, Mfcc, RawSamples, front_end_from_config, front_end_to_config
     from audioconv.audio.read import fit_length, probe
     from audioconv.audio.stream import LogMelStream
@@ -20,12 +20,12 @@ _HOMES = {
     "LogMel": "features",
     "LogMelStream": "stream",
     "Mfcc": "features",
-    "Normalisation": "clips",
     "RawSamples": "features",
     "fit_length": "read",
     "front_end_from_config": "features",
     "front_end_to_config": "features",
     "network_input": "clips",
+    "normalisation_of": "clips",
     "probe": "read",
 }
 _MODULES = ("augment", "clips", "effects", "features", "read", "stream")
@@ -36,7 +36,6 @@ __all__ = [
     "LogMel",
     "LogMelStream",
     "Mfcc",
-    "Normalisation",
     "RawSamples",
     "augment",
     "clips",
@@ -46,6 +45,7 @@ __all__ = [
     "front_end_from_config",
     "front_end_to_config",
     "network_input",
+    "normalisation_of",
     "probe",
     "read",
     "stream",

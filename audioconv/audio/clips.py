@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,53 +11,17 @@ from numpy.typing import NDArray
 from audioconv.audio.augment import Augmentation
 from audioconv.audio.features import Features, FrontEnd
 from audioconv.audio.read import Samples
-from audioconv.errors import DataError, ShapeError
+from audioconv.errors import ShapeError
+from audioconv.normalisation import Normalisation
 
 # Clips whose features are held at a time while they are measured.
 CHUNK = 256
 
 
-@dataclass(frozen=True, eq=False)
-class Normalisation:
-    """Shift and scale of each band, so that the network's input has mean 0 and deviation 1 over the training clips.
-
-    Parameters
-    ----------
-    mean, std : array (bands,) float32
-        In the front end's unit.
-    """
-
-    mean: NDArray[np.float32]
-    std: NDArray[np.float32]
-
-    def __post_init__(self) -> None:
-        """Check the arrays."""
-        if self.mean.ndim != 1 or self.mean.shape != self.std.shape:
-            raise ShapeError(
-                f"Normalisation: mean and std must both be (bands,), got {self.mean.shape} and {self.std.shape}"
-            )
-
-    @classmethod
-    def measure(cls, samples: Samples, front_end: FrontEnd) -> Self:
-        """Return the normalisation of the clips `samples` (N, T); a band that never changes is only shifted."""
-        total = np.zeros(front_end.out_shape(samples.shape[1])[1])
-        squares = np.zeros_like(total)
-        count = 0
-        for begin in range(0, len(samples), CHUNK):
-            features = front_end(samples[begin : begin + CHUNK]).reshape(-1, total.size).astype(np.float64)
-            total += features.sum(axis=0)
-            squares += np.square(features).sum(axis=0)
-            count += len(features)
-        if not count:
-            raise DataError("there are no clips to measure")
-        mean = total / count
-        std = np.sqrt(np.maximum(squares / count - mean**2, 0))
-        std[std < 1e-6 * np.maximum(np.abs(mean), 1e-3)] = 1.0  # a constant, up to the rounding of the sums
-        return cls(mean.astype(np.float32), std.astype(np.float32))
-
-    def __call__(self, features: Features) -> Features:
-        """Return normalised `features` (..., bands)."""
-        return (features - self.mean) / self.std
+def normalisation_of(samples: Samples, front_end: FrontEnd, by_clip: bool = False) -> Normalisation:
+    """Return the normalisation of what `front_end` makes of the clips `samples` (N, T)."""
+    parts = (front_end(samples[begin : begin + CHUNK]) for begin in range(0, len(samples), CHUNK))
+    return Normalisation.measure(parts, by_clip)
 
 
 def network_input(

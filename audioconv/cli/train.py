@@ -14,7 +14,7 @@ from audioconv.cli.training import UNREADABLE_NAME, make_room, report_as_json, r
 from audioconv.errors import ConfigError
 
 ARCHITECTURES = (
-    "cnn", "tc-cnn", "cs231n", "ds-cnn-s", "ds-cnn-m", "ds-cnn-l", "tc-resnet8", "tc-resnet14", "bc-resnet-1",
+    "cnn", "tc-cnn", "tc-cnn-l", "cs231n", "ds-cnn-s", "ds-cnn-m", "ds-cnn-l", "tc-resnet8", "tc-resnet14", "bc-resnet-1",
     "bc-resnet-1.5", "bc-resnet-2", "bc-resnet-3", "bc-resnet-6", "bc-resnet-8", "matchboxnet-3x1x64",
     "matchboxnet-3x2x64", "m5", "m5-32", "m11", "resnet20", "inception-v3",
 )  # fmt: skip
@@ -159,6 +159,15 @@ def train(
     clip_seconds: Annotated[
         float | None, _option("Length of a clip. By default 1, or longer where most are.", HEARS, metavar="SECONDS")
     ] = None,
+    normalise_clips: Annotated[
+        bool | None,
+        _option(
+            "Shift and scale each clip's bands by their own mean and deviation. By default for words.",
+            HEARS,
+            "--normalise-clips/--no-normalise-clips",
+            metavar="",
+        ),
+    ] = None,
     image_size: Annotated[
         Any,
         _option(
@@ -184,6 +193,7 @@ def train(
         "sample_rate": sample_rate,
         "clip_seconds": clip_seconds,
         "image_size": image_size,
+        "normalise_clips": normalise_clips,
         "augment": not no_augment,
         "noise": noise,
         "reject": reject,

@@ -41,11 +41,8 @@ def feature_maps(model: Model, features: ArrayLike) -> dict[str, Array]:
     ShapeError
         If the features are of another shape.
     """
-    x = one_example(model, features)
-    if model.mean is not None and model.std is not None:
-        x = (x - model.mean) / model.std
     run = _Recording()
-    x = np.require(x.reshape(1, *model.input_shape), np.float32, ["C", "A"])
+    x = model.network_input(one_example(model, features)[None])
     _recorded(model.network).forward(model.params, x, run)
     return {path: np.asarray(y[0], np.float32) for path, y in run.outputs.items()}
 

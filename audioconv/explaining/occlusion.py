@@ -71,7 +71,7 @@ def evidence(model: Model, features: ArrayLike, label: str) -> NDArray[np.float6
 def saliency(model: Model, features: ArrayLike, label: str, parts: Sequence[int] = PARTS) -> NDArray[np.float64]:
     """Return how much each place of an example speaks for `label`.
 
-    Patches are hidden, one at a time, by giving them the training mean of their band or channel, which is what the
+    Patches are hidden, one at a time, by giving them the mean of their band or channel (see `hide`), which is what the
     network takes for nothing in particular. What the evidence loses is shared out evenly among the places of the patch.
     For each size of patches the input is divided four times (twice along one axis), with the borders moved by half a
     patch, so each place is hidden equally often; the result is the mean. So, if a network only adds up what its places
@@ -121,10 +121,11 @@ def saliency(model: Model, features: ArrayLike, label: str, parts: Sequence[int]
 def hide(model: Model, features: Array, patch: tuple[slice, ...]) -> Array:
     """Return a copy of one example in which the places of `patch` hold the training mean.
 
-    Where a model has no training mean, it is the mean of the example itself.
+    Where a model has no training mean, or normalises each clip by itself, it is the mean of the example.
     """
     *before, _ = features.shape
-    mean = features.mean(axis=tuple(range(len(before)))) if model.mean is None else model.mean
+    scale = model.normalisation
+    mean = features.mean(axis=tuple(range(len(before)))) if scale is None or scale.by_clip else scale.mean
     hidden = features.copy()
     hidden[patch] = np.broadcast_to(mean, features.shape)[patch]
     return hidden

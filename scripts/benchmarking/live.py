@@ -99,10 +99,12 @@ def agreement(model: str, raw: str) -> dict[str, float]:
     """
     loaded = Model.load(model)
     assert loaded.front_end is not None
-    assert loaded.mean is not None
+    scale = loaded.normalisation
+    assert scale is not None
     network = loaded.network
     assert isinstance(network, L.Chain)
-    frames = (loaded.front_end(np.fromfile(raw, "<i2")[: 60 * RATE] / np.float32(32768))[0] - loaded.mean) / loaded.std
+    # As if the windows were not normalised one by one, which no trunk's outputs could be shared for.
+    frames = (loaded.front_end(np.fromfile(raw, "<i2")[: 60 * RATE] / np.float32(32768))[0] - scale.mean) / scale.std
     end = _trunk_length(network)
     trunk, head = L.Chain(network.layers[:end]), L.Chain(network.layers[end:])
     # A layer's parameters have its number as their name, in the head as in the whole network.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from audioconv.audio.augment import Augmentation
-from audioconv.audio.clips import AudioClips, Normalisation
+from audioconv.audio.clips import AudioClips, normalisation_of
 from audioconv.audio.features import LogMel
 from audioconv.audio.others import KINDS, ClipsWithOthers, Others, sounding
 from audioconv.errors import DataError
@@ -114,7 +114,7 @@ def test_where_a_clip_sounds():
 
 def clips_with_others(augmentation=None) -> ClipsWithOthers:
     front_end = LogMel.for_rate(RATE)
-    clips = AudioClips(SAMPLES, LABELS, front_end, Normalisation.measure(SAMPLES, front_end), augmentation)
+    clips = AudioClips(SAMPLES, LABELS, front_end, normalisation_of(SAMPLES, front_end), augmentation)
     return ClipsWithOthers(clips, Others(SAMPLES, LABELS, RATE), 3, 2, seed=5)
 
 

@@ -11,6 +11,7 @@ from audioconv import Model, architectures
 from audioconv import layers as L
 from audioconv.errors import ShapeError
 from audioconv.explaining import feature_maps, kernels, receptive_fields
+from audioconv.normalisation import Normalisation
 
 IN_SHAPES = {"spectrogram-2d": (101, 40, 1), "spectrogram-1d": (101, 40), "samples": (8000, 1)}
 
@@ -36,7 +37,7 @@ def test_every_layer_has_its_map(name, rng):
 def test_maps_are_what_the_layers_give(rng):
     mean, std = np.array([1.0, -1.0], np.float32), np.array([2.0, 0.5], np.float32)
     network = L.Chain([L.Residual(L.Chain([L.Conv(2, 3, padding=1), L.ReLU()])), L.GlobalAvgPool(), L.Dense(2)])
-    model = model_of(network, (7, 2), mean=mean, std=std)
+    model = model_of(network, (7, 2), normalisation=Normalisation(mean, std))
     features = rng.standard_normal((7, 2)).astype(np.float32)
     maps = feature_maps(model, features)
     assert list(maps) == ["0.body.0", "0.body.1", "0.shortcut", "1", "2"]

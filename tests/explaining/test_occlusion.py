@@ -17,6 +17,7 @@ from audioconv.errors import ConfigError, ShapeError
 from audioconv.explaining import evidence, saliency
 from audioconv.explaining.explanation import strongest
 from audioconv.explaining.occlusion import PARTS, hide
+from audioconv.normalisation import Normalisation
 from audioconv.passes import inference
 
 IN_SHAPES = {"spectrogram-2d": (101, 40, 1), "spectrogram-1d": (101, 40), "samples": (8000, 1)}
@@ -26,10 +27,10 @@ def linear(weight: np.ndarray, mean: np.ndarray | None = None, decision: Decisio
     """Return a model whose evidence for "yes" against "no" is the sum of the input times `weight` (its shape)."""
     both = np.stack([weight.ravel(), np.zeros(weight.size)], axis=1).astype(np.float32)
     params = {"0": {}, "1": {"weight": both, "bias": np.zeros(2, np.float32)}}
-    std = None if mean is None else np.ones(len(mean), np.float32)
+    scale = None if mean is None else Normalisation(mean, np.ones(len(mean), np.float32))
     network = L.Chain([L.Flatten(), L.Dense(2)])
     return Model(
-        network, params, ("yes", "no"), weight.shape, mean=mean, std=std, decision=decision or Decision()
+        network, params, ("yes", "no"), weight.shape, normalisation=scale, decision=decision or Decision()
     )  # fmt: skip
 
 
