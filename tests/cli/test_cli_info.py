@@ -14,11 +14,11 @@ from audioconv.datasets import Item, write_manifest
 def test_a_model(call, trained):
     answer = call("info", trained)
     assert (answer.code, answer.err) == (0, "")
-    assert "Conv(16, (3, 3), padding='same', bias=False)" in answer.out
+    assert "Conv(24, (3, 3), padding='same', bias=False)" in answer.out
     assert "labels      2: high, low" in answer.out
     assert "hears       0.25 s at 4,000 Hz, as 40 mel bands of 25 ms every 10 ms" in answer.out
     assert "12 train, 2 validation, 6 test" in answer.out
-    assert "made by     audioconv 0.1.0, network tc-cnn" in answer.out
+    assert "made by     audioconv 0.1.0, network tc-cnn-l" in answer.out
 
 
 def test_a_model_as_json(call, trained):
@@ -26,7 +26,7 @@ def test_a_model_as_json(call, trained):
     assert found["labels"] == ["high", "low"]
     assert found["parameters"] == sum(row["parameters"] for row in found["layers"])
     assert found["front_end"]["front_end"] == "LogMel"
-    assert found["provenance"]["settings"]["arch"] == "tc-cnn"
+    assert found["provenance"]["settings"]["arch"] == "tc-cnn-l"
 
 
 @pytest.mark.parametrize(("arch", "front_end", "hears"), [
