@@ -11,7 +11,7 @@ from audioconv.model import Model
 from audioconv.streaming.source import Source
 from audioconv.streaming.windows import AT_ONCE, Scores, WindowScorer
 
-SMOOTHING, SMOOTHING_WHO_REJECTS = (0.3, 1 / 3), (0.8, 0.8)
+SMOOTHING, SMOOTHING_WHO_REJECTS = (0.3, 1 / 3), (0.6, 0.6)
 """Over how many seconds probabilities are averaged, and the greatest part of a window that this may be.
 
 A model that has learned to reject is sure of a word as long as it is in the window; what is none of the words is like
