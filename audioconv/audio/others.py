@@ -2,7 +2,8 @@
 
 A classifier that has met nothing but its words takes everything for one of them. These clips have the voices, the
 rooms and the loudness of the words, so nothing but what is said tells them from the words: the beginning of one word
-with the end of another, a piece of a word, a word backwards, two words at once; and noise.
+with the end of another, a piece of a word, a word backwards, two words at once, a sound of a word that is held. And
+there are tones that glide, bursts, and noise, for all that is no voice.
 """
 
 from __future__ import annotations
@@ -16,10 +17,16 @@ from audioconv.audio.clips import AudioClips
 from audioconv.audio.effects import coloured_noise, mean_power, time_shift
 from audioconv.audio.features import Features
 from audioconv.audio.read import Samples, fit_length
+from audioconv.audio.sounds import bursts, gliding_tone, held
 from audioconv.errors import DataError
 
-KINDS = {"splice": 0.2, "overlap": 0.15, "piece": 0.15, "reverse": 0.1, "babble": 0.3, "noise": 0.1}
+KINDS = {
+    "splice": 0.18, "overlap": 0.13, "piece": 0.1, "reverse": 0.09, "babble": 0.25,
+    "sustained": 0.08, "glide": 0.06, "bursts": 0.05, "noise": 0.06,
+}  # fmt: skip
 """How often each kind is made; where there are recordings of other things, half of all are pieces of those."""
+
+OF_TWO_WORDS = {"splice", "overlap", "babble"}
 
 RECORDED = 0.5
 
@@ -74,7 +81,7 @@ class Others:
             for slope in np.linspace(*NOISE_SLOPES, NOISES)
         ]
         self._ramp = np.linspace(0, 1, max(1, round(FADE_SECONDS * sample_rate)), dtype=np.float32)
-        self._kinds = list(KINDS) if len(np.unique(self._labels)) > 1 else ["piece", "reverse", "noise"]
+        self._kinds = [kind for kind in KINDS if kind not in OF_TWO_WORDS or len(np.unique(self._labels)) > 1]
         weights = np.array([KINDS[kind] for kind in self._kinds])
         self._weights = weights / weights.sum()
 
@@ -140,12 +147,24 @@ class Others:
             filled += len(part)
         return talk
 
+    def _sustained(self, rng: np.random.Generator) -> Samples:
+        """Return a sound of a word that is held, higher or lower, as somebody cries or sings."""
+        word = self._word(int(rng.integers(len(self._samples))))
+        return self._placed(held(word, self._samples.shape[1], self._rate, rng), rng)
+
+    def _glide(self, rng: np.random.Generator) -> Samples:
+        """Return a tone that glides: of an animal, a horn, a siren."""
+        return self._placed(_at_any_level(gliding_tone(self._samples.shape[1], self._rate, rng), rng), rng)
+
+    def _bursts(self, rng: np.random.Generator) -> Samples:
+        """Return noise that comes in bursts: of what knocks, crackles, ticks or sneezes."""
+        length = self._samples.shape[1]
+        return _at_any_level(self._some_noise(length, rng) * bursts(length, self._rate, rng), rng)
+
     def _noise(self, rng: np.random.Generator) -> Samples:
         """Return noise of any colour and loudness: steady, swelling, or with a hum."""
         length = self._samples.shape[1]
-        noise = self._noises[int(rng.integers(len(self._noises)))]
-        begin = int(rng.integers(len(noise) - length + 1))
-        noise = noise[begin : begin + length]
+        noise = self._some_noise(length, rng)
         form = rng.random()
         if form < 0.3:
             swell = np.abs(np.interp(np.arange(length), np.linspace(0, length, SWELLS), rng.standard_normal(SWELLS)))
@@ -156,6 +175,11 @@ class Others:
             noise = noise + np.sin(phase).astype(np.float32) * np.float32(10 ** (rng.uniform(-20, 20) / 20))
         heard: Samples = noise * np.float32(10 ** (rng.uniform(*NOISE_DB) / 20))
         return heard
+
+    def _some_noise(self, length: int, rng: np.random.Generator) -> Samples:
+        noise = self._noises[int(rng.integers(len(self._noises)))]
+        begin = int(rng.integers(len(noise) - length + 1))
+        return noise[begin : begin + length]
 
     def _pair(self, rng: np.random.Generator) -> tuple[int, int]:
         """Draw two clips of different words."""
@@ -185,6 +209,12 @@ class Others:
         room = max(0, (len(clip) - len(part)) // 2)  # nothing of it may be shifted out
         most = min(room, round(MAX_SHIFT_SECONDS * self._rate))
         return time_shift(clip, int(rng.integers(-most, most + 1)))
+
+
+def _at_any_level(sound: Samples, rng: np.random.Generator) -> Samples:
+    """Return a sound at a power drawn from `NOISE_DB`."""
+    power = mean_power(sound)
+    return sound * np.float32(10 ** (rng.uniform(*NOISE_DB) / 20) / np.sqrt(power)) if power else sound
 
 
 class ClipsWithOthers:
