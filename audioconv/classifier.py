@@ -92,7 +92,8 @@ class Classifier(Settings):
         Height and width of pictures; by default those of most of them, at most 96.
     normalise_clips : bool, optional
         Whether each clip's bands are shifted and scaled by their own mean and deviation, so that neither a microphone
-        nor a voice colours them; by default for spectrograms of words, whose window is at most 2 seconds long.
+        nor a voice colours them; by default for spectrograms that change more within clips than from clip to clip, as
+        those of words do.
     augment : bool
         Whether to change examples at random while training: shift, gain, speed, noise, rooms, masks; shifts of
         pictures.

@@ -13,6 +13,10 @@ from audioconv.errors import DataError, ShapeError
 
 Array = NDArray[Any]
 
+MOSTLY_WITHIN = 0.5
+"""Share of the features' variance that lies within clips, from which on each clip is its own scale. Of words it is 0.7
+or more, of sounds that go on as they are, such as rain, 0.2."""
+
 LEAST_SPREAD = 0.3
 """Of the training examples' deviation, added to that of a clip: bands that hardly change are not blown up."""
 
@@ -28,7 +32,7 @@ class Normalisation:
     by_clip : bool
         Shift and scale the bands of each clip by its own mean and deviation over time, instead of those of the training
         examples. What colours a clip all the time, such as a microphone, a room or a voice, is gone then, and so is how
-        loud it is. For spectrograms of words; of the sound of rain nothing would be left.
+        loud it is. For spectrograms of sounds that change, such as words; of rain nothing would be left.
 
     Raises
     ------
@@ -53,16 +57,23 @@ class Normalisation:
             )
 
     @classmethod
-    def measure(cls, parts: Iterable[Array], by_clip: bool = False) -> Self:
-        """Return the normalisation of features (..., bands), which come in parts; a band that never changes is shifted.
+    def measure(cls, parts: Iterable[Array], by_clip: bool | None = False) -> Self:
+        """Return the normalisation of features, which come in parts; a band that never changes is only shifted.
+
+        Parameters
+        ----------
+        parts : iterable of arrays (N, ..., bands)
+        by_clip : bool, optional
+            None: where the features (N, time, bands) change more within clips than from clip to clip.
 
         Raises
         ------
         DataError
             If there are none.
         """
-        count, total, squares = 0, np.zeros(1), np.zeros(1)
+        count, total, squares, within = 0, np.zeros(1), np.zeros(1), 0.0
         for part in parts:
+            within += float(part.var(axis=1, dtype=np.float64).mean(axis=0).sum() * part[..., 0].size)
             rows = part.reshape(-1, part.shape[-1]).astype(np.float64)
             total = total + rows.sum(axis=0)
             squares = squares + np.square(rows).sum(axis=0)
@@ -70,7 +81,10 @@ class Normalisation:
         if not count:
             raise DataError("there are no clips to measure")
         mean = total / count
-        std = np.sqrt(np.maximum(squares / count - mean**2, 0))
+        variance = np.maximum(squares / count - mean**2, 0)
+        if by_clip is None:
+            by_clip = within >= MOSTLY_WITHIN * count * float(variance.sum())
+        std = np.sqrt(variance)
         std[std < 1e-6 * np.maximum(np.abs(mean), 1e-3)] = 1.0  # a constant, up to the rounding of the sums
         return cls(mean.astype(np.float32), std.astype(np.float32), by_clip)
 

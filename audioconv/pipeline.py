@@ -235,13 +235,12 @@ def measure(source: AudioInput | ImageInput, x: Array, by_clip: bool | None = No
     source : AudioInput or ImageInput
     x : array (N, *source.shape) float32
     by_clip : bool, optional
-        Whether each clip has its own; by default where clips hold a word, as spectrograms.
+        Whether each clip has its own; by default where it is a spectrogram that changes more than clips differ.
     """
     if isinstance(source, AudioInput):
-        spectrograms = not isinstance(source.front_end, RawSamples)
-        return normalisation_of(
-            x, source.front_end, spectrograms and source.holds_a_word if by_clip is None else by_clip
-        )
+        if isinstance(source.front_end, RawSamples):
+            by_clip = bool(by_clip)
+        return normalisation_of(x, source.front_end, by_clip)
     if by_clip:
         raise ConfigError("only sounds are normalised by the clip; these are pictures")
     return Normalisation.measure(x[begin : begin + CHUNK] for begin in range(0, len(x), CHUNK))

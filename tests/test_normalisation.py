@@ -59,18 +59,29 @@ def test_by_the_clip_silence_and_what_colours_it_all_the_time_are_nothing() -> N
     np.testing.assert_allclose(normalisation(clip + colour), normalisation(clip), atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("front_end", "seconds", "expected"),
-    [
-        (LogMel(), 1, True), (LogMel(), 2, True), (Mfcc(), 1, True),
-        (LogMel(), 2.1, False), (RawSamples(16000), 1, False),
-    ],
-)  # fmt: skip
-def test_where_clips_hold_a_word_each_is_its_own_scale(front_end, seconds, expected) -> None:
-    source = pipeline.AudioInput(front_end, round(seconds * 16000))
-    x = np.random.default_rng(0).standard_normal((2, *source.shape)).astype(np.float32)
-    assert pipeline.measure(source, x).by_clip == expected
-    assert pipeline.measure(source, x, by_clip=not expected).by_clip == (not expected)
+def sounds(steady: bool, count: int = 12, rate: int = 8000) -> np.ndarray:
+    """Return noise of many colours and levels, that goes on all the time or comes and goes in a moment."""
+    rng = np.random.default_rng(0)
+    time = np.arange(rate) / rate
+    clips = rng.standard_normal((count, rate)) * 10 ** rng.uniform(-2, 0, (count, 1))
+    clips += 10 * np.sin(2 * np.pi * rng.uniform(100, 3000, (count, 1)) * time) * clips.std(axis=1, keepdims=True)
+    moment = np.exp(-np.square((time - rng.uniform(0.3, 0.7, (count, 1))) / 0.1))
+    return (0.05 * clips * (1 if steady else moment)).astype(np.float32)
+
+
+@pytest.mark.parametrize("front_end", [LogMel.for_rate(8000, floor=1e-6), Mfcc.for_rate(8000, floor=1e-6)])
+def test_clips_that_change_are_each_its_own_scale(front_end) -> None:
+    source = pipeline.AudioInput(front_end, 8000)
+    for steady in (False, True):
+        x = sounds(steady)
+        assert pipeline.measure(source, x).by_clip == (not steady)
+        assert pipeline.measure(source, x, by_clip=steady).by_clip == steady
+
+
+def test_samples_are_not_normalised_by_the_clip_unasked() -> None:
+    source = pipeline.AudioInput(RawSamples(8000), 8000)
+    assert not pipeline.measure(source, sounds(steady=False)).by_clip
+    assert pipeline.measure(source, sounds(steady=False), by_clip=True).by_clip
 
 
 def test_pictures_are_not_normalised_one_by_one() -> None:

@@ -18,8 +18,8 @@ from audioconv.normalisation import Normalisation
 CHUNK = 256
 
 
-def normalisation_of(samples: Samples, front_end: FrontEnd, by_clip: bool = False) -> Normalisation:
-    """Return the normalisation of what `front_end` makes of the clips `samples` (N, T)."""
+def normalisation_of(samples: Samples, front_end: FrontEnd, by_clip: bool | None = False) -> Normalisation:
+    """Return the normalisation of what `front_end` makes of the clips `samples` (N, T); see `Normalisation.measure`."""
     parts = (front_end(samples[begin : begin + CHUNK]) for begin in range(0, len(samples), CHUNK))
     return Normalisation.measure(parts, by_clip)
 

@@ -162,7 +162,7 @@ def train(
     normalise_clips: Annotated[
         bool | None,
         _option(
-            "Shift and scale each clip's bands by their own mean and deviation. By default for words.",
+            "Shift and scale each clip's bands by their own mean and deviation. By default if they change, as words.",
             HEARS,
             "--normalise-clips/--no-normalise-clips",
             metavar="",
