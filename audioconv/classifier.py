@@ -92,8 +92,8 @@ class Classifier(Settings):
         Height and width of pictures; by default those of most of them, at most 96.
     normalise_clips : bool, optional
         Whether each clip's bands are shifted and scaled by their own mean and deviation, so that neither a microphone
-        nor a voice colours them; by default for spectrograms that change more within clips than from clip to clip, as
-        those of words do.
+        nor a voice colours them; by default for spectrograms that change more within clips than from clip to clip, but
+        differ from clip to clip as well, as those of words in different rooms do.
     augment : bool
         Whether to change examples at random while training: shift, gain, speed, noise, rooms, masks; shifts of
         pictures.
@@ -101,7 +101,8 @@ class Classifier(Settings):
         A recording, or a folder of recordings, to mix in instead of synthetic noise.
     reject : bool, optional
         Whether to learn to say "none of these", with other sounds that are made of the words; by default for sounds
-        whose window is at most 2 seconds long.
+        whose window is at most 2 seconds long, unless the speakers are known to be fewer than 20, whom it would
+        learn to take for the only ones.
     others : path-like, optional
         A recording, or a folder of them, of anything that is none of the words, to learn to reject.
     false_accepts : float

@@ -13,9 +13,10 @@ from audioconv.errors import DataError, ShapeError
 
 Array = NDArray[Any]
 
-MOSTLY_WITHIN = 0.5
-"""Share of the features' variance that lies within clips, from which on each clip is its own scale. Of words it is 0.7
-or more, of sounds that go on as they are, such as rain, 0.2."""
+WITHIN = (0.5, 0.85)
+"""Share of the features' variance that lies within clips, between which each clip is its own scale. Below, as of sounds
+that go on as they are, how clips differ is what they are. Above, as of words that were cut out in silence, they hardly
+differ, and nothing would be won."""
 
 LEAST_SPREAD = 0.3
 """Of the training examples' deviation, added to that of a clip: bands that hardly change are not blown up."""
@@ -64,7 +65,7 @@ class Normalisation:
         ----------
         parts : iterable of arrays (N, ..., bands)
         by_clip : bool, optional
-            None: where the features (N, time, bands) change more within clips than from clip to clip.
+            None: where the share of the variance that lies within clips (N, time, bands) is in `WITHIN`.
 
         Raises
         ------
@@ -83,7 +84,8 @@ class Normalisation:
         mean = total / count
         variance = np.maximum(squares / count - mean**2, 0)
         if by_clip is None:
-            by_clip = within >= MOSTLY_WITHIN * count * float(variance.sum())
+            least, most = (share * count * float(variance.sum()) for share in WITHIN)
+            by_clip = least <= within <= most
         std = np.sqrt(variance)
         std[std < 1e-6 * np.maximum(np.abs(mean), 1e-3)] = 1.0  # a constant, up to the rounding of the sums
         return cls(mean.astype(np.float32), std.astype(np.float32), by_clip)

@@ -235,7 +235,7 @@ def measure(source: AudioInput | ImageInput, x: Array, by_clip: bool | None = No
     source : AudioInput or ImageInput
     x : array (N, *source.shape) float32
     by_clip : bool, optional
-        Whether each clip has its own; by default where it is a spectrogram that changes more than clips differ.
+        Whether each clip has its own; by default where it is a spectrogram that changes, and clips differ as well.
     """
     if isinstance(source, AudioInput):
         if isinstance(source.front_end, RawSamples):

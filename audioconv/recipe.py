@@ -39,7 +39,8 @@ from audioconv.transfer import begin_from
 Array = NDArray[Any]
 
 FEW_SPEAKERS = 20
-"""With fewer speakers, those that validate are missed: once they have, the network is trained again with them."""
+"""With fewer speakers, those that validate are missed: once they have, the network is trained again with them. And it
+does not learn to reject unasked: of FSDD's speakers, who are six, those that it had not heard were rejected."""
 
 SYNTHETIC_SOURCE = "espeak-ng"
 FOR_SYNTHETIC_VOICES: Mapping[str, Any] = {
@@ -127,7 +128,7 @@ def train_model(
         found = f"only {classes[0]!r}" if classes else "none"
         raise DataError(f"{name}: a classifier needs at least 2 classes to train on, there is {found}")
     rejection = None
-    if isinstance(source, AudioInput) and shall_reject(settings, source):
+    if isinstance(source, AudioInput) and shall_reject(settings, source, _has_few_speakers(examples)):
         rejection = Rejection(settings, source, classes)
         classes = rejection.classes
     codes = class_codes(name, examples.labels, classes)
@@ -290,9 +291,14 @@ def _split(examples: Examples, settings: Settings) -> dict[str, Array]:
 def _shall_refit(examples: Examples, settings: Settings) -> bool:
     if settings.refit is not None:
         return settings.refit
-    rest = {speaker for speaker, split in zip(examples.speakers, examples.splits, strict=True) if split != "test"}
     # Rows that the data set itself keeps for validation are not trained on unasked.
-    return "validation" not in examples.splits and None not in rest and len(rest) < FEW_SPEAKERS
+    return "validation" not in examples.splits and _has_few_speakers(examples)
+
+
+def _has_few_speakers(examples: Examples) -> bool:
+    """Return whether all speakers that may be learned from are known, and fewer than `FEW_SPEAKERS`."""
+    rest = {speaker for speaker, split in zip(examples.speakers, examples.splits, strict=True) if split != "test"}
+    return None not in rest and len(rest) < FEW_SPEAKERS
 
 
 def _augmentation(examples: Examples, settings: Settings) -> Augmentation | None:

@@ -34,13 +34,14 @@ RECORDED_FOR_TRAINING = 0.85
 """Of each recording of other things, from its beginning; the rest chooses the threshold."""
 
 
-def shall_reject(settings: Settings, source: AudioInput | ImageInput) -> bool:
-    """Return whether other sounds are made: where asked for, or where the classes are words."""
+def shall_reject(settings: Settings, source: AudioInput | ImageInput, few_speakers: bool) -> bool:
+    """Return whether other sounds are made: where asked for, or where the classes are words that many people say."""
     if not isinstance(source, AudioInput):
         return False
     if settings.reject is not None:
         return settings.reject
-    return settings.others is not None or source.holds_a_word
+    # Who has heard few voices say the words takes those of others for something else.
+    return settings.others is not None or (source.holds_a_word and not few_speakers)
 
 
 class Rejection:

@@ -59,29 +59,33 @@ def test_by_the_clip_silence_and_what_colours_it_all_the_time_are_nothing() -> N
     np.testing.assert_allclose(normalisation(clip + colour), normalisation(clip), atol=1e-4)
 
 
-def sounds(steady: bool, count: int = 12, rate: int = 8000) -> np.ndarray:
-    """Return noise of many colours and levels, that goes on all the time or comes and goes in a moment."""
+def sounds(kind: str, count: int = 24, rate: int = 8000) -> np.ndarray:
+    """Return tones in noise: that go on all the time, or are there for a moment, in silence or in rooms of all kinds."""
     rng = np.random.default_rng(0)
     time = np.arange(rate) / rate
-    clips = rng.standard_normal((count, rate)) * 10 ** rng.uniform(-2, 0, (count, 1))
-    clips += 10 * np.sin(2 * np.pi * rng.uniform(100, 3000, (count, 1)) * time) * clips.std(axis=1, keepdims=True)
-    moment = np.exp(-np.square((time - rng.uniform(0.3, 0.7, (count, 1))) / 0.1))
-    return (0.05 * clips * (1 if steady else moment)).astype(np.float32)
+    clips = 0.1 * np.sin(2 * np.pi * rng.uniform(100, 3000, (count, 1)) * time) + 0.03 * rng.standard_normal(
+        (count, rate)
+    )
+    if kind == "steady":
+        return (clips * 10 ** rng.uniform(-1, 0, (count, 1))).astype(np.float32)
+    clips *= np.exp(-np.square((time - rng.uniform(0.3, 0.7, (count, 1))) / 0.15))
+    if kind == "rooms":
+        clips += rng.standard_normal((count, rate)) * 10 ** rng.uniform(-4, -1.3, (count, 1))
+    return clips.astype(np.float32)
 
 
+@pytest.mark.parametrize("kind", ["steady", "rooms", "silence"])
 @pytest.mark.parametrize("front_end", [LogMel.for_rate(8000, floor=1e-6), Mfcc.for_rate(8000, floor=1e-6)])
-def test_clips_that_change_are_each_its_own_scale(front_end) -> None:
-    source = pipeline.AudioInput(front_end, 8000)
-    for steady in (False, True):
-        x = sounds(steady)
-        assert pipeline.measure(source, x).by_clip == (not steady)
-        assert pipeline.measure(source, x, by_clip=steady).by_clip == steady
+def test_clips_that_change_and_differ_are_each_its_own_scale(front_end, kind) -> None:
+    source, x = pipeline.AudioInput(front_end, 8000), sounds(kind)
+    assert pipeline.measure(source, x).by_clip == (kind == "rooms")
+    assert pipeline.measure(source, x, by_clip=kind != "rooms").by_clip == (kind != "rooms")
 
 
 def test_samples_are_not_normalised_by_the_clip_unasked() -> None:
     source = pipeline.AudioInput(RawSamples(8000), 8000)
-    assert not pipeline.measure(source, sounds(steady=False)).by_clip
-    assert pipeline.measure(source, sounds(steady=False), by_clip=True).by_clip
+    assert not pipeline.measure(source, sounds("rooms")).by_clip
+    assert pipeline.measure(source, sounds("rooms"), by_clip=True).by_clip
 
 
 def test_pictures_are_not_normalised_one_by_one() -> None:

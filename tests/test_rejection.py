@@ -152,4 +152,22 @@ SECOND = AudioInput(LogMel(), 16000)
     ],
 )
 def test_words_are_what_fits_into_two_seconds(settings, source, expected):
-    assert rejection.shall_reject(Settings(**settings), source) == expected
+    assert rejection.shall_reject(Settings(**settings), source, few_speakers=False) == expected
+
+
+@pytest.mark.parametrize(("settings", "expected"), [({}, False), ({"reject": True}, True), ({"others": "t.wav"}, True)])
+def test_who_knows_few_voices_does_not_learn_to_reject_unasked(settings, expected):
+    assert rejection.shall_reject(Settings(**settings), SECOND, few_speakers=True) == expected
+
+
+@pytest.mark.parametrize(("speakers", "expected"), [(19, False), (20, True), (None, True)])
+def test_speakers_are_counted_where_all_are_known(speakers, expected):
+    """Who tests does not count, and a clip whose speaker is unknown may be anybody's."""
+    rng = np.random.default_rng(0)
+    clips = [0.1 * rng.standard_normal(4000).astype(np.float32) for _ in range(46)]
+    names = [str(n % (speakers or 5)) for n in range(46)]
+    if speakers is None:
+        names[3] = None
+    classifier = ac.Classifier(sample_rate=4000, clip_seconds=1.0, epochs=1, augment=False, refit=False)
+    classifier.fit(clips, ["a", "b"] * 23, groups=names)
+    assert ("_unknown_" in classifier.model_.labels) == expected
