@@ -60,7 +60,7 @@ def test_by_the_clip_silence_and_what_colours_it_all_the_time_are_nothing() -> N
 
 
 def sounds(kind: str, count: int = 24, rate: int = 8000) -> np.ndarray:
-    """Return tones in noise: that go on all the time, or are there for a moment, in silence or in rooms of all kinds."""
+    """Return tones that go on all the time, or are there for a moment, in silence or in rooms of all kinds."""
     rng = np.random.default_rng(0)
     time = np.arange(rate) / rate
     clips = 0.1 * np.sin(2 * np.pi * rng.uniform(100, 3000, (count, 1)) * time) + 0.03 * rng.standard_normal(

@@ -136,7 +136,8 @@ def test_training_begins_with_the_model(model):
     after = classifier.model_
     assert after.labels == ("1200 Hz", "600 Hz")
     assert after.front_end == before.front_end
-    np.testing.assert_array_equal(after.mean, before.mean)
+    np.testing.assert_array_equal(after.normalisation.mean, before.normalisation.mean)
+    assert after.normalisation.by_clip == before.normalisation.by_clip
     settings = after.provenance["settings"]
     assert settings["init"] == "model.safetensors"
     assert (settings["arch"], settings["learning_rate"]) == ("tc-resnet8", Recipe().learning_rate)

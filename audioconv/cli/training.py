@@ -111,6 +111,8 @@ def show_report(out: Path, classifier: Classifier, collection: Collection) -> No
         watched = f"{counts['validation']:,} clips, epoch {report.kept_epoch} of {len(report.history)}"
         lines.append(("validation", f"{report.validation_accuracy:.1%} right ({watched})"))
     lines += [("says no", line) for line in how_it_decides(classifier.model_.decision)]
+    if report.final_history is not None and classifier.refit is None and classifier.reject is None:
+        lines.append(("says no", "to nothing, for there are few speakers; --reject makes it, to strangers too"))
     if report.final_history is not None:
         lines.append(("then", "trained once more, with the validation clips"))
     if report.test is not None:

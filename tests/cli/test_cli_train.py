@@ -53,6 +53,19 @@ def test_says_how_it_went_and_what_to_type_next(call, trained_on, tmp_path):
     assert f"audioconv evaluate {tmp_path}/out/model.safetensors {trained_on} --split test" in answer.out
 
 
+def test_says_that_few_speakers_are_not_made_to_reject(call, tmp_path):
+    folder = write_tones(tmp_path / "tones")
+    rows = [f"{label}/{n}.wav,{label},speaker {n % 3}" for label in ("high", "low") for n in range(10)]
+    (folder / "manifest.csv").write_text("\n".join(["path,label,speaker", *rows]))
+    options = [option for option in TRAINING if option != "--no-reject"]
+    answer = call("train", folder, "-o", tmp_path / "out", *options)
+    assert "says no     to nothing, for there are few speakers; --reject makes it" in answer.out
+    assert Model.load(tmp_path / "out/model.safetensors").labels == ("high", "low")
+    asked = call("train", folder, "-o", tmp_path / "asked", *options, "--reject")
+    assert "says no     to nothing" not in asked.out
+    assert "_unknown_" in Model.load(tmp_path / "asked/model.safetensors").labels
+
+
 def test_json(call, trained_on, tmp_path):
     answer = call("train", trained_on, "-o", tmp_path / "out", *TRAINING, "--json")
     found = json.loads(answer.out)

@@ -20,6 +20,7 @@ from audioconv.explaining import explain
 from audioconv.explaining.layer_rows import CHANNELS, reach, rows_of
 from audioconv.explaining.sheet import draw
 from audioconv.explaining.words import findings, verdict
+from audioconv.normalisation import Normalisation
 
 RATE = 8000
 MEL = LogMel.for_rate(RATE, floor=1e-6)
@@ -42,7 +43,7 @@ def listener(front_end=MEL, band: slice = slice(None), **more) -> Model:
     weight = np.zeros((1, bands, 2), np.float32)
     weight[:, band, 0] = 1
     network = L.Chain([L.Conv(2, 1, bias=False), L.GlobalAvgPool()])
-    mean, std = np.full(bands, -60, np.float32), np.full(bands, 10, np.float32)
+    scale = Normalisation(np.full(bands, -60, np.float32), np.full(bands, 10, np.float32))
     return Model(
         network,
         {"0": {"weight": weight}, "1": {}},
@@ -50,8 +51,7 @@ def listener(front_end=MEL, band: slice = slice(None), **more) -> Model:
         (frames, bands),
         front_end,
         RATE,
-        mean,
-        std,
+        scale,
         **more,
     )
 
@@ -162,9 +162,8 @@ def test_an_accepted_answer_explains_itself():
 def test_nothing_speaks_for_it():
     model = listener()
     mean = MEL(np.zeros(RATE, np.float32))[0].mean(axis=0)
-    silent = Model(
-        model.network, model.params, model.labels, model.input_shape, MEL, RATE, mean, np.ones_like(mean)
-    )  # fmt: skip
+    scale = Normalisation(mean, np.ones_like(mean))
+    silent = Model(model.network, model.params, model.labels, model.input_shape, MEL, RATE, scale)
     explanation = explain(silent, np.zeros(RATE, np.float32))
     assert explanation.region is None
     assert findings(explanation) == ["nothing speaks for \u201ctone\u201d"]
