@@ -74,7 +74,8 @@ class Normalisation:
         """
         count, total, squares, within = 0, np.zeros(1), np.zeros(1), 0.0
         for part in parts:
-            within += float(part.var(axis=1, dtype=np.float64).mean(axis=0).sum() * part[..., 0].size)
+            if by_clip is None:
+                within += float(part.var(axis=1, dtype=np.float64).mean(axis=0).sum() * part[..., 0].size)
             rows = part.reshape(-1, part.shape[-1]).astype(np.float64)
             total = total + rows.sum(axis=0)
             squares = squares + np.square(rows).sum(axis=0)

@@ -177,7 +177,7 @@ def train(
 ) -> None:
     """Train a classifier on recordings or pictures, a folder a class.
 
-    A tenth of the clips watches the training (whole speakers, where they are known) and chooses the best epoch. Rows of
+    A tenth of the clips watches the training (whole speakers, where they are known) and chooses the threshold. Rows of
     a manifest whose split is `test` are never trained on: they tell the accuracy at the end. Unreadable files are
     skipped, counted and listed.
     """
