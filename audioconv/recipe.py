@@ -151,8 +151,7 @@ def train_model(
             return pipeline.dataset(source, x[part], codes[part], normalisation, shape, augmentation, settings.augment)
         clips = pipeline.clips(source, x[part], codes[part], normalisation, shape, augmentation)
         if augmentation is not None:
-            noises = (*augmentation.noises, *rejection.background(clips))
-            clips = dataclasses.replace(clips, augmentation=dataclasses.replace(augmentation, noises=noises))
+            clips = dataclasses.replace(clips, augmentation=rejection.augmentation(augmentation, clips))
         return rejection.to_train(clips)
 
     begun = None if checkpoints is None or not resume else Path(checkpoints) / CHECKPOINT

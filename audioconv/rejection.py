@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audioconv import pipeline
+from audioconv.audio.augment import Augmentation
 from audioconv.audio.clips import AudioClips
 from audioconv.audio.others import ClipsWithOthers, Others
+from audioconv.audio.sounds import knocks
 from audioconv.calibration import calibrate
 from audioconv.decision import UNKNOWN, Decision, is_word
 from audioconv.model import Model
@@ -24,8 +27,10 @@ Array = NDArray[Any]
 OTHERS_PER_CLASS = 4.0
 """Other sounds to train with, for each clip of an average class."""
 
-TALKS = 8
-"""Recordings of talk that are mixed with the words; as many as there are of noise."""
+BACKGROUNDS = ("babble",) * 8 + ("bursts", "glide", "sustained") * 2 + ("bursts", "glide")
+KNOCK_SECONDS, KNOCK_SLOPES = 4, np.linspace(0, 3, 12)
+SOFTEST_DB, LEAST_SNR_DB = -24.0, 0.0
+"""What words are mixed with beside noise, and how soft they are: see `Rejection.augmentation`."""
 
 CALIBRATION_OTHERS = 1000
 """Made to choose the threshold on."""
@@ -78,14 +83,23 @@ class Rejection:
         count = round(OTHERS_PER_CLASS * len(clips) / max(self._words.sum(), 1))
         return ClipsWithOthers(clips, self._others(clips, self._to_train), count, self._code, self._seed)
 
-    def background(self, clips: AudioClips) -> tuple[Array, ...]:
-        """Return talk to mix with the clips, at their rate.
+    def augmentation(self, augmentation: Augmentation, clips: AudioClips) -> Augmentation:
+        """Return an augmentation with which words keep their place among the other sounds.
 
-        What is learned from talk alone would otherwise be that who hears talk hears no word.
+        Who learns from talk, cries and knocks by themselves would otherwise learn that where they are there is no word.
+        So words are mixed with them too; and with breath on the microphone, and made softer, since a word that is hard
+        to hear must stand out from what is none.
         """
         others = self._others(clips, ())
         rng = np.random.default_rng([self._seed, len(clips)])
-        return tuple(others.talk(rng) for _ in range(TALKS))
+        made = [others.background(kind, rng) for kind in BACKGROUNDS]
+        made += [knocks(KNOCK_SECONDS * self._rate, self._rate, slope, rng) for slope in KNOCK_SLOPES]
+        return replace(
+            augmentation,
+            noises=(*augmentation.noises, *made),
+            gain_db=(min(SOFTEST_DB, augmentation.gain_db[0]), augmentation.gain_db[1]),
+            snr_db=(min(LEAST_SNR_DB, augmentation.snr_db[0]), augmentation.snr_db[1]),
+        )
 
     def to_choose(self, clips: AudioClips) -> ClipsWithOthers:
         """Return the clips that choose the decision, with many other sounds behind them."""

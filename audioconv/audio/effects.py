@@ -72,14 +72,16 @@ def change_speed(samples: Samples, speed: float) -> Samples:
     return fit_length(soxr.resample(samples, speed, 1.0, quality="LQ"), len(samples))
 
 
-def coloured_noise(length: int, sample_rate: int, slope: float, rng: np.random.Generator) -> Samples:
+def coloured_noise(
+    length: int, sample_rate: int, slope: float, rng: np.random.Generator, lowest: float = LOWEST_NOISE_FREQUENCY
+) -> Samples:
     """Return noise (length,) of mean power 1 whose power density falls with frequency f as ``f ** -slope``.
 
-    0 is white, 1 pink, 2 brown noise. Below 50 Hz there is none.
+    0 is white, 1 pink, 2 brown noise. Below `lowest`, in Hz, there is none.
     """
     frequencies = np.fft.rfftfreq(length, 1 / sample_rate)
     spectrum = np.fft.rfft(rng.standard_normal(length))
-    audible = frequencies >= LOWEST_NOISE_FREQUENCY
+    audible = frequencies >= lowest
     spectrum[audible] *= frequencies[audible] ** (-slope / 2)
     spectrum[~audible] = 0
     noise = np.fft.irfft(spectrum, length).astype(np.float32)

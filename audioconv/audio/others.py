@@ -21,8 +21,8 @@ from audioconv.audio.sounds import bursts, gliding_tone, held
 from audioconv.errors import DataError
 
 KINDS = {
-    "splice": 0.18, "overlap": 0.13, "piece": 0.1, "reverse": 0.09, "babble": 0.25,
-    "sustained": 0.08, "glide": 0.06, "bursts": 0.05, "noise": 0.06,
+    "splice": 0.16, "overlap": 0.27, "piece": 0.09, "reverse": 0.08, "babble": 0.23,
+    "sustained": 0.05, "glide": 0.04, "bursts": 0.04, "noise": 0.04,
 }  # fmt: skip
 """How often each kind is made; where there are recordings of other things, half of all are pieces of those."""
 
@@ -41,7 +41,8 @@ MAX_SHIFT_SECONDS = 0.1
 PIECE, SEAM = (0.25, 0.5), (0.35, 0.65)
 """Shares of a word: how long a piece is, and where two words are joined."""
 
-TALK_CLIPS = 4
+BACKGROUND_CLIPS, BACKGROUND_POWER = 4, 0.0025
+"""How long a background is, and how loud each clip of it."""
 
 SYLLABLE_SECONDS = (0.06, 0.25)
 """Of what talk is made of."""
@@ -93,9 +94,12 @@ class Others:
         made: Samples = getattr(self, f"_{kind}")(rng)
         return made
 
-    def talk(self, rng: np.random.Generator) -> Samples:
-        """Return `TALK_CLIPS` clips' length (samples,) float32 of pieces of words without pauses."""
-        return np.concatenate([self._babble(rng) for _ in range(TALK_CLIPS)])
+    def background(self, kind: str, rng: np.random.Generator) -> Samples:
+        """Return `BACKGROUND_CLIPS` clips of a kind one after the other, (samples,) float32: to mix with words."""
+        clips = [getattr(self, f"_{kind}")(rng) for _ in range(BACKGROUND_CLIPS)]
+        powers = [mean_power(clip) for clip in clips]
+        gains = [np.float32(np.sqrt(BACKGROUND_POWER / power)) if power else np.float32(1) for power in powers]
+        return np.concatenate([clip * gain for clip, gain in zip(clips, gains, strict=True)])
 
     def _recorded(self, rng: np.random.Generator) -> Samples:
         length = self._samples.shape[1]

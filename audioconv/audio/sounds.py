@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from audioconv.audio.effects import coloured_noise
 from audioconv.audio.read import Samples
 
 GRAIN_SECONDS, JITTER_SECONDS = (0.04, 0.1), 0.015
@@ -15,6 +16,9 @@ HELD, HELD_SPEEDS = (0.3, 1.0), (0.6, 1.8)
 
 PITCHES_HZ, GLIDES, TURNS = (80.0, 800.0), (0.6, 1.6), 4
 RESONANCES, RESONANCE_HZ, RESONANCE_WIDTH, BETWEEN = 2, (300.0, 3500.0), 0.15, 0.02
+
+LOWEST_KNOCK_HZ = 20.0
+"""Breath and wind push the microphone's membrane slower than any sound of speech does."""
 
 BURSTS, ATTACK_SECONDS, DECAY_SECONDS, FLOORS = (1, 8), (0.001, 0.03), (0.01, 0.2), (-4.0, -1.5)
 
@@ -67,6 +71,17 @@ def bursts(length: int, sample_rate: int, rng: np.random.Generator) -> Samples:
         fall = np.exp(-np.maximum(0, since - attack) / decay)
         envelope += rng.uniform(0.2, 1) * np.clip(since / attack, 0, fall)
     return envelope.astype(np.float32)
+
+
+def knocks(length: int, sample_rate: int, slope: float, rng: np.random.Generator) -> Samples:
+    """Return noise (length,) in bursts, about one to eight a second, as of knocks, clicks, and breath on a microphone.
+
+    Its power density falls with frequency f as ``f ** -slope``: 0 for a click, 3 for wind.
+    """
+    noise = coloured_noise(length, sample_rate, slope, rng, LOWEST_KNOCK_HZ)
+    seconds = [bursts(min(sample_rate, length - begin), sample_rate, rng) for begin in range(0, length, sample_rate)]
+    heard: Samples = noise * np.concatenate(seconds)
+    return heard
 
 
 def _drawn(interval: tuple[float, float], rng: np.random.Generator, count: int = 1) -> NDArray[np.float64]:

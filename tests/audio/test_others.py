@@ -146,7 +146,16 @@ def test_they_are_augmented_like_the_words():
 
 
 def test_talk_has_no_pauses(rng):
-    talk = Others(SAMPLES, LABELS, RATE).talk(rng)
+    talk = Others(SAMPLES, LABELS, RATE).background("babble", rng)
     assert len(talk) == 4 * LENGTH
     levels = np.square(talk[: len(talk) // 800 * 800].reshape(-1, 800)).mean(axis=1)
     assert levels.min() > 0.05 * levels.mean()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_background_is_as_loud_all_along(kind, rng):
+    background = Others(SAMPLES, LABELS, RATE).background(kind, rng)
+    assert background.shape == (4 * LENGTH,)
+    assert background.dtype == np.float32
+    powers = np.square(background.reshape(4, LENGTH)).mean(axis=1)
+    assert powers == pytest.approx(powers[0], rel=1e-3)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audioconv.audio.sounds import bursts, gliding_tone, held
+from audioconv.audio.sounds import bursts, gliding_tone, held, knocks
 
 RATE = 8000
 
@@ -66,3 +66,23 @@ def test_bursts_set_in_fast_and_die_away_slowly():
         change = np.diff(envelope)
         rises.append(change.max() / -change.min())
     assert np.median(rises) > 1
+
+
+@pytest.mark.parametrize("length", [1, RATE // 2, RATE, 3 * RATE + 7])
+def test_knocks_come_and_go(length):
+    sound = knocks(length, RATE, 1.0, np.random.default_rng(0))
+    assert sound.shape == (length,)
+    assert sound.dtype == np.float32
+    assert np.isfinite(sound).all()
+    if length > RATE:
+        levels = np.square(sound[: length // 80 * 80].reshape(-1, 80)).mean(axis=1)
+        assert np.quantile(levels, 0.9) > 10 * np.quantile(levels, 0.1)
+
+
+def test_knocks_of_wind_are_low_and_of_clicks_high():
+    low, high = (
+        np.median([strongest(knocks(RATE, RATE, slope, np.random.default_rng(seed))) for seed in range(10)])
+        for slope in (3.0, 0.0)
+    )
+    assert 20 <= low < 60
+    assert high > 500
