@@ -115,6 +115,9 @@ class Classifier(Settings):
         Whether to train a second time, with the validation examples, once they have done their work; by default where
         there are fewer than 20 known speakers, whose voices would be missed, and no split names the validation
         examples.
+    members : int
+        How many networks are trained, one after the other, that decide together: their logits are averaged. Three
+        take three times as long and are surer, above all of what is none of the words.
     seed : int
         Of everything random: the same seed on the same machine gives the same bits.
 

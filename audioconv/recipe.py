@@ -19,6 +19,7 @@ from audioconv.audio.features import LogMel, front_end_to_config
 from audioconv.batches import Dataset
 from audioconv.checkpoint import Checkpoint
 from audioconv.datasets.splits import split_validation
+from audioconv.ensemble import check_ends_in_dense, join
 from audioconv.errors import DataError
 from audioconv.evaluation import Evaluation, Scored
 from audioconv.events import Callback
@@ -48,7 +49,10 @@ FOR_SYNTHETIC_VOICES: Mapping[str, Any] = {
 }  # fmt: skip
 """Synthetic recordings have no room and no noise of their own; people have both."""
 
-CHECKPOINT, FINAL_CHECKPOINT = "checkpoint.safetensors", "checkpoint-final.safetensors"
+CHECKPOINT, CHECKPOINTS = "checkpoint.safetensors", "checkpoint*.safetensors"
+
+SEEDS_APART = 1000
+"""From one network's seed to that of the next that decides with it: runs with the seeds 0, 1, 2 share none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +62,7 @@ class TrainingReport:
     Attributes
     ----------
     history : History
-        Epochs of the run that the validation part watched.
+        Epochs of the run that the validation part watched; where several networks decide together, of the first.
     final_history : History or None
         Epochs of the second run, with the validation speakers, where there was one.
     counts : dict
@@ -67,6 +71,8 @@ class TrainingReport:
         Files that could not be read.
     kept_epoch : int
         Of `history`, whose parameters the validation part judged.
+    validation_accuracy : float or None
+        Over examples (speakers, where they are known) that were not trained on.
     test : Evaluation or None
         Over the rows whose split is ``test``, where there are any.
     """
@@ -76,12 +82,8 @@ class TrainingReport:
     counts: dict[str, dict[str, int]]
     failures: tuple[DataError, ...]
     kept_epoch: int
+    validation_accuracy: float | None
     test: Evaluation | None
-
-    @property
-    def validation_accuracy(self) -> float | None:
-        """Accuracy at the kept epoch, over examples (speakers, where they are known) that were not trained on."""
-        return self.history[self.kept_epoch - 1].validation_accuracy
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +143,8 @@ def train_model(
         before = Model.load(settings.init)
         network, params = begin_from(before, classes, np.random.default_rng(settings.seed))
         normalisation = _normalisation(before)
+    if settings.members > 1:
+        check_ends_in_dense(network)
     shall_refit = _shall_refit(examples, settings)
 
     def data_of(part: Array) -> Dataset:
@@ -160,7 +164,7 @@ def train_model(
         settings = _within_budget(settings, int(Checkpoint.load(begun).settings["epochs"]))
     elif settings.budget is not None:
         watch = data_of(parts["validation"])
-        seconds = settings.budget / (2 if shall_refit else 1)
+        seconds = settings.budget / settings.members / (2 if shall_refit else 1)
         fitting = epochs_within(seconds, network, data_to_train(parts["train"]), watch, params, settings.batch_size)
         settings = _within_budget(settings, min(fitting, MOST_EPOCHS))
     recipe = recipe_of(settings)
@@ -174,7 +178,7 @@ def train_model(
         **describe(settings, rejection),
     }
 
-    def run(train: Array, validation: Array | None, checkpoint: str) -> FitResult:
+    def run(member: int, train: Array, validation: Array | None) -> FitResult:
         data = data_to_train(train)
         watch = None if validation is None else data_of(validation)
         return fit(
@@ -191,23 +195,24 @@ def train_model(
             patience=None if validation is None else settings.patience,
             # The learning rate ends at nothing, so no epoch before the last is better but by chance; cut short it does.
             keep="last" if settings.patience is None else "best",
-            seed=settings.seed,
+            seed=settings.seed + SEEDS_APART * member,
             params=params,
-            checkpoint=None if checkpoints is None else Path(checkpoints) / checkpoint,
+            checkpoint=None if checkpoints is None else Path(checkpoints) / _checkpoint(member, validation is None),
             resume=resume,
             settings=shared,
             callbacks=callbacks,
         )
 
-    result = run(parts["train"], parts["validation"], CHECKPOINT)
-    final = None
+    members = range(settings.members)
+    results = [run(member, parts["train"], parts["validation"]) for member in members]
     both = np.concatenate([parts["train"], parts["validation"]])
-    if shall_refit:
-        final = run(both, None, FINAL_CHECKPOINT)
+    finals = [run(member, both, None) for member in members] if shall_refit else []
+    result = results[0]
+    voting, voting_params = join([network] * len(results), [one.params for one in results])
     counts = {name: _count(examples.labels[i] for i in part) for name, part in parts.items() if len(part)}
     model = Model(
-        network=network,
-        params=result.params,
+        network=voting,
+        params=voting_params,
         labels=classes,
         input_shape=shape,
         front_end=source.front_end if isinstance(source, AudioInput) else None,
@@ -215,17 +220,23 @@ def train_model(
         normalisation=normalisation,
     )
     # What the network of the second run says of the validation clips would be too good: it has learned them.
-    decision = decide(model, settings, x[parts["validation"]], codes[parts["validation"]], rejection)
+    watching = parts["validation"]
+    decision = decide(model, settings, x[watching], codes[watching], rejection)
+    validation_accuracy = result.history[result.kept_epoch - 1].validation_accuracy
+    if settings.members > 1 and len(watching):
+        validation_accuracy = float(np.mean(pipeline.logits(model, x[watching]).argmax(axis=1) == codes[watching]))
+    if finals:
+        _, voting_params = join([network] * len(finals), [one.params for one in finals])
     model = dataclasses.replace(
         model,
-        params=(final or result).params,
+        params=voting_params,
         decision=decision,
         provenance={
             "audioconv": __version__,
             "data": {**examples.about, "counts": counts, "unreadable": len(examples.failures)},
             "settings": _portable(settings),
-            "validation_accuracy": result.history[result.kept_epoch - 1].validation_accuracy,
-            "refit_with_validation": final is not None,
+            "validation_accuracy": validation_accuracy,
+            "refit_with_validation": bool(finals),
         },
     )
     test = None
@@ -237,8 +248,20 @@ def train_model(
         test = Evaluation.judge(classes, model.decision, scored)
         model = dataclasses.replace(model, provenance={**model.provenance, "test_accuracy": test.accuracy})
     return model, TrainingReport(
-        result.history, None if final is None else final.history, counts, examples.failures, result.kept_epoch, test
+        history=result.history,
+        final_history=finals[0].history if finals else None,
+        counts=counts,
+        failures=examples.failures,
+        kept_epoch=result.kept_epoch,
+        validation_accuracy=validation_accuracy,
+        test=test,
     )
+
+
+def _checkpoint(member: int, final: bool) -> str:
+    """Return the name of the file from which a network's run goes on."""
+    stem, suffix = CHECKPOINT.split(".")
+    return f"{stem}{'-final' if final else ''}{f'-{member + 1}' if member else ''}.{suffix}"
 
 
 def _within_budget(settings: Settings, epochs: int) -> Settings:

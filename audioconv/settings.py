@@ -39,6 +39,7 @@ class Settings:
     validation_fraction: float = 0.1
     patience: int | None = None
     refit: bool | None = None
+    members: int = 1
     seed: int = 0
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -98,6 +99,8 @@ def resolve(settings: Settings, examples: int, kind: Literal["audio", "images"] 
         raise ConfigError(f"false_accepts is a share between 0 and 1, got {settings.false_accepts}")
     if settings.others is not None and (settings.reject is False or kind == "images"):
         raise ConfigError("recordings of other things are of use only where a classifier of sounds learns to reject")
+    if settings.members < 1:
+        raise ConfigError(f"there must be at least one network, got members={settings.members}")
     epochs = min(MOST_EPOCHS, max(recipe.epochs, math.ceil(LEAST_STEPS / batch_count(examples, settings.batch_size))))
     recipe = dataclasses.replace(recipe, epochs=epochs)
     chosen = {

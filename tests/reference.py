@@ -246,6 +246,8 @@ def forward(layer, params, x, training=True):
             return x
         case "Residual":
             return part("body", layer.body, x) + part("shortcut", layer.shortcut, x)
+        case "Sum":
+            return sum(part(str(i), branch, x) for i, branch in enumerate(layer.branches))
         case "Concat":
             return np.concatenate([part(str(i), branch, x) for i, branch in enumerate(layer.branches)], axis=-1)
     raise NotImplementedError(kind)

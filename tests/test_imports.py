@@ -27,7 +27,7 @@ ORDER = [
     {"passes"},
     {"checkpoint", "events", "progress", "timing", "trainer", "training"},
     {"model"},
-    {"settings", "transfer"},
+    {"ensemble", "settings", "transfer"},
     {
         "calibration",
         "classifier",

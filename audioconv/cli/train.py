@@ -101,6 +101,9 @@ def train(
             metavar="",
         ),
     ] = None,
+    members: Annotated[
+        int, _option("Train N networks that decide together: surer, and N times the time.", RUN, metavar="N", min=1)
+    ] = 1,
     seed: Annotated[int, _option("The same seed gives the same bits.", RUN, metavar="N", min=0)] = 0,
     arch: Annotated[
         str,
@@ -202,6 +205,7 @@ def train(
         "validation_fraction": validation_fraction,
         "patience": patience,
         "refit": refit,
+        "members": members,
         "seed": seed,
     }
     if resume and force:

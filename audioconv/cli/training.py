@@ -54,9 +54,9 @@ def train_into(out: Path, collection: Collection, *, resume: bool, strict: bool 
     from audioconv.classifier import Classifier
     from audioconv.events import Event, RunStarted
     from audioconv.progress import ProgressBar
-    from audioconv.recipe import CHECKPOINT, FINAL_CHECKPOINT
+    from audioconv.recipe import CHECKPOINTS
 
-    runs = 0
+    runs, members = 0, int(settings.get("members", 1))
 
     def announce(event: Event) -> None:
         nonlocal runs
@@ -64,10 +64,12 @@ def train_into(out: Path, collection: Collection, *, resume: bool, strict: bool 
             runs += 1
             if runs == 1 and not resume:
                 # Who resumes this run must not find the last one's. The model stays until there is a new one.
-                for name in (CHECKPOINT, FINAL_CHECKPOINT):
+                for path in out.glob(CHECKPOINTS):
                     with suppress(OSError):
-                        (out / name).unlink()
-            if runs == 2:
+                        path.unlink()
+            if members > 1 and runs <= members:
+                say(f"network {runs} of {members}:")
+            if runs == members + 1:
                 say("once more, with the clips that validated:")
 
     people = {speaker for speaker in collection.speakers if speaker}

@@ -194,6 +194,16 @@ class _Tracer:
         height, width, channels = map(max, body.shape, shortcut.shape)
         return self.add(AddNode([body, shortcut], Value((height, width, channels))))
 
+    def sum(self, layer: L.Sum, path: str, x: Value, shape: Shape) -> Value:
+        x.held = True
+        values = [self.layer(part, _join(path, name), x, shape)[0] for name, part, _ in layer.parts(shape)]
+        if len(set(map(id, values))) < len(values):
+            raise NotCompiledError(f"{path or 'the network'}: adds a value to itself, which is not compiled")
+        total = values[0]
+        for value in values[1:]:
+            total = self.add(AddNode([total, value], Value(value.shape)))
+        return total
+
     def conv(self, layer: L.Conv, path: str, x: Value, shape: Shape) -> Value:
         window = layer.window(len(shape) - 1).lifted()
         return self.convolution(
@@ -272,6 +282,7 @@ _Rule = Callable[[_Tracer, "L.Layer", str, Value, Shape], Value]
 _RULES: dict[type[Layer], _Rule] = {
     L.Chain: _Tracer.chain,  # type: ignore[dict-item]
     L.Residual: _Tracer.residual,  # type: ignore[dict-item]
+    L.Sum: _Tracer.sum,  # type: ignore[dict-item]
     L.Conv: _Tracer.conv,  # type: ignore[dict-item]
     L.DepthwiseConv: _Tracer.depthwise,  # type: ignore[dict-item]
     L.Dense: _Tracer.dense,  # type: ignore[dict-item]

@@ -16,6 +16,7 @@ from audioconv.layers import (
     Layer,
     MaxPool,
     Residual,
+    Sum,
 )
 from audioconv.layers.base import Shape
 
@@ -87,7 +88,7 @@ def _follow(
         for name, part, part_shape in layer.parts(shape):
             fields = _follow(part, part_shape, fields, in_shape, below + name, found)
         return fields
-    if isinstance(layer, Residual | Concat):
+    if isinstance(layer, Residual | Concat | Sum):
         sides = [_follow(part, shape, fields, in_shape, below + name, found) for name, part, _ in layer.parts(shape)]
         joined = sides[0]
         for side in sides[1:]:

@@ -14,7 +14,7 @@
 
 from audioconv.layers.activation import LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
 from audioconv.layers.base import Layer, Params, Pass, flatten, from_config, to_config, unflatten
-from audioconv.layers.combine import Chain, Concat, Identity, Residual
+from audioconv.layers.combine import Chain, Concat, Identity, Residual, Sum
 from audioconv.layers.conv import Conv, DepthwiseConv
 from audioconv.layers.dense import Dense, Flatten
 from audioconv.layers.dropout import ChannelDropout, Dropout
@@ -47,6 +47,7 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "SubSpectralNorm",
+    "Sum",
     "Summary",
     "Tanh",
     "count_parameters",

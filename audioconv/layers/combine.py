@@ -179,15 +179,15 @@ def _summed(dy: Array, shape: Shape) -> Array:
 
 
 @dataclass(frozen=True)
-class Concat(_Combinator):
-    """Branches side by side, their outputs one behind the other along the channels (Szegedy et al., 2015)."""
+class _SideBySide(_Combinator):
+    """Branches that take the same input. Parts are named by number, from 0."""
 
     branches: Sequence[Layer]
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.branches:
-            raise ShapeError("needs at least one branch", "Concat")
+            raise ShapeError("needs at least one branch", type(self).__name__)
 
     def _named(self) -> Iterator[tuple[str, Layer]]:
         return ((str(i), layer) for i, layer in enumerate(self.branches))
@@ -195,11 +195,38 @@ class Concat(_Combinator):
     def parts(self, in_shape: Shape) -> Iterator[tuple[str, Layer, Shape]]:
         return ((name, layer, in_shape) for name, layer in self._named())
 
-    def infer_shape(self, in_shape: Shape) -> Shape:
+    def _out_shapes(self, in_shape: Shape) -> list[Shape]:
         shapes = []
         for name, layer in self._named():
             with inside(name):
                 shapes.append(layer.out_shape(in_shape))
+        return shapes
+
+
+@dataclass(frozen=True)
+class Sum(_SideBySide):
+    """Branches side by side, their outputs added: of whole networks, so that several decide together."""
+
+    def infer_shape(self, in_shape: Shape) -> Shape:
+        shapes = self._out_shapes(in_shape)
+        if len(set(shapes)) > 1:
+            raise ShapeError(f"branches must agree in all axes, got {', '.join(map(str, shapes))}")
+        return shapes[0]
+
+    def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
+        outputs, saved = _forward_each(self._named(), params, x, run)
+        return np.sum(outputs, axis=0), saved
+
+    def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
+        return _backward_each(self._named(), params, saved, [dy] * len(self.branches), run)
+
+
+@dataclass(frozen=True)
+class Concat(_SideBySide):
+    """Branches side by side, their outputs one behind the other along the channels (Szegedy et al., 2015)."""
+
+    def infer_shape(self, in_shape: Shape) -> Shape:
+        shapes = self._out_shapes(in_shape)
         if len({shape[:-1] for shape in shapes}) > 1:
             raise ShapeError(f"branches must agree in all axes but the channels, got {', '.join(map(str, shapes))}")
         return (*shapes[0][:-1], sum(shape[-1] for shape in shapes))

@@ -90,6 +90,16 @@ def test_a_second_run_with_all_clips(call, tones, tmp_path):
     assert names(tmp_path / "out") == {"history.csv", "model.safetensors", "checkpoint.safetensors"}
 
 
+def test_networks_that_decide_together(call, tones, tmp_path):
+    answer = call("train", tones, "-o", tmp_path / "out", *TRAINING, "--members", 2, "--refit")
+    for line in ("network 1 of 2:", "network 2 of 2:", "once more, with the clips that validated:"):
+        assert answer.err.count(line) == 1
+    assert names(tmp_path / "out") >= {"checkpoint-2.safetensors", "checkpoint-final-2.safetensors"}
+    call("train", tones, "-o", tmp_path / "out", *TRAINING, "--force")
+    assert names(tmp_path / "out") == {"history.csv", "model.safetensors", "checkpoint.safetensors"}
+    assert call("train", tones, "-o", tmp_path / "none", "--members", 0).code == 2
+
+
 def test_same_seed_same_bits(call, tones, tmp_path):
     for name in ("a", "b"):
         assert call("train", tones, "-o", tmp_path / name, *TRAINING, "--seed", 5).code == 0

@@ -270,6 +270,8 @@ SUMS = {
     "of bands": L.Residual(
         L.Chain([L.SubSpectralNorm(2), L.Residual(L.Chain([L.FrequencyAvgPool(), conv(), L.SiLU()]))])
     ),
+    "of three": L.Sum([conv(), L.Identity(), L.Chain([conv(), L.BatchNorm(), L.ReLU()])]),
+    "of whole networks": L.Sum([L.Chain([conv(size=3), L.ReLU()]), L.Chain([conv(), L.Residual(conv()), L.ReLU()])]),
     "pooled": L.Chain([L.SubSpectralNorm(3), L.ReLU(), L.MaxPool(2), L.Residual(L.MaxPool(3, 1, 1)), L.ReLU()]),
 }
 

@@ -127,6 +127,10 @@ CASES = [
         f"0 Conv(2, 1): needs 1 or 2 spatial axes, got input of shape (3,); {SPATIAL}",
     ),
     Case(L.Concat([L.GlobalAvgPool(), L.GlobalMaxPool()]), (5, 3)),
+    Case(
+        L.Sum([L.Chain([L.Conv(3, 3, padding=1), L.BatchNorm()]), L.Identity(), L.Conv(3, 1)]), (5, 4, 3), (5, 4, 2),
+        "Sum: branches must agree in all axes, got (5, 4, 3), (5, 4, 2), (5, 4, 3)",
+    ),
 ]  # fmt: skip
 
 
@@ -305,6 +309,7 @@ def test_inside_a_network_the_error_begins_with_the_dotted_path(case, rng):
         (lambda: L.Dropout(1), "Dropout: rate must be at least 0 and below 1, got 1"),
         (lambda: L.ChannelDropout(-0.1), "ChannelDropout: rate must be at least 0 and below 1, got -0.1"),
         (lambda: L.Concat([]), "Concat: needs at least one branch"),
+        (lambda: L.Sum([]), "Sum: needs at least one branch"),
         (lambda: L.Chain([L.ReLU(), 3]), "Chain: part 1 must be a layer such as ReLU(), got 3"),
         (lambda: L.Residual(None), "Residual: part body must be a layer such as ReLU(), got None"),
     ],

@@ -57,6 +57,7 @@ LAYERS = {
     "tanh": (L.Tanh(), (4, 5, 3)),
     "residual": (L.Residual(L.Conv(3, 3, padding=1)), (5, 3)),
     "residual with shortcut": (L.Residual(L.Conv(4, 3, stride=2, padding=1), L.Conv(4, 1, stride=2)), (5, 6, 3)),
+    "sum": (L.Sum([L.Conv(3, 3, padding=1), L.Identity(), L.MaxPool(3, 1, "same")]), (4, 5, 3)),
     "concat": (L.Concat([L.Conv(2, 3, padding=1), L.Identity(), L.MaxPool(3, 1, "same")]), (4, 5, 3)),
     "network 2-D": (
         L.Chain(

@@ -71,7 +71,7 @@ PAIRS = {
 }  # fmt: skip
 
 # Combinators are plain sums, products and slices; tests/test_against_pytorch.py trains networks of them.
-OTHERS = {"Chain", "Residual", "Concat", "Dropout", "ChannelDropout"}
+OTHERS = {"Chain", "Residual", "Concat", "Sum", "Dropout", "ChannelDropout"}
 
 
 def test_every_layer_with_a_counterpart_is_in_the_table():

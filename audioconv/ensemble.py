@@ -1,0 +1,53 @@
+"""Several networks as one: what each gets wrong by chance, the others outvote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from audioconv import layers as L
+from audioconv.errors import ConfigError
+from audioconv.layers.base import Layer, Params
+
+
+def join(networks: Sequence[Layer], params: Sequence[Params]) -> tuple[Layer, Params]:
+    """Return the network whose logits are the means of those of `networks`, and its parameters.
+
+    Their last layers are divided by how many they are, so that the mean is a sum: the network is one like any other,
+    and a model's file, the compiler and a detector need not know of it.
+
+    Parameters
+    ----------
+    networks : sequence of Layer
+        Each a chain that ends in a dense layer, for the same input and the same number of classes.
+    params : sequence of dict
+        The parameters of each; they are left as they are.
+
+    Raises
+    ------
+    ConfigError
+        If a network does not end in a dense layer.
+
+    References
+    ----------
+    B. Lakshminarayanan et al., Simple and scalable predictive uncertainty estimation using deep ensembles, NeurIPS
+    2017.
+    """
+    if len(networks) == 1:
+        return networks[0], params[0]
+    shared = [_divided(network, own, len(networks)) for network, own in zip(networks, params, strict=True)]
+    return L.Sum(networks), {str(number): own for number, own in enumerate(shared)}
+
+
+def check_ends_in_dense(network: Layer) -> L.Chain:
+    """Return the network if it can be joined with others; otherwise raise `ConfigError`."""
+    if isinstance(network, L.Chain) and network.layers and isinstance(network.layers[-1], L.Dense):
+        return network
+    raise ConfigError("only networks that end in a dense layer can decide together")
+
+
+def _divided(network: Layer, params: Params, count: int) -> Params:
+    """Return the parameters with which `network` gives its logits divided by `count`."""
+    last = str(len(check_ends_in_dense(network).layers) - 1)
+    return {**params, last: {name: array / np.float32(count) for name, array in params[last].items()}}
