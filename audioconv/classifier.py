@@ -23,8 +23,9 @@ from audioconv.events import Callback
 from audioconv.loading import Loaded, StrPath
 from audioconv.model import Model
 from audioconv.pipeline import AudioInput, ImageInput
-from audioconv.recipe import Examples, TrainingReport, class_codes, train_model
+from audioconv.recipe import TrainingReport, train_model
 from audioconv.settings import Settings, resolve
+from audioconv.task import Examples, class_codes
 
 __all__ = ["Classifier", "Evaluation", "Prediction", "TrainingReport"]
 

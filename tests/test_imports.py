@@ -39,6 +39,7 @@ ORDER = [
         "recipe",
         "rejection",
         "streaming",
+        "task",
     },
     {"report"},
     {"cli"},

@@ -15,8 +15,8 @@ from audioconv.batches import BatchMaker, Dataset, batch_count, draw_batches
 from audioconv.events import Callback
 from audioconv.losses import SoftmaxCrossEntropy
 from audioconv.optim import AdamW
-from audioconv.recipe import class_codes
 from audioconv.schedules import OneCycle
+from audioconv.task import class_codes
 from audioconv.trainer import Purpose, random_stream
 from audioconv.training import evaluate_logits, fit
 from experiments.common import QUICK_EPOCHS, DataMissingError, Run, nine_words, seeds

@@ -1,0 +1,253 @@
+"""What a training run learns: examples in their parts, classes, a network to begin with, and the scale it sees."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv import architectures, pipeline
+from audioconv.audio.augment import Augmentation
+from audioconv.audio.features import LogMel, front_end_to_config
+from audioconv.batches import Dataset
+from audioconv.datasets.splits import split_validation
+from audioconv.errors import DataError
+from audioconv.layers.base import Layer, Params
+from audioconv.model import Model
+from audioconv.normalisation import Normalisation
+from audioconv.pipeline import AudioInput, ImageInput
+from audioconv.rejection import Rejection, describe, shall_reject
+from audioconv.settings import Settings
+from audioconv.transfer import begin_from
+
+Array = NDArray[Any]
+
+FEW_SPEAKERS = 20
+"""With fewer speakers, those that validate are missed: once they have, the network is trained again with them. And it
+does not learn to reject unasked: of FSDD's speakers, who are six, those that it had not heard were rejected."""
+
+SYNTHETIC_SOURCE = "espeak-ng"
+FOR_SYNTHETIC_VOICES: Mapping[str, Any] = {
+    "reverberation_probability": 0.5, "noise_probability": 0.9, "snr_db": (0.0, 30.0),
+}  # fmt: skip
+"""Synthetic recordings have no room and no noise of their own; people have both."""
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Labelled examples in memory.
+
+    Attributes
+    ----------
+    source : AudioInput or ImageInput
+        How they were made from files or arrays.
+    x : array (N, *source.shape) float32
+    labels : sequence of str
+    speakers, splits : sequence of (str or None)
+        As in `datasets.Item`.
+    about : mapping
+        Name, source and licence of the data, for the model's provenance.
+    failures : tuple of DataError
+        Files that could not be read.
+    """
+
+    source: AudioInput | ImageInput
+    x: Array
+    labels: Sequence[str]
+    speakers: Sequence[str | None]
+    splits: Sequence[str | None]
+    about: Mapping[str, Any]
+    failures: tuple[DataError, ...] = ()
+
+    @property
+    def have_few_speakers(self) -> bool:
+        """Whether all speakers that may be learned from are known, and fewer than `FEW_SPEAKERS`."""
+        rest = {speaker for speaker, split in zip(self.speakers, self.splits, strict=True) if split != "test"}
+        return None not in rest and len(rest) < FEW_SPEAKERS
+
+    def split(self, validation_fraction: float, seed: int) -> dict[str, Array]:
+        """Return the indices of the ``train``, ``validation`` and ``test`` examples.
+
+        What the data set itself says holds; where it names no validation examples, a part of the training examples is
+        taken, whole speakers where they are known.
+        """
+        unknown = set(self.splits) - {"train", "validation", "test", None}
+        if unknown:
+            raise DataError(f"split must be train, validation or test, got {sorted(map(str, unknown))}")
+        named = {name: np.flatnonzero([split == name for split in self.splits]) for name in ("validation", "test")}
+        train = np.flatnonzero([split in ("train", None) for split in self.splits])
+        if not len(named["validation"]):
+            known = [self.speakers[int(i)] for i in train]
+            groups = None if all(speaker is None for speaker in known) else known
+            labels = [self.labels[int(i)] for i in train]
+            rest, validation = split_validation(labels, groups, validation_fraction, seed)
+            named["validation"], train = train[validation], train[rest]
+        return {"train": train, **named}
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What a training run learns.
+
+    Attributes
+    ----------
+    examples : Examples
+    settings : Settings
+    parts : dict of str to array
+        Indices of the ``train``, ``validation`` and ``test`` examples.
+    classes : tuple of str
+        With ``_unknown_`` where it is to reject.
+    codes : array (N,) int64
+        The class number of each example.
+    rejection : Rejection or None
+        The other sounds, where it is to reject.
+    augmentation : Augmentation or None
+        Of sounds.
+    network : Layer
+    params : dict or None
+        What the network begins with; None for what is drawn.
+    input_shape : tuple of int
+        Of one example as the network takes it.
+    normalisation : Normalisation
+    """
+
+    examples: Examples
+    settings: Settings
+    parts: dict[str, Array]
+    classes: tuple[str, ...]
+    codes: Array
+    rejection: Rejection | None
+    augmentation: Augmentation | None
+    network: Layer
+    params: Params | None
+    input_shape: tuple[int, ...]
+    normalisation: Normalisation
+
+    @classmethod
+    def prepare(cls, examples: Examples, settings: Settings) -> Self:
+        """Return what `settings`, which `settings.resolve` has gone through, make of the examples.
+
+        Raises
+        ------
+        DataError
+            If there are not two classes to train on.
+        """
+        source = examples.source
+        parts = examples.split(settings.validation_fraction, settings.seed)
+        classes = tuple(sorted({examples.labels[i] for i in parts["train"]}))
+        name = examples.about["name"]
+        if len(classes) < 2:
+            found = f"only {classes[0]!r}" if classes else "none"
+            raise DataError(f"{name}: a classifier needs at least 2 classes to train on, there is {found}")
+        rejection = None
+        if isinstance(source, AudioInput) and shall_reject(settings, source, examples.have_few_speakers):
+            rejection = Rejection(settings, source, classes)
+            classes = rejection.classes
+        codes = class_codes(name, examples.labels, classes)
+        if settings.init is None:
+            network, params = architectures.build(settings.arch, len(classes)), None
+            normalisation = pipeline.measure(source, examples.x[parts["train"]], settings.normalise_clips)
+        else:
+            before = Model.load(settings.init)
+            network, params = begin_from(before, classes, np.random.default_rng(settings.seed))
+            normalisation = _normalisation(before)
+        return cls(
+            examples=examples,
+            settings=settings,
+            parts=parts,
+            classes=classes,
+            codes=codes,
+            rejection=rejection,
+            augmentation=_augmentation(examples, settings),
+            network=network,
+            params=params,
+            input_shape=pipeline.input_shape(source, settings.arch),
+            normalisation=normalisation,
+        )
+
+    def data(self, part: Array) -> Dataset:
+        """Return some of the examples as they are."""
+        x, codes = self.examples.x[part], self.codes[part]
+        return pipeline.dataset(self.examples.source, x, codes, self.normalisation, self.input_shape)
+
+    def data_to_train(self, part: Array) -> Dataset:
+        """Return some of the examples augmented, with other sounds where it is to reject."""
+        source, x, codes = self.examples.source, self.examples.x[part], self.codes[part]
+        if self.rejection is None or not isinstance(source, AudioInput):
+            return pipeline.dataset(
+                source, x, codes, self.normalisation, self.input_shape, self.augmentation, self.settings.augment
+            )
+        clips = pipeline.clips(source, x, codes, self.normalisation, self.input_shape, self.augmentation)
+        if self.augmentation is not None:
+            clips = dataclasses.replace(clips, augmentation=self.rejection.augmentation(self.augmentation, clips))
+        return self.rejection.to_train(clips)
+
+    def model(self, network: Layer, params: Params) -> Model:
+        """Return the model that a trained network is, which does not reject yet and tells nothing of itself."""
+        source = self.examples.source
+        return Model(
+            network=network,
+            params=params,
+            labels=self.classes,
+            input_shape=self.input_shape,
+            front_end=source.front_end if isinstance(source, AudioInput) else None,
+            clip_samples=source.clip_samples if isinstance(source, AudioInput) else None,
+            normalisation=self.normalisation,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a resumed run must share, beside what `training.fit` itself compares."""
+        noise = self.settings.noise
+        return {
+            "input": _describe(self.examples.source),
+            "augment": self.settings.augment,
+            "normalise_clips": self.normalisation.by_clip,
+            "noise": None if noise is None else os.fspath(noise),
+            "classes": self.classes,
+            **describe(self.settings, self.rejection),
+        }
+
+
+def class_codes(name: str, labels: Sequence[str], classes: Sequence[str]) -> Array:
+    """Return the class number of each label, (N,) int64; `DataError` if the data `name` have others."""
+    strange = sorted(set(labels) - set(classes))
+    if strange:
+        raise DataError(
+            f"{name}: has labels that the model does not know: {', '.join(map(repr, strange[:5]))}; "
+            f"it knows {', '.join(classes)}"
+        )
+    codes = {label: code for code, label in enumerate(classes)}
+    return np.array([codes[label] for label in labels], np.int64)
+
+
+def _normalisation(model: Model) -> Normalisation:
+    """Return the model's own: what its layers have learned stands in its unit."""
+    if model.normalisation is not None:
+        return model.normalisation
+    channels = model.feature_shape[-1]
+    return Normalisation(np.zeros(channels, np.float32), np.ones(channels, np.float32))
+
+
+def _augmentation(examples: Examples, settings: Settings) -> Augmentation | None:
+    source = examples.source
+    if not settings.augment or not isinstance(source, AudioInput):
+        return None
+    rate = source.front_end.sample_rate
+    noises = None if settings.noise is None else pipeline.read_noises(settings.noise, rate)
+    augmentation = Augmentation.default(rate, noises=noises, seed=settings.seed)
+    if str(examples.about.get("source")).startswith(SYNTHETIC_SOURCE):
+        augmentation = dataclasses.replace(augmentation, **FOR_SYNTHETIC_VOICES)
+    if isinstance(source.front_end, LogMel):
+        return augmentation
+    return dataclasses.replace(augmentation, stretch_probability=0.0)  # there are no bands to stretch
+
+
+def _describe(source: AudioInput | ImageInput) -> dict[str, Any]:
+    if isinstance(source, AudioInput):
+        return {**front_end_to_config(source.front_end), "clip_samples": source.clip_samples}
+    return {"shape": source.shape}
