@@ -94,6 +94,7 @@ def test_networks_that_decide_together(call, tones, tmp_path):
     answer = call("train", tones, "-o", tmp_path / "out", *TRAINING, "--members", 2, "--refit")
     for line in ("network 1 of 2:", "network 2 of 2:", "once more, with the clips that validated:"):
         assert answer.err.count(line) == 1
+    assert "networks    2, which decide together" in answer.out
     assert names(tmp_path / "out") >= {"checkpoint-2.safetensors", "checkpoint-final-2.safetensors"}
     call("train", tones, "-o", tmp_path / "out", *TRAINING, "--force")
     assert names(tmp_path / "out") == {"history.csv", "model.safetensors", "checkpoint.safetensors"}
