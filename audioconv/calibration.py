@@ -16,8 +16,7 @@ Array = NDArray[Any]
 TEMPERATURES = (0.05, 20.0)
 
 GIVEN_UP = 0.05
-"""Share of the words that a threshold may cost. What people say beside the words is harder to tell from them than what
-is made: it passes two to four times as often (docs/recipes.md)."""
+"""Share of the words that a threshold may cost where it lets through less than it may."""
 
 FEWEST, FEWEST_FOR_TEMPERATURE = 5, 20
 """Clips of words, and of others, without which there is no gate, and of words without which there is no temperature:
@@ -34,6 +33,7 @@ def calibrate(
     *,
     made: Sequence[str] = (),
     false_accepts: float | None = None,
+    easier: float = 1.0,
 ) -> Decision:
     """Return the decision that fits clips which the network has not learned.
 
@@ -50,6 +50,8 @@ def calibrate(
     false_accepts : float, optional
         The share of clips of no word that the threshold may let through; without it every clip is taken for a word.
         The threshold is higher where that costs no more than `GIVEN_UP` of the words.
+    easier : float
+        How many times as often as these clips of no word those pass that `false_accepts` means.
 
     Returns
     -------
@@ -70,7 +72,7 @@ def calibrate(
     of_word = words[answers.codes]
     right = np.sort(answers.scores[of_words & (answers.codes == codes)])
     threshold = max(
-        _threshold(answers.scores[~of_words & of_word], int((~of_words).sum()), false_accepts),
+        _threshold(answers.scores[~of_words & of_word], int((~of_words).sum()), false_accepts / easier),
         float(right[int(GIVEN_UP * len(right))]) if len(right) else 0.0,
     )
     passed = of_word & (answers.scores >= threshold)

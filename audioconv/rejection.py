@@ -35,6 +35,9 @@ SOFTEST_DB, LEAST_SNR_DB = -24.0, 0.0
 CALIBRATION_OTHERS = 1000
 """Made to choose the threshold on."""
 
+MADE_ARE_EASIER = 2.0
+"""What people say beside the words passes about so many times as often as what is made of the words."""
+
 RECORDED_FOR_TRAINING = 0.85
 """Of each recording of other things, from its beginning; the rest chooses the threshold."""
 
@@ -65,6 +68,8 @@ class Rejection:
         The same, with ``_unknown_`` among them.
     made : tuple of str
         ``_unknown_``, unless there are examples of it.
+    easier : float
+        How many times as often as the sounds that choose the threshold those pass that one hears.
     """
 
     def __init__(self, settings: Settings, source: AudioInput, classes: Sequence[str]) -> None:
@@ -76,6 +81,7 @@ class Rejection:
         recordings = [] if settings.others is None else pipeline.read_noises(settings.others, self._rate)
         cuts = [round(RECORDED_FOR_TRAINING * len(recording)) for recording in recordings]
         self._to_train = [recording[:cut] for recording, cut in zip(recordings, cuts, strict=True) if cut]
+        self.easier = MADE_ARE_EASIER if self.made and not recordings else 1.0
         self._to_choose = [r[cut:] for r, cut in zip(recordings, cuts, strict=True) if cut < len(r)]
 
     def to_train(self, clips: AudioClips) -> ClipsWithOthers:
@@ -130,7 +136,9 @@ def decide(
     if not len(x):
         return Decision(made=() if rejection is None else rejection.made)
     made: tuple[str, ...] = ()
+    easier = 1.0
     if rejection is not None:
+        easier = rejection.easier
         assert model.front_end is not None
         made = rejection.made
         # What is normalised does not matter here: the samples are wanted, and the model does the rest.
@@ -145,6 +153,7 @@ def decide(
         codes,
         made=made,
         false_accepts=settings.false_accepts if has_others else None,
+        easier=easier,
     )
 
 

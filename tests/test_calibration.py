@@ -47,6 +47,16 @@ def test_the_threshold_lets_the_stated_share_of_others_through_and_no_more(rng, 
     assert decision.false_accepts == share
 
 
+@pytest.mark.parametrize(("easier", "most"), [(1.0, 0.3), (3.0, 0.1)])
+def test_of_what_is_easier_less_may_pass(easier, most, rng, monkeypatch):
+    logits, codes = drawn(rng)
+    monkeypatch.setattr(calibration, "GIVEN_UP", 0.0)
+    decision = calibrate(LABELS, logits, codes, made=["_unknown_"], false_accepts=0.3, easier=easier)
+    passed = decision.decide(LABELS, decision.probabilities(LABELS, logits)).accepted[codes == 0].mean()
+    assert most - 1 / 100 < passed <= most
+    assert decision.false_accepts == 0.3
+
+
 def test_the_threshold_is_higher_where_it_costs_few_words(rng):
     logits, codes = drawn(rng)
     decision = calibrate(LABELS, logits, codes, made=["_unknown_"], false_accepts=0.9)
