@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
         detect,
         "audioconv detect model interview.wav",
         "audioconv detect model interview.flac --labels words.txt",
-        "audioconv detect model recordings/ --threshold 0.9 --json > words.jsonl",
+        "audioconv detect model recordings/ --threshold 0.8 --json > words.jsonl",
     )
 
 

@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
         listen,
         "audioconv listen model",
         "audioconv listen --list-devices",
-        "audioconv listen model --device 3 --threshold 0.9",
+        "audioconv listen model --device 3 --threshold 0.8",
         "ffmpeg -v error -i talk.mp3 -f s16le -ac 1 -ar 16000 - | audioconv listen model - --json",
     )
 

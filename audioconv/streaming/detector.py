@@ -16,7 +16,7 @@ from audioconv.streaming.windows import Scores
 
 __all__ = ["DEFAULT_THRESHOLD", "Detection", "Detector"]
 
-LISTENING_THRESHOLD = 0.9
+LISTENING_THRESHOLD = 0.95
 """The least for a model that has learned to reject: who listens all the time hears ten windows a second, nearly all of
 them without a word. Chosen by measurement; see docs/recipes.md."""
 
