@@ -118,7 +118,7 @@ class Classifier(Settings):
         examples.
     members : int
         How many networks are trained, one after the other, that decide together: their logits are averaged. Three
-        take three times as long and are surer, above all of what is none of the words.
+        take three times as long, and find more words in noise and talk at the same false accepts.
     seed : int
         Of everything random: the same seed on the same machine gives the same bits.
 
