@@ -102,7 +102,13 @@ def train(
         ),
     ] = None,
     members: Annotated[
-        int, _option("Train N networks that decide together: more is found in noise, in N times the time.", RUN, metavar="N", min=1)
+        int,
+        _option(
+            "Train N networks that decide together: more is found in noise, in N times the time.",
+            RUN,
+            metavar="N",
+            min=1,
+        ),
     ] = 1,
     seed: Annotated[int, _option("The same seed gives the same bits.", RUN, metavar="N", min=0)] = 0,
     arch: Annotated[
