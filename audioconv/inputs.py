@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from audioconv import pipeline
 from audioconv.datasets.collection import Collection
 from audioconv.errors import ConfigError, DataError
+from audioconv.loading import StrPath
 from audioconv.model import Model
 from audioconv.pipeline import AudioInput, ImageInput
 from audioconv.settings import Settings
@@ -25,8 +26,8 @@ def of_model(model: Model) -> AudioInput | ImageInput:
 
 def for_collection(settings: Settings, collection: Collection) -> AudioInput | ImageInput:
     """Return the input for the files of `collection`."""
-    if settings.init is not None:
-        source = _of_beginning(settings)
+    if settings.named_init is not None:
+        source = _of_beginning(settings, settings.named_init)
         if isinstance(source, ImageInput) != (collection.kind == "images"):
             hears = "pictures" if isinstance(source, ImageInput) else "sound"
             raise ConfigError(f"{settings.init}: is a model of {hears}, but {collection.name} holds {collection.kind}")
@@ -40,8 +41,8 @@ def for_arrays(settings: Settings, arrays: Sequence[NDArray[Any]]) -> AudioInput
     """Return the input for samples (T,), or pictures (H, W[, C]), in memory."""
     if not arrays:
         raise DataError("there are no examples to train on")
-    if settings.init is not None:
-        return _of_beginning(settings)
+    if settings.named_init is not None:
+        return _of_beginning(settings, settings.named_init)
     if arrays[0].ndim == 1:
         rate = settings.sample_rate or 16000
         return _for_audio(settings, [rate], [len(array) / rate for array in arrays])
@@ -49,12 +50,11 @@ def for_arrays(settings: Settings, arrays: Sequence[NDArray[Any]]) -> AudioInput
     return ImageInput(first.shape)
 
 
-def _of_beginning(settings: Settings) -> AudioInput | ImageInput:
+def _of_beginning(settings: Settings, init: StrPath) -> AudioInput | ImageInput:
     given = [name for name in ("front_end", "sample_rate", "clip_seconds", "image_size") if getattr(settings, name)]
     if given:
         raise ConfigError(f"{given[0]} is what the model has that training begins with; leave it out")
-    assert settings.init is not None
-    return of_model(Model.load(settings.init))
+    return of_model(Model.load(init))
 
 
 def _for_audio(settings: Settings, rates: Sequence[int], seconds: Sequence[float]) -> AudioInput:

@@ -14,13 +14,16 @@ from audioconv.files import display_path
 from audioconv.loading import StrPath
 from audioconv.model import Model
 
+AUTO = "auto"
+"""Of `Settings.init`: what fits, if there is something."""
+
 
 @dataclass(eq=False)
 class Settings:
     """How to train a classifier: the parameters of `Classifier`, which explains them. None: what `resolve` says."""
 
     arch: str = "auto"
-    init: StrPath | None = None
+    init: StrPath | None = AUTO
     epochs: int | None = None
     budget: float | None = None
     batch_size: int = 64
@@ -41,6 +44,11 @@ class Settings:
     refit: bool | None = None
     members: int = 1
     seed: int = 0
+
+    @property
+    def named_init(self) -> StrPath | None:
+        """The model to begin with, where the user has named one."""
+        return None if self.init == AUTO else self.init
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the settings, as scikit-learn's tools ask for them."""
@@ -86,7 +94,7 @@ def choose_architecture(kind: Literal["audio", "images"], front_end: str | None 
 
 def resolve(settings: Settings, examples: int, kind: Literal["audio", "images"] = "audio") -> Settings:
     """Return the settings with nothing left to choose, for so many examples of this kind to train on."""
-    arch = settings.arch if settings.init is None else _architecture_of(settings.init)
+    arch = settings.arch if settings.named_init is None else _architecture_of(settings.named_init)
     if arch == "auto":
         arch = choose_architecture(kind, settings.front_end)
     architectures.input_kind(arch)  # an unknown name shall fail before anything is read

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from audioconv import architectures, pipeline
 from audioconv.audio.augment import Augmentation
 from audioconv.audio.features import LogMel, front_end_to_config
+from audioconv.bases import find_base
 from audioconv.batches import Dataset
 from audioconv.datasets.splits import split_validation
 from audioconv.errors import DataError
@@ -22,7 +23,7 @@ from audioconv.model import Model
 from audioconv.normalisation import Normalisation
 from audioconv.pipeline import AudioInput, ImageInput
 from audioconv.rejection import Rejection, describe, shall_reject
-from audioconv.settings import Settings
+from audioconv.settings import AUTO, Settings
 from audioconv.transfer import begin_from
 
 Array = NDArray[Any]
@@ -98,6 +99,7 @@ class Task:
     ----------
     examples : Examples
     settings : Settings
+        Whose `init` is a file or None.
     parts : dict of str to array
         Indices of the ``train``, ``validation`` and ``test`` examples.
     classes : tuple of str
@@ -144,15 +146,14 @@ class Task:
         if len(classes) < 2:
             found = f"only {classes[0]!r}" if classes else "none"
             raise DataError(f"{name}: a classifier needs at least 2 classes to train on, there is {found}")
+        settings, normalisation = _with_beginning(settings, source, examples.x[parts["train"]])
         rejection = None
         if isinstance(source, AudioInput) and shall_reject(settings, source, examples.have_few_speakers):
             rejection = Rejection(settings, source, classes)
             classes = rejection.classes
         codes = class_codes(name, examples.labels, classes)
-        if settings.init is None:
-            network, params = architectures.build(settings.arch, len(classes)), None
-            normalisation = pipeline.measure(source, examples.x[parts["train"]], settings.normalise_clips)
-        else:
+        network, params = architectures.build(settings.arch, len(classes)), None
+        if settings.init is not None:
             before = Model.load(settings.init)
             network, params = begin_from(before, classes, np.random.default_rng(settings.seed))
             normalisation = _normalisation(before)
@@ -223,6 +224,16 @@ def class_codes(name: str, labels: Sequence[str], classes: Sequence[str]) -> Arr
         )
     codes = {label: code for code, label in enumerate(classes)}
     return np.array([codes[label] for label in labels], np.int64)
+
+
+def _with_beginning(settings: Settings, source: AudioInput | ImageInput, x: Array) -> tuple[Settings, Normalisation]:
+    """Return the settings with a file to begin with or None, and the scale of the examples to train on."""
+    normalisation = pipeline.measure(source, x, settings.normalise_clips)
+    if settings.init != AUTO:
+        return settings, normalisation
+    # The bases have learned words each of which is its own scale.
+    base = find_base(settings.arch, source) if isinstance(source, AudioInput) and normalisation.by_clip else None
+    return Settings(**{**settings.get_params(), "init": base}), normalisation
 
 
 def _normalisation(model: Model) -> Normalisation:

@@ -29,6 +29,7 @@ ORDER = [
     {"model"},
     {"ensemble", "settings", "transfer"},
     {
+        "bases",
         "calibration",
         "classifier",
         "doctor",

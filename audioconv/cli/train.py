@@ -22,8 +22,10 @@ ARCHITECTURES = (
 
 RUN, LEARNS, SAYS_NO, HEARS = "The run", "How it learns", "What it says no to", "What the network hears"
 
-FALSE_ACCEPTS = 0.05
-"""That of `settings.Settings`, which takes too long to import for the help."""
+FALSE_ACCEPTS, AUTO = 0.05, "auto"
+"""Those of `settings.Settings`, which takes too long to import for the help."""
+
+NOTHING = "nothing"
 
 
 def register(app: typer.Typer) -> None:
@@ -120,11 +122,14 @@ def train(
         ),
     ] = "auto",
     init: Annotated[
-        Path | None,
+        str,
         _option(
-            "Begin with this model and its network, for other labels: when clips are few.", LEARNS, metavar="MODEL"
+            "Begin with this model and its network, for other labels; or with nothing. By default with a network that "
+            "knows synthetic voices, if they are words.",
+            LEARNS,
+            metavar="MODEL|nothing",
         ),
-    ] = None,
+    ] = AUTO,
     batch_size: Annotated[int, _option("Clips a step.", LEARNS, metavar="N", min=1)] = 64,
     learning_rate: Annotated[
         float | None,
@@ -192,7 +197,7 @@ def train(
     """
     settings = {
         "arch": arch,
-        "init": init,
+        "init": None if init == NOTHING else init,
         "epochs": epochs,
         "budget": budget,
         "batch_size": batch_size,

@@ -1,0 +1,121 @@
+"""Networks to begin with: what they are, and which words begin with them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import audioconv as ac
+from audioconv import bases, pipeline
+from audioconv import layers as L
+from audioconv.model import Model
+from audioconv.settings import Settings, resolve
+from audioconv.task import Examples, Task
+
+FILES = sorted(Path(bases.__file__).parent.glob("*.safetensors"))
+TESTED = {"down", "eight", "five", "go", "left", "one", "right", "up", "zero"}
+WORD = pipeline.choose_audio_input("tc-cnn-l", [16000], [1.0])
+
+
+@pytest.fixture(scope="module")
+def base():
+    (file,) = FILES
+    return Model.load(file)
+
+
+def words(rng, count=24, rate=16000, changing=True):
+    """Return clips of two sounds, in rooms of their own: half of what is heard changes within a clip."""
+    time = np.arange(rate) / rate
+    x = np.empty((count, rate), np.float32)
+    for i in range(count):
+        pitch = 500 * (1 + i % 2) * np.exp(0.2 * rng.standard_normal())
+        tone = np.sin(2 * np.pi * pitch * time) * (np.abs(time - rng.uniform(0.4, 0.6)) < 0.2 if changing else 1)
+        x[i] = tone * 0.3 + rng.standard_normal(rate) * 10 ** rng.uniform(-3.5, -2.5)
+    return x, ["low" if i % 2 else "high" for i in range(count)]
+
+
+def task(rng, source=WORD, changing=True, **settings):
+    x, labels = words(rng, rate=source.clip_samples, changing=changing)
+    nobody = [None] * len(x)
+    examples = Examples(source, x, labels, nobody, nobody, {"name": "words"})
+    return Task.prepare(examples, resolve(Settings(reject=False, **settings), len(x)))
+
+
+def test_the_base_tells_many_words_apart(base):
+    assert len(base.labels) > 400
+    assert base.provenance["validation_accuracy"] > 0.9
+    assert base.provenance["data"]["source"].startswith("espeak-ng")
+    assert base.normalisation.by_clip
+
+
+def test_the_base_has_not_learned_the_words_that_results_are_measured_with(base):
+    assert not TESTED & set(base.labels)
+
+
+def test_the_base_names_no_folder(base):
+    assert base.provenance["settings"]["init"] is None
+    assert base.provenance["data"]["name"] == "common-words"
+
+
+def test_words_begin_with_the_base(rng, base):
+    begun = task(rng)
+    assert Path(begun.settings.init).name == FILES[0].name
+    assert begun.normalisation.by_clip
+    known, own = L.flatten(base.params), L.flatten(begun.params)
+    head = f"{len(base.network.layers) - 1}."
+    for path, array in own.items():
+        if not path.startswith(head):
+            np.testing.assert_array_equal(array, known[path])
+
+
+def test_shorter_and_longer_words_do_too(rng):
+    for seconds in (0.8, 1.7):
+        source = pipeline.choose_audio_input("tc-cnn-l", [16000], [1.0], clip_seconds=seconds)
+        assert task(rng, source).settings.init is not None
+
+
+@pytest.mark.parametrize(
+    ("source", "settings"),
+    [
+        (WORD, {"init": None}),
+        (WORD, {"arch": "tc-cnn"}),
+        (WORD, {"normalise_clips": False}),
+        (pipeline.choose_audio_input("tc-cnn-l", [8000], [1.0]), {}),
+        (pipeline.choose_audio_input("tc-cnn-l", [16000], [5.0]), {}),
+        (pipeline.choose_audio_input("tc-cnn-l", [16000], [1.0], front_end="mfcc"), {}),
+    ],
+    ids=["asked", "another network", "another scale", "another rate", "no word", "another front end"],
+)
+def test_everything_else_begins_with_nothing(rng, source, settings):
+    begun = task(rng, source, **settings)
+    assert begun.settings.init is None
+    assert begun.params is None
+
+
+def test_sounds_that_go_on_as_they_are_begin_with_nothing(rng):
+    begun = task(rng, changing=False)
+    assert not begun.normalisation.by_clip
+    assert begun.settings.init is None
+
+
+def test_the_file_says_what_it_began_with(rng):
+    x, labels = words(rng)
+    settings = {"epochs": 1, "augment": False, "reject": False}
+    begun = ac.Classifier(**settings).fit(list(x), labels).model_.provenance["settings"]
+    assert (begun["arch"], begun["init"]) == ("tc-cnn-l", FILES[0].name)
+    assert ac.Classifier(init=None, **settings).fit(list(x), labels).model_.provenance["settings"]["init"] is None
+
+
+def test_each_network_of_several_begins_with_the_base(rng):
+    x, labels = words(rng)
+    together = ac.Classifier(epochs=1, augment=False, reject=False, members=2).fit(list(x), labels)
+    assert together.model_.provenance["settings"]["init"] == FILES[0].name
+    assert len(together.model_.network.branches) == 2
+
+
+def test_a_base_for_another_front_end_is_none(tmp_path):
+    louder = replace(WORD, front_end=replace(WORD.front_end, mel_bands=64))
+    assert bases.find_base("tc-cnn-l", louder) is None
