@@ -1,4 +1,4 @@
-"""Experiments with recordings, each network trained from nothing."""
+"""Experiments with recordings, each trained as `audioconv train` does by default."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,13 +21,14 @@ from experiments.common import QUICK_EPOCHS, DataMissingError, Run, fsdd, nine_w
 
 UNSEEN = ("go", "left", "right", "zero")
 CLIPS = 10
+BEGINNINGS = Literal["nothing", "base", "five words"]
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 SYNTHETIC_CLIPS, SYNTHETIC_EPOCHS = 400, 20
 
 
-def ten_clips(begin: bool, quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
-    """Train on ten clips each of four words, from nothing or from a model of the other five.
+def ten_clips(begin: BEGINNINGS, quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
+    """Train on ten clips each of four words: from nothing, from what comes along, or from a model of the other five.
 
     The model has not heard the speakers that test, either.
     """
@@ -34,13 +36,13 @@ def ten_clips(begin: bool, quick: bool, callbacks: Sequence[Callback]) -> Iterat
     others = [item for item in collection.items if item.label not in UNSEEN and item.split == "train"]
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder, "five.safetensors")
-        if begin:
-            settings = {"epochs": QUICK_EPOCHS} if quick else {}
+        settings: dict[str, Any] = {"nothing": {"init": None}, "base": {}, "five words": {"init": model}}[begin]
+        if begin == "five words":
+            epochs = {"epochs": QUICK_EPOCHS} if quick else {}
             five = replace(collection, items=tuple(others))
-            Classifier.train(five, seed=0, callbacks=callbacks, **settings).save(model)
+            Classifier.train(five, seed=0, callbacks=callbacks, **epochs).save(model)
         for seed in seeds(quick):
             few = few_clips(collection, seed)
-            settings = {"init": model} if begin else {}
             yield train(f"seed {seed}", few, seed, quick, callbacks, refit=True, **settings)
 
 
