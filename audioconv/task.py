@@ -32,6 +32,9 @@ FEW_SPEAKERS = 20
 """With fewer speakers, those that validate are missed: once they have, the network is trained again with them. And it
 does not learn to reject unasked: of FSDD's speakers, who are six, those that it had not heard were rejected."""
 
+FEW_EXAMPLES = 500
+"""With fewer, those that validate are missed even where nobody speaks: of ESC-10's 400, a tenth."""
+
 SYNTHETIC_SOURCE = "espeak-ng"
 FOR_SYNTHETIC_VOICES: Mapping[str, Any] = {
     "reverberation_probability": 0.5, "noise_probability": 0.9, "snr_db": (0.0, 30.0),
@@ -70,6 +73,11 @@ class Examples:
         """Whether all speakers that may be learned from are known, and fewer than `FEW_SPEAKERS`."""
         rest = {speaker for speaker, split in zip(self.speakers, self.splits, strict=True) if split != "test"}
         return None not in rest and len(rest) < FEW_SPEAKERS
+
+    @property
+    def are_few(self) -> bool:
+        """Whether fewer than `FEW_EXAMPLES` may be learned from."""
+        return sum(split != "test" for split in self.splits) < FEW_EXAMPLES
 
     def split(self, validation_fraction: float, seed: int) -> dict[str, Array]:
         """Return the indices of the ``train``, ``validation`` and ``test`` examples.
