@@ -70,8 +70,8 @@ class Classifier(Settings):
         Name of the network, one of `architectures.NAMES`; ``auto`` is `settings.choose_architecture`.
     init : path-like, optional
         A model to begin with: its network (`arch` is not looked at), its front end and its window. The labels may be
-        others. For few examples. By default ``"auto"``: words begin with a network of `audioconv.bases` if one hears
-        what they are given as, everything else with nothing; None: everything with nothing.
+        others. For few examples. By default ``"auto"``: fewer than 500 words begin with a network of `audioconv.bases`
+        if one hears what they are given as; everything else begins with nothing, as with None.
     epochs : int, optional
         How often to go through the examples; by default 60, and more where examples are few.
     budget : float, optional

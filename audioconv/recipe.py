@@ -82,7 +82,6 @@ def train_model(
 ) -> tuple[Model, TrainingReport]:
     """Train as `settings` say, which `settings.resolve` has gone through; see `Classifier.train`."""
     task = Task.prepare(examples, settings)
-    settings = task.settings
     if settings.members > 1:
         check_ends_in_dense(task.network)
     shall_refit = _shall_refit(task)
@@ -105,6 +104,7 @@ def train_model(
             "audioconv": __version__,
             "data": {**examples.about, "counts": counts, "unreadable": len(examples.failures)},
             "settings": _portable(settings),
+            "began_with": None if task.init is None else os.path.basename(os.fspath(task.init)),
             "validation_accuracy": accuracy,
             "refit_with_validation": bool(finals),
         },

@@ -36,8 +36,7 @@ CALIBRATION_OTHERS = 1000
 """Made to choose the threshold on."""
 
 MADE_ARE_EASIER = 2.0
-"""What people say beside the words passes about so many times as often as what is made of the words, in a network that
-began with nothing. In one that began with many other words it passes no more often: docs/recipes.md."""
+"""What people say beside the words passes about so many times as often as what is made of the words."""
 
 RECORDED_FOR_TRAINING = 0.85
 """Of each recording of other things, from its beginning; the rest chooses the threshold."""
@@ -82,8 +81,7 @@ class Rejection:
         recordings = [] if settings.others is None else pipeline.read_noises(settings.others, self._rate)
         cuts = [round(RECORDED_FOR_TRAINING * len(recording)) for recording in recordings]
         self._to_train = [recording[:cut] for recording, cut in zip(recordings, cuts, strict=True) if cut]
-        alone = self.made and not recordings and settings.init is None
-        self.easier = MADE_ARE_EASIER if alone else 1.0
+        self.easier = MADE_ARE_EASIER if self.made and not recordings else 1.0
         self._to_choose = [r[cut:] for r, cut in zip(recordings, cuts, strict=True) if cut < len(r)]
 
     def to_train(self, clips: AudioClips) -> ClipsWithOthers:

@@ -19,6 +19,7 @@ from audioconv.batches import Dataset
 from audioconv.datasets.splits import split_validation
 from audioconv.errors import DataError
 from audioconv.layers.base import Layer, Params
+from audioconv.loading import StrPath
 from audioconv.model import Model
 from audioconv.normalisation import Normalisation
 from audioconv.pipeline import AudioInput, ImageInput
@@ -33,7 +34,7 @@ FEW_SPEAKERS = 20
 does not learn to reject unasked: of FSDD's speakers, who are six, those that it had not heard were rejected."""
 
 FEW_EXAMPLES = 500
-"""With fewer, those that validate are missed even where nobody speaks: of ESC-10's 400, a tenth."""
+"""With fewer, those that validate are missed even where nobody speaks, and words begin with a base."""
 
 SYNTHETIC_SOURCE = "espeak-ng"
 FOR_SYNTHETIC_VOICES: Mapping[str, Any] = {
@@ -107,7 +108,8 @@ class Task:
     ----------
     examples : Examples
     settings : Settings
-        Whose `init` is a file or None.
+    init : path-like or None
+        The model that it begins with.
     parts : dict of str to array
         Indices of the ``train``, ``validation`` and ``test`` examples.
     classes : tuple of str
@@ -128,6 +130,7 @@ class Task:
 
     examples: Examples
     settings: Settings
+    init: StrPath | None
     parts: dict[str, Array]
     classes: tuple[str, ...]
     codes: Array
@@ -154,20 +157,22 @@ class Task:
         if len(classes) < 2:
             found = f"only {classes[0]!r}" if classes else "none"
             raise DataError(f"{name}: a classifier needs at least 2 classes to train on, there is {found}")
-        settings, normalisation = _with_beginning(settings, source, examples.x[parts["train"]])
+        normalisation = pipeline.measure(source, examples.x[parts["train"]], settings.normalise_clips)
+        init = _beginning(settings, examples, normalisation)
         rejection = None
         if isinstance(source, AudioInput) and shall_reject(settings, source, examples.have_few_speakers):
             rejection = Rejection(settings, source, classes)
             classes = rejection.classes
         codes = class_codes(name, examples.labels, classes)
         network, params = architectures.build(settings.arch, len(classes)), None
-        if settings.init is not None:
-            before = Model.load(settings.init)
+        if init is not None:
+            before = Model.load(init)
             network, params = begin_from(before, classes, np.random.default_rng(settings.seed))
             normalisation = _normalisation(before)
         return cls(
             examples=examples,
             settings=settings,
+            init=init,
             parts=parts,
             classes=classes,
             codes=codes,
@@ -234,14 +239,15 @@ def class_codes(name: str, labels: Sequence[str], classes: Sequence[str]) -> Arr
     return np.array([codes[label] for label in labels], np.int64)
 
 
-def _with_beginning(settings: Settings, source: AudioInput | ImageInput, x: Array) -> tuple[Settings, Normalisation]:
-    """Return the settings with a file to begin with or None, and the scale of the examples to train on."""
-    normalisation = pipeline.measure(source, x, settings.normalise_clips)
+def _beginning(settings: Settings, examples: Examples, normalisation: Normalisation) -> StrPath | None:
+    """Return the file of the model to begin with, None for nothing."""
     if settings.init != AUTO:
-        return settings, normalisation
-    # The bases have learned words each of which is its own scale.
-    base = find_base(settings.arch, source) if isinstance(source, AudioInput) and normalisation.by_clip else None
-    return Settings(**{**settings.get_params(), "init": base}), normalisation
+        return settings.init
+    source = examples.source
+    # The bases have learned words each of which is its own scale; with many clips they are of no use.
+    if isinstance(source, AudioInput) and normalisation.by_clip and examples.are_few:
+        return find_base(settings.arch, source)
+    return None
 
 
 def _normalisation(model: Model) -> Normalisation:

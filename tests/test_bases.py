@@ -37,8 +37,8 @@ def words(rng, count=24, rate=16000, changing=True):
     return x, ["low" if i % 2 else "high" for i in range(count)]
 
 
-def task(rng, source=WORD, changing=True, **settings):
-    x, labels = words(rng, rate=source.clip_samples, changing=changing)
+def task(rng, source=WORD, changing=True, count=24, **settings):
+    x, labels = words(rng, count, source.clip_samples, changing)
     nobody = [None] * len(x)
     examples = Examples(source, x, labels, nobody, nobody, {"name": "words"})
     return Task.prepare(examples, resolve(Settings(reject=False, **settings), len(x)))
@@ -56,13 +56,12 @@ def test_the_base_has_not_learned_the_words_that_results_are_measured_with(base)
 
 
 def test_the_base_names_no_folder(base):
-    assert base.provenance["settings"]["init"] is None
     assert base.provenance["data"]["name"] == "common-words"
 
 
 def test_words_begin_with_the_base(rng, base):
     begun = task(rng)
-    assert Path(begun.settings.init).name == FILES[0].name
+    assert begun.init.name == FILES[0].name
     assert begun.normalisation.by_clip
     known, own = L.flatten(base.params), L.flatten(begun.params)
     head = f"{len(base.network.layers) - 1}."
@@ -74,7 +73,7 @@ def test_words_begin_with_the_base(rng, base):
 def test_shorter_and_longer_words_do_too(rng):
     for seconds in (0.8, 1.7):
         source = pipeline.choose_audio_input("tc-cnn-l", [16000], [1.0], clip_seconds=seconds)
-        assert task(rng, source).settings.init is not None
+        assert task(rng, source).init is not None
 
 
 @pytest.mark.parametrize(
@@ -91,28 +90,33 @@ def test_shorter_and_longer_words_do_too(rng):
 )
 def test_everything_else_begins_with_nothing(rng, source, settings):
     begun = task(rng, source, **settings)
-    assert begun.settings.init is None
+    assert begun.init is None
     assert begun.params is None
+
+
+def test_many_words_begin_with_nothing(rng):
+    assert task(rng, count=500).init is None
 
 
 def test_sounds_that_go_on_as_they_are_begin_with_nothing(rng):
     begun = task(rng, changing=False)
     assert not begun.normalisation.by_clip
-    assert begun.settings.init is None
+    assert begun.init is None
 
 
 def test_the_file_says_what_it_began_with(rng):
     x, labels = words(rng)
     settings = {"epochs": 1, "augment": False, "reject": False}
-    begun = ac.Classifier(**settings).fit(list(x), labels).model_.provenance["settings"]
-    assert (begun["arch"], begun["init"]) == ("tc-cnn-l", FILES[0].name)
-    assert ac.Classifier(init=None, **settings).fit(list(x), labels).model_.provenance["settings"]["init"] is None
+    begun = ac.Classifier(**settings).fit(list(x), labels).model_.provenance
+    assert (begun["settings"]["arch"], begun["settings"]["init"]) == ("tc-cnn-l", "auto")
+    assert begun["began_with"] == FILES[0].name
+    assert ac.Classifier(init=None, **settings).fit(list(x), labels).model_.provenance["began_with"] is None
 
 
 def test_each_network_of_several_begins_with_the_base(rng):
     x, labels = words(rng)
     together = ac.Classifier(epochs=1, augment=False, reject=False, members=2).fit(list(x), labels)
-    assert together.model_.provenance["settings"]["init"] == FILES[0].name
+    assert together.model_.provenance["began_with"] == FILES[0].name
     assert len(together.model_.network.branches) == 2
 
 

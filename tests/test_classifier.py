@@ -113,7 +113,7 @@ def test_few_examples_are_trained_on_again_too(tones: Path) -> None:
 
 
 def test_many_examples_are_not(rng) -> None:
-    x = list(rng.standard_normal((500, 6, 6, 1)).astype(np.float32))
+    x = list(rng.standard_normal((500, 12, 12, 1)).astype(np.float32))
     many = ac.Classifier(arch="cs231n", epochs=1, augment=False).fit(x, ["a", "b"] * 250)
     assert many.report_.final_history is None
 

@@ -107,6 +107,8 @@ def _about_model(path: Path, model: Model) -> list[tuple[str, str]]:
     settings = known.get("settings")
     if made and isinstance(settings, dict) and settings.get("arch"):
         made += f", network {settings['arch']}"
+    if made and known.get("began_with"):
+        made += f", beginning with {known['began_with']}"
     return [*lines, ("made by", made)] if made else lines
 
 

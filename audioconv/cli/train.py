@@ -124,8 +124,8 @@ def train(
     init: Annotated[
         str,
         _option(
-            "Begin with this model and its network, for other labels; or with nothing. By default with a network that "
-            "knows synthetic voices, if they are words.",
+            "Begin with this model and its network, for other labels; or with nothing. By default few words begin with "
+            "a network that knows synthetic voices.",
             LEARNS,
             metavar="MODEL|nothing",
         ),

@@ -113,8 +113,8 @@ def show_report(out: Path, classifier: Classifier, collection: Collection) -> No
     lines = [("trained on", f"{counts['train']:,} clips of {len(classifier.classes_)} classes")]
     if classifier.members > 1:
         lines.append(("networks", f"{classifier.members}, which decide together"))
-    if (init := classifier.model_.provenance["settings"]["init"]) is not None:
-        lines.append(("began with", str(init)))
+    if (began_with := classifier.model_.provenance["began_with"]) is not None:
+        lines.append(("began with", str(began_with)))
     if report.validation_accuracy is not None:
         watched = f"{counts['validation']:,} clips, epoch {report.kept_epoch} of {len(report.history)}"
         lines.append(("validation", f"{report.validation_accuracy:.1%} right ({watched})"))
