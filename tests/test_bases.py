@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bursts_in_noise import words
 
 import audioconv as ac
 from audioconv import bases, pipeline
@@ -24,17 +25,6 @@ WORD = pipeline.choose_audio_input("tc-cnn-l", [16000], [1.0])
 def base():
     (file,) = FILES
     return Model.load(file)
-
-
-def words(rng, count=24, rate=16000, changing=True):
-    """Return clips of two sounds, in rooms of their own: half of what is heard changes within a clip."""
-    time = np.arange(rate) / rate
-    x = np.empty((count, rate), np.float32)
-    for i in range(count):
-        pitch = 500 * (1 + i % 2) * np.exp(0.2 * rng.standard_normal())
-        tone = np.sin(2 * np.pi * pitch * time) * (np.abs(time - rng.uniform(0.4, 0.6)) < 0.2 if changing else 1)
-        x[i] = tone * 0.3 + rng.standard_normal(rate) * 10 ** rng.uniform(-3.5, -2.5)
-    return x, ["low" if i % 2 else "high" for i in range(count)]
 
 
 def task(rng, source=WORD, changing=True, count=24, **settings):

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 import typer
+from bursts_in_noise import words
 from tones import RATE, TRAINING, write_manifest, write_tone, write_tones
 
 from audioconv import architectures, files, progress
@@ -88,6 +89,36 @@ def test_a_second_run_with_all_clips(call, tones, tmp_path):
     assert names(tmp_path / "out") >= {"history.csv", "history-final.csv", "checkpoint-final.safetensors"}
     call("train", tones, "-o", tmp_path / "out", *TRAINING, "--force")
     assert names(tmp_path / "out") == {"history.csv", "model.safetensors", "checkpoint.safetensors"}
+
+
+# --- what it begins with ---
+
+
+@pytest.fixture
+def recordings(rng, tmp_path):
+    for number, (clip, label) in enumerate(zip(*words(rng), strict=True)):
+        path = tmp_path / "words" / label / f"{number}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, clip, 16000)
+    return tmp_path / "words"
+
+
+def test_few_words_begin_with_a_network_that_knows_others(call, recordings, tmp_path):
+    answer = call("train", recordings, "-o", tmp_path / "out", "--epochs", 1, "--no-reject")
+    assert "began with  common-words-16k.safetensors" in answer.out
+    assert "beginning with common-words-16k.safetensors" in call("info", tmp_path / "out").out
+
+
+def test_they_begin_with_nothing_where_asked(call, recordings, tmp_path):
+    answer = call("train", recordings, "-o", tmp_path / "out", "--epochs", 1, "--no-reject", "--init", "nothing")
+    assert "began with" not in answer.out
+    assert Model.load(tmp_path / "out/model.safetensors").provenance["began_with"] is None
+
+
+def test_a_model_to_begin_with_that_is_not_there(call, recordings, tmp_path):
+    answer = call("train", recordings, "-o", tmp_path / "out", "--init", tmp_path / "none.safetensors")
+    assert answer.code == 1
+    assert f"{tmp_path}/none.safetensors" in answer.err
 
 
 def test_networks_that_decide_together(call, tones, tmp_path):
