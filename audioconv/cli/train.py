@@ -127,7 +127,7 @@ def train(
             "Begin with this model and its network, for other labels; or with nothing. By default few words begin with "
             "a network that knows synthetic voices.",
             LEARNS,
-            metavar="MODEL|nothing",
+            metavar="MODEL|nothing|auto",
         ),
     ] = AUTO,
     batch_size: Annotated[int, _option("Clips a step.", LEARNS, metavar="N", min=1)] = 64,
