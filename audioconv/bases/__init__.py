@@ -1,7 +1,7 @@
-"""Networks that training begins with: they have learned to tell common words apart, from synthetic voices alone.
+"""Networks that few clips of words begin with: they have learned to tell common words apart, by synthetic voices alone.
 
-What they know of speech is what a folder of a few words cannot teach: how other words sound, in which a classifier must
-not find its own. `scripts/make_base` makes them.
+What the sounds of speech are need not be learned from ten clips then. `scripts/make_base` makes them; docs/recipes.md
+has what they bring, and where they do not.
 """
 
 from __future__ import annotations

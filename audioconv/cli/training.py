@@ -119,7 +119,8 @@ def show_report(out: Path, classifier: Classifier, collection: Collection) -> No
         watched = f"{counts['validation']:,} clips, epoch {report.kept_epoch} of {len(report.history)}"
         lines.append(("validation", f"{report.validation_accuracy:.1%} right ({watched})"))
     lines += [("says no", line) for line in how_it_decides(classifier.model_.decision)]
-    few_speakers = 0 < len({speaker for speaker in collection.speakers if speaker}) < FEW_SPEAKERS
+    learned = {item.speaker for item in collection.items if item.split != "test"}
+    few_speakers = None not in learned and len(learned) < FEW_SPEAKERS
     if report.final_history is not None and few_speakers and classifier.refit is None and classifier.reject is None:
         lines.append(("says no", "to nothing, for there are few speakers; --reject makes it, to strangers too"))
     if report.final_history is not None:
