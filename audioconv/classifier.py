@@ -115,8 +115,8 @@ class Classifier(Settings):
         Stop after so many epochs without improvement.
     refit : bool, optional
         Whether to train a second time, with the validation examples, once they have done their work; by default where
-        there are fewer than 20 known speakers, whose voices would be missed, or fewer than 500 examples and nothing
-        to reject, and no split names the validation examples.
+        there are fewer than 20 known speakers, whose voices would be missed, and no split names the validation
+        examples.
     members : int
         How many networks are trained, one after the other, that decide together: their logits are averaged. Three
         take three times as long, and find more words in noise and talk at the same false accepts.

@@ -84,7 +84,7 @@ def train_model(
     task = Task.prepare(examples, settings)
     if settings.members > 1:
         check_ends_in_dense(task.network)
-    shall_refit = _shall_refit(task)
+    shall_refit = _shall_refit(examples, settings)
     if settings.budget is not None:
         settings = _within_budget(task, 2 if shall_refit else 1, None if not resume else checkpoints)
     run = _Runs(task, settings, checkpoints, resume, callbacks)
@@ -190,15 +190,11 @@ def _within_budget(task: Task, runs: int, begun: StrPath | None) -> Settings:
     return Settings(**{**settings.get_params(), "epochs": epochs, "budget": None})
 
 
-def _shall_refit(task: Task) -> bool:
-    examples = task.examples
-    if task.settings.refit is not None:
-        return task.settings.refit
+def _shall_refit(examples: Examples, settings: Settings) -> bool:
+    if settings.refit is not None:
+        return settings.refit
     # Rows that the data set itself keeps for validation are not trained on unasked.
-    if "validation" in examples.splits:
-        return False
-    # A threshold is that of the network which it was chosen for, where it can be.
-    return examples.have_few_speakers or (examples.are_few and task.rejection is None)
+    return "validation" not in examples.splits and examples.have_few_speakers
 
 
 def _joined(task: Task, results: Sequence[FitResult]) -> Model:

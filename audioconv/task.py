@@ -34,7 +34,7 @@ FEW_SPEAKERS = 20
 does not learn to reject unasked: of FSDD's speakers, who are six, those that it had not heard were rejected."""
 
 FEW_EXAMPLES = 500
-"""With fewer, those that validate are missed even where nobody speaks, and words begin with a base."""
+"""With fewer, words begin with a base: with 2,000 clips it brought nothing."""
 
 SYNTHETIC_SOURCE = "espeak-ng"
 FOR_SYNTHETIC_VOICES: Mapping[str, Any] = {

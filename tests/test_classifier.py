@@ -104,20 +104,6 @@ def test_few_speakers_are_trained_on_again_after_validation(tones: Path) -> None
     assert without.report_.final_history is None
 
 
-def test_few_examples_are_trained_on_again_too(tones: Path) -> None:
-    items = ac.datasets.open_collection(tones / "rows.csv").items
-    nobody = Collection(tuple(Item(i.path, i.label, None, i.split) for i in items), "audio", "by nobody")
-    assert ac.Classifier.train(nobody, **QUICK).report_.final_history is not None
-    # Unless they choose a threshold.
-    assert ac.Classifier.train(nobody, **{**QUICK, "reject": True}).report_.final_history is None
-
-
-def test_many_examples_are_not(rng) -> None:
-    x = list(rng.standard_normal((500, 12, 12, 1)).astype(np.float32))
-    many = ac.Classifier(arch="cs231n", epochs=1, augment=False).fit(x, ["a", "b"] * 250)
-    assert many.report_.final_history is None
-
-
 def test_validation_rows_of_the_data_set_are_not_trained_on(tones: Path) -> None:
     items = ac.datasets.open_collection(tones / "rows.csv").items
     named = tuple(Item(i.path, i.label, i.speaker, "validation" if i.speaker == "s1" else "train") for i in items)

@@ -97,7 +97,7 @@ def train(
     refit: Annotated[
         bool | None,
         _option(
-            "Train once more, with the watching clips. By default where few speakers are known, or clips are few.",
+            "Train once more, with the watching clips. By default where few speakers are known.",
             RUN,
             "--refit/--no-refit",
             metavar="",

@@ -105,8 +105,6 @@ def resumable(out: Path, hint: str) -> Iterator[None]:
 
 def show_report(out: Path, classifier: Classifier, collection: Collection) -> None:
     """Write what came of training, for a person."""
-    from audioconv.task import FEW_SPEAKERS
-
     report, model = classifier.report_, out / MODEL_NAME
     assert report is not None
     counts = {name: sum(classes.values()) for name, classes in report.counts.items()}
@@ -119,9 +117,7 @@ def show_report(out: Path, classifier: Classifier, collection: Collection) -> No
         watched = f"{counts['validation']:,} clips, epoch {report.kept_epoch} of {len(report.history)}"
         lines.append(("validation", f"{report.validation_accuracy:.1%} right ({watched})"))
     lines += [("says no", line) for line in how_it_decides(classifier.model_.decision)]
-    learned = {item.speaker for item in collection.items if item.split != "test"}
-    few_speakers = None not in learned and len(learned) < FEW_SPEAKERS
-    if report.final_history is not None and few_speakers and classifier.refit is None and classifier.reject is None:
+    if report.final_history is not None and classifier.refit is None and classifier.reject is None:
         lines.append(("says no", "to nothing, for there are few speakers; --reject makes it, to strangers too"))
     if report.final_history is not None:
         lines.append(("then", "trained once more, with the validation clips"))

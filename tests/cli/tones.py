@@ -9,9 +9,7 @@ import soundfile
 
 RATE = 4000
 # A tone backwards, or a piece of it, is the same tone: there is nothing to learn to reject.
-TRAINING = [
-    "--epochs", "4", "--batch-size", "8", "--clip-seconds", "0.25", "--no-augment", "--no-reject", "--no-refit",
-]  # fmt: skip
+TRAINING = ["--epochs", "4", "--batch-size", "8", "--clip-seconds", "0.25", "--no-augment", "--no-reject"]
 TONES = {"high": 1200, "low": 300}
 
 
