@@ -157,15 +157,20 @@ class Task:
         if len(classes) < 2:
             found = f"only {classes[0]!r}" if classes else "none"
             raise DataError(f"{name}: a classifier needs at least 2 classes to train on, there is {found}")
-        normalisation = pipeline.measure(source, examples.x[parts["train"]], settings.normalise_clips)
-        init = _beginning(settings, examples, normalisation)
+        init = settings.named_init
+        if init is None:
+            normalisation = pipeline.measure(source, examples.x[parts["train"]], settings.normalise_clips)
+            # The bases have learned words each of which is its own scale; with many clips they are of no use.
+            if settings.init == AUTO and isinstance(source, AudioInput) and normalisation.by_clip and examples.are_few:
+                init = find_base(settings.arch, source)
         rejection = None
         if isinstance(source, AudioInput) and shall_reject(settings, source, examples.have_few_speakers):
             rejection = Rejection(settings, source, classes)
             classes = rejection.classes
         codes = class_codes(name, examples.labels, classes)
-        network, params = architectures.build(settings.arch, len(classes)), None
-        if init is not None:
+        if init is None:
+            network, params = architectures.build(settings.arch, len(classes)), None
+        else:
             before = Model.load(init)
             network, params = begin_from(before, classes, np.random.default_rng(settings.seed))
             normalisation = _normalisation(before)
@@ -237,17 +242,6 @@ def class_codes(name: str, labels: Sequence[str], classes: Sequence[str]) -> Arr
         )
     codes = {label: code for code, label in enumerate(classes)}
     return np.array([codes[label] for label in labels], np.int64)
-
-
-def _beginning(settings: Settings, examples: Examples, normalisation: Normalisation) -> StrPath | None:
-    """Return the file of the model to begin with, None for nothing."""
-    if settings.init != AUTO:
-        return settings.init
-    source = examples.source
-    # The bases have learned words each of which is its own scale; with many clips they are of no use.
-    if isinstance(source, AudioInput) and normalisation.by_clip and examples.are_few:
-        return find_base(settings.arch, source)
-    return None
 
 
 def _normalisation(model: Model) -> Normalisation:

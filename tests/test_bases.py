@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from tempfile import gettempdir
 
 import numpy as np
 import pytest
@@ -47,6 +49,7 @@ def test_the_base_has_not_learned_the_words_that_results_are_measured_with(base)
 
 def test_the_base_names_no_folder(base):
     assert base.provenance["data"]["name"] == "common-words"
+    assert not any(str(folder) in json.dumps(base.provenance) for folder in (Path.home(), Path.cwd(), gettempdir()))
 
 
 def test_words_begin_with_the_base(rng, base):
