@@ -104,6 +104,7 @@ def train_model(
             "audioconv": __version__,
             "data": {**examples.about, "counts": counts, "unreadable": len(examples.failures)},
             "settings": _portable(settings),
+            "spoken": None if task.spoken is None else task.spoken.about,
             "began_with": None if task.init is None else os.path.basename(os.fspath(task.init)),
             "validation_accuracy": accuracy,
             "refit_with_validation": bool(finals),

@@ -49,7 +49,7 @@ def shall_reject(settings: Settings, source: AudioInput | ImageInput, few_speake
     if settings.reject is not None:
         return settings.reject
     # Who has heard few voices say the words takes those of others for something else.
-    return settings.others is not None or (source.holds_a_word and not few_speakers)
+    return bool(settings.others or settings.speak) or (source.holds_a_word and not few_speakers)
 
 
 class Rejection:
@@ -61,6 +61,8 @@ class Rejection:
     source : AudioInput
     classes : sequence of str
         Of which there are examples.
+    spoken : array (M, samples) int16, optional
+        Other words, by synthetic voices, to train with: 32768 is full scale.
 
     Attributes
     ----------
@@ -72,7 +74,9 @@ class Rejection:
         How many times as often as the sounds that choose the threshold those pass that one hears.
     """
 
-    def __init__(self, settings: Settings, source: AudioInput, classes: Sequence[str]) -> None:
+    def __init__(
+        self, settings: Settings, source: AudioInput, classes: Sequence[str], spoken: NDArray[np.int16] | None = None
+    ) -> None:
         self.classes = tuple(sorted({*classes, UNKNOWN}))
         self.made = () if UNKNOWN in classes else (UNKNOWN,)
         self._code = self.classes.index(UNKNOWN)
@@ -82,12 +86,13 @@ class Rejection:
         cuts = [round(RECORDED_FOR_TRAINING * len(recording)) for recording in recordings]
         self._to_train = [recording[:cut] for recording, cut in zip(recordings, cuts, strict=True) if cut]
         self.easier = MADE_ARE_EASIER if self.made and not recordings else 1.0
+        self._spoken = spoken
         self._to_choose = [r[cut:] for r, cut in zip(recordings, cuts, strict=True) if cut < len(r)]
 
     def to_train(self, clips: AudioClips) -> ClipsWithOthers:
         """Return the clips to train on, with other sounds behind them."""
         count = round(OTHERS_PER_CLASS * len(clips) / max(self._words.sum(), 1))
-        return ClipsWithOthers(clips, self._others(clips, self._to_train), count, self._code, self._seed)
+        return ClipsWithOthers(clips, self._others(clips, self._to_train, self._spoken), count, self._code, self._seed)
 
     def augmentation(self, augmentation: Augmentation, clips: AudioClips) -> Augmentation:
         """Return an augmentation with which words keep their place among the other sounds.
@@ -111,10 +116,12 @@ class Rejection:
         """Return the clips that choose the decision, with many other sounds behind them."""
         return ClipsWithOthers(clips, self._others(clips, self._to_choose), CALIBRATION_OTHERS, self._code, self._seed)
 
-    def _others(self, clips: AudioClips, recordings: Sequence[Array]) -> Others:
+    def _others(
+        self, clips: AudioClips, recordings: Sequence[Array], spoken: NDArray[np.int16] | None = None
+    ) -> Others:
         of_words = self._words[clips.labels]
         kept = of_words if of_words.any() else np.ones(len(clips), bool)
-        return Others(clips.samples[kept], clips.labels[kept], self._rate, recordings)
+        return Others(clips.samples[kept], clips.labels[kept], self._rate, recordings, spoken)
 
 
 def decide(
@@ -160,4 +167,4 @@ def decide(
 def describe(settings: Settings, rejection: Rejection | None) -> dict[str, Any]:
     """Return what a resumed run must share."""
     others = None if settings.others is None else os.fspath(settings.others)
-    return {"reject": rejection is not None, "others": others}
+    return {"reject": rejection is not None, "others": others, "speak": settings.speak}

@@ -13,6 +13,7 @@ from audioconv.errors import ConfigError
 from audioconv.files import display_path
 from audioconv.loading import StrPath
 from audioconv.model import Model
+from audioconv.speaking import check_language
 
 AUTO = "auto"
 """Of `Settings.init`: what fits, if there is something."""
@@ -38,6 +39,7 @@ class Settings:
     noise: StrPath | None = None
     reject: bool | None = None
     others: StrPath | None = None
+    speak: str | None = None
     false_accepts: float = 0.05
     validation_fraction: float = 0.1
     patience: int | None = None
@@ -107,6 +109,10 @@ def resolve(settings: Settings, examples: int, kind: Literal["audio", "images"] 
         raise ConfigError(f"false_accepts is a share between 0 and 1, got {settings.false_accepts}")
     if settings.others is not None and (settings.reject is False or kind == "images"):
         raise ConfigError("recordings of other things are of use only where a classifier of sounds learns to reject")
+    if settings.speak is not None:
+        if settings.reject is False or kind == "images":
+            raise ConfigError("synthetic voices are of use only where a classifier of sounds learns to reject")
+        check_language(settings.speak)
     if settings.members < 1:
         raise ConfigError(f"there must be at least one network, got members={settings.members}")
     epochs = min(MOST_EPOCHS, max(recipe.epochs, math.ceil(LEAST_STEPS / batch_count(examples, settings.batch_size))))

@@ -17,6 +17,7 @@ from audioconv.audio.features import LogMel, front_end_to_config
 from audioconv.bases import find_base
 from audioconv.batches import Dataset
 from audioconv.datasets.splits import split_validation
+from audioconv.decision import is_word
 from audioconv.errors import DataError
 from audioconv.layers.base import Layer, Params
 from audioconv.loading import StrPath
@@ -25,6 +26,7 @@ from audioconv.normalisation import Normalisation
 from audioconv.pipeline import AudioInput, ImageInput
 from audioconv.rejection import Rejection, describe, shall_reject
 from audioconv.settings import AUTO, Settings
+from audioconv.speaking import Spoken, speak
 from audioconv.transfer import begin_from
 
 Array = NDArray[Any]
@@ -118,6 +120,8 @@ class Task:
         The class number of each example.
     rejection : Rejection or None
         The other sounds, where it is to reject.
+    spoken : Spoken or None
+        What synthetic voices say besides.
     augmentation : Augmentation or None
         Of sounds.
     network : Layer
@@ -135,6 +139,7 @@ class Task:
     classes: tuple[str, ...]
     codes: Array
     rejection: Rejection | None
+    spoken: Spoken | None
     augmentation: Augmentation | None
     network: Layer
     params: Params | None
@@ -163,9 +168,11 @@ class Task:
             # The bases have learned words each of which is its own scale; with many clips they are of no use.
             if settings.init == AUTO and isinstance(source, AudioInput) and normalisation.by_clip and examples.are_few:
                 init = find_base(settings.arch, source)
-        rejection = None
+        rejection = spoken = None
         if isinstance(source, AudioInput) and shall_reject(settings, source, examples.have_few_speakers):
-            rejection = Rejection(settings, source, classes)
+            if settings.speak is not None:
+                spoken = speak(source, [name for name in classes if is_word(name)], settings.speak, settings.seed)
+            rejection = Rejection(settings, source, classes, None if spoken is None else spoken.others)
             classes = rejection.classes
         codes = class_codes(name, examples.labels, classes)
         if init is None:
@@ -182,6 +189,7 @@ class Task:
             classes=classes,
             codes=codes,
             rejection=rejection,
+            spoken=spoken,
             augmentation=_augmentation(examples, settings),
             network=network,
             params=params,
@@ -195,8 +203,11 @@ class Task:
         return pipeline.dataset(self.examples.source, x, codes, self.normalisation, self.input_shape)
 
     def data_to_train(self, part: Array) -> Dataset:
-        """Return some of the examples augmented, with other sounds where it is to reject."""
+        """Return some of the examples augmented, with what is spoken, and other sounds where it is to reject."""
         source, x, codes = self.examples.source, self.examples.x[part], self.codes[part]
+        if self.spoken is not None:
+            of_spoken = class_codes("the spoken words", self.spoken.labels, self.classes)
+            x, codes = np.concatenate([x, self.spoken.samples]), np.concatenate([codes, of_spoken])
         if self.rejection is None or not isinstance(source, AudioInput):
             return pipeline.dataset(
                 source, x, codes, self.normalisation, self.input_shape, self.augmentation, self.settings.augment

@@ -3,7 +3,8 @@
 A classifier that has met nothing but its words takes everything for one of them. These clips have the voices, the
 rooms and the loudness of the words, so nothing but what is said tells them from the words: the beginning of one word
 with the end of another, a piece of a word, a word backwards, two words at once, a sound of a word that is held. And
-there are tones that glide, bursts, and noise, for all that is no voice.
+there are tones that glide, bursts, and noise, for all that is no voice. Recordings of other things, and other words
+that synthetic voices say, can be among them.
 """
 
 from __future__ import annotations
@@ -24,11 +25,15 @@ KINDS = {
     "splice": 0.16, "overlap": 0.27, "piece": 0.09, "reverse": 0.08, "babble": 0.23,
     "sustained": 0.05, "glide": 0.04, "bursts": 0.04, "noise": 0.04,
 }  # fmt: skip
-"""How often each kind is made; where there are recordings of other things, half of all are pieces of those."""
+"""How often each kind is made."""
 
 OF_TWO_WORDS = {"splice", "overlap", "babble"}
 
-RECORDED = 0.5
+RECORDED, SPOKEN = 0.5, 0.5
+"""How many are pieces of recordings, where there are some; and how many of the rest synthetic voices say."""
+
+FULL_SCALE = 32768
+"""Of 16 bits."""
 
 HOP_SECONDS, SMOOTHED_HOPS = 0.01, 5
 DEEPEST_DB, SHARE_OF_RANGE = 30.0, 0.4
@@ -64,15 +69,22 @@ class Others:
         In Hz.
     recordings : sequence of arrays (samples,) float32
         Of anything that is none of the words, of any length: other speech, above all.
+    spoken : array (M, T) int16, optional
+        Clips of other words.
     """
 
     def __init__(
-        self, samples: Samples, labels: NDArray[np.integer], sample_rate: int, recordings: Sequence[Samples] = ()
+        self,
+        samples: Samples,
+        labels: NDArray[np.integer],
+        sample_rate: int,
+        recordings: Sequence[Samples] = (),
+        spoken: NDArray[np.int16] | None = None,
     ) -> None:
         if not len(samples):
             raise DataError("there are no clips to make others of")
         self._samples, self._labels, self._rate = samples, np.asarray(labels), sample_rate
-        self._recordings = tuple(recordings)
+        self._recordings, self._spoken = tuple(recordings), spoken
         self._spans = [sounding(clip, sample_rate) for clip in samples]
         # Made clips are on the way of every training step, so what they share is made once.
         self._powers = [mean_power(clip[begin:end]) for clip, (begin, end) in zip(samples, self._spans, strict=True)]
@@ -90,6 +102,9 @@ class Others:
         """Return a clip (T,) float32 of none of the words, another one each time."""
         if self._recordings and rng.random() < RECORDED:
             return self._recorded(rng)
+        if self._spoken is not None and rng.random() < SPOKEN:
+            said: Samples = self._spoken[int(rng.integers(len(self._spoken)))] / np.float32(FULL_SCALE)
+            return said
         kind = self._kinds[int(rng.choice(len(self._kinds), p=self._weights))]
         made: Samples = getattr(self, f"_{kind}")(rng)
         return made

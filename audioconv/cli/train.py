@@ -37,6 +37,7 @@ def register(app: typer.Typer) -> None:
         "audioconv train recordings -o model --epochs 60 --noise street.wav",
         "audioconv train list.csv -o model --arch ds-cnn-s --seed 1",
         "audioconv train recordings -o model --budget 5m",
+        "audioconv train recordings -o model --speak en",
         "audioconv train ten-clips-a-word -o mine --init model/model.safetensors",
         "audioconv train recordings -o model --resume",
     )
@@ -160,6 +161,14 @@ def train(
         Path | None,
         _option("Recordings of anything that is none of the words, to learn from.", SAYS_NO, metavar="FILE|FOLDER"),
     ] = None,
+    speak: Annotated[
+        str | None,
+        _option(
+            "A language, such as en: synthetic voices say the words, and many others that are none, to learn from.",
+            SAYS_NO,
+            metavar="LANGUAGE",
+        ),
+    ] = None,
     false_accepts: Annotated[
         float,
         _option("Share of other sounds that may be taken for a word; sets the threshold.", SAYS_NO, metavar="SHARE"),
@@ -212,6 +221,7 @@ def train(
         "noise": noise,
         "reject": reject,
         "others": others,
+        "speak": speak,
         "false_accepts": false_accepts,
         "validation_fraction": validation_fraction,
         "patience": patience,

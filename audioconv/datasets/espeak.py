@@ -5,8 +5,8 @@ next. In a fresh process the same requests give the same bits, threads of the ca
 library ends this process only.
 
 The first line on standard output is JSON: sample rate, version, voices and variants. Then for each line on standard
-input, a JSON request, come a 32-bit little-endian count of samples and so many of 16 bits; no samples where the voice
-does not exist or says nothing.
+input, a JSON request, come a 32-bit little-endian count of bytes and so many of them: samples of 16 bits, none where
+the voice does not exist or says nothing; or, where the phonemes of a text are asked for, these.
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ _INITIALIZE_DONT_EXIT = 0x8000
 _CHARS_UTF8 = 1
 _POSITION_CHARACTER = 1
 _RATE, _PITCH, _RANGE = 1, 3, 4
+_PHONEMES_IN_ASCII = 0
 _SYNTH_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+_STRESS = "',%=| "
+"""What espeak-ng writes between phonemes and is none: stress, and the ends of syllables and words."""
 
 
 class _Voice(ctypes.Structure):
@@ -160,14 +164,22 @@ class Speaker:
 
     def say(self, utterance: Utterance) -> bytes:
         """Return the samples, 16-bit integers of this machine; empty if the voice says nothing."""
+        return self._ask(asdict(utterance))
+
+    def phonemes(self, text: str, voice: str) -> str:
+        """Return the sounds that a voice says for a text, in espeak-ng's letters, without stress."""
+        answer = self._ask({"phonemes_of": text, "voice": voice}).decode()
+        return "".join(letter for letter in answer if letter not in _STRESS)
+
+    def _ask(self, request: dict[str, Any]) -> bytes:
         assert self._process.stdin
         try:
-            self._process.stdin.write(json.dumps(asdict(utterance)).encode() + b"\n")
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
         except OSError:
             raise _ended() from None
         (count,) = struct.unpack("<I", self._read(4))
-        return self._read(2 * count)
+        return self._read(count)
 
     def _read(self, count: int) -> bytes:
         assert self._process.stdout
@@ -204,6 +216,8 @@ class _Library:
             ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint, ctypes.c_uint,
             ctypes.c_void_p, ctypes.c_void_p,
         )  # fmt: skip
+        library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        library.espeak_TextToPhonemes.argtypes = (ctypes.POINTER(ctypes.c_void_p), ctypes.c_int, ctypes.c_int)
         library.espeak_ng_SetRandSeed.argtypes = (ctypes.c_long,)
         # The library cuts longer paths than 160 bytes off, so it gets a relative one.
         os.chdir(Path(espeakng_loader.get_data_path()).parent)
@@ -240,6 +254,16 @@ class _Library:
         self.library.espeak_Synchronize()
         return b"".join(self._spoken)
 
+    def phonemes(self, text: str, voice: str) -> bytes:
+        if self.library.espeak_SetVoiceByName(voice.encode()) != 0:
+            return b""
+        buffer = ctypes.create_string_buffer(text.encode())
+        rest = ctypes.c_void_p(ctypes.addressof(buffer))
+        clauses = []
+        while rest.value:  # a call takes one clause, and leaves a null pointer behind the last
+            clauses.append(self.library.espeak_TextToPhonemes(ctypes.byref(rest), _CHARS_UTF8, _PHONEMES_IN_ASCII))
+        return b" ".join(clauses)
+
 
 def _until_null(pointers: Any) -> Iterator[Any]:
     i = 0
@@ -272,6 +296,10 @@ def main() -> None:
         answers.write(json.dumps(hello).encode() + b"\n")
         answers.flush()
         for line in sys.stdin.buffer:
-            spoken = library.say(Utterance(**json.loads(line)))
-            answers.write(struct.pack("<I", len(spoken) // 2) + spoken)
+            request = json.loads(line)
+            if "phonemes_of" in request:
+                answer = library.phonemes(request["phonemes_of"], request["voice"])
+            else:
+                answer = library.say(Utterance(**request))
+            answers.write(struct.pack("<I", len(answer)) + answer)
             answers.flush()

@@ -91,12 +91,12 @@ def make(
     MissingExtraError
         If espeak-ng is not installed.
     """
-    words = _checked_words(words)
+    words = checked_words(words)
     if clips_per_word < 1:
         raise ConfigError(f"clips_per_word must be at least 1; got {clips_per_word}")
     folder = Path(folder)
     with Speaker() as speaker:
-        accents = _accents(speaker.voices, language)
+        accents = accents_of(speaker.voices, language)
         recipe = {
             "synth": speaker.version, "words": words, "language": language, "clips": clips_per_word, "seed": seed
         }  # fmt: skip
@@ -109,12 +109,15 @@ def make(
             for word in words:
                 name = folders.of(word)
                 (work / name).mkdir()
-                for clip in _clips(speaker, word, accents, clips_per_word, rng):
-                    path = work / name / f"{clip.accent}+{re.sub(r'[^A-Za-z0-9]', '_', clip.timbre)}_{len(items)}.wav"
-                    _write_wav(path, clip.samples)
-                    items.append(Item(path, word, family(clip.timbre), "test" if is_for_test(clip.timbre) else "train"))
-                    if progress:
-                        progress(len(items), len(words) * clips_per_word)
+                for_test = round(clips_per_word / TEST_SHARE)
+                for split, count in (("train", clips_per_word - for_test), ("test", for_test)):
+                    for clip in clips_of(word, speaker, accents, count, rng, for_test=split == "test"):
+                        timbre = re.sub(r"[^A-Za-z0-9]", "_", clip.timbre)
+                        path = work / name / f"{clip.accent}+{timbre}_{len(items)}.wav"
+                        _write_wav(path, clip.samples)
+                        items.append(Item(path, word, family(clip.timbre), split))
+                        if progress:
+                            progress(len(items), len(words) * clips_per_word)
             source = f"espeak-ng {speaker.version}"
             write_manifest(work / MANIFEST_NAME, [replace(item, source=source, licence=LICENCE) for item in items])
     return folder
@@ -147,7 +150,8 @@ def is_for_test(timbre: str) -> bool:
     return zlib.crc32(family(timbre).encode()) % TEST_SHARE == 0
 
 
-def _checked_words(words: Sequence[str]) -> list[str]:
+def checked_words(words: Sequence[str]) -> list[str]:
+    """Return words as they are spoken; `ConfigError` for what cannot be, or is given twice."""
     if isinstance(words, str):
         raise ConfigError(f"words must be a list of words; got the text {words!r}")
     checked = [unicodedata.normalize("NFC", " ".join(word.split())) for word in words]
@@ -176,8 +180,11 @@ def _names_by_tag(voices: Sequence[Voice]) -> dict[str, str]:
     return {tag: names[tag][1] for tag in sorted(names)}
 
 
-def _accents(voices: Sequence[Voice], language: str) -> list[Voice]:
-    """Return the voices that speak `language`: all accents of it, written in its usual script."""
+def accents_of(voices: Sequence[Voice], language: str) -> list[Voice]:
+    """Return the voices that speak `language`: all accents of it, written in its usual script.
+
+    `ConfigError` if there are none.
+    """
     wanted = language.strip().lower().replace("_", "-")
     speaking = [voice for voice in voices if wanted in (tag.lower() for tag, _ in voice.languages)]
     if not speaking:
@@ -208,32 +215,39 @@ def _meant(names: dict[str, str], wanted: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Clip:
+class Clip:
+    """A word as one voice says it.
+
+    Attributes
+    ----------
+    samples : array (T,) int16
+        At `SAMPLE_RATE`.
+    timbre, accent : str
+    """
+
     samples: NDArray[np.int16]
     timbre: str
     accent: str
 
 
-def _clips(
-    speaker: Speaker, word: str, accents: Sequence[Voice], count: int, rng: np.random.Generator
-) -> Iterator[_Clip]:
-    """Yield `count` clips of `word`, first those for training, then those for the test."""
-    for_test = round(count / TEST_SHARE)
-    for test, number in ((False, count - for_test), (True, for_test)):
-        timbres = [timbre for timbre in speaker.variants if is_for_test(timbre) == test]
-        # Each timbre in turn, so that few clips have many of them.
-        turns = cycle(rng.permutation(len(timbres)))
-        for _ in range(number):
-            for turn in islice(turns, ATTEMPTS):
-                accent = accents[int(rng.integers(len(accents)))]
-                rate, pitch, pitch_range = (int(rng.integers(*ends)) for ends in (RATES, PITCHES, PITCH_RANGES))
-                voice = f"{accent.identifier}+{timbres[turn]}"
-                samples = _resample(speaker.say(Utterance(word, voice, rate, pitch, pitch_range)), speaker.sample_rate)
-                if _is_sound(samples):
-                    yield _Clip(samples, timbres[turn], accent.tag)
-                    break
-            else:
-                raise ConfigError(f"espeak-ng says nothing for {word!r} in {accents[0].name}; try another language")
+def clips_of(
+    word: str, speaker: Speaker, accents: Sequence[Voice], count: int, rng: np.random.Generator, *, for_test: bool
+) -> Iterator[Clip]:
+    """Yield `count` clips of `word`, by the timbres that are kept for a test or by the others."""
+    timbres = [timbre for timbre in speaker.variants if is_for_test(timbre) == for_test]
+    # Each timbre in turn, so that few clips have many of them.
+    turns = cycle(rng.permutation(len(timbres)))
+    for _ in range(count):
+        for turn in islice(turns, ATTEMPTS):
+            accent = accents[int(rng.integers(len(accents)))]
+            rate, pitch, pitch_range = (int(rng.integers(*ends)) for ends in (RATES, PITCHES, PITCH_RANGES))
+            voice = f"{accent.identifier}+{timbres[turn]}"
+            samples = _resample(speaker.say(Utterance(word, voice, rate, pitch, pitch_range)), speaker.sample_rate)
+            if _is_sound(samples):
+                yield Clip(samples, timbres[turn], accent.tag)
+                break
+        else:
+            raise ConfigError(f"espeak-ng says nothing for {word!r} in {accents[0].name}; try another language")
 
 
 def _resample(spoken: bytes, sample_rate: int) -> NDArray[np.int16]:

@@ -125,12 +125,14 @@ def few(collection: Collection, train: int, test: int) -> Collection:
     return replace(collection, items=tuple(items))
 
 
-def train_models(collection: Collection, members: int, quick: bool, callbacks: Sequence[Callback]) -> Iterator[Trained]:
-    """Train as `audioconv train` does by default, or several networks that decide together, once with each seed."""
-    settings = {"epochs": QUICK_EPOCHS} if quick else {}
+def train_models(
+    collection: Collection, settings: Mapping[str, Any], quick: bool, callbacks: Sequence[Callback]
+) -> Iterator[Trained]:
+    """Train as `audioconv train` does by default but for `settings`, once with each seed."""
+    settings = {**settings, **({"epochs": QUICK_EPOCHS} if quick else {})}
     for seed in seeds(quick):
         begun = time.perf_counter()
-        classifier = Classifier.train(collection, seed=seed, members=members, callbacks=callbacks, **settings)
+        classifier = Classifier.train(collection, seed=seed, callbacks=callbacks, **settings)
         yield Trained(f"seed {seed}", seed, classifier, time.perf_counter() - begun)
 
 

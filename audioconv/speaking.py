@@ -1,0 +1,124 @@
+"""Synthetic voices that say the words of a classifier, and others: how what is none of the words sounds.
+
+Clips of a few words do not tell what else there is to hear: where no word ends in a nasal, "down" is "go" to the
+network. Common words by espeak-ng tell. Since it says the classifier's own words too, a voice being synthetic tells
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv.audio.read import Samples, fit_length, resample
+from audioconv.datasets.espeak import Speaker, Voice
+from audioconv.datasets.synth import SAMPLE_RATE, Clip, accents_of, checked_words, clips_of
+from audioconv.pipeline import AudioInput
+
+CLIPS_OF_A_WORD, CLIPS_OF_ANOTHER = 200, 16
+
+FULL_SCALE = 32768
+
+
+@dataclass(frozen=True, eq=False)
+class Spoken:
+    """What synthetic voices say for a classifier.
+
+    Attributes
+    ----------
+    samples : array (N, T) float32
+        The words.
+    labels : tuple of str
+        Which each is.
+    others : array (M, T) int16
+        Other words, which a network is to reject; 32768 is full scale.
+    about : dict
+        Which program and language, and how many clips; JSON-compatible.
+    """
+
+    samples: Samples
+    labels: tuple[str, ...]
+    others: NDArray[np.int16]
+    about: dict[str, Any]
+
+
+def speak(source: AudioInput, labels: Sequence[str], language: str, seed: int = 0) -> Spoken:
+    """Return the words, and others, by espeak-ng's voices, but for those that are kept for a test.
+
+    Parameters
+    ----------
+    source : AudioInput
+        Rate and length of the clips.
+    labels : sequence of str
+        The words; an underscore is a space.
+    language : str
+        How they are pronounced: one of `synth.languages`. In any but English the other words are English ones that
+        somebody reads who does not know it, which are words of none.
+    seed : int
+        The same gives the same clips.
+
+    Raises
+    ------
+    ConfigError
+        If a word or the language is not possible.
+    MissingExtraError
+        If espeak-ng is not installed.
+    """
+    words = checked_words([label.replace("_", " ") for label in labels])
+    rng = np.random.default_rng(seed)
+    with Speaker() as speaker:
+        accents = accents_of(speaker.voices, language)
+        strangers = _that_sound_differently(_common_words(), words, speaker, accents)
+
+        def say(word: str, count: int) -> list[Samples]:
+            clips = clips_of(word, speaker, accents, count, rng, for_test=False)
+            return [_fitted(clip, source) for clip in clips]
+
+        own = [say(word, CLIPS_OF_A_WORD) for word in words]
+        others = [np.rint(clip * (FULL_SCALE - 1)) for word in strangers for clip in say(word, CLIPS_OF_ANOTHER)]
+        about = {
+            "program": f"espeak-ng {speaker.version}",
+            "language": language,
+            "clips_of_each_word": CLIPS_OF_A_WORD,
+            "other_words": len(strangers),
+            "clips_of_others": len(others),
+        }
+    return Spoken(
+        samples=np.stack([clip for clips in own for clip in clips]),
+        labels=tuple(label for label in labels for _ in range(CLIPS_OF_A_WORD)),
+        others=np.stack(others).astype(np.int16),
+        about=about,
+    )
+
+
+def check_language(language: str) -> None:
+    """Raise `ConfigError` if there are no voices for a language, `MissingExtraError` if there are none at all."""
+    with Speaker() as speaker:
+        accents_of(speaker.voices, language)
+
+
+@cache
+def _common_words() -> tuple[str, ...]:
+    return tuple((Path(__file__).parent / "bases" / "common_words.txt").read_text("utf-8").split())
+
+
+def _that_sound_differently(
+    others: Sequence[str], words: Sequence[str], speaker: Speaker, accents: Sequence[Voice]
+) -> list[str]:
+    """Return the `others` that no voice says as it says one of the words: "write" is no stranger to "right"."""
+    strangers = list(others)
+    for accent in accents:
+        sounds = {speaker.phonemes(word, accent.identifier) for word in words}
+        strangers = [word for word in strangers if speaker.phonemes(word, accent.identifier) not in sounds]
+    return strangers
+
+
+def _fitted(clip: Clip, source: AudioInput) -> Samples:
+    samples = clip.samples.astype(np.float32) / np.float32(FULL_SCALE)
+    return fit_length(resample(samples, SAMPLE_RATE, source.front_end.sample_rate), source.clip_samples)
