@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from audioconv.audio.read import Samples, fit_length, resample
 from audioconv.datasets.espeak import Speaker, Voice
 from audioconv.datasets.synth import SAMPLE_RATE, Clip, accents_of, checked_words, clips_of
-from audioconv.pipeline import AudioInput
 
 CLIPS_OF_A_WORD, CLIPS_OF_ANOTHER = 200, 16
 
@@ -48,18 +47,18 @@ class Spoken:
     about: dict[str, Any]
 
 
-def speak(source: AudioInput, labels: Sequence[str], language: str, seed: int = 0) -> Spoken:
+def speak(labels: Sequence[str], language: str, *, sample_rate: int, clip_samples: int, seed: int = 0) -> Spoken:
     """Return the words, and others, by espeak-ng's voices, but for those that are kept for a test.
 
     Parameters
     ----------
-    source : AudioInput
-        Rate and length of the clips.
     labels : sequence of str
         The words; an underscore is a space.
     language : str
         How they are pronounced: one of `synth.languages`. In any but English the other words are English ones that
         somebody reads who does not know it, which are words of none.
+    sample_rate, clip_samples : int
+        Of the clips.
     seed : int
         The same gives the same clips.
 
@@ -78,7 +77,7 @@ def speak(source: AudioInput, labels: Sequence[str], language: str, seed: int = 
 
         def say(word: str, count: int) -> list[Samples]:
             clips = clips_of(word, speaker, accents, count, rng, for_test=False)
-            return [_fitted(clip, source) for clip in clips]
+            return [_fitted(clip, sample_rate, clip_samples) for clip in clips]
 
         own = [say(word, CLIPS_OF_A_WORD) for word in words]
         others = [np.rint(clip * (FULL_SCALE - 1)) for word in strangers for clip in say(word, CLIPS_OF_ANOTHER)]
@@ -97,6 +96,20 @@ def speak(source: AudioInput, labels: Sequence[str], language: str, seed: int = 
     )
 
 
+def describe(about: object) -> str | None:
+    """Return in a line what `Spoken.about` tells, as it is in a model's file; None where it tells nothing.
+
+    >>> describe({"program": "espeak-ng 1.52.0", "language": "en", "clips_of_each_word": 200, "clips_of_others": 7760})
+    'espeak-ng 1.52.0 (en): 200 clips of each word, 7,760 of others'
+    """
+    if not isinstance(about, dict):
+        return None
+    own, others = (about.get(f"clips_of_{what}") for what in ("each_word", "others"))
+    if not (isinstance(own, int) and isinstance(others, int)):
+        return None
+    return f"{about.get('program')} ({about.get('language')}): {own:,} clips of each word, {others:,} of others"
+
+
 def check_language(language: str) -> None:
     """Raise `ConfigError` if there are no voices for a language, `MissingExtraError` if there are none at all."""
     with Speaker() as speaker:
@@ -105,7 +118,7 @@ def check_language(language: str) -> None:
 
 @cache
 def _common_words() -> tuple[str, ...]:
-    return tuple((Path(__file__).parent / "bases" / "common_words.txt").read_text("utf-8").split())
+    return tuple(Path(__file__).with_name("common_words.txt").read_text("utf-8").split())
 
 
 def _that_sound_differently(
@@ -119,6 +132,6 @@ def _that_sound_differently(
     return strangers
 
 
-def _fitted(clip: Clip, source: AudioInput) -> Samples:
+def _fitted(clip: Clip, sample_rate: int, clip_samples: int) -> Samples:
     samples = clip.samples.astype(np.float32) / np.float32(FULL_SCALE)
-    return fit_length(resample(samples, SAMPLE_RATE, source.front_end.sample_rate), source.clip_samples)
+    return fit_length(resample(samples, SAMPLE_RATE, sample_rate), clip_samples)

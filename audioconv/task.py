@@ -171,7 +171,13 @@ class Task:
         rejection = spoken = None
         if isinstance(source, AudioInput) and shall_reject(settings, source, examples.have_few_speakers):
             if settings.speak is not None:
-                spoken = speak(source, [name for name in classes if is_word(name)], settings.speak, settings.seed)
+                spoken = speak(
+                    [name for name in classes if is_word(name)],
+                    settings.speak,
+                    sample_rate=source.front_end.sample_rate,
+                    clip_samples=source.clip_samples,
+                    seed=settings.seed,
+                )
             rejection = Rejection(settings, source, classes, None if spoken is None else spoken.others)
             classes = rejection.classes
         codes = class_codes(name, examples.labels, classes)

@@ -27,7 +27,7 @@ ORDER = [
     {"passes"},
     {"checkpoint", "events", "progress", "timing", "trainer", "training"},
     {"model"},
-    {"ensemble", "settings", "transfer"},
+    {"ensemble", "settings", "speaking", "transfer"},
     {
         "bases",
         "calibration",

@@ -148,6 +148,7 @@ SECOND = AudioInput(LogMel(), 16000)
         ({"reject": True}, dataclasses.replace(SECOND, clip_samples=80000), True),
         ({"reject": False}, SECOND, False),
         ({"others": "talk.wav"}, dataclasses.replace(SECOND, clip_samples=80000), True),
+        ({"speak": "en"}, dataclasses.replace(SECOND, clip_samples=80000), True),
         ({}, ImageInput((28, 28, 1)), False),
     ],
 )

@@ -232,7 +232,7 @@ def test_from_training_to_the_page(results, material, monkeypatch):
     """As `scripts/results --quick --only rejecting --only spliced`, with tones."""
     monkeypatch.setattr(results.listening, "material", lambda quick: material)
     monkeypatch.setattr(Classifier, "train", classmethod(_train_tones))
-    numbers = json.loads(json.dumps(results.run_listening(["rejecting", "spliced"], 1, quick=True), allow_nan=False))
+    numbers = json.loads(json.dumps(results.run_listening(["rejecting", "spliced"], "", quick=True), allow_nan=False))
     assert [run["name"] for run in numbers["spliced"]["runs"]] == ["seed 0"]
     assert numbers["rejecting"]["epochs"] == 2
     page = results.filled(results.PAGE.read_text("utf-8"), numbers)
@@ -244,10 +244,11 @@ def test_from_training_to_the_page(results, material, monkeypatch):
     assert results.filled(page, numbers) == page
     both = numbers | {f"{name}-3": row for name, row in numbers.items()}
     assert results.filled(page, both).count("words: right, when forced to choose") == 2
+    assert {*numbers, *both} <= set(results.LISTENING)
 
 
-def _train_tones(cls, collection, seed, members, callbacks, **settings):
-    assert members == 1
+def _train_tones(cls, collection, seed, callbacks, **settings):
+    assert set(settings) == {"epochs"}
     return cls(arch="tc-resnet8", seed=seed, augment=False, **{**SETTINGS, **settings}).fit(
         [item.path for item in collection.items if item.split == "train"],
         [item.label for item in collection.items if item.split == "train"],

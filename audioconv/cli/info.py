@@ -82,6 +82,8 @@ def _show_model(path: Path, *, as_json: bool) -> None:
 
 def _about_model(path: Path, model: Model) -> list[tuple[str, str]]:
     """Return what to say of a model, each with its name; the file may hold anything as provenance, or nothing."""
+    from audioconv import speaking
+
     known = model.provenance
     data = known["data"] if isinstance(known.get("data"), dict) else {}
     lines = [("file", f"{display_path(path)} ({megabytes(path.stat().st_size)})")]
@@ -98,6 +100,8 @@ def _about_model(path: Path, model: Model) -> list[tuple[str, str]]:
     else:
         lines += [(name, str(data[name])) for name in ("source", "licence") if data.get(name)]
     lines += _makers(origin.get("source") for origin in origins if isinstance(origin, dict))
+    if spoken := speaking.describe(known.get("spoken")):
+        lines.append(("spoken by", spoken))
     for name in ("validation", "test"):
         accuracy = known.get(f"{name}_accuracy")
         if isinstance(accuracy, float):

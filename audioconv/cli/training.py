@@ -105,6 +105,8 @@ def resumable(out: Path, hint: str) -> Iterator[None]:
 
 def show_report(out: Path, classifier: Classifier, collection: Collection) -> None:
     """Write what came of training, for a person."""
+    from audioconv import speaking
+
     report, model = classifier.report_, out / MODEL_NAME
     assert report is not None
     counts = {name: sum(classes.values()) for name, classes in report.counts.items()}
@@ -113,6 +115,8 @@ def show_report(out: Path, classifier: Classifier, collection: Collection) -> No
         lines.append(("networks", f"{classifier.members}, which decide together"))
     if (began_with := classifier.model_.provenance["began_with"]) is not None:
         lines.append(("began with", str(began_with)))
+    if (spoken := speaking.describe(classifier.model_.provenance["spoken"])) is not None:
+        lines.append(("spoken by", spoken))
     if report.validation_accuracy is not None:
         watched = f"{counts['validation']:,} clips, epoch {report.kept_epoch} of {len(report.history)}"
         lines.append(("validation", f"{report.validation_accuracy:.1%} right ({watched})"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from audioconv import speaking
 from audioconv.evaluation import percent
 from audioconv.layers import Summary, summary
 from audioconv.progress import duration
@@ -93,6 +94,8 @@ def data(facts: Facts) -> Html:
     parts = []
     if learned:
         lines = _source(learned)
+        if spoken := speaking.describe(facts.model.provenance.get("spoken")):
+            lines.append(("synthetic voices", spoken))
         if "unreadable" in learned:
             lines.append(("unreadable files", str(learned["unreadable"])))
         counts = {str(split): _mapping(found) for split, found in _mapping(learned.get("counts")).items()}

@@ -19,7 +19,7 @@ import typer
 from bursts_in_noise import words
 from tones import RATE, TRAINING, write_manifest, write_tone, write_tones
 
-from audioconv import architectures, files, progress
+from audioconv import architectures, files, progress, speaking
 from audioconv.checkpoint import Checkpoint
 from audioconv.cli.train import ARCHITECTURES, _seconds, train
 from audioconv.events import EpochEnded
@@ -113,6 +113,17 @@ def test_they_begin_with_nothing_where_asked(call, recordings, tmp_path):
     answer = call("train", recordings, "-o", tmp_path / "out", "--epochs", 1, "--no-reject", "--init", "nothing")
     assert "began with" not in answer.out
     assert Model.load(tmp_path / "out/model.safetensors").provenance["began_with"] is None
+
+
+def test_synthetic_voices_say_the_words_besides(call, recordings, tmp_path, monkeypatch):
+    pytest.importorskip("espeakng_loader", reason="needs the extra: pip install 'audioconv[synth]'")
+    monkeypatch.setattr(speaking, "CLIPS_OF_A_WORD", 2)
+    monkeypatch.setattr(speaking, "CLIPS_OF_ANOTHER", 1)
+    answer = call("train", recordings, "-o", tmp_path / "out", "--epochs", 1, "--speak", "en")
+    assert "spoken by   espeak-ng" in answer.out
+    assert "(en): 2 clips of each word" in answer.out
+    assert "spoken by   espeak-ng" in call("info", tmp_path / "out").out
+    assert call("train", recordings, "-o", tmp_path / "no", "--speak", "en", "--no-reject").code == 2
 
 
 def test_a_model_to_begin_with_that_is_not_there(call, recordings, tmp_path):

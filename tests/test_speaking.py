@@ -1,0 +1,156 @@
+"""Synthetic voices that say a classifier's words, and others, for it to learn from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import audioconv as ac
+from audioconv import datasets, speaking
+from audioconv.audio.others import Others
+from audioconv.datasets import synth
+from audioconv.datasets.espeak import Speaker
+from audioconv.errors import ConfigError
+from audioconv.model import Model
+
+pytest.importorskip("espeakng_loader", reason="needs the extra: pip install 'audioconv[synth]'")
+
+SECOND = {"sample_rate": 16000, "clip_samples": 16000}
+WORDS = ("left", "right")
+
+
+@pytest.fixture
+def sparing(monkeypatch):
+    """So few clips that a test is quick."""
+    monkeypatch.setattr(speaking, "CLIPS_OF_A_WORD", 4)
+    monkeypatch.setattr(speaking, "CLIPS_OF_ANOTHER", 1)
+
+
+@pytest.fixture(scope="module")
+def spoken():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(speaking, "CLIPS_OF_A_WORD", 4)
+        patch.setattr(speaking, "CLIPS_OF_ANOTHER", 1)
+        yield speaking.speak(WORDS, "en", **SECOND)
+
+
+def test_words_and_others_are_clips_as_the_network_hears_them(spoken):
+    assert spoken.samples.shape == (8, 16000)
+    assert spoken.labels == ("left",) * 4 + ("right",) * 4
+    assert spoken.others.dtype == np.int16
+    assert spoken.others.shape == (spoken.about["other_words"], 16000)
+    assert spoken.about["other_words"] > 450
+    loudest = np.abs(spoken.others.astype(int)).max(axis=1)
+    assert loudest.min() > 1000
+    lengths = [len(np.trim_zeros(clip)) for clip in spoken.others]
+    assert 0.1 * 16000 < min(lengths) < max(lengths)
+
+
+def test_the_same_seed_says_the_same(spoken, sparing):
+    again, other = (speaking.speak(WORDS, "en", **SECOND, seed=seed) for seed in (0, 1))
+    assert np.array_equal(again.samples, spoken.samples)
+    assert np.array_equal(again.others, spoken.others)
+    assert not np.array_equal(other.samples, spoken.samples)
+
+
+def test_another_rate_and_length(sparing):
+    spoken = speaking.speak(["turn_left"], "en", sample_rate=8000, clip_samples=12000)
+    assert spoken.samples.shape == (4, 12000)
+
+
+def test_what_sounds_like_a_word_is_not_among_the_others():
+    with Speaker() as speaker:
+        accents = synth.accents_of(speaker.voices, "en")
+        rest = speaking._that_sound_differently(["write", "light", "ate", "gate"], ["right", "eight"], speaker, accents)
+    assert rest == ["light", "gate"]
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_phonemes_of_several_words(language):
+    with Speaker() as speaker:
+        voice = synth.accents_of(speaker.voices, language)[0].identifier
+        apart = [speaker.phonemes(word, voice) for word in ("one", "two")]
+        assert all(apart)
+        assert speaker.phonemes("one, two", voice) == "".join(apart)
+        assert speaker.phonemes("one", "no-such-voice") == ""
+        assert speaker.say(synth.Utterance("one", voice))  # it still speaks
+
+
+def test_the_voices_that_are_kept_for_a_test_are_silent(monkeypatch, sparing):
+    used = []
+    say = Speaker.say
+
+    def listen(self, utterance):
+        used.append(utterance.voice.partition("+")[2])
+        return say(self, utterance)
+
+    monkeypatch.setattr(Speaker, "say", listen)
+    speaking.speak(WORDS, "en", **SECOND)
+    assert len(set(used)) > 30
+    assert not any(map(synth.is_for_test, used))
+
+
+def test_half_of_the_others_are_spoken(spoken):
+    words = np.tile(np.hanning(16000).astype(np.float32), (4, 1))
+    others = Others(words, np.array([0, 0, 1, 1]), 16000, spoken=np.full((3, 16000), 16384, np.int16))
+    rng = np.random.default_rng(0)
+    made = [others.make(rng) for _ in range(200)]
+    assert all(clip.dtype == np.float32 for clip in made)
+    share = np.mean([bool(np.all(clip == 0.5)) for clip in made])
+    assert 0.4 < share < 0.6
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    """Return clips of two words by voices that nobody else has."""
+    folder = synth.make(WORDS, tmp_path_factory.mktemp("data") / "words", clips_per_word=40)
+    items = [item for item in datasets.open_collection(folder).items if item.split == "test"]
+    return [item.path for item in items], [item.label for item in items]
+
+
+def test_the_file_tells_who_spoke(recordings, sparing, tmp_path):
+    classifier = ac.Classifier(arch="tc-resnet8", epochs=1, speak="en").fit(*recordings)
+    assert classifier.classes_ == WORDS
+    classifier.save(tmp_path / "model.safetensors")
+    provenance = Model.load(tmp_path / "model.safetensors").provenance
+    assert provenance["settings"]["speak"] == "en"
+    assert provenance["spoken"]["clips_of_each_word"] == 4
+    assert sum(provenance["data"]["counts"]["train"].values()) < len(recordings[0])  # these are recordings alone
+    without = ac.Classifier(arch="tc-resnet8", epochs=1).fit(*recordings)
+    assert without.model_.provenance["spoken"] is None
+
+
+def test_they_are_learned_from():
+    """Two words of noise, and the same two by synthetic voices: those are known afterwards."""
+    rng = np.random.default_rng(0)
+    noise = [0.1 * rng.standard_normal(16000).astype(np.float32) for _ in range(20)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(speaking, "CLIPS_OF_A_WORD", 60)
+        patch.setattr(speaking, "CLIPS_OF_ANOTHER", 1)
+        settings = {"arch": "tc-resnet8", "epochs": 30, "augment": False, "normalise_clips": True}
+        classifier = ac.Classifier(**settings, speak="en").fit(noise, WORDS * 10)
+        heard = speaking.speak(WORDS, "en", **SECOND, seed=5)
+    assert classifier.score(list(heard.samples), list(heard.labels)) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"speak": "xx"}, "espeak-ng has no language 'xx'"),
+        ({"speak": "en", "reject": False}, "synthetic voices are of use only where"),
+    ],
+)
+def test_what_cannot_be(settings, message, recordings):
+    with pytest.raises(ConfigError, match=message):
+        ac.Classifier(**settings).fit(*recordings)
+
+
+def test_pictures_say_nothing():
+    pictures = [np.zeros((8, 8, 1), np.float32)] * 4
+    with pytest.raises(ConfigError, match="synthetic voices are of use only where"):
+        ac.Classifier(speak="en").fit(pictures, ["a", "b"] * 2)
+
+
+@pytest.mark.parametrize("about", [None, "text", {}, {"clips_of_each_word": "many", "clips_of_others": 3}])
+def test_a_file_may_hold_anything(about):
+    assert speaking.describe(about) is None
