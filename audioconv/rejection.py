@@ -21,6 +21,7 @@ from audioconv.model import Model
 from audioconv.normalisation import Normalisation
 from audioconv.pipeline import AudioInput, ImageInput
 from audioconv.settings import Settings
+from audioconv.speaking import Spoken
 
 Array = NDArray[Any]
 
@@ -61,8 +62,8 @@ class Rejection:
     source : AudioInput
     classes : sequence of str
         Of which there are examples.
-    spoken : array (M, samples) int16, optional
-        Other words, by synthetic voices, to train with: 32768 is full scale.
+    spoken : Spoken, optional
+        Other words, by synthetic voices.
 
     Attributes
     ----------
@@ -75,7 +76,7 @@ class Rejection:
     """
 
     def __init__(
-        self, settings: Settings, source: AudioInput, classes: Sequence[str], spoken: NDArray[np.int16] | None = None
+        self, settings: Settings, source: AudioInput, classes: Sequence[str], spoken: Spoken | None = None
     ) -> None:
         self.classes = tuple(sorted({*classes, UNKNOWN}))
         self.made = () if UNKNOWN in classes else (UNKNOWN,)
@@ -86,13 +87,16 @@ class Rejection:
         cuts = [round(RECORDED_FOR_TRAINING * len(recording)) for recording in recordings]
         self._to_train = [recording[:cut] for recording, cut in zip(recordings, cuts, strict=True) if cut]
         self.easier = MADE_ARE_EASIER if self.made and not recordings else 1.0
-        self._spoken = spoken
+        self._spoken_to_train = None if spoken is None else spoken.others
+        self._spoken_to_choose = None if spoken is None else spoken.others_to_choose
         self._to_choose = [r[cut:] for r, cut in zip(recordings, cuts, strict=True) if cut < len(r)]
 
     def to_train(self, clips: AudioClips) -> ClipsWithOthers:
         """Return the clips to train on, with other sounds behind them."""
         count = round(OTHERS_PER_CLASS * len(clips) / max(self._words.sum(), 1))
-        return ClipsWithOthers(clips, self._others(clips, self._to_train, self._spoken), count, self._code, self._seed)
+        return ClipsWithOthers(
+            clips, self._others(clips, self._to_train, self._spoken_to_train), count, self._code, self._seed
+        )
 
     def augmentation(self, augmentation: Augmentation, clips: AudioClips) -> Augmentation:
         """Return an augmentation with which words keep their place among the other sounds.
@@ -114,7 +118,13 @@ class Rejection:
 
     def to_choose(self, clips: AudioClips) -> ClipsWithOthers:
         """Return the clips that choose the decision, with many other sounds behind them."""
-        return ClipsWithOthers(clips, self._others(clips, self._to_choose), CALIBRATION_OTHERS, self._code, self._seed)
+        return ClipsWithOthers(
+            clips,
+            self._others(clips, self._to_choose, self._spoken_to_choose),
+            CALIBRATION_OTHERS,
+            self._code,
+            self._seed,
+        )
 
     def _others(
         self, clips: AudioClips, recordings: Sequence[Array], spoken: NDArray[np.int16] | None = None

@@ -35,8 +35,9 @@ class Spoken:
         The words.
     labels : tuple of str
         Which each is.
-    others : array (M, T) int16
-        Other words, which a network is to reject; 32768 is full scale.
+    others, others_to_choose : array (M, T) int16
+        Other words, which a network is to reject; 32768 is full scale. The second, by other voices, choose its
+        threshold.
     about : dict
         Which program and language, and how many clips; JSON-compatible.
     """
@@ -44,11 +45,12 @@ class Spoken:
     samples: Samples
     labels: tuple[str, ...]
     others: NDArray[np.int16]
+    others_to_choose: NDArray[np.int16]
     about: dict[str, Any]
 
 
 def speak(labels: Sequence[str], language: str, *, sample_rate: int, clip_samples: int, seed: int = 0) -> Spoken:
-    """Return the words, and others, by espeak-ng's voices, but for those that are kept for a test.
+    """Return the words, and others, by espeak-ng's voices; those that are kept for a test say what chooses alone.
 
     Parameters
     ----------
@@ -75,12 +77,13 @@ def speak(labels: Sequence[str], language: str, *, sample_rate: int, clip_sample
         accents = accents_of(speaker.voices, language)
         strangers = _that_sound_differently(_common_words(), words, speaker, accents)
 
-        def say(word: str, count: int) -> list[Samples]:
-            clips = clips_of(word, speaker, accents, count, rng, for_test=False)
+        def say(word: str, count: int, for_test: bool = False) -> list[Samples]:
+            clips = clips_of(word, speaker, accents, count, rng, for_test=for_test)
             return [_fitted(clip, sample_rate, clip_samples) for clip in clips]
 
-        own = [say(word, CLIPS_OF_A_WORD) for word in words]
-        others = [np.rint(clip * (FULL_SCALE - 1)) for word in strangers for clip in say(word, CLIPS_OF_ANOTHER)]
+        own = [clip for word in words for clip in say(word, CLIPS_OF_A_WORD)]
+        others = [clip for word in strangers for clip in say(word, CLIPS_OF_ANOTHER)]
+        to_choose = [clip for word in strangers for clip in say(word, 1, for_test=True)]
         about = {
             "program": f"espeak-ng {speaker.version}",
             "language": language,
@@ -89,9 +92,10 @@ def speak(labels: Sequence[str], language: str, *, sample_rate: int, clip_sample
             "clips_of_others": len(others),
         }
     return Spoken(
-        samples=np.stack([clip for clips in own for clip in clips]),
+        samples=np.stack(own),
         labels=tuple(label for label in labels for _ in range(CLIPS_OF_A_WORD)),
-        others=np.stack(others).astype(np.int16),
+        others=_as_integers(others),
+        others_to_choose=_as_integers(to_choose),
         about=about,
     )
 
@@ -130,6 +134,11 @@ def _that_sound_differently(
         sounds = {speaker.phonemes(word, accent.identifier) for word in words}
         strangers = [word for word in strangers if speaker.phonemes(word, accent.identifier) not in sounds]
     return strangers
+
+
+def _as_integers(clips: Sequence[Samples]) -> NDArray[np.int16]:
+    """Return clips in half the memory."""
+    return np.stack([np.rint(clip * (FULL_SCALE - 1)).astype(np.int16) for clip in clips])
 
 
 def _fitted(clip: Clip, sample_rate: int, clip_samples: int) -> Samples:

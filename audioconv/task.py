@@ -178,7 +178,7 @@ class Task:
                     clip_samples=source.clip_samples,
                     seed=settings.seed,
                 )
-            rejection = Rejection(settings, source, classes, None if spoken is None else spoken.others)
+            rejection = Rejection(settings, source, classes, spoken)
             classes = rejection.classes
         codes = class_codes(name, examples.labels, classes)
         if init is None:
