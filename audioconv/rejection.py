@@ -94,9 +94,8 @@ class Rejection:
     def to_train(self, clips: AudioClips) -> ClipsWithOthers:
         """Return the clips to train on, with other sounds behind them."""
         count = round(OTHERS_PER_CLASS * len(clips) / max(self._words.sum(), 1))
-        return ClipsWithOthers(
-            clips, self._others(clips, self._to_train, self._spoken_to_train), count, self._code, self._seed
-        )
+        others = self._others(clips, self._to_train, self._spoken_to_train)
+        return ClipsWithOthers(clips, others, count, self._code, self._seed)
 
     def augmentation(self, augmentation: Augmentation, clips: AudioClips) -> Augmentation:
         """Return an augmentation with which words keep their place among the other sounds.
@@ -118,13 +117,8 @@ class Rejection:
 
     def to_choose(self, clips: AudioClips) -> ClipsWithOthers:
         """Return the clips that choose the decision, with many other sounds behind them."""
-        return ClipsWithOthers(
-            clips,
-            self._others(clips, self._to_choose, self._spoken_to_choose),
-            CALIBRATION_OTHERS,
-            self._code,
-            self._seed,
-        )
+        others = self._others(clips, self._to_choose, self._spoken_to_choose)
+        return ClipsWithOthers(clips, others, CALIBRATION_OTHERS, self._code, self._seed)
 
     def _others(
         self, clips: AudioClips, recordings: Sequence[Array], spoken: NDArray[np.int16] | None = None
