@@ -39,6 +39,9 @@ CALIBRATION_OTHERS = 1000
 MADE_ARE_EASIER = 2.0
 """What people say beside the words passes about so many times as often as what is made of the words."""
 
+SPOKEN_ARE_EASIER = 2.5
+"""The same where half of what chooses is said by synthetic voices, of which hardly any passes."""
+
 RECORDED_FOR_TRAINING = 0.85
 """Of each recording of other things, from its beginning; the rest chooses the threshold."""
 
@@ -86,7 +89,8 @@ class Rejection:
         recordings = [] if settings.others is None else pipeline.read_noises(settings.others, self._rate)
         cuts = [round(RECORDED_FOR_TRAINING * len(recording)) for recording in recordings]
         self._to_train = [recording[:cut] for recording, cut in zip(recordings, cuts, strict=True) if cut]
-        self.easier = MADE_ARE_EASIER if self.made and not recordings else 1.0
+        made_are_easier = MADE_ARE_EASIER if spoken is None else SPOKEN_ARE_EASIER
+        self.easier = made_are_easier if self.made and not recordings else 1.0
         self._spoken_to_train = None if spoken is None else spoken.others
         self._spoken_to_choose = None if spoken is None else spoken.others_to_choose
         self._to_choose = [r[cut:] for r, cut in zip(recordings, cuts, strict=True) if cut < len(r)]
