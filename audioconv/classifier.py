@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from audioconv.model import Model
 from audioconv.pipeline import AudioInput, ImageInput
 from audioconv.recipe import TrainingReport, train_model
 from audioconv.settings import Settings, resolve
+from audioconv.speaking import count_to_learn
 from audioconv.task import Examples, class_codes
 
 __all__ = ["Classifier", "Evaluation", "Prediction", "TrainingReport"]
@@ -218,7 +219,8 @@ class Classifier(Settings):
             self._train(Collection(items, one_kind(paths, "X"), "files"))
             return self
         arrays = [np.asarray(x) for x in X]
-        settings = resolve(self, len(arrays), "audio" if not arrays or arrays[0].ndim == 1 else "images")
+        kind: Literal["audio", "images"] = "audio" if not arrays or arrays[0].ndim == 1 else "images"
+        settings = resolve(self, count_to_learn(labels, self.speak), kind)
         source = inputs.for_arrays(settings, arrays)
         x = np.stack([source.convert(array) for array in arrays])
         examples = Examples(source, x, labels, speakers, [None] * len(X), {"name": "arrays"})
@@ -234,7 +236,8 @@ class Classifier(Settings):
         callbacks: Sequence[Callback] = (),
         on_file: Callable[[int], object] | None = None,
     ) -> None:
-        settings = resolve(self, sum(item.split != "test" for item in collection.items), collection.kind)
+        to_learn = count_to_learn([item.label for item in collection.items if item.split != "test"], self.speak)
+        settings = resolve(self, to_learn, collection.kind)
         source = inputs.for_collection(settings, collection)
         pipeline.input_shape(source, settings.arch)  # what cannot work shall fail before the files are read
         count = len(collection)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from audioconv.audio.read import Samples, fit_length, resample
 from audioconv.datasets.espeak import Speaker, Voice
 from audioconv.datasets.synth import SAMPLE_RATE, Clip, accents_of, checked_words, clips_of
+from audioconv.decision import is_word
 
 CLIPS_OF_A_WORD, CLIPS_OF_ANOTHER = 200, 16
 
@@ -98,6 +99,16 @@ def speak(labels: Sequence[str], language: str, *, sample_rate: int, clip_sample
         others_to_choose=_as_integers(to_choose),
         about=about,
     )
+
+
+def count_to_learn(labels: Sequence[str], language: str | None) -> int:
+    """Return how many clips of these labels an epoch has, with those that are spoken if there is a language.
+
+    >>> count_to_learn(["left", "right", "left", "_unknown_"], "en")
+    404
+    """
+    words = set(filter(is_word, labels)) if language is not None else ()
+    return len(labels) + CLIPS_OF_A_WORD * len(words)
 
 
 def describe(about: object) -> str | None:

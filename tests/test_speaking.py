@@ -31,7 +31,7 @@ def spoken():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(speaking, "CLIPS_OF_A_WORD", 4)
         patch.setattr(speaking, "CLIPS_OF_ANOTHER", 1)
-        yield speaking.speak(WORDS, "en", **SECOND)
+        return speaking.speak(WORDS, "en", **SECOND)
 
 
 def test_words_and_others_are_clips_as_the_network_hears_them(spoken):
@@ -121,6 +121,22 @@ def test_the_file_tells_who_spoke(recordings, sparing, tmp_path):
     assert sum(provenance["data"]["counts"]["train"].values()) < len(recordings[0])  # these are recordings alone
     without = ac.Classifier(arch="tc-resnet8", epochs=1).fit(*recordings)
     assert without.model_.provenance["spoken"] is None
+
+
+def test_few_clips_are_not_gone_through_as_if_nothing_was_spoken(recordings, monkeypatch):
+    monkeypatch.setattr(speaking, "CLIPS_OF_ANOTHER", 1)
+    seen = []
+
+    def stop(event):
+        seen.append(event.epochs)
+        raise KeyboardInterrupt
+
+    items = [datasets.Item(path, label) for path, label in zip(*recordings, strict=True)]
+    collection = datasets.Collection(tuple(items), "audio", "few")
+    for settings in ({}, {"speak": "en"}):
+        with pytest.raises(KeyboardInterrupt):
+            ac.Classifier.train(collection, arch="tc-resnet8", callbacks=[stop], **settings)
+    assert seen == [300, 60]
 
 
 def test_they_are_learned_from():
