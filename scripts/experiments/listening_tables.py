@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from experiments.listening import FALSE_ACCEPTS_PER_HOUR, NOISE, SNRS, SOUNDS
+from experiments.listening import FALSE_ACCEPTS_PER_HOUR, NOISE, SNRS
 
 Run = Mapping[str, Any]
 Row = tuple[str, ...]
@@ -17,7 +17,6 @@ AIMS = {
     "outsiders": "at most 5 %",
     "speech": "at most 1 an hour",
     NOISE: "none",
-    SOUNDS: "none",
 }
 
 
