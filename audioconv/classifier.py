@@ -110,8 +110,8 @@ class Classifier(Settings):
         A recording, or a folder of them, of anything that is none of the words, to learn to reject.
     speak : str, optional
         A language such as ``"en"``: synthetic voices say the labels as its words, and many other words, to learn from
-        besides. Needs the extra ``synth``, and takes half as long again; a third to a half less of what people say beside
-        the words is taken for one.
+        besides. Needs the extra ``synth``, and takes half as long again; a third to a half less of what people say
+        beside the words is taken for one.
     false_accepts : float
         The share of other sounds that may be taken for one of the words; chooses the threshold.
     validation_fraction : float
