@@ -16,6 +16,20 @@ from audioconv.history import EpochRow
 
 
 @dataclass(frozen=True)
+class ClipSpoken:
+    """Synthetic voices have said another clip, before training begins; from `Classifier`, not from `training.fit`.
+
+    Attributes
+    ----------
+    done, clips : int
+        How many they have said, and how many it will be.
+    """
+
+    done: int
+    clips: int
+
+
+@dataclass(frozen=True)
 class RunStarted:
     """Training begins, or goes on from a checkpoint.
 
@@ -84,5 +98,5 @@ class RunEnded:
     stopped_early: bool
 
 
-Event = RunStarted | BatchEnded | EpochEnded | RunEnded
+Event = ClipSpoken | RunStarted | BatchEnded | EpochEnded | RunEnded
 Callback = Callable[[Event], None]

@@ -9,7 +9,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from audioconv.events import BatchEnded, EpochEnded, Event, RunEnded, RunStarted
+from audioconv.events import BatchEnded, ClipSpoken, EpochEnded, Event, RunEnded, RunStarted
 
 
 class ProgressBar:
@@ -53,6 +53,8 @@ class ProgressBar:
     def __call__(self, event: Event) -> None:
         """Show what happened."""
         match event:
+            case ClipSpoken():
+                self._speak(event)
             case RunStarted():
                 self._start(event)
             case BatchEnded():
@@ -62,6 +64,27 @@ class ProgressBar:
             case RunEnded():
                 self._stop()
                 self._say(_end_line(event))
+
+    def _speak(self, event: ClipSpoken) -> None:
+        if event.done == 1:
+            self._begun = time.perf_counter()
+            if not self._console.is_terminal:
+                self._say(f"synthetic voices say {event.clips:,} clips")
+                return
+            self._task = self._bar.add_task("", total=event.clips, measured="", left="")
+            self._bar.start()
+        if not self._console.is_terminal:
+            return
+        left = (time.perf_counter() - self._begun) / event.done * (event.clips - event.done)
+        self._bar.update(
+            self._task,
+            completed=event.done,
+            description=f"synthetic voices, clip {event.done:,}/{event.clips:,}",
+            left=f"{duration(left)} left",
+        )
+        if event.done == event.clips:
+            self._bar.stop()
+            self._bar.remove_task(self._task)
 
     def _start(self, event: RunStarted) -> None:
         self._epochs, self._batches = event.epochs, event.batches

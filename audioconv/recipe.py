@@ -81,7 +81,7 @@ def train_model(
     callbacks: Sequence[Callback] = (),
 ) -> tuple[Model, TrainingReport]:
     """Train as `settings` say, which `settings.resolve` has gone through; see `Classifier.train`."""
-    task = Task.prepare(examples, settings)
+    task = Task.prepare(examples, settings, callbacks)
     if settings.members > 1:
         check_ends_in_dense(task.network)
     shall_refit = _shall_refit(examples, settings)

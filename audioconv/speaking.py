@@ -7,7 +7,8 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -50,7 +51,15 @@ class Spoken:
     about: dict[str, Any]
 
 
-def speak(labels: Sequence[str], language: str, *, sample_rate: int, clip_samples: int, seed: int = 0) -> Spoken:
+def speak(
+    labels: Sequence[str],
+    language: str,
+    *,
+    sample_rate: int,
+    clip_samples: int,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Spoken:
     """Return the words, and others, by espeak-ng's voices; those that are kept for a test say what chooses alone.
 
     Parameters
@@ -64,6 +73,8 @@ def speak(labels: Sequence[str], language: str, *, sample_rate: int, clip_sample
         Of the clips.
     seed : int
         The same gives the same clips.
+    progress : callable, optional
+        Called with the number of clips that are done and of all.
 
     Raises
     ------
@@ -78,13 +89,19 @@ def speak(labels: Sequence[str], language: str, *, sample_rate: int, clip_sample
         accents = accents_of(speaker.voices, language)
         strangers = _that_sound_differently(_common_words(), words, speaker, accents)
 
-        def say(word: str, count: int, for_test: bool = False) -> list[Samples]:
-            clips = clips_of(word, speaker, accents, count, rng, for_test=for_test)
-            return [_fitted(clip, sample_rate, clip_samples) for clip in clips]
+        count = len(words) * CLIPS_OF_A_WORD + len(strangers) * (CLIPS_OF_ANOTHER + 1)
+        numbers = itertools.count(1)
 
-        own = [clip for word in words for clip in say(word, CLIPS_OF_A_WORD)]
-        others = [clip for word in strangers for clip in say(word, CLIPS_OF_ANOTHER)]
-        to_choose = [clip for word in strangers for clip in say(word, 1, for_test=True)]
+        def say(some: Sequence[str], times: int, *, for_test: bool = False) -> Iterator[Samples]:
+            for word in some:
+                for clip in clips_of(word, speaker, accents, times, rng, for_test=for_test):
+                    yield _fitted(clip, sample_rate, clip_samples)
+                    if progress:
+                        progress(next(numbers), count)
+
+        own = list(say(words, CLIPS_OF_A_WORD))
+        others = _as_integers(say(strangers, CLIPS_OF_ANOTHER))
+        to_choose = _as_integers(say(strangers, 1, for_test=True))
         about = {
             "program": f"espeak-ng {speaker.version}",
             "language": language,
@@ -95,8 +112,8 @@ def speak(labels: Sequence[str], language: str, *, sample_rate: int, clip_sample
     return Spoken(
         samples=np.stack(own),
         labels=tuple(label for label in labels for _ in range(CLIPS_OF_A_WORD)),
-        others=_as_integers(others),
-        others_to_choose=_as_integers(to_choose),
+        others=others,
+        others_to_choose=to_choose,
         about=about,
     )
 
@@ -147,7 +164,7 @@ def _that_sound_differently(
     return strangers
 
 
-def _as_integers(clips: Sequence[Samples]) -> NDArray[np.int16]:
+def _as_integers(clips: Iterable[Samples]) -> NDArray[np.int16]:
     """Return clips in half the memory."""
     return np.stack([np.rint(clip * (FULL_SCALE - 1)).astype(np.int16) for clip in clips])
 

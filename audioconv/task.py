@@ -19,6 +19,7 @@ from audioconv.batches import Dataset
 from audioconv.datasets.splits import split_validation
 from audioconv.decision import is_word
 from audioconv.errors import DataError
+from audioconv.events import Callback, ClipSpoken
 from audioconv.layers.base import Layer, Params
 from audioconv.loading import StrPath
 from audioconv.model import Model
@@ -147,8 +148,10 @@ class Task:
     normalisation: Normalisation
 
     @classmethod
-    def prepare(cls, examples: Examples, settings: Settings) -> Self:
+    def prepare(cls, examples: Examples, settings: Settings, callbacks: Sequence[Callback] = ()) -> Self:
         """Return what `settings`, which `settings.resolve` has gone through, make of the examples.
+
+        Synthetic voices tell the `callbacks` how far they are.
 
         Raises
         ------
@@ -171,12 +174,18 @@ class Task:
         rejection = spoken = None
         if isinstance(source, AudioInput) and shall_reject(settings, source, examples.have_few_speakers):
             if settings.speak is not None:
+
+                def tell(done: int, clips: int) -> None:
+                    for callback in callbacks:
+                        callback(ClipSpoken(done, clips))
+
                 spoken = speak(
                     [name for name in classes if is_word(name)],
                     settings.speak,
                     sample_rate=source.front_end.sample_rate,
                     clip_samples=source.clip_samples,
                     seed=settings.seed,
+                    progress=tell,
                 )
             rejection = Rejection(settings, source, classes, spoken)
             classes = rejection.classes

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
+from rich.console import Console
 
 import audioconv as ac
 from audioconv import datasets, speaking
@@ -11,7 +14,9 @@ from audioconv.audio.others import Others
 from audioconv.datasets import synth
 from audioconv.datasets.espeak import Speaker
 from audioconv.errors import ConfigError
+from audioconv.events import BatchEnded, ClipSpoken, RunStarted
 from audioconv.model import Model
+from audioconv.progress import ProgressBar
 
 pytest.importorskip("espeakng_loader", reason="needs the extra: pip install 'audioconv[synth]'")
 
@@ -51,6 +56,30 @@ def test_the_same_seed_says_the_same(spoken, sparing):
     assert np.array_equal(again.samples, spoken.samples)
     assert np.array_equal(again.others, spoken.others)
     assert not np.array_equal(other.samples, spoken.samples)
+
+
+def test_progress_comes_to_an_end(sparing):
+    told = []
+    speaking.speak(["left"], "en", **SECOND, progress=lambda done, clips: told.append((done, clips)))
+    assert [done for done, _ in told] == list(range(1, len(told) + 1))
+    assert {clips for _, clips in told} == {len(told)}
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_it_is_shown(terminal):
+    out = io.StringIO()
+    with ProgressBar(Console(file=out, force_terminal=terminal, width=100, color_system=None)) as bar:
+        for done in range(1, 1001):
+            bar(ClipSpoken(done, 1000))
+        bar(RunStarted(2, 0, 5))
+        bar(BatchEnded(1, 1, 0.5, 0.5))
+    text = out.getvalue()
+    if terminal:
+        assert "synthetic voices, clip 1,000/1,000" in text
+        assert "left" in text
+        assert text.rindex("synthetic voices") < text.rindex("epoch 1/2, batch 1/5")
+    else:
+        assert text == "synthetic voices say 1,000 clips\n"
 
 
 def test_another_rate_and_length(sparing):
@@ -128,8 +157,9 @@ def test_few_clips_are_not_gone_through_as_if_nothing_was_spoken(recordings, mon
     seen = []
 
     def stop(event):
-        seen.append(event.epochs)
-        raise KeyboardInterrupt
+        if isinstance(event, RunStarted):
+            seen.append(event.epochs)
+            raise KeyboardInterrupt
 
     items = [datasets.Item(path, label) for path, label in zip(*recordings, strict=True)]
     collection = datasets.Collection(tuple(items), "audio", "few")

@@ -120,6 +120,7 @@ def test_synthetic_voices_say_the_words_besides(call, recordings, tmp_path, monk
     monkeypatch.setattr(speaking, "CLIPS_OF_A_WORD", 2)
     monkeypatch.setattr(speaking, "CLIPS_OF_ANOTHER", 1)
     answer = call("train", recordings, "-o", tmp_path / "out", "--epochs", 1, "--speak", "en")
+    assert "synthetic voices say " in answer.err
     assert "spoken by   espeak-ng" in answer.out
     assert "(en): 2 clips of each word" in answer.out
     assert "spoken by   espeak-ng" in call("info", tmp_path / "out").out
