@@ -17,14 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from audioconv.audio.others import FULL_SCALE
 from audioconv.audio.read import Samples, fit_length, resample
 from audioconv.datasets.espeak import Speaker, Voice
 from audioconv.datasets.synth import SAMPLE_RATE, Clip, accents_of, checked_words, clips_of
 from audioconv.decision import is_word
 
 CLIPS_OF_A_WORD, CLIPS_OF_ANOTHER = 200, 16
-
-FULL_SCALE = 32768
 
 
 @dataclass(frozen=True, eq=False)

@@ -87,6 +87,13 @@ def test_another_rate_and_length(sparing):
     assert spoken.samples.shape == (4, 12000)
 
 
+@pytest.mark.parametrize(("language", "word"), [("de", "nein"), ("ru", "да"), ("cmn", "你好"), ("ar", "نعم")])
+def test_other_languages(sparing, language, word):
+    spoken = speaking.speak([word], language, **SECOND)
+    assert spoken.labels == (word,) * 4
+    assert len(spoken.others) > 450
+
+
 def test_what_sounds_like_a_word_is_not_among_the_others():
     with Speaker() as speaker:
         accents = synth.accents_of(speaker.voices, "en")
