@@ -173,20 +173,7 @@ class Task:
                 init = find_base(settings.arch, source)
         rejection = spoken = None
         if isinstance(source, AudioInput) and shall_reject(settings, source, examples.have_few_speakers):
-            if settings.speak is not None:
-
-                def tell(done: int, clips: int) -> None:
-                    for callback in callbacks:
-                        callback(ClipSpoken(done, clips))
-
-                spoken = speak(
-                    [name for name in classes if is_word(name)],
-                    settings.speak,
-                    sample_rate=source.front_end.sample_rate,
-                    clip_samples=source.clip_samples,
-                    seed=settings.seed,
-                    progress=tell,
-                )
+            spoken = _speak(classes, source, settings, callbacks)
             rejection = Rejection(settings, source, classes, spoken)
             classes = rejection.classes
         codes = class_codes(name, examples.labels, classes)
@@ -276,6 +263,27 @@ def _normalisation(model: Model) -> Normalisation:
         return model.normalisation
     channels = model.feature_shape[-1]
     return Normalisation(np.zeros(channels, np.float32), np.ones(channels, np.float32))
+
+
+def _speak(
+    classes: Sequence[str], source: AudioInput, settings: Settings, callbacks: Sequence[Callback]
+) -> Spoken | None:
+    """Return what synthetic voices say besides, where they are asked for."""
+    if settings.speak is None:
+        return None
+
+    def tell(done: int, clips: int) -> None:
+        for callback in callbacks:
+            callback(ClipSpoken(done, clips))
+
+    return speak(
+        [name for name in classes if is_word(name)],
+        settings.speak,
+        sample_rate=source.front_end.sample_rate,
+        clip_samples=source.clip_samples,
+        seed=settings.seed,
+        progress=tell,
+    )
 
 
 def _augmentation(examples: Examples, settings: Settings) -> Augmentation | None:

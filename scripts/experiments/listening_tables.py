@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from experiments.listening import FALSE_ACCEPTS_PER_HOUR, NOISE, SNRS
+from experiments.listening import FALSE_ACCEPTS_PER_HOUR, NOISE, SNRS, SOUNDS
 
 Run = Mapping[str, Any]
 Row = tuple[str, ...]
@@ -17,6 +17,7 @@ AIMS = {
     "outsiders": "at most 5 %",
     "speech": "at most 1 an hour",
     NOISE: "none",
+    SOUNDS: "none",
 }
 
 
