@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from audioconv.datasets.folder import expand
 from audioconv.events import Callback
 from audioconv.model import Model
 from audioconv.streaming.scoring import THRESHOLDS, TOLERANCE_SECONDS, hear, match, score_recordings
-from experiments.common import QUICK_EPOCHS, nine_words, seeds, test_data
+from experiments.common import QUICK_EPOCHS, SEEDS, nine_words, test_data
 from experiments.splicing import Word, spliced_recordings
 
 WORDS = ("down", "go", "left", "right", "up")
@@ -36,6 +36,24 @@ FINE_THRESHOLDS = tuple(sorted({*np.round(np.arange(0.02, 0.96, 0.02), 2).tolist
 
 BACKGROUND_RMS = 0.03
 """At most; so a word that is 20 dB louder is not far above full scale."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Models that differ in their seeds alone.
+
+    Attributes
+    ----------
+    title : str
+        What they are.
+    settings : mapping of str to Any
+        Of `Classifier`, where they are not the default.
+    seeds : sequence of int
+    """
+
+    title: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seeds: Sequence[int] = SEEDS
 
 
 @dataclass(frozen=True)
@@ -125,12 +143,10 @@ def few(collection: Collection, train: int, test: int) -> Collection:
     return replace(collection, items=tuple(items))
 
 
-def train_models(
-    collection: Collection, settings: Mapping[str, Any], quick: bool, callbacks: Sequence[Callback]
-) -> Iterator[Trained]:
-    """Train as `audioconv train` does by default but for `settings`, once with each seed."""
-    settings = {**settings, **({"epochs": QUICK_EPOCHS} if quick else {})}
-    for seed in seeds(quick):
+def train_models(collection: Collection, kind: Kind, quick: bool, callbacks: Sequence[Callback]) -> Iterator[Trained]:
+    """Train as `audioconv train` does by default but for the kind's settings, once with each of its seeds."""
+    settings = {**kind.settings, **({"epochs": QUICK_EPOCHS} if quick else {})}
+    for seed in kind.seeds[:1] if quick else kind.seeds:
         begun = time.perf_counter()
         classifier = Classifier.train(collection, seed=seed, callbacks=callbacks, **settings)
         yield Trained(f"seed {seed}", seed, classifier, time.perf_counter() - begun)

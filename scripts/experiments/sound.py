@@ -32,14 +32,14 @@ def speech_commands(arch: str, quick: bool, callbacks: Sequence[Callback]) -> It
         yield train(f"seed {seed}", collection, seed, quick, callbacks, arch=arch)
 
 
-def esc10(quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
+def esc10(members: int, quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
     """Train on four folds and test with the fifth, each once, with each seed: a run is five trainings."""
     collection = datasets.open_collection(test_data("esc-10"))
     for seed in seeds(quick):
         folds = []
         for fold in range(1, 2 if quick else 6):
             others = tested_with(collection, lambda item, fold=fold: item.path.name.startswith(f"{fold}-"))
-            folds.append(train(f"fold {fold}", others, seed, quick, callbacks))
+            folds.append(train(f"fold {fold}", others, seed, quick, callbacks, members=members))
         tested = sum(run.tested for run in folds)
         accuracy = sum(run.accuracy * run.tested for run in folds) / tested
         first = folds[0]
