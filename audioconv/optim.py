@@ -1,14 +1,13 @@
 """Optimisers: how a gradient changes the weights.
 
 All trainable arrays of a network lie in one vector (`WeightVector`), of which the network sees views. So a step is a
-few passes over one long array, however many small ones there are, and it works in blocks that stay in the processor's
-cache: a step of one million weights takes about a millisecond.
+single pass over long arrays (`kernels.optimise`), however many small ones there are.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.errors import ConfigError, ShapeError
+from audioconv.kernels import optimise
+from audioconv.kernels.elementwise import BLOCK
 from audioconv.machine.program import roomy, rounded
 
 Array = NDArray[Any]
 State = dict[str, Array]
 """What an optimiser remembers between steps: arrays by name."""
-
-BLOCK = 8192  # float32 numbers: five blocks of 32 KiB fit any second-level cache
 
 
 class WeightVector:
@@ -126,23 +125,9 @@ class SGD:
 
     def step(self, weights: WeightVector, state: State, learning_rate: float) -> None:
         """Change `weights.values` and `state` in place by `weights.gradient`."""
-        for part, scratch, decays in _blocks(weights):
-            value, direction = weights.values[part], scratch
-            if decays:
-                np.multiply(value, self.weight_decay, out=direction)
-                direction += weights.gradient[part]
-            else:
-                np.copyto(direction, weights.gradient[part])
-            if self.momentum:
-                velocity = state["velocity"][part]
-                velocity *= self.momentum
-                velocity += direction
-                if self.nesterov:
-                    direction += self.momentum * velocity
-                else:
-                    np.copyto(direction, velocity)
-            direction *= learning_rate
-            value -= direction
+        velocity = state["velocity"] if self.momentum else weights.values[:0]
+        decay, momentum, rate = np.array([self.weight_decay, self.momentum, learning_rate], np.float32)
+        optimise.sgd(weights.values, weights.gradient, velocity, weights.decayed, decay, momentum, self.nesterov, rate)
 
 
 @dataclass(frozen=True)
@@ -188,24 +173,12 @@ class AdamW:
         step_size = learning_rate / (1 - self.beta1**steps)
         root_correction = math.sqrt(1 - self.beta2**steps)
         keep = 1 - learning_rate * self.weight_decay
-        for part, scratch, decays in _blocks(weights):
-            value, gradient = weights.values[part], weights.gradient[part]
-            mean, mean_square = state["mean"][part], state["mean_square"][part]
-            mean *= self.beta1
-            np.multiply(gradient, 1 - self.beta1, out=scratch)
-            mean += scratch
-            mean_square *= self.beta2
-            np.multiply(gradient, 1 - self.beta2, out=scratch)
-            scratch *= gradient
-            mean_square += scratch
-            np.sqrt(mean_square, out=scratch)
-            scratch /= root_correction
-            scratch += self.epsilon
-            np.divide(mean, scratch, out=scratch)
-            scratch *= step_size
-            if decays:
-                value *= keep
-            value -= scratch
+        # 1 - beta2 is taken here, in float64: of float32's 0.999 it would be wrong in the fifth digit.
+        means = np.array([self.beta1, 1 - self.beta1, self.beta2, 1 - self.beta2], np.float32)
+        optimise.adamw(
+            weights.values, weights.gradient, state["mean"], state["mean_square"], weights.decayed, np.float32(keep),
+            tuple(means), np.float32(root_correction), np.float32(self.epsilon), np.float32(step_size),
+        )  # fmt: skip
 
 
 def clip_gradients(weights: WeightVector, max_norm: float | None) -> float:
@@ -224,22 +197,12 @@ def clip_gradients(weights: WeightVector, max_norm: float | None) -> float:
         The norm before clipping; NaN or infinite where the gradient is.
     """
     gradient = weights.gradient
-    # Sums of blocks, added in float64: exact enough for millions, and not split by a thread count as a BLAS dot is.
-    with np.errstate(over="ignore", invalid="ignore"):
-        squares = (float(np.square(gradient[i : i + BLOCK]).sum()) for i in range(0, gradient.size, BLOCK))
-        norm = math.sqrt(sum(squares))
+    sums = np.empty(-(-gradient.size // BLOCK))
+    optimise.squares(gradient, sums)
+    norm = math.sqrt(sums.sum())  # of the same blocks on any number of threads
     if max_norm is not None and max_norm < norm < math.inf:
         gradient *= max_norm / (norm + 1e-6)  # the small number is PyTorch's
     return norm
-
-
-def _blocks(weights: WeightVector) -> Iterator[tuple[slice, Array, bool]]:
-    """Yield the slices of the vector, each with scratch memory of its size and whether it has weight decay."""
-    scratch = np.empty(BLOCK, np.float32)
-    for begin, end, decays in ((0, weights.decayed, True), (weights.decayed, weights.values.size, False)):
-        for start in range(begin, end, BLOCK):
-            stop = min(start + BLOCK, end)
-            yield slice(start, stop), scratch[: stop - start], decays
 
 
 def _zeros(size: int) -> Array:

@@ -106,7 +106,7 @@ class Trainer:
             step = (epoch - 1) * len(batches) + number - 1
             rate = recipe.schedule.learning_rate(step, recipe.epochs * len(batches))
             try:
-                loss, right = self._step(x, labels, dropout, mix, rate)
+                loss, right = self.step(x, labels, rate, dropout, mix)
             except DivergedError as error:
                 raise _explain(error, f"epoch {epoch}, batch {number}", x) from None
             seen += len(indices)
@@ -127,14 +127,33 @@ class Trainer:
             time.perf_counter() - begun,
         )
 
-    def _step(
-        self, x: Array, labels: Array, rng: np.random.Generator, mix: np.random.Generator, rate: float
+    def step(
+        self, x: Array, labels: Array, rate: float, dropout: np.random.Generator, mix: np.random.Generator
     ) -> tuple[float, int]:
-        """Learn from one batch; return its loss and how many of its examples were classified correctly."""
+        """Learn from one batch.
+
+        Parameters
+        ----------
+        x, labels : arrays (N, *in_shape) and (N,)
+        rate : float
+            The learning rate.
+        dropout, mix : numpy.random.Generator
+            Draw what is dropped, and what examples are mixed with.
+
+        Returns
+        -------
+        loss : float
+        correct : int
+            How many of the examples were classified correctly.
+
+        Raises
+        ------
+        DivergedError
+        """
         targets = labels
         if self._recipe.mixup:
             x, targets = mixed(x, labels, self._classes, self._recipe.mixup, mix)
-        logits = self._passes.forward(x, rng)
+        logits = self._passes.forward(x, dropout)
         loss, gradient = self._recipe.loss(logits, targets)
         correct = int(np.count_nonzero(logits.argmax(axis=1) == labels))
         if not math.isfinite(loss):

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from audioconv.errors import ConfigError, ShapeError
+from audioconv.kernels.elementwise import BLOCK
 from audioconv.machine.program import ALIGNMENT
-from audioconv.optim import BLOCK, SGD, AdamW, WeightVector, clip_gradients
+from audioconv.optim import SGD, AdamW, WeightVector, clip_gradients
 
 SHAPES = {"0.weight": (3, 3, 1, 5), "0.bias": (5,), "1.scale": (5,), "2.weight": (700, 31), "2.bias": (31,)}
 
@@ -126,3 +127,14 @@ def test_gradients_that_do_not_fit_say_so():
 def test_bad_settings_are_refused(make):
     with pytest.raises(ConfigError, match=r"must be|needs"):
         make()
+
+
+def test_the_first_means_of_adamw_are_the_gradients_shares_to_the_last_digits():
+    weights = WeightVector({"weight": np.zeros((40, 50), np.float32)})
+    gradient = np.random.default_rng(0).normal(size=(40, 50)).astype(np.float32)
+    weights.gather({"weight": gradient})
+    optimizer = AdamW(0.9, 0.999)
+    state = optimizer.init(weights)
+    optimizer.step(weights, state, 0.1)
+    np.testing.assert_allclose(state["mean"][: gradient.size], 0.1 * gradient.ravel(), rtol=3e-7)
+    np.testing.assert_allclose(state["mean_square"][: gradient.size], 0.001 * gradient.ravel() ** 2, rtol=3e-7)
