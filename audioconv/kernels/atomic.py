@@ -39,6 +39,19 @@ def read(context, counters, number):
     return types.int64(LONGS, types.int64), codegen
 
 
+@helper
+def take(counters, number, tasks, from_end):
+    """Return a task that nobody has taken yet, the first or the last that is left, or -1 where none is.
+
+    Counter `number` holds how many were taken from either side, in half of its bits each.
+    """
+    taken = fetch_add(counters, number, 1 << 32 if from_end else 1)
+    first, last = taken & 0xFFFFFFFF, taken >> 32
+    if first + last >= tasks:
+        return -1
+    return tasks - 1 - last if from_end else first
+
+
 if sys.platform == "win32":
 
     @helper

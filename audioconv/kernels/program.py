@@ -27,7 +27,7 @@ BASES = 12
 
 (CORRELATE, SWEEP, SWEEP_SUMS, SWEEP_BACKWARD, MOMENTS, CHANNEL_SUMS, ADD, AVERAGE, AVERAGE_BACKWARD, DROPOUT,
  NORMALISE, NORMALISE_BACKWARD, REDUCE, REDUCE_DOUBLES, TRANSPOSE, BORDER, WINOGRAD, WINOGRAD_GRADIENT,
- WINOGRAD_KERNELS, WINOGRAD_REDUCE, ACTIVATE, ACTIVATE_BACKWARD) = range(22)  # fmt: skip
+ WINOGRAD_KERNELS, WINOGRAD_REDUCE, ACTIVATE, ACTIVATE_BACKWARD, CARRY) = range(23)  # fmt: skip
 
 # An instruction: its operation, operands of (base, offset, stride), then integers. Its real numbers lie beside it.
 OPERANDS = 7
@@ -127,6 +127,9 @@ def _execute(word, real, bases, tables, seeds, N, n, first, task, scratch, part,
         source = _operand(bases, word, 0, 0, 0, scratch)
         target = _operand(bases, word, 1, 0, 0, scratch)
         winograd.gather_kernels(source, target, i[0], i[1], i[2], min(i[3], N), word[3])
+    elif operation == CARRY:
+        # integers: size
+        images.carry(_operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch), i[0])
     elif operation == BORDER:
         # integers: C, P, Q, line, pixel, border (4)
         if part == 0:
@@ -299,8 +302,9 @@ def _work(arguments, thread):
         kind = phase[3]
         tasks = min(phase[2], N) if kind == EXAMPLES else phase[2]
         while True:
-            task = atomic.fetch_add(board, 2 * number, 1)
-            if task >= tasks:
+            # From both ends: what a thread meets in a phase is mostly what it worked on in the phase before.
+            task = atomic.take(board, 2 * number, tasks, thread % 2 == 1)
+            if task < 0:
                 break
             first, last = 0, 1
             begin, end = phase[0], phase[1]
