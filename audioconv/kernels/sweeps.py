@@ -38,14 +38,34 @@ def _fetch_lines(x, offset, count):
 
 
 @helper
-def _four(x, place, line, pixel, mean):
-    """Return the four numbers of a window of 2 x 2, less the mean."""
+def _is_four(R, S, top, left, H, W, P, Q, down, along):
+    """Tell whether windows are of four numbers, and none reaches beyond x: those have loops without branches."""
+    return R * S == 4 and top == left == 0 and (P - 1) * down + R <= H and (Q - 1) * along + S <= W
+
+
+@helper
+def _places(S, line, pixel):
+    """Return where the second, third and fourth number of a window of four lie, `S` being its width."""
+    return 1 // S * line + 1 % S * pixel, 2 // S * line + 2 % S * pixel, 3 // S * line + 3 % S * pixel
+
+
+@helper
+def _four(x, place, places, mean):
+    """Return the four numbers of a window, less the mean."""
+    second, third, fourth = places
     return (
         load(x, place) - mean,
-        load(x, place + pixel) - mean,
-        load(x, place + line) - mean,
-        load(x, place + line + pixel) - mean,
+        load(x, place + second) - mean,
+        load(x, place + third) - mean,
+        load(x, place + fourth) - mean,
     )
+
+
+@helper
+def _normalised(x, place, vectors, size, c):
+    """Return a vector of x, less the mean, and what it is behind the normalisation."""
+    d = load(x, place) - load(vectors, c)
+    return d, d * load(vectors, size + c) + load(vectors, 2 * size + c)
 
 
 @helper
@@ -53,10 +73,17 @@ def sweep(x, vectors, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, 
           border, p0, p1, q0, q1):  # fmt: skip
     """Compute y for its lines p0 to p1 and columns q0 to q1."""
     size = whole(C)
-    halving = R == 2 and S == 2 and top == 0 and left == 0  # the usual window has loops without branches
+    is_four, places = _is_four(R, S, top, left, H, W, P, Q, down, along), _places(S, x_line, x_pixel)
     zero = splat(np.float32(0))
     slopes = splat(np.float32(slope))
     for p in range(p0, p1):
+        if R * S == 1 and C > LANES:  # in the order of memory, which comes faster so
+            for q in range(q0, q1):
+                place = (p * down - top) * x_line + (q * along - left) * x_pixel
+                for c in range(0, C, LANES):
+                    _, v = _normalised(x, place + c, vectors, size, c)
+                    store_first(y, p * y_line + q * y_pixel + c, C - c, where_less(v, zero, v * slopes, v))
+            continue
         r0, r1 = max(0, top - p * down), min(R, H + top - p * down)
         if C > LANES and p + 1 < p1:
             _fetch_lines(x, (p + 1) * down * x_line, down * x_line)
@@ -67,9 +94,9 @@ def sweep(x, vectors, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, 
                 for q in range(q0, q1):
                     v = (load(x, from_line + q * along * x_pixel) - mean) * scale + beta
                     store_first(y, p * y_line + q * y_pixel + c, C - c, where_less(v, zero, v * slopes, v))
-            elif halving:
+            elif is_four:
                 for q in range(q0, q1):
-                    d0, d1, d2, d3 = _four(x, p * down * x_line + q * along * x_pixel + c, x_line, x_pixel, mean)
+                    d0, d1, d2, d3 = _four(x, p * down * x_line + q * along * x_pixel + c, places, mean)
                     upper = larger(d1 * scale + beta, d0 * scale + beta)
                     best = larger(larger(d3 * scale + beta, d2 * scale + beta), upper)
                     store_first(y, p * y_line + q * y_pixel + c, C - c, where_less(best, zero, best * slopes, best))
@@ -90,6 +117,7 @@ def sweep_sums(x, dy, vectors, sums, C, H, W, x_line, x_pixel, P, Q, y_line, y_p
                slope):  # fmt: skip
     """Add up, by channel, the gradient g behind the normalisation, and ``g * (x - mean)``: sums (2, C) float64."""
     size = whole(C)
+    is_four, places = _is_four(R, S, top, left, H, W, P, Q, down, along), _places(S, x_line, x_pixel)
     zero = splat(np.float32(0))
     slopes = splat(np.float32(slope))
     for i in range(2 * size):
@@ -112,9 +140,9 @@ def sweep_sums(x, dy, vectors, sums, C, H, W, x_line, x_pixel, P, Q, y_line, y_p
                 add_to_doubles(sums, c, plain)
                 add_to_doubles(sums, size + c, product)
                 continue
-            if R == 2 and S == 2 and top == 0 and left == 0:
+            if is_four:
                 for q in range(Q):
-                    d0, d1, d2, d3 = _four(x, p * down * x_line + q * along * x_pixel + c, x_line, x_pixel, mean)
+                    d0, d1, d2, d3 = _four(x, p * down * x_line + q * along * x_pixel + c, places, mean)
                     v0, v1, v2, v3 = d0 * scale + beta, d1 * scale + beta, d2 * scale + beta, d3 * scale + beta
                     upper, lower = larger(v1, v0), larger(v3, v2)
                     distance = where_less(v0, v1, d1, d0)
@@ -153,9 +181,15 @@ def sweep_backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q
     slopes = splat(np.float32(slope))
     if R * S * down * along == 1:
         for h in range(H):
-            if C > LANES and h + 1 < H:
-                _fetch_lines(x, (h + 1) * x_line, x_line)
-                _fetch_lines(dy, (h + 1) * y_line, y_line)
+            if C > LANES:
+                for w in range(W):
+                    for c in range(0, C, LANES):
+                        d, v = _normalised(x, h * x_line + w * x_pixel + c, vectors, size, c)
+                        g = load(dy, h * y_line + w * y_pixel + c)
+                        g = where_less(zero, v, g, g * slopes) * load(gradients, c)
+                        under = d * load(gradients, size + c) + load(gradients, 2 * size + c)
+                        store_first(dx, h * dx_line + w * dx_pixel + c, C - c, g + under)
+                continue
             for c in range(0, C, LANES):
                 mean, scale, beta = load(vectors, c), load(vectors, size + c), load(vectors, 2 * size + c)
                 by_dy, by_x, shift = load(gradients, c), load(gradients, size + c), load(gradients, 2 * size + c)
@@ -169,6 +203,8 @@ def sweep_backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q
     # Windows that do not overlap write each of their pixels once; where they might, they add to what is there.
     apart = down >= R and along >= S and top == 0 and left == 0
     gapless = apart and down == R and along == S
+    is_four = gapless and _is_four(R, S, top, left, H, W, P, Q, down, along)
+    places, targets = _places(S, x_line, x_pixel), _places(S, dx_line, dx_pixel)
     for h in range(H):
         begin = Q * along if gapless and h < P * down else 0
         for c in range(0, C, LANES):
@@ -181,26 +217,27 @@ def sweep_backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q
         for c in range(0, C, LANES):
             mean, scale, beta = load(vectors, c), load(vectors, size + c), load(vectors, 2 * size + c)
             by_dy, by_x, shift = load(gradients, c), load(gradients, size + c), load(gradients, 2 * size + c)
-            if gapless and R == 2 and S == 2:
+            if is_four:
+                second, third, fourth = targets
                 for q in range(Q):
-                    place = 2 * (p * x_line + q * x_pixel) + c
-                    d0, d1, d2, d3 = _four(x, place, x_line, x_pixel, mean)
+                    place = p * down * x_line + q * along * x_pixel + c
+                    d0, d1, d2, d3 = _four(x, place, places, mean)
                     v0, v1, v2, v3 = d0 * scale + beta, d1 * scale + beta, d2 * scale + beta, d3 * scale + beta
                     best = larger(larger(v3, v2), larger(v1, v0))
                     g = load(dy, p * y_line + q * y_pixel + c)
                     rest = where_less(zero, best, g, g * slopes) * by_dy
-                    target = 2 * (p * dx_line + q * dx_pixel) + c
+                    target = p * down * dx_line + q * along * dx_pixel + c
                     given = where_equal(v0, best, rest, zero)
                     rest = where_equal(v0, best, zero, rest)
                     store_first(dx, target, C - c, d0 * by_x + shift + given)
                     given = where_equal(v1, best, rest, zero)
                     rest = where_equal(v1, best, zero, rest)
-                    store_first(dx, target + dx_pixel, C - c, d1 * by_x + shift + given)
+                    store_first(dx, target + second, C - c, d1 * by_x + shift + given)
                     given = where_equal(v2, best, rest, zero)
                     rest = where_equal(v2, best, zero, rest)
-                    store_first(dx, target + dx_line, C - c, d2 * by_x + shift + given)
+                    store_first(dx, target + third, C - c, d2 * by_x + shift + given)
                     given = where_equal(v3, best, rest, zero)
-                    store_first(dx, target + dx_line + dx_pixel, C - c, d3 * by_x + shift + given)
+                    store_first(dx, target + fourth, C - c, d3 * by_x + shift + given)
                 continue
             for q in range(Q):
                 s0, s1 = max(0, left - q * along), min(S, W + left - q * along)

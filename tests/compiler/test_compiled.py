@@ -132,8 +132,9 @@ def bodies(draw, axes, shape, depth=0):
         elif kind == "leaky":
             layer = L.LeakyReLU(0.1)
         elif kind in ("max", "avg"):
-            size = draw(st.integers(1, 3))
-            stride, padding = draw(st.sampled_from([None, 1, 2, 3])), draw(st.integers(0, size - 1))
+            size = draw(st.integers(1, 4))
+            stride = draw(st.sampled_from([None, 1, 2, 3]))
+            padding = draw(st.one_of(st.integers(0, size - 1), st.just("same")))
             layer = (L.MaxPool if kind == "max" else L.AvgPool)(size, stride, padding)
         elif kind == "drop":
             layer = draw(st.sampled_from([L.Dropout(0.3), L.ChannelDropout(0.3)]))
@@ -343,6 +344,32 @@ def test_the_bits_do_not_depend_on_the_threads(name, in_shape):
     finally:
         numba.set_num_threads(count)
     assert all(other == found[0] for other in found)
+
+
+POOLS = [
+    ({"size": 2, "stride": 1, "padding": "same"}, (7, 9, 16)),
+    ({"size": 2, "padding": "same"}, (7, 9, 40)),
+    ({"size": 2}, (7, 9, 5)),
+    ({"size": 2, "stride": 3}, (8, 9, 33)),
+    ({"size": (1, 4)}, (3, 11, 32)),
+    ({"size": (4, 1)}, (11, 3, 48)),
+    ({"size": (1, 4), "padding": "same"}, (3, 11, 16)),
+    ({"size": (4, 1), "stride": 2}, (11, 3, 10)),
+]
+
+
+@pytest.mark.parametrize(("pool", "in_shape"), POOLS, ids=[str(pool) for pool, _ in POOLS])
+def test_windows_of_four_are_those_of_the_plain_layers(pool, in_shape):
+    network = L.Chain(
+        [L.Conv(in_shape[-1], 1), L.BatchNorm(), L.LeakyReLU(0.1), L.MaxPool(**pool), L.Flatten(), L.Dense(CLASSES)]
+    )
+    params = draw_params(network, in_shape, 0)
+    params["1.bias"] -= 2  # what lies beyond the border, zeros or the next line, would win
+    x = np.random.default_rng(1).standard_normal((5, *in_shape), np.float32)
+    wanted, _ = network.forward(L.unflatten(dict(params)), x, Pass())
+    assert difference(Inference(network, params, in_shape)(x), wanted) < TOLERANCE
+    step = Compared(network, params, x)
+    step.check(step.sensitivity())
 
 
 def test_nothing_of_the_callers_is_changed():
