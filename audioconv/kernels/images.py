@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from audioconv.kernels.jit import LANES, helper
-from audioconv.kernels.vector import add_to_doubles, load, load_first, splat, store_first, where_less
+from audioconv.kernels.vector import (
+    add_to_doubles,
+    fence,
+    load,
+    load_first,
+    splat,
+    store_first,
+    store_past_caches,
+    where_less,
+)
 
 
 @helper
@@ -20,6 +29,14 @@ def clear(y, offset, count):
     zero = splat(np.float32(0))
     for i in range(0, count, LANES):
         store_first(y, offset + i, count - i, zero)
+
+
+@helper
+def carry(x, y, count):
+    """Copy `count` numbers, rounded up to whole vectors, past the caches: what is not read again soon."""
+    for i in range(0, count, LANES):
+        store_past_caches(y, i, load(x, i))
+    fence()
 
 
 @helper

@@ -27,7 +27,7 @@ BASES = 12
 
 (CORRELATE, SWEEP, SWEEP_SUMS, SWEEP_BACKWARD, MOMENTS, CHANNEL_SUMS, ADD, AVERAGE, AVERAGE_BACKWARD, DROPOUT,
  NORMALISE, NORMALISE_BACKWARD, REDUCE, REDUCE_DOUBLES, TRANSPOSE, BORDER, WINOGRAD, WINOGRAD_GRADIENT,
- WINOGRAD_KERNELS, WINOGRAD_REDUCE, ACTIVATE, ACTIVATE_BACKWARD) = range(22)  # fmt: skip
+ WINOGRAD_KERNELS, WINOGRAD_REDUCE, ACTIVATE, ACTIVATE_BACKWARD, CARRY) = range(23)  # fmt: skip
 
 # An instruction: its operation, operands of (base, offset, stride), then integers. Its real numbers lie beside it.
 OPERANDS = 7
@@ -127,6 +127,9 @@ def _execute(word, real, bases, tables, seeds, N, n, first, task, scratch, part,
         source = _operand(bases, word, 0, 0, 0, scratch)
         target = _operand(bases, word, 1, 0, 0, scratch)
         winograd.gather_kernels(source, target, i[0], i[1], i[2], min(i[3], N), word[3])
+    elif operation == CARRY:
+        # integers: size
+        images.carry(_operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch), i[0])
     elif operation == BORDER:
         # integers: C, P, Q, line, pixel, border (4)
         if part == 0:

@@ -208,6 +208,35 @@ def store_first(context, base, offset, count, value):
 
 
 @intrinsic
+def store_past_caches(context, base, offset, value):
+    """Write all of `value` to ``base[offset]``, a multiple of its size in memory, without bringing the line first.
+
+    Other threads see it after a `fence`.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        base, offset, value = arguments
+        place = builder.bitcast(at(builder, base, offset), REGISTER.as_pointer())
+        store = builder.store(value, place)
+        store.align = 4 * LANES
+        store.set_metadata("nontemporal", builder.module.add_metadata([I32(1)]))
+        return context.get_dummy_value()
+
+    return types.void(FLOATS, types.int64, vector), codegen
+
+
+@intrinsic
+def fence(context):
+    """Let all that was written so far be seen before what is written next."""
+
+    def codegen(context, builder, signature, arguments):
+        builder.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
 def fetch(context, base, offset):
     """Let the processor bring the cache line of ``base[offset]``; any address will do."""
 

@@ -7,13 +7,16 @@ is kept for every example. Both are used again as soon as their last reader is d
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.kernels import program as opcodes
-from audioconv.machine.program import SLACK, Buffer, Memory, Phase, Place, rounded
+from audioconv.machine.program import SLACK, Buffer, Instruction, Memory, Phase, Place, rounded
+
+LEAST_CARRIED = 4 * 2**20
+"""Bytes of all examples together that are not in the caches any more when the next phase asks for them."""
 
 
 @dataclass
@@ -36,10 +39,11 @@ class Program:
 
 def assemble(phases: Sequence[Phase], examples: int, memory: Memory) -> Program:
     """Give every buffer its place in `memory`, for so many examples; return the phases as the machine reads them."""
+    phases = _carried(phases, examples)
     buffers = _lifetimes(phases)
     kept = {buffer: (uses[0][0], uses[-1][0]) for buffer, uses in buffers.items() if uses[0][0] != uses[-1][0]}
-    sizes = {buffer: rounded(buffer.size * examples + SLACK) for buffer in kept}
-    places = {b: (opcodes.ARENA, memory.arena + offset, b.size) for b, offset in _pack(kept, sizes).items()}
+    sizes = {buffer: rounded(buffer.size) * examples + SLACK for buffer in kept}
+    places = {b: (opcodes.ARENA, memory.arena + offset, rounded(b.size)) for b, offset in _pack(kept, sizes).items()}
     memory.arena += max((offset - memory.arena + sizes[b] for b, (_, offset, _) in places.items()), default=0)
     for number in range(len(phases)):
         passing = {
@@ -74,6 +78,31 @@ def assemble(phases: Sequence[Phase], examples: int, memory: Memory) -> Program:
         for number in range(len(phases))
     ]
     return Program(table, words, reals, traffic)
+
+
+def _carried(phases: Sequence[Phase], examples: int) -> list[Phase]:
+    """Return the phases with what is large and outlives the phase that makes it made in scratch memory there.
+
+    A copy of it goes to memory past the caches. Written there at once, each line would be read before it is written.
+    """
+    phases = [Phase(phase.kind, phase.tasks, list(phase.instructions)) for phase in phases]
+    for buffer, uses in _lifetimes(phases).items():
+        first, last = uses[0][0], uses[-1][0]
+        phase = phases[first]
+        if first == last or phase.kind != opcodes.EXAMPLES or 4 * buffer.size * examples < LEAST_CARRIED:
+            continue
+        here = Buffer(buffer.shape, buffer.border)
+        for number, one in enumerate(phase.instructions):
+            operands = [Place(here, o.offset) if o and o.memory is buffer else o for o in one.operands]
+            phase.instructions[number] = replace(one, operands=operands)
+        copy = Instruction(opcodes.CARRY, [Place(here), Place(buffer)], [buffer.size])
+        end = max(number for number, one in enumerate(phase.instructions) if _uses(one, here)) + 1
+        phase.instructions.insert(end, copy)
+    return phases
+
+
+def _uses(instruction: Instruction, buffer: Buffer) -> bool:
+    return any(operand is not None and operand.memory is buffer for operand in instruction.operands)
 
 
 def _lifetimes(phases: Sequence[Phase]) -> dict[Buffer, list[tuple[int, int]]]:

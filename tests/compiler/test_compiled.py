@@ -17,7 +17,7 @@ from audioconv.compiler.inference import Inference
 from audioconv.compiler.training import TrainingPasses
 from audioconv.errors import ShapeError
 from audioconv.layers.base import Pass
-from audioconv.machine import workspace
+from audioconv.machine import assembly, workspace
 from audioconv.optim import WeightVector
 
 TOLERANCE = 1e-5
@@ -370,6 +370,21 @@ def test_windows_of_four_are_those_of_the_plain_layers(pool, in_shape):
     assert difference(Inference(network, params, in_shape)(x), wanted) < TOLERANCE
     step = Compared(network, params, x)
     step.check(step.sensitivity())
+
+
+@pytest.mark.parametrize("name", ["cnn", "cs231n", "ds-cnn-s", "tc-resnet8", "bc-resnet-1"])
+def test_what_goes_past_the_caches_comes_back_to_the_bit(name):
+    network = architectures.build(name, CLASSES)
+    in_shape = (24, 40) if architectures.input_kind(name) == "spectrogram-1d" else (21, 40, 1)
+    params = draw_params(network, in_shape, 0)
+    x = np.random.default_rng(2).standard_normal((9, *in_shape), np.float32)
+    found = []
+    for least in (0, 2**62):
+        with mock.patch.object(assembly, "LEAST_CARRIED", least), mock.patch.object(workspace, "LEAST_WORK", 0):
+            step = Compared(network, params, x)
+            step.check(step.sensitivity())
+        found.append([array.tobytes() for array in (step.vector.gradient, *step.passes.tracked.values())])
+    assert found[0] == found[1]
 
 
 def test_nothing_of_the_callers_is_changed():

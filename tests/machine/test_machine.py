@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from audioconv import geometry
 from audioconv.errors import ShapeError
 from audioconv.kernels import program as opcodes
+from audioconv.machine import assembly
 from audioconv.machine.assembly import assemble
-from audioconv.machine.program import Buffer, Instruction, Memory, Phase, Tables
+from audioconv.machine.program import ALIGNMENT, Buffer, Instruction, Memory, Phase, Tables, rounded
 from audioconv.machine.tables import gradient_border, input_gradients, rows
 
 
@@ -97,6 +99,37 @@ def test_a_table_is_kept_once():
     np.testing.assert_array_equal(kept[other : other + 2], [5, 6])
 
 
+def test_what_outlives_its_phase_is_made_in_scratch_and_carried_once():
+    early, late, short = (Buffer((5, 3, 10), (1, 0, 0, 2)) for _ in range(3))
+    examples = 7
+    phases = [
+        Phase(opcodes.EXAMPLES, 4, [
+            Instruction(opcodes.SWEEP, [short.at(), early.at()], []),
+            Instruction(opcodes.MOMENTS, [early.at(1, 2)], []),
+            Instruction(opcodes.SWEEP, [short.at(), short.at()], []),
+        ]),
+        Phase(opcodes.EXAMPLES, 4, [Instruction(opcodes.ADD, [early.at(), late.at()], [])]),
+        Phase(opcodes.LINES, 2, [Instruction(opcodes.ADD, [late.at(), early.at(1)], [])]),
+    ]  # fmt: skip
+    with mock.patch.object(assembly, "LEAST_CARRIED", 4 * early.size * examples):
+        program = assemble(phases, examples, Memory())
+    assert [word[0] for word in program.words] == [
+        opcodes.SWEEP, opcodes.MOMENTS, opcodes.CARRY, opcodes.SWEEP, opcodes.ADD, opcodes.CARRY, opcodes.ADD
+    ]  # fmt: skip
+    bases = [word[1 : 1 + 3 * opcodes.OPERANDS : 3].tolist() for word in program.words]
+    assert bases[0][:2] == [opcodes.SCRATCH] * 2
+    assert bases[1][0] == opcodes.SCRATCH
+    assert bases[2][:2] == bases[5][:2] == [opcodes.SCRATCH, opcodes.ARENA]
+    assert bases[4][:2] == [opcodes.ARENA, opcodes.SCRATCH]
+    assert bases[6][:2] == [opcodes.ARENA] * 2
+    for word in (program.words[2], program.words[5]):
+        assert word[opcodes.FIRST_INTEGER] == early.size
+        assert all(number % ALIGNMENT == 0 for number in (word[2], word[5], word[6]))
+    with mock.patch.object(assembly, "LEAST_CARRIED", 4 * early.size * examples + 1):
+        program = assemble(phases, examples, Memory())
+    assert opcodes.CARRY not in program.words[:, 0]
+
+
 @given(st.lists(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=3), max_size=4), min_size=1, max_size=4))
 def test_buffers_that_live_at_the_same_time_do_not_meet(program):
     examples = 3
@@ -122,8 +155,8 @@ def test_buffers_that_live_at_the_same_time_do_not_meet(program):
         base, offset, stride = next(iter(found))
         several = uses[n][0][0] != uses[n][-1][0]
         assert base == (opcodes.ARENA if several else opcodes.SCRATCH)
-        assert stride == (buffers[n].size if several else 0)
-        end = offset + buffers[n].size * (examples if several else 1)
+        assert stride == (rounded(buffers[n].size) if several else 0)
+        end = offset + (rounded(buffers[n].size) * examples if several else buffers[n].size)
         assert end <= (memory.arena if several else memory.scratch)
         lives = (uses[n][0][0], uses[n][-1][0]) if several else (uses[n][0], uses[n][-1])
         extents[n] = base, offset, end, lives
