@@ -52,12 +52,13 @@ class Node:
 
 @dataclass(eq=False)
 class ConvNode(Node):
-    """A convolution. `slope` is that of an activation behind it."""
+    """A convolution. `slope` is that of an activation behind it; where `pooled`, a max-pool of 2 x 2 follows."""
 
     conv: Convolution
     weight: str
     bias: str | None
     slope: float = 1.0
+    pooled: bool = False
 
 
 @dataclass(frozen=True)

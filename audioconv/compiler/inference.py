@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from audioconv.compiler.graph import ConvNode, Graph, SweepNode, trace
 from audioconv.compiler.writer import Writer
 from audioconv.errors import ShapeError
+from audioconv.geometry import window
 from audioconv.kernels import program as opcodes
 from audioconv.layers.base import Layer, Shape
 from audioconv.machine.convolution import transform_kernels
@@ -137,12 +138,21 @@ def _fold(graph: Graph, params: Mapping[str, Array], constants: Constants) -> No
                 numbers = np.stack(_norm(params, node.norm.path, node.norm.epsilon)).reshape(3, node.bands, channels)
                 for band in range(node.bands):
                     constants.add((node.norm, band), norm_vectors(channels, *numbers[:, band]))
-            elif node.pool is None:
+            elif node.pool is None or _goes_with_tiles(node):
                 before = node.inputs[0].producer
                 if isinstance(before, ConvNode) and len(node.inputs[0].consumers) == 1 and before.slope == 1.0:
                     before.slope, node.slope = node.slope, 1.0
-                if node.slope == 1.0:
+                    if node.pool is not None:
+                        before.pooled, node.pool, before.output.shape = True, None, node.output.shape
+                if node.slope == 1.0 and node.pool is None:
                     graph.take_out(node)
+
+
+def _goes_with_tiles(node: SweepNode) -> bool:
+    """Tell whether the windows of a pool are the tiles that the convolution before it computes."""
+    before = node.inputs[0].producer
+    halving = window((2, 2), axes=2, stride=2)
+    return isinstance(before, ConvNode) and before.conv.transformed and node.pool == halving
 
 
 def _norm(params: Mapping[str, Array], path: str, epsilon: float) -> tuple[NDArray[np.float64], ...]:

@@ -157,7 +157,7 @@ class Writer:
         if isinstance(node, ConvNode):
             bias = self.constants.zeros(node.conv.filters) if node.bias is None else self.parameter(node.bias)
             clear_border(section, buffer)
-            node.conv.forward(section, inputs[0], self.parameter(node.weight), bias, buffer, node.slope)
+            node.conv.forward(section, inputs[0], self.parameter(node.weight), bias, buffer, node.slope, node.pooled)
         elif isinstance(node, SweepNode):
             window = node.pool or POINT
             bands = views(window, node.bands, inputs[0], buffer)

@@ -100,14 +100,15 @@ def _execute(word, real, bases, tables, seeds, N, n, first, task, scratch, part,
         for k in range(i[1]):
             target[k] = source[table[k]]
     elif operation == WINOGRAD:
-        # x, U, start, y, V, M. integers: C, K, strip, x_line, x_pixel, P, Q, y_line, y_pixel, rows, terms, onward.
-        # reals: slope
+        # x, U, start, y, V, M. integers: C, K, strip, x_line, x_pixel, P, Q, y_line, y_pixel, rows, terms, onward,
+        # pooled. reals: slope
         winograd.convolve(
             _operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch),
             _operand(bases, word, 2, n, task, scratch), _operand(bases, word, 3, n, task, scratch),
             _operand(bases, word, 4, n, task, scratch), _operand(bases, word, 5, n, task, scratch),
             i[0], i[1], i[2], i[3], i[4], i[5], i[6], i[7], i[8], ints_at(tables, i[9]), ints_at(tables, i[10]),
-            _operand(bases, word, 6, n, task, scratch), i[11] == ALWAYS, np.float32(real[0]), part, parts,
+            _operand(bases, word, 6, n, task, scratch), i[11] == ALWAYS, i[12] != 0, np.float32(real[0]), part,
+            parts,
         )  # fmt: skip
     elif operation == WINOGRAD_GRADIENT:
         # x, dy, -, sums, V, M. integers: C, K, strip, x_line, x_pixel, P, Q, y_line, y_pixel, rows, their number, terms

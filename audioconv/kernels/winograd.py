@@ -19,7 +19,7 @@ import numpy as np
 from audioconv.kernels.images import whole
 from audioconv.kernels.jit import LANES, helper
 from audioconv.kernels.tile import HALF, correlate
-from audioconv.kernels.vector import ahead, load, splat, store_first, where_less
+from audioconv.kernels.vector import ahead, larger, load, splat, store_first, where_less
 
 POSITIONS = 16
 
@@ -115,6 +115,19 @@ def _finish(y, row, column, P, Q, line, pixel, k, K, value, onward, slopes):
 
 
 @helper
+def _four_outputs(M, source, apart, bias):
+    """Return the outputs of a tile, line by line."""
+    a = _load_four(M, source, apart)
+    b = _load_four(M, source + 4 * apart, apart)
+    c = _load_four(M, source + 8 * apart, apart)
+    d = _load_four(M, source + 12 * apart, apart)
+    # Over the rows of M, then over its columns.
+    u0, u1, u2, u3 = a[0] + b[0] + c[0], a[1] + b[1] + c[1], a[2] + b[2] + c[2], a[3] + b[3] + c[3]
+    v0, v1, v2, v3 = b[0] - c[0] - d[0], b[1] - c[1] - d[1], b[2] - c[2] - d[2], b[3] - c[3] - d[3]
+    return u0 + u1 + u2 + bias, u1 - u2 - u3 + bias, v0 + v1 + v2 + bias, v1 - v2 - v3 + bias
+
+
+@helper
 def transform_outputs(M, start, y, K, strip, P, Q, line, pixel, across, begin, end, onward, slope):
     """Write ``A' M A + start``, activated, or add it to what is in y."""
     size = whole(K)
@@ -125,26 +138,35 @@ def transform_outputs(M, start, y, K, strip, P, Q, line, pixel, across, begin, e
         column = 2 * (tile % across)
         source = (tile - begin) * size
         for k in range(0, K, LANES):
-            bias = load(start, k)
-            a = _load_four(M, source + k, apart)
-            b = _load_four(M, source + k + 4 * apart, apart)
-            c = _load_four(M, source + k + 8 * apart, apart)
-            d = _load_four(M, source + k + 12 * apart, apart)
-            # Over the rows of M, then over its columns.
-            u0, u1, u2, u3 = a[0] + b[0] + c[0], a[1] + b[1] + c[1], a[2] + b[2] + c[2], a[3] + b[3] + c[3]
-            v0, v1, v2, v3 = b[0] - c[0] - d[0], b[1] - c[1] - d[1], b[2] - c[2] - d[2], b[3] - c[3] - d[3]
-            _finish(y, row, column, P, Q, line, pixel, k, K, u0 + u1 + u2 + bias, onward, slopes)
-            _finish(y, row, column + 1, P, Q, line, pixel, k, K, u1 - u2 - u3 + bias, onward, slopes)
-            _finish(y, row + 1, column, P, Q, line, pixel, k, K, v0 + v1 + v2 + bias, onward, slopes)
-            _finish(y, row + 1, column + 1, P, Q, line, pixel, k, K, v1 - v2 - v3 + bias, onward, slopes)
+            first, second, third, fourth = _four_outputs(M, source + k, apart, load(start, k))
+            _finish(y, row, column, P, Q, line, pixel, k, K, first, onward, slopes)
+            _finish(y, row, column + 1, P, Q, line, pixel, k, K, second, onward, slopes)
+            _finish(y, row + 1, column, P, Q, line, pixel, k, K, third, onward, slopes)
+            _finish(y, row + 1, column + 1, P, Q, line, pixel, k, K, fourth, onward, slopes)
+
+
+@helper
+def pool_outputs(M, start, y, K, strip, line, pixel, across, begin, end, slope):
+    """Write the largest of each tile of ``A' M A + start``, activated: a max-pool of 2 x 2 behind the convolution."""
+    size = whole(K)
+    apart = strip * size
+    zero, slopes = splat(np.float32(0)), splat(np.float32(slope))
+    for tile in range(begin, end):
+        place = tile // across * line + tile % across * pixel
+        source = (tile - begin) * size
+        for k in range(0, K, LANES):
+            first, second, third, fourth = _four_outputs(M, source + k, apart, load(start, k))
+            best = larger(larger(fourth, third), larger(second, first))
+            store_first(y, place + k, K - k, where_less(best, zero, best * slopes, best))
 
 
 @helper
 def convolve(x, U, start, y, V, M, C, K, strip, x_line, x_pixel, P, Q, y_line, y_pixel, rows, terms, zeros, onward,
-             slope, part, parts):  # fmt: skip
+             pooled, slope, part, parts):  # fmt: skip
     """Convolve x, from its padded corner on, with transformed kernels; of `parts` shares of the tiles, one.
 
-    The tables pair tile with tile of V and M (`rows`) and channel with channel of V and U (`terms`).
+    The tables pair tile with tile of V and M (`rows`) and channel with channel of V and U (`terms`). Where `pooled`, y
+    gets the largest number of each tile alone; P and Q, of the outputs before, are even then.
     """
     across = (Q + 1) // 2
     tiles = (P + 1) // 2 * across
@@ -158,7 +180,10 @@ def convolve(x, U, start, y, V, M, C, K, strip, x_line, x_pixel, P, Q, y_line, y
                 ahead(V, position * strip * whole(C)), ahead(U, position * C * K), zeros, False,
                 ahead(M, position * strip * whole(K)), K, rows, some, terms, C, False, False, np.float32(1),
             )  # fmt: skip
-        transform_outputs(M, start, y, K, strip, P, Q, y_line, y_pixel, across, begin, end, onward, slope)
+        if pooled:
+            pool_outputs(M, start, y, K, strip, y_line, y_pixel, across, begin, end, slope)
+        else:
+            transform_outputs(M, start, y, K, strip, P, Q, y_line, y_pixel, across, begin, end, onward, slope)
 
 
 @helper

@@ -128,12 +128,18 @@ class Convolution:
 
     # --- the three passes --------------------------------------------------------------------------------------------
 
-    def forward(self, section: Section, x: Buffer, weight: Fixed, start: Fixed, z: Buffer, slope: float = 1.0) -> None:
-        """Write ``z = x * weight + start``, an activation of this `slope` behind it."""
+    def forward(
+        self, section: Section, x: Buffer, weight: Fixed, start: Fixed, z: Buffer, slope: float = 1.0,
+        pooled: bool = False,
+    ) -> None:  # fmt: skip
+        """Write ``z = x * weight + start``, an activation of this `slope` behind it.
+
+        Where `pooled`, a max-pool of 2 x 2 stands behind both: `z` is its output. Only what is `transformed` can that.
+        """
         if self.transformed:
             size = math.prod(self.weight_shape)
             U = section.known.get(weight.offset) or _transformed(section, weight, size, later=False)
-            self._transform(section, self._corner(x, 0), x, U, start.at(), z, opcodes.NEVER, slope)
+            self._transform(section, self._corner(x, 0), x, U, start.at(), z, opcodes.NEVER, slope, pooled)
             return
         table = rows(self._outputs(x, z))
         for c, channels, k, kernels in self._groups():
@@ -228,14 +234,16 @@ class Convolution:
         return strip, Buffer((1, 1, POSITIONS * strip * a)), Buffer((1, 1, POSITIONS * strip * b))
 
     def _transform(
-        self, section: Section, corner: Place, x: Buffer, U: Fixed, start: Place, y: Buffer, onward: int, slope: float
-    ) -> None:
+        self, section: Section, corner: Place, x: Buffer, U: Fixed, start: Place, y: Buffer, onward: int, slope: float,
+        pooled: bool = False,
+    ) -> None:  # fmt: skip
         C, K = x.shape[2], y.shape[2]
         strip, V, M = self._strip(C, K)
         tiles, channels = np.arange(strip), np.arange(C)
         table = section.tables.add(pairs(tiles * whole(C), tiles * whole(K)))
         terms = section.tables.add(pairs(channels, channels * K))
-        integers = [C, K, strip, *strides(x), *y.shape[:2], *strides(y), table, terms, onward]
+        height, width = (2 * y.shape[0], 2 * y.shape[1]) if pooled else y.shape[:2]
+        integers = [C, K, strip, *strides(x), height, width, *strides(y), table, terms, onward, int(pooled)]
         zeros = section.constants.zeros(K).at()
         operands = [corner, U.at(), start, y.at(), Place(V), Place(M), zeros]
         section.emit(opcodes.WINOGRAD, operands, integers, [slope])

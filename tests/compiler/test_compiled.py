@@ -372,6 +372,24 @@ def test_windows_of_four_are_those_of_the_plain_layers(pool, in_shape):
     step.check(step.sensitivity())
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("behind", [[], [L.ReLU()], [L.BatchNorm(), L.LeakyReLU(0.3)]], ids=str)
+@pytest.mark.parametrize("in_shape", [(6, 8, 16), (7, 9, 33), (2, 2, 16), (3, 2, 40)])
+def test_a_pool_is_one_with_the_tiles_before_it(in_shape, behind, threads):
+    pool = L.MaxPool(2)
+    network = L.Chain([L.Conv(35, 3, padding="same"), *behind, pool, L.Conv(3, 3, padding="same"), L.GlobalMaxPool()])
+    params = draw_params(network, in_shape, 0)
+    x = np.random.default_rng(1).standard_normal((threads, *in_shape), np.float32)
+    wanted, _ = network.forward(L.unflatten(dict(params)), x, Pass())
+    with mock.patch.object(workspace, "LEAST_WORK", 0):
+        inference = Inference(network, params, in_shape)
+        assert inference._graph.nodes[0].pooled
+        assert difference(inference(x), wanted) < TOLERANCE
+        x[0, 0, 0] = np.nan  # not hidden by the maximum
+        found = inference(x[:1])
+    assert np.isnan(found).all() == np.isnan(network.forward(L.unflatten(dict(params)), x[:1], Pass())[0]).all()
+
+
 @pytest.mark.parametrize("name", ["cnn", "cs231n", "ds-cnn-s", "tc-resnet8", "bc-resnet-1"])
 def test_what_goes_past_the_caches_comes_back_to_the_bit(name):
     network = architectures.build(name, CLASSES)
