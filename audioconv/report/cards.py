@@ -31,6 +31,9 @@ def training(facts: Facts) -> Html | None:
     said += ". Training clips are changed at random while they are learned from, so they may look harder."
     if final is not None:
         said += f" Then {count(len(final), 'epoch')} more, anew, with the clips that had watched."
+    members = _mapping(facts.model.provenance.get("settings")).get("members")
+    if isinstance(members, int) and members > 1:
+        said += f" These are the epochs of the first of {members} networks that decide together."
     return join(tag("p", said), tag("div", figures.training(history, final), class_="pair"))
 
 

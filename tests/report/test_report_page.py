@@ -218,6 +218,13 @@ def test_the_size_is_bounded(tmp_path, monkeypatch) -> None:
     assert len(clips.worst_mistakes(facts.evaluation)) > 1
 
 
+@pytest.mark.parametrize("members", [1, 3])
+def test_curves_of_one_network_of_several_say_so(facts, members) -> None:
+    model = dataclasses.replace(facts.model, provenance={"settings": {"members": members}})
+    text = Page(render(dataclasses.replace(facts, model=model))).text
+    assert ("the epochs of the first of 3 networks that decide together" in text) == (members == 3)
+
+
 def test_very_many_classes_have_no_matrix(tmp_path) -> None:
     few = Page(render(examples.facts_of(tmp_path / "few", words=[f"w{n}" for n in range(59)], clips=2)))
     many = Page(render(examples.facts_of(tmp_path / "many", words=[f"w{n}" for n in range(61)], clips=2)))
