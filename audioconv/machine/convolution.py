@@ -134,7 +134,7 @@ class Convolution:
     ) -> None:  # fmt: skip
         """Write ``z = x * weight + start``, an activation of this `slope` behind it.
 
-        Where `pooled`, a max-pool of 2 x 2 stands behind both: `z` is its output. Only what is `transformed` can that.
+        Where `pooled`, a max-pool of 2 x 2 stands behind both: `z` is its output. That takes a `transformed` one.
         """
         if self.transformed:
             size = math.prod(self.weight_shape)
