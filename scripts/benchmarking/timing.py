@@ -36,7 +36,7 @@ class Effort:
 
 
 FULL = Effort(least_rounds=9, most_rounds=31, seconds=12.0, turn_seconds=0.03, processes=5)
-QUICK = Effort(least_rounds=2, most_rounds=2, seconds=0.0, turn_seconds=0.0, processes=1)
+QUICK = Effort(least_rounds=2, most_rounds=2, seconds=0.0, turn_seconds=0.02, processes=1)
 
 MOST_CALLS = 100  # of a turn
 LONG_CALL = 0.05  # seconds: such a call loses nothing to cold caches or sleeping threads
