@@ -1,12 +1,19 @@
-"""What all drawings share: their formats and colours, and the check that they can be made."""
+"""What all drawings share: formats, colours and style, the check that they can be made, and writing them."""
 
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from audioconv.errors import ConfigError, missing_extra
-from audioconv.files import display_path
+from audioconv.files import display_path, write_atomic
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -31,3 +38,30 @@ def check_drawable(path: str | os.PathLike[str]) -> None:
         import matplotlib.figure  # noqa: F401
     except ImportError:
         raise missing_extra("drawing", "plots") from None
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw in the style of all drawings, as long as the block lasts."""
+    import matplotlib
+
+    # Names and labels are anybody's: a dollar sign begins no formula.
+    style: dict[Any, Any] = {"font.size": 9, "text.parse_math": False, "text.color": INK, "svg.hashsalt": "audioconv"}
+    with matplotlib.rc_context(style), warnings.catch_warnings():
+        # A letter that the font lacks is drawn as a box; its name stands on the command line.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def write_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write `figure` in the format that its name ends in: whole or not at all, and the same figure as the same bytes.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written.
+    """
+    kind = Path(path).suffix[1:].lower()
+    undated: dict[str, Any] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
+    with write_atomic(path) as file:
+        figure.savefig(file, format=kind, metadata=undated)

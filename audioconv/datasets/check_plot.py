@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +12,7 @@ import numpy as np
 from audioconv.datasets.check import Report
 from audioconv.datasets.findings import shared_speakers
 from audioconv.datasets.measure import Picture, Sound
-from audioconv.files import write_atomic
-from audioconv.plots import BLUE, GRID, INK, MUTED, check_drawable
+from audioconv.plots import BLUE, GRID, INK, MUTED, check_drawable, drawing, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,15 +58,12 @@ def draw(report: Report, path: str | os.PathLike[str]) -> None:
         If Matplotlib is not installed (extra ``plots``).
     """
     check_drawable(path)
-    import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     labels = _shown_classes(report)
     height = max(6.0, 1.7 + _INCHES_PER_CLASS * len(labels))
-    # Names and labels are anybody's: a dollar sign begins no formula.
-    style: dict[Any, Any] = {"font.size": 9, "text.parse_math": False, "text.color": INK}
-    with matplotlib.rc_context(style):
+    with drawing():
         figure = Figure(figsize=(13, height), dpi=110, facecolor="white", layout=ConstrainedLayoutEngine(**_GAPS))
         # On a tall sheet the two panels at the right stay at the top.
         below = height - 2 * _HIGHEST_PANEL
@@ -85,8 +80,7 @@ def draw(report: Report, path: str | os.PathLike[str]) -> None:
             _draw_lengths(lengths, report.sounds)
         _draw_speakers(speakers, report)
         _title(figure, report)
-        with write_atomic(path) as file:
-            figure.savefig(file, format=Path(path).suffix[1:].lower())
+        write_figure(figure, path)
 
 
 def _title(figure: Any, report: Report) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +13,8 @@ from audioconv.explaining.explanation import Explanation
 from audioconv.explaining.layer_rows import draw_layers, height_of_layers
 from audioconv.explaining.paper import Paper, gradient, short, tinted
 from audioconv.explaining.words import findings, percent, verdict
-from audioconv.files import write_atomic
 from audioconv.pipeline import QUIETEST
-from audioconv.plots import BLUE, GRID, INK, MUTED, ORANGE, check_drawable
+from audioconv.plots import BLUE, GRID, INK, MUTED, ORANGE, check_drawable, drawing, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,13 +61,7 @@ def draw(explanation: Explanation, path: str | os.PathLike[str], layers: int = L
         If Matplotlib is not installed (extra ``plots``).
     """
     check_drawable(path)
-    import matplotlib
-
-    # Names and labels are anybody's: a dollar sign begins no formula. The same drawing gives the same bytes.
-    style: dict[Any, Any] = {"font.size": 9, "text.parse_math": False, "text.color": INK, "svg.hashsalt": "audioconv"}
-    with matplotlib.rc_context(style), warnings.catch_warnings():
-        # A letter that the font lacks is drawn as a box; its name stands on the command line.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+    with drawing():
         is_picture = explanation.model.front_end is None
         head = 4.3 if is_picture else 6.1
         paper = Paper(13, head + height_of_layers(explanation, layers))
@@ -82,10 +73,7 @@ def draw(explanation: Explanation, path: str | os.PathLike[str], layers: int = L
         _draw_scores(paper, paper.axes(_RIGHT, 1.1, _SIDE, 1.55 if is_picture else 2.6), explanation)
         _draw_findings(paper, explanation, 3.15 if is_picture else 4.35)
         draw_layers(paper, explanation, layers, head)
-        kind = Path(path).suffix[1:].lower()
-        undated: dict[str, Any] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
-        with write_atomic(path) as file:
-            paper.figure.savefig(file, format=kind, metadata=undated)
+        write_figure(paper.figure, path)
 
 
 # --- the head of the sheet ---
