@@ -24,7 +24,7 @@ from audioconv.loading import Loaded, StrPath
 from audioconv.model import Model
 from audioconv.pipeline import AudioInput, ImageInput
 from audioconv.recipe import TrainingReport, train_model
-from audioconv.settings import Settings, resolve
+from audioconv.settings import Settings, check, resolve
 from audioconv.speaking import count_to_learn
 from audioconv.task import Examples, class_codes
 
@@ -220,8 +220,9 @@ class Classifier(Settings):
             return self
         arrays = [np.asarray(x) for x in X]
         kind: Literal["audio", "images"] = "audio" if not arrays or arrays[0].ndim == 1 else "images"
-        settings = resolve(self, count_to_learn(labels, self.speak), kind)
-        source = inputs.for_arrays(settings, arrays)
+        check(self, kind)
+        source = inputs.for_arrays(self, arrays)
+        settings = resolve(self, count_to_learn(labels, self.speak), source)
         x = np.stack([source.convert(array) for array in arrays])
         examples = Examples(source, x, labels, speakers, [None] * len(X), {"name": "arrays"})
         self._model, self.report_ = train_model(examples, settings)
@@ -236,9 +237,10 @@ class Classifier(Settings):
         callbacks: Sequence[Callback] = (),
         on_file: Callable[[int], object] | None = None,
     ) -> None:
+        check(self, collection.kind)
+        source = inputs.for_collection(self, collection)
         to_learn = count_to_learn([item.label for item in collection.items if item.split != "test"], self.speak)
-        settings = resolve(self, to_learn, collection.kind)
-        source = inputs.for_collection(settings, collection)
+        settings = resolve(self, to_learn, source)
         pipeline.input_shape(source, settings.arch)  # what cannot work shall fail before the files are read
         count = len(collection)
         loaded = _load(source, collection, strict, None if on_file is None else lambda: on_file(count))

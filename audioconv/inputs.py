@@ -14,7 +14,7 @@ from audioconv.errors import ConfigError, DataError
 from audioconv.loading import StrPath
 from audioconv.model import Model
 from audioconv.pipeline import AudioInput, ImageInput
-from audioconv.settings import Settings
+from audioconv.settings import AUTO, Settings
 
 
 def of_model(model: Model) -> AudioInput | ImageInput:
@@ -59,7 +59,7 @@ def _of_beginning(settings: Settings, init: StrPath) -> AudioInput | ImageInput:
 
 def _for_audio(settings: Settings, rates: Sequence[int], seconds: Sequence[float]) -> AudioInput:
     return pipeline.choose_audio_input(
-        settings.arch,
+        None if settings.arch == AUTO else settings.arch,
         rates,
         seconds,
         front_end=settings.front_end,

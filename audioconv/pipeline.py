@@ -140,7 +140,7 @@ def load_files(
 
 
 def choose_audio_input(
-    arch: str,
+    arch: str | None,
     rates: Sequence[int],
     seconds: Sequence[float],
     *,
@@ -155,18 +155,18 @@ def choose_audio_input(
 
     Parameters
     ----------
-    arch : str
-        Name of the network: whether it takes spectrograms or samples.
+    arch : str, optional
+        Name of the network: whether it takes spectrograms or samples. None is one that takes what the front end gives.
     front_end : {"log-mel", "mfcc", "raw"}, optional
-        By default what the network takes.
+        By default what the network takes, of spectrograms log-mel.
     sample_rate, clip_seconds : optional
         Instead of the chosen ones.
     """
-    kind = architectures.input_kind(arch)
+    kind = None if arch is None else architectures.input_kind(arch)
     name = front_end or ("raw" if kind == "samples" else "log-mel")
     if name not in FRONT_ENDS:
         raise ConfigError(f"unknown front end {name!r}; known are {', '.join(FRONT_ENDS)}")
-    if (name == "raw") != (kind == "samples"):
+    if kind is not None and (name == "raw") != (kind == "samples"):
         takes = "raw samples" if kind == "samples" else "spectrograms"
         raise ConfigError(f"network {arch} takes {takes}, so the front end cannot be {name!r}")
     rate = sample_rate or min(16000, Counter(rates).most_common(1)[0][0] if rates else 16000)

@@ -8,22 +8,24 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from audioconv import architectures
+from audioconv.audio.features import Mfcc, RawSamples
 from audioconv.batches import batch_count
 from audioconv.errors import ConfigError
 from audioconv.files import display_path
 from audioconv.loading import StrPath
 from audioconv.model import Model
+from audioconv.pipeline import AudioInput, ImageInput
 from audioconv.speaking import check_language
 
 AUTO = "auto"
-"""Of `Settings.init`: what fits, if there is something."""
+"""Of `Settings.arch`: what fits the input. Of `Settings.init`: what fits, if there is something."""
 
 
 @dataclass(eq=False)
 class Settings:
     """How to train a classifier: the parameters of `Classifier`, which explains them. None: what `resolve` says."""
 
-    arch: str = "auto"
+    arch: str = AUTO
     init: StrPath | None = AUTO
     epochs: int | None = None
     budget: float | None = None
@@ -87,20 +89,19 @@ LEAST_STEPS, MOST_EPOCHS = 300, 300
 """Few examples are gone through more often than the recipe says, until there were so many steps."""
 
 
-def choose_architecture(kind: Literal["audio", "images"], front_end: str | None = None) -> str:
-    """Return the network that ``auto`` means; docs/recipes.md has what it was chosen by."""
-    if kind == "images":
+def choose_architecture(source: AudioInput | ImageInput) -> str:
+    """Return the network that ``auto`` means for such an input; docs/recipes.md has what it was chosen by."""
+    if isinstance(source, ImageInput) or isinstance(source.front_end, Mfcc):
         return "cnn"
-    return {None: "tc-cnn-l", "log-mel": "tc-cnn-l", "raw": "m5-32"}.get(front_end, "cnn")
+    if isinstance(source.front_end, RawSamples):
+        return "m5-32"
+    return "tc-cnn-l" if source.holds_a_word else "tc-cnn-events"
 
 
-def resolve(settings: Settings, examples: int, kind: Literal["audio", "images"] = "audio") -> Settings:
-    """Return the settings with nothing left to choose, for so many examples of this kind to train on."""
-    arch = settings.arch if settings.named_init is None else _architecture_of(settings.named_init)
-    if arch == "auto":
-        arch = choose_architecture(kind, settings.front_end)
-    architectures.input_kind(arch)  # an unknown name shall fail before anything is read
-    recipe = Recipe()
+def check(settings: Settings, kind: Literal["audio", "images"]) -> None:
+    """Raise `ConfigError` for what cannot be, before anything is read."""
+    if settings.arch != AUTO:
+        architectures.input_kind(settings.arch)
     if settings.budget is not None and settings.epochs is not None:
         raise ConfigError("a budget chooses the number of epochs; give one of budget and epochs")
     if settings.budget is not None and not settings.budget > 0:
@@ -115,6 +116,14 @@ def resolve(settings: Settings, examples: int, kind: Literal["audio", "images"] 
         check_language(settings.speak)
     if settings.members < 1:
         raise ConfigError(f"there must be at least one network, got members={settings.members}")
+
+
+def resolve(settings: Settings, examples: int, source: AudioInput | ImageInput) -> Settings:
+    """Return the settings with nothing left to choose, for so many examples of this input to train on."""
+    arch = settings.arch if settings.named_init is None else _architecture_of(settings.named_init)
+    if arch == AUTO:
+        arch = choose_architecture(source)
+    recipe = Recipe()
     epochs = min(MOST_EPOCHS, max(recipe.epochs, math.ceil(LEAST_STEPS / batch_count(examples, settings.batch_size))))
     recipe = dataclasses.replace(recipe, epochs=epochs)
     chosen = {

@@ -52,7 +52,14 @@ PUBLISHED = {
 }
 
 # Of the networks that are in no paper, what the same ones have in PyTorch, at 12 classes.
-PARAMETERS = {"cnn": 61_180, "tc-cnn": 76_252, "tc-cnn-l": 163_124, "cs231n": 11_862, "m5-32": 25_420}
+PARAMETERS = {
+    "cnn": 61_180,
+    "tc-cnn": 76_252,
+    "tc-cnn-l": 163_124,
+    "tc-cnn-events": 163_124,
+    "cs231n": 11_862,
+    "m5-32": 25_420,
+}
 
 every_name = pytest.mark.parametrize("name", architectures.NAMES)
 
@@ -140,7 +147,7 @@ def test_an_input_too_short_is_refused_with_the_place(name, in_shape):
     [
         ("cnnn", "there is no architecture 'cnnn'; did you mean cnn or tc-cnn?"),
         ("resnet", "there is no architecture 'resnet'; did you mean resnet20 or tc-resnet8 or tc-resnet14?"),
-        ("zzz", "there is no architecture 'zzz' (known: cnn, tc-cnn, tc-cnn-l, cs231n, "),
+        ("zzz", "there is no architecture 'zzz' (known: cnn, tc-cnn, tc-cnn-l, tc-cnn-events, "),
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(name, message):

@@ -33,7 +33,7 @@ def task(rng, source=WORD, changing=True, count=24, **settings):
     x, labels = words(rng, count, source.clip_samples, changing)
     nobody = [None] * len(x)
     examples = Examples(source, x, labels, nobody, nobody, {"name": "words"})
-    return Task.prepare(examples, resolve(Settings(reject=False, **settings), len(x)))
+    return Task.prepare(examples, resolve(Settings(reject=False, **settings), len(x), source))
 
 
 def test_the_base_tells_many_words_apart(base):

@@ -27,7 +27,7 @@ ORDER = [
     {"passes"},
     {"checkpoint", "events", "progress", "timing", "trainer", "training"},
     {"model"},
-    {"ensemble", "settings", "speaking", "transfer"},
+    {"ensemble", "speaking", "transfer"},
     {
         "bases",
         "calibration",
@@ -39,6 +39,7 @@ ORDER = [
         "pipeline",
         "recipe",
         "rejection",
+        "settings",
         "streaming",
         "task",
     },

@@ -27,6 +27,8 @@ def test_clip_is_one_second_or_what_most_recordings_need(seconds: list[float], e
 def test_front_end_follows_the_network() -> None:
     assert isinstance(pipeline.choose_audio_input("cnn", [16000], [1]).front_end, LogMel)
     assert isinstance(pipeline.choose_audio_input("m5", [16000], [1]).front_end, RawSamples)
+    assert isinstance(pipeline.choose_audio_input(None, [16000], [1]).front_end, LogMel)
+    assert isinstance(pipeline.choose_audio_input(None, [16000], [1], front_end="raw").front_end, RawSamples)
     assert isinstance(pipeline.choose_audio_input("tc-resnet8", [16000], [1], front_end="mfcc").front_end, Mfcc)
     with pytest.raises(ConfigError, match="network m5 takes raw samples"):
         pipeline.choose_audio_input("m5", [16000], [1], front_end="log-mel")

@@ -8,13 +8,14 @@ import soundfile
 
 import audioconv as ac
 from audioconv import layers as L
-from audioconv import recipe, timing, transfer
+from audioconv import pipeline, recipe, timing, transfer
 from audioconv.errors import ConfigError
 from audioconv.model import Model
-from audioconv.settings import Recipe, Settings, resolve
+from audioconv.settings import Recipe, Settings, check, resolve
 from audioconv.training import ArrayData
 
 RATE = 4000
+WORD = pipeline.choose_audio_input(None, [16000], [1.0])
 QUICK = {"arch": "tc-resnet8", "epochs": 2, "batch_size": 16, "sample_rate": RATE, "augment": False, "reject": False}
 
 
@@ -45,18 +46,33 @@ def wavs(tmp_path_factory):
 
 
 def test_what_the_user_says_holds():
-    settings = resolve(Settings(arch="tc-resnet8", epochs=3, learning_rate=0.1, mixup=0.5), 100)
+    settings = resolve(Settings(arch="tc-resnet8", epochs=3, learning_rate=0.1, mixup=0.5), 100, WORD)
     assert (settings.epochs, settings.learning_rate, settings.mixup) == (3, 0.1, 0.5)
 
 
 def test_what_the_user_does_not_say_is_the_recipe():
-    settings = resolve(Settings(arch="bc-resnet-1"), 10_000)
+    settings = resolve(Settings(arch="bc-resnet-1"), 10_000, WORD)
     assert Recipe(settings.epochs, settings.learning_rate, settings.mixup) == Recipe()
+
+
+@pytest.mark.parametrize(
+    ("source", "arch"),
+    [
+        (WORD, "tc-cnn-l"),
+        (pipeline.choose_audio_input(None, [16000], [5.0]), "tc-cnn-events"),
+        (pipeline.choose_audio_input(None, [16000], [5.0], front_end="mfcc"), "cnn"),
+        (pipeline.choose_audio_input(None, [16000], [5.0], front_end="raw"), "m5-32"),
+        (pipeline.ImageInput((28, 28, 1)), "cnn"),
+    ],
+)
+def test_the_network_fits_the_input(source, arch):
+    assert resolve(Settings(), 100, source).arch == arch
+    assert resolve(Settings(arch="tc-cnn"), 100, source).arch == "tc-cnn"
 
 
 @pytest.mark.parametrize(("examples", "epochs"), [(40, 300), (200, 75), (1000, 60)])
 def test_few_examples_are_gone_through_more_often(examples, epochs):
-    assert resolve(Settings(), examples).epochs == epochs
+    assert resolve(Settings(), examples, WORD).epochs == epochs
 
 
 @pytest.mark.parametrize(
@@ -69,7 +85,7 @@ def test_few_examples_are_gone_through_more_often(examples, epochs):
 )
 def test_what_cannot_be(settings, message):
     with pytest.raises(ConfigError, match=message):
-        resolve(Settings(**settings), 100)
+        check(Settings(**settings), "audio")
 
 
 # --- a budget ---
@@ -154,7 +170,7 @@ def test_a_model_that_does_not_say_its_network(tmp_path):
     made = Model(network, network.init((4,), np.random.default_rng(0)), ("a", "b"), (4,))
     made.save(tmp_path / "m.safetensors")
     with pytest.raises(ConfigError, match=r"m\.safetensors: does not say which network it is"):
-        resolve(Settings(init=tmp_path / "m.safetensors"), 10)
+        resolve(Settings(init=tmp_path / "m.safetensors"), 10, WORD)
 
 
 def test_a_network_without_a_dense_end():

@@ -13,7 +13,17 @@ from typing import Literal
 
 from audioconv.architectures.pictures import inception_v3, resnet20
 from audioconv.architectures.samples import m5, m5_32, m11
-from audioconv.architectures.spectrograms import bc_resnet, cnn, cs231n, ds_cnn_l, ds_cnn_m, ds_cnn_s, tc_cnn
+from audioconv.architectures.spectrograms import (
+    WIDE,
+    bc_resnet,
+    cnn,
+    cs231n,
+    ds_cnn_l,
+    ds_cnn_m,
+    ds_cnn_s,
+    tc_cnn,
+    tc_cnn_events,
+)
 from audioconv.architectures.time import matchboxnet, tc_resnet8, tc_resnet14
 from audioconv.errors import ConfigError
 from audioconv.layers import Layer
@@ -25,7 +35,8 @@ InputKind = Literal["spectrogram-2d", "spectrogram-1d", "samples"]
 _ARCHITECTURES: dict[str, tuple[Callable[[int], Layer], InputKind]] = {
     "cnn": (cnn, "spectrogram-2d"),
     "tc-cnn": (tc_cnn, "spectrogram-2d"),
-    "tc-cnn-l": (partial(tc_cnn, widths=(24, 48, 64, 96)), "spectrogram-2d"),
+    "tc-cnn-l": (partial(tc_cnn, widths=WIDE), "spectrogram-2d"),
+    "tc-cnn-events": (tc_cnn_events, "spectrogram-2d"),
     "cs231n": (cs231n, "spectrogram-2d"),
     "ds-cnn-s": (ds_cnn_s, "spectrogram-2d"),
     "ds-cnn-m": (ds_cnn_m, "spectrogram-2d"),

@@ -15,12 +15,14 @@ from audioconv.layers import (
     Flatten,
     FrequencyAvgPool,
     GlobalAvgPool,
+    GlobalMaxPool,
     Layer,
     MaxPool,
     ReLU,
     Residual,
     SiLU,
     SubSpectralNorm,
+    Sum,
 )
 
 
@@ -39,6 +41,10 @@ def cnn(num_classes: int) -> Layer:
     ])  # fmt: skip
 
 
+WIDE = (24, 48, 64, 96)
+"""Filters of the wider networks that look along time."""
+
+
 def tc_cnn(num_classes: int, widths: Sequence[int] = (16, 32, 48, 64)) -> Layer:
     """Return what `cnn` begins with, then one convolution over all frequencies that are left, then two along time.
 
@@ -51,7 +57,19 @@ def tc_cnn(num_classes: int, widths: Sequence[int] = (16, 32, 48, 64)) -> Layer:
     widths : sequence of int
         Filters of the first, second and third convolution, and of those behind them.
     """
+    return _along_time(num_classes, widths, GlobalAvgPool())
 
+
+def tc_cnn_events(num_classes: int) -> Layer:
+    """Return `tc_cnn`, wider, with the greatest value over time added to the mean at the end.
+
+    In a clip of several seconds, a bark is a small part of the mean and the whole of the greatest value; rain is all of
+    the mean. The sum of both is that of PANNs (Kong et al., 2020, arXiv 1912.10211).
+    """
+    return _along_time(num_classes, WIDE, Sum([GlobalMaxPool(), GlobalAvgPool()]))
+
+
+def _along_time(num_classes: int, widths: Sequence[int], pool: Layer) -> Layer:
     def block(filters: int, kernel: tuple[int, int], padding: Literal["same", "valid"] = "same") -> list[Layer]:
         return [Conv(filters, kernel, padding=padding, bias=False), BatchNorm(), ReLU()]
 
@@ -63,7 +81,7 @@ def tc_cnn(num_classes: int, widths: Sequence[int] = (16, 32, 48, 64)) -> Layer:
         *block(last, (1, 5), "valid"),
         *block(last, (5, 1)),
         *block(last, (5, 1)),
-        GlobalAvgPool(), Dropout(0.2), Dense(num_classes),
+        pool, Dropout(0.2), Dense(num_classes),
     ])  # fmt: skip
 
 

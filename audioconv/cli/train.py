@@ -14,9 +14,9 @@ from audioconv.cli.training import UNREADABLE_NAME, make_room, report_as_json, r
 from audioconv.errors import ConfigError
 
 ARCHITECTURES = (
-    "cnn", "tc-cnn", "tc-cnn-l", "cs231n", "ds-cnn-s", "ds-cnn-m", "ds-cnn-l", "tc-resnet8", "tc-resnet14",
-    "bc-resnet-1", "bc-resnet-1.5", "bc-resnet-2", "bc-resnet-3", "bc-resnet-6", "bc-resnet-8", "matchboxnet-3x1x64",
-    "matchboxnet-3x2x64", "m5", "m5-32", "m11", "resnet20", "inception-v3",
+    "cnn", "tc-cnn", "tc-cnn-l", "tc-cnn-events", "cs231n", "ds-cnn-s", "ds-cnn-m", "ds-cnn-l", "tc-resnet8",
+    "tc-resnet14", "bc-resnet-1", "bc-resnet-1.5", "bc-resnet-2", "bc-resnet-3", "bc-resnet-6", "bc-resnet-8",
+    "matchboxnet-3x1x64", "matchboxnet-3x2x64", "m5", "m5-32", "m11", "resnet20", "inception-v3",
 )  # fmt: skip
 """The names of `architectures.NAMES`, for the help: their module takes too long to import for that."""
 
