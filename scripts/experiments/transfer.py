@@ -27,10 +27,10 @@ DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight"
 SYNTHETIC_CLIPS, SYNTHETIC_EPOCHS = 400, 20
 
 
-def ten_clips(begin: BEGINNINGS, quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
+def ten_clips(begin: BEGINNINGS, epochs: int | None, quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
     """Train on ten clips each of four words: from nothing, from what comes along, or from a model of the other five.
 
-    The model has not heard the speakers that test, either.
+    For so many epochs, or as many as the recipe has. The model has not heard the speakers that test, either.
     """
     collection = nine_words()
     others = [item for item in collection.items if item.label not in UNSEEN and item.split == "train"]
@@ -38,12 +38,11 @@ def ten_clips(begin: BEGINNINGS, quick: bool, callbacks: Sequence[Callback]) -> 
         model = Path(folder, "five.safetensors")
         settings: dict[str, Any] = {"nothing": {"init": None}, "base": {}, "five words": {"init": model}}[begin]
         if begin == "five words":
-            epochs = {"epochs": QUICK_EPOCHS} if quick else {}
             five = replace(collection, items=tuple(others))
-            Classifier.train(five, seed=0, callbacks=callbacks, **epochs).save(model)
+            Classifier.train(five, seed=0, callbacks=callbacks, epochs=QUICK_EPOCHS if quick else None).save(model)
         for seed in seeds(quick):
             few = few_clips(collection, seed)
-            yield train(f"seed {seed}", few, seed, quick, callbacks, refit=True, **settings)
+            yield train(f"seed {seed}", few, seed, quick, callbacks, refit=True, epochs=epochs, **settings)
 
 
 def few_clips(collection: Collection, seed: int) -> Collection:
