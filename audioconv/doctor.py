@@ -23,6 +23,7 @@ EXTRAS = {
     "commonvoice": ("datacollective", "datacollective", "audioconv data get common-voice"),
     "live": ("sounddevice", "sounddevice", "audioconv listen"),
     "synth": ("espeakng-loader", "espeakng_loader", "audioconv data make, audioconv demo"),
+    "kokoro": ("onnxruntime", "onnxruntime", "audioconv data make --voices kokoro"),
 }
 """The extra parts: distribution, module, and what needs it."""
 

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from audioconv.audio.others import FULL_SCALE
 from audioconv.audio.read import Samples, fit_length, resample
-from audioconv.datasets.espeak import Speaker, Voice
-from audioconv.datasets.synth import SAMPLE_RATE, Clip, accents_of, checked_words, clips_of
+from audioconv.datasets.casts import SAMPLE_RATE, Clip
+from audioconv.datasets.espeak_cast import EspeakCast
+from audioconv.datasets.synth import checked_words
 from audioconv.decision import is_word
 
 CLIPS_OF_A_WORD, CLIPS_OF_ANOTHER = 200, 16
@@ -84,16 +85,15 @@ def speak(
     """
     words = checked_words([label.replace("_", " ") for label in labels])
     rng = np.random.default_rng(seed)
-    with Speaker() as speaker:
-        accents = accents_of(speaker.voices, language)
-        strangers = _that_sound_differently(_common_words(), words, speaker, accents)
+    with EspeakCast(language) as cast:
+        strangers = _that_sound_differently(_common_words(), words, cast)
 
         count = len(words) * CLIPS_OF_A_WORD + len(strangers) * (CLIPS_OF_ANOTHER + 1)
         numbers = itertools.count(1)
 
         def say(some: Sequence[str], times: int, *, for_test: bool = False) -> Iterator[Samples]:
             for word in some:
-                for clip in clips_of(word, speaker, accents, times, rng, for_test=for_test):
+                for clip in cast.clips(word, times, rng, for_test=for_test):
                     yield _fitted(clip, sample_rate, clip_samples)
                     if progress:
                         progress(next(numbers), count)
@@ -102,7 +102,7 @@ def speak(
         others = _as_integers(say(strangers, CLIPS_OF_ANOTHER))
         to_choose = _as_integers(say(strangers, 1, for_test=True))
         about = {
-            "program": f"espeak-ng {speaker.version}",
+            "program": cast.source,
             "language": language,
             "clips_of_each_word": CLIPS_OF_A_WORD,
             "other_words": len(strangers),
@@ -143,8 +143,8 @@ def describe(about: object) -> str | None:
 
 def check_language(language: str) -> None:
     """Raise `ConfigError` if there are no voices for a language, `MissingExtraError` if there are none at all."""
-    with Speaker() as speaker:
-        accents_of(speaker.voices, language)
+    with EspeakCast(language):
+        pass
 
 
 @cache
@@ -152,14 +152,12 @@ def _common_words() -> tuple[str, ...]:
     return tuple(Path(__file__).with_name("common_words.txt").read_text("utf-8").split())
 
 
-def _that_sound_differently(
-    others: Sequence[str], words: Sequence[str], speaker: Speaker, accents: Sequence[Voice]
-) -> list[str]:
+def _that_sound_differently(others: Sequence[str], words: Sequence[str], cast: EspeakCast) -> list[str]:
     """Return the `others` that no voice says as it says one of the words: "write" is no stranger to "right"."""
     strangers = list(others)
-    for accent in accents:
-        sounds = {speaker.phonemes(word, accent.identifier) for word in words}
-        strangers = [word for word in strangers if speaker.phonemes(word, accent.identifier) not in sounds]
+    for accent in cast.accents:
+        sounds = {cast.speaker.phonemes(word, accent.identifier) for word in words}
+        strangers = [word for word in strangers if cast.speaker.phonemes(word, accent.identifier) not in sounds]
     return strangers
 
 

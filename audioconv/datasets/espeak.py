@@ -38,6 +38,9 @@ _CHARS_UTF8 = 1
 _POSITION_CHARACTER = 1
 _RATE, _PITCH, _RANGE = 1, 3, 4
 _PHONEMES_IN_ASCII = 0
+_PHONEMES_IN_IPA = 0x02
+_TIE = "^"
+_WITH_TIE = 0x80 | ord(_TIE) << 8
 _SYNTH_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 _STRESS = "',%=| "
@@ -171,6 +174,13 @@ class Speaker:
         answer = self._ask({"phonemes_of": text, "voice": voice}).decode()
         return "".join(letter for letter in answer if letter not in _STRESS)
 
+    def ipa(self, text: str, voice: str) -> str:
+        """Return the sounds that a voice says for a text, in letters of the International Phonetic Alphabet.
+
+        With stress; ``^`` ties letters that are one sound, such as ``t^ʃ``.
+        """
+        return self._ask({"phonemes_of": text, "voice": voice, "mode": _PHONEMES_IN_IPA | _WITH_TIE}).decode()
+
     def _ask(self, request: dict[str, Any]) -> bytes:
         assert self._process.stdin
         try:
@@ -254,14 +264,14 @@ class _Library:
         self.library.espeak_Synchronize()
         return b"".join(self._spoken)
 
-    def phonemes(self, text: str, voice: str) -> bytes:
+    def phonemes(self, text: str, voice: str, mode: int) -> bytes:
         if self.library.espeak_SetVoiceByName(voice.encode()) != 0:
             return b""
         buffer = ctypes.create_string_buffer(text.encode())
         rest = ctypes.c_void_p(ctypes.addressof(buffer))
         clauses = []
         while rest.value:  # a call takes one clause, and leaves a null pointer behind the last
-            clauses.append(self.library.espeak_TextToPhonemes(ctypes.byref(rest), _CHARS_UTF8, _PHONEMES_IN_ASCII))
+            clauses.append(self.library.espeak_TextToPhonemes(ctypes.byref(rest), _CHARS_UTF8, mode))
         return b" ".join(clauses)
 
 
@@ -298,7 +308,8 @@ def main() -> None:
         for line in sys.stdin.buffer:
             request = json.loads(line)
             if "phonemes_of" in request:
-                answer = library.phonemes(request["phonemes_of"], request["voice"])
+                mode = request.get("mode", _PHONEMES_IN_ASCII)
+                answer = library.phonemes(request["phonemes_of"], request["voice"], mode)
             else:
                 answer = library.say(Utterance(**request))
             answers.write(struct.pack("<I", len(answer)) + answer)

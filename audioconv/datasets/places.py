@@ -58,7 +58,7 @@ def find_place(
         if not remote.name:
             raise ConfigError(f"{name}: the address has no file name at its end")
         source = _unnamed(remote.name, remote.url)
-        return Place(source, {"url": remote.url, "sha256": sha256}, lambda to: [_obtain(remote, to, on_download)])
+        return Place(source, {"url": remote.url, "sha256": sha256}, lambda to: [obtain(remote, to, on_download)])
     if _is_path(name):
         origin, source = Path(name), _unnamed(Path(name).name, "")
     else:
@@ -79,7 +79,7 @@ def find_place(
         for f in source.files
     ]
     identity = {"content": source.content or [file.sha256 or file.md5 for file in files]}
-    return Place(source, identity, lambda to: [_obtain(file, to, on_download) for file in files])
+    return Place(source, identity, lambda to: [obtain(file, to, on_download) for file in files])
 
 
 def _is_path(name: str) -> bool:
@@ -125,8 +125,8 @@ def _in_mirror_of_release(language: str, release: str | None) -> str | None:
     return collective.KNOWN.get((release or collective.NEWEST, language))
 
 
-def _obtain(remote: Remote, downloads: Path, progress: Progress | None) -> Path:
-    """Return the file, from the mirror or downloaded."""
+def obtain(remote: Remote, downloads: Path, progress: Progress | None) -> Path:
+    """Return where a file is: in the mirror, in the folder for downloads, or there now because it was downloaded."""
     here = _in_mirror(remote.name)
     if here is not None:
         _check_hash(here, remote)

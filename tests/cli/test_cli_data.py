@@ -122,7 +122,7 @@ def test_doctor(call, tmp_path, monkeypatch):
     assert found["threading_layer"] in ("omp", "tbb", "workqueue")
     assert found["kernel_cache"]["folder"]
     assert found["problems"] == []
-    assert set(found["optional"]) == {"commonvoice", "images", "live", "plots", "synth"}
+    assert set(found["optional"]) == {"commonvoice", "images", "kokoro", "live", "plots", "synth"}
 
 
 def test_doctor_says_how_to_get_optional_parts(call, monkeypatch):
