@@ -219,10 +219,11 @@ class Backward:
         factors = [writer.constants.no_norm_gradient(value.shape[2])]
         if node.norm is not None:
             memories = writer.norm(node)
-            bands = views(window, node.bands, writer.need(value, stage), dy)
+            source = writer.picked(node, stage) if writer.picks(node) else writer.need(value, stage)
+            bands = views(POINT, node.bands, source, dy)
             for vector, memory, (x, g) in zip(vectors, memories, bands, strict=True):
                 sums = [x.place, g.place, vector.at(), memory.sums.at()]
-                writer.section(stage).emit(opcodes.SWEEP_SUMS, sums, geometry(window, x, g), [node.slope])
+                writer.section(stage).emit(opcodes.SWEEP_SUMS, sums, geometry(POINT, x, g), [node.slope])
             writer.between.setdefault(stage, []).extend(self._normalise(node))
             stage += 1
             factors = [memory.factors for memory in memories]

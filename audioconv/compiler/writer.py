@@ -2,7 +2,8 @@
 
 There is one list of instructions for each stage. A stage ends where a batch normalisation needs the whole batch; which
 stage a node belongs to follows from its inputs. What a later stage needs of a value is kept if it was dear
-(convolutions) or several ask for it, and computed again otherwise: sweeps cost less than the memory they would fill.
+(convolutions) or several ask for it, and computed again otherwise: sweeps cost less than the memory they would fill,
+and so does a first convolution that sums few numbers.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from audioconv.compiler.graph import (
     SweepNode,
     Value,
 )
-from audioconv.geometry import POINT
+from audioconv.geometry import POINT, Window
 from audioconv.kernels import program as opcodes
 from audioconv.machine.moves import Outside, add, bare, clear_border, copy
 from audioconv.machine.program import (
@@ -98,6 +99,7 @@ class Writer:
         self._borders = {value: _border(value) for value in graph.values()}
         self._here: dict[tuple[Value, int], Buffer] = {}
         self._kept: dict[Value, Buffer] = {}
+        self._picked: dict[SweepNode, Buffer] = {}
 
     def section(self, stage: int) -> Section:
         """Return where the instructions of a stage are written."""
@@ -145,6 +147,8 @@ class Writer:
         node = value.producer
         if isinstance(node, SweepNode) and node.pool is None and not _is_cheap(node.inputs[0].producer):
             return False  # it would be as much to read as what it is made of
+        if isinstance(node, ConvNode) and node.inputs[0] is self.graph.input and node.conv.is_slight:
+            return False
         return not _is_cheap(node) or len(value.consumers) > 1
 
     def _make(self, value: Value, stage: int) -> Buffer:
@@ -153,17 +157,16 @@ class Writer:
         if node is None:
             copy(section, Outside(value.shape, base=opcodes.INPUT), buffer)
             return buffer
+        if isinstance(node, SweepNode) and self.picks(node):
+            self._sweep(section, node, self.picked(node, stage), buffer, POINT)
+            return buffer
         inputs = [self.need(x, stage) for x in node.inputs]
         if isinstance(node, ConvNode):
             bias = self.constants.zeros(node.conv.filters) if node.bias is None else self.parameter(node.bias)
             clear_border(section, buffer)
             node.conv.forward(section, inputs[0], self.parameter(node.weight), bias, buffer, node.slope, node.pooled)
         elif isinstance(node, SweepNode):
-            window = node.pool or POINT
-            bands = views(window, node.bands, inputs[0], buffer)
-            for vectors, (x, y) in zip(self.vectors(node), bands, strict=True):
-                operands = [x.place, y.place, vectors.at()]
-                section.emit(opcodes.SWEEP, operands, [*geometry(window, x, y), *y.border], [node.slope])
+            self._sweep(section, node, inputs[0], buffer, node.pool or POINT)
         elif isinstance(node, ActivationNode):
             ((x, y),) = views(POINT, 1, inputs[0], buffer)
             integers = [*geometry(POINT, x, y), *y.border, 0, 0, ops.ACTIVATIONS[node.kind]]
@@ -181,6 +184,26 @@ class Writer:
                 return dropped
             add(section, dropped, None, buffer)
         return buffer
+
+    def _sweep(self, section: Section, node: SweepNode, source: Buffer, buffer: Buffer, window: Window) -> None:
+        for vectors, (x, y) in zip(self.vectors(node), views(window, node.bands, source, buffer), strict=True):
+            operands = [x.place, y.place, vectors.at()]
+            section.emit(opcodes.SWEEP, operands, [*geometry(window, x, y), *y.border], [node.slope])
+
+    def picks(self, node: SweepNode) -> bool:
+        """Tell whether a sweep keeps what it picked of each window: others ask for it in later stages."""
+        return node.pool is not None and self.by_batch(node)
+
+    def picked(self, node: SweepNode, stage: int) -> Buffer:
+        """Return the numbers that a sweep's pooling picks, before the normalisation; if need be, write what does."""
+        if node not in self._picked:
+            assert node.pool is not None
+            source, self._picked[node] = self.need(node.inputs[0], stage), Buffer(node.output.shape)
+            bands = views(node.pool, node.bands, source, self._picked[node])
+            for vectors, (x, y) in zip(self.vectors(node), bands, strict=True):
+                operands = [x.place, y.place, vectors.at()]
+                self.section(stage).emit(opcodes.PICK, operands, geometry(node.pool, x, y))
+        return self._picked[node]
 
     def drop(self, section: Section, node: DropoutNode, x: Buffer, y: Buffer) -> None:
         """Write a dropout; both buffers have no border, since draws are counted through them."""

@@ -27,7 +27,7 @@ BASES = 12
 
 (CORRELATE, SWEEP, SWEEP_SUMS, SWEEP_BACKWARD, MOMENTS, CHANNEL_SUMS, ADD, AVERAGE, AVERAGE_BACKWARD, DROPOUT,
  NORMALISE, NORMALISE_BACKWARD, REDUCE, REDUCE_DOUBLES, TRANSPOSE, BORDER, WINOGRAD, WINOGRAD_GRADIENT,
- WINOGRAD_KERNELS, WINOGRAD_REDUCE, ACTIVATE, ACTIVATE_BACKWARD, CARRY) = range(23)  # fmt: skip
+ WINOGRAD_KERNELS, WINOGRAD_REDUCE, ACTIVATE, ACTIVATE_BACKWARD, CARRY, PICK) = range(24)  # fmt: skip
 
 # An instruction: its operation, operands of (base, offset, stride), then integers. Its real numbers lie beside it.
 OPERANDS = 7
@@ -167,10 +167,15 @@ def _execute(word, real, bases, tables, seeds, N, n, first, task, scratch, part,
                 x, second, i[10] != 0, y, C, x_line, x_pixel, i[19], i[20], P, Q, y_line, y_pixel, real[0],
                 border, p0, p1, q0, q1,
             )  # fmt: skip
+        elif operation == PICK:
+            sweeps.pick(
+                x, _operand(bases, word, 2, n, task, scratch), y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel,
+                R, S, down, along, top, left, p0, p1, q0, q1,
+            )  # fmt: skip
         elif operation == SWEEP_SUMS:
             sweeps.sweep_sums(
                 x, y, _operand(bases, word, 2, n, task, scratch), _doubles(bases, word, 3, n), C, H, W, x_line, x_pixel,
-                P, Q, y_line, y_pixel, R, S, down, along, top, left, real[0],
+                y_line, y_pixel, real[0],
             )  # fmt: skip
         elif operation == SWEEP_BACKWARD:
             sweeps.sweep_backward(

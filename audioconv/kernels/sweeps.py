@@ -113,61 +113,65 @@ def sweep(x, vectors, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, 
 
 
 @helper
-def sweep_sums(x, dy, vectors, sums, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left,
-               slope):  # fmt: skip
-    """Add up, by channel, the gradient g behind the normalisation, and ``g * (x - mean)``: sums (2, C) float64."""
+def pick(x, vectors, picked, C, H, W, x_line, x_pixel, P, Q, line, pixel, R, S, down, along, top, left, p0, p1, q0, q1):
+    """Of each window, put the number that is largest behind the normalisation, the first of equals, into `picked`.
+
+    That is x itself, not yet normalised: all that anybody has to know of the window but where it was.
+    """
     size = whole(C)
     is_four, places = _is_four(R, S, top, left, H, W, P, Q, down, along), _places(S, x_line, x_pixel)
+    zero = splat(np.float32(0))
+    for p in range(p0, p1):
+        r0, r1 = max(0, top - p * down), min(R, H + top - p * down)
+        if C > LANES and p + 1 < p1:
+            _fetch_lines(x, (p + 1) * down * x_line, down * x_line)
+        for c in range(0, C, LANES):
+            mean, scale, beta = load(vectors, c), load(vectors, size + c), load(vectors, 2 * size + c)
+            if is_four:
+                for q in range(q0, q1):
+                    x0, x1, x2, x3 = _four(x, p * down * x_line + q * along * x_pixel + c, places, zero)
+                    v0, v1 = (x0 - mean) * scale + beta, (x1 - mean) * scale + beta
+                    v2, v3 = (x2 - mean) * scale + beta, (x3 - mean) * scale + beta
+                    first, second = where_less(v0, v1, x1, x0), where_less(v2, v3, x3, x2)
+                    best = where_less(larger(v1, v0), larger(v3, v2), second, first)
+                    store_first(picked, p * line + q * pixel + c, C - c, best)
+                continue
+            for q in range(q0, q1):
+                s0, s1 = max(0, left - q * along), min(S, W + left - q * along)
+                best, chosen = splat(np.float32(-np.inf)), zero
+                for r in range(r0, r1):
+                    place = (p * down + r - top) * x_line + (q * along - left) * x_pixel + c
+                    for s in range(s0, s1):
+                        number = load(x, place + s * x_pixel)
+                        v = (number - mean) * scale + beta
+                        chosen = where_less(best, v, number, chosen)
+                        best = where_less(best, v, v, best)
+                store_first(picked, p * line + q * pixel + c, C - c, chosen)
+
+
+@helper
+def sweep_sums(x, dy, vectors, sums, C, H, W, x_line, x_pixel, dy_line, dy_pixel, slope):
+    """Add up, by channel, the gradient g behind the normalisation, and ``g * (x - mean)``: sums (2, C) float64.
+
+    x (H, W, C) are numbers that were not pooled, or those that were picked.
+    """
+    size = whole(C)
     zero = splat(np.float32(0))
     slopes = splat(np.float32(slope))
     for i in range(2 * size):
         sums[i] = 0.0
-    for p in range(P):
-        r0, r1 = max(0, top - p * down), min(R, H + top - p * down)
-        if C > LANES and p + 1 < P:
-            _fetch_lines(x, (p + 1) * down * x_line, down * x_line)
+    for h in range(H):
+        if C > LANES and h + 1 < H:
+            _fetch_lines(x, (h + 1) * x_line, x_line)
         for c in range(0, C, LANES):
             mean, scale, beta = load(vectors, c), load(vectors, size + c), load(vectors, 2 * size + c)
             plain, product = zero, zero
-            if R * S == 1:
-                from_line = (p * down - top) * x_line - left * x_pixel + c
-                for q in range(Q):
-                    d = load(x, from_line + q * along * x_pixel) - mean
-                    g = load(dy, p * y_line + q * y_pixel + c)
-                    g = where_less(zero, d * scale + beta, g, g * slopes)
-                    plain = plain + g
-                    product = product + g * d
-                add_to_doubles(sums, c, plain)
-                add_to_doubles(sums, size + c, product)
-                continue
-            if is_four:
-                for q in range(Q):
-                    d0, d1, d2, d3 = _four(x, p * down * x_line + q * along * x_pixel + c, places, mean)
-                    v0, v1, v2, v3 = d0 * scale + beta, d1 * scale + beta, d2 * scale + beta, d3 * scale + beta
-                    upper, lower = larger(v1, v0), larger(v3, v2)
-                    distance = where_less(v0, v1, d1, d0)
-                    distance = where_less(upper, lower, where_less(v2, v3, d3, d2), distance)
-                    g = load(dy, p * y_line + q * y_pixel + c)
-                    g = where_less(zero, larger(lower, upper), g, g * slopes)
-                    plain = plain + g
-                    product = product + g * distance
-                add_to_doubles(sums, c, plain)
-                add_to_doubles(sums, size + c, product)
-                continue
-            for q in range(Q):
-                s0, s1 = max(0, left - q * along), min(S, W + left - q * along)
-                best, distance = splat(np.float32(-np.inf)), zero
-                for r in range(r0, r1):
-                    place = (p * down + r - top) * x_line + (q * along - left) * x_pixel + c
-                    for s in range(s0, s1):
-                        d = load(x, place + s * x_pixel) - mean
-                        v = d * scale + beta
-                        distance = where_less(best, v, d, distance)
-                        best = where_less(best, v, v, best)
-                g = load(dy, p * y_line + q * y_pixel + c)
-                g = where_less(zero, best, g, g * slopes)
+            for w in range(W):
+                d = load(x, h * x_line + w * x_pixel + c) - mean
+                g = load(dy, h * dy_line + w * dy_pixel + c)
+                g = where_less(zero, d * scale + beta, g, g * slopes)
                 plain = plain + g
-                product = product + g * distance
+                product = product + g * d
             add_to_doubles(sums, c, plain)
             add_to_doubles(sums, size + c, product)
 

@@ -43,6 +43,10 @@ LEAST_CHANNELS = 16
 STRIP_NUMBERS = 49152
 """What a strip of tiles may take of the second-level cache: 192 KiB."""
 
+FEW_TERMS = 16
+"""Numbers of a sum that takes less time than reading its result from memory: at the register tile's peak and copying's
+rate, 23."""
+
 REDUCED = 16384
 """Numbers that one instruction adds up or brings into another order: what several threads can share."""
 
@@ -81,6 +85,11 @@ class Convolution:
     def dense(self) -> bool:
         """Whether the one output sees all of the input through kernels of its size."""
         return self.groups == 1 and self.window.kernel == self.in_shape[:2] and self.in_border == NO_BORDER
+
+    @property
+    def is_slight(self) -> bool:
+        """Whether an output is computed sooner than it is read from memory."""
+        return math.prod(self.window.kernel) * (self.in_shape[2] // self.groups) <= FEW_TERMS
 
     @cached_property
     def transformed(self) -> bool:

@@ -14,8 +14,8 @@ import numpy as np
 from audioconv import datasets
 from audioconv.classifier import Classifier
 from audioconv.datasets.collection import Collection
-from audioconv.datasets.synth import make
-from audioconv.errors import MissingExtraError
+from audioconv.datasets.synth import Voices, make
+from audioconv.errors import DataError, MissingExtraError
 from audioconv.events import Callback
 from experiments.common import QUICK_EPOCHS, DataMissingError, Run, fsdd, nine_words, seeds, train
 
@@ -24,7 +24,7 @@ CLIPS = 10
 BEGINNINGS = Literal["nothing", "base", "five words"]
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-SYNTHETIC_CLIPS, SYNTHETIC_EPOCHS = 400, 20
+QUICK_CLIPS = 20
 
 
 def ten_clips(begin: BEGINNINGS, epochs: int | None, quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
@@ -55,18 +55,18 @@ def few_clips(collection: Collection, seed: int) -> Collection:
     return replace(collection, items=tuple(items))
 
 
-def synthetic(quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
-    """Train on digits that espeak-ng says, test with all recordings of FSDD: six people."""
+def synthetic(voices: Voices, clips: int, epochs: int, quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
+    """Train on so many clips of each digit by synthetic voices, test with all recordings of FSDD: six people."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            made = make(DIGITS, Path(folder, "digits"), clips_per_word=20 if quick else SYNTHETIC_CLIPS)
-        except MissingExtraError as error:
+            made = make(DIGITS, Path(folder, "digits"), voices=voices, clips_per_word=QUICK_CLIPS if quick else clips)
+        except (DataError, MissingExtraError) as error:
             raise DataMissingError(str(error)) from None
         spoken = datasets.open_collection(made)
         spoken = replace(spoken, items=tuple(replace(item, split="train") for item in spoken.items))
         real = fsdd()
         real = replace(real, items=tuple(replace(item, label=DIGITS[int(item.label)]) for item in real.items))
-        epochs = QUICK_EPOCHS if quick else SYNTHETIC_EPOCHS
+        epochs = QUICK_EPOCHS if quick else epochs
         for seed in seeds(quick):
             begun = time.perf_counter()
             classifier = Classifier.train(spoken, seed=seed, sample_rate=8000, callbacks=callbacks, epochs=epochs)
