@@ -27,7 +27,7 @@ BASES = 12
 
 (CORRELATE, SWEEP, SWEEP_SUMS, SWEEP_BACKWARD, MOMENTS, CHANNEL_SUMS, ADD, AVERAGE, AVERAGE_BACKWARD, DROPOUT,
  NORMALISE, NORMALISE_BACKWARD, REDUCE, REDUCE_DOUBLES, TRANSPOSE, BORDER, WINOGRAD, WINOGRAD_GRADIENT,
- WINOGRAD_KERNELS, WINOGRAD_REDUCE, ACTIVATE, ACTIVATE_BACKWARD, CARRY, PICK) = range(24)  # fmt: skip
+ WINOGRAD_KERNELS, ACTIVATE, ACTIVATE_BACKWARD, CARRY, PICK) = range(23)  # fmt: skip
 
 # An instruction: its operation, operands of (base, offset, stride), then integers. Its real numbers lie beside it.
 OPERANDS = 7
@@ -62,8 +62,8 @@ def _doubles(bases, word, number, n):
 
 
 @helper
-def _execute(word, real, bases, tables, seeds, N, n, first, task, scratch, part, parts):
-    """Carry out one instruction for example n, `first` being the task's first; of `parts` shares of it, one."""
+def _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch, part, parts):
+    """Carry out one instruction for example n of the task's, which are `first` to `last`; of `parts` shares, one."""
     i = ahead(word, FIRST_INTEGER)
     operation = word[0]
     if operation == CORRELATE:
@@ -112,22 +112,20 @@ def _execute(word, real, bases, tables, seeds, N, n, first, task, scratch, part,
         )  # fmt: skip
     elif operation == WINOGRAD_GRADIENT:
         # x, dy, -, sums, V, M. integers: C, K, strip, x_line, x_pixel, P, Q, y_line, y_pixel, rows, their number, terms
+        sums = _operand(bases, word, 3, n, task, scratch)
         winograd.kernel_gradient(
             _operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch),
-            _operand(bases, word, 3, n, task, scratch), _operand(bases, word, 4, n, task, scratch),
+            sums, _operand(bases, word, 4, n, task, scratch),
             _operand(bases, word, 5, n, task, scratch),
             i[0], i[1], i[2], i[3], i[4], i[5], i[6], i[7], i[8], ints_at(tables, i[9]), i[10], ints_at(tables, i[11]),
             _operand(bases, word, 6, n, task, scratch), n != first,
         )  # fmt: skip
+        if n + 1 == last:  # a quarter of the numbers is left to add up with those of other tasks
+            winograd.finish_gradient(sums, i[0] * i[1])
     elif operation == WINOGRAD_KERNELS:
         # kernels -> U. integers: size, begin, end
         source = _operand(bases, word, 0, 0, 0, scratch)
         winograd.transform_kernels(source, _operand(bases, word, 1, 0, 0, scratch), i[0], i[1], i[2])
-    elif operation == WINOGRAD_REDUCE:
-        # as REDUCE, of transformed kernels. integers: size, begin, end, tasks
-        source = _operand(bases, word, 0, 0, 0, scratch)
-        target = _operand(bases, word, 1, 0, 0, scratch)
-        winograd.gather_kernels(source, target, i[0], i[1], i[2], min(i[3], N), word[3])
     elif operation == CARRY:
         # integers: size
         images.carry(_operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch), i[0])
@@ -324,7 +322,7 @@ def _work(arguments, thread):
             for n in range(first, last):
                 for w in range(begin, end):
                     word, real = ahead(words, w * WORDS), ahead(reals, w * REALS)
-                    _execute(word, real, bases, tables, seeds, N, n, first, task, scratch, part, parts)
+                    _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch, part, parts)
             atomic.fetch_add(board, 2 * number + 1, 1)
         atomic.wait_for(board, 2 * number + 1, tasks)
 

@@ -1,15 +1,19 @@
 """Convolution of 3 x 3 with fewer multiplications (Winograd; Lavin and Gray, 2016, arXiv 1509.09308), for one example.
 
-Four outputs (a tile of 2 x 2) are computed from 4 x 4 inputs. Both inputs and kernels are transformed, to 16 numbers
-each; these are multiplied instead of 36; and the 16 sums over the channels are transformed to the 4 outputs::
+Sixteen outputs (a tile of 4 x 4) are computed from 6 x 6 inputs. Both inputs and kernels are transformed, to 36 numbers
+each; these are multiplied instead of 144; and the 36 sums over the channels are transformed to the 16 outputs::
 
     Y = A' ((G g G') * (B' d B)) A
 
-For each of the 16 positions the sums over the channels are a matrix product of their own, by the register tile. The
+For each of the 36 positions the sums over the channels are a matrix product of their own, by the register tile. The
 gradient by the kernels is the same read backward: ``dg = G' (sum over tiles of (B' d B) * (A dY A')) G``.
 
-Tiles are worked through in strips that stay in the cache. `V` holds a strip's transformed inputs, (16, strip, C), `M`
-the products, (16, strip, K), both with C and K rounded up to whole vectors; U are the kernels, (16, C, K).
+The transforms evaluate polynomials at 0, 1/√2, -1/√2, √2, -√2 and infinity. The usual points, up to 2, lose three times
+as many digits: what is multiplied and subtracted again then differs more in size. So the results are as near to the
+true ones as two or three direct sums would be.
+
+Tiles are worked through in strips that stay in the cache. `V` holds a strip's transformed inputs, (36, strip, C), `M`
+the products, (36, strip, K), both with C and K rounded up to whole vectors; U are the kernels, (36, C, K).
 """
 
 from __future__ import annotations
@@ -21,34 +25,74 @@ from audioconv.kernels.jit import LANES, helper
 from audioconv.kernels.tile import HALF, correlate
 from audioconv.kernels.vector import ahead, larger, load, splat, store_first, where_less
 
-POSITIONS = 16
+SIDE, TILE = 6, 4
+"""Of a tile's inputs and outputs."""
+
+POSITIONS = SIDE * SIDE
+
+NEAR, FAR = 0.5**0.5, 2.0**0.5
+"""The points at which polynomials are evaluated, beside 0 and infinity: these, and as far below zero. The squares are
+1/2 and 2; their product is 1, their sum 5/2."""
 
 
 @helper
-def _mix_inputs(a, b, c, d):
-    return a - c, b + c, c - b, b - d
+def _mix_inputs(a, b, c, d, e, f):
+    """Return ``B'`` times six numbers."""
+    middle = splat(np.float32(2.5))
+    near, far, half, two = splat(np.float32(NEAR)), splat(np.float32(FAR)), splat(np.float32(0.5)), splat(np.float32(2))
+    even_near, odd_near = e - two * c, near * (d - two * b)
+    even_far, odd_far = e - half * c, far * (d - half * b)
+    return (
+        a + e - middle * c,
+        even_near + odd_near,
+        even_near - odd_near,
+        even_far + odd_far,
+        even_far - odd_far,
+        b + f - middle * d,
+    )
 
 
 @helper
-def _mix_gradients(a, b):
-    return a, a + b, a - b, splat(np.float32(0)) - b
+def _mix_gradients(a, b, c, d):
+    """Return ``A`` times four numbers."""
+    near, far, half, two = splat(np.float32(NEAR)), splat(np.float32(FAR)), splat(np.float32(0.5)), splat(np.float32(2))
+    even_near, odd_near = a + half * c, near * (b + half * d)
+    even_far, odd_far = a + two * c, far * (b + two * d)
+    return a, even_near + odd_near, even_near - odd_near, even_far + odd_far, even_far - odd_far, d
 
 
 @helper
-def _store_four(target, offset, apart, four):
-    store_first(target, offset, LANES, four[0])
-    store_first(target, offset + apart, LANES, four[1])
-    store_first(target, offset + 2 * apart, LANES, four[2])
-    store_first(target, offset + 3 * apart, LANES, four[3])
+def _unmix_outputs(a, b, c, d, e, f):
+    """Return ``A'`` times six numbers."""
+    near, far, half, two = splat(np.float32(NEAR)), splat(np.float32(FAR)), splat(np.float32(0.5)), splat(np.float32(2))
+    even_near, odd_near, even_far, odd_far = b + c, near * (b - c), d + e, far * (d - e)
+    return (
+        a + even_near + even_far,
+        odd_near + odd_far,
+        half * even_near + two * even_far,
+        half * odd_near + two * odd_far + f,
+    )
 
 
 @helper
-def _load_four(source, offset, apart):
+def _store_six(target, offset, apart, six):
+    store_first(target, offset, LANES, six[0])
+    store_first(target, offset + apart, LANES, six[1])
+    store_first(target, offset + 2 * apart, LANES, six[2])
+    store_first(target, offset + 3 * apart, LANES, six[3])
+    store_first(target, offset + 4 * apart, LANES, six[4])
+    store_first(target, offset + 5 * apart, LANES, six[5])
+
+
+@helper
+def _load_six(source, offset, apart):
     return (
         load(source, offset),
         load(source, offset + apart),
         load(source, offset + 2 * apart),
         load(source, offset + 3 * apart),
+        load(source, offset + 4 * apart),
+        load(source, offset + 5 * apart),
     )
 
 
@@ -59,22 +103,22 @@ def transform_inputs(x, V, C, strip, line, pixel, across, begin, end):
     apart = strip * size
     for tile in range(begin, end):
         down = tile // across
-        corner = 2 * (down * line + (tile - down * across) * pixel)
-        target = (tile - begin) * size
+        corner = TILE * (down * line + (tile - down * across) * pixel)
         for c in range(0, C, LANES):
-            place = corner + c
-            a = _mix_inputs(*_load_four(x, place, pixel))
-            b = _mix_inputs(*_load_four(x, place + line, pixel))
-            d = _mix_inputs(*_load_four(x, place + 2 * line, pixel))
-            e = _mix_inputs(*_load_four(x, place + 3 * line, pixel))
-            for_column0 = _mix_inputs(a[0], b[0], d[0], e[0])
-            for_column1 = _mix_inputs(a[1], b[1], d[1], e[1])
-            for_column2 = _mix_inputs(a[2], b[2], d[2], e[2])
-            for_column3 = _mix_inputs(a[3], b[3], d[3], e[3])
-            _store_four(V, target + c, 4 * apart, for_column0)
-            _store_four(V, target + c + apart, 4 * apart, for_column1)
-            _store_four(V, target + c + 2 * apart, 4 * apart, for_column2)
-            _store_four(V, target + c + 3 * apart, 4 * apart, for_column3)
+            place, target = corner + c, (tile - begin) * size + c
+            l0 = _mix_inputs(*_load_six(x, place, pixel))
+            l1 = _mix_inputs(*_load_six(x, place + line, pixel))
+            l2 = _mix_inputs(*_load_six(x, place + 2 * line, pixel))
+            l3 = _mix_inputs(*_load_six(x, place + 3 * line, pixel))
+            l4 = _mix_inputs(*_load_six(x, place + 4 * line, pixel))
+            l5 = _mix_inputs(*_load_six(x, place + 5 * line, pixel))
+            down_a_line = SIDE * apart
+            _store_six(V, target, down_a_line, _mix_inputs(l0[0], l1[0], l2[0], l3[0], l4[0], l5[0]))
+            _store_six(V, target + apart, down_a_line, _mix_inputs(l0[1], l1[1], l2[1], l3[1], l4[1], l5[1]))
+            _store_six(V, target + 2 * apart, down_a_line, _mix_inputs(l0[2], l1[2], l2[2], l3[2], l4[2], l5[2]))
+            _store_six(V, target + 3 * apart, down_a_line, _mix_inputs(l0[3], l1[3], l2[3], l3[3], l4[3], l5[3]))
+            _store_six(V, target + 4 * apart, down_a_line, _mix_inputs(l0[4], l1[4], l2[4], l3[4], l4[4], l5[4]))
+            _store_six(V, target + 5 * apart, down_a_line, _mix_inputs(l0[5], l1[5], l2[5], l3[5], l4[5], l5[5]))
 
 
 @helper
@@ -84,25 +128,35 @@ def _pick(y, row, column, P, Q, line, pixel, k):
 
 
 @helper
+def _mix_line(y, row, column, P, Q, line, pixel, k):
+    return _mix_gradients(
+        _pick(y, row, column, P, Q, line, pixel, k),
+        _pick(y, row, column + 1, P, Q, line, pixel, k),
+        _pick(y, row, column + 2, P, Q, line, pixel, k),
+        _pick(y, row, column + 3, P, Q, line, pixel, k),
+    )
+
+
+@helper
 def transform_gradients(dy, M, K, strip, P, Q, line, pixel, across, begin, end):
     """Put ``A dY A'`` of tiles `begin` to `end` into M."""
     size = whole(K)
     apart = strip * size
     for tile in range(begin, end):
-        row = 2 * (tile // across)
-        column = 2 * (tile % across)
-        target = (tile - begin) * size
+        row, column = TILE * (tile // across), TILE * (tile % across)
         for k in range(0, K, LANES):
-            a = _mix_gradients(
-                _pick(dy, row, column, P, Q, line, pixel, k), _pick(dy, row, column + 1, P, Q, line, pixel, k)
-            )
-            b = _mix_gradients(
-                _pick(dy, row + 1, column, P, Q, line, pixel, k), _pick(dy, row + 1, column + 1, P, Q, line, pixel, k)
-            )
-            _store_four(M, target + k, 4 * apart, _mix_gradients(a[0], b[0]))
-            _store_four(M, target + k + apart, 4 * apart, _mix_gradients(a[1], b[1]))
-            _store_four(M, target + k + 2 * apart, 4 * apart, _mix_gradients(a[2], b[2]))
-            _store_four(M, target + k + 3 * apart, 4 * apart, _mix_gradients(a[3], b[3]))
+            target = (tile - begin) * size + k
+            l0 = _mix_line(dy, row, column, P, Q, line, pixel, k)
+            l1 = _mix_line(dy, row + 1, column, P, Q, line, pixel, k)
+            l2 = _mix_line(dy, row + 2, column, P, Q, line, pixel, k)
+            l3 = _mix_line(dy, row + 3, column, P, Q, line, pixel, k)
+            down_a_line = SIDE * apart
+            _store_six(M, target, down_a_line, _mix_gradients(l0[0], l1[0], l2[0], l3[0]))
+            _store_six(M, target + apart, down_a_line, _mix_gradients(l0[1], l1[1], l2[1], l3[1]))
+            _store_six(M, target + 2 * apart, down_a_line, _mix_gradients(l0[2], l1[2], l2[2], l3[2]))
+            _store_six(M, target + 3 * apart, down_a_line, _mix_gradients(l0[3], l1[3], l2[3], l3[3]))
+            _store_six(M, target + 4 * apart, down_a_line, _mix_gradients(l0[4], l1[4], l2[4], l3[4]))
+            _store_six(M, target + 5 * apart, down_a_line, _mix_gradients(l0[5], l1[5], l2[5], l3[5]))
 
 
 @helper
@@ -115,16 +169,25 @@ def _finish(y, row, column, P, Q, line, pixel, k, K, value, onward, slopes):
 
 
 @helper
-def _four_outputs(M, source, apart, bias):
-    """Return the outputs of a tile, line by line."""
-    a = _load_four(M, source, apart)
-    b = _load_four(M, source + 4 * apart, apart)
-    c = _load_four(M, source + 8 * apart, apart)
-    d = _load_four(M, source + 12 * apart, apart)
-    # Over the rows of M, then over its columns.
-    u0, u1, u2, u3 = a[0] + b[0] + c[0], a[1] + b[1] + c[1], a[2] + b[2] + c[2], a[3] + b[3] + c[3]
-    v0, v1, v2, v3 = b[0] - c[0] - d[0], b[1] - c[1] - d[1], b[2] - c[2] - d[2], b[3] - c[3] - d[3]
-    return u0 + u1 + u2 + bias, u1 - u2 - u3 + bias, v0 + v1 + v2 + bias, v1 - v2 - v3 + bias
+def _columns_of_outputs(M, source, apart):
+    """Return each of a tile's six columns, transformed to four numbers."""
+    down_a_line = SIDE * apart
+    return (
+        _unmix_outputs(*_load_six(M, source, down_a_line)),
+        _unmix_outputs(*_load_six(M, source + apart, down_a_line)),
+        _unmix_outputs(*_load_six(M, source + 2 * apart, down_a_line)),
+        _unmix_outputs(*_load_six(M, source + 3 * apart, down_a_line)),
+        _unmix_outputs(*_load_six(M, source + 4 * apart, down_a_line)),
+        _unmix_outputs(*_load_six(M, source + 5 * apart, down_a_line)),
+    )
+
+
+@helper
+def _finish_line(y, row, column, P, Q, line, pixel, k, K, four, bias, onward, slopes):
+    _finish(y, row, column, P, Q, line, pixel, k, K, four[0] + bias, onward, slopes)
+    _finish(y, row, column + 1, P, Q, line, pixel, k, K, four[1] + bias, onward, slopes)
+    _finish(y, row, column + 2, P, Q, line, pixel, k, K, four[2] + bias, onward, slopes)
+    _finish(y, row, column + 3, P, Q, line, pixel, k, K, four[3] + bias, onward, slopes)
 
 
 @helper
@@ -134,30 +197,49 @@ def transform_outputs(M, start, y, K, strip, P, Q, line, pixel, across, begin, e
     apart = strip * size
     slopes = splat(np.float32(slope))
     for tile in range(begin, end):
-        row = 2 * (tile // across)
-        column = 2 * (tile % across)
-        source = (tile - begin) * size
+        row, column = TILE * (tile // across), TILE * (tile % across)
         for k in range(0, K, LANES):
-            first, second, third, fourth = _four_outputs(M, source + k, apart, load(start, k))
-            _finish(y, row, column, P, Q, line, pixel, k, K, first, onward, slopes)
-            _finish(y, row, column + 1, P, Q, line, pixel, k, K, second, onward, slopes)
-            _finish(y, row + 1, column, P, Q, line, pixel, k, K, third, onward, slopes)
-            _finish(y, row + 1, column + 1, P, Q, line, pixel, k, K, fourth, onward, slopes)
+            a, b, c, d, e, f = _columns_of_outputs(M, (tile - begin) * size + k, apart)
+            bias = load(start, k)
+            four = _unmix_outputs(a[0], b[0], c[0], d[0], e[0], f[0])
+            _finish_line(y, row, column, P, Q, line, pixel, k, K, four, bias, onward, slopes)
+            four = _unmix_outputs(a[1], b[1], c[1], d[1], e[1], f[1])
+            _finish_line(y, row + 1, column, P, Q, line, pixel, k, K, four, bias, onward, slopes)
+            four = _unmix_outputs(a[2], b[2], c[2], d[2], e[2], f[2])
+            _finish_line(y, row + 2, column, P, Q, line, pixel, k, K, four, bias, onward, slopes)
+            four = _unmix_outputs(a[3], b[3], c[3], d[3], e[3], f[3])
+            _finish_line(y, row + 3, column, P, Q, line, pixel, k, K, four, bias, onward, slopes)
 
 
 @helper
-def pool_outputs(M, start, y, K, strip, line, pixel, across, begin, end, slope):
-    """Write the largest of each tile of ``A' M A + start``, activated: a max-pool of 2 x 2 behind the convolution."""
+def _finish_pair(y, row, column, P, Q, line, pixel, k, K, upper, lower, bias, slopes):
+    """Write the largest numbers of two windows of 2 x 2, which two lines of a tile have beside each other."""
+    first = larger(larger(lower[1], lower[0]), larger(upper[1], upper[0])) + bias
+    second = larger(larger(lower[3], lower[2]), larger(upper[3], upper[2])) + bias
+    _finish(y, row, column, P, Q, line, pixel, k, K, first, False, slopes)
+    _finish(y, row, column + 1, P, Q, line, pixel, k, K, second, False, slopes)
+
+
+@helper
+def pool_outputs(M, start, y, K, strip, P, Q, line, pixel, across, begin, end, slope):
+    """Write the largest of each 2 x 2 of ``A' M A + start``, activated: a max-pool behind the convolution.
+
+    P and Q are those of y.
+    """
     size = whole(K)
     apart = strip * size
-    zero, slopes = splat(np.float32(0)), splat(np.float32(slope))
+    slopes = splat(np.float32(slope))
     for tile in range(begin, end):
-        place = tile // across * line + tile % across * pixel
-        source = (tile - begin) * size
+        row, column = TILE // 2 * (tile // across), TILE // 2 * (tile % across)
         for k in range(0, K, LANES):
-            first, second, third, fourth = _four_outputs(M, source + k, apart, load(start, k))
-            best = larger(larger(fourth, third), larger(second, first))
-            store_first(y, place + k, K - k, where_less(best, zero, best * slopes, best))
+            a, b, c, d, e, f = _columns_of_outputs(M, (tile - begin) * size + k, apart)
+            bias = load(start, k)
+            upper = _unmix_outputs(a[0], b[0], c[0], d[0], e[0], f[0])
+            lower = _unmix_outputs(a[1], b[1], c[1], d[1], e[1], f[1])
+            _finish_pair(y, row, column, P, Q, line, pixel, k, K, upper, lower, bias, slopes)
+            upper = _unmix_outputs(a[2], b[2], c[2], d[2], e[2], f[2])
+            lower = _unmix_outputs(a[3], b[3], c[3], d[3], e[3], f[3])
+            _finish_pair(y, row + 1, column, P, Q, line, pixel, k, K, upper, lower, bias, slopes)
 
 
 @helper
@@ -166,10 +248,10 @@ def convolve(x, U, start, y, V, M, C, K, strip, x_line, x_pixel, P, Q, y_line, y
     """Convolve x, from its padded corner on, with transformed kernels; of `parts` shares of the tiles, one.
 
     The tables pair tile with tile of V and M (`rows`) and channel with channel of V and U (`terms`). Where `pooled`, y
-    gets the largest number of each tile alone; P and Q, of the outputs before, are even then.
+    gets the largest number of each 2 x 2 alone; P and Q, of the outputs before, are even then.
     """
-    across = (Q + 1) // 2
-    tiles = (P + 1) // 2 * across
+    across = (Q + TILE - 1) // TILE
+    tiles = (P + TILE - 1) // TILE * across
     last = (part + 1) * tiles // parts
     for begin in range(part * tiles // parts, last, strip):
         end = min(last, begin + strip)
@@ -181,7 +263,7 @@ def convolve(x, U, start, y, V, M, C, K, strip, x_line, x_pixel, P, Q, y_line, y
                 ahead(M, position * strip * whole(K)), K, rows, some, terms, C, False, False, np.float32(1),
             )  # fmt: skip
         if pooled:
-            pool_outputs(M, start, y, K, strip, y_line, y_pixel, across, begin, end, slope)
+            pool_outputs(M, start, y, K, strip, P // 2, Q // 2, y_line, y_pixel, across, begin, end, slope)
         else:
             transform_outputs(M, start, y, K, strip, P, Q, y_line, y_pixel, across, begin, end, onward, slope)
 
@@ -189,12 +271,13 @@ def convolve(x, U, start, y, V, M, C, K, strip, x_line, x_pixel, P, Q, y_line, y
 @helper
 def kernel_gradient(x, dy, sums, V, M, C, K, strip, x_line, x_pixel, P, Q, y_line, y_pixel, rows, row_count, terms,
                     zeros, onward):  # fmt: skip
-    """Add ``(B' d B) * (A dY A')`` of all tiles to `sums` (16, C, K), or begin with them unless `onward`.
+    """Add ``(B' d B) * (A dY A')`` of all tiles to `sums` (36, C, K), or begin with them unless `onward`.
 
-    The tables pair channel with channel of V and `sums` (`rows`) and tile with tile of V and M (`terms`).
+    The tables pair channel with channel of V and `sums` (`rows`) and tile with tile of V and M (`terms`). When all
+    examples have been added, `finish_gradient` makes the gradient of it.
     """
-    across = (Q + 1) // 2
-    tiles = (P + 1) // 2 * across
+    across = (Q + TILE - 1) // TILE
+    tiles = (P + TILE - 1) // TILE * across
     for begin in range(0, tiles, strip):
         end = min(tiles, begin + strip)
         transform_inputs(x, V, C, strip, x_line, x_pixel, across, begin, end)
@@ -209,70 +292,70 @@ def kernel_gradient(x, dy, sums, V, M, C, K, strip, x_line, x_pixel, P, Q, y_lin
 
 @helper
 def _mix_kernels(a, b, c):
-    half = splat(np.float32(0.5))
-    return a, (a + b + c) * half, (a - b + c) * half, c
+    """Return ``G`` times three numbers."""
+    by_near, by_far = splat(np.float32(-1 / 1.5)), splat(np.float32(1 / 6))
+    near, far, half, two = splat(np.float32(NEAR)), splat(np.float32(FAR)), splat(np.float32(0.5)), splat(np.float32(2))
+    even_near, odd_near = by_near * (a + half * c), by_near * (near * b)
+    even_far, odd_far = by_far * (a + two * c), by_far * (far * b)
+    return a, even_near + odd_near, even_near - odd_near, even_far + odd_far, even_far - odd_far, c
+
+
+@helper
+def _store_some(target, offset, apart, left, six):
+    store_first(target, offset, left, six[0])
+    store_first(target, offset + apart, left, six[1])
+    store_first(target, offset + 2 * apart, left, six[2])
+    store_first(target, offset + 3 * apart, left, six[3])
+    store_first(target, offset + 4 * apart, left, six[4])
+    store_first(target, offset + 5 * apart, left, six[5])
 
 
 @helper
 def transform_kernels(g, U, size, begin, end):
-    """Put ``G g G'`` of numbers `begin` to `end` of the kernels (3, 3, size) into U (16, size); `size` is C * K."""
+    """Put ``G g G'`` of numbers `begin` to `end` of the kernels (3, 3, size) into U (36, size); `size` is C * K."""
     for i in range(begin, end, LANES):
         left = end - i
         a = _mix_kernels(load(g, i), load(g, i + size), load(g, i + 2 * size))
         b = _mix_kernels(load(g, i + 3 * size), load(g, i + 4 * size), load(g, i + 5 * size))
         c = _mix_kernels(load(g, i + 6 * size), load(g, i + 7 * size), load(g, i + 8 * size))
-        columns = (
-            _mix_kernels(a[0], b[0], c[0]),
-            _mix_kernels(a[1], b[1], c[1]),
-            _mix_kernels(a[2], b[2], c[2]),
-            _mix_kernels(a[3], b[3], c[3]),
-        )
-        for column in range(4):
-            four = columns[column]
-            store_first(U, i + column * size, left, four[0])
-            store_first(U, i + (4 + column) * size, left, four[1])
-            store_first(U, i + (8 + column) * size, left, four[2])
-            store_first(U, i + (12 + column) * size, left, four[3])
+        down_a_line = SIDE * size
+        _store_some(U, i, down_a_line, left, _mix_kernels(a[0], b[0], c[0]))
+        _store_some(U, i + size, down_a_line, left, _mix_kernels(a[1], b[1], c[1]))
+        _store_some(U, i + 2 * size, down_a_line, left, _mix_kernels(a[2], b[2], c[2]))
+        _store_some(U, i + 3 * size, down_a_line, left, _mix_kernels(a[3], b[3], c[3]))
+        _store_some(U, i + 4 * size, down_a_line, left, _mix_kernels(a[4], b[4], c[4]))
+        _store_some(U, i + 5 * size, down_a_line, left, _mix_kernels(a[5], b[5], c[5]))
 
 
 @helper
-def _sum_of_tasks(parts, offset, count, distance):
-    total = load(parts, offset)
-    for part in range(1, count):
-        total = total + load(parts, part * distance + offset)
-    return total
+def _unmix_kernels(a, b, c, d, e, f):
+    """Return ``G'`` times six numbers."""
+    by_near, by_far = splat(np.float32(-1 / 1.5)), splat(np.float32(1 / 6))
+    near, far, half, two = splat(np.float32(NEAR)), splat(np.float32(FAR)), splat(np.float32(0.5)), splat(np.float32(2))
+    even_near, odd_near = by_near * (b + c), by_near * (b - c)
+    even_far, odd_far = by_far * (d + e), by_far * (d - e)
+    return a + even_near + even_far, near * odd_near + far * odd_far, half * even_near + two * even_far + f
 
 
 @helper
-def _four_sums(parts, offset, size, count, distance):
-    return (
-        _sum_of_tasks(parts, offset, count, distance),
-        _sum_of_tasks(parts, offset + size, count, distance),
-        _sum_of_tasks(parts, offset + 2 * size, count, distance),
-        _sum_of_tasks(parts, offset + 3 * size, count, distance),
-    )
+def _store_three(target, offset, apart, left, three):
+    store_first(target, offset, left, three[0])
+    store_first(target, offset + apart, left, three[1])
+    store_first(target, offset + 2 * apart, left, three[2])
 
 
 @helper
-def _unmix(a, b, c, d):
-    half = splat(np.float32(0.5))
-    return a + (b + c) * half, (b - c) * half, (b + c) * half + d
-
-
-@helper
-def gather_kernels(parts, dg, size, begin, end, count, distance):
-    """Add up `count` partial sums (16, size) that lie `distance` apart; put ``G' s G`` of them into dg (3, 3, size)."""
-    for i in range(begin, end, LANES):
-        left = end - i
-        a = _unmix(*_four_sums(parts, i, size, count, distance))
-        b = _unmix(*_four_sums(parts, i + 4 * size, size, count, distance))
-        c = _unmix(*_four_sums(parts, i + 8 * size, size, count, distance))
-        d = _unmix(*_four_sums(parts, i + 12 * size, size, count, distance))
-        columns = (
-            _unmix(a[0], b[0], c[0], d[0]), _unmix(a[1], b[1], c[1], d[1]), _unmix(a[2], b[2], c[2], d[2])
-        )  # fmt: skip
-        for column in range(3):
-            three = columns[column]
-            store_first(dg, i + column * size, left, three[0])
-            store_first(dg, i + (3 + column) * size, left, three[1])
-            store_first(dg, i + (6 + column) * size, left, three[2])
+def finish_gradient(sums, size):
+    """Put ``G' s G`` of sums s (36, size) into their place, (3, 3, size)."""
+    line = SIDE * size
+    for i in range(0, size, LANES):
+        left = size - i
+        a = _unmix_kernels(*_load_six(sums, i, size))
+        b = _unmix_kernels(*_load_six(sums, i + line, size))
+        c = _unmix_kernels(*_load_six(sums, i + 2 * line, size))
+        d = _unmix_kernels(*_load_six(sums, i + 3 * line, size))
+        e = _unmix_kernels(*_load_six(sums, i + 4 * line, size))
+        f = _unmix_kernels(*_load_six(sums, i + 5 * line, size))
+        _store_three(sums, i, 3 * size, left, _unmix_kernels(a[0], b[0], c[0], d[0], e[0], f[0]))
+        _store_three(sums, i + size, 3 * size, left, _unmix_kernels(a[1], b[1], c[1], d[1], e[1], f[1]))
+        _store_three(sums, i + 2 * size, 3 * size, left, _unmix_kernels(a[2], b[2], c[2], d[2], e[2], f[2]))

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from audioconv.geometry import Window
 from audioconv.kernels import program as opcodes
-from audioconv.kernels.winograd import POSITIONS
+from audioconv.kernels.winograd import FAR, NEAR, POSITIONS, TILE
 from audioconv.machine.moves import strides
 from audioconv.machine.program import (
     NO_BORDER,
@@ -39,9 +39,13 @@ from audioconv.machine.program import (
 )
 from audioconv.machine.tables import Pairs, gradient_border, input_gradients, pairs, pixels, rows, taps
 
-LEAST_CHANNELS = 16
-STRIP_NUMBERS = 49152
-"""What a strip of tiles may take of the second-level cache: 192 KiB."""
+LEAST_CHANNELS = 8
+WORTHWHILE = 0.7
+"""Of the multiplications, what the transform may take at most; where tiles fit, it takes a quarter."""
+
+STRIP_NUMBERS, MOST_TILES = 2**18, 60
+"""What a strip of tiles may take of the second-level cache (1 MiB), and how many they are at most. What they are
+multiplied with is read again for each strip, so few long strips are better even where they do not quite fit."""
 
 FEW_TERMS = 16
 """Numbers of a sum that takes less time than reading its result from memory: at the register tile's peak and copying's
@@ -101,7 +105,7 @@ class Convolution:
             and window.stride == window.dilation == (1, 1)
             and self.groups == 1
             and min(self.in_shape[2], self.filters) >= LEAST_CHANNELS
-            and min(*self.in_shape[:2], *self.out_shape[:2]) >= 2
+            and all(_saves(*shape[:2]) for shape in (self.in_shape, self.out_shape))
         )
 
     @property
@@ -119,21 +123,21 @@ class Convolution:
     def in_border(self) -> Border:
         """Zeros that the input needs around it."""
         (top, bottom), (left, right) = self.window.padding
-        return self._even((top, bottom, left, right), self.out_shape)
+        return self._for_tiles((top, bottom, left, right), self.out_shape)
 
     @property
     def gradient_border(self) -> Border:
         """Zeros that the output's gradient needs around it for that of the input."""
         if self.dense:
             return NO_BORDER
-        return self._even(gradient_border(self.window, self.in_shape[:2], self.out_shape[:2]), self.in_shape)
+        return self._for_tiles(gradient_border(self.window, self.in_shape[:2], self.out_shape[:2]), self.in_shape)
 
-    def _even(self, border: Border, out_shape: tuple[int, int, int]) -> Border:
-        """Return a border that lets whole tiles of 2 x 2 outputs be computed."""
+    def _for_tiles(self, border: Border, out_shape: tuple[int, int, int]) -> Border:
+        """Return a border that lets whole tiles of outputs be computed."""
         if not self.transformed:
             return border
         top, bottom, left, right = border
-        return top, bottom + out_shape[0] % 2, left, right + out_shape[1] % 2
+        return top, bottom + -out_shape[0] % TILE, left, right + -out_shape[1] % TILE
 
     # --- the three passes --------------------------------------------------------------------------------------------
 
@@ -220,17 +224,10 @@ class Convolution:
     def reduction(self, partial: Fixed, gradient: Fixed, tasks: int) -> list[Instruction]:
         """Return what adds up the partial sums of all tasks, and writes the gradient in the weights' own order."""
         size = math.prod(self.weight_shape)
-        if self.transformed:
-            size //= 9
         instructions = []
         for begin in range(0, size, REDUCED):
-            end = min(size, begin + REDUCED)
-            if self.transformed:
-                integers = [size, begin, end, tasks]
-                instructions.append(Instruction(opcodes.WINOGRAD_REDUCE, [partial.at(), gradient.at()], integers))
-            else:
-                operands = [partial.at(begin), gradient.at(begin)]
-                instructions.append(Instruction(opcodes.REDUCE, operands, [end - begin, tasks]))
+            operands = [partial.at(begin), gradient.at(begin)]
+            instructions.append(Instruction(opcodes.REDUCE, operands, [min(REDUCED, size - begin), tasks]))
         return instructions
 
     # --- the transform -----------------------------------------------------------------------------------------------
@@ -238,7 +235,7 @@ class Convolution:
     def _strip(self, *channels: int) -> tuple[int, Buffer, Buffer]:
         """Return how many tiles go together, and room for them on both sides of the product."""
         a, b = (whole(c) for c in channels)
-        strip = min(60, STRIP_NUMBERS // (POSITIONS * (a + b))) // 6 * 6
+        strip = min(MOST_TILES, STRIP_NUMBERS // (POSITIONS * (a + b))) // 6 * 6
         strip = max(6, strip)
         return strip, Buffer((1, 1, POSITIONS * strip * a)), Buffer((1, 1, POSITIONS * strip * b))
 
@@ -296,6 +293,11 @@ class Convolution:
         return pairs(offsets, np.arange(len(offsets)) * self.filters)
 
 
+def _saves(P: int, Q: int) -> bool:
+    """Tell whether P x Q numbers take few enough multiplications by tiles."""
+    return POSITIONS * math.ceil(P / TILE) * math.ceil(Q / TILE) < WORTHWHILE * 9 * P * Q
+
+
 def _transformed(section: Section, weight: Fixed, size: int, later: bool) -> Fixed:
     """Return where the transformed kernels will lie."""
     memory = section.memory.fixed(POSITIONS * size // 9)
@@ -306,8 +308,9 @@ def _transformed(section: Section, weight: Fixed, size: int, later: bool) -> Fix
 
 
 def transform_kernels(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return kernels (3, 3, C, K) as the transform multiplies them, (16, C, K)."""
-    G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
+    """Return kernels (3, 3, C, K) as the transform multiplies them, (36, C, K)."""
+    points = np.array([[1, sign * point, point**2] for point in (NEAR, FAR) for sign in (1, -1)])
+    G = np.array([[1, 0, 0], *points[:2] / -1.5, *points[2:] / 6, [0, 0, 1]])
     U = np.einsum("ir,js,rsck->ijck", G, G, weight.astype(np.float64))
     transformed: NDArray[np.float32] = U.reshape(POSITIONS, *weight.shape[2:]).astype(np.float32)
     return transformed
