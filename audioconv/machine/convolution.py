@@ -40,7 +40,7 @@ from audioconv.machine.program import (
 from audioconv.machine.tables import Pairs, gradient_border, input_gradients, pairs, pixels, rows, taps
 
 LEAST_CHANNELS = 8
-WORTHWHILE = 0.7
+WORTHWHILE = 0.5
 """Of the multiplications, what the transform may take at most; where tiles fit, it takes a quarter."""
 
 STRIP_NUMBERS, MOST_TILES = 2**18, 60
