@@ -49,6 +49,7 @@ def register(app: typer.Typer) -> None:
         make,
         'audioconv data make "yes,no,stop" -o data/words',
         'audioconv data make "ja,nein,halt" -o data/worte --language de --clips 200',
+        'audioconv data make "yes,no,stop" -o data/natural --voices kokoro',
     )
     app.add_typer(group, name="data")
 

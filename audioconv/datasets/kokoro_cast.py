@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +25,8 @@ from audioconv.datasets.casts import FULL_SCALE, Clip, as_clip, is_kept_for_test
 from audioconv.datasets.espeak import Speaker
 from audioconv.datasets.places import obtain
 from audioconv.datasets.sources import Remote
-from audioconv.errors import ConfigError, missing_extra
+from audioconv.errors import ConfigError, DataError, missing_extra
+from audioconv.files import display_path
 
 _FILES = "https://github.com/thewh1teagle/kokoro-onnx/releases/download/model-files-v1.0/"
 NETWORK = Remote(
@@ -131,13 +133,14 @@ class KokoroCast:
                 obtain(file, folder, on_download and _named(on_download, "downloading Kokoro"))
                 for file in (NETWORK, STYLES)
             )
-            with np.load(styles) as voices:
-                self.voices = {name: voices[name] for name in sorted(voices.files) if _speaks(name, LANGUAGES[tag])}
             options = onnxruntime.SessionOptions()
             # A clip a thread: two threads on two clips are faster than on one, and the bits are always the same.
             options.intra_op_num_threads = options.inter_op_num_threads = 1
             options.log_severity_level = 3
-            self._session = onnxruntime.InferenceSession(str(network), options, providers=["CPUExecutionProvider"])
+            with _readable(network):
+                self._session = onnxruntime.InferenceSession(str(network), options, providers=["CPUExecutionProvider"])
+            with _readable(styles), styles.open("rb") as file, np.load(file) as voices:
+                self.voices = {name: voices[name] for name in sorted(voices.files) if _speaks(name, LANGUAGES[tag])}
         except BaseException:
             self.speaker.close()
             raise
@@ -165,9 +168,9 @@ class KokoroCast:
             other = names[int(rng.integers(len(names)))]
             letters = spoken[accent_of(speaker)] + str(rng.choice(ENDINGS))
             nearest = np.float32(rng.uniform(*NEAREST))
-            # A voice has a style for each length of a text.
-            style = nearest * self.voices[speaker] + (1 - nearest) * self.voices[other]
-            requests.append(_Request(letters, style[len(letters) - 1], rng.uniform(*SPEEDS)))
+            length = len(letters) - 1  # a voice has a style for each length of a text
+            style = nearest * self.voices[speaker][length] + (1 - nearest) * self.voices[other][length]
+            requests.append(_Request(letters, style, rng.uniform(*SPEEDS)))
         for speaker, samples in zip(speakers, self._threads.map(self._say, requests), strict=True):
             yield Clip(as_clip(trimmed(samples), SAMPLE_RATE), speaker, speaker)
 
@@ -244,6 +247,17 @@ def trimmed(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     margin = round(MARGIN * SAMPLE_RATE)
     word = samples[max(0, heard[0] - margin) : heard[-1] + margin]
     return word * np.float32(PEAK * FULL_SCALE / peak)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Tell what to do about a file that is not what was downloaded: each library says that in a way of its own."""
+    try:
+        yield
+    except Exception as error:
+        raise DataError(
+            f"{display_path(path)}: cannot be read ({error}); remove it, to have it downloaded again"
+        ) from None
 
 
 def _speaks(voice: str, accent: str) -> bool:

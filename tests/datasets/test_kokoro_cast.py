@@ -228,6 +228,20 @@ def test_it_is_downloaded_once_and_verified(contents, serve, tmp_path, monkeypat
     assert not (tmp_path / "c").exists()
 
 
+@pytest.mark.parametrize("which", ["NETWORK", "STYLES"])
+def test_a_file_that_was_damaged_afterwards(humming, contents, which, tmp_path, monkeypatch):
+    monkeypatch.delenv("AUDIOCONV_MIRROR")
+    folder = kokoro_cast.download_folder()
+    folder.mkdir(parents=True)
+    for name, content in contents.items():
+        (folder / getattr(kokoro_cast, name).name).write_bytes(
+            content[: len(content) // 2] if name == which else content
+        )
+    name = getattr(kokoro_cast, which).name
+    with pytest.raises(DataError, match=f"{name}: cannot be read .*remove it, to have it downloaded again"):
+        synth.make(["yes"], tmp_path / "a", voices="kokoro", clips_per_word=2)
+
+
 def test_without_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'audioconv\[kokoro\]'"):
