@@ -75,13 +75,13 @@ def _unmix_outputs(a, b, c, d, e, f):
 
 
 @helper
-def _store_six(target, offset, apart, six):
-    store_first(target, offset, LANES, six[0])
-    store_first(target, offset + apart, LANES, six[1])
-    store_first(target, offset + 2 * apart, LANES, six[2])
-    store_first(target, offset + 3 * apart, LANES, six[3])
-    store_first(target, offset + 4 * apart, LANES, six[4])
-    store_first(target, offset + 5 * apart, LANES, six[5])
+def _store_six(target, offset, apart, left, six):
+    store_first(target, offset, left, six[0])
+    store_first(target, offset + apart, left, six[1])
+    store_first(target, offset + 2 * apart, left, six[2])
+    store_first(target, offset + 3 * apart, left, six[3])
+    store_first(target, offset + 4 * apart, left, six[4])
+    store_first(target, offset + 5 * apart, left, six[5])
 
 
 @helper
@@ -113,12 +113,12 @@ def transform_inputs(x, V, C, strip, line, pixel, across, begin, end):
             l4 = _mix_inputs(*_load_six(x, place + 4 * line, pixel))
             l5 = _mix_inputs(*_load_six(x, place + 5 * line, pixel))
             down_a_line = SIDE * apart
-            _store_six(V, target, down_a_line, _mix_inputs(l0[0], l1[0], l2[0], l3[0], l4[0], l5[0]))
-            _store_six(V, target + apart, down_a_line, _mix_inputs(l0[1], l1[1], l2[1], l3[1], l4[1], l5[1]))
-            _store_six(V, target + 2 * apart, down_a_line, _mix_inputs(l0[2], l1[2], l2[2], l3[2], l4[2], l5[2]))
-            _store_six(V, target + 3 * apart, down_a_line, _mix_inputs(l0[3], l1[3], l2[3], l3[3], l4[3], l5[3]))
-            _store_six(V, target + 4 * apart, down_a_line, _mix_inputs(l0[4], l1[4], l2[4], l3[4], l4[4], l5[4]))
-            _store_six(V, target + 5 * apart, down_a_line, _mix_inputs(l0[5], l1[5], l2[5], l3[5], l4[5], l5[5]))
+            _store_six(V, target, down_a_line, LANES, _mix_inputs(l0[0], l1[0], l2[0], l3[0], l4[0], l5[0]))
+            _store_six(V, target + apart, down_a_line, LANES, _mix_inputs(l0[1], l1[1], l2[1], l3[1], l4[1], l5[1]))
+            _store_six(V, target + 2 * apart, down_a_line, LANES, _mix_inputs(l0[2], l1[2], l2[2], l3[2], l4[2], l5[2]))
+            _store_six(V, target + 3 * apart, down_a_line, LANES, _mix_inputs(l0[3], l1[3], l2[3], l3[3], l4[3], l5[3]))
+            _store_six(V, target + 4 * apart, down_a_line, LANES, _mix_inputs(l0[4], l1[4], l2[4], l3[4], l4[4], l5[4]))
+            _store_six(V, target + 5 * apart, down_a_line, LANES, _mix_inputs(l0[5], l1[5], l2[5], l3[5], l4[5], l5[5]))
 
 
 @helper
@@ -151,12 +151,12 @@ def transform_gradients(dy, M, K, strip, P, Q, line, pixel, across, begin, end):
             l2 = _mix_line(dy, row + 2, column, P, Q, line, pixel, k)
             l3 = _mix_line(dy, row + 3, column, P, Q, line, pixel, k)
             down_a_line = SIDE * apart
-            _store_six(M, target, down_a_line, _mix_gradients(l0[0], l1[0], l2[0], l3[0]))
-            _store_six(M, target + apart, down_a_line, _mix_gradients(l0[1], l1[1], l2[1], l3[1]))
-            _store_six(M, target + 2 * apart, down_a_line, _mix_gradients(l0[2], l1[2], l2[2], l3[2]))
-            _store_six(M, target + 3 * apart, down_a_line, _mix_gradients(l0[3], l1[3], l2[3], l3[3]))
-            _store_six(M, target + 4 * apart, down_a_line, _mix_gradients(l0[4], l1[4], l2[4], l3[4]))
-            _store_six(M, target + 5 * apart, down_a_line, _mix_gradients(l0[5], l1[5], l2[5], l3[5]))
+            _store_six(M, target, down_a_line, LANES, _mix_gradients(l0[0], l1[0], l2[0], l3[0]))
+            _store_six(M, target + apart, down_a_line, LANES, _mix_gradients(l0[1], l1[1], l2[1], l3[1]))
+            _store_six(M, target + 2 * apart, down_a_line, LANES, _mix_gradients(l0[2], l1[2], l2[2], l3[2]))
+            _store_six(M, target + 3 * apart, down_a_line, LANES, _mix_gradients(l0[3], l1[3], l2[3], l3[3]))
+            _store_six(M, target + 4 * apart, down_a_line, LANES, _mix_gradients(l0[4], l1[4], l2[4], l3[4]))
+            _store_six(M, target + 5 * apart, down_a_line, LANES, _mix_gradients(l0[5], l1[5], l2[5], l3[5]))
 
 
 @helper
@@ -301,16 +301,6 @@ def _mix_kernels(a, b, c):
 
 
 @helper
-def _store_some(target, offset, apart, left, six):
-    store_first(target, offset, left, six[0])
-    store_first(target, offset + apart, left, six[1])
-    store_first(target, offset + 2 * apart, left, six[2])
-    store_first(target, offset + 3 * apart, left, six[3])
-    store_first(target, offset + 4 * apart, left, six[4])
-    store_first(target, offset + 5 * apart, left, six[5])
-
-
-@helper
 def transform_kernels(g, U, size, begin, end):
     """Put ``G g G'`` of numbers `begin` to `end` of the kernels (3, 3, size) into U (36, size); `size` is C * K."""
     for i in range(begin, end, LANES):
@@ -319,12 +309,12 @@ def transform_kernels(g, U, size, begin, end):
         b = _mix_kernels(load(g, i + 3 * size), load(g, i + 4 * size), load(g, i + 5 * size))
         c = _mix_kernels(load(g, i + 6 * size), load(g, i + 7 * size), load(g, i + 8 * size))
         down_a_line = SIDE * size
-        _store_some(U, i, down_a_line, left, _mix_kernels(a[0], b[0], c[0]))
-        _store_some(U, i + size, down_a_line, left, _mix_kernels(a[1], b[1], c[1]))
-        _store_some(U, i + 2 * size, down_a_line, left, _mix_kernels(a[2], b[2], c[2]))
-        _store_some(U, i + 3 * size, down_a_line, left, _mix_kernels(a[3], b[3], c[3]))
-        _store_some(U, i + 4 * size, down_a_line, left, _mix_kernels(a[4], b[4], c[4]))
-        _store_some(U, i + 5 * size, down_a_line, left, _mix_kernels(a[5], b[5], c[5]))
+        _store_six(U, i, down_a_line, left, _mix_kernels(a[0], b[0], c[0]))
+        _store_six(U, i + size, down_a_line, left, _mix_kernels(a[1], b[1], c[1]))
+        _store_six(U, i + 2 * size, down_a_line, left, _mix_kernels(a[2], b[2], c[2]))
+        _store_six(U, i + 3 * size, down_a_line, left, _mix_kernels(a[3], b[3], c[3]))
+        _store_six(U, i + 4 * size, down_a_line, left, _mix_kernels(a[4], b[4], c[4]))
+        _store_six(U, i + 5 * size, down_a_line, left, _mix_kernels(a[5], b[5], c[5]))
 
 
 @helper
