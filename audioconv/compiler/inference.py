@@ -13,7 +13,6 @@ from audioconv.errors import ShapeError
 from audioconv.geometry import window
 from audioconv.kernels import program as opcodes
 from audioconv.layers.base import Layer, Shape
-from audioconv.machine.convolution import transform_kernels
 from audioconv.machine.program import UNLIMITED, Constants, Fixed, Instruction, Phase, norm_vectors
 from audioconv.machine.workspace import Executable, useful_threads
 
@@ -75,7 +74,7 @@ class Inference:
         }
         writer = Writer(self._graph, self._constants.find, 1, self._constants, norms)
         for node in self._graph.nodes:
-            if isinstance(node, ConvNode) and node.conv.transformed:
+            if isinstance(node, ConvNode) and (node.weight, "transformed") in self._constants:
                 kernels = self._constants.find((node.weight, "transformed"))
                 writer.known[self._constants.find(node.weight).offset] = kernels
         writer.forward()
@@ -105,8 +104,15 @@ def _tasks(operation: int, integers: Sequence[int]) -> int:
         return int(max(1, min(8, 2 * columns * rows * terms // TASK_WORK, rows // 6)))
     if operation == opcodes.WINOGRAD:
         channels, kernels, _, _, _, lines, columns = integers[:7]
-        tiles = -(-lines // 2) * -(-columns // 2)
-        return int(max(1, min(8, 32 * channels * kernels * tiles // TASK_WORK, tiles // 6)))
+        tiles = -(-lines // 4) * -(-columns // 4)
+        return int(max(1, min(8, 72 * channels * kernels * tiles // TASK_WORK, tiles // 3)))
+    if operation == opcodes.WINOGRAD_LINE:
+        channels, kernels, blocks, _, _, columns = integers[:6]
+        tiles = -(-columns // 4)
+        return int(max(1, min(8, 12 * blocks * channels * kernels * tiles // TASK_WORK, tiles // 6)))
+    if operation == opcodes.DEPTHWISE:
+        channels, _, _, lines, columns = integers[:5]
+        return int(max(1, min(8, 18 * channels * lines * columns // TASK_WORK, lines // 2)))
     if operation == opcodes.SWEEP:
         return int(max(1, min(4, integers[0] * integers[1] * integers[2] // 2e4)))
     return 1
@@ -128,8 +134,10 @@ def _fold(graph: Graph, params: Mapping[str, Array], constants: Constants) -> No
                 follower.norm = None
                 node.bias = node.bias or f"{node.weight}, with the normalisation's"
             constants.add(node.weight, weight)
-            if node.conv.transformed:
-                constants.add((node.weight, "transformed"), transform_kernels(weight.reshape(node.conv.weight_shape)))
+            form = node.conv.form
+            kernels = None if form is None else form.kernels(weight.reshape(node.conv.weight_shape))
+            if kernels is not None:
+                constants.add((node.weight, "transformed"), kernels)
             if node.bias is not None and bias is not None:
                 constants.add(node.bias, bias)
         elif isinstance(node, SweepNode):
@@ -152,7 +160,8 @@ def _goes_with_tiles(node: SweepNode) -> bool:
     """Tell whether the windows of a pool are the tiles that the convolution before it computes."""
     before = node.inputs[0].producer
     halving = window((2, 2), axes=2, stride=2)
-    return isinstance(before, ConvNode) and before.conv.transformed and node.pool == halving
+    form = before.conv.form if isinstance(before, ConvNode) else None
+    return form is not None and form.pools and node.pool == halving
 
 
 def _norm(params: Mapping[str, Array], path: str, epsilon: float) -> tuple[NDArray[np.float64], ...]:

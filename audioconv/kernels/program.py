@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from audioconv.kernels import atomic, images, smooth, sweeps, winograd
+from audioconv.kernels import atomic, depthwise, images, smooth, sweeps, winograd, winograd_line
 from audioconv.kernels.elementwise import draw
 from audioconv.kernels.jit import Worker, helper
 from audioconv.kernels.spread import spread
@@ -27,7 +27,8 @@ BASES = 12
 
 (CORRELATE, SWEEP, SWEEP_SUMS, SWEEP_BACKWARD, MOMENTS, CHANNEL_SUMS, ADD, AVERAGE, AVERAGE_BACKWARD, DROPOUT,
  NORMALISE, NORMALISE_BACKWARD, REDUCE, REDUCE_DOUBLES, TRANSPOSE, BORDER, WINOGRAD, WINOGRAD_GRADIENT,
- WINOGRAD_KERNELS, ACTIVATE, ACTIVATE_BACKWARD, CARRY, PICK) = range(23)  # fmt: skip
+ WINOGRAD_KERNELS, ACTIVATE, ACTIVATE_BACKWARD, CARRY, PICK, DEPTHWISE, DEPTHWISE_GRADIENT,
+ WINOGRAD_LINE, WINOGRAD_LINE_GRADIENT, WINOGRAD_LINE_KERNELS) = range(28)  # fmt: skip
 
 # An instruction: its operation, operands of (base, offset, stride), then integers. Its real numbers lie beside it.
 OPERANDS = 7
@@ -118,7 +119,7 @@ def _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch,
             sums, _operand(bases, word, 4, n, task, scratch),
             _operand(bases, word, 5, n, task, scratch),
             i[0], i[1], i[2], i[3], i[4], i[5], i[6], i[7], i[8], ints_at(tables, i[9]), i[10], ints_at(tables, i[11]),
-            _operand(bases, word, 6, n, task, scratch), n != first,
+            _operand(bases, word, 6, n, task, scratch), n - first, n + 1 == last,
         )  # fmt: skip
         if n + 1 == last:  # a quarter of the numbers is left to add up with those of other tasks
             winograd.finish_gradient(sums, i[0] * i[1])
@@ -126,6 +127,46 @@ def _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch,
         # kernels -> U. integers: size, begin, end
         source = _operand(bases, word, 0, 0, 0, scratch)
         winograd.transform_kernels(source, _operand(bases, word, 1, 0, 0, scratch), i[0], i[1], i[2])
+    elif operation == WINOGRAD_LINE:
+        # x, U, start, y, V, M, zeros. integers: C, K, blocks, strip, apart, Q, y_pixel, rows, terms, onward.
+        # reals: slope
+        winograd_line.convolve(
+            _operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch),
+            _operand(bases, word, 2, n, task, scratch), _operand(bases, word, 3, n, task, scratch),
+            _operand(bases, word, 4, n, task, scratch), _operand(bases, word, 5, n, task, scratch),
+            i[0], i[1], i[2], i[3], i[4], i[5], i[6], ints_at(tables, i[7]), ints_at(tables, i[8]),
+            _operand(bases, word, 6, n, task, scratch), i[9] == ALWAYS, np.float32(real[0]), part, parts,
+        )  # fmt: skip
+    elif operation == WINOGRAD_LINE_GRADIENT:
+        # x, dy, -, sums, V, M, zeros. integers: C, K, blocks, strip, apart, Q, y_pixel, rows, their number, terms
+        sums = _operand(bases, word, 3, n, task, scratch)
+        winograd_line.kernel_gradient(
+            _operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch), sums,
+            _operand(bases, word, 4, n, task, scratch), _operand(bases, word, 5, n, task, scratch),
+            i[0], i[1], i[2], i[3], i[4], i[5], i[6], ints_at(tables, i[7]), i[8], ints_at(tables, i[9]),
+            _operand(bases, word, 6, n, task, scratch), n != first,
+        )  # fmt: skip
+        if n + 1 == last:  # half of the numbers are left to add up with those of other tasks
+            winograd_line.finish_gradient(sums, i[0] * i[1], i[2])
+    elif operation == WINOGRAD_LINE_KERNELS:
+        # kernels -> U. integers: size, count, begin, end
+        source = _operand(bases, word, 0, 0, 0, scratch)
+        target = _operand(bases, word, 1, 0, 0, scratch)
+        winograd_line.transform_kernels(source, target, i[0], i[1], i[2], i[3])
+    elif operation == DEPTHWISE:
+        # x, weight, start, y. integers: C, x_line, x_pixel, P, Q, y_line, y_pixel, turned, onward. reals: slope
+        depthwise.convolve(
+            _operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch),
+            _operand(bases, word, 2, n, task, scratch), _operand(bases, word, 3, n, task, scratch),
+            i[0], i[1], i[2], i[4], i[5], i[6], i[7] != 0, i[8] == ALWAYS, real[0],
+            part * i[3] // parts, (part + 1) * i[3] // parts,
+        )  # fmt: skip
+    elif operation == DEPTHWISE_GRADIENT:
+        # x, dy, sums. integers: C, x_line, x_pixel, P, Q, y_line, y_pixel
+        depthwise.weight_gradient(
+            _operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch),
+            _operand(bases, word, 2, n, task, scratch), i[0], i[1], i[2], i[3], i[4], i[5], i[6], n != first,
+        )  # fmt: skip
     elif operation == CARRY:
         # integers: size
         images.carry(_operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch), i[0])

@@ -24,7 +24,7 @@ F32, F64, I32, I64 = ir.FloatType(), ir.DoubleType(), ir.IntType(32), ir.IntType
 REGISTER = ir.VectorType(F32, LANES)
 _DOUBLES = ir.VectorType(F64, LANES)
 _BITS = ir.VectorType(ir.IntType(1), LANES)
-_LANE_NUMBERS = ir.Constant(ir.VectorType(I64, LANES), list(range(LANES)))
+_LANE_NUMBERS = ir.Constant(ir.VectorType(I32, LANES), list(range(LANES)))
 _MASKS = LANES == 16  # AVX-512 has masked loads and stores at no cost, AVX2 has slow ones
 _CONTRACT = ("contract",)  # a product and a sum may become one fused operation
 
@@ -98,7 +98,7 @@ def spread(builder, scalar, kind=F32):
 
 def mask_of_first(builder, count):
     """Return which lanes are among the first `count`."""
-    return builder.icmp_signed("<", _LANE_NUMBERS, spread(builder, count, I64))
+    return builder.icmp_signed("<", _LANE_NUMBERS, spread(builder, builder.trunc(count, I32), I32))
 
 
 def multiply_add(builder, a, b, c):
@@ -118,13 +118,40 @@ def store_register(builder, value, base, count, number=0):
         with whole:
             builder.store(value, place).align = 4
         with part:
-            _masked_store(builder, value, place, left)
+            _store_by_halves(builder, value, place, left)
+
+
+def _store_by_halves(builder, value, place, left):
+    """Store the first `left` numbers by halves: four, two, one. AVX2's masked stores take many times as long on AMD."""
+    size, done = LANES // 2, I64(0)
+    numbers = builder.bitcast(place, F32.as_pointer())
+    shifted = cgutils.alloca_once_value(builder, value)
+    offset = cgutils.alloca_once_value(builder, done)
+    while size:
+        kind = ir.VectorType(F32, size)
+        with builder.if_then(builder.icmp_signed("!=", builder.and_(left, I64(size)), I64(0))):
+            whole, begin = builder.load(shifted), builder.load(offset)
+            first = ir.Constant(ir.VectorType(I32, size), list(range(size)))
+            rest = ir.Constant(ir.VectorType(I32, LANES), [min(lane + size, LANES - 1) for lane in range(LANES)])
+            target = builder.bitcast(at(builder, numbers, begin), kind.as_pointer())
+            builder.store(builder.shuffle_vector(whole, whole, first), target).align = 4
+            builder.store(builder.shuffle_vector(whole, whole, rest), shifted)
+            builder.store(builder.add(begin, I64(size)), offset)
+        size //= 2
 
 
 def _masked_store(builder, value, place, left):
     kind = ir.FunctionType(ir.VoidType(), [REGISTER, REGISTER.as_pointer(), I32, _BITS])
     function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.store.v{LANES}f32.p0")
     builder.call(function, [value, place, I32(4), mask_of_first(builder, left)])
+
+
+def _masked_load(builder, base, count):
+    place = builder.bitcast(base, REGISTER.as_pointer())
+    kind = ir.FunctionType(REGISTER, [REGISTER.as_pointer(), I32, _BITS, REGISTER])
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.v{LANES}f32.p0")
+    zeros = ir.Constant(REGISTER, [0.0] * LANES)
+    return builder.call(function, [place, I32(4), mask_of_first(builder, count), zeros])
 
 
 # --- what kernels use ------------------------------------------------------------------------------------------------
@@ -186,11 +213,16 @@ def load_first(context, base, offset, count):
 
     def codegen(context, builder, signature, arguments):
         base, offset, count = arguments
-        place = builder.bitcast(at(builder, base, offset), REGISTER.as_pointer())
-        kind = ir.FunctionType(REGISTER, [REGISTER.as_pointer(), I32, _BITS, REGISTER])
-        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.v{LANES}f32.p0")
-        zeros = ir.Constant(REGISTER, [0.0] * LANES)
-        return builder.call(function, [place, I32(4), mask_of_first(builder, count), zeros])
+        place = at(builder, base, offset)
+        if _MASKS:
+            return _masked_load(builder, place, count)
+        value = cgutils.alloca_once(builder, REGISTER)
+        with builder.if_else(builder.icmp_signed(">=", count, I64(LANES)), likely=True) as (whole, part):
+            with whole:
+                builder.store(load_register(builder, place), value)
+            with part:
+                builder.store(_masked_load(builder, place, count), value)
+        return builder.load(value)
 
     return vector(FLOATS, types.int64, types.int64), codegen
 

@@ -8,10 +8,6 @@ each; these are multiplied instead of 144; and the 36 sums over the channels are
 For each of the 36 positions the sums over the channels are a matrix product of their own, by the register tile. The
 gradient by the kernels is the same read backward: ``dg = G' (sum over tiles of (B' d B) * (A dY A')) G``.
 
-The transforms evaluate polynomials at 0, 1/√2, -1/√2, √2, -√2 and infinity. The usual points, up to 2, lose three times
-as many digits: what is multiplied and subtracted again then differs more in size. So the results are as near to the
-true ones as two or three direct sums would be.
-
 Tiles are worked through in strips that stay in the cache. `V` holds a strip's transformed inputs, (36, strip, C), `M`
 the products, (36, strip, K), both with C and K rounded up to whole vectors; U are the kernels, (36, C, K).
 """
@@ -23,77 +19,21 @@ import numpy as np
 from audioconv.kernels.images import whole
 from audioconv.kernels.jit import LANES, helper
 from audioconv.kernels.tile import HALF, correlate
+from audioconv.kernels.transforms import (
+    SIDE,
+    TILE,
+    load_six,
+    mix_gradients,
+    mix_inputs,
+    mix_kernels,
+    store_six,
+    store_three,
+    unmix_kernels,
+    unmix_outputs,
+)
 from audioconv.kernels.vector import ahead, larger, load, splat, store_first, where_less
 
-SIDE, TILE = 6, 4
-"""Of a tile's inputs and outputs."""
-
 POSITIONS = SIDE * SIDE
-
-NEAR, FAR = 0.5**0.5, 2.0**0.5
-"""The points at which polynomials are evaluated, beside 0 and infinity: these, and as far below zero. The squares are
-1/2 and 2; their product is 1, their sum 5/2."""
-
-
-@helper
-def _mix_inputs(a, b, c, d, e, f):
-    """Return ``B'`` times six numbers."""
-    middle = splat(np.float32(2.5))
-    near, far, half, two = splat(np.float32(NEAR)), splat(np.float32(FAR)), splat(np.float32(0.5)), splat(np.float32(2))
-    even_near, odd_near = e - two * c, near * (d - two * b)
-    even_far, odd_far = e - half * c, far * (d - half * b)
-    return (
-        a + e - middle * c,
-        even_near + odd_near,
-        even_near - odd_near,
-        even_far + odd_far,
-        even_far - odd_far,
-        b + f - middle * d,
-    )
-
-
-@helper
-def _mix_gradients(a, b, c, d):
-    """Return ``A`` times four numbers."""
-    near, far, half, two = splat(np.float32(NEAR)), splat(np.float32(FAR)), splat(np.float32(0.5)), splat(np.float32(2))
-    even_near, odd_near = a + half * c, near * (b + half * d)
-    even_far, odd_far = a + two * c, far * (b + two * d)
-    return a, even_near + odd_near, even_near - odd_near, even_far + odd_far, even_far - odd_far, d
-
-
-@helper
-def _unmix_outputs(a, b, c, d, e, f):
-    """Return ``A'`` times six numbers."""
-    near, far, half, two = splat(np.float32(NEAR)), splat(np.float32(FAR)), splat(np.float32(0.5)), splat(np.float32(2))
-    even_near, odd_near, even_far, odd_far = b + c, near * (b - c), d + e, far * (d - e)
-    return (
-        a + even_near + even_far,
-        odd_near + odd_far,
-        half * even_near + two * even_far,
-        half * odd_near + two * odd_far + f,
-    )
-
-
-@helper
-def _store_six(target, offset, apart, left, six):
-    store_first(target, offset, left, six[0])
-    store_first(target, offset + apart, left, six[1])
-    store_first(target, offset + 2 * apart, left, six[2])
-    store_first(target, offset + 3 * apart, left, six[3])
-    store_first(target, offset + 4 * apart, left, six[4])
-    store_first(target, offset + 5 * apart, left, six[5])
-
-
-@helper
-def _load_six(source, offset, apart):
-    return (
-        load(source, offset),
-        load(source, offset + apart),
-        load(source, offset + 2 * apart),
-        load(source, offset + 3 * apart),
-        load(source, offset + 4 * apart),
-        load(source, offset + 5 * apart),
-    )
 
 
 @helper
@@ -106,19 +46,19 @@ def transform_inputs(x, V, C, strip, line, pixel, across, begin, end):
         corner = TILE * (down * line + (tile - down * across) * pixel)
         for c in range(0, C, LANES):
             place, target = corner + c, (tile - begin) * size + c
-            l0 = _mix_inputs(*_load_six(x, place, pixel))
-            l1 = _mix_inputs(*_load_six(x, place + line, pixel))
-            l2 = _mix_inputs(*_load_six(x, place + 2 * line, pixel))
-            l3 = _mix_inputs(*_load_six(x, place + 3 * line, pixel))
-            l4 = _mix_inputs(*_load_six(x, place + 4 * line, pixel))
-            l5 = _mix_inputs(*_load_six(x, place + 5 * line, pixel))
+            l0 = mix_inputs(*load_six(x, place, pixel))
+            l1 = mix_inputs(*load_six(x, place + line, pixel))
+            l2 = mix_inputs(*load_six(x, place + 2 * line, pixel))
+            l3 = mix_inputs(*load_six(x, place + 3 * line, pixel))
+            l4 = mix_inputs(*load_six(x, place + 4 * line, pixel))
+            l5 = mix_inputs(*load_six(x, place + 5 * line, pixel))
             down_a_line = SIDE * apart
-            _store_six(V, target, down_a_line, LANES, _mix_inputs(l0[0], l1[0], l2[0], l3[0], l4[0], l5[0]))
-            _store_six(V, target + apart, down_a_line, LANES, _mix_inputs(l0[1], l1[1], l2[1], l3[1], l4[1], l5[1]))
-            _store_six(V, target + 2 * apart, down_a_line, LANES, _mix_inputs(l0[2], l1[2], l2[2], l3[2], l4[2], l5[2]))
-            _store_six(V, target + 3 * apart, down_a_line, LANES, _mix_inputs(l0[3], l1[3], l2[3], l3[3], l4[3], l5[3]))
-            _store_six(V, target + 4 * apart, down_a_line, LANES, _mix_inputs(l0[4], l1[4], l2[4], l3[4], l4[4], l5[4]))
-            _store_six(V, target + 5 * apart, down_a_line, LANES, _mix_inputs(l0[5], l1[5], l2[5], l3[5], l4[5], l5[5]))
+            store_six(V, target, down_a_line, LANES, mix_inputs(l0[0], l1[0], l2[0], l3[0], l4[0], l5[0]))
+            store_six(V, target + apart, down_a_line, LANES, mix_inputs(l0[1], l1[1], l2[1], l3[1], l4[1], l5[1]))
+            store_six(V, target + 2 * apart, down_a_line, LANES, mix_inputs(l0[2], l1[2], l2[2], l3[2], l4[2], l5[2]))
+            store_six(V, target + 3 * apart, down_a_line, LANES, mix_inputs(l0[3], l1[3], l2[3], l3[3], l4[3], l5[3]))
+            store_six(V, target + 4 * apart, down_a_line, LANES, mix_inputs(l0[4], l1[4], l2[4], l3[4], l4[4], l5[4]))
+            store_six(V, target + 5 * apart, down_a_line, LANES, mix_inputs(l0[5], l1[5], l2[5], l3[5], l4[5], l5[5]))
 
 
 @helper
@@ -129,7 +69,7 @@ def _pick(y, row, column, P, Q, line, pixel, k):
 
 @helper
 def _mix_line(y, row, column, P, Q, line, pixel, k):
-    return _mix_gradients(
+    return mix_gradients(
         _pick(y, row, column, P, Q, line, pixel, k),
         _pick(y, row, column + 1, P, Q, line, pixel, k),
         _pick(y, row, column + 2, P, Q, line, pixel, k),
@@ -151,12 +91,12 @@ def transform_gradients(dy, M, K, strip, P, Q, line, pixel, across, begin, end):
             l2 = _mix_line(dy, row + 2, column, P, Q, line, pixel, k)
             l3 = _mix_line(dy, row + 3, column, P, Q, line, pixel, k)
             down_a_line = SIDE * apart
-            _store_six(M, target, down_a_line, LANES, _mix_gradients(l0[0], l1[0], l2[0], l3[0]))
-            _store_six(M, target + apart, down_a_line, LANES, _mix_gradients(l0[1], l1[1], l2[1], l3[1]))
-            _store_six(M, target + 2 * apart, down_a_line, LANES, _mix_gradients(l0[2], l1[2], l2[2], l3[2]))
-            _store_six(M, target + 3 * apart, down_a_line, LANES, _mix_gradients(l0[3], l1[3], l2[3], l3[3]))
-            _store_six(M, target + 4 * apart, down_a_line, LANES, _mix_gradients(l0[4], l1[4], l2[4], l3[4]))
-            _store_six(M, target + 5 * apart, down_a_line, LANES, _mix_gradients(l0[5], l1[5], l2[5], l3[5]))
+            store_six(M, target, down_a_line, LANES, mix_gradients(l0[0], l1[0], l2[0], l3[0]))
+            store_six(M, target + apart, down_a_line, LANES, mix_gradients(l0[1], l1[1], l2[1], l3[1]))
+            store_six(M, target + 2 * apart, down_a_line, LANES, mix_gradients(l0[2], l1[2], l2[2], l3[2]))
+            store_six(M, target + 3 * apart, down_a_line, LANES, mix_gradients(l0[3], l1[3], l2[3], l3[3]))
+            store_six(M, target + 4 * apart, down_a_line, LANES, mix_gradients(l0[4], l1[4], l2[4], l3[4]))
+            store_six(M, target + 5 * apart, down_a_line, LANES, mix_gradients(l0[5], l1[5], l2[5], l3[5]))
 
 
 @helper
@@ -173,12 +113,12 @@ def _columns_of_outputs(M, source, apart):
     """Return each of a tile's six columns, transformed to four numbers."""
     down_a_line = SIDE * apart
     return (
-        _unmix_outputs(*_load_six(M, source, down_a_line)),
-        _unmix_outputs(*_load_six(M, source + apart, down_a_line)),
-        _unmix_outputs(*_load_six(M, source + 2 * apart, down_a_line)),
-        _unmix_outputs(*_load_six(M, source + 3 * apart, down_a_line)),
-        _unmix_outputs(*_load_six(M, source + 4 * apart, down_a_line)),
-        _unmix_outputs(*_load_six(M, source + 5 * apart, down_a_line)),
+        unmix_outputs(*load_six(M, source, down_a_line)),
+        unmix_outputs(*load_six(M, source + apart, down_a_line)),
+        unmix_outputs(*load_six(M, source + 2 * apart, down_a_line)),
+        unmix_outputs(*load_six(M, source + 3 * apart, down_a_line)),
+        unmix_outputs(*load_six(M, source + 4 * apart, down_a_line)),
+        unmix_outputs(*load_six(M, source + 5 * apart, down_a_line)),
     )
 
 
@@ -201,13 +141,13 @@ def transform_outputs(M, start, y, K, strip, P, Q, line, pixel, across, begin, e
         for k in range(0, K, LANES):
             a, b, c, d, e, f = _columns_of_outputs(M, (tile - begin) * size + k, apart)
             bias = load(start, k)
-            four = _unmix_outputs(a[0], b[0], c[0], d[0], e[0], f[0])
+            four = unmix_outputs(a[0], b[0], c[0], d[0], e[0], f[0])
             _finish_line(y, row, column, P, Q, line, pixel, k, K, four, bias, onward, slopes)
-            four = _unmix_outputs(a[1], b[1], c[1], d[1], e[1], f[1])
+            four = unmix_outputs(a[1], b[1], c[1], d[1], e[1], f[1])
             _finish_line(y, row + 1, column, P, Q, line, pixel, k, K, four, bias, onward, slopes)
-            four = _unmix_outputs(a[2], b[2], c[2], d[2], e[2], f[2])
+            four = unmix_outputs(a[2], b[2], c[2], d[2], e[2], f[2])
             _finish_line(y, row + 2, column, P, Q, line, pixel, k, K, four, bias, onward, slopes)
-            four = _unmix_outputs(a[3], b[3], c[3], d[3], e[3], f[3])
+            four = unmix_outputs(a[3], b[3], c[3], d[3], e[3], f[3])
             _finish_line(y, row + 3, column, P, Q, line, pixel, k, K, four, bias, onward, slopes)
 
 
@@ -234,11 +174,11 @@ def pool_outputs(M, start, y, K, strip, P, Q, line, pixel, across, begin, end, s
         for k in range(0, K, LANES):
             a, b, c, d, e, f = _columns_of_outputs(M, (tile - begin) * size + k, apart)
             bias = load(start, k)
-            upper = _unmix_outputs(a[0], b[0], c[0], d[0], e[0], f[0])
-            lower = _unmix_outputs(a[1], b[1], c[1], d[1], e[1], f[1])
+            upper = unmix_outputs(a[0], b[0], c[0], d[0], e[0], f[0])
+            lower = unmix_outputs(a[1], b[1], c[1], d[1], e[1], f[1])
             _finish_pair(y, row, column, P, Q, line, pixel, k, K, upper, lower, bias, slopes)
-            upper = _unmix_outputs(a[2], b[2], c[2], d[2], e[2], f[2])
-            lower = _unmix_outputs(a[3], b[3], c[3], d[3], e[3], f[3])
+            upper = unmix_outputs(a[2], b[2], c[2], d[2], e[2], f[2])
+            lower = unmix_outputs(a[3], b[3], c[3], d[3], e[3], f[3])
             _finish_pair(y, row + 1, column, P, Q, line, pixel, k, K, upper, lower, bias, slopes)
 
 
@@ -260,7 +200,7 @@ def convolve(x, U, start, y, V, M, C, K, strip, x_line, x_pixel, P, Q, y_line, y
         for position in range(POSITIONS):
             correlate(
                 ahead(V, position * strip * whole(C)), ahead(U, position * C * K), zeros, False,
-                ahead(M, position * strip * whole(K)), K, rows, some, terms, C, False, False, np.float32(1),
+                ahead(M, position * strip * whole(K)), whole(K), rows, some, terms, C, False, False, np.float32(1),
             )  # fmt: skip
         if pooled:
             pool_outputs(M, start, y, K, strip, P // 2, Q // 2, y_line, y_pixel, across, begin, end, slope)
@@ -270,34 +210,34 @@ def convolve(x, U, start, y, V, M, C, K, strip, x_line, x_pixel, P, Q, y_line, y
 
 @helper
 def kernel_gradient(x, dy, sums, V, M, C, K, strip, x_line, x_pixel, P, Q, y_line, y_pixel, rows, row_count, terms,
-                    zeros, onward):  # fmt: skip
-    """Add ``(B' d B) * (A dY A')`` of all tiles to `sums` (36, C, K), or begin with them unless `onward`.
+                    zeros, number, is_last):  # fmt: skip
+    """Add ``(B' d B) * (A dY A')`` of all tiles to `sums` (36, C, K), or begin with them.
 
-    The tables pair channel with channel of V and `sums` (`rows`) and tile with tile of V and M (`terms`). When all
-    examples have been added, `finish_gradient` makes the gradient of it.
+    The tables pair channel with channel of V and `sums` (`rows`) and tile with tile of V and M (`terms`). Examples of
+    few tiles wait in V and M for those that follow, as many as a strip holds, since the sums are brought and written
+    as often as something is added. This is example `number` of those that share V, M and `sums`; the last one waits for
+    nobody. When all have been added, `finish_gradient` makes the gradient of it.
     """
     across = (Q + TILE - 1) // TILE
     tiles = (P + TILE - 1) // TILE * across
+    together = max(1, strip // tiles)
+    waiting = number % together
+    before, onward = waiting * tiles, number > waiting
     for begin in range(0, tiles, strip):
         end = min(tiles, begin + strip)
-        transform_inputs(x, V, C, strip, x_line, x_pixel, across, begin, end)
-        transform_gradients(dy, M, K, strip, P, Q, y_line, y_pixel, across, begin, end)
+        transform_inputs(x, ahead(V, before * whole(C)), C, strip, x_line, x_pixel, across, begin, end)
+        transform_gradients(
+            dy, ahead(M, before * whole(K)), K, strip, P, Q, y_line, y_pixel, across, begin, end
+        )  # fmt: skip
+        if waiting + 1 < together and not is_last:
+            break
         for position in range(POSITIONS):
             correlate(
                 ahead(V, position * strip * whole(C)), ahead(M, position * strip * whole(K)), zeros, onward,
-                ahead(sums, position * C * K), K, rows, row_count, terms, end - begin, False, False, np.float32(1),
+                ahead(sums, position * C * K), K, rows, row_count, terms, before + end - begin, False, False,
+                np.float32(1),
             )  # fmt: skip
         onward = True
-
-
-@helper
-def _mix_kernels(a, b, c):
-    """Return ``G`` times three numbers."""
-    by_near, by_far = splat(np.float32(-1 / 1.5)), splat(np.float32(1 / 6))
-    near, far, half, two = splat(np.float32(NEAR)), splat(np.float32(FAR)), splat(np.float32(0.5)), splat(np.float32(2))
-    even_near, odd_near = by_near * (a + half * c), by_near * (near * b)
-    even_far, odd_far = by_far * (a + two * c), by_far * (far * b)
-    return a, even_near + odd_near, even_near - odd_near, even_far + odd_far, even_far - odd_far, c
 
 
 @helper
@@ -305,33 +245,16 @@ def transform_kernels(g, U, size, begin, end):
     """Put ``G g G'`` of numbers `begin` to `end` of the kernels (3, 3, size) into U (36, size); `size` is C * K."""
     for i in range(begin, end, LANES):
         left = end - i
-        a = _mix_kernels(load(g, i), load(g, i + size), load(g, i + 2 * size))
-        b = _mix_kernels(load(g, i + 3 * size), load(g, i + 4 * size), load(g, i + 5 * size))
-        c = _mix_kernels(load(g, i + 6 * size), load(g, i + 7 * size), load(g, i + 8 * size))
+        a = mix_kernels(load(g, i), load(g, i + size), load(g, i + 2 * size))
+        b = mix_kernels(load(g, i + 3 * size), load(g, i + 4 * size), load(g, i + 5 * size))
+        c = mix_kernels(load(g, i + 6 * size), load(g, i + 7 * size), load(g, i + 8 * size))
         down_a_line = SIDE * size
-        _store_six(U, i, down_a_line, left, _mix_kernels(a[0], b[0], c[0]))
-        _store_six(U, i + size, down_a_line, left, _mix_kernels(a[1], b[1], c[1]))
-        _store_six(U, i + 2 * size, down_a_line, left, _mix_kernels(a[2], b[2], c[2]))
-        _store_six(U, i + 3 * size, down_a_line, left, _mix_kernels(a[3], b[3], c[3]))
-        _store_six(U, i + 4 * size, down_a_line, left, _mix_kernels(a[4], b[4], c[4]))
-        _store_six(U, i + 5 * size, down_a_line, left, _mix_kernels(a[5], b[5], c[5]))
-
-
-@helper
-def _unmix_kernels(a, b, c, d, e, f):
-    """Return ``G'`` times six numbers."""
-    by_near, by_far = splat(np.float32(-1 / 1.5)), splat(np.float32(1 / 6))
-    near, far, half, two = splat(np.float32(NEAR)), splat(np.float32(FAR)), splat(np.float32(0.5)), splat(np.float32(2))
-    even_near, odd_near = by_near * (b + c), by_near * (b - c)
-    even_far, odd_far = by_far * (d + e), by_far * (d - e)
-    return a + even_near + even_far, near * odd_near + far * odd_far, half * even_near + two * even_far + f
-
-
-@helper
-def _store_three(target, offset, apart, left, three):
-    store_first(target, offset, left, three[0])
-    store_first(target, offset + apart, left, three[1])
-    store_first(target, offset + 2 * apart, left, three[2])
+        store_six(U, i, down_a_line, left, mix_kernels(a[0], b[0], c[0]))
+        store_six(U, i + size, down_a_line, left, mix_kernels(a[1], b[1], c[1]))
+        store_six(U, i + 2 * size, down_a_line, left, mix_kernels(a[2], b[2], c[2]))
+        store_six(U, i + 3 * size, down_a_line, left, mix_kernels(a[3], b[3], c[3]))
+        store_six(U, i + 4 * size, down_a_line, left, mix_kernels(a[4], b[4], c[4]))
+        store_six(U, i + 5 * size, down_a_line, left, mix_kernels(a[5], b[5], c[5]))
 
 
 @helper
@@ -340,12 +263,12 @@ def finish_gradient(sums, size):
     line = SIDE * size
     for i in range(0, size, LANES):
         left = size - i
-        a = _unmix_kernels(*_load_six(sums, i, size))
-        b = _unmix_kernels(*_load_six(sums, i + line, size))
-        c = _unmix_kernels(*_load_six(sums, i + 2 * line, size))
-        d = _unmix_kernels(*_load_six(sums, i + 3 * line, size))
-        e = _unmix_kernels(*_load_six(sums, i + 4 * line, size))
-        f = _unmix_kernels(*_load_six(sums, i + 5 * line, size))
-        _store_three(sums, i, 3 * size, left, _unmix_kernels(a[0], b[0], c[0], d[0], e[0], f[0]))
-        _store_three(sums, i + size, 3 * size, left, _unmix_kernels(a[1], b[1], c[1], d[1], e[1], f[1]))
-        _store_three(sums, i + 2 * size, 3 * size, left, _unmix_kernels(a[2], b[2], c[2], d[2], e[2], f[2]))
+        a = unmix_kernels(*load_six(sums, i, size))
+        b = unmix_kernels(*load_six(sums, i + line, size))
+        c = unmix_kernels(*load_six(sums, i + 2 * line, size))
+        d = unmix_kernels(*load_six(sums, i + 3 * line, size))
+        e = unmix_kernels(*load_six(sums, i + 4 * line, size))
+        f = unmix_kernels(*load_six(sums, i + 5 * line, size))
+        store_three(sums, i, 3 * size, left, unmix_kernels(a[0], b[0], c[0], d[0], e[0], f[0]))
+        store_three(sums, i + size, 3 * size, left, unmix_kernels(a[1], b[1], c[1], d[1], e[1], f[1]))
+        store_three(sums, i + 2 * size, 3 * size, left, unmix_kernels(a[2], b[2], c[2], d[2], e[2], f[2]))

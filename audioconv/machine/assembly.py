@@ -47,7 +47,7 @@ def assemble(phases: Sequence[Phase], examples: int, memory: Memory) -> Program:
     memory.arena += max((offset - memory.arena + sizes[b] for b, (_, offset, _) in places.items()), default=0)
     for number in range(len(phases)):
         passing = {
-            buffer: (uses[0][1], uses[-1][1])
+            buffer: (0, len(phases[number].instructions)) if buffer.lasting else (uses[0][1], uses[-1][1])
             for buffer, uses in buffers.items()
             if buffer not in kept and uses[0][0] == number
         }

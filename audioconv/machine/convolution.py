@@ -10,7 +10,7 @@ weight gradient     taps                     outputs                    kernels
 input gradient      inputs                   taps and kernels           input channels
 ==================  =======================  =========================  =======================
 
-A convolution of 3 x 3 with enough channels may go by `kernels.winograd` instead: less than half the multiplications.
+In a compiled network some have a form of their own, with fewer multiplications or fewer loads: see `forms`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from audioconv.geometry import Window
 from audioconv.kernels import program as opcodes
-from audioconv.kernels.winograd import FAR, NEAR, POSITIONS, TILE
-from audioconv.machine.moves import strides
+from audioconv.machine.forms import Form, form_of
+from audioconv.machine.moves import SHARED, turned
 from audioconv.machine.program import (
     NO_BORDER,
     Border,
@@ -35,24 +34,12 @@ from audioconv.machine.program import (
     Instruction,
     Place,
     Section,
-    whole,
 )
 from audioconv.machine.tables import Pairs, gradient_border, input_gradients, pairs, pixels, rows, taps
-
-LEAST_CHANNELS = 8
-WORTHWHILE = 0.5
-"""Of the multiplications, what the transform may take at most; where tiles fit, it takes a quarter."""
-
-STRIP_NUMBERS, MOST_TILES = 2**18, 60
-"""What a strip of tiles may take of the second-level cache (1 MiB), and how many they are at most. What they are
-multiplied with is read again for each strip, so few long strips are better even where they do not quite fit."""
 
 FEW_TERMS = 16
 """Numbers of a sum that takes less time than reading its result from memory: at the register tile's peak and copying's
 rate, 23."""
-
-REDUCED = 16384
-"""Numbers that one instruction adds up or brings into another order: what several threads can share."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +52,15 @@ class Convolution:
         Height, width and channels.
     window : Window
     filters, groups : int
-    winograd : bool
-        Whether to go by the transform where that can be.
+    compiled : bool
+        Whether it may take a form of its own.
     """
 
     in_shape: tuple[int, int, int]
     window: Window
     filters: int
     groups: int = 1
-    winograd: bool = False
+    compiled: bool = False
 
     @cached_property
     def out_shape(self) -> tuple[int, int, int]:
@@ -96,23 +83,14 @@ class Convolution:
         return math.prod(self.window.kernel) * (self.in_shape[2] // self.groups) <= FEW_TERMS
 
     @cached_property
-    def transformed(self) -> bool:
-        """Whether it goes by the transform: where the channels fill the vectors, and the transform is little beside."""
-        window = self.window
-        return (
-            self.winograd
-            and window.kernel == (3, 3)
-            and window.stride == window.dilation == (1, 1)
-            and self.groups == 1
-            and min(self.in_shape[2], self.filters) >= LEAST_CHANNELS
-            and all(_saves(*shape[:2]) for shape in (self.in_shape, self.out_shape))
-        )
+    def form(self) -> Form | None:
+        """How it is computed, if not by the register tile's tables."""
+        return form_of(self) if self.compiled else None
 
     @property
     def partial_size(self) -> int:
         """Numbers of the partial sums of the weight gradient."""
-        taps = POSITIONS if self.transformed else math.prod(self.window.kernel)
-        return taps * self.in_shape[2] // self.groups * self.filters
+        return math.prod(self.weight_shape) if self.form is None else self.form.partial_size
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:
@@ -123,21 +101,23 @@ class Convolution:
     def in_border(self) -> Border:
         """Zeros that the input needs around it."""
         (top, bottom), (left, right) = self.window.padding
-        return self._for_tiles((top, bottom, left, right), self.out_shape)
+        border = top, bottom, left, right
+        return border if self.form is None else self.form.border(border, self.in_shape, self.out_shape)
 
     @property
     def gradient_border(self) -> Border:
         """Zeros that the output's gradient needs around it for that of the input."""
         if self.dense:
             return NO_BORDER
-        return self._for_tiles(gradient_border(self.window, self.in_shape[:2], self.out_shape[:2]), self.in_shape)
-
-    def _for_tiles(self, border: Border, out_shape: tuple[int, int, int]) -> Border:
-        """Return a border that lets whole tiles of outputs be computed."""
-        if not self.transformed:
+        border = gradient_border(self.window, self.in_shape[:2], self.out_shape[:2])
+        if self.form is None or not self.form.turns:
             return border
-        top, bottom, left, right = border
-        return top, bottom + -out_shape[0] % TILE, left, right + -out_shape[1] % TILE
+        return self.form.border(border, self.out_shape, self.in_shape)
+
+    def corner(self, x: Buffer, channel: int = 0) -> Place:
+        """Return where the first window in `x` begins, which may have a wider border than this needs."""
+        top, _, left, _ = self.in_border
+        return x.at(-top, -left, channel)
 
     # --- the three passes --------------------------------------------------------------------------------------------
 
@@ -147,30 +127,28 @@ class Convolution:
     ) -> None:  # fmt: skip
         """Write ``z = x * weight + start``, an activation of this `slope` behind it.
 
-        Where `pooled`, a max-pool of 2 x 2 stands behind both: `z` is its output. That takes a `transformed` one.
+        Where `pooled`, a max-pool of 2 x 2 stands behind both: `z` is its output. That takes a form that `pools`.
         """
-        if self.transformed:
-            size = math.prod(self.weight_shape)
-            U = section.known.get(weight.offset) or _transformed(section, weight, size, later=False)
-            self._transform(section, self._corner(x, 0), x, U, start.at(), z, opcodes.NEVER, slope, pooled)
+        if self.form is not None:
+            self.form.forward(section, x, weight, start, z, slope, pooled)
             return
         table = rows(self._outputs(x, z))
         for c, channels, k, kernels in self._groups():
             _correlate(
                 section, self.depthwise, table, self._taps(x, channels), kernels,
-                self._corner(x, c), weight.at(k), start.at(k), z.at(0, 0, k), opcodes.NEVER, slope,
+                self.corner(x, c), weight.at(k), start.at(k), z.at(0, 0, k), opcodes.NEVER, slope,
             )  # fmt: skip
 
     def weight_gradient(self, section: Section, x: Buffer, dz: Buffer, partial: Fixed) -> None:
         """Write how this example's weight gradient is added to the task's `partial`, of which `reduction` makes one."""
-        if self.transformed:
-            self._transformed_weight_gradient(section, x, dz, partial)
+        if self.form is not None:
+            self.form.weight_gradient(section, x, dz, partial)
             return
         terms, start = self._outputs(x, dz), section.constants.zeros(self.filters)
         for c, channels, k, kernels in self._groups():
             _correlate(
                 section, self.depthwise, rows(self._taps(x, channels)), terms, kernels,
-                self._corner(x, c), dz.at(0, 0, k), start.at(k), partial.at(k), opcodes.UNLESS_FIRST,
+                self.corner(x, c), dz.at(0, 0, k), start.at(k), partial.at(k), opcodes.UNLESS_FIRST,
             )  # fmt: skip
 
     def input_gradient(self, section: Section, dz: Buffer, weight: Fixed, dx: Buffer, onward: bool = False) -> None:
@@ -181,11 +159,8 @@ class Convolution:
         add = opcodes.ALWAYS if onward else opcodes.NEVER
         top, _, left, _ = dz.border
         K = self.filters
-        if self.transformed:
-            order = np.arange(math.prod(self.weight_shape)).reshape(self.weight_shape)[::-1, ::-1].swapaxes(2, 3)
-            U = _transformed(section, turned(section, weight, order), order.size, later=True)
-            zeros = section.constants.zeros(self.in_shape[2]).at()
-            self._transform(section, dz.at(-top, -left), dz, U, zeros, dx, add, 1.0)
+        if self.form is not None and self.form.turns:
+            self.form.input_gradient(section, dz, weight, dx, add)
             return
         numbers = np.arange(math.prod(self.weight_shape)).reshape(self.weight_shape)
         for part in input_gradients(self.window, *self.in_shape[:2]):
@@ -225,47 +200,10 @@ class Convolution:
         """Return what adds up the partial sums of all tasks, and writes the gradient in the weights' own order."""
         size = math.prod(self.weight_shape)
         instructions = []
-        for begin in range(0, size, REDUCED):
+        for begin in range(0, size, SHARED):
             operands = [partial.at(begin), gradient.at(begin)]
-            instructions.append(Instruction(opcodes.REDUCE, operands, [min(REDUCED, size - begin), tasks]))
+            instructions.append(Instruction(opcodes.REDUCE, operands, [min(SHARED, size - begin), tasks]))
         return instructions
-
-    # --- the transform -----------------------------------------------------------------------------------------------
-
-    def _strip(self, *channels: int) -> tuple[int, Buffer, Buffer]:
-        """Return how many tiles go together, and room for them on both sides of the product."""
-        a, b = (whole(c) for c in channels)
-        strip = min(MOST_TILES, STRIP_NUMBERS // (POSITIONS * (a + b))) // 6 * 6
-        strip = max(6, strip)
-        return strip, Buffer((1, 1, POSITIONS * strip * a)), Buffer((1, 1, POSITIONS * strip * b))
-
-    def _transform(
-        self, section: Section, corner: Place, x: Buffer, U: Fixed, start: Place, y: Buffer, onward: int, slope: float,
-        pooled: bool = False,
-    ) -> None:  # fmt: skip
-        C, K = x.shape[2], y.shape[2]
-        strip, V, M = self._strip(C, K)
-        tiles, channels = np.arange(strip), np.arange(C)
-        table = section.tables.add(pairs(tiles * whole(C), tiles * whole(K)))
-        terms = section.tables.add(pairs(channels, channels * K))
-        height, width = (2 * y.shape[0], 2 * y.shape[1]) if pooled else y.shape[:2]
-        integers = [C, K, strip, *strides(x), height, width, *strides(y), table, terms, onward, int(pooled)]
-        zeros = section.constants.zeros(K).at()
-        operands = [corner, U.at(), start, y.at(), Place(V), Place(M), zeros]
-        section.emit(opcodes.WINOGRAD, operands, integers, [slope])
-
-    def _transformed_weight_gradient(self, section: Section, x: Buffer, dz: Buffer, partial: Fixed) -> None:
-        C, K = self.in_shape[2], self.filters
-        strip, V, M = self._strip(C, K)
-        tiles, channels = np.arange(strip), np.arange(C)
-        table = rows(pairs(channels, channels * K))
-        terms = section.tables.add(pairs(tiles * whole(C), tiles * whole(K)))
-        integers = [
-            C, K, strip, *strides(x), *self.out_shape[:2], *strides(dz), section.tables.add(table), len(table), terms,
-        ]  # fmt: skip
-        zeros = section.constants.zeros(K).at()
-        operands = [self._corner(x, 0), dz.at(), None, partial.at(), Place(V), Place(M), zeros]
-        section.emit(opcodes.WINOGRAD_GRADIENT, operands, integers)
 
     # --- tables ------------------------------------------------------------------------------------------------------
 
@@ -278,10 +216,6 @@ class Convolution:
         for group in range(self.groups):
             yield group * channels, channels, group * kernels, kernels
 
-    def _corner(self, x: Buffer, channel: int) -> Place:
-        top, _, left, _ = self.in_border
-        return x.at(-top, -left, channel)
-
     def _outputs(self, x: Buffer, z: Buffer) -> Pairs:
         """Return each output's place in x and in z."""
         P, Q, _ = self.out_shape
@@ -291,39 +225,6 @@ class Convolution:
         """Return each tap's place in x and in the weights."""
         offsets = taps(self.window, channels, x.layout)
         return pairs(offsets, np.arange(len(offsets)) * self.filters)
-
-
-def _saves(P: int, Q: int) -> bool:
-    """Tell whether P x Q numbers take few enough multiplications by tiles."""
-    return POSITIONS * math.ceil(P / TILE) * math.ceil(Q / TILE) < WORTHWHILE * 9 * P * Q
-
-
-def _transformed(section: Section, weight: Fixed, size: int, later: bool) -> Fixed:
-    """Return where the transformed kernels will lie."""
-    memory = section.memory.fixed(POSITIONS * size // 9)
-    for begin in range(0, size // 9, REDUCED):
-        integers = [size // 9, begin, min(size // 9, begin + REDUCED)]
-        section.before(opcodes.WINOGRAD_KERNELS, [weight.at(), memory.at()], integers, later)
-    return memory
-
-
-def transform_kernels(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return kernels (3, 3, C, K) as the transform multiplies them, (36, C, K)."""
-    points = np.array([[1, sign * point, point**2] for point in (NEAR, FAR) for sign in (1, -1)])
-    G = np.array([[1, 0, 0], *points[:2] / -1.5, *points[2:] / 6, [0, 0, 1]])
-    U = np.einsum("ir,js,rsck->ijck", G, G, weight.astype(np.float64))
-    transformed: NDArray[np.float32] = U.reshape(POSITIONS, *weight.shape[2:]).astype(np.float32)
-    return transformed
-
-
-def turned(section: Section, weight: Fixed, order: NDArray[np.int64]) -> Fixed:
-    """Return where the numbers of `weight` will lie in another order, from before the first example on."""
-    memory = section.memory.fixed(order.size)
-    table = section.tables.add(order.astype(np.int32))
-    for begin in range(0, order.size, REDUCED):
-        some = min(REDUCED, order.size - begin)
-        section.before(opcodes.TRANSPOSE, [weight.at(), memory.at(begin)], [table + begin, some])
-    return memory
 
 
 def _correlate(

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from audioconv.kernels import program as opcodes
 from audioconv.machine.program import NO_BORDER, Buffer, Fixed, Place, Section
 from audioconv.machine.views import numbers, view
+
+SHARED = 16384
+"""Numbers that one instruction adds up or brings into another order: what several threads can share."""
 
 
 @dataclass(eq=False)
@@ -68,3 +74,13 @@ def clear_border(section: Section, buffer: Buffer) -> None:
 def strides(buffer: Buffer) -> tuple[int, int]:
     """Return the distances between lines and between pixels."""
     return buffer.layout.line, buffer.layout.pixel
+
+
+def turned(section: Section, weight: Fixed, order: NDArray[np.int64]) -> Fixed:
+    """Return where the numbers of `weight` will lie in another order, from before the first example on."""
+    memory = section.memory.fixed(order.size)
+    table = section.tables.add(order.astype(np.int32))
+    for begin in range(0, order.size, SHARED):
+        some = min(SHARED, order.size - begin)
+        section.before(opcodes.TRANSPOSE, [weight.at(), memory.at(begin)], [table + begin, some])
+    return memory

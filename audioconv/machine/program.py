@@ -40,10 +40,13 @@ class Buffer:
         Height, width and channels, without the border.
     border : (int, int, int, int)
         Pixels above, below, left and right.
+    lasting : bool
+        Whether what an example leaves there is to be found by the next example of its task.
     """
 
     shape: tuple[int, int, int]
     border: Border = NO_BORDER
+    lasting: bool = False
 
     @property
     def layout(self) -> Layout:
@@ -208,6 +211,9 @@ class Constants:
             self._parts.append(part)
             self._size += part.size
         return self._places[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._places
 
     def find(self, key: object) -> Fixed:
         """Return where the numbers lie that were added under `key`."""

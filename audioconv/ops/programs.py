@@ -13,8 +13,8 @@ from audioconv.kernels import program as opcodes
 from audioconv.kernels.jit import LANES
 from audioconv.kernels.tile import ROWS
 from audioconv.machine import moves
-from audioconv.machine.convolution import Convolution, turned
-from audioconv.machine.moves import Outside
+from audioconv.machine.convolution import Convolution
+from audioconv.machine.moves import Outside, turned
 from audioconv.machine.program import (
     NO_BORDER,
     SLACK,
