@@ -81,6 +81,8 @@ class Backward:
     def _node(self, node: Node, dy: Buffer, stage: int) -> None:
         """Write what a node does, given its output's gradient, which is complete in `stage`."""
         if isinstance(node, ConvNode):
+            if node.slope != 1.0:
+                dy = self._behind_activation(node, dy, stage)
             self._weights(node, dy, stage)
             if node.inputs[0] in self._wanted:
                 self._conv(node, dy, stage)
@@ -149,7 +151,7 @@ class Backward:
 
     def _sum(self, node: AddNode, dy: Buffer, stage: int) -> None:
         if node.slope != 1.0:
-            dy = self._activation_of_sum(node, dy, stage)
+            dy = self._behind_activation(node, dy, stage)
         # A term whose gradient is ready in a later stage only reads it then: until the end, it is not to be changed.
         if all(self._ready.get(x, stage) <= stage for x in node.inputs):
             self._holders[dy] -= 1
@@ -159,15 +161,17 @@ class Backward:
             elif x in self._wanted:
                 self._repeated(dy, x, stage)
 
-    def _activation_of_sum(self, node: AddNode, dy: Buffer, stage: int) -> Buffer:
-        """Return the gradient before the activation: in place, if nobody else holds that behind it."""
+    def _behind_activation(self, node: AddNode | ConvNode, dy: Buffer, stage: int) -> Buffer:
+        """Return the gradient before the node's activation: in place, if nobody else holds that behind it."""
         writer = self._writer
-        y = writer.need(node.output, stage)  # has the sign of the sum
-        dx = dy
+        y = writer.need(node.output, stage)  # has the sign of what was activated
         if self._holders[dy] > 1:
-            dx = Buffer(dy.shape)
+            dx = Buffer(dy.shape, self._border(node.output))
             self._holders[dx] = 1
-        signs, g, d = numbers(view(y), view(dy), view(dx))
+            signs, g, d = numbers(view(y), view(dy), view(dx))
+        else:
+            dx = dy
+            signs, g, d = numbers(*(view(image).bare for image in (y, dy, dx)))  # around dy there are zeros already
         C = d.shape[2]
         vectors, factors = writer.constants.no_norm(C), writer.constants.no_norm_gradient(C)
         operands = [signs.place, g.place, vectors.at(), factors.at(), d.place]

@@ -129,6 +129,21 @@ class Graph:
         """Return the input and what each node gives."""
         return [self.input, *(node.output for node in self.nodes)]
 
+    def merge_activations(self) -> None:
+        """Put each activation that follows a convolution alone into the convolution."""
+        for node in list(self.nodes):
+            before = node.inputs[0].producer
+            if (
+                isinstance(node, SweepNode)
+                and node.norm is None
+                and node.pool is None
+                and isinstance(before, ConvNode)
+                and before.slope == 1.0
+                and len(before.output.consumers) == 1
+            ):
+                before.slope = node.slope
+                self.take_out(node)
+
     def take_out(self, node: Node) -> None:
         """Remove a node that does nothing: who took what it gives takes what it got."""
         source = node.inputs[0]

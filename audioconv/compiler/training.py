@@ -60,6 +60,7 @@ class TrainingPasses:
         self._examples, self._in_shape = examples, tuple(in_shape)
         self._work = 2 * network.multiply_adds(in_shape)
         graph = trace(network, in_shape)
+        graph.merge_activations()
         self._constants = Constants()
         self._tracked_places, size = {}, 0
         for path, array in tracked.items():

@@ -56,6 +56,10 @@ def clear_border(y, P, Q, C, line, pixel, border, p0, p1):
                 clear(y, p * line + q * pixel, C)
 
 
+RUN = 64
+"""Numbers of a channel that are added up in float32 at most: longer lines would lose digits."""
+
+
 @helper
 def moments(x, sums, C, H, W, x_line, x_pixel):
     """Put the first pixel s, and the sums of ``x - s`` and of its square, into sums (3, C) float64.
@@ -71,22 +75,24 @@ def moments(x, sums, C, H, W, x_line, x_pixel):
     for h in range(H):
         for c in range(0, C, LANES):
             origin = load(x, c)
-            # Two of each, so that one addition need not wait for the other.
-            first, second, third, fourth = zero, zero, zero, zero
             place = h * x_line + c
-            for w in range(0, W - 1, 2):
-                d = load(x, place + w * x_pixel) - origin
-                e = load(x, place + (w + 1) * x_pixel) - origin
-                first = first + d
-                second = second + d * d
-                third = third + e
-                fourth = fourth + e * e
-            if W % 2:
-                d = load(x, place + (W - 1) * x_pixel) - origin
-                first = first + d
-                second = second + d * d
-            add_to_doubles(sums, size + c, first + third)
-            add_to_doubles(sums, 2 * size + c, second + fourth)
+            for begin in range(0, W, RUN):
+                end = min(W, begin + RUN)
+                # Two of each, so that one addition need not wait for the other.
+                first, second, third, fourth = zero, zero, zero, zero
+                for w in range(begin, end - 1, 2):
+                    d = load(x, place + w * x_pixel) - origin
+                    e = load(x, place + (w + 1) * x_pixel) - origin
+                    first = first + d
+                    second = second + d * d
+                    third = third + e
+                    fourth = fourth + e * e
+                if end % 2:
+                    d = load(x, place + (end - 1) * x_pixel) - origin
+                    first = first + d
+                    second = second + d * d
+                add_to_doubles(sums, size + c, first + third)
+                add_to_doubles(sums, 2 * size + c, second + fourth)
 
 
 @helper
@@ -96,10 +102,11 @@ def channel_sums(x, sums, C, H, W, x_line, x_pixel):
         sums[c] = 0.0
     for h in range(H):
         for c in range(0, C, LANES):
-            total = splat(np.float32(0))
-            for w in range(W):
-                total = total + load(x, h * x_line + w * x_pixel + c)
-            add_to_doubles(sums, c, total)
+            for begin in range(0, W, RUN):
+                total = splat(np.float32(0))
+                for w in range(begin, min(W, begin + RUN)):
+                    total = total + load(x, h * x_line + w * x_pixel + c)
+                add_to_doubles(sums, c, total)
 
 
 @helper

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from audioconv.kernels.images import clear_border, whole
+from audioconv.kernels.images import RUN, clear_border, whole
 from audioconv.kernels.jit import LANES, helper
 from audioconv.kernels.vector import (
     add_to_doubles,
@@ -165,15 +165,16 @@ def sweep_sums(x, dy, vectors, sums, C, H, W, x_line, x_pixel, dy_line, dy_pixel
             _fetch_lines(x, (h + 1) * x_line, x_line)
         for c in range(0, C, LANES):
             mean, scale, beta = load(vectors, c), load(vectors, size + c), load(vectors, 2 * size + c)
-            plain, product = zero, zero
-            for w in range(W):
-                d = load(x, h * x_line + w * x_pixel + c) - mean
-                g = load(dy, h * dy_line + w * dy_pixel + c)
-                g = where_less(zero, d * scale + beta, g, g * slopes)
-                plain = plain + g
-                product = product + g * d
-            add_to_doubles(sums, c, plain)
-            add_to_doubles(sums, size + c, product)
+            for begin in range(0, W, RUN):
+                plain, product = zero, zero
+                for w in range(begin, min(W, begin + RUN)):
+                    d = load(x, h * x_line + w * x_pixel + c) - mean
+                    g = load(dy, h * dy_line + w * dy_pixel + c)
+                    g = where_less(zero, d * scale + beta, g, g * slopes)
+                    plain = plain + g
+                    product = product + g * d
+                add_to_doubles(sums, c, plain)
+                add_to_doubles(sums, size + c, product)
 
 
 @helper

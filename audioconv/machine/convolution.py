@@ -102,7 +102,7 @@ class Convolution:
         """Zeros that the input needs around it."""
         (top, bottom), (left, right) = self.window.padding
         border = top, bottom, left, right
-        return border if self.form is None else self.form.border(border, self.in_shape, self.out_shape)
+        return border if self.form is None else self.form.border(border, self.out_shape)
 
     @property
     def gradient_border(self) -> Border:
@@ -112,12 +112,17 @@ class Convolution:
         border = gradient_border(self.window, self.in_shape[:2], self.out_shape[:2])
         if self.form is None or not self.form.turns:
             return border
-        return self.form.border(border, self.out_shape, self.in_shape)
+        return self.form.border(border, self.in_shape)
 
     def corner(self, x: Buffer, channel: int = 0) -> Place:
         """Return where the first window in `x` begins, which may have a wider border than this needs."""
         top, _, left, _ = self.in_border
         return x.at(-top, -left, channel)
+
+    def gradient_corner(self, dz: Buffer) -> Place:
+        """Return where in `dz` the first window of the gradient by the input begins, at stride and dilation 1."""
+        (R, S), (top, _), (left, _) = self.window.kernel, *self.window.padding
+        return dz.at(top - R + 1, left - S + 1)
 
     # --- the three passes --------------------------------------------------------------------------------------------
 

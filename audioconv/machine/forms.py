@@ -33,7 +33,7 @@ class Form(Protocol):
     turns: bool
     partial_size: int
 
-    def border(self, border: Border, image: tuple[int, ...], outputs: tuple[int, ...]) -> Border:
+    def border(self, border: Border, outputs: tuple[int, ...]) -> Border:
         """Return the border that an image needs if a convolution with these outputs needs `border`."""
 
     def forward(
@@ -72,7 +72,7 @@ class Along:
         window = conv.window
         return conv.depthwise and window.kernel == (3, 3) and window.stride == window.dilation == (1, 1)
 
-    def border(self, border: Border, image: tuple[int, ...], outputs: tuple[int, ...]) -> Border:
+    def border(self, border: Border, outputs: tuple[int, ...]) -> Border:
         """Return `border`."""
         return border
 
@@ -90,8 +90,8 @@ class Along:
 
     def input_gradient(self, section: Section, dz: Buffer, weight: Fixed, dx: Buffer, onward: int) -> None:
         """Write the gradient by the input, or add it to what is in dx."""
-        corner, start = dz.at(-dz.border[0], -dz.border[2]), section.constants.zeros(dx.shape[2])
-        self._go(section, corner, dz, weight, start, dx, True, onward, 1.0)
+        start = section.constants.zeros(dx.shape[2])
+        self._go(section, self._conv.gradient_corner(dz), dz, weight, start, dx, True, onward, 1.0)
 
     def _go(
         self, section: Section, corner: Place, x: Buffer, weight: Fixed, start: Fixed, y: Buffer, turned: bool,

@@ -46,7 +46,7 @@ class Buffer:
 
     shape: tuple[int, int, int]
     border: Border = NO_BORDER
-    lasting: bool = False
+    lasting: bool = field(default=False, kw_only=True)
 
     @property
     def layout(self) -> Layout:

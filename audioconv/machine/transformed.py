@@ -69,7 +69,7 @@ class Planes:
             )
         )
 
-    def border(self, border: Border, image: tuple[int, ...], outputs: tuple[int, ...]) -> Border:
+    def border(self, border: Border, outputs: tuple[int, ...]) -> Border:
         """Return a border that lets whole tiles of outputs be computed."""
         top, bottom, left, right = border
         return top, bottom + -outputs[0] % TILE, left, right + -outputs[1] % TILE
@@ -84,8 +84,8 @@ class Planes:
     def input_gradient(self, section: Section, dz: Buffer, weight: Fixed, dx: Buffer, onward: int) -> None:
         """Write the gradient by the input, or add it to what is in dx."""
         U = self._transformed(section, _from_last(section, self._conv, weight), later=True)
-        corner, zeros = dz.at(-dz.border[0], -dz.border[2]), section.constants.zeros(dx.shape[2])
-        self._convolve(section, corner, dz, U, zeros, dx, onward)
+        zeros = section.constants.zeros(dx.shape[2])
+        self._convolve(section, self._conv.gradient_corner(dz), dz, U, zeros, dx, onward)
 
     def _convolve(
         self, section: Section, corner: Place, x: Buffer, U: Fixed, start: Fixed, y: Buffer, onward: int,
@@ -163,11 +163,11 @@ class Lines:
             and multiplications <= LINE_WORTHWHILE * outputs * window.kernel[1] * channels
         )
 
-    def border(self, border: Border, image: tuple[int, ...], outputs: tuple[int, ...]) -> Border:
+    def border(self, border: Border, outputs: tuple[int, ...]) -> Border:
         """Return a border that lets whole tiles of outputs be computed, and whole blocks of weights."""
         top, bottom, left, right = border
-        pixels = self._stride * (TILE * math.ceil(outputs[1] / TILE) + TAPS * self._blocks - 1)
-        return top, bottom, left, max(right, pixels - image[1] - left)
+        more = self._stride * (-outputs[1] % TILE + TAPS * self._blocks) - self._conv.window.kernel[1]
+        return top, bottom, left, right + more
 
     def forward(
         self, section: Section, x: Buffer, weight: Fixed, start: Fixed, z: Buffer, slope: float, pooled: bool
@@ -180,8 +180,8 @@ class Lines:
     def input_gradient(self, section: Section, dz: Buffer, weight: Fixed, dx: Buffer, onward: int) -> None:
         """Write the gradient by the input, or add it to what is in dx."""
         U = self._transformed(section, _from_last(section, self._conv, weight), later=True)
-        corner, zeros = dz.at(-dz.border[0], -dz.border[2]), section.constants.zeros(dx.shape[2])
-        self._convolve(section, corner, dz, U, zeros, dx, onward)
+        zeros = section.constants.zeros(dx.shape[2])
+        self._convolve(section, self._conv.gradient_corner(dz), dz, U, zeros, dx, onward)
 
     def _convolve(
         self, section: Section, corner: Place, x: Buffer, U: Fixed, start: Fixed, y: Buffer, onward: int,

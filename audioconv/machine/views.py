@@ -42,6 +42,11 @@ class View:
     border: Border
 
     @property
+    def bare(self) -> View:
+        """The same pixels, for who leaves what surrounds them as it is."""
+        return View(self.place, self.shape, self.line, self.pixel, NO_BORDER)
+
+    @property
     def exchanged(self) -> View:
         """The same pixels, its columns taken for lines."""
         (H, W, C), (top, bottom, left, right) = self.shape, self.border

@@ -8,6 +8,7 @@ import numba
 import numpy as np
 import pytest
 import reference
+from compared import TOLERANCE, Compared, difference, draw_params
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -15,73 +16,13 @@ from audioconv import architectures
 from audioconv import layers as L
 from audioconv.compiler.graph import NotCompiledError, trace
 from audioconv.compiler.inference import Inference
-from audioconv.compiler.training import TrainingPasses
 from audioconv.errors import ShapeError
 from audioconv.layers.base import Pass
-from audioconv.machine import assembly, convolution, workspace
+from audioconv.machine import assembly, transformed, workspace
 from audioconv.optim import WeightVector
 
-TOLERANCE = 1e-5
 CLASSES = 5
 CHANNELS = st.sampled_from([1, 2, 3, 5, 7, 8, 10, 15, 16, 17, 24, 31, 32, 33, 40, 64])
-
-
-def draw_params(network, in_shape, seed):
-    """Return parameters of which none is zero or one, running statistics included."""
-    rng = np.random.default_rng(seed)
-    params = L.flatten(network.init(in_shape, rng))
-    for path, array in params.items():
-        if array.ndim == 1:
-            params[path] = rng.uniform(0.5, 1.5, array.shape).astype(np.float32)
-    return params
-
-
-def difference(found, wanted, slack=0.0):
-    """Return the norm of the error as a share of the norm of what is right, `slack` beside."""
-    error = np.linalg.norm(np.subtract(found, wanted, dtype=np.float64))
-    return error / max(np.linalg.norm(wanted.astype(np.float64)) + slack, 1e-30)
-
-
-class Compared:
-    """A training step by the plain layers and by the compiled passes."""
-
-    def __init__(self, network, params, x, seed=0):
-        self.network, self.params, self.x = network, params, x
-        self.vector = WeightVector({path: array for path, array in params.items() if L.is_trained(path)})
-        self.tracked = {path: array for path, array in params.items() if not L.is_trained(path)}
-        self.passes = TrainingPasses(network, x.shape[1:], len(x), self.vector.places, self.tracked)
-        self.dy = np.random.default_rng(seed).standard_normal((len(x), *network.out_shape(x.shape[1:])), np.float32)
-        run = Pass(training=True, rng=np.random.default_rng(seed))
-        nested = L.unflatten(dict(params))
-        self.logits, saved = network.forward(nested, x, run)
-        self.gradients = L.flatten(network.gradients(nested, saved, self.dy, run))
-        self.updates = L.flatten(network.updates(nested, saved))
-        self.seed = seed
-
-    def sensitivity(self):
-        """Return how much each gradient of the plain layers changes when the input's last bits do.
-
-        Where much cancels, as before a batch normalisation, nobody's rounding can be expected to stay below that.
-        """
-        rng = np.random.default_rng(1)
-        nudge = (1 + 1e-6 * rng.standard_normal(self.x.shape)).astype(np.float32)
-        other = Compared(self.network, self.params, self.x * nudge, self.seed)
-        return {path: difference(other.gradients[path], wanted) for path, wanted in self.gradients.items()}
-
-    def check(self, sensitivity=None):
-        self.vector.gradient[:] = np.nan  # all of it shall be written
-        logits = self.passes.forward(self.vector.values, self.x, self.tracked, np.random.default_rng(self.seed))
-        assert difference(logits, self.logits) < TOLERANCE
-        for path, wanted in self.updates.items():
-            assert difference(self.passes.tracked[path], wanted, 1e-3) < TOLERANCE, path
-        self.passes.backward(self.dy, self.vector.gradient)
-        # A bias before a batch normalisation has no gradient but rounding: what is small beside all is no error.
-        slack = 0.1 * np.sqrt(sum(np.square(g, dtype=np.float64).sum() for g in self.gradients.values()))
-        for path, wanted in self.gradients.items():
-            place = self.vector.places[path]
-            found = self.vector.gradient[place : place + wanted.size].reshape(wanted.shape)
-            allowed = TOLERANCE if sensitivity is None else max(TOLERANCE, sensitivity[path])
-            assert difference(found, wanted, slack) < allowed, path
 
 
 @st.composite
@@ -102,6 +43,8 @@ def convolutions(draw, axes, channels):
         kernel, stride, dilation, padding = (3,) * axes, 1, 1, draw(st.sampled_from([0, 1, 2, "same"]))
     elif kind == "depthwise":
         filters = groups = channels
+        if draw(st.booleans()):
+            kernel, stride, dilation = (3,) * axes, 1, 1
     elif kind == "grouped" and channels % 2 == 0:
         filters, groups = 2 * draw(st.integers(1, 20)), 2
     return L.Conv(filters, kernel, stride, padding, dilation, groups, draw(st.booleans()))
@@ -299,7 +242,7 @@ def small_case(examples):
 @pytest.mark.parametrize("directly", [True, False])
 def test_batches_of_other_sizes_find_nothing_of_the_last(directly):
     network, params, x = small_case(9)
-    with mock.patch.object(convolution, "LEAST_CHANNELS", 2**30 if directly else convolution.LEAST_CHANNELS):
+    with mock.patch.object(transformed, "LEAST_CHANNELS", 2**30 if directly else transformed.LEAST_CHANNELS):
         whole = Compared(network, params, x)
         parts = [Compared(network, params, x[:examples]) for examples in (8, 2, 9)]
     whole.check(whole.sensitivity())
@@ -412,7 +355,7 @@ def test_the_transform_rounds_little_more_than_the_direct_sum(channels):
     x = rng.standard_normal((4, height, width, channels), np.float32)
     wanted = reference.conv(x, weight, padding=1).reshape(4, -1)
     inference = Inference(network, params, x.shape[1:])
-    assert inference._graph.nodes[0].conv.transformed
+    assert isinstance(inference._graph.nodes[0].conv.form, transformed.Planes)
     direct, _ = network.forward(L.unflatten(dict(params)), x, Pass())
     assert difference(inference(x), wanted) < min(1e-6, 5 * difference(direct, wanted))
 

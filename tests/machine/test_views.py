@@ -50,3 +50,14 @@ def test_numbers_of_two_images_are_paired_whatever_their_borders(height, width, 
         [buffer.at(*place).offset for place in itertools.product(*map(range, buffer.shape))] for buffer in buffers
     ]
     assert set(zip(*places, strict=True)) == set(zip(*map(offsets, images), strict=True))
+
+
+@given(st.integers(1, 12), st.integers(1, 5), st.integers(1, 40), st.tuples(BORDERS, BORDERS))
+def test_numbers_without_their_borders_are_the_same_numbers(height, width, channels, borders):
+    buffers = [Buffer((height, width, channels), border) for border in borders]
+    images = numbers(*(view(buffer).bare for buffer in buffers))
+    places = [
+        [buffer.at(*place).offset for place in itertools.product(*map(range, buffer.shape))] for buffer in buffers
+    ]
+    assert set(zip(*places, strict=True)) == set(zip(*map(offsets, images), strict=True))
+    assert all(image.border == (0, 0, 0, 0) for image in images)
