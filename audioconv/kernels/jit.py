@@ -155,6 +155,12 @@ def helper(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled
 
 
+def part_of(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Write `function` out where it is called: it is too large to be compiled for itself, and there once more."""
+    compiled: Callable[..., Any] = numba.njit(function, fastmath=FASTMATH, error_model="numpy", inline="always")
+    return compiled
+
+
 class Worker:
     """A function that is called by its address, from wherever: compiled for itself, on first use, and kept.
 

@@ -122,22 +122,34 @@ def store_register(builder, value, base, count, number=0):
 
 
 def _store_by_halves(builder, value, place, left):
-    """Store the first `left` numbers by halves: four, two, one. AVX2's masked stores take many times as long on AMD."""
-    size, done = LANES // 2, I64(0)
-    numbers = builder.bitcast(place, F32.as_pointer())
-    shifted = cgutils.alloca_once_value(builder, value)
-    offset = cgutils.alloca_once_value(builder, done)
+    """Store the first `left` numbers by halves: four, two, one. AVX2's masked stores take many times as long on AMD.
+
+    A function does it: written out at each place, it would make compiling a third longer.
+    """
+    kind = ir.FunctionType(ir.VoidType(), [REGISTER, F32.as_pointer(), I64])
+    function = cgutils.get_or_insert_function(builder.module, kind, f"audioconv.store.v{LANES}f32")
+    if function.is_declaration:
+        function.linkage = "linkonce_odr"
+        function.attributes.add("noinline")
+        _write_halves(ir.IRBuilder(function.append_basic_block()), *function.args)
+    builder.call(function, [value, builder.bitcast(place, F32.as_pointer()), left])
+
+
+def _write_halves(builder, value, numbers, left):
+    size = LANES // 2
+    slots = [cgutils.alloca_once_value(builder, number) for number in (value, numbers)]
     while size:
         kind = ir.VectorType(F32, size)
         with builder.if_then(builder.icmp_signed("!=", builder.and_(left, I64(size)), I64(0))):
-            whole, begin = builder.load(shifted), builder.load(offset)
+            whole, target = map(builder.load, slots)
             first = ir.Constant(ir.VectorType(I32, size), list(range(size)))
             rest = ir.Constant(ir.VectorType(I32, LANES), [min(lane + size, LANES - 1) for lane in range(LANES)])
-            target = builder.bitcast(at(builder, numbers, begin), kind.as_pointer())
-            builder.store(builder.shuffle_vector(whole, whole, first), target).align = 4
-            builder.store(builder.shuffle_vector(whole, whole, rest), shifted)
-            builder.store(builder.add(begin, I64(size)), offset)
+            there = builder.bitcast(target, kind.as_pointer())
+            builder.store(builder.shuffle_vector(whole, whole, first), there).align = 4
+            builder.store(builder.shuffle_vector(whole, whole, rest), slots[0])
+            builder.store(at(builder, target, I64(size)), slots[1])
         size //= 2
+    builder.ret_void()
 
 
 def _masked_store(builder, value, place, left):
