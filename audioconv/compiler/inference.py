@@ -54,15 +54,14 @@ class Inference:
         if x.shape[1:] != self.in_shape:
             raise ShapeError(f"the network takes examples of shape {self.in_shape}, got an input of shape {x.shape}")
         N = len(x)
-        work = N * self._work
-        threads = useful_threads(work)
+        threads = useful_threads(N * self._work)
         y = np.empty((N, self.classes), np.float32)
         program = self._by_lines if N == 1 and threads > 1 else self._by_example
         with program.workspace(threads) as space:
             space.point(opcodes.INPUT, x)
             space.point(opcodes.OUTPUT, y)
             space.point(opcodes.CONSTANTS, self._numbers)
-            program.run(0, space, N, threads, work)
+            program.run(0, space, N, threads)
         return y
 
     def _compile(self, by_lines: bool) -> Executable:

@@ -122,8 +122,7 @@ class TrainingPasses:
                 f"the passes are for at most {self._examples} examples of shape {self._in_shape}, "
                 f"got an input of shape {x.shape}"
             )
-        work = len(x) * self._work
-        threads = useful_threads(work)
+        threads = useful_threads(len(x) * self._work)
         if self._space is None or self._space.threads < threads:
             self._space = self._program.new_workspace(threads)
         for path, place in self._tracked_places.items():
@@ -142,7 +141,7 @@ class TrainingPasses:
         ):
             space.point(base, array)
         self._x, self._values = x, values  # they are read again in the backward pass
-        self._program.run(0, space, len(x), threads, work, self._seeds)
+        self._program.run(0, space, len(x), threads, self._seeds)
         return self._logits[: len(x)]
 
     def backward(self, dy: Array, gradient: Array) -> None:
@@ -151,9 +150,8 @@ class TrainingPasses:
         self._dy = np.require(dy, np.float32, ["C", "A"])
         self._space.point(opcodes.OUTPUT_GRADIENT, self._dy)
         self._space.point(opcodes.GRADIENTS, gradient)
-        work = 2 * len(self._x) * self._work
-        threads = min(useful_threads(work), self._space.threads)
-        self._program.run(1, self._space, len(self._x), threads, work, self._seeds)
+        threads = min(useful_threads(2 * len(self._x) * self._work), self._space.threads)
+        self._program.run(1, self._space, len(self._x), threads, self._seeds)
 
 
 def _phases(writer: Writer, stages: range, tasks: int) -> list[Phase]:

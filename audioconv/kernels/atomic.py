@@ -55,11 +55,12 @@ def take(counters, number, tasks, from_end):
 if sys.platform == "win32":
 
     @helper
-    def _give_way():
-        pass
+    def give_way():
+        """Do nothing."""
 
 else:
-    _give_way = types.ExternalFunction("sched_yield", types.int32())
+    give_way = types.ExternalFunction("sched_yield", types.int32())
+    """Let whoever waits for this processor have it."""
 
 
 @helper
@@ -69,4 +70,4 @@ def wait_for(counters, number, wanted):
     while read(counters, number) < wanted:
         spins += 1
         if spins > _SPINS:
-            _give_way()
+            give_way()

@@ -16,7 +16,7 @@ import numpy as np
 from audioconv.kernels import atomic, depthwise, images, smooth, sweeps, winograd, winograd_line
 from audioconv.kernels.elementwise import draw
 from audioconv.kernels.jit import Worker, helper, part_of
-from audioconv.kernels.spread import spread
+from audioconv.kernels.spread import let_in, spread
 from audioconv.kernels.tile import ROWS, correlate
 from audioconv.kernels.vector import ahead, doubles_at, floats_at, ints_at, longs_at, seeds_at
 
@@ -366,6 +366,8 @@ def _work(arguments, thread):
                     _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch, part, parts)
             atomic.fetch_add(board, 2 * number + 1, 1)
         atomic.wait_for(board, 2 * number + 1, tasks)
+    if arguments[APART] > 1:
+        let_in(board, 2 * arguments[PHASE_COUNT], arguments[APART])
 
 
 worker = Worker(_work)

@@ -4,6 +4,10 @@ Threads that wait sleep (see `jit`), and after some milliseconds of sleep the sc
 two-core machine on the same core, where they share it until it notices, some milliseconds later: longer than most
 passes take. So each thread says where it runs, and one that finds another there already moves away, once: it forbids
 itself that processor, which moves it at once, and allows it again.
+
+A thread that was woken on a processor where another one works does not get so far, though: it waits for a turn, and who
+is done waits for it, in OpenMP's code, not giving way. With two OpenMP libraries in a process (PyTorch brings one) that
+took 4 or 8 ms of the scheduler's time whenever the threads had slept. So who is done lets the others in first.
 """
 
 from __future__ import annotations
@@ -13,9 +17,12 @@ import sys
 import numpy as np
 from numba import types
 
-from audioconv.kernels.atomic import fetch_add, read
+from audioconv.kernels.atomic import fetch_add, give_way, read
 from audioconv.kernels.jit import helper
 from audioconv.kernels.vector import address_of
+
+TURNS = 20
+"""How often a thread that is done gives way at most: some microseconds, where nobody wants the processor."""
 
 WORDS = 16  # of a set of processors: 1024 bits, as in the C library
 
@@ -50,7 +57,19 @@ if sys.platform == "linux":
         if others.any() and _set(0, 8 * WORDS, address_of(others)) == 0:
             _set(0, 8 * WORDS, address_of(allowed))
 
+    @helper
+    def let_in(board, first, threads):
+        """Give way until all threads have said where they run, or for a few turns."""
+        for _ in range(TURNS):
+            if read(board, first) >= threads:
+                break
+            give_way()
+
 else:
+
+    @helper
+    def let_in(board, first, threads):
+        """Do nothing: only Linux is known to need it."""
 
     @helper
     def spread(board, first, threads):

@@ -19,9 +19,6 @@ from audioconv.machine.program import Memory, Phase, Tables, aligned
 LEAST_WORK = 8e6
 """Operations that one thread does before another is awake."""
 
-LEAST_WORK_APART = 1e8
-"""Operations from which on it pays to move a thread to another processor: a millisecond or so."""
-
 OF_PROGRAM = opcodes.OFFSET_TABLES + 1
 """How many of a worker's arguments are the program's; the next are the workspace's."""
 
@@ -127,14 +124,13 @@ class Executable:
         space: Workspace,
         examples: int,
         threads: int,
-        work: float,
         seeds: NDArray[np.uint64] = NO_SEEDS,
     ) -> None:
-        """Carry out program number `part` for so many examples; `work` is about how many operations that will be."""
+        """Carry out program number `part` for so many examples."""
         space.counters.fill(0)
         arguments = space.arguments
         arguments[:OF_PROGRAM] = self._arguments[part]
         arguments[opcodes.SEEDS] = address_in_memory(seeds)
         arguments[opcodes.EXAMPLE_COUNT] = examples
-        arguments[opcodes.APART] = threads if work > LEAST_WORK_APART else 0
+        arguments[opcodes.APART] = threads
         launch(opcodes.worker.address, space.arguments_address, threads)

@@ -94,14 +94,13 @@ class Operation:
 
     def run(self, examples: int, arrays: dict[int, Array]) -> None:
         """Carry it out on `arrays`, given by their names."""
-        work = examples * self._work
-        threads = useful_threads(work)
+        threads = useful_threads(examples * self._work)
         # Memory of this call's own: kept, it would be that of every shape that was ever used.
         space = self._program.new_workspace(threads)
         for base, array in arrays.items():
             space.point(base, array)
         space.point(opcodes.CONSTANTS, self._constants)
-        self._program.run(0, space, examples, threads, work)
+        self._program.run(0, space, examples, threads)
 
 
 @lru_cache(KEPT)

@@ -103,7 +103,7 @@ def test_an_image_is_copied_with_zeros_around_it_and_into_nothing_else(rng, bord
     space, constants = program.new_workspace(2), section.constants.array()
     for base, array in ((opcodes.INPUT, x), (opcodes.OUTPUT, found), (opcodes.CONSTANTS, constants)):
         space.point(base, array)
-    program.run(0, space, 2, 2, x.size)
+    program.run(0, space, 2, 2)
     np.testing.assert_array_equal(found[: wanted.size].reshape(wanted.shape), wanted)
     assert np.isnan(found[wanted.size :]).all()
 
