@@ -130,18 +130,22 @@ def test_a_training_step_and_a_forward_pass():
     wanted_loss.backward()
     np.testing.assert_allclose(logits, wanted.detach().numpy(), rtol=1e-3, atol=1e-3)
     assert loss == pytest.approx(wanted_loss.item(), rel=1e-4)
-    # Rounding moves numbers across the kinks of ReLU and pooling; how far that goes, PyTorch's own float32 shows.
+    # Rounding moves numbers across the kinks of ReLU and pooling. How far that goes, PyTorch's own float32 shows: in four
+    # draws, the inputs being off by their last bit, since whether a kink lies near is chance, and the processor's.
+    exact = {name: parameter.grad.numpy() for name, parameter in theirs.named_parameters()}
     rounded = copy.deepcopy(theirs).float()
-    rounded.zero_grad()
-    F.cross_entropy(rounded(tensor.float()), torch.tensor(labels)).backward()
-    exact, single = (dict(module.named_parameters()) for module in (theirs, rounded))
+    unavoidable = dict.fromkeys(exact, 0.0)
+    for off in [0, *(1e-7 * rng.standard_normal(x.shape) for _ in range(3))]:
+        rounded.zero_grad()
+        nudged = np.moveaxis(x * (1 + off), -1, 1).astype(np.float32)
+        F.cross_entropy(rounded(torch.tensor(nudged)), torch.tensor(labels)).backward()
+        for name, parameter in rounded.named_parameters():
+            unavoidable[name] = max(unavoidable[name], np.linalg.norm(parameter.grad.numpy() - exact[name]))
     for name, path in pairs:
         if name in exact:
-            expected = exact[name].grad.numpy()
-            unavoidable = np.linalg.norm(single[name].grad.numpy() - expected)
-            error = np.linalg.norm(to_torch(grads[path]).numpy() - expected)
-            assert error < 3 * unavoidable + 1e-4 * np.linalg.norm(expected), path
-            assert error < 0.1 * np.linalg.norm(expected), path
+            norm, error = np.linalg.norm(exact[name]), np.linalg.norm(to_torch(grads[path]).numpy() - exact[name])
+            assert error < 3 * unavoidable[name] + 1e-4 * norm, path
+            assert error < 0.1 * norm, path
 
     params = L.unflatten(L.flatten(params) | L.flatten(network.updates(params, saved)))
     theirs.eval()  # with the statistics of its one batch
