@@ -130,8 +130,8 @@ def test_a_training_step_and_a_forward_pass():
     wanted_loss.backward()
     np.testing.assert_allclose(logits, wanted.detach().numpy(), rtol=1e-3, atol=1e-3)
     assert loss == pytest.approx(wanted_loss.item(), rel=1e-4)
-    # Rounding moves numbers across the kinks of ReLU and pooling. How far that goes, PyTorch's own float32 shows: in four
-    # draws, the inputs being off by their last bit, since whether a kink lies near is chance, and the processor's.
+    # Rounding moves numbers across the kinks of ReLU and pooling. How far that goes, PyTorch's own float32 shows: in
+    # four draws, inputs being off by their last bit, since whether a kink lies near is chance, and the processor's.
     exact = {name: parameter.grad.numpy() for name, parameter in theirs.named_parameters()}
     rounded = copy.deepcopy(theirs).float()
     unavoidable = dict.fromkeys(exact, 0.0)
