@@ -153,3 +153,47 @@ def test_a_training_step_and_a_forward_pass():
     with torch.inference_mode():
         wanted = theirs(tensor).numpy()
     np.testing.assert_allclose(given, wanted, rtol=1e-3, atol=1e-3 * abs(wanted).max())
+
+
+def without_kinks(layer):
+    """Return the layer with a smooth activation for ReLU, and averages for greatest numbers."""
+    if isinstance(layer, L.Chain):
+        return L.Chain([without_kinks(part) for part in layer.layers])
+    if isinstance(layer, L.Concat):
+        return L.Concat([without_kinks(part) for part in layer.branches])
+    if isinstance(layer, L.MaxPool):
+        return L.AvgPool(layer.size, layer.stride, layer.padding)
+    return L.SiLU() if isinstance(layer, L.ReLU) else layer
+
+
+def test_gradients_where_no_kink_lies_near(monkeypatch):
+    for place, kinked, smooth in (
+        (F, "relu", F.silu),
+        (F, "max_pool2d", F.avg_pool2d),
+        (nn, "MaxPool2d", nn.AvgPool2d),
+    ):
+        monkeypatch.setattr(place, kinked, smooth)
+    rng = np.random.default_rng(0)
+    whole = architectures.build("inception-v3", num_classes=10)
+    network = without_kinks(L.Chain([layer for layer in whole.layers if not isinstance(layer, L.Dropout)]))
+    in_shape = (147, 147, 3)
+    params = network.init(in_shape, rng)
+    theirs = inception(10).double()
+    pairs = load(theirs, L.flatten(params))
+    x, labels = rng.standard_normal((4, *in_shape), np.float32), np.array([1, 7, 3, 3])
+
+    run = L.Pass(training=True, rng=rng)
+    logits, saved = network.forward(params, x, run)
+    _, gradient = SoftmaxCrossEntropy()(logits, labels)
+    grads = L.flatten(network.gradients(params, saved, gradient, run))
+    tensor = torch.tensor(np.moveaxis(x, -1, 1).copy())
+    rounded = copy.deepcopy(theirs).float()
+    for module, given in ((theirs, tensor.double()), (rounded, tensor)):
+        F.cross_entropy(module(given), torch.tensor(labels)).backward()
+    exact, single = (dict(module.named_parameters()) for module in (theirs, rounded))
+    for name, path in pairs:
+        if name in exact:
+            expected = exact[name].grad.numpy()
+            unavoidable = np.linalg.norm(single[name].grad.numpy() - expected)
+            error = np.linalg.norm(to_torch(grads[path]).numpy() - expected)
+            assert error < 3 * unavoidable + 1e-5 * np.linalg.norm(expected), path
