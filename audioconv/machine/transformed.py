@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,7 +40,29 @@ MATRIX = np.array(
 """G of `kernels.transforms`."""
 
 
-class Planes:
+class _Transformed(ABC):
+    """What both have in common."""
+
+    _conv: Convolution
+
+    def input_gradient(self, section: Section, dz: Buffer, weight: Fixed, dx: Buffer, onward: int) -> None:
+        """Write the gradient by the input, or add it to what is in dx."""
+        U = self._transformed(section, _from_last(section, self._conv, weight), later=True)
+        zeros = section.constants.zeros(dx.shape[2])
+        self._convolve(section, self._conv.gradient_corner(dz), dz, U, zeros, dx, onward)
+
+    @abstractmethod
+    def _transformed(self, section: Section, weight: Fixed, later: bool) -> Fixed:
+        """Return where the transformed kernels will lie."""
+
+    @abstractmethod
+    def _convolve(
+        self, section: Section, corner: Place, x: Buffer, U: Fixed, start: Fixed, y: Buffer, onward: int
+    ) -> None:
+        """Write ``y = x * U + start``, or add it to what is in y."""
+
+
+class Planes(_Transformed):
     """3 x 3 by tiles of 4 x 4: a quarter of the multiplications.
 
     Parameters
@@ -80,12 +103,6 @@ class Planes:
         """Write ``z = x * weight + start``, activated and maybe pooled."""
         U = section.known.get(weight.offset) or self._transformed(section, weight, later=False)
         self._convolve(section, self._conv.corner(x), x, U, start, z, opcodes.NEVER, slope, pooled)
-
-    def input_gradient(self, section: Section, dz: Buffer, weight: Fixed, dx: Buffer, onward: int) -> None:
-        """Write the gradient by the input, or add it to what is in dx."""
-        U = self._transformed(section, _from_last(section, self._conv, weight), later=True)
-        zeros = section.constants.zeros(dx.shape[2])
-        self._convolve(section, self._conv.gradient_corner(dz), dz, U, zeros, dx, onward)
 
     def _convolve(
         self, section: Section, corner: Place, x: Buffer, U: Fixed, start: Fixed, y: Buffer, onward: int,
@@ -130,7 +147,7 @@ class Planes:
         return np.asarray(U.reshape(POSITIONS, *weight.shape[2:]), np.float32)
 
 
-class Lines:
+class Lines(_Transformed):
     """1-D kernels by tiles of four: half of the multiplications where they are of three, six, nine ... weights.
 
     Parameters
@@ -176,12 +193,6 @@ class Lines:
         assert not pooled
         U = section.known.get(weight.offset) or self._transformed(section, weight, later=False)
         self._convolve(section, self._conv.corner(x), x, U, start, z, opcodes.NEVER, slope)
-
-    def input_gradient(self, section: Section, dz: Buffer, weight: Fixed, dx: Buffer, onward: int) -> None:
-        """Write the gradient by the input, or add it to what is in dx."""
-        U = self._transformed(section, _from_last(section, self._conv, weight), later=True)
-        zeros = section.constants.zeros(dx.shape[2])
-        self._convolve(section, self._conv.gradient_corner(dz), dz, U, zeros, dx, onward)
 
     def _convolve(
         self, section: Section, corner: Place, x: Buffer, U: Fixed, start: Fixed, y: Buffer, onward: int,
