@@ -134,18 +134,24 @@ def test_a_training_step_and_a_forward_pass():
     # four draws, inputs being off by their last bit, since whether a kink lies near is chance, and the processor's.
     exact = {name: parameter.grad.numpy() for name, parameter in theirs.named_parameters()}
     rounded = copy.deepcopy(theirs).float()
-    unavoidable = dict.fromkeys(exact, 0.0)
+    unavoidable, first = dict.fromkeys(exact, 0.0), {}
     for off in [0, *(1e-7 * rng.standard_normal(x.shape) for _ in range(3))]:
         rounded.zero_grad()
         nudged = np.moveaxis(x * (1 + off), -1, 1).astype(np.float32)
         F.cross_entropy(rounded(torch.tensor(nudged)), torch.tensor(labels)).backward()
         for name, parameter in rounded.named_parameters():
             unavoidable[name] = max(unavoidable[name], np.linalg.norm(parameter.grad.numpy() - exact[name]))
+        first = first or dict(unavoidable)
+    by_chance = []
     for name, path in pairs:
         if name in exact:
             norm, error = np.linalg.norm(exact[name]), np.linalg.norm(to_torch(grads[path]).numpy() - exact[name])
             assert error < 3 * unavoidable[name] + 1e-4 * norm, path
             assert error < 0.1 * norm, path
+            if error >= 3 * first[name] + 1e-4 * norm:
+                by_chance.append(path)
+    # All but a few keep to the first draw alone.
+    assert len(by_chance) < 0.01 * len(pairs), by_chance
 
     params = L.unflatten(L.flatten(params) | L.flatten(network.updates(params, saved)))
     theirs.eval()  # with the statistics of its one batch
