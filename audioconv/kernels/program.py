@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from audioconv.kernels import atomic, depthwise, images, smooth, sweeps, winograd, winograd_line
+from audioconv.kernels import atomic, depthwise, images, narrow, smooth, sweeps, winograd, winograd_line
 from audioconv.kernels.elementwise import draw
 from audioconv.kernels.jit import Worker, helper, part_of
 from audioconv.kernels.spread import let_in, spread
@@ -28,7 +28,7 @@ BASES = 12
 (CORRELATE, SWEEP, SWEEP_SUMS, SWEEP_BACKWARD, MOMENTS, CHANNEL_SUMS, ADD, AVERAGE, AVERAGE_BACKWARD, DROPOUT,
  NORMALISE, NORMALISE_BACKWARD, REDUCE, REDUCE_DOUBLES, TRANSPOSE, BORDER, WINOGRAD, WINOGRAD_GRADIENT,
  WINOGRAD_KERNELS, ACTIVATE, ACTIVATE_BACKWARD, CARRY, PICK, DEPTHWISE, DEPTHWISE_GRADIENT,
- WINOGRAD_LINE, WINOGRAD_LINE_GRADIENT, WINOGRAD_LINE_KERNELS) = range(28)  # fmt: skip
+ WINOGRAD_LINE, WINOGRAD_LINE_GRADIENT, WINOGRAD_LINE_KERNELS, NARROW, NARROW_GRADIENT) = range(30)  # fmt: skip
 
 # An instruction: its operation, operands of (base, offset, stride), then integers. Its real numbers lie beside it.
 OPERANDS = 7
@@ -153,6 +153,27 @@ def _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch,
         source = _operand(bases, word, 0, 0, 0, scratch)
         target = _operand(bases, word, 1, 0, 0, scratch)
         winograd_line.transform_kernels(source, target, i[0], i[1], i[2], i[3])
+    elif operation == NARROW:
+        # x, U, start, y, V, M, zeros. integers: C, K, strip, apart, x_line, x_pixel, P, Q, y_line, y_pixel, rows, their
+        # number, terms, onward, pooled. reals: slope
+        narrow.convolve(
+            _operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch),
+            _operand(bases, word, 2, n, task, scratch), _operand(bases, word, 3, n, task, scratch),
+            _operand(bases, word, 4, n, task, scratch), _operand(bases, word, 5, n, task, scratch),
+            i[0], i[1], i[2], i[3], i[4], i[5], i[6], i[7], i[8], i[9], ints_at(tables, i[10]), i[11],
+            ints_at(tables, i[12]), _operand(bases, word, 6, n, task, scratch), i[13] == ALWAYS, i[14] != 0,
+            np.float32(real[0]), part, parts,
+        )  # fmt: skip
+    elif operation == NARROW_GRADIENT:
+        # x, dy, -, sums, V, M. integers: C, K, strip, apart, x_line, x_pixel, P, Q, y_line, y_pixel
+        sums = _operand(bases, word, 3, n, task, scratch)
+        narrow.kernel_gradient(
+            _operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch), sums,
+            _operand(bases, word, 4, n, task, scratch), _operand(bases, word, 5, n, task, scratch),
+            i[0], i[1], i[2], i[3], i[4], i[5], i[6], i[7], i[8], i[9], n != first,
+        )  # fmt: skip
+        if n + 1 == last:  # half of the numbers are left to add up with those of other tasks
+            winograd_line.finish_gradient(sums, 3 * i[0] * i[1], 1)
     elif operation == DEPTHWISE:
         # x, weight, start, y. integers: C, x_line, x_pixel, P, Q, y_line, y_pixel, turned, onward. reals: slope
         depthwise.convolve(

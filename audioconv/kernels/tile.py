@@ -39,8 +39,10 @@ from audioconv.kernels.vector import (
 
 # AVX2 has 16 registers: 6 x 2 sums, 2 of B and 1 of A. AVX-512 has 32, but 12 sums already hide the latency of an FMA.
 ROWS = 6
-HALF = 3
-"""Tables of rows have a multiple of this many: the last is repeated, and written twice."""
+FEWER = 4
+"""Rows of the lower tile: any even number from four on is made of sixes and fours."""
+SPARE = FEWER - 1
+"""Tables of rows have so many more: the last is repeated, and may be written twice."""
 VECTORS = 2
 COLUMNS = VECTORS * LANES
 TERMS = 160
@@ -104,10 +106,10 @@ def _make_tile(rows, vectors, depthwise):
     return tile
 
 
-# Whole and half height, two vectors and one, written out because Numba has to know each call's target.
-_two6, _two3 = _make_tile(6, 2, False), _make_tile(3, 2, False)
-_one6, _one3 = _make_tile(6, 1, False), _make_tile(3, 1, False)
-_own6, _own3 = _make_tile(6, 1, True), _make_tile(3, 1, True)
+# Both heights, two vectors and one, written out because Numba has to know each call's target.
+_two6, _two4 = _make_tile(ROWS, 2, False), _make_tile(FEWER, 2, False)
+_one6, _one4 = _make_tile(ROWS, 1, False), _make_tile(FEWER, 1, False)
+_own6, _own4 = _make_tile(ROWS, 1, True), _make_tile(FEWER, 1, True)
 
 
 @helper
@@ -130,22 +132,25 @@ def correlate(A, B, start, onward, C, columns, row_table, rows, term_table, term
             s = ahead(start, j)
             a = ahead(A, j) if depthwise else A
             chosen = ahead(term_table, 2 * first)
-            for i in range(0, rows, ROWS):
+            i = 0
+            while i < rows:
                 r = ahead(row_table, 2 * i)
+                high = rows - i > FEWER and not ROWS < rows - i <= 2 * FEWER
+                i += ROWS if high else FEWER
                 if depthwise:
-                    if rows - i >= ROWS:
+                    if high:
                         _own6(left, a, b, s, onward, c, r, chosen, some, last, slope)
                     else:
-                        _own3(left, a, b, s, onward, c, r, chosen, some, last, slope)
+                        _own4(left, a, b, s, onward, c, r, chosen, some, last, slope)
                 elif left > LANES:
-                    if rows - i >= ROWS:
+                    if high:
                         _two6(left, a, b, s, onward, c, r, chosen, some, last, slope)
                     else:
-                        _two3(left, a, b, s, onward, c, r, chosen, some, last, slope)
-                elif rows - i >= ROWS:
+                        _two4(left, a, b, s, onward, c, r, chosen, some, last, slope)
+                elif high:
                     _one6(left, a, b, s, onward, c, r, chosen, some, last, slope)
                 else:
-                    _one3(left, a, b, s, onward, c, r, chosen, some, last, slope)
+                    _one4(left, a, b, s, onward, c, r, chosen, some, last, slope)
         first += TERMS
         if first >= terms:
             break

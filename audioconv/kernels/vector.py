@@ -25,7 +25,7 @@ REGISTER = ir.VectorType(F32, LANES)
 _DOUBLES = ir.VectorType(F64, LANES)
 _BITS = ir.VectorType(ir.IntType(1), LANES)
 _LANE_NUMBERS = ir.Constant(ir.VectorType(I32, LANES), list(range(LANES)))
-_MASKS = LANES == 16  # AVX-512 has masked loads and stores at no cost, AVX2 has slow ones
+MASKS = LANES == 16  # AVX-512 has masked loads and stores at no cost, AVX2 has slow ones
 _CONTRACT = ("contract",)  # a product and a sum may become one fused operation
 
 FLOATS = types.CPointer(types.float32)
@@ -107,11 +107,25 @@ def multiply_add(builder, a, b, c):
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32"), [a, b, c])
 
 
+def larger_register(builder, a, b):
+    """Return the larger of each pair; NaN where either is."""
+    # A comparison with NaN is false, which leaves b: right if b is the NaN.
+    first = builder.or_(builder.fcmp_ordered(">", a, b), builder.fcmp_unordered("uno", a, a))
+    return builder.select(first, a, b)
+
+
+def sum_register(builder, value):
+    """Return the sum of all lanes, added in whichever order is fast."""
+    kind = ir.FunctionType(F32, [F32, REGISTER])
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{LANES}f32")
+    return builder.call(function, [F32(-0.0), value], fastmath=("reassoc",))
+
+
 def store_register(builder, value, base, count, number=0):
     """Store register number `number` behind `base`, of `count` numbers in all, as far as it is among them."""
     place = builder.bitcast(at(builder, base, I64(number * LANES)), REGISTER.as_pointer())
     left = builder.sub(count, I64(number * LANES))
-    if _MASKS:
+    if MASKS:
         _masked_store(builder, value, place, left)
         return
     with builder.if_else(builder.icmp_signed(">=", left, I64(LANES)), likely=True) as (whole, part):
@@ -136,20 +150,24 @@ def _store_by_halves(builder, value, place, left):
 
 
 def _write_halves(builder, value, numbers, left):
-    size = LANES // 2
     slots = [cgutils.alloca_once_value(builder, number) for number in (value, numbers)]
+    size = LANES // 2
     while size:
-        kind = ir.VectorType(F32, size)
         with builder.if_then(builder.icmp_signed("!=", builder.and_(left, I64(size)), I64(0))):
-            whole, target = map(builder.load, slots)
-            first = ir.Constant(ir.VectorType(I32, size), list(range(size)))
-            rest = ir.Constant(ir.VectorType(I32, LANES), [min(lane + size, LANES - 1) for lane in range(LANES)])
-            there = builder.bitcast(target, kind.as_pointer())
-            builder.store(builder.shuffle_vector(whole, whole, first), there).align = 4
-            builder.store(builder.shuffle_vector(whole, whole, rest), slots[0])
-            builder.store(at(builder, target, I64(size)), slots[1])
+            store_half(builder, *slots, size)
         size //= 2
     builder.ret_void()
+
+
+def store_half(builder, value, place, size):
+    """Store the first `size` numbers of what is in a slot, and let both slots go on behind them."""
+    whole, target = builder.load(value), builder.load(place)
+    kind = ir.VectorType(F32, size)
+    first = ir.Constant(ir.VectorType(I32, size), list(range(size)))
+    rest = ir.Constant(ir.VectorType(I32, LANES), [min(lane + size, LANES - 1) for lane in range(LANES)])
+    builder.store(builder.shuffle_vector(whole, whole, first), builder.bitcast(target, kind.as_pointer())).align = 4
+    builder.store(builder.shuffle_vector(whole, whole, rest), value)
+    builder.store(at(builder, target, I64(size)), place)
 
 
 def _masked_store(builder, value, place, left):
@@ -226,7 +244,7 @@ def load_first(context, base, offset, count):
     def codegen(context, builder, signature, arguments):
         base, offset, count = arguments
         place = at(builder, base, offset)
-        if _MASKS:
+        if MASKS:
             return _masked_load(builder, place, count)
         value = cgutils.alloca_once(builder, REGISTER)
         with builder.if_else(builder.icmp_signed(">=", count, I64(LANES)), likely=True) as (whole, part):
@@ -295,6 +313,18 @@ def fetch(context, base, offset):
 
 
 @intrinsic
+def first_of(context, value, count):
+    """Return the first `count` numbers of `value`, zeros behind them."""
+
+    def codegen(context, builder, signature, arguments):
+        value, count = arguments
+        zeros = ir.Constant(REGISTER, [0.0] * LANES)
+        return builder.select(mask_of_first(builder, count), value, zeros)
+
+    return vector(vector, types.int64), codegen
+
+
+@intrinsic
 def splat(context, number):
     """Return a vector with `number` in all lanes."""
 
@@ -326,10 +356,7 @@ def larger(context, a, b):
     """Return the larger of each pair; NaN where either is."""
 
     def codegen(context, builder, signature, arguments):
-        a, b = arguments
-        # A comparison with NaN is false, which leaves b: right if b is the NaN.
-        first = builder.or_(builder.fcmp_ordered(">", a, b), builder.fcmp_unordered("uno", a, a))
-        return builder.select(first, a, b)
+        return larger_register(builder, *arguments)
 
     return vector(vector, vector), codegen
 

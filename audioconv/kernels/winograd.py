@@ -18,7 +18,7 @@ import numpy as np
 
 from audioconv.kernels.images import whole
 from audioconv.kernels.jit import LANES, helper
-from audioconv.kernels.tile import HALF, correlate
+from audioconv.kernels.tile import correlate
 from audioconv.kernels.transforms import (
     SIDE,
     TILE,
@@ -196,11 +196,10 @@ def convolve(x, U, start, y, V, M, C, K, strip, x_line, x_pixel, P, Q, y_line, y
     for begin in range(part * tiles // parts, last, strip):
         end = min(last, begin + strip)
         transform_inputs(x, V, C, strip, x_line, x_pixel, across, begin, end)
-        some = (end - begin + HALF - 1) // HALF * HALF
         for position in range(POSITIONS):
             correlate(
                 ahead(V, position * strip * whole(C)), ahead(U, position * C * K), zeros, False,
-                ahead(M, position * strip * whole(K)), whole(K), rows, some, terms, C, False, False, np.float32(1),
+                ahead(M, position * strip * whole(K)), whole(K), rows, end - begin, terms, C, False, False, np.float32(1),
             )  # fmt: skip
         if pooled:
             pool_outputs(M, start, y, K, strip, P // 2, Q // 2, y_line, y_pixel, across, begin, end, slope)

@@ -17,7 +17,7 @@ import numpy as np
 
 from audioconv.kernels.images import whole
 from audioconv.kernels.jit import LANES, helper
-from audioconv.kernels.tile import HALF, correlate
+from audioconv.kernels.tile import correlate
 from audioconv.kernels.transforms import (
     SIDE,
     TILE,
@@ -102,11 +102,10 @@ def convolve(x, U, start, y, V, M, C, K, blocks, strip, apart, Q, pixel, rows, t
     for begin in range(part * tiles // parts, last, strip):
         end = min(last, begin + strip)
         transform_inputs(x, V, C, blocks, apart, begin, end)
-        some = (end - begin + HALF - 1) // HALF * HALF
         for position in range(SIDE):
             correlate(
                 ahead(V, position * apart), ahead(U, position * C * K), zeros, False,
-                ahead(M, position * strip * whole(K)), whole(K), rows, some, terms, blocks * C, False, False,
+                ahead(M, position * strip * whole(K)), whole(K), rows, end - begin, terms, blocks * C, False, False,
                 np.float32(1),
             )  # fmt: skip
         transform_outputs(M, start, y, K, strip, Q, pixel, begin, end, onward, slope)

@@ -137,7 +137,7 @@ class Convolution:
         if self.form is not None:
             self.form.forward(section, x, weight, start, z, slope, pooled)
             return
-        table = rows(self._outputs(x, z))
+        table = self._outputs(x, z)
         for c, channels, k, kernels in self._groups():
             _correlate(
                 section, self.depthwise, table, self._taps(x, channels), kernels,
@@ -152,7 +152,7 @@ class Convolution:
         terms, start = self._outputs(x, dz), section.constants.zeros(self.filters)
         for c, channels, k, kernels in self._groups():
             _correlate(
-                section, self.depthwise, rows(self._taps(x, channels)), terms, kernels,
+                section, self.depthwise, self._taps(x, channels), terms, kernels,
                 self.corner(x, c), dz.at(0, 0, k), start.at(k), partial.at(k), opcodes.UNLESS_FIRST,
             )  # fmt: skip
 
@@ -170,7 +170,7 @@ class Convolution:
         numbers = np.arange(math.prod(self.weight_shape)).reshape(self.weight_shape)
         for part in input_gradients(self.window, *self.in_shape[:2]):
             inputs = pixels(part.height, part.width, dx.layout, self.window.stride)
-            table = rows(pairs(pixels(part.height, part.width, dz.layout), inputs))
+            table = pairs(pixels(part.height, part.width, dz.layout), inputs)
             places = np.array(
                 [(down + top) * dz.layout.line + (along + left) * dz.layout.pixel for *_, down, along in part.taps],
                 np.int64,
@@ -196,7 +196,7 @@ class Convolution:
         order = np.arange(size * K).reshape(size, K).T
         terms = pairs(np.arange(K), np.arange(K) * size)
         _correlate(
-            section, False, rows(np.zeros((1, 2), np.int32)), terms, size, dz.at(),
+            section, False, np.zeros((1, 2), np.int32), terms, size, dz.at(),
             turned(section, weight, order).at(), section.constants.zeros(size).at(), dx.at(),
             opcodes.ALWAYS if onward else opcodes.NEVER,
         )  # fmt: skip
@@ -238,7 +238,7 @@ def _correlate(
 ) -> None:  # fmt: skip
     tables = section.tables
     integers = [
-        columns, tables.add(table), len(table), tables.add(terms), len(terms), int(depthwise), onward,
+        columns, tables.add(rows(table)), len(table), tables.add(terms), len(terms), int(depthwise), onward,
         int(slope != 1.0),
     ]  # fmt: skip
     section.emit(opcodes.CORRELATE, [a, b, start, c], integers, [slope])

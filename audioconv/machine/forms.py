@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from audioconv.kernels import program as opcodes
 from audioconv.machine.moves import strides
+from audioconv.machine.narrow import Narrow
 from audioconv.machine.program import Border, Buffer, Fixed, Place, Section
 from audioconv.machine.transformed import Lines, Planes
 
@@ -107,7 +108,7 @@ class Along:
 
 def form_of(conv: Convolution) -> Form | None:
     """Return the form that suits a convolution, if one does."""
-    for form in (Planes, Lines, Along):
+    for form in (Narrow, Planes, Lines, Along):
         if form.fits(conv):
             return form(conv)
     return None

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.geometry import Window
-from audioconv.kernels.tile import HALF
+from audioconv.kernels.tile import SPARE
 
 Pairs = NDArray[np.int32]
 
@@ -45,8 +45,8 @@ def pairs(first: NDArray[np.int64], second: NDArray[np.int64]) -> Pairs:
 
 
 def rows(table: Pairs) -> Pairs:
-    """Return `table` as rows of tiles: the last is repeated until the number fits."""
-    return np.concatenate([table, np.repeat(table[-1:], -len(table) % HALF, axis=0)])
+    """Return `table` as rows of tiles: the last is repeated, as often as a tile may go beyond it."""
+    return np.concatenate([table, np.repeat(table[-1:], SPARE, axis=0)])
 
 
 @dataclass(frozen=True)

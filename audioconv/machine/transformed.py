@@ -40,7 +40,7 @@ MATRIX = np.array(
 """G of `kernels.transforms`."""
 
 
-class _Transformed(ABC):
+class Transformed(ABC):
     """What both have in common."""
 
     _conv: Convolution
@@ -62,7 +62,7 @@ class _Transformed(ABC):
         """Write ``y = x * U + start``, or add it to what is in y."""
 
 
-class Planes(_Transformed):
+class Planes(Transformed):
     """3 x 3 by tiles of 4 x 4: a quarter of the multiplications.
 
     Parameters
@@ -123,10 +123,10 @@ class Planes(_Transformed):
         C, K = x.shape[2], dz.shape[2]
         strip, V, M = _strip(C, K, _tiles(*dz.shape[:2]), lasting=True)
         tiles, channels = np.arange(strip), np.arange(C)
-        table = rows(pairs(channels, channels * K))
+        table = pairs(channels, channels * K)
         terms = section.tables.add(pairs(tiles * whole(C), tiles * whole(K)))
         integers = [
-            C, K, strip, *strides(x), *dz.shape[:2], *strides(dz), section.tables.add(table), len(table), terms,
+            C, K, strip, *strides(x), *dz.shape[:2], *strides(dz), section.tables.add(rows(table)), len(table), terms,
         ]  # fmt: skip
         zeros = section.constants.zeros(K).at()
         operands = [self._conv.corner(x), dz.at(), None, partial.at(), Place(V), Place(M), zeros]
@@ -147,7 +147,7 @@ class Planes(_Transformed):
         return np.asarray(U.reshape(POSITIONS, *weight.shape[2:]), np.float32)
 
 
-class Lines(_Transformed):
+class Lines(Transformed):
     """1-D kernels by tiles of four: half of the multiplications where they are of three, six, nine ... weights.
 
     Parameters
@@ -210,10 +210,10 @@ class Lines(_Transformed):
         """Write how this example's weight gradient is added to the task's `partial`."""
         C, K, width = self._stride * x.shape[2], dz.shape[2], dz.shape[1]
         strip, apart, V, M = self._strip(C, K, width)
-        table = rows(self._numbers_of(C, K))
+        table = self._numbers_of(C, K)
         terms = section.tables.add(self._tiles_of(strip, C, K))
         integers = [
-            C, K, self._blocks, strip, apart, width, dz.layout.pixel, section.tables.add(table), len(table), terms,
+            C, K, self._blocks, strip, apart, width, dz.layout.pixel, section.tables.add(rows(table)), len(table), terms,
         ]  # fmt: skip
         zeros = section.constants.zeros(K).at()
         operands = [self._conv.corner(x), dz.at(), None, partial.at(), Place(V), Place(M), zeros]

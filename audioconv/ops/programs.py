@@ -152,7 +152,7 @@ def _input_gradient_by_patches(section: Section, conv: Convolution, weight: Fixe
     (top, _, left, _), layout = patches.border, patches.layout
     for part in input_gradients(window, *conv.in_shape[:2]):
         inputs = pixels(part.height, part.width, dx.layout, window.stride)
-        table = rows(pairs(pixels(part.height, part.width, layout), inputs))
+        table = pairs(pixels(part.height, part.width, layout), inputs)
         places = [
             (down + top) * layout.line + (along + left) * layout.pixel + (r * window.kernel[1] + s) * C
             for r, s, down, along in part.taps
@@ -160,7 +160,7 @@ def _input_gradient_by_patches(section: Section, conv: Convolution, weight: Fixe
         terms = pairs(np.array(places, np.int64), np.zeros(len(places), np.int64))
         # Each channel by itself: a depthwise convolution with kernels of ones.
         tables = section.tables
-        integers = [C, tables.add(table), len(table), tables.add(terms), len(terms), 1, opcodes.NEVER, 0]
+        integers = [C, tables.add(rows(table)), len(table), tables.add(terms), len(terms), 1, opcodes.NEVER, 0]
         operands = [patches.at(-top, -left), ones.at(), zeros.at(), dx.at(*part.corner)]
         section.emit(opcodes.CORRELATE, operands, integers, [1.0])
 

@@ -49,7 +49,7 @@ def check(row_count, columns, terms, onward=False, depthwise=False, slope=1.0, s
     C = rng.standard_normal(row_count * (columns + 3) + SLACK, np.float32)
     wanted = expected(A, B, start, onward, C, columns, row_pairs, term_pairs, depthwise, slope)
     table = tables.rows(row_pairs)
-    arguments = np.ascontiguousarray(table), len(table), np.ascontiguousarray(term_pairs.reshape(-1, 2)), terms
+    arguments = np.ascontiguousarray(table), row_count, np.ascontiguousarray(term_pairs.reshape(-1, 2)), terms
     before = C.copy()
     run(A, B, start, onward, C, columns, *arguments, depthwise, slope != 1.0, np.float32(slope))
     np.testing.assert_allclose(C, wanted, rtol=1e-5, atol=1e-5 * max(1.0, np.abs(wanted).max()))

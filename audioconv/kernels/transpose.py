@@ -1,0 +1,130 @@
+"""Between pixels, of which each holds its channels, and planes, of which each holds one channel of pixels in a row.
+
+A block is `LANES` pixels by as many channels; it is turned in registers: halves are exchanged between pairs of vectors,
+then quarters, down to single numbers.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from audioconv.kernels.jit import LANES
+from audioconv.kernels.vector import (
+    FLOATS,
+    I32,
+    I64,
+    MASKS,
+    at,
+    larger_register,
+    load_register,
+    store_half,
+    store_register,
+)
+
+INTEGER = types.int64
+
+
+def _turned(builder, vectors):
+    """Return the vectors whose number i is number j of what was vector i, for each j."""
+    lanes = range(LANES)
+    size = LANES // 2
+    while size:
+        low = ir.Constant(ir.VectorType(I32, LANES), [i - size + LANES if i & size else i for i in lanes])
+        high = ir.Constant(ir.VectorType(I32, LANES), [i + LANES if i & size else i + size for i in lanes])
+        vectors = [
+            builder.shuffle_vector(vectors[i & ~size], vectors[i | size], high if i & size else low) for i in lanes
+        ]
+        size //= 2
+    return vectors
+
+
+@intrinsic
+def to_planes(context, x, place, pixel, pixels, channels, planes, target, apart):
+    """Put the channels from `place` of `LANES` pixels into planes, from `target` on and `apart` from each other.
+
+    There are `pixels` of them, at least one: others are taken to be like the last. Whole vectors of channels are read;
+    where fewer than `LANES` are left, `channels`, as many planes are written.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        x, place, pixel, pixels, channels, planes, target, apart = arguments
+        last = builder.sub(pixels, I64(1))
+        vectors = []
+        for i in range(LANES):
+            nearest = builder.select(builder.icmp_signed("<", I64(i), last), I64(i), last)
+            vectors.append(load_register(builder, at(builder, x, builder.add(place, builder.mul(nearest, pixel)))))
+        first = at(builder, planes, target)
+        for i, vector in enumerate(_turned(builder, vectors)):
+            with builder.if_then(builder.icmp_signed("<", I64(i), channels), likely=True):
+                store_register(builder, vector, at(builder, first, builder.mul(I64(i), apart)), I64(LANES))
+        return context.get_dummy_value()
+
+    return types.void(FLOATS, INTEGER, INTEGER, INTEGER, INTEGER, FLOATS, INTEGER, INTEGER), codegen
+
+
+def _store_pixels(builder, slots, places, pixels, channels):
+    """Store the first `channels` numbers of the first `pixels` vectors."""
+    pairs = list(zip(slots, places, strict=True))
+
+    def each():
+        """Yield vector after vector, where it is one of the first."""
+        for i, pair in enumerate(pairs):
+            with builder.if_then(builder.icmp_signed("<", I64(i), pixels), likely=True):
+                yield pair
+
+    if MASKS:
+        for value, place in each():
+            store_register(builder, builder.load(value), place, channels)
+        return
+    with builder.if_else(builder.icmp_signed(">=", channels, I64(LANES)), likely=True) as (whole, part):
+        with whole:
+            for value, place in each():
+                store_register(builder, builder.load(value), place, I64(LANES))
+        with part:
+            # One question for all pixels: is there a half, a quarter ... left to write?
+            pairs = [(value, cgutils.alloca_once_value(builder, place)) for value, place in pairs]
+            size = LANES // 2
+            while size:
+                with builder.if_then(builder.icmp_signed("!=", builder.and_(channels, I64(size)), I64(0))):
+                    for value, place in each():
+                        store_half(builder, value, place, size)
+                size //= 2
+
+
+def _make_from_planes(pools):
+    """Return the way back as an intrinsic; where it `pools`, of each two pixels the larger numbers are kept."""
+
+    @intrinsic
+    def from_planes(context, planes, source, apart, y, place, pixel, pixels, channels, onward):
+        kind = types.void(FLOATS, INTEGER, INTEGER, FLOATS, INTEGER, INTEGER, INTEGER, INTEGER, types.boolean)
+
+        def codegen(context, builder, signature, arguments):
+            planes, source, apart, y, place, pixel, pixels, channels, onward = arguments
+            first, corner = at(builder, planes, source), at(builder, y, place)
+            vectors = [load_register(builder, at(builder, first, builder.mul(I64(i), apart))) for i in range(LANES)]
+            vectors = _turned(builder, vectors)
+            if pools:
+                vectors = [larger_register(builder, *vectors[i : i + 2]) for i in range(0, LANES, 2)]
+            places = [at(builder, corner, builder.mul(I64(i), pixel)) for i in range(len(vectors))]
+            slots = [cgutils.alloca_once_value(builder, vector) for vector in vectors]
+            with builder.if_then(onward, likely=False):
+                for i, slot in enumerate(slots):
+                    with builder.if_then(builder.icmp_signed("<", I64(i), pixels), likely=True):
+                        builder.store(builder.fadd(builder.load(slot), load_register(builder, places[i])), slot)
+            _store_pixels(builder, slots, places, pixels, channels)
+            return context.get_dummy_value()
+
+        return kind, codegen
+
+    return from_planes
+
+
+from_planes = _make_from_planes(False)
+"""``from_planes(planes, source, apart, y, place, pixel, pixels, channels, onward)``: the way back.
+
+Writes the first `channels` numbers of the first `pixels` pixels, or adds to them where `onward`.
+"""
+from_planes_pooled = _make_from_planes(True)

@@ -1,0 +1,113 @@
+"""Convolutions of few channels: what the machine has to do for `kernels.narrow`."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv.kernels import program as opcodes
+from audioconv.kernels.jit import LANES
+from audioconv.kernels.narrow import MORE
+from audioconv.kernels.transforms import SIDE, TILE
+from audioconv.machine.moves import SHARED, strides
+from audioconv.machine.program import Border, Buffer, Fixed, Place, Section, whole
+from audioconv.machine.tables import pairs, rows
+from audioconv.machine.transformed import MATRIX, Transformed
+
+if TYPE_CHECKING:
+    from audioconv.machine.convolution import Convolution
+
+LEAST_CHANNELS, WASTE = 3, 1.3
+
+STRIP_NUMBERS, LONG = 2**15, 2**17
+"""What a strip may take of the second-level cache."""
+
+
+class Narrow(Transformed):
+    """3 x 3 of few channels, whose vectors are pixels: half of the multiplications.
+
+    Parameters
+    ----------
+    conv : Convolution
+        For which it `fits`.
+    """
+
+    pools, turns = True, True
+
+    def __init__(self, conv: Convolution) -> None:
+        self._conv = conv
+        self.partial_size = SIDE * 3 * conv.in_shape[2] * conv.filters
+
+    @staticmethod
+    def fits(conv: Convolution) -> bool:
+        """Tell whether channels would fill vectors badly, and tiles the image well."""
+        window, (C, K) = conv.window, (conv.in_shape[2], conv.filters)
+        return (
+            window.kernel == (3, 3)
+            and window.stride == window.dilation == (1, 1)
+            and conv.groups == 1
+            and min(C, K) >= LEAST_CHANNELS
+            and whole(C) * whole(K) >= WASTE * C * K
+        )
+
+    def border(self, border: Border, outputs: tuple[int, ...]) -> Border:
+        """Return a border that lets whole tiles of outputs be computed."""
+        top, bottom, left, right = border
+        return top, bottom + -outputs[0] % TILE, left, right
+
+    def forward(
+        self, section: Section, x: Buffer, weight: Fixed, start: Fixed, z: Buffer, slope: float, pooled: bool
+    ) -> None:
+        """Write ``z = x * weight + start``, activated and maybe pooled."""
+        U = section.known.get(weight.offset) or self._transformed(section, weight, later=False)
+        self._convolve(section, self._conv.corner(x), x, U, start, z, opcodes.NEVER, slope, pooled)
+
+    def _convolve(
+        self, section: Section, corner: Place, x: Buffer, U: Fixed, start: Fixed, y: Buffer, onward: int,
+        slope: float = 1.0, pooled: bool = False,
+    ) -> None:  # fmt: skip
+        C, K = x.shape[2], y.shape[2]
+        height, width = (2 * y.shape[0], 2 * y.shape[1]) if pooled else y.shape[:2]
+        strip, apart, V, M = _strip(C, K, height, width)
+        kernels, numbers = np.arange(K), np.arange(3 * C)
+        table = pairs(kernels, kernels * apart)
+        terms = section.tables.add(pairs(numbers * K, numbers % C * apart + numbers // C))
+        integers = [
+            C, K, strip, apart, *strides(x), height, width, *strides(y), section.tables.add(rows(table)), len(table), terms,
+            onward, int(pooled),
+        ]  # fmt: skip
+        zeros = section.constants.zeros(apart).at()
+        operands = [corner, U.at(), start.at(), y.at(), Place(V), Place(M), zeros]
+        section.emit(opcodes.NARROW, operands, integers, [slope])
+
+    def weight_gradient(self, section: Section, x: Buffer, dz: Buffer, partial: Fixed) -> None:
+        """Write how this example's weight gradient is added to the task's `partial`."""
+        C, K = x.shape[2], dz.shape[2]
+        strip, apart, V, M = _strip(C, K, *dz.shape[:2], LONG)
+        integers = [C, K, strip, apart, *strides(x), *dz.shape[:2], *strides(dz)]
+        operands = [self._conv.corner(x), dz.at(), None, partial.at(), Place(V), Place(M)]
+        section.emit(opcodes.NARROW_GRADIENT, operands, integers)
+
+    def _transformed(self, section: Section, weight: Fixed, later: bool) -> Fixed:
+        """Return where the transformed kernels will lie."""
+        size = 3 * self._conv.in_shape[2] * self._conv.filters
+        memory = section.memory.fixed(SIDE * size)
+        section.before(opcodes.WINOGRAD_LINE_KERNELS, [weight.at(), memory.at()], [size, 3 * size, 0, 1], later)
+        return memory
+
+    def kernels(self, weight: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return kernels (3, 3, C, K) as they are multiplied, (6, 3, C, K)."""
+        return np.asarray(np.einsum("ir,rsck->isck", MATRIX, weight.astype(np.float64)), np.float32)
+
+
+def _strip(C: int, K: int, height: int, width: int, most: int = STRIP_NUMBERS) -> tuple[int, int, Buffer, Buffer]:
+    """Return how many tiles of lines go together, from where to where a plane is, and room for both sides."""
+    tiles, wide = math.ceil(height / TILE), width + MORE
+    strips = math.ceil(tiles / max(1, most // (SIDE * (C + K) * wide)))
+    strip = math.ceil(tiles / strips)
+    apart = whole(strip * wide) + LANES
+    room = SIDE * whole(max(C, K)) * LANES
+    return strip, apart, Buffer((1, 1, SIDE * C * apart)), Buffer((1, 1, SIDE * K * apart + room))
