@@ -109,6 +109,10 @@ def _tasks(operation: int, integers: Sequence[int]) -> int:
         channels, kernels, blocks, _, _, columns = integers[:6]
         tiles = -(-columns // 4)
         return int(max(1, min(8, 12 * blocks * channels * kernels * tiles // TASK_WORK, tiles // 6)))
+    if operation == opcodes.NARROW:
+        channels, kernels, _, _, _, _, lines, columns = integers[:8]
+        tiles = -(-lines // 4)
+        return int(max(1, min(8, 36 * channels * kernels * columns * tiles // TASK_WORK, tiles // 2)))
     if operation == opcodes.DEPTHWISE:
         channels, _, _, lines, columns = integers[:5]
         return int(max(1, min(8, 18 * channels * lines * columns // TASK_WORK, lines // 2)))

@@ -34,7 +34,7 @@ from audioconv.kernels.vector import (
     load_register,
     multiply_add,
     spread,
-    store_register,
+    store_registers,
 )
 
 # AVX2 has 16 registers: 6 x 2 sums, 2 of B and 1 of A. AVX-512 has 32, but 12 sums already hide the latency of an FMA.
@@ -96,9 +96,10 @@ def _make_tile(rows, vectors, depthwise):
                     value = builder.load(slot)
                     negative = builder.fcmp_ordered("<", value, zeros)
                     builder.store(builder.select(negative, builder.fmul(value, slopes), value), slot)
-            for i in row_numbers:
-                for j in vector_numbers:
-                    store_register(builder, builder.load(sums[i][j]), c_rows[i], columns, j)
+            for j in vector_numbers:
+                places = [at(builder, c_row, I64(j * LANES)) for c_row in c_rows]
+                left = builder.sub(columns, I64(j * LANES))
+                store_registers(builder, [builder.load(row[j]) for row in sums], places, left)
             return context.get_dummy_value()
 
         return kind, codegen

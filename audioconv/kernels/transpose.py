@@ -16,12 +16,11 @@ from audioconv.kernels.vector import (
     FLOATS,
     I32,
     I64,
-    MASKS,
     at,
     larger_register,
     load_register,
-    store_half,
     store_register,
+    store_registers,
 )
 
 INTEGER = types.int64
@@ -65,35 +64,6 @@ def to_planes(context, x, place, pixel, pixels, channels, planes, target, apart)
     return types.void(FLOATS, INTEGER, INTEGER, INTEGER, INTEGER, FLOATS, INTEGER, INTEGER), codegen
 
 
-def _store_pixels(builder, slots, places, pixels, channels):
-    """Store the first `channels` numbers of the first `pixels` vectors."""
-    pairs = list(zip(slots, places, strict=True))
-
-    def each():
-        """Yield vector after vector, where it is one of the first."""
-        for i, pair in enumerate(pairs):
-            with builder.if_then(builder.icmp_signed("<", I64(i), pixels), likely=True):
-                yield pair
-
-    if MASKS:
-        for value, place in each():
-            store_register(builder, builder.load(value), place, channels)
-        return
-    with builder.if_else(builder.icmp_signed(">=", channels, I64(LANES)), likely=True) as (whole, part):
-        with whole:
-            for value, place in each():
-                store_register(builder, builder.load(value), place, I64(LANES))
-        with part:
-            # One question for all pixels: is there a half, a quarter ... left to write?
-            pairs = [(value, cgutils.alloca_once_value(builder, place)) for value, place in pairs]
-            size = LANES // 2
-            while size:
-                with builder.if_then(builder.icmp_signed("!=", builder.and_(channels, I64(size)), I64(0))):
-                    for value, place in each():
-                        store_half(builder, value, place, size)
-                size //= 2
-
-
 def _make_from_planes(pools):
     """Return the way back as an intrinsic; where it `pools`, of each two pixels the larger numbers are kept."""
 
@@ -114,7 +84,7 @@ def _make_from_planes(pools):
                 for i, slot in enumerate(slots):
                     with builder.if_then(builder.icmp_signed("<", I64(i), pixels), likely=True):
                         builder.store(builder.fadd(builder.load(slot), load_register(builder, places[i])), slot)
-            _store_pixels(builder, slots, places, pixels, channels)
+            store_registers(builder, [builder.load(slot) for slot in slots], places, channels, pixels)
             return context.get_dummy_value()
 
         return kind, codegen

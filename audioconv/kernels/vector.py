@@ -121,59 +121,82 @@ def sum_register(builder, value):
     return builder.call(function, [F32(-0.0), value], fastmath=("reassoc",))
 
 
-def store_register(builder, value, base, count, number=0):
-    """Store register number `number` behind `base`, of `count` numbers in all, as far as it is among them."""
-    place = builder.bitcast(at(builder, base, I64(number * LANES)), REGISTER.as_pointer())
-    left = builder.sub(count, I64(number * LANES))
+def store_register(builder, value, base, count):
+    """Store the first `count` numbers of a register; `count` may be more than there are lanes."""
+    store_registers(builder, [value], [base], count)
+
+
+def store_registers(builder, values, places, count, most=None):
+    """Store the first `count` numbers of each register at its place; of all registers, or of the first `most`."""
+
+    def each():
+        """Yield register after register, where it is one of the first."""
+        for number, pair in enumerate(zip(values, places, strict=True)):
+            if most is None:
+                yield pair
+            else:
+                with builder.if_then(builder.icmp_signed("<", I64(number), most), likely=True):
+                    yield pair
+
     if MASKS:
-        _masked_store(builder, value, place, left)
+        for value, place in each():
+            _masked_store(builder, value, place, count)
         return
-    with builder.if_else(builder.icmp_signed(">=", left, I64(LANES)), likely=True) as (whole, part):
+    with builder.if_else(builder.icmp_signed(">=", count, I64(LANES)), likely=True) as (whole, part):
         with whole:
-            builder.store(value, place).align = 4
+            for value, place in each():
+                builder.store(value, builder.bitcast(place, REGISTER.as_pointer())).align = 4
         with part:
-            _store_by_halves(builder, value, place, left)
+            registers, targets = _laid_down(builder, values), _laid_down(builder, places)
+            many = I64(len(values))
+            if most is not None:
+                many = builder.select(builder.icmp_signed("<", most, many), most, many)
+            builder.call(_store_parts(builder.module), [registers, targets, many, count])
 
 
-def _store_by_halves(builder, value, place, left):
-    """Store the first `left` numbers by halves: four, two, one. AVX2's masked stores take many times as long on AMD.
+def _laid_down(builder, values):
+    """Return where values of one kind lie one behind the other."""
+    array = cgutils.alloca_once(builder, values[0].type, size=len(values))
+    for number, value in enumerate(values):
+        builder.store(value, at(builder, array, I64(number)))
+    return array
 
-    A function does it: written out at each place, it would make compiling a third longer.
+
+def _store_parts(module):
+    """Return the function that stores parts of registers: four numbers, two, one, as far as there are such halves.
+
+    AVX2's masked stores take many times as long on AMD. Written out at each place, it would make compiling longer.
     """
-    kind = ir.FunctionType(ir.VoidType(), [REGISTER, F32.as_pointer(), I64])
-    function = cgutils.get_or_insert_function(builder.module, kind, f"audioconv.store.v{LANES}f32")
-    if function.is_declaration:
-        function.linkage = "linkonce_odr"
-        function.attributes.add("noinline")
-        _write_halves(ir.IRBuilder(function.append_basic_block()), *function.args)
-    builder.call(function, [value, builder.bitcast(place, F32.as_pointer()), left])
-
-
-def _write_halves(builder, value, numbers, left):
-    slots = [cgutils.alloca_once_value(builder, number) for number in (value, numbers)]
+    pointer = F32.as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [REGISTER.as_pointer(), pointer.as_pointer(), I64, I64])
+    function = cgutils.get_or_insert_function(module, kind, f"audioconv.store.v{LANES}f32")
+    if not function.is_declaration:
+        return function
+    function.linkage = "linkonce_odr"
+    function.attributes.add("noinline")
+    builder = ir.IRBuilder(function.append_basic_block())
+    registers, places, many, count = function.args
     size = LANES // 2
     while size:
-        with builder.if_then(builder.icmp_signed("!=", builder.and_(left, I64(size)), I64(0))):
-            store_half(builder, *slots, size)
+        with builder.if_then(builder.icmp_signed("!=", builder.and_(count, I64(size)), I64(0))):
+            before = builder.and_(count, I64(-2 * size))
+            with cgutils.for_range(builder, many) as loop:
+                source = builder.bitcast(at(builder, registers, loop.index), pointer)
+                target = builder.load(at(builder, places, loop.index))
+                part = ir.VectorType(F32, size).as_pointer()
+                value = builder.load(builder.bitcast(at(builder, source, before), part))
+                value.align = 4
+                builder.store(value, builder.bitcast(at(builder, target, before), part)).align = 4
         size //= 2
     builder.ret_void()
+    return function
 
 
-def store_half(builder, value, place, size):
-    """Store the first `size` numbers of what is in a slot, and let both slots go on behind them."""
-    whole, target = builder.load(value), builder.load(place)
-    kind = ir.VectorType(F32, size)
-    first = ir.Constant(ir.VectorType(I32, size), list(range(size)))
-    rest = ir.Constant(ir.VectorType(I32, LANES), [min(lane + size, LANES - 1) for lane in range(LANES)])
-    builder.store(builder.shuffle_vector(whole, whole, first), builder.bitcast(target, kind.as_pointer())).align = 4
-    builder.store(builder.shuffle_vector(whole, whole, rest), value)
-    builder.store(at(builder, target, I64(size)), place)
-
-
-def _masked_store(builder, value, place, left):
+def _masked_store(builder, value, base, count):
+    place = builder.bitcast(base, REGISTER.as_pointer())
     kind = ir.FunctionType(ir.VoidType(), [REGISTER, REGISTER.as_pointer(), I32, _BITS])
     function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.store.v{LANES}f32.p0")
-    builder.call(function, [value, place, I32(4), mask_of_first(builder, left)])
+    builder.call(function, [value, place, I32(4), mask_of_first(builder, count)])
 
 
 def _masked_load(builder, base, count):

@@ -90,7 +90,7 @@ def test_rows_keep_their_bits_wherever_they_stand_among_rows():
     term_pairs = tables.pairs(np.arange(terms), np.arange(terms) * 40)
     together, apart = np.zeros((2, 9 * 40 + SLACK), np.float32)
     options = term_pairs, terms, False, False, np.float32(1)
-    run(A, B, np.zeros(80, np.float32), False, together, columns, table, 9, *options)
+    run(A, B, np.zeros(80, np.float32), False, together, columns, tables.rows(table), 9, *options)
     for begin in (0, 3, 6):
-        run(A, B, np.zeros(80, np.float32), False, apart, columns, table[begin : begin + 3].copy(), 3, *options)
+        run(A, B, np.zeros(80, np.float32), False, apart, columns, tables.rows(table[begin : begin + 3]), 3, *options)
     np.testing.assert_array_equal(together, apart)
