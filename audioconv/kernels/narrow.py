@@ -9,8 +9,8 @@ along the lines, the three weights of a kernel's line meet three pixels beside e
 products of matrices, by the register tile, which has kernels as its rows here and pixels as its columns.
 
 A strip is some tiles of four lines. `V` holds its transformed inputs, (6, C, apart), and `M` the products,
-(6, K, apart): each plane has `wide` numbers of each tile, Q and two more, and room for a vector behind the last. Behind M
-there is room for a block of pixels on its way between channels and planes. U are the kernels, (6, 3, C, K).
+(6, K, apart): each plane has `wide` numbers of each tile, Q and two more, and room for a vector behind the last. Behind
+M there is `room` for a block of pixels on its way between channels and planes. U are the kernels, (6, 3, C, K).
 """
 
 from __future__ import annotations

@@ -13,30 +13,31 @@ from numba.extending import intrinsic
 
 from audioconv.kernels.jit import LANES
 from audioconv.kernels.vector import (
+    F32,
     FLOATS,
     I32,
     I64,
+    MASKS,
     at,
     larger_register,
     load_register,
     store_register,
-    store_registers,
 )
 
 INTEGER = types.int64
+SIZES = [LANES >> bit for bit in range(1, LANES.bit_length())]
+"""Of the pieces that vectors exchange: halves, quarters ... single numbers."""
 
 
 def _turned(builder, vectors):
     """Return the vectors whose number i is number j of what was vector i, for each j."""
     lanes = range(LANES)
-    size = LANES // 2
-    while size:
+    for size in SIZES:
         low = ir.Constant(ir.VectorType(I32, LANES), [i - size + LANES if i & size else i for i in lanes])
         high = ir.Constant(ir.VectorType(I32, LANES), [i + LANES if i & size else i + size for i in lanes])
         vectors = [
             builder.shuffle_vector(vectors[i & ~size], vectors[i | size], high if i & size else low) for i in lanes
         ]
-        size //= 2
     return vectors
 
 
@@ -55,10 +56,15 @@ def to_planes(context, x, place, pixel, pixels, channels, planes, target, apart)
         for i in range(LANES):
             nearest = builder.select(builder.icmp_signed("<", I64(i), last), I64(i), last)
             vectors.append(load_register(builder, at(builder, x, builder.add(place, builder.mul(nearest, pixel)))))
-        first = at(builder, planes, target)
-        for i, vector in enumerate(_turned(builder, vectors)):
-            with builder.if_then(builder.icmp_signed("<", I64(i), channels), likely=True):
-                store_register(builder, vector, at(builder, first, builder.mul(I64(i), apart)), I64(LANES))
+        vectors, first = _turned(builder, vectors), at(builder, planes, target)
+        places = [at(builder, first, builder.mul(I64(i), apart)) for i in range(LANES)]
+        with builder.if_else(builder.icmp_signed(">=", channels, I64(LANES)), likely=True) as (whole, part):
+            with whole:
+                for vector, there in zip(vectors, places, strict=True):
+                    store_register(builder, vector, there, I64(LANES))
+            with part:
+                for vector, there in _first(builder, channels, vectors, places):
+                    store_register(builder, vector, there, I64(LANES))
         return context.get_dummy_value()
 
     return types.void(FLOATS, INTEGER, INTEGER, INTEGER, INTEGER, FLOATS, INTEGER, INTEGER), codegen
@@ -81,15 +87,50 @@ def _make_from_planes(pools):
             places = [at(builder, corner, builder.mul(I64(i), pixel)) for i in range(len(vectors))]
             slots = [cgutils.alloca_once_value(builder, vector) for vector in vectors]
             with builder.if_then(onward, likely=False):
-                for i, slot in enumerate(slots):
-                    with builder.if_then(builder.icmp_signed("<", I64(i), pixels), likely=True):
-                        builder.store(builder.fadd(builder.load(slot), load_register(builder, places[i])), slot)
-            store_registers(builder, [builder.load(slot) for slot in slots], places, channels, pixels)
+                for slot, there in _first(builder, pixels, slots, places):
+                    builder.store(builder.fadd(builder.load(slot), load_register(builder, there)), slot)
+            _store_pixels(builder, slots, places, pixels, channels)
             return context.get_dummy_value()
 
         return kind, codegen
 
     return from_planes
+
+
+def _first(builder, count, *lists):
+    """Yield from lists in parallel, where it is one of the first `count`."""
+    for i, pair in enumerate(zip(*lists, strict=True)):
+        with builder.if_then(builder.icmp_signed("<", I64(i), count), likely=True):
+            yield pair
+
+
+def _store_pixels(builder, slots, places, pixels, channels):
+    """Store the first `channels` numbers of the first `pixels` vectors."""
+    if MASKS:
+        for slot, place in _first(builder, pixels, slots, places):
+            store_register(builder, builder.load(slot), place, channels)
+        return
+    places = [cgutils.alloca_once_value(builder, place) for place in places]
+    with builder.if_else(builder.icmp_signed(">=", channels, I64(LANES)), likely=True) as (whole, part):
+        with whole:
+            for slot, place in _first(builder, pixels, slots, places):
+                _store_piece(builder, slot, place, LANES)
+        with part:  # a half, a quarter ...: one question each for all pixels
+            for size in SIZES:
+                with builder.if_then(builder.icmp_signed("!=", builder.and_(channels, I64(size)), I64(0))):
+                    for slot, place in _first(builder, pixels, slots, places):
+                        _store_piece(builder, slot, place, size)
+
+
+def _store_piece(builder, slot, place, size):
+    """Store the first `size` numbers of what is in a slot, and let both go on behind them."""
+    whole, target = builder.load(slot), builder.load(place)
+    first = ir.Constant(ir.VectorType(I32, size), list(range(size)))
+    rest = ir.Constant(ir.VectorType(I32, LANES), [min(lane + size, LANES - 1) for lane in range(LANES)])
+    there = builder.bitcast(target, ir.VectorType(F32, size).as_pointer())
+    builder.store(builder.shuffle_vector(whole, whole, first), there).align = 4
+    builder.store(builder.shuffle_vector(whole, whole, rest), slot)
+    builder.store(at(builder, target, I64(size)), place)
 
 
 from_planes = _make_from_planes(False)
@@ -98,3 +139,4 @@ from_planes = _make_from_planes(False)
 Writes the first `channels` numbers of the first `pixels` pixels, or adds to them where `onward`.
 """
 from_planes_pooled = _make_from_planes(True)
+"""The same, on half as many pixels, of each two the larger numbers."""

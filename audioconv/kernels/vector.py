@@ -126,32 +126,19 @@ def store_register(builder, value, base, count):
     store_registers(builder, [value], [base], count)
 
 
-def store_registers(builder, values, places, count, most=None):
-    """Store the first `count` numbers of each register at its place; of all registers, or of the first `most`."""
-
-    def each():
-        """Yield register after register, where it is one of the first."""
-        for number, pair in enumerate(zip(values, places, strict=True)):
-            if most is None:
-                yield pair
-            else:
-                with builder.if_then(builder.icmp_signed("<", I64(number), most), likely=True):
-                    yield pair
-
+def store_registers(builder, values, places, count):
+    """Store the first `count` numbers of each register at its place."""
     if MASKS:
-        for value, place in each():
+        for value, place in zip(values, places, strict=True):
             _masked_store(builder, value, place, count)
         return
     with builder.if_else(builder.icmp_signed(">=", count, I64(LANES)), likely=True) as (whole, part):
         with whole:
-            for value, place in each():
+            for value, place in zip(values, places, strict=True):
                 builder.store(value, builder.bitcast(place, REGISTER.as_pointer())).align = 4
         with part:
             registers, targets = _laid_down(builder, values), _laid_down(builder, places)
-            many = I64(len(values))
-            if most is not None:
-                many = builder.select(builder.icmp_signed("<", most, many), most, many)
-            builder.call(_store_parts(builder.module), [registers, targets, many, count])
+            builder.call(_store_parts(builder.module), [registers, targets, I64(len(values)), count])
 
 
 def _laid_down(builder, values):

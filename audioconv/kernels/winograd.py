@@ -199,7 +199,8 @@ def convolve(x, U, start, y, V, M, C, K, strip, x_line, x_pixel, P, Q, y_line, y
         for position in range(POSITIONS):
             correlate(
                 ahead(V, position * strip * whole(C)), ahead(U, position * C * K), zeros, False,
-                ahead(M, position * strip * whole(K)), whole(K), rows, end - begin, terms, C, False, False, np.float32(1),
+                ahead(M, position * strip * whole(K)), whole(K), rows, end - begin, terms, C, False, False,
+                np.float32(1),
             )  # fmt: skip
         if pooled:
             pool_outputs(M, start, y, K, strip, P // 2, Q // 2, y_line, y_pixel, across, begin, end, slope)

@@ -12,18 +12,17 @@ from audioconv.kernels import program as opcodes
 from audioconv.kernels.jit import LANES
 from audioconv.kernels.narrow import MORE
 from audioconv.kernels.transforms import SIDE, TILE
-from audioconv.machine.moves import SHARED, strides
+from audioconv.machine.moves import strides
 from audioconv.machine.program import Border, Buffer, Fixed, Place, Section, whole
 from audioconv.machine.tables import pairs, rows
-from audioconv.machine.transformed import MATRIX, Transformed
+from audioconv.machine.transformed import MATRIX, Planes, Transformed
 
 if TYPE_CHECKING:
     from audioconv.machine.convolution import Convolution
 
-LEAST_CHANNELS, WASTE = 3, 1.3
-
-STRIP_NUMBERS, LONG = 2**15, 2**17
-"""What a strip may take of the second-level cache."""
+STRIP_NUMBERS, LONG_STRIP_NUMBERS = 2**15, 2**17
+"""What a strip may take of the second-level cache (512 KiB); that of the gradient by the weights, whose sums end with a
+strip, may take most of it."""
 
 
 class Narrow(Transformed):
@@ -43,14 +42,13 @@ class Narrow(Transformed):
 
     @staticmethod
     def fits(conv: Convolution) -> bool:
-        """Tell whether channels would fill vectors badly, and tiles the image well."""
-        window, (C, K) = conv.window, (conv.in_shape[2], conv.filters)
+        """Tell whether it is of 3 x 3, goes by single pixels, and takes less time so than otherwise."""
+        window = conv.window
         return (
             window.kernel == (3, 3)
             and window.stride == window.dilation == (1, 1)
             and conv.groups == 1
-            and min(C, K) >= LEAST_CHANNELS
-            and whole(C) * whole(K) >= WASTE * C * K
+            and _own_work(conv) <= (_work_of_planes(conv) if Planes.fits(conv) else _work_of_the_tile(conv))
         )
 
     def border(self, border: Border, outputs: tuple[int, ...]) -> Border:
@@ -76,7 +74,7 @@ class Narrow(Transformed):
         table = pairs(kernels, kernels * apart)
         terms = section.tables.add(pairs(numbers * K, numbers % C * apart + numbers // C))
         integers = [
-            C, K, strip, apart, *strides(x), height, width, *strides(y), section.tables.add(rows(table)), len(table), terms,
+            C, K, strip, apart, *strides(x), height, width, *strides(y), section.tables.add(rows(table)), K, terms,
             onward, int(pooled),
         ]  # fmt: skip
         zeros = section.constants.zeros(apart).at()
@@ -86,7 +84,7 @@ class Narrow(Transformed):
     def weight_gradient(self, section: Section, x: Buffer, dz: Buffer, partial: Fixed) -> None:
         """Write how this example's weight gradient is added to the task's `partial`."""
         C, K = x.shape[2], dz.shape[2]
-        strip, apart, V, M = _strip(C, K, *dz.shape[:2], LONG)
+        strip, apart, V, M = _strip(C, K, *dz.shape[:2], LONG_STRIP_NUMBERS)
         integers = [C, K, strip, apart, *strides(x), *dz.shape[:2], *strides(dz)]
         operands = [self._conv.corner(x), dz.at(), None, partial.at(), Place(V), Place(M)]
         section.emit(opcodes.NARROW_GRADIENT, operands, integers)
@@ -111,3 +109,23 @@ def _strip(C: int, K: int, height: int, width: int, most: int = STRIP_NUMBERS) -
     apart = whole(strip * wide) + LANES
     room = SIDE * whole(max(C, K)) * LANES
     return strip, apart, Buffer((1, 1, SIDE * C * apart)), Buffer((1, 1, SIDE * K * apart + room))
+
+
+# What a pixel takes, in multiplications. Measured with AVX2, for 2 to 32 channels and kernels: what the arrays' way to
+# and from planes and tiles takes, and what parts of vectors do, comes from there.
+
+
+def _own_work(conv: Convolution) -> float:
+    (P, Q, K), C = conv.out_shape, conv.in_shape[2]
+    return math.ceil(P / TILE) * TILE / P * (4.5 * C * K + (10 * C + 16 * K) * whole(Q) / Q + 120)
+
+
+def _work_of_planes(conv: Convolution) -> float:
+    (P, Q, K), C = conv.out_shape, conv.in_shape[2]
+    tiles = math.ceil(P / TILE) * math.ceil(Q / TILE)
+    return tiles * TILE**2 / (P * Q) * (2.25 * whole(C) * whole(K) + 11 * (whole(C) + whole(K)) + 380)
+
+
+def _work_of_the_tile(conv: Convolution) -> float:
+    C, K = conv.in_shape[2], conv.filters
+    return 7.2 * C * whole(K) + (130 if K % LANES else 0)

@@ -213,7 +213,8 @@ class Lines(Transformed):
         table = self._numbers_of(C, K)
         terms = section.tables.add(self._tiles_of(strip, C, K))
         integers = [
-            C, K, self._blocks, strip, apart, width, dz.layout.pixel, section.tables.add(rows(table)), len(table), terms,
+            C, K, self._blocks, strip, apart, width, dz.layout.pixel, section.tables.add(rows(table)), len(table),
+            terms,
         ]  # fmt: skip
         zeros = section.constants.zeros(K).at()
         operands = [self._conv.corner(x), dz.at(), None, partial.at(), Place(V), Place(M), zeros]

@@ -15,8 +15,9 @@ from audioconv import layers as L
 from audioconv.compiler.graph import ConvNode, SweepNode, trace
 from audioconv.compiler.inference import Inference
 from audioconv.layers.base import Pass
-from audioconv.machine import transformed, workspace
+from audioconv.machine import narrow, transformed, workspace
 from audioconv.machine.forms import Along
+from audioconv.machine.narrow import Narrow
 from audioconv.machine.transformed import Lines, Planes
 
 CLASSES = 5
@@ -118,9 +119,76 @@ def test_lines_round_little_more_than_direct_sums(channels, size, stride):
 @pytest.mark.parametrize("in_shape", [(4, 4, 8), (8, 8, 16), (12, 5, 64), (12, 20, 10), (29, 33, 17)])
 def test_planes_are_those_of_the_plain_layers(in_shape, padding):
     conv = L.Conv(16, 3, padding=padding)
-    with mock.patch.object(transformed, "PLANE_WORTHWHILE", 100):
+    with (
+        mock.patch.object(transformed, "PLANE_WORTHWHILE", 100),
+        mock.patch.object(Narrow, "fits", return_value=False),
+    ):
         assert isinstance(form_of(conv, in_shape), Planes)
         check(conv, in_shape)
+
+
+# --- few channels, whose vectors are pixels --------------------------------------------------------------------------
+
+ALWAYS = mock.patch.object(narrow, "_own_work", return_value=0)
+
+
+@pytest.mark.parametrize("padding", ["same", 0, 3, ((4, 0), (0, 3))])
+@pytest.mark.parametrize(
+    ("in_shape", "filters"),
+    [
+        ((12, 20, 10), 10),
+        ((9, 7, 3), 5),
+        ((6, 6, 1), 9),
+        ((29, 33, 17), 3),
+        ((3, 3, 2), 2),
+        ((5, 40, 16), 24),
+        ((101, 40, 10), 10),  # several strips
+    ],
+)
+def test_few_channels_are_those_of_the_plain_layers(in_shape, filters, padding):
+    conv = L.Conv(filters, 3, padding=padding)
+    with ALWAYS:
+        assert isinstance(form_of(conv, in_shape), Narrow)
+        check(conv, in_shape)
+
+
+@given(
+    st.integers(1, 20), st.integers(1, 40), st.integers(1, 19), st.integers(1, 19), st.integers(0, 3),
+    st.integers(0, 99),
+)  # fmt: skip
+def test_any_few_channels(height, width, channels, filters, padding, seed):
+    height, width = (max(size, 3 - 2 * padding) for size in (height, width))
+    with ALWAYS:
+        check(L.Conv(filters, 3, padding=padding), (height, width, channels), seed)
+
+
+@pytest.mark.parametrize("in_shape", [(12, 20, 10), (13, 7, 3), (2, 2, 4)])
+def test_few_channels_with_a_pool_behind(in_shape):
+    conv = L.Chain([L.Conv(10, 3, padding="same"), L.LeakyReLU(0.1), L.MaxPool(2)])
+    with ALWAYS:
+        check(conv, in_shape)
+
+
+def test_where_vectors_of_pixels_pay():
+    for channels, filters in [(10, 10), (5, 5), (16, 3), (32, 4), (10, 2)]:
+        assert isinstance(form_of(L.Conv(filters, 3, padding="same"), (40, 40, channels)), Narrow)
+    # Full vectors of channels; a sum that is short; images that tiles of lines do not fit.
+    assert isinstance(form_of(L.Conv(32, 3, padding="same"), (40, 40, 16)), Planes)
+    assert form_of(L.Conv(16, 3, padding="same"), (40, 40, 1)) is None
+    assert form_of(L.Conv(10, 3, padding="same"), (1, 40, 10)) is None
+
+
+def test_few_channels_round_little_more_than_direct_sums():
+    rng = np.random.default_rng(0)
+    layer = L.Conv(10, 3, padding="same", bias=False)
+    network = L.Chain([layer, L.Flatten(), L.Dense(1000, bias=False)])
+    weight = rng.standard_normal((3, 3, 10, 10), np.float32)
+    params = {"0.weight": weight, "2.weight": np.eye(1000, dtype=np.float32)}
+    x = rng.standard_normal((4, 10, 10, 10), np.float32)
+    wanted = reference.conv(x, weight, padding="same").reshape(4, -1)
+    direct, _ = network.forward(L.unflatten(dict(params)), x, Pass())
+    found = Inference(network, params, x.shape[1:])(x)
+    assert difference(found, wanted) < min(1e-6, 3 * difference(direct, wanted))
 
 
 # --- depthwise, along lines ------------------------------------------------------------------------------------------
