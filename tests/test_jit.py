@@ -153,3 +153,22 @@ print(jit.THREADING_LAYER, numba.threading_layer(), sep="|")
     layers, said = run(program)
     assert layers == ["workqueue", "workqueue"]
     assert said == []
+
+
+def test_parts_of_kernels_cannot_be_called_from_python():
+    """They have no machine code of their own; whoever tries is told, and nothing breaks."""
+    program = """
+from audioconv.kernels.jit import helper
+
+@helper
+def double(x):
+    return 2 * x
+
+for arguments in ((1,), (1,), (2.5,)):
+    try:
+        double(*arguments)
+    except TypeError as error:
+        print("not callable" in str(error))
+"""
+    found, _ = run(program)
+    assert found == ["True\nTrue\nTrue"]

@@ -15,7 +15,7 @@ import numpy as np
 
 from audioconv.kernels import atomic, depthwise, images, narrow, smooth, sweeps, winograd, winograd_line
 from audioconv.kernels.elementwise import draw
-from audioconv.kernels.jit import Worker, helper, part_of
+from audioconv.kernels.jit import Worker, helper
 from audioconv.kernels.spread import let_in, spread
 from audioconv.kernels.tile import ROWS, correlate
 from audioconv.kernels.vector import ahead, doubles_at, floats_at, ints_at, longs_at, seeds_at
@@ -62,7 +62,7 @@ def _doubles(bases, word, number, n):
     return doubles_at(bases[word[1 + 3 * number]], word[2 + 3 * number] + n * word[3 + 3 * number])
 
 
-@part_of
+@helper
 def _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch, part, parts):
     """Carry out one instruction for example n of the task's, which are `first` to `last`; of `parts` shares, one."""
     i = ahead(word, FIRST_INTEGER)
