@@ -39,6 +39,7 @@ FULL = Effort(least_rounds=9, most_rounds=31, seconds=12.0, turn_seconds=0.03, p
 QUICK = Effort(least_rounds=2, most_rounds=2, seconds=0.0, turn_seconds=0.02, processes=1)
 
 MOST_CALLS = 100  # of a turn
+LOOK = 0.012  # seconds
 LONG_CALL = 0.05  # seconds: such a call loses nothing to cold caches or sleeping threads
 GIVE_UP_AFTER, GIVE_UP_RATIO = 3, 1.25  # rounds; how much slower than the best of the same name
 
@@ -92,6 +93,7 @@ def _fastest(candidates: Sequence[Candidate]) -> dict[str, Candidate]:
 
 
 def _calls_per_turn(candidate: Candidate, effort: Effort) -> int:
+    settle()
     begun = time.perf_counter()
     candidate.run()
     return max(1, min(MOST_CALLS, math.ceil(effort.turn_seconds / (time.perf_counter() - begun))))
@@ -117,12 +119,13 @@ def settle(limit: float = 0.3) -> None:
     """Wait, at most `limit` seconds, until no thread of this process computes.
 
     The threads of OpenMP and of ONNX Runtime go on spinning for a while after a call, and would take the processor
-    from whoever is next.
+    from whoever is next: tens of milliseconds where they share one. What a thread has used is brought up to date as
+    seldom as every 10 ms while it goes on computing, so that shorter looks would see nothing of it.
     """
     end = time.perf_counter() + limit
     while time.perf_counter() < end:
         wall, busy = time.perf_counter(), time.process_time()
-        time.sleep(0.002)
+        time.sleep(LOOK)
         if time.process_time() - busy < 0.2 * (time.perf_counter() - wall):
             return
 
