@@ -38,16 +38,16 @@ def convolve(x, weight, start, y, C, x_line, x_pixel, Q, y_line, y_pixel, turned
             w3, w4, w5 = load(weight, w + 3 * step), load(weight, w + 4 * step), load(weight, w + 5 * step)
             w6, w7, w8 = load(weight, w + 6 * step), load(weight, w + 7 * step), load(weight, w + 8 * step)
             bias, left, place, target = load(start, c), C - c, p * x_line + c, p * y_line + c
-            a0, a1, a2 = _column(x, place, x_line)
-            b0, b1, b2 = _column(x, place + x_pixel, x_line)
             for q in range(Q):
+                a0, a1, a2 = _column(x, place + q * x_pixel, x_line)
+                b0, b1, b2 = _column(x, place + (q + 1) * x_pixel, x_line)
                 c0, c1, c2 = _column(x, place + (q + 2) * x_pixel, x_line)
                 there = target + q * y_pixel
                 begin = load(y, there) if onward else bias
-                upper = begin + a0 * w0 + b0 * w1 + c0 * w2
-                total = upper + a1 * w3 + b1 * w4 + c1 * w5 + a2 * w6 + b2 * w7 + c2 * w8
+                # Three sums side by side: one of nine would be waited for.
+                upper, middle, lower = begin + a0 * w0 + b0 * w1, c0 * w2 + a1 * w3 + b1 * w4, c1 * w5 + a2 * w6
+                total = upper + middle + (lower + b2 * w7 + c2 * w8)
                 store_first(y, there, left, where_less(total, zero, total * slopes, total))
-                a0, a1, a2, b0, b1, b2 = b0, b1, b2, c0, c1, c2
 
 
 @helper
@@ -58,15 +58,14 @@ def weight_gradient(x, dy, sums, C, x_line, x_pixel, P, Q, y_line, y_pixel, onwa
         s0, s1, s2, s3, s4, s5, s6, s7, s8 = zero, zero, zero, zero, zero, zero, zero, zero, zero
         for p in range(P):
             place, source = p * x_line + c, p * y_line + c
-            a0, a1, a2 = _column(x, place, x_line)
-            b0, b1, b2 = _column(x, place + x_pixel, x_line)
             for q in range(Q):
+                a0, a1, a2 = _column(x, place + q * x_pixel, x_line)
+                b0, b1, b2 = _column(x, place + (q + 1) * x_pixel, x_line)
                 c0, c1, c2 = _column(x, place + (q + 2) * x_pixel, x_line)
                 g = load(dy, source + q * y_pixel)
                 s0, s1, s2 = s0 + a0 * g, s1 + b0 * g, s2 + c0 * g
                 s3, s4, s5 = s3 + a1 * g, s4 + b1 * g, s5 + c1 * g
                 s6, s7, s8 = s6 + a2 * g, s7 + b2 * g, s8 + c2 * g
-                a0, a1, a2, b0, b1, b2 = b0, b1, b2, c0, c1, c2
         left = C - c
         _add(sums, c, C, left, onward, s0, s1, s2)
         _add(sums, c + 3 * C, C, left, onward, s3, s4, s5)
