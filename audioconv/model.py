@@ -117,6 +117,8 @@ class Model:
         features = np.asarray(features, np.float32)
         if features.shape[1:] not in (self.feature_shape, self.input_shape):
             raise ShapeError(f"the model takes features of shape (N, *{self.feature_shape}), got {features.shape}")
+        if 0 < len(features) <= batch_size:
+            return self._forward(self.network_input(features))
         logits = np.empty((len(features), len(self.labels)), np.float32)
         for start in range(0, len(features), batch_size):
             x = self.network_input(features[start : start + batch_size])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 from llvmlite import ir
@@ -39,5 +40,9 @@ def launch(address, arguments, threads):
 
 def address_in_memory(array: NDArray[Any]) -> int:
     """Return where the numbers of an array begin, as arguments and operands have it."""
-    address: int = array.__array_interface__["data"][0]
-    return address
+    buffer: Any = array
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
+    except (TypeError, ValueError, BufferError):  # read-only, empty or with gaps: a microsecond longer
+        address: int = array.__array_interface__["data"][0]
+        return address
