@@ -8,7 +8,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from audioconv.kernels.jit import helper
-from audioconv.kernels.vector import I64, LONGS, at
+from audioconv.kernels.registers import I64, at
+from audioconv.kernels.vector import LONGS
 
 APART = 16
 """Counters stand this many numbers apart: on one cache line, threads would take it from each other."""

@@ -18,7 +18,8 @@ from numba.core.typing.templates import ConcreteTemplate, infer_global, signatur
 from numba.extending import intrinsic, models, register_model
 
 from audioconv.kernels.jit import LANES, helper
-from audioconv.kernels.vector import F32, F64, I32, I64, address_of
+from audioconv.kernels.registers import F32, F64, I32, I64
+from audioconv.kernels.vector import address_of
 
 FRAMES = LANES // 2
 """float64 numbers in a vector register of this machine: so many frames stand side by side."""

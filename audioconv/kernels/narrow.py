@@ -22,6 +22,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from audioconv.kernels.jit import LANES, helper
+from audioconv.kernels.registers import I64, REGISTER, at, load_register, multiply_add, sum_register
 from audioconv.kernels.tile import correlate
 from audioconv.kernels.transforms import (
     SIDE,
@@ -33,22 +34,7 @@ from audioconv.kernels.transforms import (
     unmix_outputs,
 )
 from audioconv.kernels.transpose import from_planes, from_planes_pooled, to_planes
-from audioconv.kernels.vector import (
-    FLOATS,
-    I64,
-    REGISTER,
-    ahead,
-    at,
-    first_of,
-    larger,
-    load,
-    load_register,
-    multiply_add,
-    splat,
-    store_first,
-    sum_register,
-    where_less,
-)
+from audioconv.kernels.vector import FLOATS, ahead, first_of, larger, load, splat, store_first, where_less
 
 MORE = 2
 """Pixels that a line of inputs has more than the outputs."""

@@ -12,17 +12,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from audioconv.kernels.jit import LANES
-from audioconv.kernels.vector import (
-    F32,
-    FLOATS,
-    I32,
-    I64,
-    MASKS,
-    at,
-    larger_register,
-    load_register,
-    store_register,
-)
+from audioconv.kernels.registers import F32, I32, I64, MASKS, at, larger_register, load_register, store_register
+from audioconv.kernels.vector import FLOATS
 
 INTEGER = types.int64
 SIZES = [LANES >> bit for bit in range(1, LANES.bit_length())]
