@@ -56,13 +56,6 @@ class Narrow(Transformed):
         top, bottom, left, right = border
         return top, bottom + -outputs[0] % TILE, left, right
 
-    def forward(
-        self, section: Section, x: Buffer, weight: Fixed, start: Fixed, z: Buffer, slope: float, pooled: bool
-    ) -> None:
-        """Write ``z = x * weight + start``, activated and maybe pooled."""
-        U = section.known.get(weight.offset) or self._transformed(section, weight, later=False)
-        self._convolve(section, self._conv.corner(x), x, U, start, z, opcodes.NEVER, slope, pooled)
-
     def _convolve(
         self, section: Section, corner: Place, x: Buffer, U: Fixed, start: Fixed, y: Buffer, onward: int,
         slope: float = 1.0, pooled: bool = False,

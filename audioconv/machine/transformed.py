@@ -45,6 +45,13 @@ class Transformed(ABC):
 
     _conv: Convolution
 
+    def forward(
+        self, section: Section, x: Buffer, weight: Fixed, start: Fixed, z: Buffer, slope: float, pooled: bool
+    ) -> None:
+        """Write ``z = x * weight + start``, activated and maybe pooled."""
+        U = section.known.get(weight.offset) or self._transformed(section, weight, later=False)
+        self._convolve(section, self._conv.corner(x), x, U, start, z, opcodes.NEVER, slope, pooled)
+
     def input_gradient(self, section: Section, dz: Buffer, weight: Fixed, dx: Buffer, onward: int) -> None:
         """Write the gradient by the input, or add it to what is in dx."""
         U = self._transformed(section, _from_last(section, self._conv, weight), later=True)
@@ -57,9 +64,10 @@ class Transformed(ABC):
 
     @abstractmethod
     def _convolve(
-        self, section: Section, corner: Place, x: Buffer, U: Fixed, start: Fixed, y: Buffer, onward: int
-    ) -> None:
-        """Write ``y = x * U + start``, or add it to what is in y."""
+        self, section: Section, corner: Place, x: Buffer, U: Fixed, start: Fixed, y: Buffer, onward: int,
+        slope: float = 1.0, pooled: bool = False,
+    ) -> None:  # fmt: skip
+        """Write ``y = x * U + start``, activated and maybe pooled, or add it to what is in y."""
 
 
 class Planes(Transformed):
@@ -96,13 +104,6 @@ class Planes(Transformed):
         """Return a border that lets whole tiles of outputs be computed."""
         top, bottom, left, right = border
         return top, bottom + -outputs[0] % TILE, left, right + -outputs[1] % TILE
-
-    def forward(
-        self, section: Section, x: Buffer, weight: Fixed, start: Fixed, z: Buffer, slope: float, pooled: bool
-    ) -> None:
-        """Write ``z = x * weight + start``, activated and maybe pooled."""
-        U = section.known.get(weight.offset) or self._transformed(section, weight, later=False)
-        self._convolve(section, self._conv.corner(x), x, U, start, z, opcodes.NEVER, slope, pooled)
 
     def _convolve(
         self, section: Section, corner: Place, x: Buffer, U: Fixed, start: Fixed, y: Buffer, onward: int,
@@ -186,18 +187,11 @@ class Lines(Transformed):
         more = self._stride * (-outputs[1] % TILE + TAPS * self._blocks) - self._conv.window.kernel[1]
         return top, bottom, left, right + more
 
-    def forward(
-        self, section: Section, x: Buffer, weight: Fixed, start: Fixed, z: Buffer, slope: float, pooled: bool
-    ) -> None:
-        """Write ``z = x * weight + start``, activated."""
-        assert not pooled
-        U = section.known.get(weight.offset) or self._transformed(section, weight, later=False)
-        self._convolve(section, self._conv.corner(x), x, U, start, z, opcodes.NEVER, slope)
-
     def _convolve(
         self, section: Section, corner: Place, x: Buffer, U: Fixed, start: Fixed, y: Buffer, onward: int,
-        slope: float = 1.0,
+        slope: float = 1.0, pooled: bool = False,
     ) -> None:  # fmt: skip
+        assert not pooled
         C, K, width = self._stride * x.shape[2], y.shape[2], y.shape[1]
         strip, apart, V, M = self._strip(C, K, width)
         table = section.tables.add(self._tiles_of(strip, C, K))
