@@ -33,6 +33,12 @@ class Answer:
         return last.removeprefix("audioconv: error: ")
 
 
+@pytest.fixture(autouse=True)
+def no_width(monkeypatch) -> None:
+    """Forget the width that whoever runs the tests has set: it would be that of tables, in files as well."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def call(capsys) -> Callable[..., Answer]:
     """Run a command in this process."""
