@@ -1,4 +1,4 @@
-"""Where in a recording the one word is that is said in it."""
+"""End points of words: where in a recording the word is, or the words are."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ _SHARE_OF_RANGE = 0.3  # of the dB between noise and word, where the word begins
 _RIVAL = 0.1  # a second sound with this share of the word's energy is a second word
 _QUIET_DISTANCE = 0.15  # seconds from the word
 _DIGITAL_SILENCE = 1e-5
+
+MIN_WORDS_AMONG_SOUNDS = 0.8
+"""Share of a recording's sounds that must be no longer than a word, for each of them to be one."""
 
 
 @dataclass(frozen=True)
@@ -81,25 +84,47 @@ def find_word(samples: Samples, sample_rate: int) -> Stretch:
     NoClearWordError
         If nothing stands out, or several sounds, or one that is too short or too long to be a word.
     """
-    loudness = _loudness(samples, sample_rate)
-    low = max(float(np.percentile(loudness, 10)), float(loudness.max()) - _WIDEST_RANGE)
-    range_ = float(loudness.max()) - low
-    if range_ < LEAST_RANGE:
-        raise NoClearWordError(f"nothing stands out ({range_:.0f} dB above the rest, {LEAST_RANGE:.0f} are needed)")
-    sounds = _sounds(loudness > low + max(6.0, _SHARE_OF_RANGE * range_))
-    long_enough = [(begin, end) for begin, end in sounds if (end - begin) * HOP_SECONDS >= SHORTEST_SECONDS]
-    if not long_enough:
-        raise NoClearWordError("what stands out is too short for a word")
-    power = 10 ** (loudness / 10)
-    energies = [float(power[begin:end].sum()) for begin, end in long_enough]
-    loudest = int(np.argmax(energies))
-    if sum(energy >= _RIVAL * energies[loudest] for energy in energies) > 1:
+    sounds = _prominent(samples, sample_rate)
+    if len(sounds) > 1:
         raise NoClearWordError("several words, or noises as loud as the word")
-    begin, end = long_enough[loudest]
-    if (end - begin) * HOP_SECONDS > LONGEST_SECONDS:
-        raise NoClearWordError(f"what stands out is too long for a word ({(end - begin) * HOP_SECONDS:.1f} s)")
-    duration = len(samples) / sample_rate
-    return Stretch(max(0.0, begin * HOP_SECONDS - MARGIN_SECONDS), min(duration, end * HOP_SECONDS + MARGIN_SECONDS))
+    if sounds[0].duration - 2 * MARGIN_SECONDS > LONGEST_SECONDS:
+        length = sounds[0].duration - 2 * MARGIN_SECONDS
+        raise NoClearWordError(f"what stands out is too long for a word ({length:.1f} s)")
+    return _within(sounds[0], len(samples) / sample_rate)
+
+
+def find_words(samples: Samples, sample_rate: int) -> list[Stretch]:
+    """Return where words are in a recording of words alone: one, a phrase, or one several times.
+
+    Sounds that together are no longer than `LONGEST_SECONDS` are one phrase, such as "hey computer". In a longer
+    recording each sound is a word, if hardly any is too long for one.
+
+    Parameters
+    ----------
+    samples : array (T,)
+        Full scale is 1.
+    sample_rate : int
+        In Hz.
+
+    Returns
+    -------
+    list of Stretch
+        In their order, with `MARGIN_SECONDS` before and after, as far as the recording goes.
+
+    Raises
+    ------
+    NoClearWordError
+        If nothing stands out, or most of what does is too short or too long for a word.
+    """
+    sounds = _prominent(samples, sample_rate)
+    seconds = len(samples) / sample_rate
+    phrase = Stretch(sounds[0].begin, sounds[-1].end)
+    if phrase.duration - 2 * MARGIN_SECONDS <= LONGEST_SECONDS:
+        return [_within(phrase, seconds)]
+    words = [sound for sound in sounds if sound.duration - 2 * MARGIN_SECONDS <= LONGEST_SECONDS]
+    if len(words) < MIN_WORDS_AMONG_SOUNDS * len(sounds):
+        raise NoClearWordError("what stands out is too long for words")
+    return [_within(word, seconds) for word in words]
 
 
 def quiet_stretch(samples: Samples, sample_rate: int, word: Stretch, seconds: float = 1.0) -> Stretch | None:
@@ -133,6 +158,34 @@ def quiet_stretch(samples: Samples, sample_rate: int, word: Stretch, seconds: fl
     if inside.max() > 100 * np.median(inside):
         return None
     return Stretch(float(begins[best]), float(begins[best]) + seconds)
+
+
+def _prominent(samples: Samples, sample_rate: int) -> list[Stretch]:
+    """Return the sounds that are long enough for a word and not far softer than the loudest; at least one.
+
+    Each has `MARGIN_SECONDS` before and after, which may lie beyond the recording.
+    """
+    loudness = _loudness(samples, sample_rate)
+    low = max(float(np.percentile(loudness, 10)), float(loudness.max()) - _WIDEST_RANGE)
+    range_ = float(loudness.max()) - low
+    if range_ < LEAST_RANGE:
+        raise NoClearWordError(f"nothing stands out ({range_:.0f} dB above the rest, {LEAST_RANGE:.0f} are needed)")
+    sounds = _sounds(loudness > low + max(6.0, _SHARE_OF_RANGE * range_))
+    long_enough = [(begin, end) for begin, end in sounds if (end - begin) * HOP_SECONDS >= SHORTEST_SECONDS]
+    if not long_enough:
+        raise NoClearWordError("what stands out is too short for a word")
+    power = 10 ** (loudness / 10)
+    energies = np.array([power[begin:end].sum() for begin, end in long_enough])
+    return [
+        Stretch(begin * HOP_SECONDS - MARGIN_SECONDS, end * HOP_SECONDS + MARGIN_SECONDS)
+        for (begin, end), energy in zip(long_enough, energies, strict=True)
+        if energy >= _RIVAL * energies.max()
+    ]
+
+
+def _within(sound: Stretch, seconds: float) -> Stretch:
+    """Return the part of a sound that lies in a recording of so many seconds."""
+    return Stretch(max(0.0, sound.begin), min(seconds, sound.end))
 
 
 def _loudness(samples: Samples, sample_rate: int) -> NDArray[np.float64]:
