@@ -50,10 +50,18 @@ __all__ = [
 StrPath = str | os.PathLike[str]
 
 AUDIO_SUFFIXES = frozenset(
-    {".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64"}
-    | {".rf64", ".m4a", ".aac", ".wma"}
+    f".{ending}"
+    for ending in (
+        # what libsndfile reads
+        "wav wave flac ogg oga opus mp3 aif aiff aifc au snd caf w64 rf64 mp2 mpga voc sph nist avr 8svx sds paf pvf "
+        # what the extra `media` reads: audio, and videos with a sound track
+        "3g2 3gp aac ac3 adts amr ape asf avi awb dts eac3 flv m2ts m4a m4b m4v mka mkv mov mp4 mpc mpeg mpg mts ogv ogx "
+        "qt ra rm spx tta weba webm wma wmv wv "
+        # what nobody reads without being told the rate
+        "gsm pcm"
+    ).split()
 )
-"""Names that end so (in lower case) are taken for recordings. libsndfile cannot read the last three: `read` says so."""
+"""Names that end so (in lower case) are taken for recordings. `read` says of those that it cannot read what to do."""
 
 LONGEST_BLOCK = 1 << 20
 """Blocks hold at most so many samples, of all channels together."""
