@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from audioconv.audio.read import AUDIO_SUFFIXES, Segment
+from audioconv.decision import is_word, negative_label
 from audioconv.errors import DataError
 from audioconv.files import display_path
 from audioconv.images.read import IMAGE_SUFFIXES
@@ -62,6 +63,26 @@ class Origin(NamedTuple):
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """What was there when a data set was opened, and is none of its files.
+
+    Attributes
+    ----------
+    endings : tuple of (str, int)
+        The endings of files in class folders that are neither recordings nor pictures by their names, in lower case
+        with the dot (``""``: no ending), and how many files have each. The most frequent come first.
+    unread : tuple of (str, int)
+        The same for those among them that hold recordings or pictures all the same, by their ending or their content.
+    empty : tuple of str
+        Class folders without a single usable file.
+    """
+
+    endings: tuple[tuple[str, int], ...] = ()
+    unread: tuple[tuple[str, int], ...] = ()
+    empty: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Collection:
     """Labelled files of one kind.
 
@@ -73,11 +94,17 @@ class Collection:
         What the files are, by their names.
     name : str
         A short name to show.
+    notes : tuple of str
+        What was assumed when it was opened, a line each, to be shown to the user. Default: none.
+    left_out : LeftOut
+        What was there and is none of its files. Default: nothing.
     """
 
     items: tuple[Item, ...]
     kind: Kind
     name: str
+    notes: tuple[str, ...] = ()
+    left_out: LeftOut = LeftOut()
 
     def __len__(self) -> int:
         """Return the number of files."""
@@ -140,6 +167,39 @@ class Collection:
         1
         """
         return replace(self, items=tuple(item for item in self.items if item.split in splits))
+
+    def with_negatives(self) -> Collection:
+        """Return the same files with the classes that nobody listens for as ``_unknown_`` and ``_silence_``.
+
+        Those are known by their names, see `decision.negative_label`. A note is added for each. Nothing changes for
+        pictures, and where no class to listen for would be left.
+
+        Examples
+        --------
+        >>> items = (Item(Path("a.wav"), "yes"), Item(Path("b.wav"), "Other"))
+        >>> Collection(items, "audio", "few").with_negatives().classes
+        ('_unknown_', 'yes')
+        """
+        meant = {label: negative_label(label) or label for label in self.classes}
+        renamed = {label: new for label, new in meant.items() if label != new}
+        if self.kind != "audio" or not renamed or not any(is_word(label) for label in meant.values()):
+            return self
+        notes = (
+            f"class {label!r} ({counted(self.counts[label], 'file')}) is nothing to listen for: it is trained as {new} "
+            "(--keep-classes turns that off)"
+            for label, new in renamed.items()
+        )
+        items = tuple(replace(item, label=meant[item.label]) for item in self.items)
+        return replace(self, items=items, notes=(*self.notes, *notes))
+
+
+def counted(count: int, what: str, several: str = "") -> str:
+    """Return a number of things as a phrase.
+
+    >>> counted(1, "file"), counted(1200, "file"), counted(2, "class", "classes")
+    ('1 file', '1,200 files', '2 classes')
+    """
+    return f"{count:,} {what if count == 1 else several or what + 's'}"
 
 
 def _distinct(values: Iterable[str | None]) -> str | None:
