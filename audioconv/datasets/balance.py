@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from audioconv.datasets.collection import Collection, counted
+from audioconv.datasets.collection import Collection
+from audioconv.datasets.leftout import counted
 from audioconv.errors import DataError
+from audioconv.files import display_path
 
 LARGEST_RATIO = 10
 """The largest class may have this many times the clips of the smallest."""
@@ -70,7 +72,7 @@ def check_losses(collection: Collection, readable: Iterable[int], failures: Sequ
     Parameters
     ----------
     collection : Collection
-        What was to be read.
+        What was to be read. Recordings in the class folders that are not read because of their ending count as lost.
     readable : iterable of int
         The places in the collection of the files that were read, in any order; repeated ones count once.
     failures : sequence of DataError
@@ -88,19 +90,23 @@ def check_losses(collection: Collection, readable: Iterable[int], failures: Sequ
     """
     read = set(map(int, readable))
     unread = [item.label for place, item in enumerate(collection.items) if place not in read]
-    if not unread:
+    lost, counts = Counter(unread), Counter(collection.labels)
+    for label, _, files in collection.left_out.unread:
+        lost[label] += files
+        counts[label] += files
+    if not lost:
         return None
-    lost, counts = Counter(unread), collection.counts
-    told = [f"{label} {lost[label]:,} of {counts[label]:,}" for label in counts if lost[label]]
-    gone = [label for label in counts if 2 * lost[label] > counts[label]]
+    gone = [label for label in sorted(counts) if 2 * lost[label] > counts[label]]
+    told = [f"{label} {lost[label]:,} of {counts[label]:,}" for label in gone or sorted(lost)]
     if not gone:
         return f"files that cannot be read, by class: {_some(told)}; the others are used"
-    first = next((str(why) for label, why in zip(unread, failures, strict=False) if label in gone), "")
-    whole = " all" if all(lost[label] == counts[label] for label in gone) else " most"
-    told = [f"{label} {lost[label]:,} of {counts[label]:,}" for label in gone]
+    reasons = [str(why) for label, why in zip(unread, failures, strict=False) if label in gone]
+    reasons += [f"{files:,} with the ending {display_path(ending) or 'of no kind'}" for label, ending, files
+                in collection.left_out.unread if label in gone]  # fmt: skip
+    share = "all" if all(lost[label] == counts[label] for label in gone) else "most"
     raise DataError(
-        f"{collection.name}: {_classes(gone, lost=True)}{whole} files because they cannot be read ({_some(told)})"
-        f"{', such as ' + first if first else ''}; mend the files, or remove the "
+        f"{collection.name}: {_classes(gone, lost=True)} {share} files because they cannot be read ({_some(told)})"
+        f"{', such as ' + reasons[0] if reasons else ''}; mend or convert the files, or remove the "
         f"{'class' if len(gone) == 1 else 'classes'}"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from audioconv.audio.read import AUDIO_SUFFIXES, Segment
+from audioconv.datasets.leftout import NOTHING, LeftOut, counted
 from audioconv.decision import is_word, negative_label
 from audioconv.errors import DataError
 from audioconv.files import display_path
@@ -63,26 +65,6 @@ class Origin(NamedTuple):
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """What was there when a data set was opened, and is none of its files.
-
-    Attributes
-    ----------
-    endings : tuple of (str, int)
-        The endings of files in class folders that are neither recordings nor pictures by their names, in lower case
-        with the dot (``""``: no ending), and how many files have each. The most frequent come first.
-    unread : tuple of (str, int)
-        The same for those among them that hold recordings or pictures all the same, by their ending or their content.
-    empty : tuple of str
-        Class folders without a single usable file.
-    """
-
-    endings: tuple[tuple[str, int], ...] = ()
-    unread: tuple[tuple[str, int], ...] = ()
-    empty: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Collection:
     """Labelled files of one kind.
 
@@ -104,7 +86,7 @@ class Collection:
     kind: Kind
     name: str
     notes: tuple[str, ...] = ()
-    left_out: LeftOut = LeftOut()
+    left_out: LeftOut = NOTHING
 
     def __len__(self) -> int:
         """Return the number of files."""
@@ -193,15 +175,6 @@ class Collection:
         return replace(self, items=items, notes=(*self.notes, *notes))
 
 
-def counted(count: int, what: str, several: str = "") -> str:
-    """Return a number of things as a phrase.
-
-    >>> counted(1, "file"), counted(1200, "file"), counted(2, "class", "classes")
-    ('1 file', '1,200 files', '2 classes')
-    """
-    return f"{count:,} {what if count == 1 else several or what + 's'}"
-
-
 def _distinct(values: Iterable[str | None]) -> str | None:
     """Return the distinct values in the order of their first appearance; None without any."""
     return "; ".join(value for value in dict.fromkeys(values) if value) or None
@@ -232,11 +205,44 @@ def one_kind(paths: Iterable[Path], place: str) -> Kind:
     return next(iter(examples), "audio")
 
 
+def one_spelling(items: Iterable[Item]) -> tuple[tuple[Item, ...], tuple[str, ...]]:
+    """Return `items` with one label for labels that differ in case only, and a note for each such label.
+
+    The label that most items have stands for all; of those as frequent, the one in lower case.
+    """
+    items = tuple(items)
+    counts = Counter(item.label for item in items)
+    spellings: dict[str, list[str]] = {}
+    for label in sorted(counts):
+        # Not `casefold`: it makes one word of Maß and Mass.
+        spellings.setdefault(unicodedata.normalize("NFC", label.lower()), []).append(label)
+    meant: dict[str, str] = {}
+    notes = []
+    for same in spellings.values():
+        label = max(same, key=lambda one: (counts[one], one.islower(), one))
+        meant |= dict.fromkeys(same, label)
+        if len(same) > 1:
+            named = [repr(one) for one in same]
+            notes.append(f"{', '.join(named[:-1])} and {named[-1]} are one class, {label!r}")
+    if not notes:
+        return items, ()
+    return tuple(replace(item, label=meant[item.label]) for item in items), tuple(notes)
+
+
+def label_of(name: str) -> str:
+    """Return the label that a folder or a manifest names: printable, composed as one types it, without spaces around.
+
+    macOS decomposes letters with accents.
+    """
+    return unicodedata.normalize("NFC", display_path(name)).strip()
+
+
 def check_classes(collection: Collection, minimum: int, place: str, hint: str) -> None:
     """Raise `DataError` unless `collection` has `minimum` classes; `hint` says what to do."""
     classes = collection.classes
     if len(classes) < minimum:
+        left_out = "".join(f"; {note}" for note in collection.left_out.notes)
         raise DataError(
             f"{place}: has only one class, {classes[0]!r} ({len(collection)} files), "
-            f"and a classifier needs at least {minimum}; {hint}"
+            f"and a classifier needs at least {minimum}; {hint}{left_out}"
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from audioconv.datasets import Collection, Item
 from audioconv.datasets.balance import check_losses, imbalance_notes
+from audioconv.datasets.leftout import LeftOut, Unread
 from audioconv.errors import DataError
 
 
@@ -59,10 +61,21 @@ def test_a_class_that_loses_most_of_its_files_is_an_error():
         check_losses(few, most, failures(few, most))
     assert str(caught.value) == (
         "few: class go loses most files because they cannot be read (go 3 of 4), such as go1.wav: is no sound; "
-        "mend the files, or remove the class"
+        "mend or convert the files, or remove the class"
     )
     with pytest.raises(DataError, match=r"class yes loses all files .*\(yes 4 of 4\), such as yes0\.wav: is no sound"):
         check_losses(few, [0, 1], failures(few, [0, 1, *range(4, 8)]) + failures(few, range(4)))
+
+
+def test_recordings_with_endings_that_are_not_read_count_as_lost():
+    few = replace(made_of(go=3, yes=4), left_out=LeftOut((Unread("go", ".ra", 4), Unread("yes", ".ra", 2))))
+    with pytest.raises(DataError, match=r"class go loses most files .*\(go 4 of 7\), such as 4 with the ending \.ra"):
+        check_losses(few, range(7), [])
+    few = replace(few, left_out=LeftOut((Unread("no", "", 4),)))
+    with pytest.raises(DataError, match=r"class no loses all files .*\(no 4 of 4\), such as 4 with the ending of no"):
+        check_losses(few, range(7), [])
+    few = replace(few, left_out=LeftOut((Unread("yes", ".ra", 2),)))
+    assert check_losses(few, range(7), []) == "files that cannot be read, by class: yes 2 of 6; the others are used"
 
 
 def test_the_first_reason_is_of_a_class_that_is_lost():
