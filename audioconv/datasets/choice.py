@@ -6,12 +6,9 @@ import hashlib
 from bisect import insort
 from collections import Counter, defaultdict
 
-from audioconv.decision import UNKNOWN
+from audioconv.decision import SILENCE, UNKNOWN
 
 __all__ = ["SILENCE", "UNKNOWN", "Chooser"]
-
-SILENCE = "_silence_"
-"""The class of what is no speech, as in Speech Commands."""
 
 Rank = tuple[int, str]
 

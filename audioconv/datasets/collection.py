@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from audioconv.audio.read import AUDIO_SUFFIXES, Segment
+from audioconv.datasets.leftout import NOTHING, LeftOut, counted
+from audioconv.decision import is_word, negative_label
 from audioconv.errors import DataError
 from audioconv.files import display_path
 from audioconv.images.read import IMAGE_SUFFIXES
@@ -73,11 +76,17 @@ class Collection:
         What the files are, by their names.
     name : str
         A short name to show.
+    notes : tuple of str
+        What was assumed when it was opened, a line each, to be shown to the user. Default: none.
+    left_out : LeftOut
+        What was there and is none of its files. Default: nothing.
     """
 
     items: tuple[Item, ...]
     kind: Kind
     name: str
+    notes: tuple[str, ...] = ()
+    left_out: LeftOut = NOTHING
 
     def __len__(self) -> int:
         """Return the number of files."""
@@ -141,6 +150,30 @@ class Collection:
         """
         return replace(self, items=tuple(item for item in self.items if item.split in splits))
 
+    def with_negatives(self) -> Collection:
+        """Return the same files with the classes that nobody listens for as ``_unknown_`` and ``_silence_``.
+
+        Those are known by their names, see `decision.negative_label`. A note is added for each. Nothing changes for
+        pictures, and where no class to listen for would be left.
+
+        Examples
+        --------
+        >>> items = (Item(Path("a.wav"), "yes"), Item(Path("b.wav"), "Other"))
+        >>> Collection(items, "audio", "few").with_negatives().classes
+        ('_unknown_', 'yes')
+        """
+        meant = {label: negative_label(label) or label for label in self.classes}
+        renamed = {label: new for label, new in meant.items() if label != new}
+        if self.kind != "audio" or not renamed or not any(is_word(label) for label in meant.values()):
+            return self
+        notes = (
+            f"class {label!r} ({counted(self.counts[label], 'file')}) is nothing to listen for: it is trained as {new} "
+            "(--keep-classes turns that off)"
+            for label, new in renamed.items()
+        )
+        items = tuple(replace(item, label=meant[item.label]) for item in self.items)
+        return replace(self, items=items, notes=(*self.notes, *notes))
+
 
 def _distinct(values: Iterable[str | None]) -> str | None:
     """Return the distinct values in the order of their first appearance; None without any."""
@@ -172,11 +205,44 @@ def one_kind(paths: Iterable[Path], place: str) -> Kind:
     return next(iter(examples), "audio")
 
 
+def one_spelling(items: Iterable[Item]) -> tuple[tuple[Item, ...], tuple[str, ...]]:
+    """Return `items` with one label for labels that differ in case only, and a note for each such label.
+
+    The label that most items have stands for all; of those as frequent, the one in lower case.
+    """
+    items = tuple(items)
+    counts = Counter(item.label for item in items)
+    spellings: dict[str, list[str]] = {}
+    for label in sorted(counts):
+        # Not `casefold`: it makes one word of Maß and Mass.
+        spellings.setdefault(unicodedata.normalize("NFC", label.lower()), []).append(label)
+    meant: dict[str, str] = {}
+    notes = []
+    for same in spellings.values():
+        label = max(same, key=lambda one: (counts[one], one.islower(), one))
+        meant |= dict.fromkeys(same, label)
+        if len(same) > 1:
+            named = [repr(one) for one in same]
+            notes.append(f"{', '.join(named[:-1])} and {named[-1]} are one class, {label!r}")
+    if not notes:
+        return items, ()
+    return tuple(replace(item, label=meant[item.label]) for item in items), tuple(notes)
+
+
+def label_of(name: str) -> str:
+    """Return the label that a folder or a manifest names: printable, composed as one types it, without spaces around.
+
+    macOS decomposes letters with accents.
+    """
+    return unicodedata.normalize("NFC", display_path(name)).strip()
+
+
 def check_classes(collection: Collection, minimum: int, place: str, hint: str) -> None:
     """Raise `DataError` unless `collection` has `minimum` classes; `hint` says what to do."""
     classes = collection.classes
     if len(classes) < minimum:
+        left_out = "".join(f"; {note}" for note in collection.left_out.notes)
         raise DataError(
             f"{place}: has only one class, {classes[0]!r} ({len(collection)} files), "
-            f"and a classifier needs at least {minimum}; {hint}"
+            f"and a classifier needs at least {minimum}; {hint}{left_out}"
         )

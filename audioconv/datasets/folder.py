@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import os
 import re
-import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 
-from audioconv.datasets.collection import Collection, Item, Kind, check_classes, kind_of, one_kind
-from audioconv.datasets.manifest import MANIFEST_NAME, read_manifest
+from audioconv.datasets.arrangement import arrange, split_of
+from audioconv.datasets.collection import (
+    Collection,
+    Item,
+    Kind,
+    check_classes,
+    kind_of,
+    label_of,
+    one_kind,
+    one_spelling,
+)
+from audioconv.datasets.leftout import sort_out
+from audioconv.datasets.manifest import MANIFEST_NAME, MANIFEST_SUFFIXES, read_manifest
 from audioconv.errors import DataError
 from audioconv.files import display_path, reason
 
 NOT_CLASSES = frozenset({"_background_noise_", "__MACOSX", "__pycache__"})
 """Folders beside the classes that are none; the first is the noise of Speech Commands."""
+
+SPREADSHEETS = frozenset({".xls", ".xlsx", ".ods", ".numbers"})
+"""Names that end so are refused with a message of their own."""
 
 # Names that say who speaks, or which source recording a clip was cut from.
 SPEAKER_IN_NAME = (
@@ -26,14 +39,16 @@ SPEAKER_IN_NAME = (
 def open_collection(path: str | os.PathLike[str], *, minimum_classes: int = 2) -> Collection:
     """Open a data set by its folder or its manifest.
 
-    Of a folder, each subfolder is a class and all recordings or pictures below it are its clips. Hidden files, hidden
-    folders, ``_background_noise_`` and files with other endings are left out. The speaker is taken from names such as
-    ``{speaker}_nohash_{n}.wav``. A folder that holds a ``manifest.csv`` is read by that manifest instead.
+    Of a folder, each subfolder is a class and all recordings or pictures below it are its clips. Subfolders that are
+    all called like splits (``train``, ``val``, ``testing``, ``fold1`` and so on) are splits, see
+    `arrangement.arrange`. Hidden files, hidden folders, ``_background_noise_`` and files with other endings are left
+    out. The speaker is taken from names such as ``{speaker}_nohash_{n}.wav``. A folder that holds a ``manifest.csv``
+    is read by that manifest instead. What was assumed, and what was left out, is in the collection's notes.
 
     Parameters
     ----------
     path : path-like
-        A folder, or a CSV manifest (see `read_manifest`).
+        A folder, or a manifest (see `read_manifest`).
     minimum_classes : int
         How many classes there must be: 2 to train, 1 to evaluate.
 
@@ -44,8 +59,8 @@ def open_collection(path: str | os.PathLike[str], *, minimum_classes: int = 2) -
     Raises
     ------
     DataError
-        If there is no such folder, it is empty, has too few classes, mixes recordings with pictures, or its manifest
-        is not usable.
+        If there is no such folder, it is empty, has too few classes, mixes recordings with pictures, cannot be told to
+        have classes or splits, or its manifest is not usable.
 
     Examples
     --------
@@ -60,7 +75,9 @@ def open_collection(path: str | os.PathLike[str], *, minimum_classes: int = 2) -
         return _open_folder(path, minimum_classes)
     if not path.exists():
         raise DataError(f"{shown}: no such folder or manifest")
-    if path.suffix.lower() != ".csv":
+    if path.suffix.lower() in SPREADSHEETS:
+        raise DataError(f"{shown}: is a spreadsheet; save it as CSV (UTF-8) with the columns path,label")
+    if path.suffix.lower() not in MANIFEST_SUFFIXES:
         raise DataError(
             f"{shown}: is neither a folder with one subfolder per class "
             "nor a CSV manifest with the columns path,label[,speaker][,split]"
@@ -78,31 +95,63 @@ def speaker_in_name(path: Path) -> str | None:
 
 def _open_folder(folder: Path, minimum_classes: int) -> Collection:
     shown = display_path(folder)
+    found = [(path, path.parts[len(folder.parts) :]) for path in files_below(folder)]
+    found = [(path, parts) for path, parts in found if not _is_beside_classes(parts)]
+    files = [(path, parts) for path, parts in found if kind_of(path)]
+    arranged = arrange([parts for _, parts in files], shown)
     items: list[Item] = []
-    unused = ""
-    for entry in _entries(folder):
-        if entry.is_dir():
-            if entry.name in NOT_CLASSES:
-                continue
-            files = [path for path in files_below(Path(entry.path)) if kind_of(path)]
-            items += [Item(path, _label(entry.name), speaker_in_name(path)) for path in files]
-        elif kind_of(Path(entry.name)):
-            unused = unused or display_path(entry.name)
+    stray: list[str] = []
+    for (path, parts), place in zip(files, arranged.places, strict=True):
+        if place is None:
+            stray.append(display_path("/".join(parts)))
+        else:
+            speaker = place.speaker or speaker_in_name(Path(place.name))
+            items.append(Item(path, label_of(place.classes[0]), speaker, place.split))
     hint = "make one subfolder per class, with the recordings (or pictures) of the class in it"
-    if not items and unused:
-        raise DataError(f"{shown}: its files ({unused}, ...) are not in class folders; {hint}")
+    others = [(path, label_of(parts[arranged.depth])) for path, parts in found
+              if not kind_of(path) and len(parts) > arranged.depth + 1]  # fmt: skip
+    used = {parts[:end] for _, parts in files for end in range(1, len(parts))}
+    left_out = sort_out(others, stray, _empty_folders(folder, arranged.depth, used))
+    if not items and stray:
+        raise DataError(f"{shown}: its files ({stray[0]}, ...) are not in class folders; {hint}")
     if not items:
-        raise DataError(f"{shown}: holds no recordings and no pictures in subfolders; {hint}")
+        unread = "".join(f"; {note}" for note in left_out.notes if left_out.unread)
+        raise DataError(f"{shown}: holds no recordings and no pictures in subfolders; {hint}{unread}")
+    merged, merged_notes = one_spelling(items)
     collection = Collection(
-        tuple(items), one_kind((item.path for item in items), shown), display_path(folder.resolve().name or folder)
+        merged,
+        one_kind((item.path for item in items), shown),
+        display_path(folder.resolve().name or folder),
+        (*arranged.notes, *merged_notes, *left_out.notes),
+        left_out,
     )
     check_classes(collection, minimum_classes, shown, hint)
     return collection
 
 
-def _label(name: str) -> str:
-    """Return the label for a class folder: printable, and composed as the user would type it (macOS decomposes)."""
-    return unicodedata.normalize("NFC", display_path(name))
+def _is_beside_classes(parts: tuple[str, ...]) -> bool:
+    """Return whether a file is in a folder that stands beside the classes, and is none."""
+    return len(parts) > 1 and any(
+        part in NOT_CLASSES and all(split_of(above) for above in parts[:place]) for place, part in enumerate(parts[:2])
+    )
+
+
+def _empty_folders(folder: Path, depth: int, used: Set[tuple[str, ...]]) -> list[str]:
+    """Return the folders down to `depth` folders below those at the top that are not in `used`, by their names."""
+    found: list[str] = []
+
+    def look(here: Path, above: tuple[str, ...]) -> None:
+        for entry in _entries(here):
+            parts = (*above, entry.name)
+            if not entry.is_dir() or _is_beside_classes((*parts, "")):
+                continue
+            if parts not in used:
+                found.append(display_path("/".join(parts)))
+            elif len(above) < depth:
+                look(Path(entry.path), parts)
+
+    look(folder, ())
+    return found
 
 
 def expand(paths: Iterable[Path], kind: Kind) -> Iterator[Path]:

@@ -16,6 +16,9 @@ from audioconv.files import display_path, reason, write_atomic
 MANIFEST_NAME = "manifest.csv"
 """A folder with a file of this name is read by it."""
 
+MANIFEST_SUFFIXES = frozenset({".csv", ".tsv", ".tab", ".txt"})
+"""Names that end so (in lower case) are taken for manifests."""
+
 # How else people and tools call the splits.
 SPLIT_ALIASES = {
     "training": "train",

@@ -13,6 +13,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audioconv.audio import read as module
 from audioconv.audio.read import (
     AUDIO_SUFFIXES,
     Segment,
@@ -21,6 +22,7 @@ from audioconv.audio.read import (
     probe,
     read,
     read_bytes,
+    read_int16,
     read_window,
     resample,
     to_mono,
@@ -413,3 +415,29 @@ def test_fitted_begin_is_where_the_samples_are(size: int, length: int) -> None:
     assert len(fitted) == length
     for place, value in enumerate(fitted):
         assert value == (samples[begin + place] if 0 <= begin + place < size else 0)
+
+
+# --- in blocks -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3"])
+def test_a_long_recording_is_read_as_a_short_one(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / name
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, (44100 * 3, 2)), 44100)
+    whole = read(path, 16000)
+    assert len(whole) == pytest.approx(48000, abs=1200)
+    monkeypatch.setattr(module, "LONGEST_BLOCK", 5000)
+    # A decoder of MP3 or Vorbis may round otherwise.
+    np.testing.assert_allclose(read(path, 16000), whole, atol=1e-6)
+
+
+def test_integers_are_the_same_recording(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, (44100, 2)), 44100)
+    samples, scale = read_int16(path, 16000)
+    np.testing.assert_allclose(samples * np.float32(scale), read(path, 16000), rtol=0, atol=0.51 / 32768)
+    part, scale = read_int16(Segment(path, 0.5, 0.75), 44100)
+    np.testing.assert_allclose(part * np.float32(scale), read(path, 44100)[22050:33075], rtol=0, atol=0.51 / 32768)
+    assert len(read_int16(Segment(path, 0.75, 9.0), 16000)[0]) == 4000
+    with pytest.raises(DataError, match=r"a\.wav: ends before the part from 3 to 4 s begins"):
+        read_int16(Segment(path, 3, 4), 16000)
