@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -15,6 +15,7 @@ from audioconv.errors import DataError
 
 StrPath = str | os.PathLike[str]
 File = TypeVar("File")
+Content = TypeVar("Content")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,30 +59,55 @@ def load_many(
     DataError
         If `strict` and a file cannot be read.
     """
+    x = np.empty((len(files), *shape), np.float32)
+    indices: list[int] = []
+    failures: list[DataError] = []
+    for index, example in enumerate(read_in_parallel(files, read_one, strict=strict, on_file=on_file)):
+        if isinstance(example, DataError):
+            failures.append(example)
+        else:
+            x[len(indices)] = example
+            indices.append(index)
+    return Loaded(x[: len(indices)], np.array(indices, np.int64), tuple(failures))
 
-    def attempt(file: File) -> NDArray[np.float32] | DataError:
+
+def read_in_parallel(
+    files: Sequence[File],
+    read_one: Callable[[File], Content],
+    *,
+    strict: bool = False,
+    on_file: Callable[[], object] | None = None,
+) -> Iterator[Content | DataError]:
+    """Yield what `read_one` returns of each file, or the error that it raises, in the order of the files.
+
+    Parameters and errors are those of `load_many`.
+    """
+
+    def attempt(file: File) -> Content | DataError:
         try:
             return read_one(file)
         except DataError as error:
             return error
 
-    x = np.empty((len(files), *shape), np.float32)
-    indices: list[int] = []
-    failures: list[DataError] = []
     # The libraries that decode and resample let other Python threads run meanwhile.
     with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
         try:
-            for index, example in enumerate(pool.map(attempt, files)):
-                if not isinstance(example, DataError):
-                    x[len(indices)] = example
-                    indices.append(index)
-                elif strict:
-                    raise example
-                else:
-                    failures.append(example)
+            for found in pool.map(attempt, files):
+                if strict and isinstance(found, DataError):
+                    raise found
+                yield found
                 if on_file is not None:
                     on_file()
         except BaseException:  # Ctrl-C too: leaving the block would wait for all files to be read
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return Loaded(x[: len(indices)], np.array(indices, np.int64), tuple(failures))
+
+
+def evenly(files: Sequence[File], count: int) -> list[File]:
+    """Return up to `count` of `files`, evenly drawn.
+
+    >>> evenly("abcdef", 3)
+    ['a', 'c', 'e']
+    """
+    step = max(1, len(files) / count)
+    return [files[int(i * step)] for i in range(min(count, len(files)))]

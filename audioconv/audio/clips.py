@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from audioconv.audio.augment import Augmentation
 from audioconv.audio.features import Features, FrontEnd
 from audioconv.audio.read import Samples
+from audioconv.audio.windows import Windows
 from audioconv.errors import ShapeError
 from audioconv.normalisation import Normalisation
 
@@ -18,7 +19,7 @@ from audioconv.normalisation import Normalisation
 CHUNK = 256
 
 
-def normalisation_of(samples: Samples, front_end: FrontEnd, by_clip: bool | None = False) -> Normalisation:
+def normalisation_of(samples: Samples | Windows, front_end: FrontEnd, by_clip: bool | None = False) -> Normalisation:
     """Return the normalisation of what `front_end` makes of the clips `samples` (N, T); see `Normalisation.measure`."""
     parts = (front_end(samples[begin : begin + CHUNK]) for begin in range(0, len(samples), CHUNK))
     return Normalisation.measure(parts, by_clip)
@@ -52,8 +53,8 @@ class AudioClips:
 
     Parameters
     ----------
-    samples : array (N, T) float32
-        At the front end's rate.
+    samples : array (N, T) float32, or Windows
+        At the front end's rate. Windows of longer recordings are drawn anew where there is a generator.
     labels : array (N,) int64
         Class numbers.
     front_end : LogMel, Mfcc or RawSamples
@@ -65,7 +66,7 @@ class AudioClips:
         The network's, without the batch axis; see `network_input`.
     """
 
-    samples: Samples
+    samples: Samples | Windows
     labels: NDArray[np.int64]
     front_end: FrontEnd
     normalisation: Normalisation
@@ -74,7 +75,7 @@ class AudioClips:
 
     def __post_init__(self) -> None:
         """Check that the arrays belong together."""
-        if self.samples.ndim != 2 or self.labels.shape != self.samples.shape[:1]:
+        if len(self.samples.shape) != 2 or self.labels.shape != self.samples.shape[:1]:
             raise ShapeError(
                 f"AudioClips: needs samples (clips, time) and one label each, got {self.samples.shape} and "
                 f"{self.labels.shape}"
@@ -96,6 +97,8 @@ class AudioClips:
         -------
         array (len(indices), *input_shape) float32
         """
+        if rng is not None and isinstance(self.samples, Windows):
+            return self.prepare(self.samples.draw(indices, rng), rng)
         return self.prepare(self.samples[indices], rng)
 
     def prepare(self, clips: Samples, rng: np.random.Generator | None = None) -> Features:

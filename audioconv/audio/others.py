@@ -19,6 +19,7 @@ from audioconv.audio.effects import coloured_noise, mean_power, time_shift
 from audioconv.audio.features import Features
 from audioconv.audio.read import Samples, fit_length
 from audioconv.audio.sounds import bursts, gliding_tone, held
+from audioconv.audio.windows import Windows
 from audioconv.errors import DataError
 
 KINDS = {
@@ -61,7 +62,7 @@ class Others:
 
     Parameters
     ----------
-    samples : array (N, T) float32
+    samples : array (N, T) float32, or Windows
         Clips of the words.
     labels : array (N,)
         Which word each is.
@@ -75,7 +76,7 @@ class Others:
 
     def __init__(
         self,
-        samples: Samples,
+        samples: Samples | Windows,
         labels: NDArray[np.integer],
         sample_rate: int,
         recordings: Sequence[Samples] = (),
@@ -84,6 +85,7 @@ class Others:
         if not len(samples):
             raise DataError("there are no clips to make others of")
         self._samples, self._labels, self._rate = samples, np.asarray(labels), sample_rate
+        self._length = samples.shape[1]
         self._recordings, self._spoken = tuple(recordings), spoken
         self._spans = [sounding(clip, sample_rate) for clip in samples]
         # Made clips are on the way of every training step, so what they share is made once.
@@ -117,7 +119,7 @@ class Others:
         return np.concatenate([clip * gain for clip, gain in zip(clips, gains, strict=True)])
 
     def _recorded(self, rng: np.random.Generator) -> Samples:
-        length = self._samples.shape[1]
+        length = self._length
         # By length, so that an hour of speech counts for more than a second of it.
         lengths = np.array([len(recording) for recording in self._recordings], float)
         recording = self._recordings[int(rng.choice(len(lengths), p=lengths / lengths.sum()))]
@@ -149,11 +151,11 @@ class Others:
 
     def _reverse(self, rng: np.random.Generator) -> Samples:
         """Return a word backwards."""
-        return self._samples[int(rng.integers(len(self._samples))), ::-1].copy()
+        return self._samples[int(rng.integers(len(self._samples)))][::-1].copy()
 
     def _babble(self, rng: np.random.Generator) -> Samples:
         """Return pieces of words without pauses, as of somebody who talks on and on."""
-        length = self._samples.shape[1]
+        length = self._length
         talk = np.empty(length, np.float32)
         loudest, filled = int(rng.integers(len(self._samples))), 0
         while filled < length:
@@ -169,20 +171,20 @@ class Others:
     def _sustained(self, rng: np.random.Generator) -> Samples:
         """Return a sound of a word that is held, higher or lower, as somebody cries or sings."""
         word = self._word(int(rng.integers(len(self._samples))))
-        return self._placed(held(word, self._samples.shape[1], self._rate, rng), rng)
+        return self._placed(held(word, self._length, self._rate, rng), rng)
 
     def _glide(self, rng: np.random.Generator) -> Samples:
         """Return a tone that glides: of an animal, a horn, a siren."""
-        return self._placed(_at_any_level(gliding_tone(self._samples.shape[1], self._rate, rng), rng), rng)
+        return self._placed(_at_any_level(gliding_tone(self._length, self._rate, rng), rng), rng)
 
     def _bursts(self, rng: np.random.Generator) -> Samples:
         """Return noise that comes in bursts: of what knocks, crackles, ticks or sneezes."""
-        length = self._samples.shape[1]
+        length = self._length
         return _at_any_level(self._some_noise(length, rng) * bursts(length, self._rate, rng), rng)
 
     def _noise(self, rng: np.random.Generator) -> Samples:
         """Return noise of any colour and loudness: steady, swelling, or with a hum."""
-        length = self._samples.shape[1]
+        length = self._length
         noise = self._some_noise(length, rng)
         form = rng.random()
         if form < 0.3:
@@ -208,7 +210,7 @@ class Others:
 
     def _word(self, index: int) -> Samples:
         begin, end = self._spans[index]
-        return self._samples[index, begin:end]
+        return self._samples[index][begin:end]
 
     def _faded(self, part: Samples) -> Samples:
         faded = part.copy()
@@ -224,7 +226,7 @@ class Others:
 
     def _placed(self, part: Samples, rng: np.random.Generator) -> Samples:
         """Return a part near the middle of a clip, between zeros."""
-        clip = fit_length(part, self._samples.shape[1]) if len(part) else np.zeros_like(self._samples[0])
+        clip = fit_length(part, self._length) if len(part) else np.zeros(self._length, np.float32)
         room = max(0, (len(clip) - len(part)) // 2)  # nothing of it may be shifted out
         most = min(room, round(MAX_SHIFT_SECONDS * self._rate))
         return time_shift(clip, int(rng.integers(-most, most + 1)))
@@ -277,7 +279,7 @@ class ClipsWithOthers:
         clips = np.empty((len(wanted), own.shape[1]), np.float32)
         for place, index in enumerate(wanted):
             if index < len(own):
-                clips[place] = own[index]
+                clips[place] = own[index] if rng is None or not isinstance(own, Windows) else own.draw([index], rng)[0]
             else:
                 clips[place] = self._others.make(np.random.default_rng([self._seed, index]) if rng is None else rng)
         return clips

@@ -167,16 +167,8 @@ def read_int16(source: StrPath | Segment, sample_rate: int) -> tuple[NDArray[np.
     DataError
         As `read` does, and if the recording ends before the part begins.
     """
-    if not isinstance(source, Segment):
-        with blocks(source) as found:
-            return record_int16(_at(sample_rate, found), found.expected(sample_rate))
-    with open_file(source.path) as decoder:
-        rate = decoder.sample_rate
-        part = Blocks(decoder, max(0, round(source.begin * rate)), max(0, round(source.end * rate)))
-        found_part = record_int16(_at(sample_rate, part), part.expected(sample_rate))
-        if not part.came:
-            raise _ends_before(source)
-        return found_part
+    with blocks(source) as found:
+        return record_int16(_at(sample_rate, found), found.expected(sample_rate))
 
 
 def _at(sample_rate: int, found: Blocks) -> Iterator[Samples]:
@@ -184,12 +176,12 @@ def _at(sample_rate: int, found: Blocks) -> Iterator[Samples]:
 
 
 @contextmanager
-def blocks(path: StrPath, seconds: float = 10.0) -> Iterator[Blocks]:
-    """Open the recording in `path` to be read in blocks: a long one is never in memory as a whole.
+def blocks(source: StrPath | Segment, seconds: float = 10.0) -> Iterator[Blocks]:
+    """Open a recording, or a part of one, to be read in blocks: a long one is never in memory as a whole.
 
     Parameters
     ----------
-    path : path-like
+    source : path-like or Segment
     seconds : float
         Length of a block; at high rates and of many channels it may be shorter.
 
@@ -201,10 +193,19 @@ def blocks(path: StrPath, seconds: float = 10.0) -> Iterator[Blocks]:
     Raises
     ------
     DataError
-        As `read` does; for what is damaged or cut off, when that place is reached.
+        As `read` does; for what is damaged or cut off, when that place is reached. If the recording ends before the
+        part begins, after the block.
     """
-    with open_file(path) as decoder:
-        yield Blocks(decoder, seconds=seconds)
+    if not isinstance(source, Segment):
+        with open_file(source) as decoder:
+            yield Blocks(decoder, seconds=seconds)
+        return
+    with open_file(source.path) as decoder:
+        rate = decoder.sample_rate
+        part = Blocks(decoder, max(0, round(source.begin * rate)), max(0, round(source.end * rate)), seconds)
+        yield part
+        if not part.came:
+            raise _ends_before(source)
 
 
 class Blocks:

@@ -41,15 +41,22 @@ def window_begins(samples: Samples, sample_rate: int, length: int, content: Cont
     list of int
         At least one, in their order. Below 0, so many zeros come before the recording.
     """
-    if len(samples) > length:
-        if content == "words":
-            try:
-                return [_around(word, samples, sample_rate, length) for word in find_words(samples, sample_rate)]
-            except NoClearWordError:
-                pass
-        elif len(samples) >= (1 + MIN_REST) * length:
-            return covering_begins(len(samples), length)
+    if len(samples) > length and content == "words":
+        begins = word_begins(samples, sample_rate, length)
+        if begins:
+            return begins
+    elif len(samples) >= (1 + MIN_REST) * length:
+        return covering_begins(len(samples), length)
     return [fitted_begin(samples, length)]
+
+
+def word_begins(samples: Samples, sample_rate: int, length: int) -> list[int]:
+    """Return the first sample of a window around each word of a recording (T,), none where no word stands out."""
+    try:
+        words = find_words(samples, sample_rate)
+    except NoClearWordError:
+        return []
+    return [_around(word, samples, sample_rate, length) for word in words]
 
 
 def covering_begins(total: int, length: int, hop: int | None = None) -> list[int]:
@@ -91,7 +98,7 @@ def window_at(samples: Samples, begin: int, length: int) -> Samples:
 class Windows:
     """Windows of recordings, whose samples are in memory once.
 
-    Behaves as an array (N, length) of windows: ``windows[i]``, ``windows[indices]`` copy samples.
+    Behaves as an array (N, length) of windows: ``windows[i]`` is a view, ``windows[indices]`` a copy.
 
     Attributes
     ----------
@@ -131,10 +138,10 @@ class Windows:
         return len(self.begins), self.length
 
     def __getitem__(self, indices: int | slice | Sequence[int] | NDArray[np.integer] | NDArray[np.bool_]) -> Samples:
-        """Return a copy of one window (length,), or of some (n, length)."""
+        """Return one window (length,), not copied, or a copy of some (n, length)."""
         begins = self.begins[indices]
         if np.ndim(begins) == 0:
-            return self.samples[begins : begins + self.length].copy()
+            return self.samples[begins : begins + self.length]
         return self._at(begins)
 
     def __iter__(self) -> Iterator[Samples]:
@@ -144,16 +151,36 @@ class Windows:
 
     def select(self, indices: NDArray[np.integer] | NDArray[np.bool_]) -> Windows:
         """Return some of the windows; the samples are not copied."""
-        return Windows(
-            self.samples, self.length, self.begins[indices], self.ranges[indices], self.recordings[indices]
-        )
+        return Windows(self.samples, self.length, self.begins[indices], self.ranges[indices], self.recordings[indices])
 
-    def draw(self, indices: NDArray[np.integer], rng: np.random.Generator) -> Samples:
+    def draw(self, indices: Sequence[int] | NDArray[np.integer], rng: np.random.Generator) -> Samples:
         """Return some windows (n, length), each drawn anew from its range."""
         low, high = self.ranges[indices].T
         if (low == high).all():  # no draw, so that what is drawn after it does not depend on how recordings are kept
             return self._at(low)
         return self._at(rng.integers(low, high, endpoint=True))
+
+    def thin(self, count: int) -> Windows:
+        """Return about `count` of the windows, at least one of each recording, which are drawn from all the ranges.
+
+        Each stands for the windows beside it that are left out: its range is theirs.
+        """
+        kept: list[int] = []
+        ranges: list[tuple[int, int]] = []
+        _, firsts, sizes = np.unique(self.recordings, return_index=True, return_counts=True)
+        for first, size in zip(firsts.tolist(), sizes.tolist(), strict=True):
+            parts = min(size, max(1, round(count * size / len(self))))
+            for group in np.array_split(np.arange(first, first + size), parts):
+                # Pieces of a long recording do not lie together: a window is drawn from one of them.
+                lows, highs = self.ranges[group].T
+                apart = np.flatnonzero(lows[1:] - highs[:-1] >= self.length) + 1
+                run = max(np.split(np.arange(len(group)), apart), key=len)
+                kept.append(int(group[run[len(run) // 2]]))
+                ranges.append((int(lows[run[0]]), int(highs[run[-1]])))
+        indices = np.array(kept)
+        return Windows(
+            self.samples, self.length, self.begins[indices], np.array(ranges, np.int64), self.recordings[indices]
+        )
 
     def _at(self, begins: NDArray[np.int64]) -> Samples:
         windows = np.empty((len(begins), self.length), np.float32)
