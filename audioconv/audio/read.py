@@ -210,6 +210,12 @@ def probe(path: StrPath) -> AudioInfo:
         return AudioInfo(file.samplerate, file.channels, file.frames)
 
 
+def probe_bytes(content: bytes, name: str) -> AudioInfo:
+    """Return what the header of the recording with this `content` says; `name` is what errors call it."""
+    with _in_memory(content) as source, _decoder(source, name) as file:
+        return AudioInfo(file.samplerate, file.channels, file.frames)
+
+
 def to_mono(samples: NDArray[np.floating]) -> Samples:
     """Return the average of the channels of `samples`, (T,) or (T, channels), as (T,) float32."""
     if samples.ndim == 1:
