@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from audioconv import examples as _examples
 from audioconv import inputs, pipeline
 from audioconv import outsiders as _outsiders
 from audioconv.datasets.collection import Collection, Item, one_kind
@@ -23,42 +22,16 @@ from audioconv.events import Callback
 from audioconv.loading import Loaded, StrPath
 from audioconv.model import Model
 from audioconv.pipeline import AudioInput, ImageInput
+from audioconv.prediction import Prediction, Predictions
 from audioconv.recipe import TrainingReport, train_model
 from audioconv.settings import Settings, check, resolve
 from audioconv.speaking import count_to_learn
+from audioconv.targets import groups_of, labels_of
 from audioconv.task import Examples, class_codes
 
 __all__ = ["Classifier", "Evaluation", "Prediction", "TrainingReport"]
 
 Array = NDArray[Any]
-Example = StrPath | Array
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a classifier says of one example.
-
-    Attributes
-    ----------
-    label : str
-        The likeliest class.
-    score : float
-        Its probability, 0 to 1.
-    scores : dict of str to float
-        The probability of every class, likeliest first.
-    accepted : bool
-        Whether it is likely enough to be the answer; otherwise that is "none of these".
-    """
-
-    label: str
-    score: float
-    scores: dict[str, float]
-    accepted: bool = True
-
-    @property
-    def answer(self) -> str | None:
-        """The label, or None for "none of these"."""
-        return self.label if self.accepted else None
 
 
 @dataclass(eq=False)
@@ -132,7 +105,7 @@ class Classifier(Settings):
     ----------
     model_ : Model
         The trained model.
-    classes_ : tuple of str
+    classes_ : array (classes,)
         The labels.
     report_ : TrainingReport or None
         What came of training; None in a loaded classifier.
@@ -146,6 +119,8 @@ class Classifier(Settings):
 
     report_: TrainingReport | None = field(default=None, init=False, repr=False)
     _model: Model | None = field(default=None, init=False, repr=False)
+    _numbers: Array | None = field(default=None, init=False, repr=False)
+    _row_length: int | None = field(default=None, init=False, repr=False)
 
     # --- training ---
 
@@ -194,38 +169,47 @@ class Classifier(Settings):
         classifier._train(collection, checkpoints, resume, strict, callbacks, on_file)
         return classifier
 
-    def fit(self, X: Sequence[Example], y: Sequence[str], groups: Sequence[str | None] | None = None) -> Self:
+    def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
         """Train on examples, as scikit-learn estimators do.
 
         Parameters
         ----------
-        X : sequence of paths, or of arrays
-            Recordings or pictures: paths, samples (T,) at `sample_rate`, or pixels (H, W[, C]).
-        y : sequence of str
-            The label of each.
-        groups : sequence of (str or None), optional
-            The speaker or source of each; no group is both trained on and validated with.
+        X : sequence, array or column of a table, of paths, of open binary files, or of arrays
+            Recordings or pictures. Arrays are samples (T,) or (T, channels) at `sample_rate`, or pixels (H, W[, C]);
+            an array (N, T) holds N clips. Samples are floating point with full scale 1, int16, int32 or uint8.
+        y : sequence, array or column of a table
+            The label of each. Numbers become text, such as ``"3"``; `classes_` has them as they were.
+        groups : sequence, array or column of a table, optional
+            The speaker or source of each, None where it is not known; no group is both trained on and validated with.
+
+        Raises
+        ------
+        DataError
+            If the examples or labels are not usable; `ShapeError` for an array that could be two things.
         """
-        if len(X) != len(y) or (groups is not None and len(groups) != len(X)):
-            raise DataError(f"needs one label (and group) for each of the {len(X)} examples, got {len(y)}")
-        labels = [str(label) for label in y]
-        speakers = [None] * len(X) if groups is None else list(groups)
-        if all(isinstance(x, str | os.PathLike) for x in X):
-            paths = [Path(x) for x in X]  # type: ignore[arg-type]
+        count = len(y) if hasattr(y, "__len__") else 0
+        given = _examples.listed(X, lambda array: _examples.split_to_learn(array, count))
+        labels, numbers = labels_of(y, len(given))
+        speakers = groups_of(groups, len(given))
+        self._numbers = self._row_length = None
+        paths = _examples.paths_in(given)
+        if paths is not None:
             items = tuple(
                 Item(path, label, speaker or speaker_in_name(path))
                 for path, label, speaker in zip(paths, labels, speakers, strict=True)
             )
             self._train(Collection(items, one_kind(paths, "X"), "files"))
-            return self
-        arrays = [np.asarray(x) for x in X]
-        kind: Literal["audio", "images"] = "audio" if not arrays or arrays[0].ndim == 1 else "images"
-        check(self, kind)
-        source = inputs.for_arrays(self, arrays)
-        settings = resolve(self, count_to_learn(labels, self.speak), source)
-        x = np.stack([source.convert(array) for array in arrays])
-        examples = Examples(source, x, labels, speakers, [None] * len(X), {"name": "arrays"})
-        self._model, self.report_ = train_model(examples, settings)
+        else:
+            kind, arrays, rate = _examples.arrays_to_learn(given, inputs.rate_of_arrays(self))
+            check(self, kind)
+            source = inputs.for_arrays(self, arrays, rate)
+            settings = resolve(self, count_to_learn(labels, self.speak), source)
+            x = np.stack([source.convert(array) for array in arrays])
+            examples = Examples(source, x, labels, speakers, [None] * len(arrays), {"name": "arrays"})
+            self._model, self.report_ = train_model(examples, settings)
+            if kind == "audio" and getattr(X, "ndim", 0) == 2:
+                self._row_length = int(X.shape[1])
+        self._numbers = numbers
         return self
 
     def _train(
@@ -266,6 +250,10 @@ class Classifier(Settings):
 
     # --- use ---
 
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell scikit-learn whether there is a model."""
+        return self._model is not None
+
     @property
     def model_(self) -> Model:
         """The trained model; `ConfigError` before training."""
@@ -274,32 +262,52 @@ class Classifier(Settings):
         return self._model
 
     @property
-    def classes_(self) -> tuple[str, ...]:
-        """The labels, in the order of `predict_proba`'s columns; without what was made to learn to reject."""
-        return self.model_.given_labels
+    def classes_(self) -> Array:
+        """The labels (classes,), in the order of `predict_proba`'s columns; without what was made to learn to reject.
+
+        Where `fit` was given numbers as labels they are those numbers, in ascending order.
+        """
+        values = self._label_values()
+        return np.asarray(list(values.values()) if values else self.model_.given_labels)
 
     @property
     def input_(self) -> AudioInput | ImageInput:
         """How files and arrays become the model's examples."""
         return inputs.of_model(self.model_)
 
-    def predict(self, X: Sequence[Example] | Example) -> list[Prediction]:
-        """Return what each example is: paths, samples (T,) at the model's rate, or pixels.
+    def predict(self, X: Any, *, sample_rate: float | None = None) -> Predictions:
+        """Return what each example is.
+
+        Parameters
+        ----------
+        X : one example, or a sequence, an array or a column of a table of them
+            An example is a path, an open binary file, an array of samples (T,) or (T, channels), as `soundfile.read`
+            gives it, or of pixels (H, W[, C]). An array (N, T) holds N clips. Samples are floating point with full
+            scale 1, int16, int32 or uint8; channels are averaged.
+        sample_rate : float, optional
+            Of samples in arrays, in Hz; files have their own. Default: the model's rate.
+
+        Returns
+        -------
+        Predictions
+            A list of `Prediction`, whose array is that of the labels.
 
         Raises
         ------
         DataError
-            If a file cannot be read or samples are not usable; `ShapeError` for arrays of a wrong shape.
+            If a file cannot be read or samples are not usable; `ShapeError` for arrays of a wrong shape, and for those
+            that could be two things.
         """
-        return self.describe(self._all_probabilities(X))
+        return self.describe(self._all_probabilities(X, sample_rate))
 
-    def predict_proba(self, X: Sequence[Example] | Example) -> Array:
+    def predict_proba(self, X: Any, *, sample_rate: float | None = None) -> Array:
         """Return the probability of each class, if it is one of them, (N, classes) float32.
 
         Takes what `predict` takes. Each row sums to 1; the scores of `predict` do not where other sounds were made to
         learn to reject: what is missing is the probability that it is none of these.
         """
-        given = self._all_probabilities(X)[:, self.model_.decision.given(self.model_.labels)]
+        columns = [self.model_.labels.index(label) for label in self._label_values() or self.model_.given_labels]
+        given = self._all_probabilities(X, sample_rate)[:, columns]
         probabilities: Array = given / np.maximum(given.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
         return probabilities
 
@@ -313,10 +321,14 @@ class Classifier(Settings):
         predictions = self.describe(self._probabilities(loaded.x))
         return {int(i): p for i, p in zip(loaded.indices, predictions, strict=True)}, loaded.failures
 
-    def score(self, X: Sequence[Example], y: Sequence[str]) -> float:
+    def score(self, X: Any, y: Any, *, sample_rate: float | None = None) -> float:
         """Return the share of the examples that `predict` gives their label `y`."""
-        given = self.predict(X)
-        return float(np.mean([p.label == str(label) for p, label in zip(given, y, strict=True)]))
+        count = len(y) if hasattr(y, "__len__") else None
+        given = self.describe(self._all_probabilities(X, sample_rate, count))
+        labels, _ = labels_of(y, len(given))
+        if not labels:
+            raise DataError("there are no examples to score")
+        return float(np.mean([p.label == label for p, label in zip(given, labels, strict=True)]))
 
     def evaluate(
         self,
@@ -353,7 +365,9 @@ class Classifier(Settings):
         if not len(collection):
             raise DataError(f"{collection.name}: there are no rows to evaluate with split {split!r}")
         # Fail before the files are read.
-        class_codes(collection.name, [label for label in collection.classes if is_word(label)], self.classes_)
+        class_codes(
+            collection.name, [label for label in collection.classes if is_word(label)], self.model_.given_labels
+        )
         others = _outsiders.find(self.model_, outsiders)
         count = len(collection) + sum(len(other.paths) for other in others)
         step = None if on_file is None else lambda: on_file(count)
@@ -396,39 +410,47 @@ class Classifier(Settings):
         """Return the classifier whose model is in the file `path`; `ModelFileError` says why if it is a bad one."""
         model = Model.load(path)
         known = {setting.name for setting in fields(Settings)}
-        settings = model.provenance.get("settings", {})
-        classifier = cls(**{name: value for name, value in settings.items() if name in known})
+        settings: Any = model.provenance.get("settings")
+        if not isinstance(settings, dict):
+            settings = {}
+        # Settings of other versions are left out. JSON has no tuples.
+        found: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in settings.items()
+            if name in known
+        }
+        classifier = cls(**found)
         classifier._model = model
         return classifier
 
-    def describe(self, probabilities: Array) -> list[Prediction]:
+    def describe(self, probabilities: Array) -> Predictions:
         """Return each row of `probabilities` (N, labels of the model) as a `Prediction`."""
-        labels, given = self.model_.labels, set(self.classes_)
+        labels, given = self.model_.labels, set(self.model_.given_labels)
         answers = self.model_.decide(probabilities)
         predictions = []
         for row, code, accepted in zip(probabilities, answers.codes, answers.accepted, strict=True):
             scores = {labels[i]: float(row[i]) for i in np.argsort(-row, kind="stable") if labels[i] in given}
             label = labels[code]
             predictions.append(Prediction(label, scores[label], scores, bool(accepted)))
-        return predictions
+        return Predictions(predictions, self._label_values())
 
-    def _examples(self, X: Sequence[Example] | Example) -> list[Example]:
-        """Return `X` as a list, also where it is one example alone."""
-        if isinstance(X, str | os.PathLike):
-            return [X]
-        if isinstance(X, np.ndarray) and X.ndim == len(self.input_.shape):
-            return [X]
-        return list(X)
-
-    def _all_probabilities(self, X: Sequence[Example] | Example) -> Array:
-        """Return the probability of each of the model's labels, (N, labels) float32."""
-        examples = self._examples(X)
-        if not examples:
-            return np.empty((0, len(self.model_.labels)), np.float32)
+    def _all_probabilities(self, X: Any, sample_rate: float | None = None, count: int | None = None) -> Array:
+        """Return the probability of each of the model's labels, (N, labels) float32; `count` labels go with `X`."""
         source = self.input_
-        return self._probabilities(
-            np.stack([source.read(x) if isinstance(x, str | os.PathLike) else source.convert(x) for x in examples])
-        )
+        _examples.check_rate(sample_rate, source)
+        if isinstance(source, ImageInput):
+            given = _examples.listed(X, lambda array: _examples.split_pictures(array, source.shape, count))
+        else:
+            given = _examples.listed(X, lambda array: _examples.split_sound(array, count, self._row_length))
+        if not given:
+            return np.empty((0, len(self.model_.labels)), np.float32)
+        return self._probabilities(_examples.read_all(given, source, sample_rate))
+
+    def _label_values(self) -> dict[str, Any]:
+        """Return the numbers that `fit` was given as labels, by label in ascending order; nothing for text."""
+        numbers = [] if self._numbers is None else self._numbers.tolist()
+        values = {str(number): number for number in numbers}
+        return values if set(values) == set(self.model_.given_labels) else {}
 
     def _probabilities(self, x: Array) -> Array:
         return pipeline.probabilities(self.model_, x)

@@ -37,14 +37,24 @@ def for_collection(settings: Settings, collection: Collection) -> AudioInput | I
     return _for_audio(settings, *pipeline.probe_audio(collection.examples))
 
 
-def for_arrays(settings: Settings, arrays: Sequence[NDArray[Any]]) -> AudioInput | ImageInput:
-    """Return the input for samples (T,), or pictures (H, W[, C]), in memory."""
+def rate_of_arrays(settings: Settings) -> int | None:
+    """Return the rate (Hz) of samples in memory: that of the settings, or of the model that training begins with."""
+    if settings.named_init is not None:
+        source = _of_beginning(settings, settings.named_init)
+        return None if isinstance(source, ImageInput) else source.front_end.sample_rate
+    return settings.sample_rate
+
+
+def for_arrays(
+    settings: Settings, arrays: Sequence[NDArray[Any]], sample_rate: int | None = None
+) -> AudioInput | ImageInput:
+    """Return the input for samples (T,) at `sample_rate` (default: 16000 Hz), or pictures (H, W[, C]), in memory."""
     if not arrays:
         raise DataError("there are no examples to train on")
     if settings.named_init is not None:
         return _of_beginning(settings, settings.named_init)
     if arrays[0].ndim == 1:
-        rate = settings.sample_rate or 16000
+        rate = sample_rate or settings.sample_rate or 16000
         return _for_audio(settings, [rate], [len(array) / rate for array in arrays])
     first = np.atleast_3d(arrays[0])
     return ImageInput(first.shape)

@@ -137,6 +137,10 @@ class Model:
         """From a normalised batch to its logits."""
         return inference(self.network, self.params, self.input_shape)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is copied and pickled: not the compiled network, which holds addresses and is made anew."""
+        return {name: value for name, value in self.__dict__.items() if name != "_forward"}
+
     def probabilities(self, features: ArrayLike, batch_size: int = 64) -> Array:
         """Return the probability of each class, (N, labels) float32, calibrated; takes what `logits` takes."""
         return self.decision.probabilities(self.labels, self.logits(features, batch_size))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from audioconv import architectures
 from audioconv.audio.features import Mfcc, RawSamples
@@ -49,6 +49,8 @@ class Settings:
     members: int = 1
     seed: int = 0
 
+    _estimator_type: ClassVar[str] = "classifier"  # how scikit-learn before 1.6 knows one
+
     @property
     def named_init(self) -> StrPath | None:
         """The model to begin with, where the user has named one."""
@@ -57,6 +59,17 @@ class Settings:
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the settings, as scikit-learn's tools ask for them."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(Settings)}
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn asks of an estimator: that it classifies one label an example."""
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type="classifier",
+            target_tags=TargetTags(required=True),
+            classifier_tags=ClassifierTags(),
+            input_tags=InputTags(one_d_array=True, three_d_array=True, string=True),
+        )
 
     def set_params(self, **settings: Any) -> Self:
         """Change settings; `ConfigError` for one that there is not."""

@@ -42,7 +42,7 @@ def trained(tones: Path) -> ac.Classifier:
 
 
 def test_learns_and_predicts_paths_and_samples(trained: ac.Classifier, tones: Path) -> None:
-    assert trained.classes_ == ("high", "low")
+    assert list(trained.classes_) == ["high", "low"]
     samples = tone(2000.0, np.random.default_rng(9))
     predictions = trained.predict([tones / "low" / "1.wav", str(tones / "high" / "1.wav"), samples])
     assert [p.label for p in predictions] == ["low", "high", "high"]

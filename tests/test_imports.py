@@ -17,7 +17,8 @@ PACKAGE = Path(audioconv.__file__).parent
 # A part (a module or a folder of the package) may import what stands above it here, and what stands beside it.
 ORDER = [
     {"errors", "geometry", "files"},
-    {"arrayfile", "batches", "decision", "evaluation", "history", "loading", "normalisation", "plots"},
+    {"arrayfile", "batches", "decision", "evaluation", "history", "loading", "normalisation", "plots"}
+    | {"prediction", "targets"},
     {"kernels"},
     {"machine"},
     {"ops", "audio", "images"},
@@ -33,6 +34,7 @@ ORDER = [
         "calibration",
         "classifier",
         "doctor",
+        "examples",
         "explaining",
         "inputs",
         "outsiders",
@@ -59,7 +61,8 @@ REACH = {
     "compiler": {"errors", "geometry", "kernels", "layers", "machine", "ops"},
     "audio": {"errors", "files", "kernels", "loading", "normalisation"},
     "images": {"errors", "files", "kernels", "loading"},
-    "datasets": {"decision", "errors", "files", "audio", "images", "kernels", "loading", "normalisation", "plots"},
+    "datasets": {"decision", "errors", "files", "audio", "images", "kernels", "loading", "normalisation", "plots"}
+    | {"prediction", "targets"},
 }
 
 

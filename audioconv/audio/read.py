@@ -39,6 +39,7 @@ __all__ = [
     "fit_length",
     "fitted_begin",
     "probe",
+    "probe_bytes",
     "read",
     "read_bytes",
     "read_int16",
@@ -300,4 +301,10 @@ def _ends_before(segment: Segment) -> DataError:
 def probe(path: StrPath) -> AudioInfo:
     """Return what the header of the recording in `path` says, without decoding it; raises `DataError` like `read`."""
     with open_file(path) as decoder:
+        return AudioInfo(decoder.sample_rate, decoder.channels, decoder.frames)
+
+
+def probe_bytes(content: bytes, name: str) -> AudioInfo:
+    """Return what the header of the recording with this `content` says; `name` is what errors call it."""
+    with open_bytes(content, name) as decoder:
         return AudioInfo(decoder.sample_rate, decoder.channels, decoder.frames)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,19 +21,26 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".p
 
 
 def read(
-    path: str | os.PathLike[str], size: tuple[int, int] | None = None, channels: int | None = None
+    path: str | os.PathLike[str] | BinaryIO,
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+    *,
+    name: str = "picture",
 ) -> NDArray[np.float32]:
     """Read a picture, upright as its camera meant it.
 
     Parameters
     ----------
-    path : path-like
-        A file that Pillow can read. Of an animation the first frame is taken; transparency is laid over black.
+    path : path-like or binary file
+        A file that Pillow can read, or one that is open at its beginning. Of an animation the first frame is taken;
+        transparency is laid over black.
     size : (int, int), optional
         Height and width in pixels to scale to (bilinear with antialiasing, not keeping the aspect ratio); by default
         the picture's own.
     channels : {1, 3}, optional
         1 for grey (ITU-R 601 luma), 3 for RGB; by default what the file has.
+    name : str
+        What errors call an open file.
 
     Returns
     -------
@@ -58,7 +65,7 @@ def read(
     except ImportError:
         raise missing_extra("reading pictures", "images") from None
 
-    shown = display_path(path)
+    shown = display_path(path) if isinstance(path, str | os.PathLike) else name
     try:
         with warnings.catch_warnings():
             # Pillow warns before it refuses a picture that is far too large; for us both are a refusal.
