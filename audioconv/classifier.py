@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
@@ -12,22 +13,23 @@ from numpy.typing import NDArray
 from audioconv import examples as _examples
 from audioconv import inputs, pipeline
 from audioconv import outsiders as _outsiders
+from audioconv.classification import RecordingScores, score_files, score_recordings
 from audioconv.datasets.collection import Collection, Item, one_kind
 from audioconv.datasets.folder import open_collection, speaker_in_name
 from audioconv.decision import is_word
 from audioconv.errors import ConfigError, DataError
 from audioconv.evaluation import Evaluation, Scored, Speed
 from audioconv.evaluation.speed import measure_speed
-from audioconv.events import Callback
-from audioconv.loading import Loaded, StrPath
+from audioconv.events import Callback, Noted
+from audioconv.labelled import Examples, load_collection, of_arrays
+from audioconv.loading import StrPath
 from audioconv.model import Model
 from audioconv.pipeline import AudioInput, ImageInput
-from audioconv.prediction import Prediction, Predictions
+from audioconv.prediction import Prediction, Predictions, WindowPrediction
 from audioconv.recipe import TrainingReport, train_model
 from audioconv.settings import Settings, check, resolve
-from audioconv.speaking import count_to_learn
 from audioconv.targets import groups_of, labels_of
-from audioconv.task import Examples, class_codes
+from audioconv.task import class_codes
 
 __all__ = ["Classifier", "Evaluation", "Prediction", "TrainingReport"]
 
@@ -79,6 +81,9 @@ class Classifier(Settings):
         Whether to learn to say "none of these", with other sounds that are made of the words; by default for sounds
         whose window is at most 2 seconds long, unless the speakers are known to be fewer than 20, whom it would
         learn to take for the only ones.
+    keep_classes : bool
+        Whether classes with names such as ``other``, ``noise`` or ``silence`` are listened for like any other. Default:
+        False, they are negatives: ``_unknown_`` and ``_silence_``.
     others : path-like, optional
         A recording, or a folder of them, of anything that is none of the words, to learn to reject.
     speak : str, optional
@@ -202,11 +207,8 @@ class Classifier(Settings):
         else:
             kind, arrays, rate = _examples.arrays_to_learn(given, inputs.rate_of_arrays(self))
             check(self, kind)
-            source = inputs.for_arrays(self, arrays, rate)
-            settings = resolve(self, count_to_learn(labels, self.speak), source)
-            x = np.stack([source.convert(array) for array in arrays])
-            examples = Examples(source, x, labels, speakers, [None] * len(arrays), {"name": "arrays"})
-            self._model, self.report_ = train_model(examples, settings)
+            source, plan = inputs.for_arrays(self, arrays, labels, rate)
+            self._learn(of_arrays(source, plan, arrays, labels, speakers))
             if kind == "audio" and getattr(X, "ndim", 0) == 2:
                 self._row_length = int(X.shape[1])
         self._numbers = numbers
@@ -222,31 +224,22 @@ class Classifier(Settings):
         on_file: Callable[[int], object] | None = None,
     ) -> None:
         check(self, collection.kind)
-        source = inputs.for_collection(self, collection)
-        to_learn = count_to_learn([item.label for item in collection.items if item.split != "test"], self.speak)
-        settings = resolve(self, to_learn, source)
-        pipeline.input_shape(source, settings.arch)  # what cannot work shall fail before the files are read
-        count = len(collection)
-        loaded = _load(source, collection, strict, None if on_file is None else lambda: on_file(count))
-        items = [collection.items[i] for i in loaded.indices]
-        examples = Examples(
-            source,
-            loaded.x,
-            labels=[item.label for item in items],
-            speakers=[item.speaker for item in items],
-            splits=[item.split for item in items],
-            about={
-                "name": collection.name,
-                "source": collection.source,
-                "licence": collection.licence,
-                "speakers": _count_speakers(collection),
-                "origins": [origin._asdict() for origin in collection.origins],
-            },
-            failures=loaded.failures,
-        )
-        self._model, self.report_ = train_model(
-            examples, settings, checkpoints=checkpoints, resume=resume, callbacks=callbacks
-        )
+        if not self.keep_classes:
+            collection = collection.with_negatives()
+        source, plan = inputs.for_collection(self, collection)
+        for note in (*collection.notes, *([plan.describe()] if plan else [])):
+            for callback in callbacks:
+                callback(Noted(note))
+        # What cannot work shall fail before the files are read.
+        pipeline.input_shape(source, resolve(self, len(collection), source).arch)
+        step = None if on_file is None else functools.partial(on_file, len(collection))
+        examples = load_collection(source, plan, collection, strict=strict, on_file=step)
+        self._learn(examples, checkpoints=checkpoints, resume=resume, callbacks=callbacks)
+
+    def _learn(self, examples: Examples, **options: Any) -> None:
+        """Train on examples; the options are those of `recipe.train_model`."""
+        settings = resolve(self, examples.epoch_count(self.speak), examples.source)
+        self._model, self.report_ = train_model(examples, settings, **options)
 
     # --- use ---
 
@@ -298,7 +291,7 @@ class Classifier(Settings):
             If a file cannot be read or samples are not usable; `ShapeError` for arrays of a wrong shape, and for those
             that could be two things.
         """
-        return self.describe(self._all_probabilities(X, sample_rate))
+        return self._described(self._scores(X, sample_rate))
 
     def predict_proba(self, X: Any, *, sample_rate: float | None = None) -> Array:
         """Return the probability of each class, if it is one of them, (N, classes) float32.
@@ -307,7 +300,7 @@ class Classifier(Settings):
         learn to reject: what is missing is the probability that it is none of these.
         """
         columns = [self.model_.labels.index(label) for label in self._label_values() or self.model_.given_labels]
-        given = self._all_probabilities(X, sample_rate)[:, columns]
+        given = _rows(self._scores(X, sample_rate), len(self.model_.labels))[:, columns]
         probabilities: Array = given / np.maximum(given.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
         return probabilities
 
@@ -315,16 +308,16 @@ class Classifier(Settings):
         self, paths: Sequence[StrPath], *, strict: bool = False, on_file: Callable[[], object] | None = None
     ) -> tuple[dict[int, Prediction], tuple[DataError, ...]]:
         """Return predictions by place in `paths`, and why the files that are missing there could not be read."""
-        loaded = pipeline.load_files(self.input_, paths, strict=strict, on_file=on_file)
-        if not len(loaded.indices):
-            return {}, loaded.failures
-        predictions = self.describe(self._probabilities(loaded.x))
-        return {int(i): p for i, p in zip(loaded.indices, predictions, strict=True)}, loaded.failures
+        found = list(score_files(self.model_, self.input_, paths, strict=strict, on_file=on_file))
+        readable = {place: one for place, one in enumerate(found) if not isinstance(one, DataError)}
+        predictions = self._described(list(readable.values()))
+        failures = tuple(one for one in found if isinstance(one, DataError))
+        return dict(zip(readable, predictions, strict=True)), failures
 
     def score(self, X: Any, y: Any, *, sample_rate: float | None = None) -> float:
         """Return the share of the examples that `predict` gives their label `y`."""
         count = len(y) if hasattr(y, "__len__") else None
-        given = self.describe(self._all_probabilities(X, sample_rate, count))
+        given = self._described(self._scores(X, sample_rate, count))
         labels, _ = labels_of(y, len(given))
         if not labels:
             raise DataError("there are no examples to score")
@@ -364,21 +357,22 @@ class Classifier(Settings):
             collection = collection.select(split)
         if not len(collection):
             raise DataError(f"{collection.name}: there are no rows to evaluate with split {split!r}")
-        # Fail before the files are read.
-        class_codes(
-            collection.name, [label for label in collection.classes if is_word(label)], self.model_.given_labels
-        )
+        collection = self._with_known_labels(collection)
         others = _outsiders.find(self.model_, outsiders)
         count = len(collection) + sum(len(other.paths) for other in others)
         step = None if on_file is None else lambda: on_file(count)
-        loaded = _load(self.input_, collection, strict, step)
-        items = [collection.items[i] for i in loaded.indices]
+        found = list(score_files(self.model_, self.input_, collection.examples, strict=strict, on_file=step))
+        readable = [
+            (item, one) for item, one in zip(collection.items, found, strict=True) if not isinstance(one, DataError)
+        ]
+        failures, strangers = tuple(one for one in found if isinstance(one, DataError)), None
+        if not readable:
+            raise DataError(f"{collection.name}: none of the {len(found)} files can be read, such as {failures[0]}")
         scored = Scored(
-            tuple(item.label for item in items),
-            self._probabilities(loaded.x),
-            tuple(item.example for item in items),
+            tuple(item.label for item, _ in readable),
+            _rows([one for _, one in readable], len(self.model_.labels)),
+            tuple(item.example for item, _ in readable),
         )
-        failures, strangers = loaded.failures, None
         if others:
             strangers, failed = _outsiders.score(self.model_, others, strict=strict, on_file=step)
             failures += failed
@@ -425,26 +419,50 @@ class Classifier(Settings):
 
     def describe(self, probabilities: Array) -> Predictions:
         """Return each row of `probabilities` (N, labels of the model) as a `Prediction`."""
+        return self._described([RecordingScores(row) for row in probabilities])
+
+    def _described(self, scored: Sequence[RecordingScores]) -> Predictions:
+        """Return what a model makes of recordings or pictures as predictions."""
         labels, given = self.model_.labels, set(self.model_.given_labels)
-        answers = self.model_.decide(probabilities)
+        rows = [row for one in scored for row in (one.probabilities, *(window.probabilities for window in one.windows))]
+        answers = self.model_.decide(np.stack(rows) if rows else np.empty((0, len(labels)), np.float32))
+        answered = zip(answers.codes.tolist(), answers.accepted.tolist(), strict=True)
         predictions = []
-        for row, code, accepted in zip(probabilities, answers.codes, answers.accepted, strict=True):
+        for one in scored:
+            row, (code, accepted) = one.probabilities, next(answered)
             scores = {labels[i]: float(row[i]) for i in np.argsort(-row, kind="stable") if labels[i] in given}
-            label = labels[code]
-            predictions.append(Prediction(label, scores[label], scores, bool(accepted)))
+            windows = []
+            for window in one.windows:
+                of_window, is_accepted = next(answered)
+                score = float(window.probabilities[of_window])
+                windows.append(WindowPrediction(window.begin, window.end, labels[of_window], score, is_accepted))
+            predictions.append(Prediction(labels[code], scores[labels[code]], scores, accepted, tuple(windows)))
         return Predictions(predictions, self._label_values())
 
-    def _all_probabilities(self, X: Any, sample_rate: float | None = None, count: int | None = None) -> Array:
-        """Return the probability of each of the model's labels, (N, labels) float32; `count` labels go with `X`."""
-        source = self.input_
-        _examples.check_rate(sample_rate, source)
+    def _scores(self, X: Any, sample_rate: float | None = None, count: int | None = None) -> list[RecordingScores]:
+        """Return what the model makes of the examples in `X`, with which `count` labels go."""
+        model, source = self.model_, self.input_
+        rate = _examples.check_rate(sample_rate, source)
         if isinstance(source, ImageInput):
             given = _examples.listed(X, lambda array: _examples.split_pictures(array, source.shape, count))
-        else:
-            given = _examples.listed(X, lambda array: _examples.split_sound(array, count, self._row_length))
-        if not given:
-            return np.empty((0, len(self.model_.labels)), np.float32)
-        return self._probabilities(_examples.read_all(given, source, sample_rate))
+            if not given:
+                return []
+            rows = pipeline.probabilities(model, _examples.read_pictures(given, source))
+            return [RecordingScores(row) for row in rows]
+        given = _examples.listed(X, lambda array: _examples.split_sound(array, count, self._row_length))
+        samples, paths = _examples.read_sounds(given, source, rate)
+        of_paths = score_files(model, source, list(paths.values()), strict=True)
+        found = dict(zip(samples, score_recordings(model, source, list(samples.values())), strict=True))
+        found |= {place: one for place, one in zip(paths, of_paths, strict=True) if not isinstance(one, DataError)}
+        return [found[place] for place in range(len(given))]
+
+    def _with_known_labels(self, collection: Collection) -> Collection:
+        """Return the collection with its classes of negatives as the model has them; `DataError` for unknown words."""
+        known = self.model_.given_labels
+        if not set(collection.classes) <= set(known):
+            collection = collection.with_negatives(keep=known)
+        class_codes(collection.name, [label for label in collection.classes if is_word(label)], known)
+        return collection
 
     def _label_values(self) -> dict[str, Any]:
         """Return the numbers that `fit` was given as labels, by label in ascending order; nothing for text."""
@@ -456,15 +474,9 @@ class Classifier(Settings):
         return pipeline.probabilities(self.model_, x)
 
 
-def _load(
-    source: AudioInput | ImageInput, collection: Collection, strict: bool, on_file: Callable[[], object] | None
-) -> Loaded:
-    """Read the files of `collection`; `DataError` if none can be."""
-    count = len(collection)
-    loaded = pipeline.load_files(source, collection.examples, strict=strict, on_file=on_file)
-    if not len(loaded.indices):
-        raise DataError(f"{collection.name}: none of the {count} files can be read, such as {loaded.failures[0]}")
-    return loaded
+def _rows(scored: Sequence[RecordingScores], labels: int) -> Array:
+    """Return the probabilities of recordings or pictures, (N, labels) float32."""
+    return np.stack([one.probabilities for one in scored]) if scored else np.empty((0, labels), np.float32)
 
 
 def _count_speakers(collection: Collection) -> int:

@@ -30,6 +30,19 @@ class ClipSpoken:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """What the user should know of the data, before training begins; from `Classifier`, not from `training.fit`.
+
+    Attributes
+    ----------
+    message : str
+        One line.
+    """
+
+    message: str
+
+
+@dataclass(frozen=True)
 class RunStarted:
     """Training begins, or goes on from a checkpoint.
 
@@ -98,5 +111,5 @@ class RunEnded:
     stopped_early: bool
 
 
-Event = ClipSpoken | RunStarted | BatchEnded | EpochEnded | RunEnded
+Event = ClipSpoken | Noted | RunStarted | BatchEnded | EpochEnded | RunEnded
 Callback = Callable[[Event], None]

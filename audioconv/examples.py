@@ -154,21 +154,43 @@ def check_is_file(path: StrPath, instead: str) -> None:
         raise DataError(f"{display_path(path)}: is a folder, expected a file; {instead}")
 
 
-def read_all(
-    given: Sequence[Example], source: AudioInput | ImageInput, sample_rate: float | None = None
-) -> NDArray[np.float32]:
-    """Return the examples as the model takes them, (N, *source.shape).
+INSTEAD_OF_FOLDER = (
+    "give predict_files the files in it, such as sorted(Path(folder).rglob('*.wav')), "
+    "or evaluate the folder, which compares with its subfolders' names"
+)
+
+
+def read_pictures(given: Sequence[Example], source: ImageInput) -> NDArray[np.float32]:
+    """Return pictures, given as paths, open files or arrays, as the model takes them, (N, *source.shape)."""
+    name = _names(len(given))
+    return np.stack([_read_picture(example, source, name(place)) for place, example in enumerate(given)])
+
+
+def read_sounds(
+    given: Sequence[Example], source: AudioInput, rate: float | None
+) -> tuple[dict[int, NDArray[np.float32]], dict[int, StrPath]]:
+    """Return recordings that are given as arrays or open files as mono samples (T,), and the paths, by their places.
 
     Parameters
     ----------
     given : sequence of paths, open files and arrays
-    source : AudioInput or ImageInput
-    sample_rate : float, optional
-        Of samples in arrays, in Hz. Default: the rate of `source`.
+    source : AudioInput
+    rate : float or None
+        Of samples in arrays, in Hz.
     """
-    rate = check_rate(sample_rate, source)
     name = _names(len(given))
-    return np.stack([_read(example, source, rate, name(place)) for place, example in enumerate(given)])
+    samples, paths = dict[int, NDArray[np.float32]](), dict[int, StrPath]()
+    for place, example in enumerate(given):
+        if isinstance(example, str | os.PathLike):
+            check_is_file(example, INSTEAD_OF_FOLDER)
+            paths[place] = example
+        elif isinstance(example, np.ndarray):
+            assert rate is not None
+            samples[place] = samples_of(example, name(place), rate, source.front_end.sample_rate)
+        else:
+            own_name = file_name(example, name(place))
+            samples[place] = read_bytes(content_of(example, own_name), own_name, source.front_end.sample_rate)
+    return samples, paths
 
 
 def check_rate(sample_rate: float | None, source: AudioInput | ImageInput) -> float | None:
@@ -186,27 +208,17 @@ def check_rate(sample_rate: float | None, source: AudioInput | ImageInput) -> fl
     return float(sample_rate)
 
 
-def _read(example: Example, source: AudioInput | ImageInput, rate: float | None, name: str) -> Array:
+def _read_picture(example: Example, source: ImageInput, name: str) -> Array:
     if isinstance(example, str | os.PathLike):
-        check_is_file(
-            example,
-            "give predict_files the files in it, such as sorted(Path(folder).rglob('*.wav')), "
-            "or evaluate the folder, which compares with its subfolders' names",
-        )
+        check_is_file(example, INSTEAD_OF_FOLDER)
         return source.read(example)
-    if isinstance(source, ImageInput):
-        if not isinstance(example, np.ndarray):
-            height, width, channels = source.shape
-            return read_picture(io.BytesIO(content_of(example, name)), (height, width), channels, name=name)
-        try:
-            return source.convert(example)
-        except ShapeError as error:
-            raise ShapeError(f"{name}: {error.message}") from None
-    if isinstance(example, np.ndarray):
-        assert rate is not None
-        return source.convert(samples_of(example, name, rate, source.front_end.sample_rate))
-    name = file_name(example, name)
-    return source.convert(read_bytes(content_of(example, name), name, source.front_end.sample_rate))
+    if not isinstance(example, np.ndarray):
+        height, width, channels = source.shape
+        return read_picture(io.BytesIO(content_of(example, name)), (height, width), channels, name=name)
+    try:
+        return source.convert(example)
+    except ShapeError as error:
+        raise ShapeError(f"{name}: {error.message}") from None
 
 
 def samples_of(

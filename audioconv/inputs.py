@@ -3,38 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audioconv import pipeline
+from audioconv.audio.windows import Content
 from audioconv.datasets.collection import Collection
 from audioconv.errors import ConfigError, DataError
 from audioconv.loading import StrPath
 from audioconv.model import Model
 from audioconv.pipeline import AudioInput, ImageInput
 from audioconv.settings import AUTO, Settings
+from audioconv.windowing import WindowPlan, plan_for_files, plan_windows
 
 
 def of_model(model: Model) -> AudioInput | ImageInput:
     """Return how files and arrays become the model's examples."""
     if model.front_end is None or model.clip_samples is None:
         return ImageInput(model.input_shape)
-    return AudioInput(model.front_end, model.clip_samples)
+    content = model.provenance.get("content")
+    return AudioInput(model.front_end, model.clip_samples, content if content in get_args(Content) else None)
 
 
-def for_collection(settings: Settings, collection: Collection) -> AudioInput | ImageInput:
-    """Return the input for the files of `collection`."""
-    if settings.named_init is not None:
-        source = _of_beginning(settings, settings.named_init)
-        if isinstance(source, ImageInput) != (collection.kind == "images"):
-            hears = "pictures" if isinstance(source, ImageInput) else "sound"
-            raise ConfigError(f"{settings.init}: is a model of {hears}, but {collection.name} holds {collection.kind}")
-        return source
-    if collection.kind == "images":
-        return pipeline.choose_image_input(collection.paths, settings.image_size)
-    return _for_audio(settings, *pipeline.probe_audio(collection.examples))
+def for_collection(settings: Settings, collection: Collection) -> tuple[AudioInput | ImageInput, WindowPlan | None]:
+    """Return the input for the files of `collection`, and how its recordings become windows; None for pictures."""
+    if settings.named_init is None and collection.kind == "images":
+        return pipeline.choose_image_input(collection.paths, settings.image_size), None
+    if settings.named_init is None:
+        rates, plan = plan_for_files(collection.labels, collection.examples, _checked_seconds(settings))
+        return _for_audio(settings, rates, plan), plan
+    source = _of_beginning(settings, settings.named_init)
+    if isinstance(source, ImageInput) != (collection.kind == "images"):
+        hears = "pictures" if isinstance(source, ImageInput) else "sound"
+        raise ConfigError(f"{settings.init}: is a model of {hears}, but {collection.name} holds {collection.kind}")
+    if isinstance(source, ImageInput):
+        return source, None
+    seconds = source.clip_samples / source.front_end.sample_rate
+    _, plan = plan_for_files(collection.labels, collection.examples, seconds)
+    return replace(source, expects="words" if plan.holds_words else "sounds"), plan
+
+
+def for_arrays(
+    settings: Settings, arrays: Sequence[NDArray[Any]], labels: Sequence[str], sample_rate: int | None = None
+) -> tuple[AudioInput | ImageInput, WindowPlan | None]:
+    """Return the input for samples (T,) at `sample_rate` Hz (default 16000), or for pictures (H, W[, C]), in memory.
+
+    With it comes how the samples become windows; None for pictures.
+    """
+    if not arrays:
+        raise DataError("there are no examples to train on")
+    source = None if settings.named_init is None else _of_beginning(settings, settings.named_init)
+    if isinstance(source, ImageInput) or (source is None and arrays[0].ndim != 1):
+        return source or ImageInput(np.atleast_3d(arrays[0]).shape), None
+    rate = source.front_end.sample_rate if source else sample_rate or 16000
+    plan = plan_windows(
+        labels,
+        lambda place: len(arrays[place]) / rate,
+        lambda place, seconds: (arrays[place][: round(seconds * rate)].astype(np.float32), rate),
+        source.clip_samples / rate if source else _checked_seconds(settings),
+    )
+    if source is None:
+        return _for_audio(settings, [rate], plan), plan
+    return replace(source, expects="words" if plan.holds_words else "sounds"), plan
 
 
 def rate_of_arrays(settings: Settings) -> int | None:
@@ -45,21 +78,6 @@ def rate_of_arrays(settings: Settings) -> int | None:
     return settings.sample_rate
 
 
-def for_arrays(
-    settings: Settings, arrays: Sequence[NDArray[Any]], sample_rate: int | None = None
-) -> AudioInput | ImageInput:
-    """Return the input for samples (T,) at `sample_rate` (default: 16000 Hz), or pictures (H, W[, C]), in memory."""
-    if not arrays:
-        raise DataError("there are no examples to train on")
-    if settings.named_init is not None:
-        return _of_beginning(settings, settings.named_init)
-    if arrays[0].ndim == 1:
-        rate = sample_rate or settings.sample_rate or 16000
-        return _for_audio(settings, [rate], [len(array) / rate for array in arrays])
-    first = np.atleast_3d(arrays[0])
-    return ImageInput(first.shape)
-
-
 def _of_beginning(settings: Settings, init: StrPath) -> AudioInput | ImageInput:
     given = [name for name in ("front_end", "sample_rate", "clip_seconds", "image_size") if getattr(settings, name)]
     if given:
@@ -67,12 +85,19 @@ def _of_beginning(settings: Settings, init: StrPath) -> AudioInput | ImageInput:
     return of_model(Model.load(init))
 
 
-def _for_audio(settings: Settings, rates: Sequence[int], seconds: Sequence[float]) -> AudioInput:
+def _for_audio(settings: Settings, rates: Sequence[int], plan: WindowPlan) -> AudioInput:
     return pipeline.choose_audio_input(
         None if settings.arch == AUTO else settings.arch,
         rates,
-        seconds,
+        [],
         front_end=settings.front_end,
         sample_rate=settings.sample_rate,
-        clip_seconds=settings.clip_seconds,
+        clip_seconds=plan.seconds,
+        content="words" if plan.holds_words else "sounds",
     )
+
+
+def _checked_seconds(settings: Settings) -> float | None:
+    if settings.clip_seconds is not None and not settings.clip_seconds > 0:
+        raise ConfigError(f"the clip must be longer than 0 seconds, got {settings.clip_seconds}")
+    return settings.clip_seconds

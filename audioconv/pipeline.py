@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,17 +22,17 @@ from audioconv.audio.clips import CHUNK, AudioClips, normalisation_of
 from audioconv.audio.features import FrontEnd, LogMel, Mfcc, RawSamples
 from audioconv.audio.read import AUDIO_SUFFIXES, Segment, fit_length, probe, read_window, to_mono
 from audioconv.audio.read import read as read_recording
+from audioconv.audio.windows import Content, Windows
 from audioconv.batches import ArrayData, Dataset
 from audioconv.errors import ConfigError, DataError, ShapeError
 from audioconv.files import display_path
 from audioconv.images import augment as image_augment
 from audioconv.images.read import read as read_picture
-from audioconv.loading import Loaded, StrPath, load_many
+from audioconv.loading import Loaded, StrPath, evenly, load_many
 from audioconv.model import Model
 from audioconv.normalisation import Normalisation
 
 Array = NDArray[Any]
-File = TypeVar("File")
 
 FRONT_ENDS = ("log-mel", "mfcc", "raw")
 
@@ -72,10 +72,28 @@ class Input(Protocol):
 
 @dataclass(frozen=True)
 class AudioInput:
-    """Recordings: mono clips of one length at one rate, and the front end that hears them."""
+    """Recordings: mono clips of one length at one rate, and the front end that makes features of them.
+
+    Attributes
+    ----------
+    front_end : LogMel, Mfcc or RawSamples
+    clip_samples : int
+        Length of a clip.
+    expects : {"words", "sounds"}, optional
+        What recordings hold, where that is known; see `content`.
+    """
 
     front_end: FrontEnd
     clip_samples: int
+    expects: Content | None = None
+
+    @property
+    def content(self) -> Content:
+        """What recordings hold: words, of which one window says all, or sound, of which all windows say the same.
+
+        By default words, if a clip is at most 2 seconds long.
+        """
+        return self.expects or ("words" if self.holds_a_word else "sounds")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -96,6 +114,10 @@ class AudioInput:
 
     def convert(self, example: Array) -> Array:
         """Return `example` (T,) or (T, channels), at the front end's rate, as (samples,) float32."""
+        return fit_length(self.check(example), self.clip_samples)
+
+    def check(self, example: Array) -> Array:
+        """Return `example` (T,) or (T, channels), at the front end's rate, as mono (T,) float32 of its own length."""
         samples = np.asarray(example)
         if samples.ndim not in (1, 2) or not samples.size:
             raise ShapeError(f"samples must have shape (time,) or (time, channels), got {samples.shape}")
@@ -103,7 +125,7 @@ class AudioInput:
             raise DataError(f"samples must be floating point with full scale 1, got {samples.dtype}")
         if not np.isfinite(samples).all():
             raise DataError("samples hold NaN or infinity")
-        return fit_length(to_mono(samples), self.clip_samples)
+        return to_mono(samples)
 
 
 @dataclass(frozen=True)
@@ -147,6 +169,7 @@ def choose_audio_input(
     front_end: str | None = None,
     sample_rate: int | None = None,
     clip_seconds: float | None = None,
+    content: Content | None = None,
 ) -> AudioInput:
     """Return the input for recordings of these rates (Hz) and durations (seconds).
 
@@ -161,6 +184,8 @@ def choose_audio_input(
         By default what the network takes, of spectrograms log-mel.
     sample_rate, clip_seconds : optional
         Instead of the chosen ones.
+    content : {"words", "sounds"}, optional
+        What recordings hold; see `AudioInput`.
     """
     kind = None if arch is None else architectures.input_kind(arch)
     name = front_end or ("raw" if kind == "samples" else "log-mel")
@@ -180,13 +205,13 @@ def choose_audio_input(
         hears = RawSamples(rate)
     else:
         hears = (LogMel if name == "log-mel" else Mfcc).for_rate(rate, floor=QUIETEST)
-    return AudioInput(hears, max(1, round(clip_seconds * rate)))
+    return AudioInput(hears, max(1, round(clip_seconds * rate)), content)
 
 
 def probe_audio(files: Sequence[StrPath | Segment]) -> tuple[list[int], list[float]]:
     """Return rates and durations of up to `PROBED` of the recordings, evenly drawn; unreadable ones are left out."""
     rates, seconds = [], []
-    for file in _some(files, PROBED):
+    for file in evenly(files, PROBED):
         try:
             info = probe(file.path if isinstance(file, Segment) else file)
         except DataError:
@@ -203,7 +228,7 @@ def choose_image_input(paths: Sequence[StrPath], size: tuple[int, int] | None = 
     looked at are.
     """
     shapes = Counter[tuple[int, ...]]()
-    for path in _some(paths, 50):
+    for path in evenly(paths, 50):
         try:
             shapes[read_picture(path).shape] += 1
         except DataError:
@@ -227,13 +252,13 @@ def input_shape(source: AudioInput | ImageInput, arch: str) -> tuple[int, ...]:
     return (*features, 1) if kind == "spectrogram-2d" else features
 
 
-def measure(source: AudioInput | ImageInput, x: Array, by_clip: bool | None = None) -> Normalisation:
+def measure(source: AudioInput | ImageInput, x: Array | Windows, by_clip: bool | None = None) -> Normalisation:
     """Return mean and deviation of each band or channel over the examples `x`.
 
     Parameters
     ----------
     source : AudioInput or ImageInput
-    x : array (N, *source.shape) float32
+    x : array (N, *source.shape) float32, or Windows
     by_clip : bool, optional
         Whether each clip has its own; by default where it is a spectrogram that changes, and clips differ as well.
     """
@@ -241,6 +266,7 @@ def measure(source: AudioInput | ImageInput, x: Array, by_clip: bool | None = No
         if isinstance(source.front_end, RawSamples):
             by_clip = bool(by_clip)
         return normalisation_of(x, source.front_end, by_clip)
+    assert not isinstance(x, Windows), "pictures have no windows"
     if by_clip:
         raise ConfigError("only sounds are normalised by the clip; these are pictures")
     return Normalisation.measure(x[begin : begin + CHUNK] for begin in range(0, len(x), CHUNK))
@@ -248,7 +274,7 @@ def measure(source: AudioInput | ImageInput, x: Array, by_clip: bool | None = No
 
 def clips(
     source: AudioInput,
-    x: Array,
+    x: Array | Windows,
     labels: Array,
     normalisation: Normalisation,
     shape: tuple[int, ...],
@@ -260,7 +286,7 @@ def clips(
 
 def dataset(
     source: AudioInput | ImageInput,
-    x: Array,
+    x: Array | Windows,
     labels: Array,
     normalisation: Normalisation,
     shape: tuple[int, ...],
@@ -270,20 +296,21 @@ def dataset(
     """Return the examples `x` as data for `training.fit`; pictures are augmented by `images.augment`."""
     if isinstance(source, AudioInput):
         return cast(Dataset, clips(source, x, labels, normalisation, shape, augmentation if augmented else None))
+    assert not isinstance(x, Windows), "pictures have no windows"
     return ArrayData(normalisation(x), labels, image_augment.augment if augmented else None)
 
 
-def logits(model: Model, x: Array, batch_size: int = 256) -> Array:
+def logits(model: Model, x: Array | Windows, batch_size: int = 256) -> Array:
     """Return the logits of examples in memory, (N, classes) float32."""
     return _in_parts(model, x, model.logits, batch_size)
 
 
-def probabilities(model: Model, x: Array, batch_size: int = 256) -> Array:
+def probabilities(model: Model, x: Array | Windows, batch_size: int = 256) -> Array:
     """Return what `model` makes of examples in memory, (N, classes) float32."""
     return _in_parts(model, x, model.probabilities, batch_size)
 
 
-def _in_parts(model: Model, x: Array, pass_: Callable[[Array], Array], batch_size: int) -> Array:
+def _in_parts(model: Model, x: Array | Windows, pass_: Callable[[Array], Array], batch_size: int) -> Array:
     """Return what a pass of the model makes of all examples; their features are in memory part by part."""
     return np.concatenate([
         pass_(part if model.front_end is None else model.front_end(part))
@@ -299,9 +326,3 @@ def read_noises(path: StrPath, sample_rate: int) -> list[Array]:
     if not files:
         raise DataError(f"{display_path(path)}: holds no recordings to use as noise")
     return [read_recording(file, sample_rate) for file in files]
-
-
-def _some(files: Sequence[File], count: int) -> list[File]:
-    """Return up to `count` of `files`, evenly drawn."""
-    step = max(1, len(files) / count)
-    return [files[int(i * step)] for i in range(min(count, len(files)))]

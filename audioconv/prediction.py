@@ -11,6 +11,29 @@ from numpy.typing import DTypeLike, NDArray
 
 
 @dataclass(frozen=True)
+class WindowPrediction:
+    """What a classifier says of a part of a recording.
+
+    Attributes
+    ----------
+    begin, end : float
+        In seconds.
+    label : str
+        The likeliest class.
+    score : float
+        Its probability, 0 to 1.
+    accepted : bool
+        Whether it is likely enough to be the answer.
+    """
+
+    begin: float
+    end: float
+    label: str
+    score: float
+    accepted: bool
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What a classifier says of one example.
 
@@ -24,12 +47,15 @@ class Prediction:
         The probability of every class, likeliest first.
     accepted : bool
         Whether it is likely enough to be the answer; otherwise that is "none of these".
+    windows : tuple of WindowPrediction
+        The best windows of a recording that is longer than twice the model's window; empty for others.
     """
 
     label: str
     score: float
     scores: dict[str, float]
     accepted: bool = True
+    windows: tuple[WindowPrediction, ...] = ()
 
     @property
     def answer(self) -> str | None:

@@ -14,20 +14,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv import __version__, pipeline
+from audioconv.audio.windows import Windows
 from audioconv.checkpoint import Checkpoint
+from audioconv.classification import combine
 from audioconv.ensemble import check_ends_in_dense, join
 from audioconv.errors import DataError
 from audioconv.evaluation import Evaluation, Scored
-from audioconv.events import Callback
+from audioconv.events import Callback, Noted
 from audioconv.history import History
+from audioconv.labelled import Examples, notes_of_parts
 from audioconv.loading import StrPath
 from audioconv.losses import SoftmaxCrossEntropy
 from audioconv.model import Model
 from audioconv.optim import AdamW
+from audioconv.pipeline import ImageInput
 from audioconv.rejection import decide
 from audioconv.schedules import OneCycle
 from audioconv.settings import MOST_EPOCHS, Settings, recipe_of
-from audioconv.task import Examples, Task
+from audioconv.task import Task
 from audioconv.timing import epochs_within
 from audioconv.training import FitResult, fit
 
@@ -82,6 +86,10 @@ def train_model(
 ) -> tuple[Model, TrainingReport]:
     """Train as `settings` say, which `settings.resolve` has gone through; see `Classifier.train`."""
     task = Task.prepare(examples, settings, callbacks)
+    notes = (*examples.notes, *notes_of_parts(examples, task.parts))
+    for note in notes:
+        for callback in callbacks:
+            callback(Noted(note))
     if settings.members > 1:
         check_ends_in_dense(task.network)
     shall_refit = _shall_refit(examples, settings)
@@ -94,7 +102,8 @@ def train_model(
 
     model = _joined(task, results)
     # What the network of the second run says of the validation clips would be too good: it has learned them.
-    decision = decide(model, settings, examples.x[validation], task.codes[validation], task.rejection)
+    watched, rows = examples.epoch_of(validation, balanced=False)
+    decision = decide(model, settings, watched, task.codes[rows], task.rejection)
     accuracy = _validation_accuracy(task, model, results)
     counts = {name: _count(examples, part) for name, part in task.parts.items() if len(part)}
     model = dataclasses.replace(
@@ -106,6 +115,7 @@ def train_model(
             "settings": _portable(settings),
             "spoken": None if task.spoken is None else task.spoken.about,
             "began_with": None if task.init is None else os.path.basename(os.fspath(task.init)),
+            "content": None if isinstance(examples.source, ImageInput) else examples.source.content,
             "validation_accuracy": accuracy,
             "refit_with_validation": bool(finals),
         },
@@ -207,15 +217,26 @@ def _validation_accuracy(task: Task, model: Model, results: Sequence[FitResult])
     validation = task.parts["validation"]
     if len(results) == 1 or not len(validation):
         return results[0].history[results[0].kept_epoch - 1].validation_accuracy
-    codes = pipeline.logits(model, task.examples.x[validation]).argmax(axis=1)
-    return float(np.mean(codes == task.codes[validation]))
+    x, rows = task.examples.epoch_of(validation, balanced=False)
+    codes = pipeline.logits(model, x).argmax(axis=1)
+    return float(np.mean(codes == task.codes[rows]))
 
 
 def _evaluate(model: Model, examples: Examples, part: Array) -> Evaluation:
-    places = part.tolist()
+    places, probabilities = _by_recording(model, examples, part)
     labels = tuple(examples.labels[i] for i in places)
-    scored = Scored(labels, pipeline.probabilities(model, examples.x[places]), tuple(places))
-    return Evaluation.judge(model.labels, model.decision, scored)
+    return Evaluation.judge(model.labels, model.decision, Scored(labels, probabilities, tuple(places)))
+
+
+def _by_recording(model: Model, examples: Examples, part: Array) -> tuple[list[int], Array]:
+    """Return the first example of each recording, and what `model` makes of it, (recordings, labels) float32."""
+    source, x = examples.source, examples.take(part)
+    rows = pipeline.probabilities(model, x)
+    if isinstance(source, ImageInput) or not isinstance(x, Windows):
+        return part.tolist(), rows
+    _, first, of = np.unique(x.recordings, return_index=True, return_inverse=True)
+    together = [combine(model, source, rows[of == number]) for number in range(len(first))]
+    return part[first].tolist(), np.stack(together)
 
 
 def _portable(settings: Settings) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from audioconv.audio.augment import Augmentation
 from audioconv.audio.clips import AudioClips
 from audioconv.audio.others import ClipsWithOthers, Others
 from audioconv.audio.sounds import knocks
+from audioconv.audio.windows import Windows
 from audioconv.calibration import calibrate
 from audioconv.decision import UNKNOWN, Decision, is_word
 from audioconv.model import Model
@@ -129,11 +130,12 @@ class Rejection:
     ) -> Others:
         of_words = self._words[clips.labels]
         kept = of_words if of_words.any() else np.ones(len(clips), bool)
-        return Others(clips.samples[kept], clips.labels[kept], self._rate, recordings, spoken)
+        samples = clips.samples.select(kept) if isinstance(clips.samples, Windows) else clips.samples[kept]
+        return Others(samples, clips.labels[kept], self._rate, recordings, spoken)
 
 
 def decide(
-    model: Model, settings: Settings, x: Array, codes: NDArray[np.integer], rejection: Rejection | None
+    model: Model, settings: Settings, x: Array | Windows, codes: NDArray[np.integer], rejection: Rejection | None
 ) -> Decision:
     """Return the decision of `model` that fits clips or pictures it has not learned.
 
@@ -141,7 +143,7 @@ def decide(
     ----------
     model : Model
     settings : Settings
-    x : array (N, *source.shape) float32
+    x : array (N, *source.shape) float32, or Windows
         Examples.
     codes : array (N,) int64
         Their classes.

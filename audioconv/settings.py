@@ -40,6 +40,7 @@ class Settings:
     augment: bool = True
     noise: StrPath | None = None
     reject: bool | None = None
+    keep_classes: bool = False
     others: StrPath | None = None
     speak: str | None = None
     false_accepts: float = 0.05

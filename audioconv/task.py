@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from audioconv import architectures, pipeline
 from audioconv.audio.augment import Augmentation
 from audioconv.audio.features import LogMel, front_end_to_config
+from audioconv.audio.windows import Windows
 from audioconv.bases import find_base
 from audioconv.batches import Dataset
-from audioconv.datasets.splits import split_validation
 from audioconv.decision import is_word
 from audioconv.errors import DataError
 from audioconv.events import Callback, ClipSpoken
+from audioconv.labelled import Examples
 from audioconv.layers.base import Layer, Params
 from audioconv.loading import StrPath
 from audioconv.model import Model
@@ -32,75 +33,11 @@ from audioconv.transfer import begin_from
 
 Array = NDArray[Any]
 
-FEW_SPEAKERS = 20
-"""With fewer speakers, those that validate are missed: once they have, the network is trained again with them. And it
-does not learn to reject unasked: of FSDD's speakers, who are six, those that it had not heard were rejected."""
-
-FEW_EXAMPLES = 500
-"""With fewer, words begin with a base: with 2,000 clips it brought nothing."""
-
 SYNTHETIC_SOURCES = ("espeak-ng", "Kokoro")
 FOR_SYNTHETIC_VOICES: Mapping[str, Any] = {
     "reverberation_probability": 0.5, "noise_probability": 0.9, "snr_db": (0.0, 30.0),
 }  # fmt: skip
 """Synthetic recordings have no room and no noise of their own; people have both."""
-
-
-@dataclass(frozen=True, eq=False)
-class Examples:
-    """Labelled examples in memory.
-
-    Attributes
-    ----------
-    source : AudioInput or ImageInput
-        How they were made from files or arrays.
-    x : array (N, *source.shape) float32
-    labels : sequence of str
-    speakers, splits : sequence of (str or None)
-        As in `datasets.Item`.
-    about : mapping
-        Name, source and licence of the data, for the model's provenance.
-    failures : tuple of DataError
-        Files that could not be read.
-    """
-
-    source: AudioInput | ImageInput
-    x: Array
-    labels: Sequence[str]
-    speakers: Sequence[str | None]
-    splits: Sequence[str | None]
-    about: Mapping[str, Any]
-    failures: tuple[DataError, ...] = ()
-
-    @property
-    def have_few_speakers(self) -> bool:
-        """Whether all speakers that may be learned from are known, and fewer than `FEW_SPEAKERS`."""
-        rest = {speaker for speaker, split in zip(self.speakers, self.splits, strict=True) if split != "test"}
-        return None not in rest and len(rest) < FEW_SPEAKERS
-
-    @property
-    def are_few(self) -> bool:
-        """Whether fewer than `FEW_EXAMPLES` may be learned from."""
-        return sum(split != "test" for split in self.splits) < FEW_EXAMPLES
-
-    def split(self, validation_fraction: float, seed: int) -> dict[str, Array]:
-        """Return the indices of the ``train``, ``validation`` and ``test`` examples.
-
-        What the data set itself says holds; where it names no validation examples, a part of the training examples is
-        taken, whole speakers where they are known.
-        """
-        unknown = set(self.splits) - {"train", "validation", "test", None}
-        if unknown:
-            raise DataError(f"split must be train, validation or test, got {sorted(map(str, unknown))}")
-        named = {name: np.flatnonzero([split == name for split in self.splits]) for name in ("validation", "test")}
-        train = np.flatnonzero([split in ("train", None) for split in self.splits])
-        if not len(named["validation"]):
-            known = [self.speakers[int(i)] for i in train]
-            groups = None if all(speaker is None for speaker in known) else known
-            labels = [self.labels[int(i)] for i in train]
-            rest, validation = split_validation(labels, groups, validation_fraction, seed)
-            named["validation"], train = train[validation], train[rest]
-        return {"train": train, **named}
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +104,7 @@ class Task:
             raise DataError(f"{name}: a classifier needs at least 2 classes to train on, there is {found}")
         init = settings.named_init
         if init is None:
-            normalisation = pipeline.measure(source, examples.x[parts["train"]], settings.normalise_clips)
+            normalisation = pipeline.measure(source, examples.take(parts["train"]), settings.normalise_clips)
             # The bases have learned words each of which is its own scale; with many clips they are of no use.
             if settings.init == AUTO and isinstance(source, AudioInput) and normalisation.by_clip and examples.are_few:
                 init = find_base(settings.arch, source)
@@ -201,15 +138,17 @@ class Task:
 
     def data(self, part: Array) -> Dataset:
         """Return some of the examples as they are."""
-        x, codes = self.examples.x[part], self.codes[part]
-        return pipeline.dataset(self.examples.source, x, codes, self.normalisation, self.input_shape)
+        x, rows = self.examples.epoch_of(part, balanced=False)
+        return pipeline.dataset(self.examples.source, x, self.codes[rows], self.normalisation, self.input_shape)
 
     def data_to_train(self, part: Array) -> Dataset:
         """Return some of the examples augmented, with what is spoken, and other sounds where it is to reject."""
-        source, x, codes = self.examples.source, self.examples.x[part], self.codes[part]
-        if self.spoken is not None:
+        source = self.examples.source
+        x, rows = self.examples.epoch_of(part)
+        codes = self.codes[rows]
+        if self.spoken is not None and isinstance(x, Windows):
             of_spoken = class_codes("the spoken words", self.spoken.labels, self.classes)
-            x, codes = np.concatenate([x, self.spoken.samples]), np.concatenate([codes, of_spoken])
+            x, codes = x.with_clips(self.spoken.samples), np.concatenate([codes, of_spoken])
         if self.rejection is None or not isinstance(source, AudioInput):
             return pipeline.dataset(
                 source, x, codes, self.normalisation, self.input_shape, self.augmentation, self.settings.augment

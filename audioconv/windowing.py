@@ -300,16 +300,16 @@ def recording_parts(file: StrPath | Segment, content: Content, sample_rate: int,
     seconds = length / sample_rate
     if isinstance(file, Segment) and file.duration <= seconds:
         return [(read_window(file, sample_rate, length), [0], False)]
-    pieces = list(_pieces(file, sample_rate))
+    kept = [piece for _, piece in pieces(file, sample_rate, limit=MAX_KEPT_SECONDS)]
     if content == "words":
         # A word may be cut at the end of a piece, which is one in a minute.
-        found = [(piece, word_begins(piece, sample_rate, length), False) for piece in pieces if len(piece) > length]
+        found = [(piece, word_begins(piece, sample_rate, length), False) for piece in kept if len(piece) > length]
         words = [part for part in found if part[1]]
         if words:
             return words
-        pieces = pieces[:1]  # no word stands out: the window with the most energy stands for it
-    begins = [window_begins(piece, sample_rate, length, content) for piece in pieces]
-    return [(piece, some, len(some) > 1) for piece, some in zip(pieces, begins, strict=True)]
+        kept = kept[:1]  # no word stands out: the window with the most energy stands for it
+    begins = [window_begins(piece, sample_rate, length, content) for piece in kept]
+    return [(piece, some, len(some) > 1) for piece, some in zip(kept, begins, strict=True)]
 
 
 def sample_parts(samples: Samples, content: Content, sample_rate: int, length: int) -> list[Part]:
@@ -318,21 +318,40 @@ def sample_parts(samples: Samples, content: Content, sample_rate: int, length: i
     return [(samples, begins, content == "sounds" and len(begins) > 1)]
 
 
-def _pieces(file: StrPath | Segment, sample_rate: int) -> Iterator[Samples]:
-    """Yield a recording at `sample_rate` as a whole, or a long one in pieces of about a minute, not all of them."""
+def pieces(
+    file: StrPath | Segment, sample_rate: int, *, overlap: int = 0, limit: float = math.inf
+) -> Iterator[tuple[int, Samples]]:
+    """Yield a recording at `sample_rate` as a whole, or a long one in pieces of about a minute.
+
+    Parameters
+    ----------
+    file : path-like or Segment
+    sample_rate : int
+        In Hz.
+    overlap : int
+        Samples at the end of a piece that the next one begins with.
+    limit : float
+        Seconds that are yielded of a longer recording, in pieces evenly spread over it.
+
+    Yields
+    ------
+    begin : int
+        The place of the piece's first sample.
+    samples : array (T,) float32
+    """
     with blocks(file) as found:
         total = file.duration if isinstance(file, Segment) else found.info.duration
-        size = round(PIECE_SECONDS * sample_rate)
-        every = max(1.0, total / MAX_KEPT_SECONDS)
-        number, kept, waiting = 0, 0, list[Samples]()
+        step = round(PIECE_SECONDS * sample_rate)
+        every = max(1.0, total / limit)
+        number, yielded, waiting = 0, 0, list[Samples]()
         for block in resample_blocks(found.mono(), found.info.sample_rate, sample_rate):
             waiting.append(block)
-            if sum(map(len, waiting)) < 2 * size:
+            if sum(map(len, waiting)) < 2 * step + overlap:
                 continue
             joined = np.concatenate(waiting)
-            if number >= round(kept * every):
-                yield joined[:size]
-                kept += 1
-            number, waiting = number + 1, [joined[size:]]
-        if waiting and number >= round(kept * every):
-            yield np.concatenate(waiting) if len(waiting) > 1 else waiting[0]
+            if number >= round(yielded * every):
+                yield number * step, joined[: step + overlap]
+                yielded += 1
+            number, waiting = number + 1, [joined[step:]]
+        if waiting and number >= round(yielded * every):
+            yield number * step, np.concatenate(waiting) if len(waiting) > 1 else waiting[0]

@@ -160,27 +160,36 @@ class Windows:
             return self._at(low)
         return self._at(rng.integers(low, high, endpoint=True))
 
-    def thin(self, count: int) -> Windows:
-        """Return about `count` of the windows, at least one of each recording, which are drawn from all the ranges.
+    def with_clips(self, clips: Samples) -> Windows:
+        """Return these windows, and behind them clips (n, length), each a recording; all samples are copied."""
+        added = Windows.of_clips(clips)
+        place, number = len(self.samples), int(self.recordings.max(initial=-1)) + 1
+        return Windows(
+            np.concatenate([self.samples, added.samples]),
+            self.length,
+            np.concatenate([self.begins, added.begins + place]),
+            np.concatenate([self.ranges, added.ranges + place]),
+            np.concatenate([self.recordings, added.recordings + number]),
+        )
+
+    def thin(self, rows: NDArray[np.integer], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return about `count` of the windows `rows`, at least one of each recording, and ranges (n, 2) for them.
 
         Each stands for the windows beside it that are left out: its range is theirs.
         """
         kept: list[int] = []
         ranges: list[tuple[int, int]] = []
-        _, firsts, sizes = np.unique(self.recordings, return_index=True, return_counts=True)
-        for first, size in zip(firsts.tolist(), sizes.tolist(), strict=True):
-            parts = min(size, max(1, round(count * size / len(self))))
-            for group in np.array_split(np.arange(first, first + size), parts):
+        recordings = self.recordings[rows]
+        for number in np.unique(recordings).tolist():
+            own = rows[recordings == number]
+            for group in np.array_split(own, min(len(own), max(1, round(count * len(own) / len(rows))))):
                 # Pieces of a long recording do not lie together: a window is drawn from one of them.
                 lows, highs = self.ranges[group].T
-                apart = np.flatnonzero(lows[1:] - highs[:-1] >= self.length) + 1
-                run = max(np.split(np.arange(len(group)), apart), key=len)
-                kept.append(int(group[run[len(run) // 2]]))
-                ranges.append((int(lows[run[0]]), int(highs[run[-1]])))
-        indices = np.array(kept)
-        return Windows(
-            self.samples, self.length, self.begins[indices], np.array(ranges, np.int64), self.recordings[indices]
-        )
+                gaps = np.flatnonzero(lows[1:] - highs[:-1] >= self.length) + 1
+                run = max(np.split(group, gaps), key=len)
+                kept.append(int(run[len(run) // 2]))
+                ranges.append((int(self.ranges[run[0], 0]), int(self.ranges[run[-1], 1])))
+        return np.array(kept, np.int64), np.array(ranges, np.int64).reshape(-1, 2)
 
     def _at(self, begins: NDArray[np.int64]) -> Samples:
         windows = np.empty((len(begins), self.length), np.float32)

@@ -157,6 +157,10 @@ def train(
             metavar="",
         ),
     ] = None,
+    keep_classes: Annotated[
+        bool,
+        flag("--keep-classes", "Listen for classes called other, noise, silence and the like, too.", SAYS_NO),
+    ] = False,
     others: Annotated[
         Path | None,
         _option("Recordings of anything that is none of the words, to learn from.", SAYS_NO, metavar="FILE|FOLDER"),
@@ -220,6 +224,7 @@ def train(
         "augment": not no_augment,
         "noise": noise,
         "reject": reject,
+        "keep_classes": keep_classes,
         "others": others,
         "speak": speak,
         "false_accepts": false_accepts,

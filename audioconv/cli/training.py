@@ -52,7 +52,7 @@ def make_room(out: Path, *, resume: bool, force: bool) -> None:
 def train_into(out: Path, collection: Collection, *, resume: bool, strict: bool = False, **settings: Any) -> Classifier:
     """Train on `collection`, show it, and write all that comes of it to the folder `out`."""
     from audioconv.classifier import Classifier
-    from audioconv.events import Event, RunStarted
+    from audioconv.events import Event, Noted, RunStarted
     from audioconv.progress import ProgressBar
     from audioconv.recipe import CHECKPOINTS
 
@@ -60,6 +60,8 @@ def train_into(out: Path, collection: Collection, *, resume: bool, strict: bool 
 
     def announce(event: Event) -> None:
         nonlocal runs
+        if isinstance(event, Noted):
+            say(f"note: {printable(event.message)}")
         if isinstance(event, RunStarted):
             runs += 1
             if runs == 1 and not resume:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -150,11 +150,11 @@ class Collection:
         """
         return replace(self, items=tuple(item for item in self.items if item.split in splits))
 
-    def with_negatives(self) -> Collection:
+    def with_negatives(self, keep: Sequence[str] = ()) -> Collection:
         """Return the same files with the classes that nobody listens for as ``_unknown_`` and ``_silence_``.
 
-        Those are known by their names, see `decision.negative_label`. A note is added for each. Nothing changes for
-        pictures, and where no class to listen for would be left.
+        Those are known by their names, see `decision.negative_label`; `keep` are left as they are. A note is added for
+        each. Nothing changes for pictures, and where no class to listen for would be left.
 
         Examples
         --------
@@ -162,7 +162,7 @@ class Collection:
         >>> Collection(items, "audio", "few").with_negatives().classes
         ('_unknown_', 'yes')
         """
-        meant = {label: negative_label(label) or label for label in self.classes}
+        meant = {label: label if label in keep else negative_label(label) or label for label in self.classes}
         renamed = {label: new for label, new in meant.items() if label != new}
         if self.kind != "audio" or not renamed or not any(is_word(label) for label in meant.values()):
             return self
