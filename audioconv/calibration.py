@@ -18,6 +18,13 @@ TEMPERATURES = (0.05, 20.0)
 GIVEN_UP = 0.05
 """Share of the words that a threshold may cost where it lets through less than it may."""
 
+MAX_COST, COMPROMISE = 0.1, 0.4
+"""Share of the right words that the threshold may cost in order to let through what it may, and the score that it gives
+way to where it costs more: all the way from twice that share on. With few clips the clips of no word that are made of
+the words are as hard as words; the share that was asked for would cost a third to a half of them. A score of 0.5 says
+that a word is as likely as none; at 0.4 a missed word weighs one and a half times a false accept. Chosen with speakers
+kept apart: docs/recipes.md."""
+
 FEWEST, FEWEST_FOR_TEMPERATURE = 5, 20
 """Clips of words, and of others, without which there is no gate, and of words without which there is no temperature:
 chance would choose."""
@@ -49,7 +56,8 @@ def calibrate(
         Classes that may not be an answer.
     false_accepts : float, optional
         The share of clips of no word that the threshold may let through; without it every clip is taken for a word.
-        The threshold is higher where that costs no more than `GIVEN_UP` of the words.
+        The threshold is higher where that costs no more than `GIVEN_UP` of the words, and lower where the share would
+        cost more than `MAX_COST` of them.
     easier : float
         How many times as often as these clips of no word those pass that `false_accepts` means.
 
@@ -71,10 +79,8 @@ def calibrate(
     answers = decision.decide(labels, decision.probabilities(labels, logits))
     of_word = words[answers.codes]
     right = np.sort(answers.scores[of_words & (answers.codes == codes)])
-    threshold = max(
-        _threshold(answers.scores[~of_words & of_word], int((~of_words).sum()), false_accepts / easier),
-        float(right[int(GIVEN_UP * len(right))]) if len(right) else 0.0,
-    )
+    least = _threshold(answers.scores[~of_words & of_word], int((~of_words).sum()), false_accepts / easier)
+    threshold = _affordable(least, right)
     passed = of_word & (answers.scores >= threshold)
     basis = {
         "words": int(of_words.sum()),
@@ -120,6 +126,23 @@ def _gate(words: Array, others: Array) -> Gate:
 
     scale, offset = minimize(loss, np.array([1.0, 0.0])).x
     return Gate(float(scale / spread), float(offset - scale * centre / spread))
+
+
+def _affordable(threshold: float, right: Array) -> float:
+    """Return the threshold, higher or lower by what it costs of the words with the scores `right`, in ascending order.
+
+    See `GIVEN_UP` and `MAX_COST`.
+    """
+    if not len(right):
+        return threshold
+    cost = float(np.searchsorted(right, threshold)) / len(right)
+    if cost <= MAX_COST:
+        return max(threshold, float(right[int(GIVEN_UP * len(right))]))
+    from scipy.special import expit, logit
+
+    share = min(1.0, cost / MAX_COST - 1)
+    lower = min(threshold, COMPROMISE)
+    return float(expit((1 - share) * logit(min(threshold, 1 - 1e-6)) + share * logit(lower)))
 
 
 def _threshold(scores: Array, others: int, false_accepts: float) -> float:

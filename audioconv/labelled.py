@@ -76,8 +76,9 @@ class Examples:
 
     @property
     def are_few(self) -> bool:
-        """Whether fewer than `FEW_EXAMPLES` may be learned from."""
-        return sum(split != "test" for split in self.splits) < FEW_EXAMPLES
+        """Whether an epoch has fewer than `FEW_EXAMPLES`, those to validate with among them."""
+        _, rows = self.epoch_of(np.flatnonzero([split != "test" for split in self.splits]), balanced=False)
+        return len(rows) < FEW_EXAMPLES
 
     @property
     def recordings(self) -> Array:

@@ -105,7 +105,7 @@ def train_model(
     watched, rows = examples.epoch_of(validation, balanced=False)
     decision = decide(model, settings, watched, task.codes[rows], task.rejection)
     accuracy = _validation_accuracy(task, model, results)
-    counts = {name: _count(examples, part) for name, part in task.parts.items() if len(part)}
+    counts = {name: _count(examples, part, name) for name, part in task.parts.items() if len(part)}
     model = dataclasses.replace(
         _joined(task, finals or results),
         decision=decision,
@@ -246,5 +246,11 @@ def _portable(settings: Settings) -> dict[str, Any]:
     return {**settings.get_params(), **names}
 
 
-def _count(examples: Examples, part: Array) -> dict[str, int]:
-    return dict(sorted(Counter(examples.labels[i] for i in part).items()))
+def _count(examples: Examples, part: Array, name: str) -> dict[str, int]:
+    """Return how many windows of each class an epoch trains on or validates with, or how many recordings test."""
+    if name == "test":
+        _, first = np.unique(examples.recordings[part], return_index=True)
+        rows = part[first]
+    else:
+        _, rows = examples.epoch_of(part, balanced=False)
+    return dict(sorted(Counter(examples.labels[i] for i in rows.tolist()).items()))

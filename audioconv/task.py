@@ -104,7 +104,8 @@ class Task:
             raise DataError(f"{name}: a classifier needs at least 2 classes to train on, there is {found}")
         init = settings.named_init
         if init is None:
-            normalisation = pipeline.measure(source, examples.take(parts["train"]), settings.normalise_clips)
+            typical, _ = examples.epoch_of(parts["train"], balanced=False)
+            normalisation = pipeline.measure(source, typical, settings.normalise_clips)
             # The bases have learned words each of which is its own scale; with many clips they are of no use.
             if settings.init == AUTO and isinstance(source, AudioInput) and normalisation.by_clip and examples.are_few:
                 init = find_base(settings.arch, source)

@@ -180,7 +180,7 @@ def test_unreadable_clips_are_skipped_and_listed(call, tones, tmp_path):
     cut.write_bytes(cut.read_bytes()[:5000])
     soundfile.write(tones / "low" / "nan.wav", np.full(900, np.nan), RATE, subtype="FLOAT")
     for n in range(8):
-        (tones / "low" / f"more{n}.wav").write_text("no sound either")
+        (tones / ("low" if n < 4 else "high") / f"more{n}.wav").write_text("no sound either")
     # These are clips like others.
     soundfile.write(tones / "high" / "silent.wav", np.zeros(900), RATE)
     soundfile.write(tones / "high" / "one sample.wav", np.ones(1) / 2, RATE)
@@ -195,6 +195,8 @@ def test_unreadable_clips_are_skipped_and_listed(call, tones, tmp_path):
     assert len(listed) == 13
     assert sum("nan.wav: holds NaN" in line for line in listed) == 1
     assert sum("cut.wav: cut off" in line for line in listed) == 1
+
+    assert "files that cannot be read, by class: high 6 of 21, low 7 of 15" in answer.err
 
     answer = call("train", tones, "-o", tmp_path / "strict", *TRAINING, "--strict")
     assert answer.code == 1
