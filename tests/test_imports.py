@@ -52,7 +52,7 @@ LEVEL = {part: number for number, parts in enumerate(ORDER) for part in parts}
 # What these may reach at all, through whatever they import.
 REACH = {
     "geometry": {"errors"},
-    "kernels": set(),
+    "kernels": {"errors"},
     "machine": {"errors", "geometry", "kernels"},
     "ops": {"errors", "geometry", "kernels", "machine"},
     "layers": {"errors", "geometry", "kernels", "machine", "ops"},

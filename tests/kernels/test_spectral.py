@@ -1,20 +1,15 @@
-"""The transform by registers of frames, and the logarithm, beside NumPy's; registers of the other width."""
+"""The transform by registers of frames, and the logarithm, beside NumPy's."""
 
 from __future__ import annotations
-
-import subprocess
-import sys
-from pathlib import Path
 
 import numba
 import numpy as np
 import pytest
-from test_lanes import PROGRAM
 
 from audioconv.audio import LogMel
 from audioconv.kernels import doubles, spectral
 from audioconv.kernels.doubles import FRAMES
-from audioconv.kernels.jit import FASTMATH, LANES, helper
+from audioconv.kernels.jit import FASTMATH, helper
 
 
 def whole(function):
@@ -95,11 +90,3 @@ def test_work_for_many_threads_has_the_bits_of_work_for_one(threads: int) -> Non
     finally:
         numba.set_num_threads(before)
     np.testing.assert_array_equal(together, np.concatenate([LogMel()(clip) for clip in batch]))
-
-
-def test_registers_of_the_other_width() -> None:
-    tests = Path(__file__)
-    names = ["test_transform_is_numpys", "test_powers_are_numpys", "test_decibels_are_numpys"]
-    arguments = [str({8: 16, 16: 8}[LANES]), *(f"{tests}::{name}" for name in names)]
-    found = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, timeout=300)
-    assert found.returncode == 0, found.stdout + found.stderr
