@@ -84,7 +84,7 @@ def by_joblib(path: str, backend: str) -> list[bytes]:
 
 
 def by_grandchildren(path: str) -> list[bytes]:
-    """A child's children, too, must not launch threads, though their parent has not."""
+    """Fork from a child: its children must not launch threads either, though it has not launched any itself."""
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
         return pool.submit(by_executor, path).result(SECONDS)
 
@@ -137,7 +137,7 @@ WAYS = {
 
 
 def main(way: str, path: str, layer: str) -> None:
-    assert jit.THREADING_LAYER == layer, jit.THREADING_LAYER
+    assert layer == jit.THREADING_LAYER, jit.THREADING_LAYER
     workspace.LEAST_WORK = 0  # even little work is shared out among threads
     if way == "everything":
         wanted: object = everything(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import logging
 import types as python_types
@@ -14,14 +13,12 @@ import numba
 from numba import types
 from numba.core import event
 from numba.core.ccallback import CFunc
-from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
-from numba.core.compiler_machinery import LoweringPass, register_pass
-from numba.core.typed_passes import AnnotateTypes
 
+from audioconv.kernels import pieces
 from audioconv.kernels.cache import KernelCache, cache_folder
 from audioconv.kernels.lanes import LANES
 from audioconv.kernels.threads import THREADING_LAYER, launching
+from audioconv.lazy import cached_property
 
 __all__ = ["FASTMATH", "LANES", "PARTS", "THREADING_LAYER", "Worker", "cache_folder", "helper", "kernel"]
 
@@ -89,63 +86,9 @@ def _renamed(function: Callable[..., None], ending: str) -> Callable[..., None]:
     return copy
 
 
-class _Piece(JITCodeLibrary):
-    """Code that is optimised and translated with that of the kernels it is part of, and not by itself before.
-
-    Numba would do so with every function, and again with whatever calls it: it took half of the time.
-    """
-
-    @property
-    def codegen(self) -> Any:
-        """What would hear of the function's environment, if it were ever called from Python."""
-        return _Nobody
-
-    def _optimize_final_module(self) -> None:
-        pass
-
-    def _finalize_final_module(self) -> None:
-        self._finalized = True
-
-    def get_pointer_to_function(self, name: str) -> int:
-        """Return what runs when Python calls the function: there is no machine code, and this raises a TypeError."""
-        self._ensure_finalized()
-        address = ctypes.cast(ctypes.pythonapi.PyObject_Call, ctypes.c_void_p).value  # of an object it cannot call
-        assert address is not None
-        return address
-
-
-class _Nobody:
-    @staticmethod
-    def set_env(name: str, environment: object) -> None:
-        """Do nothing."""
-
-
-@register_pass(mutates_CFG=False, analysis_only=False)
-class _BecomePiece(LoweringPass):
-    _name = "audioconv_become_piece"
-
-    def __init__(self) -> None:
-        """Numba makes one for all functions."""
-
-    def run_pass(self, state: Any) -> bool:
-        """Let a function be lowered into a piece."""
-        state.library = _Piece(state.targetctx.codegen(), state.func_id.func_qualname)
-        return True
-
-
-class _PieceCompiler(CompilerBase):
-    def define_pipelines(self) -> list[Any]:
-        """Return Numba's own, with a library of ours."""
-        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        passes.add_pass_after(_BecomePiece, AnnotateTypes)
-        passes.finalize()
-        return [passes]
-
-
 def helper(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile `function` for use inside kernels: Python cannot call it."""
-    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _PieceCompiler}
-    compiled: Callable[..., Any] = numba.njit(function, fastmath=FASTMATH, error_model="numpy", **options)
+    compiled: Callable[..., Any] = numba.njit(function, fastmath=FASTMATH, error_model="numpy", **pieces.options())
     return compiled
 
 
@@ -163,7 +106,7 @@ class Worker:
     def __init__(self, function: Callable[[Any, int], None]) -> None:
         self._function = function
 
-    @functools.cached_property
+    @cached_property
     def _compiled(self) -> Any:
         options = {"nopython": True, "fastmath": FASTMATH, "error_model": "numpy"}
         kind = ((types.CPointer(types.int64), types.int64), types.void)
