@@ -19,6 +19,7 @@ import audioconv as ac
 from audioconv import layers as L
 from audioconv.audio import LogMel
 from audioconv.kernels.jit import THREADING_LAYER
+from audioconv.lazy import cached_property
 
 SECONDS = 240  # of which compiling takes most, if it must be
 THREADS = "3"
@@ -70,6 +71,34 @@ def test_threads_of_workqueue_beside_a_fork(model_file):
     """There launches take turns, so a child might wait for a turn that a thread of its parent has."""
     found = run("os.fork beside threads", model_file, "workqueue")
     assert found.stdout == "the same\n", found.stderr
+
+
+def test_a_thread_that_computes_a_cached_property_holds_nobody_up():
+    """One that was at it in the parent would hold up every forked process for ever."""
+
+    class Slow:
+        @cached_property
+        def number(self):
+            begun.set()
+            assert go_on.wait(60)
+            return 1
+
+    class Quick:
+        @cached_property
+        def number(self):
+            return 2
+
+    begun, go_on, slow, found = threading.Event(), threading.Event(), Slow(), []
+    thread = threading.Thread(target=lambda: slow.number)
+    thread.start()
+    assert begun.wait(60)
+    other = threading.Thread(target=lambda: found.append(Quick().number))
+    other.start()
+    other.join(10)
+    go_on.set()
+    thread.join(60)
+    assert found == [2]
+    assert slow.number == 1
 
 
 APP = """

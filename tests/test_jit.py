@@ -269,3 +269,44 @@ def test_the_worker_of_programs_gets_no_memory():
     compiled = [path.read_bytes() for path in Path(folder).rglob("program._work-*.nbc")]
     assert compiled
     assert all(b"NRT_Free" in code and b"NRT_MemInfo_alloc" not in code for code in compiled)
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    import numpy as np
+    import soundfile
+
+    folder = tmp_path_factory.mktemp("recordings")
+    for label in ("yes", "no"):
+        (folder / label).mkdir()
+        for number in range(3):
+            samples = 0.1 * np.random.default_rng(number).standard_normal(8000)
+            soundfile.write(folder / label / f"{number}.wav", samples, 16000)
+    return folder
+
+
+COMMANDS = {
+    "--help": 0,
+    "--version": 0,
+    "info FOLDER": 0,
+    "train FOLDER -o MODEL": 2,
+    "classify MODEL FOLDER/yes/0.wav": 2,
+    "detect MODEL FOLDER/yes/0.wav": 2,
+    "evaluate MODEL FOLDER": 2,
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_without_a_compiler(command, recordings, tmp_path):
+    words = command.replace("FOLDER", str(recordings)).replace("MODEL", str(tmp_path / "model")).split()
+    found = subprocess.run(
+        [sys.executable, "-m", "audioconv", *words],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert found.returncode == COMMANDS[command], found.stderr
+    if found.returncode:
+        assert found.stderr.startswith("audioconv: error: NUMBA_DISABLE_JIT is set")
+        assert found.stderr.count("\n") == 1
+    else:
+        assert found.stderr == ""
+        assert found.stdout

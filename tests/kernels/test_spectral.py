@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numba
 import numpy as np
 import pytest
@@ -90,3 +93,38 @@ def test_work_for_many_threads_has_the_bits_of_work_for_one(threads: int) -> Non
     finally:
         numba.set_num_threads(before)
     np.testing.assert_array_equal(together, np.concatenate([LogMel()(clip) for clip in batch]))
+
+
+LITTLE_MEMORY = """
+import resource
+import numpy as np
+from audioconv.audio.filters import Spectrogram
+
+def spectrogram(length):
+    return Spectrogram(np.ones(length), length // 2, np.ones((2, length // 2 + 1)), 1e-10)
+
+clips = np.ones((3, 4000), np.float32)
+spectrogram(256).frames(clips, 0, 500)  # compiles, and launches the threads
+large = spectrogram(int(LENGTH))
+with open("/proc/self/statm") as file:
+    used = int(file.read().split()[0]) * resource.getpagesize()
+_, most = resource.getrlimit(resource.RLIMIT_AS)
+resource.setrlimit(resource.RLIMIT_AS, (used + (4 << 20), most))
+for _ in range(2):
+    try:
+        large.frames(clips, 0, 20)
+    except MemoryError as error:
+        print(error)
+resource.setrlimit(resource.RLIMIT_AS, (most, most))
+print(np.isfinite(large.frames(clips, 0, 20)).all())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits its memory by /proc and RLIMIT_AS")
+@pytest.mark.parametrize("length", [2**20, 3 * 2**18])
+def test_too_little_memory_is_an_error(length: int) -> None:
+    """It is where the threads work that memory is missing, and an error there is printed by Numba and not raised."""
+    program = LITTLE_MEMORY.replace("LENGTH", str(length))
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=240)
+    assert found.stdout.splitlines() == 2 * [f"for spectra of {length:,} samples"] + ["True"], found.stderr
+    assert "Exception ignored" not in found.stderr
