@@ -54,6 +54,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "layers":
+        importlib.import_module("audioconv.passes")  # puts into summaries how a network runs
     if name in _MODULES:
         return importlib.import_module(f"audioconv.{name}")
     if name in _HOMES:

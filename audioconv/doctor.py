@@ -172,14 +172,15 @@ def find_processor() -> Processor:
     """Return what computes here."""
     import llvmlite.binding as llvm
 
-    features = llvm.get_host_cpu_features()
-    widths = {"avx512f": 512, "avx": 256}
+    from audioconv.kernels.lanes import LANES, has_avx512
+
+    widest = 512 if has_avx512() else 256 if llvm.get_host_cpu_features().get("avx", False) else 128
     return Processor(
         name=_processor_name() or llvm.get_host_cpu_name(),
         architecture=f"{platform.machine()}, {llvm.get_host_cpu_name()}",
         cores=os.cpu_count() or 1,
         usable_cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        vector_bits=next((width for name, width in widths.items() if features.get(name)), 128),
+        vector_bits=min(widest, 32 * LANES),
     )
 
 
@@ -196,11 +197,9 @@ def _processor_name() -> str:
 
 
 def _threads() -> tuple[int, str]:
-    import numba
+    from audioconv.kernels.threads import THREADING_LAYER, thread_count
 
-    from audioconv.kernels.jit import THREADING_LAYER
-
-    return numba.get_num_threads(), THREADING_LAYER
+    return thread_count(), THREADING_LAYER
 
 
 def _kernel_cache() -> KernelCache:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from audioconv.decision import UNKNOWN, Answers, Decision, is_word
 from audioconv.errors import ConfigError, ModelFileError, ShapeError
 from audioconv.files import display_path
 from audioconv.layers.base import Layer, Params, Shape, flatten, from_config, to_config, unflatten
+from audioconv.lazy import cached_property
 from audioconv.normalisation import Normalisation
 from audioconv.passes import inference
 
@@ -132,7 +132,7 @@ class Model:
             features = self.normalisation(features)
         return np.require(features.reshape(-1, *self.input_shape), np.float32, ["C", "A"])
 
-    @functools.cached_property
+    @cached_property
     def _forward(self) -> Callable[[Array], Array]:
         """From a normalised batch to its logits."""
         return inference(self.network, self.params, self.input_shape)

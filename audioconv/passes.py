@@ -1,20 +1,27 @@
-"""The passes through a network: compiled where that can be, layer by layer otherwise. Both give the same numbers."""
+"""The passes through a network: compiled where that can be, layer by layer otherwise. Both give the same numbers.
+
+What runs layer by layer is slower, and says so: once in a log line, and in the network's summary.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.compiler.graph import NotCompiledError
+from audioconv.compiler.graph import NotCompiledError, trace
 from audioconv.compiler.inference import Inference
 from audioconv.compiler.training import TrainingPasses
 from audioconv.layers.base import Layer, Params, Pass, Shape, flatten, unflatten
+from audioconv.layers.summary import remarks
 from audioconv.optim import WeightVector
 
 Array = NDArray[Any]
+
+logger = logging.getLogger("audioconv")
 
 
 class Passes(Protocol):
@@ -52,7 +59,8 @@ def training_passes(
     """
     try:
         return _Compiled(network, weights, arrays, in_shape, examples)
-    except NotCompiledError:
+    except NotCompiledError as error:
+        _say_once(network, str(error))
         return _Plain(network, weights, arrays)
 
 
@@ -63,8 +71,39 @@ def inference(network: Layer, params: Params, in_shape: Shape) -> Callable[[Arra
     """
     try:
         return Inference(network, flatten(params), in_shape)
-    except NotCompiledError:
+    except NotCompiledError as error:
+        _say_once(network, str(error))
         return lambda x: network.forward(params, x, Pass())[0].astype(np.float32, copy=False)
+
+
+def how_it_runs(network: Layer, in_shape: Shape) -> str:
+    """Return in a line that `network` runs layer by layer, and why; nothing if it is compiled.
+
+    Parameters
+    ----------
+    network : Layer
+    in_shape : tuple of int
+        Of one example.
+    """
+    for training in (True, False):
+        try:
+            trace(network, in_shape, training)
+        except NotCompiledError as error:
+            return _LAYER_BY_LAYER.format(error)
+    return ""
+
+
+_LAYER_BY_LAYER = "layer by layer, which is slower than compiled: {}"
+
+_said: set[int] = set()
+
+
+def _say_once(network: Layer, reason: str) -> None:
+    """Say, once for each network, that it is not compiled."""
+    which = hash((repr(network), reason))  # not of the network: a layer's fields may have no hash
+    if which not in _said:
+        _said.add(which)
+        logger.warning("the network runs %s", _LAYER_BY_LAYER.format(reason))
 
 
 class _Compiled:
@@ -100,3 +139,10 @@ class _Plain:
 
     def updates(self) -> Mapping[str, Array]:
         return flatten(self._network.updates(self._params, self._saved))
+
+
+@remarks.append
+def _remark(network: Layer, in_shape: Shape) -> str:
+    """Return what a summary says of how the network runs; nothing of a part that gives no row of numbers."""
+    how = how_it_runs(network, in_shape) if len(network.out_shape(in_shape)) == 1 else ""
+    return how and f"runs {how}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import skips
 import soundfile
 from hypothesis import settings
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 # A kernel's first use takes seconds, so no deadline; CI draws the same examples every time.
 settings.register_profile("audioconv", deadline=None, max_examples=30, derandomize="CI" in os.environ)
 settings.load_profile("audioconv")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    skips.watch(config)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ PACKAGE = Path(audioconv.__file__).parent
 
 # A part (a module or a folder of the package) may import what stands above it here, and what stands beside it.
 ORDER = [
-    {"errors", "geometry", "files"},
+    {"errors", "geometry", "files", "lazy"},
     {"arrayfile", "batches", "decision", "evaluation", "history", "loading", "normalisation", "plots"}
     | {"prediction", "targets"},
     {"kernels"},
@@ -57,15 +57,25 @@ LEVEL = {part: number for number, parts in enumerate(ORDER) for part in parts}
 # What these may reach at all, through whatever they import.
 REACH = {
     "geometry": {"errors"},
-    "kernels": set(),
-    "machine": {"errors", "geometry", "kernels"},
-    "ops": {"errors", "geometry", "kernels", "machine"},
-    "layers": {"errors", "geometry", "kernels", "machine", "ops"},
-    "compiler": {"errors", "geometry", "kernels", "layers", "machine", "ops"},
-    "audio": {"errors", "files", "kernels", "loading", "normalisation"},
-    "images": {"errors", "files", "kernels", "loading"},
-    "datasets": {"decision", "errors", "files", "audio", "images", "kernels", "loading", "normalisation", "plots"}
-    | {"prediction", "targets"},
+    "kernels": {"errors", "lazy"},
+    "machine": {"errors", "geometry", "kernels", "lazy"},
+    "ops": {"errors", "geometry", "kernels", "machine", "lazy"},
+    "layers": {"errors", "geometry", "kernels", "machine", "ops", "lazy"},
+    "compiler": {"errors", "geometry", "kernels", "layers", "machine", "ops", "lazy"},
+    "audio": {"errors", "files", "kernels", "loading", "normalisation", "lazy"},
+    "images": {"errors", "files", "kernels", "loading", "lazy"},
+    "datasets": {
+        "decision",
+        "errors",
+        "files",
+        "audio",
+        "images",
+        "kernels",
+        "loading",
+        "normalisation",
+        "plots",
+        "lazy",
+    },
 }
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -172,3 +173,140 @@ for arguments in ((1,), (1,), (2.5,)):
 """
     found, _ = run(program)
     assert found == ["True\nTrue\nTrue"]
+
+
+def test_numba_has_the_inner_parts_that_kernels_are_compiled_with():
+    """Which may change with each of its versions: `pyproject.toml` says up to which they are known."""
+    from numba.core.caching import FunctionCache
+    from numba.core.ccallback import CFunc
+
+    from audioconv.kernels import pieces
+
+    assert pieces.as_expected()
+    assert pieces._PieceCompiler is pieces.options()["pipeline_class"]
+    assert all(callable(getattr(FunctionCache, name)) for name in ("load_overload", "save_overload", "flush"))
+    assert callable(CFunc.compile)
+    assert isinstance(CFunc.address, property)
+
+
+# A kernel that calls functions of its own, and what Python says of one of these.
+WITH_HELPERS = """
+import numpy as np
+from audioconv.kernels import optimise, pieces
+value, gradient, velocity = (np.full(5, number, np.float32) for number in (1, 2, 0))
+optimise.sgd(value, gradient, velocity, 5, np.float32(0.5), np.float32(0.9), True, np.float32(0.1))
+print(value.tolist(), velocity.tolist(), "pipeline_class" in pieces.options(), sep="|")
+"""
+
+
+def test_kernels_are_the_same_where_numba_compiles_their_parts_its_own_way(tmp_path):
+    ours, theirs = (
+        run(WITH_HELPERS, AUDIOCONV_PIECES=pieces, AUDIOCONV_CACHE_DIR=str(tmp_path / pieces))[0] for pieces in "10"
+    )
+    assert ours[:2] == theirs[:2]
+    assert (ours[2], theirs[2]) == ("True", "False")
+
+
+def test_without_numbas_inner_parts_its_own_way_is_taken():
+    program = """
+from numba.core import codegen
+for kind in codegen.JITCodeLibrary.__mro__:
+    if "_finalize_final_module" in vars(kind):
+        del kind._finalize_final_module
+from audioconv.kernels import pieces
+print(pieces.as_expected(), "pipeline_class" in pieces.options(), sep="|")
+"""
+    assert run(program)[0] == ["False", "False"]
+
+
+@pytest.mark.parametrize("name", ["0.1.0-0123456789ab", "12.3.4rc1-ffffffffffff"])
+def test_kernels_of_other_versions_are_removed_when_nobody_has_used_them_for_long(name, tmp_path):
+    kernels, days = tmp_path / "kernels", 86400
+    folders = {}
+    for what in ("unused", "used", "read", "no kernels"):
+        folder = kernels / {"no kernels": "something else"}.get(what, name[:-1] + str(len(folders)))
+        (folder / "inner").mkdir(parents=True)
+        (folder / "inner" / "file.nbi").write_bytes(b"x")
+        read = time.time() - (1 if what == "read" else 40) * days
+        os.utime(folder / "inner" / "file.nbi", (read, time.time() - 40 * days))
+        for path in (folder / "inner", folder):
+            os.utime(path, 2 * (time.time() - (20 if what == "used" else 40) * days,))
+        folders[what] = folder
+    program = "from audioconv.kernels.jit import cache_folder; print(cache_folder())"
+    (ours,), _ = run(program, AUDIOCONV_CACHE_DIR=str(tmp_path))
+    assert {what for what, folder in folders.items() if folder.exists()} == {"used", "read", "no kernels"}
+    os.utime(ours, 2 * (time.time() - 40 * days,))
+    run(program, AUDIOCONV_CACHE_DIR=str(tmp_path))
+    assert time.time() - os.stat(ours).st_mtime < days
+
+
+def test_without_a_compiler_one_line_says_which_variable_to_unset():
+    program = """
+import audioconv
+from audioconv.errors import AudioconvError
+for use in (lambda: audioconv.Classifier, lambda: audioconv.ops):
+    try:
+        use()
+    except AudioconvError as error:
+        print(error, end="|")
+"""
+    found, said = run(program, NUMBA_DISABLE_JIT="1")
+    assert len(found) == 3
+    assert all("NUMBA_DISABLE_JIT is set" in error and "unset it" in error for error in found[:2])
+    assert said == []
+
+
+PROVEN = """
+from audioconv.kernels import program
+from audioconv.kernels.cache import cache_folder
+print(program.worker.address > 0, cache_folder(), sep="|")
+"""
+
+
+def test_the_worker_of_programs_gets_no_memory():
+    """It could not say that there is none: what a worker raises is printed, and others would wait for it for ever."""
+    (_, folder), _ = run(PROVEN)
+    compiled = [path.read_bytes() for path in Path(folder).rglob("program._work-*.nbc")]
+    assert compiled
+    assert all(b"NRT_Free" in code and b"NRT_MemInfo_alloc" not in code for code in compiled)
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    import numpy as np
+    import soundfile
+
+    folder = tmp_path_factory.mktemp("recordings")
+    for label in ("yes", "no"):
+        (folder / label).mkdir()
+        for number in range(3):
+            samples = 0.1 * np.random.default_rng(number).standard_normal(8000)
+            soundfile.write(folder / label / f"{number}.wav", samples, 16000)
+    return folder
+
+
+COMMANDS = {
+    "--help": 0,
+    "--version": 0,
+    "info FOLDER": 0,
+    "train FOLDER -o MODEL": 2,
+    "classify MODEL FOLDER/yes/0.wav": 2,
+    "detect MODEL FOLDER/yes/0.wav": 2,
+    "evaluate MODEL FOLDER": 2,
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_without_a_compiler(command, recordings, tmp_path):
+    words = command.replace("FOLDER", str(recordings)).replace("MODEL", str(tmp_path / "model")).split()
+    found = subprocess.run(
+        [sys.executable, "-m", "audioconv", *words],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert found.returncode == COMMANDS[command], found.stderr
+    if found.returncode:
+        assert found.stderr.startswith("audioconv: error: NUMBA_DISABLE_JIT is set")
+        assert found.stderr.count("\n") == 1
+    else:
+        assert found.stderr == ""
+        assert found.stdout

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import logging
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
 from audioconv import layers as L
 from audioconv import passes
-from audioconv.layers.base import Pass
+from audioconv.cli import run
+from audioconv.layers.base import Layer, Pass
+from audioconv.model import Model
 from audioconv.optim import WeightVector
 from audioconv.training import ArrayData, fit
 
@@ -50,3 +56,77 @@ def test_a_network_that_is_not_compiled_trains():
     net = L.Chain([L.Conv(6, (3, 3)), L.Concat([L.Tanh()]), L.GlobalAvgPool(), L.Dense(3)])
     fitted = fit(net, ArrayData(x, labels), epochs=20, validation=ArrayData(x, labels))
     assert fitted.history.rows[-1].train_loss < 0.95 * fitted.history.rows[0].train_loss
+
+
+# --- what is said of it ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Doubled(Layer):
+    """A layer of a user's own."""
+
+    def infer_shape(self, in_shape):
+        return in_shape
+
+    def forward(self, params, x, run):
+        return 2 * x, None
+
+    def backward(self, params, saved, dy, run):
+        return 2 * dy, {}
+
+
+INCEPTION_LIKE = L.Concat([L.Conv(2, (1, 1)), L.Chain([L.Conv(2, (1, 1)), L.Conv(3, (3, 3), padding="same")])])
+REASONS = {
+    "branches": (INCEPTION_LIKE, "2 is Concat, which is not compiled"),
+    "a layer of one's own": (Doubled(), "2 is Doubled, which is not compiled"),
+    "a value added to itself": (L.Residual(L.Dropout(0.5)), "2: adds a value to itself, which is not compiled"),
+    "a negative slope": (L.LeakyReLU(-0.5), "2: a negative slope is not compiled"),
+}
+
+
+def said_of(caplog):
+    return [record.message for record in caplog.records if "layer by layer" in record.message]
+
+
+@pytest.mark.parametrize(("part", "reason"), REASONS.values(), ids=REASONS)
+def test_a_network_that_runs_layer_by_layer_says_so_once_and_why(part, reason, caplog):
+    net = network(part)
+    wanted = f"layer by layer, which is slower than compiled: {reason}"
+    params = net.init(IN_SHAPE, np.random.default_rng(0))
+    passes._said.clear()
+    with caplog.at_level(logging.INFO, "audioconv"):
+        for _ in range(3):
+            passes.inference(net, params, IN_SHAPE)(np.zeros((1, *IN_SHAPE), np.float32))
+    assert said_of(caplog) == [f"the network runs {wanted}"]
+    assert passes.how_it_runs(net, IN_SHAPE) == wanted
+    summary = L.summary(net, IN_SHAPE)
+    assert summary.remarks == (f"runs {wanted}",)
+    assert str(summary).splitlines()[-1] == f"runs {wanted}"
+
+
+def test_a_training_says_so_too_and_once(caplog):
+    passes._said.clear()
+    data = ArrayData(np.random.default_rng(0).standard_normal((12, *IN_SHAPE)), np.arange(12) % 3)
+    with caplog.at_level(logging.INFO, "audioconv"):
+        fit(network(INCEPTION_LIKE), data, epochs=2, validation=data)
+    assert len(said_of(caplog)) == 1
+
+
+def test_nothing_is_said_of_what_is_compiled_or_of_a_part_of_a_network(caplog):
+    net = network(L.ReLU())
+    with caplog.at_level(logging.INFO, "audioconv"):
+        passes.inference(net, net.init(IN_SHAPE, np.random.default_rng(0)), IN_SHAPE)
+    assert said_of(caplog) == []
+    assert passes.how_it_runs(net, IN_SHAPE) == ""
+    assert L.summary(net, IN_SHAPE).remarks == L.summary(L.Concat([L.ReLU()]), IN_SHAPE).remarks == ()
+
+
+@pytest.mark.parametrize(("part", "wanted"), [(L.Tanh(), "compiled"), (INCEPTION_LIKE, None)], ids=["compiled", "not"])
+def test_info_says_how_a_model_runs(part, wanted, tmp_path, capsys):
+    net, path = network(part), tmp_path / "model.safetensors"
+    Model(net, net.init(IN_SHAPE, np.random.default_rng(0)), ("a", "b", "c"), IN_SHAPE).save(path)
+    assert run(["info", str(path), "--json"]) == 0
+    runs = json.loads(capsys.readouterr().out)["runs"]
+    assert runs == (wanted or passes.how_it_runs(net, IN_SHAPE))
+    assert run(["info", str(path)]) == 0
+    assert (f"runs        {runs}" in capsys.readouterr().out) == (wanted is None)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.kernels import spectral
 from audioconv.kernels.atomic import APART
 from audioconv.kernels.launch import address_in_memory, launch
+from audioconv.kernels.threads import thread_count
 
 ALONE = 1 << 17
 """Numbers, of all transforms together, that one thread is done with (in 100 us) before another would be awake."""
@@ -79,10 +79,14 @@ class Spectrogram:
         Returns
         -------
         array (N, count, bands or coefficients) float32
+
+        Raises
+        ------
+        MemoryError
         """
         out = np.empty((len(batch), count, self._width), np.float32)
         work = len(batch) * count * self._fft_length
-        threads = numba.get_num_threads() if work > ALONE else 1
+        threads = thread_count() if work > ALONE else 1
         apart = threads if work > LEAST_APART else 1
         # The counters of the blocks and of `spread`, and behind them what the workers are told.
         size = (2 + threads) * APART
@@ -100,6 +104,8 @@ class Spectrogram:
             begin,
         )
         launch(spectral.worker.address, counters + memory.itemsize * size, threads)
+        if told[spectral.FAILED]:
+            raise MemoryError(f"for spectra of {self._fft_length:,} samples")
         return out
 
 

@@ -63,7 +63,12 @@ def _sections(findings: Findings) -> Iterator[tuple[str, list[tuple[str, str]]]]
         held = f"{cache.kernels} kernels, {megabytes(cache.bytes)}" if cache.kernels else "empty until the first use"
         lines = [("folder", cache.folder), ("holds", held)]
         if cache.other_bytes:
-            lines.append(("others", f"{megabytes(cache.other_bytes)} of other versions beside it; may be removed"))
+            lines.append(
+                (
+                    "others",
+                    f"{megabytes(cache.other_bytes)} of other versions beside it; removed 30 days after their last use",
+                )
+            )
         yield "kernel cache", lines
     yield "packages", [(name, version or "missing") for name, version in findings.versions.items()]
     yield (

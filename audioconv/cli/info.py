@@ -83,12 +83,15 @@ def _show_model(path: Path, *, as_json: bool) -> None:
 def _about_model(path: Path, model: Model) -> list[tuple[str, str]]:
     """Return what to say of a model, each with its name; the file may hold anything as provenance, or nothing."""
     from audioconv import speaking
+    from audioconv.passes import how_it_runs
 
     known = model.provenance
     data = known["data"] if isinstance(known.get("data"), dict) else {}
     lines = [("file", f"{display_path(path)} ({megabytes(path.stat().st_size)})")]
     lines.append(("labels", f"{len(model.given_labels)}: {', '.join(model.given_labels)}"))
     lines.append(("hears", _hears(model)) if model.front_end else ("sees", f"pictures of {_shape(model.input_shape)}"))
+    if how := how_it_runs(model.network, model.input_shape):
+        lines.append(("runs", how))
     counts = data.get("counts")
     if isinstance(counts, dict) and counts:
         clips = ", ".join(f"{sum(classes.values()):,} {split}" for split, classes in counts.items())
@@ -149,6 +152,7 @@ def _hears(model: Model) -> str:
 def _model_as_json(path: Path, model: Model) -> dict[str, Any]:
     from audioconv.audio.features import front_end_to_config
     from audioconv.layers import summary, to_config
+    from audioconv.passes import how_it_runs
 
     layers = summary(model.network, model.input_shape)
     return {
@@ -162,6 +166,7 @@ def _model_as_json(path: Path, model: Model) -> dict[str, Any]:
         "parameters": layers.parameters,
         "multiply_adds": layers.multiply_adds,
         "layers": [vars(row) for row in layers.rows],
+        "runs": how_it_runs(model.network, model.input_shape) or "compiled",
         "network": to_config(model.network),
         "provenance": dict(model.provenance),
     }

@@ -14,7 +14,9 @@ F32, F64, I32, I64 = ir.FloatType(), ir.DoubleType(), ir.IntType(32), ir.IntType
 REGISTER = ir.VectorType(F32, LANES)
 BITS = ir.VectorType(ir.IntType(1), LANES)
 LANE_NUMBERS = ir.Constant(ir.VectorType(I32, LANES), list(range(LANES)))
-MASKS = LANES == 16  # AVX-512 has masked loads and stores at no cost, AVX2 has slow ones
+MASKS = LANES == 16
+"""Whether parts of vectors are stored by masks: AVX-512 does so at no cost. With AVX2, which has slow ones, vectors of
+16 are for tests."""
 
 
 def at(builder, base, offset):

@@ -37,11 +37,23 @@ from audioconv.kernels.vector import address_of, doubles_at, floats_at, longs_at
 
 # What a worker is told: numbers, and addresses of arrays.
 (SAMPLES, OUT, COUNTERS, APART, CLIPS, SAMPLE_COUNT, FRAME_COUNT, BEGIN, HOP, FFT_LENGTH, BANDS, COEFFICIENTS,
- HALF_WINDOW, ROOTS, ROWS, FILTERS, FIRST_BIN, END_BIN, BASIS, FLOOR) = range(20)  # fmt: skip
-ARGUMENTS = 20
+ HALF_WINDOW, ROOTS, ROWS, FILTERS, FIRST_BIN, END_BIN, BASIS, FLOOR, FAILED) = range(21)  # fmt: skip
+ARGUMENTS = 21
 
 
 def _work(arguments, thread):
+    """Make spectrograms; leave 1 in argument `FAILED` where there is not enough memory.
+
+    Nothing may be raised to who calls a worker: it would only be printed.
+    """
+    try:
+        _make_blocks(arguments)
+    except Exception:  # Numba knows no other kind
+        arguments[FAILED] = 1
+
+
+@helper
+def _make_blocks(arguments):
     """Take one block of frames after the other until all are done.
 
     Frames begin at sample ``BEGIN + i * HOP``, and find zeros outside of their clip.

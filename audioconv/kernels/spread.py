@@ -16,10 +16,13 @@ import sys
 
 import numpy as np
 from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from audioconv.kernels.atomic import fetch_add, give_way, read
 from audioconv.kernels.jit import helper
-from audioconv.kernels.vector import address_of
+from audioconv.kernels.registers import I64
+from audioconv.kernels.vector import seeds_at
 
 TURNS = 20
 """How often a thread that is done gives way at most: some microseconds, where nobody wants the processor."""
@@ -30,6 +33,15 @@ if sys.platform == "linux":
     _current = types.ExternalFunction("sched_getcpu", types.int32())
     _get = types.ExternalFunction("sched_getaffinity", types.int32(types.int32, types.int64, types.int64))
     _set = types.ExternalFunction("sched_setaffinity", types.int32(types.int32, types.int64, types.int64))
+
+    @intrinsic
+    def _set_on_stack(context):
+        """Return the address of room for a set of processors, until the function returns: getting memory may fail."""
+
+        def codegen(context, builder, signature, arguments):
+            return builder.ptrtoint(cgutils.alloca_once(builder, I64, size=WORDS), I64)
+
+        return types.int64(), codegen
 
     @helper
     def spread(board, first, threads):
@@ -44,18 +56,23 @@ if sys.platform == "linux":
             taken = taken or read(board, first + 1 + other) == here + 1
         if not taken:
             return
-        allowed = np.zeros(WORDS, np.uint64)
-        others = np.zeros(WORDS, np.uint64)
-        if _get(0, 8 * WORDS, address_of(allowed)) < 0:
+        allowed_at, others_at = _set_on_stack(), _set_on_stack()
+        allowed, others = seeds_at(allowed_at, 0), seeds_at(others_at, 0)
+        for word in range(WORDS):
+            allowed[word] = 0
+        if _get(0, 8 * WORDS, allowed_at) < 0:
             return
-        for word in range(WORDS):  # not an assignment of arrays: Numba would compile its error messages for seconds
+        for word in range(WORDS):
             others[word] = allowed[word]
         for other in range(number):
             there = read(board, first + 1 + other) - 1
             if 0 <= there < 64 * WORDS:
                 others[there // 64] &= ~(np.uint64(1) << np.uint64(there % 64))
-        if others.any() and _set(0, 8 * WORDS, address_of(others)) == 0:
-            _set(0, 8 * WORDS, address_of(allowed))
+        left = np.uint64(0)
+        for word in range(WORDS):
+            left |= others[word]
+        if left != 0 and _set(0, 8 * WORDS, others_at) == 0:
+            _set(0, 8 * WORDS, allowed_at)
 
     @helper
     def let_in(board, first, threads):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from audioconv.layers.base import Layer, Shape, flatten
+
+remarks: list[Callable[[Layer, Shape], str]] = []
+"""What else a summary says of a network and the shape of its input, each a line or nothing. Parts that know more of
+networks than their layers put it there, as `passes` does."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,15 @@ class Summary:
         Numbers that training changes; running statistics are not among them.
     multiply_adds : int
         Multiplications of one example's forward pass.
+    remarks : tuple of str
+        What else is to be said, such as that the network is not compiled, and why.
     """
 
     in_shape: Shape
     rows: tuple[Row, ...]
     parameters: int
     multiply_adds: int
+    remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         head = ("", "layer", "output", "parameters", "multiply-adds")
@@ -57,7 +64,7 @@ class Summary:
             return "  ".join([*left, *right]).rstrip()
 
         rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-        return "\n".join([line(head), rule, line(first), *map(line, body), rule, line(last)])
+        return "\n".join([line(head), rule, line(first), *map(line, body), rule, line(last), *self.remarks])
 
 
 def summary(network: Layer, in_shape: Shape) -> Summary:
@@ -79,7 +86,9 @@ def summary(network: Layer, in_shape: Shape) -> Summary:
     """
     network.out_shape(in_shape)
     rows = tuple(_rows("", network, tuple(in_shape)))
-    return Summary(tuple(in_shape), rows, sum(row.parameters for row in rows), sum(row.multiply_adds for row in rows))
+    said = tuple(filter(None, (remark(network, tuple(in_shape)) for remark in remarks)))
+    parameters, multiply_adds = (sum(getattr(row, name) for row in rows) for name in ("parameters", "multiply_adds"))
+    return Summary(tuple(in_shape), rows, parameters, multiply_adds, said)
 
 
 def count_parameters(network: Layer, in_shape: Shape) -> int:

@@ -18,12 +18,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from audioconv.geometry import Window
 from audioconv.kernels import program as opcodes
+from audioconv.lazy import cached_property
 from audioconv.machine.forms import Form, form_of
 from audioconv.machine.moves import SHARED, turned
 from audioconv.machine.program import (

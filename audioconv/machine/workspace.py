@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.kernels import program as opcodes
 from audioconv.kernels.atomic import APART
 from audioconv.kernels.launch import address_in_memory, launch
+from audioconv.kernels.threads import thread_count
 from audioconv.machine.assembly import assemble
 from audioconv.machine.program import Memory, Phase, Tables, aligned
 
@@ -26,8 +25,8 @@ NO_SEEDS = np.zeros(1, np.uint64)
 
 
 def useful_threads(work: float) -> int:
-    """Return on how many threads to do so many operations: all that Numba has, or one if others would come late."""
-    return numba.get_num_threads() if work > LEAST_WORK else 1
+    """Return on how many threads to do so many operations: all that there are, or one if others would come late."""
+    return thread_count() if work > LEAST_WORK else 1
 
 
 class Workspace:
@@ -99,7 +98,6 @@ class Executable:
         shared = [address_in_memory(array) for array in (self._words, self._reals, self._tables)]
         self._arguments = [np.array([address_in_memory(rows), len(rows), *shared]) for rows in self._phases]
         self._idle: list[Workspace] = []
-        self._lock = threading.Lock()
 
     def new_workspace(self, threads: int) -> Workspace:
         """Return memory for a pass on so many threads."""
@@ -108,15 +106,17 @@ class Executable:
     @contextmanager
     def workspace(self, threads: int) -> Iterator[Workspace]:
         """Lend memory for a pass on so many threads; each of several callers at once gets its own."""
-        with self._lock:
-            space = self._idle.pop() if self._idle else None
+        # No lock, which a process that is forked meanwhile would hold for ever: lists are safe by themselves.
+        try:
+            space = self._idle.pop()
+        except IndexError:
+            space = None
         if space is None or space.threads < threads:
             space = self.new_workspace(threads)
         try:
             yield space
         finally:
-            with self._lock:
-                self._idle.append(space)
+            self._idle.append(space)
 
     def run(
         self,

@@ -132,10 +132,11 @@ def test_summary_names_shapes_and_counts():
     trained = sum(int(np.prod(shape)) for path, shape in PATHS.items() if "running" not in path)
     assert found.parameters == trained == L.count_parameters(NETWORK, (10, 2))
     assert found.multiply_adds == 240 + 360 + 5 * 6 * 4 + 180 == NETWORK.multiply_adds((10, 2))
-    lines = str(found).splitlines()
+    *lines, remark = str(found).splitlines()
     assert len(lines) == len(rows) + 5
     assert not any(line != line.rstrip() for line in lines)
     assert f"{trained:,}" in lines[-1]
+    assert remark == "runs layer by layer, which is slower than compiled: 3 is Concat, which is not compiled"
 
 
 def test_summary_of_a_network_that_does_not_fit_says_where():
