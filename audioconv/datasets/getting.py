@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from audioconv.datasets import pictures
+from audioconv.datasets.any_archive import Folders
 from audioconv.datasets.archive import Archive, read_archive
 from audioconv.datasets.building import Journal, building, is_built
 from audioconv.datasets.choice import Chooser
@@ -21,7 +22,6 @@ from audioconv.datasets.guard import Limits
 from audioconv.datasets.layouts import (
     Esc,
     Esc10,
-    Folders,
     Fsdd,
     Layout,
     Mswc,
