@@ -11,13 +11,12 @@ from itertools import islice
 from typing import Any
 
 from audioconv.audio.read import Segment
+from audioconv.datasets.balance import LARGEST_RATIO
 from audioconv.datasets.collection import SPLITS, Collection, Item
 from audioconv.datasets.measure import CLIPPED_SHARE, Picture, Sound
+from audioconv.datasets.splits import split_validation
 from audioconv.errors import DataError
 from audioconv.files import display_path
-
-LARGEST_RATIO = 10
-"""The largest class may have this many times the clips of the smallest."""
 
 FEWEST_CLIPS = 10
 """A class should have so many."""
@@ -106,6 +105,7 @@ def find_errors(
     """Return what makes results wrong or training fail."""
     return [
         *_unreadable(found),
+        *(finding for finding, is_error in _left_out(collection) if is_error),
         *_label_conflicts(collection, duplicates),
         *_leaks(collection, duplicates),
         *_shared_speakers(collection),
@@ -116,7 +116,13 @@ def find_warnings(
     collection: Collection, measured: Sequence[Sound | Picture | None], duplicates: Sequence[Duplicates]
 ) -> list[Finding]:
     """Return what may be meant so, and is worth a look; `measured` is None for clips that cannot be read."""
-    warnings = [*_other_duplicates(collection, duplicates), *_balance(collection), *_empty(collection, measured)]
+    warnings = [
+        *(finding for finding, is_error in _left_out(collection) if not is_error),
+        *_other_duplicates(collection, duplicates),
+        *_balance(collection),
+        *_unvalidated(collection),
+        *_empty(collection, measured),
+    ]
     if collection.kind == "audio":
         warnings += _sound_warnings(collection, measured)
     return warnings
@@ -134,6 +140,22 @@ def _unreadable(found: Sequence[Sound | Picture | DataError]) -> Iterator[Findin
             tuple(str(found[place]) for place in places),
             places,
         )
+
+
+def _left_out(collection: Collection) -> Iterator[tuple[Finding, bool]]:
+    """Yield what stands in the folder and is not used, and whether it is an error: a class that loses most files."""
+    left_out, counts = collection.left_out, collection.counts
+    lost: Counter[str] = Counter()
+    for label, _, files in left_out.unread:
+        lost[label] += files
+    if left_out.about_unread:
+        where = tuple(f"{label}: {files:,} x {ending or 'no ending'}" for label, ending, files in left_out.unread)
+        most_are_lost = any(lost[label] > counts.get(label, 0) for label in lost)
+        yield Finding("not-read", left_out.about_unread, where), most_are_lost
+    if left_out.about_empty:
+        yield Finding("empty-folder", left_out.about_empty, left_out.empty), False
+    if left_out.about_stray:
+        yield Finding("stray", left_out.about_stray, left_out.stray), False
 
 
 def _label_conflicts(collection: Collection, duplicates: Sequence[Duplicates]) -> Iterator[Finding]:
@@ -225,6 +247,29 @@ def _balance(collection: Collection) -> Iterator[Finding]:
                 f"{_of_classes(missing, counts)} no files in the split {split}; add some, or leave the class out",
                 tuple(missing),
             )
+
+
+def _unvalidated(collection: Collection) -> Iterator[Finding]:
+    """Yield a finding where training would set apart a part to validate with in which classes are missing."""
+    if any(item.split == "validation" for item in collection.items):
+        return  # said of the split
+    items = [item for item in collection.items if item.split in (None, "train")]
+    labels = [item.label for item in items]
+    groups = [item.speaker for item in items] if any(item.speaker for item in items) else None
+    try:
+        _, validation = split_validation(labels, groups)
+    except DataError as error:
+        yield Finding("no-validation", str(error))
+        return
+    watched = {labels[place] for place in validation}
+    missing = [label for label in sorted(set(labels)) if label not in watched]
+    if missing:
+        yield Finding(
+            "no-validation",
+            f"{_of_classes(missing, collection.counts)} no clips that training would validate with, so that nothing "
+            "watches how well they are learned; add clips, of several speakers where they are known",
+            tuple(missing),
+        )
 
 
 def _empty(collection: Collection, measured: Sequence[Sound | Picture | None]) -> Iterator[Finding]:

@@ -88,10 +88,9 @@ def test_lengths_by_class_and_what_was_assumed(call, tmp_path):
     notes = [line.removeprefix("note").strip() for line in answer.out.splitlines() if line.startswith("note ")]
     assert notes == [
         "the folders train and val are splits (val: validation)",
-        "1 recording or picture is not read, because names with such endings are not: .ra (1); "
-        "convert it, for example to WAV",
+        "1 recording or picture is not read, because names with such endings are not: .ra (1); convert it, say to WAV",
         "1 folder has no file that is read, and is no class: train/go",
-        "1 file with other endings was left out: .txt (1)",
+        "1 file with another ending was left out: .txt (1)",
         "class 'Other' (3 files) is nothing to listen for: it is trained as _unknown_ (--keep-classes turns that off)",
     ]
     found = json.loads(call("info", tmp_path, "--json").out)

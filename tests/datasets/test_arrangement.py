@@ -184,7 +184,7 @@ def test_what_is_left_out_is_counted(tmp_path):
     assert (left_out.stray, left_out.empty) == (("stray.wav",), ("docs", "go"))
     assert collection.notes == left_out.notes == (
         "4 recordings or pictures are not read, because names with such endings are not: .ra (2), none (1), .dat (1); "
-        "convert them, for example to WAV",
+        "convert them, say to WAV",
         "2 folders have no file that is read, and are no classes: docs, go",
         "1 file beside the class folders is left out: stray.wav",
         "6 files with other endings were left out: .txt (2), none (1), .db (1), .me (1), .textgrid (1)",
