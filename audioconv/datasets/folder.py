@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Set
@@ -22,6 +23,8 @@ from audioconv.datasets.leftout import sort_out
 from audioconv.datasets.manifest import MANIFEST_NAME, MANIFEST_SUFFIXES, read_manifest
 from audioconv.errors import DataError
 from audioconv.files import display_path, reason
+
+_LOG = logging.getLogger("audioconv")
 
 NOT_CLASSES = frozenset({"_background_noise_", "__MACOSX", "__pycache__"})
 """Folders beside the classes that are none; the first is the noise of Speech Commands."""
@@ -155,14 +158,22 @@ def _empty_folders(folder: Path, depth: int, used: Set[tuple[str, ...]]) -> list
 
 
 def expand(paths: Iterable[Path], kind: Kind) -> Iterator[Path]:
-    """Yield the files among `paths`, and those of this kind in the folders; `DataError` for one that holds none."""
+    """Yield the files among `paths`, and those of this kind in the folders; `DataError` for one that holds none.
+
+    Recordings or pictures whose names end like none that is read are left out, with a line in the log.
+    """
     for path in paths:
         if not path.is_dir():
             yield path
             continue
-        found = [file for file in files_below(path) if kind_of(file) == kind]
+        files = list(files_below(path))
+        found = [file for file in files if kind_of(file) == kind]
+        unread = sort_out((file, "") for file in files if kind_of(file) is None).about_unread
         if not found:
-            raise DataError(f"{display_path(path)}: holds no {'pictures' if kind == 'images' else 'recordings'}")
+            holds = f"{display_path(path)}: holds no {'pictures' if kind == 'images' else 'recordings'}"
+            raise DataError(f"{holds} that are read; {unread}" if unread else holds)
+        if unread:
+            _LOG.warning("%s: %s", display_path(path), unread)
         yield from found
 
 

@@ -145,7 +145,7 @@ def counted(count: int, what: str, several: str = "") -> str:
     return f"{count:,} {what if count == 1 else several or what + 's'}"
 
 
-def sort_out(files: Iterable[tuple[Path, str]], stray: Iterable[str], empty: Iterable[str]) -> LeftOut:
+def sort_out(files: Iterable[tuple[Path, str]], stray: Iterable[str] = (), empty: Iterable[str] = ()) -> LeftOut:
     """Return what was left out of a data set.
 
     Parameters

@@ -6,6 +6,7 @@ import pytest
 
 from audioconv.datasets import open_collection
 from audioconv.datasets.arrangement import split_of
+from audioconv.datasets.folder import expand
 from audioconv.errors import DataError
 
 
@@ -189,6 +190,22 @@ def test_what_is_left_out_is_counted(tmp_path):
         "1 file beside the class folders is left out: stray.wav",
         "6 files with other endings were left out: .txt (2), none (1), .db (1), .me (1), .textgrid (1)",
     )  # fmt: skip
+
+
+def test_folders_of_recordings_to_use_lose_none_without_a_word(tmp_path, caplog):
+    for name in ("a.wav", "b.ra", "c.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in expand([tmp_path], "audio")] == ["a.wav"]
+    assert caplog.messages == [
+        f"{tmp_path}: 1 recording or picture is not read, because names with such endings are not: .ra (1); "
+        "convert it, say to WAV"
+    ]
+    (tmp_path / "a.wav").unlink()
+    with pytest.raises(DataError, match=r"holds no recordings that are read; 1 recording or picture .*\.ra \(1\)"):
+        list(expand([tmp_path], "audio"))
+    (tmp_path / "b.ra").unlink()
+    with pytest.raises(DataError, match=r"holds no recordings$"):
+        list(expand([tmp_path], "audio"))
 
 
 def test_an_empty_class_below_a_split(tmp_path):
