@@ -26,7 +26,7 @@ from audioconv.files import display_path
 
 if TYPE_CHECKING:
     from audioconv.datasets.check import Report
-    from audioconv.datasets.findings import Finding
+    from audioconv.datasets.class_findings import Finding
 
 
 def check(

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from audioconv.datasets.class_findings import Finding
 from audioconv.datasets.collection import SPLITS, Collection, Item
-from audioconv.datasets.findings import Duplicates, Finding, find_duplicates, find_errors, find_warnings
+from audioconv.datasets.findings import Duplicates, find_duplicates, find_errors, find_warnings
 from audioconv.datasets.measure import Picture, Sound, measure_all
 from audioconv.errors import DataError
 from audioconv.files import display_path

@@ -18,6 +18,7 @@ from audioconv.datasets.collection import (
     label_of,
     one_kind,
     one_spelling,
+    spelled_alike,
 )
 from audioconv.datasets.leftout import sort_out
 from audioconv.datasets.manifest import MANIFEST_NAME, MANIFEST_SUFFIXES, read_manifest
@@ -121,6 +122,8 @@ def _open_folder(folder: Path, minimum_classes: int) -> Collection:
         unread = "".join(f"; {note}" for note in left_out.notes if left_out.unread)
         raise DataError(f"{shown}: holds no recordings and no pictures in subfolders; {hint}{unread}")
     merged, merged_notes = one_spelling(items)
+    labels = {spelled_alike(item.label): item.label for item in merged}
+    left_out = left_out.relabelled(lambda label: labels.get(spelled_alike(label), label))
     collection = Collection(
         merged,
         one_kind((item.path for item in items), shown),

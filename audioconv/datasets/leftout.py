@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,6 +77,13 @@ class LeftOut:
     others: tuple[tuple[str, int], ...] = ()
     stray: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
+
+    def relabelled(self, label_of: Callable[[str], str]) -> LeftOut:
+        """Return the same with other labels for the classes."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for label, ending, files in self.unread:
+            counts[label_of(label), ending] += files
+        return replace(self, unread=tuple(Unread(*names, files) for names, files in counts.items()))
 
     @property
     def unread_endings(self) -> dict[str, int]:

@@ -226,7 +226,8 @@ def test_one_class_is_left_and_the_error_says_why(tmp_path):
 
 
 def test_labels_that_differ_in_case_and_spaces_are_one_class(tmp_path):
-    collection = opened(tmp_path, "Yes/1.wav", "yes/2.wav", "yes/3.wav", "no/4.wav", "NO/5.wav", "no /6.wav",
+    assert opened(tmp_path / "blank", " /1.wav", "yes /2.wav").classes == (" ", "yes")
+    collection = opened(tmp_path / "x", "Yes/1.wav", "yes/2.wav", "yes/3.wav", "no/4.wav", "NO/5.wav", "no /6.wav",
                         "caf\u00e9/7.wav", "cafe\u0301/8.wav", "Ma\u00df/9.wav", "Mass/10.wav")  # fmt: skip
     assert collection.counts == {"Mass": 1, "Ma\u00df": 1, "caf\u00e9": 2, "no": 3, "yes": 3}
     assert collection.notes == ("'NO' and 'no' are one class, 'no'", "'Yes' and 'yes' are one class, 'yes'")
