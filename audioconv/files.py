@@ -1,15 +1,21 @@
-"""Files: writing that keeps what was good, and names that can always be printed."""
+"""Files: writing that keeps what was good, locks, and names that can always be printed."""
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Literal, overload
+from typing import IO, TYPE_CHECKING, Any, Literal, cast, overload
 
 from audioconv.errors import DataError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 def display_path(path: str | os.PathLike[str]) -> str:
@@ -61,25 +67,143 @@ def write_atomic(path: str | os.PathLike[str], mode: Literal["wb", "w"] = "wb") 
     Raises
     ------
     DataError
-        If the file cannot be written.
+        If the file cannot be written. An OSError of the block that has nothing to do with this file stays what it is.
     """
     shown = display_path(path)
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
         raise DataError(f"{shown}: cannot be written, it is not a regular file; give another name")
     part = target.with_name(f".audioconv-{secrets.token_hex(6)}.part")
-    text = {} if mode == "wb" else {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
+    raw: _NewFile | None = None
+    is_ours = True  # whether this function works, and not the block
     try:
-        # Exclusive creation by open(), not mkstemp(): the file gets the permissions that the user's umask asks for.
-        with open(part, "xb" if mode == "wb" else "x", **text) as file:  # type: ignore[call-overload]
+        raw = _NewFile(part, "xb")
+        with _wrapped(raw, mode) as file:
+            is_ours = False
             yield file
+            is_ours = True
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, target)
     except OSError as error:
+        if not is_ours and (raw is None or raw.failure is None):
+            raise
         raise DataError(
             f"{shown}: could not be written ({reason(error)}); what was there before is unchanged"
         ) from error
     finally:
         with suppress(OSError):
             part.unlink()
+
+
+class _NewFile(io.FileIO):
+    """A file that remembers that it could not be written: other errors of the same block are not its own.
+
+    Opened exclusively, not by mkstemp(): it gets the permissions that the user's umask asks for.
+    """
+
+    failure: OSError | None = None
+
+    def write(self, data: ReadableBuffer, /) -> int | None:  # type: ignore[override]
+        """Write bytes."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.failure = error
+            raise
+
+
+def _wrapped(raw: _NewFile, mode: Literal["wb", "w"]) -> IO[Any]:
+    buffered = io.BufferedWriter(raw)
+    if mode == "wb":
+        return cast(IO[Any], buffered)
+    return io.TextIOWrapper(buffered, encoding="utf-8", errors="surrogateescape", newline="")
+
+
+@contextmanager
+def exclusive(path: str | os.PathLike[str], told: str) -> Iterator[None]:
+    """Let one process at a time into the block, as long as it holds the lock on a file that is there meanwhile.
+
+    A process that is killed lets go of the lock, and the file that it leaves does not matter. Where the file system
+    knows no locks, nobody is kept out.
+
+    Parameters
+    ----------
+    path : path-like
+        The lock's file; its folder must exist.
+    told : str
+        What is in use and what to do, for the error.
+
+    Raises
+    ------
+    DataError
+        If another process, or another thread, holds the lock, or the file cannot be made.
+    """
+    file = _locked(Path(path), told)
+    try:
+        yield
+    finally:
+        # Windows keeps a file that is open; elsewhere nobody may get the lock on a file that will be gone.
+        if os.name != "nt":
+            with suppress(OSError):
+                os.unlink(path)
+        file.close()
+        if os.name == "nt":
+            with suppress(OSError):
+                os.unlink(path)
+
+
+def _locked(path: Path, told: str) -> IO[str]:
+    """Return the open file at `path`, locked, with the number of this process in it."""
+    while True:
+        try:
+            file = open(path, "a+", encoding="ascii", errors="replace")  # noqa: SIM115
+        except OSError as error:
+            raise DataError(f"{display_path(path)}: could not be made ({reason(error)})") from error
+        try:
+            is_ours = _try_lock(file)
+            is_there = os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+        except OSError:  # whoever held the lock has removed the file
+            is_ours = is_there = False
+            file.close()
+            continue
+        if is_ours and is_there:
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            return file
+        holder = _holder(file)
+        file.close()
+        if not is_ours:
+            raise DataError(f"{told}{holder}")
+
+
+def _try_lock(file: IO[str]) -> bool:
+    """Return whether the lock on `file` is ours now; where there are no locks, it is."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(_LOCKED_BYTE)  # not where the number of the process is: nobody else could read that
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in _IN_USE
+    return True
+
+
+_LOCKED_BYTE = 1 << 20
+_IN_USE = {errno.EAGAIN, errno.EACCES, errno.EDEADLK, errno.EWOULDBLOCK}
+
+
+def _holder(file: IO[str]) -> str:
+    """Return which process has written its number into a lock's file."""
+    try:
+        file.seek(0)
+        number = file.read(20).strip()
+    except OSError:
+        return ""
+    return f" (process {number})" if number.isdecimal() else ""

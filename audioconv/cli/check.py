@@ -26,7 +26,7 @@ from audioconv.files import display_path
 
 if TYPE_CHECKING:
     from audioconv.datasets.check import Report
-    from audioconv.datasets.findings import Finding
+    from audioconv.datasets.class_findings import Finding
 
 
 def check(
@@ -41,10 +41,11 @@ def check(
 ) -> None:
     r"""Look for what spoils a data set, by reading all of it.
 
-    Errors are files that cannot be read, the same recording under two labels or in two splits, and speakers in more
-    than one split; with any, the exit code is 1. Warnings are other duplicates, classes that are small, far larger than
-    others or missing from a split, and recordings that are silent, very quiet, clipped, off zero, of unusual length or
-    of several sample rates. Levels are in dBFS: 0 is full scale.
+    Errors are files that cannot be read, classes most of whose files are not read because of their endings, the same
+    recording under two labels or in two splits, and speakers in more than one split; with any, the exit code is 1.
+    Warnings are files and folders that are left out, other duplicates, classes that are small, far larger than others,
+    missing from a split or from what training would validate with, and recordings that are silent, very quiet, clipped,
+    off zero, of unusual length or of several sample rates. Levels are in dBFS: 0 is full scale.
 
     --plot needs the extra `plots`: pip install 'audioconv\[plots]'.
     """
@@ -136,7 +137,7 @@ def _about(path: Path, report: Report) -> list[tuple[str, str]]:
             ("sizes", _most_common(f"{one.height} x {one.width}" for one in pictures)),
             ("channels", _most_common(str(one.channels) for one in pictures)),
         ]
-    return lines
+    return lines + [("note", note) for note in report.notes]
 
 
 def _show_finding(finding: Finding, severity: str, style: str) -> None:

@@ -19,6 +19,7 @@ from audioconv.cli.terminal import (
     printable,
     results,
     say,
+    say_notes,
     write,
     write_json,
 )
@@ -115,6 +116,7 @@ def evaluate(
     path = model_path(model)
     classifier = Classifier.load(path)
     collection = open_collection(source, minimum_classes=1)
+    say_notes(collection)
     if split is None and any(item.split == "test" for item in collection.items):
         say("note: these are all rows, those to train on too; --split test is for the ones kept apart", style="yellow")
     with Steps("reading", "files") as steps:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,8 +28,14 @@ from audioconv.errors import DataError
 from audioconv.files import display_path
 
 if TYPE_CHECKING:
-    from audioconv.datasets import Collection
+    from audioconv.datasets import Collection, Item
     from audioconv.model import Model
+
+Header = dict[str, Any]
+"""What the header of a file says: seconds, sample_rate and channels; or height, width and channels."""
+
+_TABLES = frozenset({".csv", ".tsv", ".tab", ".txt", ".xls", ".xlsx", ".ods", ".numbers"})
+"""Names that end so (in lower case) are of data sets, or spreadsheets that should be: never of models."""
 
 
 def register(app: typer.Typer) -> None:
@@ -51,7 +57,7 @@ def info(
     """
     if path.is_dir() and (path / MODEL_NAME).is_file():
         _show_model(path / MODEL_NAME, as_json=as_json)
-    elif path.is_dir() or path.suffix.lower() == ".csv":
+    elif path.is_dir() or path.suffix.lower() in _TABLES:
         _show_data(path, as_json=as_json)
     else:
         _show_model(path, as_json=as_json)
@@ -189,18 +195,38 @@ def _show_data(path: Path, *, as_json: bool) -> None:
         return
     splits = [split for split in (*_SPLITS, None) if collection.select(split).items]
     heads = [split or "no split" for split in splits] if splits != [None] else []
-    numbers = ["files", *heads, "speakers", "share"]
+    seconds = _seconds_by_class(collection, headers)
+    lengths = ["seconds", "range"] if seconds else []
+    numbers = ["files", *heads, *lengths, "speakers", "share"]
     table = new_table("class", *numbers, right=numbers)
     for label, count in collection.counts.items():
         items = [item for item in collection.items if item.label == label]
         in_splits = [sum(item.split == split for item in items) for split in splits] if heads else []
         people = len({item.speaker for item in items if item.speaker})
         share = f"{count / len(collection):.1%}"
-        add_row(table, label, f"{count:,}", *(f"{n:,}" for n in in_splits), f"{people:,}" if people else "-", share)
+        cells = [*(f"{n:,}" for n in in_splits), *(_range_of(seconds.get(label)) if lengths else ())]
+        add_row(table, label, f"{count:,}", *cells, f"{people:,}" if people else "-", share)
     results().print(table)
-    for name, value in _about_data(path, collection, headers):
+    read = [header for header in headers if header is not None]
+    for name, value in _about_data(path, collection, read):
         write(f"{name:<11} {printable(value)}")
     list_failures(failures, len(collection))
+
+
+def _seconds_by_class(collection: Collection, headers: Sequence[Header | None]) -> dict[str, list[float]]:
+    """Return the lengths of the recordings of each class, in seconds, sorted; of pictures, nothing."""
+    seconds: dict[str, list[float]] = {}
+    for item, header in zip(collection.items, headers, strict=True):
+        if header is not None and "seconds" in header:
+            seconds.setdefault(item.label, []).append(header["seconds"])
+    return {label: sorted(lengths) for label, lengths in seconds.items()}
+
+
+def _range_of(seconds: list[float] | None) -> tuple[str, str]:
+    """Return the median and the range of a class's lengths."""
+    if not seconds:
+        return "-", "-"
+    return f"{statistics.median(seconds):.2f}", f"{seconds[0]:.2f} to {seconds[-1]:.2f}"
 
 
 _SPLITS = ("train", "validation", "test")
@@ -229,7 +255,8 @@ def _about_data(path: Path, collection: Collection, headers: list[dict[str, Any]
         lines += [("source", _origin(origin._asdict())) for origin in collection.origins]
     else:
         lines += [(name, value) for name in ("source", "licence") if (value := getattr(collection, name))]
-    return lines + _makers(origin.source for origin in collection.origins)
+    lines += _makers(origin.source for origin in collection.origins)
+    return lines + [("note", note) for note in collection.with_negatives().notes]
 
 
 def _hours(seconds: float) -> str:
@@ -244,38 +271,42 @@ def _most_common(values: Any) -> str:
     return ", ".join(shown) + (", ..." if len(counts) > 4 else "")
 
 
-def _read_headers(collection: Collection) -> tuple[list[dict[str, Any]], list[DataError]]:
-    """Return what the header of each file says, and why those of some cannot be read."""
-    headers: list[dict[str, Any]] = []
+def _read_headers(collection: Collection) -> tuple[list[Header | None], list[DataError]]:
+    """Return what the header of each file says, None for those that cannot be read, and why they cannot."""
+    headers: list[Header | None] = []
     failures: list[DataError] = []
     read = _picture_header if collection.kind == "images" else _recording_header
     with Steps("looking at", "files") as steps:
-        for path in collection.paths:
+        for item in collection.items:
             try:
-                headers.append(read(path))
+                headers.append(read(item))
             except DataError as error:
+                headers.append(None)
                 failures.append(error)
             steps.one_of(len(collection))
     return headers, failures
 
 
-def _recording_header(path: Path) -> dict[str, Any]:
+def _recording_header(item: Item) -> Header:
     from audioconv.audio.read import probe
 
-    header = probe(path)
-    return {"seconds": header.duration, "sample_rate": header.sample_rate, "channels": header.channels}
+    header = probe(item.path)
+    seconds = header.duration if item.begin is None or item.end is None else item.end - item.begin
+    return {"seconds": seconds, "sample_rate": header.sample_rate, "channels": header.channels}
 
 
-def _picture_header(path: Path) -> dict[str, Any]:
+def _picture_header(item: Item) -> Header:
     from audioconv.images.read import read
 
-    height, width, channels = read(path).shape
+    height, width, channels = read(item.path).shape
     return {"height": height, "width": width, "channels": channels}
 
 
 def _data_as_json(
-    path: Path, collection: Collection, headers: list[dict[str, Any]], failures: list[DataError]
+    path: Path, collection: Collection, found: list[Header | None], failures: list[DataError]
 ) -> dict[str, Any]:
+    headers = [header for header in found if header is not None]
+    left_out, negatives = collection.left_out, collection.with_negatives()
     described: dict[str, Any] = {
         "path": json_path(path),
         "kind": collection.kind,
@@ -286,7 +317,16 @@ def _data_as_json(
         "licence": collection.licence,
         "source": collection.source,
         "unreadable": [str(failure) for failure in failures],
-    }
+        "notes": list(negatives.notes),
+        "negatives": {item.label: new.label for item, new in zip(collection.items, negatives.items, strict=True)
+                      if item.label != new.label},
+        "left_out": {
+            "unread": [one._asdict() for one in left_out.unread],
+            "others": dict(left_out.others),
+            "stray": list(left_out.stray),
+            "empty_folders": list(left_out.empty),
+        },
+    }  # fmt: skip
     if headers and collection.kind == "audio":
         seconds = [header["seconds"] for header in headers]
         described["seconds"] = {
@@ -294,6 +334,10 @@ def _data_as_json(
             "median": statistics.median(seconds),
             "longest": max(seconds),
             "total": sum(seconds),
+        }
+        described["seconds_by_class"] = {
+            label: {"shortest": lengths[0], "median": statistics.median(lengths), "longest": lengths[-1]}
+            for label, lengths in _seconds_by_class(collection, found).items()
         }
         described["sample_rates"] = Counter(header["sample_rate"] for header in headers)
     elif headers:

@@ -11,13 +11,16 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from audioconv.errors import AudioconvError, DataError
 from audioconv.files import display_path, reason
+
+if TYPE_CHECKING:
+    from audioconv.datasets import Collection
 
 LISTED = 10
 """How many unreadable files are named at the end; all of them are counted."""
@@ -115,6 +118,12 @@ def list_failures(failures: Sequence[AudioconvError], total: int, where_all: Pat
     more = len(failures) - LISTED
     if more > 0:
         say(f"  ... and {more:,} more" + (f", all listed in {display_path(where_all)}" if where_all else ""))
+
+
+def say_notes(collection: Collection) -> None:
+    """Say what was assumed when a data set was opened, and what was left out of it."""
+    for note in collection.notes:
+        say(f"note: {printable(note)}", style="yellow")
 
 
 def make_folder(path: Path) -> None:

@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
-from audioconv.datasets.guard import Guard, Limits
+from audioconv.datasets.guard import DamagedArchiveError, Guard, Limits
 from audioconv.datasets.headers import checked_headers
 from audioconv.datasets.seeking import MOST_POINTS, SPACING, GzipReader, Index
 from audioconv.errors import DataError
-from audioconv.files import display_path
+from audioconv.files import display_path, reason
 
 CHUNK = 1 << 20
 
@@ -281,10 +281,10 @@ def _explained(shown: str) -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise DataError(f"{shown}: is not an archive or is cut off ({error}); get it again") from None
+        raise DamagedArchiveError(f"{shown}: is not an archive or is cut off ({error}); get it again") from None
     except (NotImplementedError, RuntimeError) as error:  # of zipfile: encrypted, or an unknown compression
         raise DataError(f"{shown}: cannot be unpacked ({error})") from None
     except OSError as error:
         if error.errno is not None:  # of the disk; bz2 has no error class of its own
-            raise
-        raise DataError(f"{shown}: is damaged ({error}); get it again") from None
+            raise DataError(f"{shown}: cannot be read ({reason(error)})") from error
+        raise DamagedArchiveError(f"{shown}: is damaged ({error}); get it again") from None

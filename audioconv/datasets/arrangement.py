@@ -126,6 +126,7 @@ def arrange(files: Sequence[Parts], shown: str) -> Arrangement:
         found = [next(rest) if len(parts) > 1 else None for parts in files]
         return Arrangement(found, inner.notes, inner.depth + 1)
     if all(len(parts) > 2 and split_of(parts[1]) for parts in files if len(parts) > 1):
+        _check_depth(tops, shown)
         return _above_splits(files)
     places = [Place(parts[:-1], parts[-1]) if len(parts) > 1 else None for parts in files]
     return Arrangement(places, _speakers_above(tops))
@@ -205,13 +206,12 @@ def _above_splits(files: Sequence[Parts]) -> Arrangement:
 
 def _wraps_splits(files: Sequence[Parts]) -> bool:
     """Return whether the single folder at the top holds split folders, and is not the only class."""
-    below = [parts[1:] for parts in files if len(parts) > 1]
-    if not all(len(parts) > 1 and split_of(parts[0]) for parts in below):
+    below = [parts[1:] for parts in files if len(parts) > 2]
+    if not below or not all(split_of(parts[0]) for parts in below):
         return False
-    names = [parts[-1] for parts in below]
     return (
         all(len(parts) > 2 for parts in below)
-        or _labels_in_names(names) is not None
+        or _labels_in_names([parts[-1] for parts in below]) is not None
         or all(_fold(parts[0]) is not None and _URBAN.fullmatch(parts[-1]) for parts in below)
     )
 
@@ -226,6 +226,18 @@ def _check_classes_in_common(tops: Mapping[str, list[Parts]], splits: Mapping[st
         raise DataError(
             f"{shown}: {_folders(tops)} have the names of splits, but no class in common ({told}); put the same "
             "classes into each, or list the files in a manifest with the columns path,label,split"
+        )
+
+
+def _check_depth(tops: Mapping[str, list[Parts]], shown: str) -> None:
+    """Raise `DataError` where the same folders are below the splits of several classes, as if those were no classes."""
+    below = {top: {parts[2] for parts in inside if len(parts) > 3} for top, inside in tops.items()}
+    counts = Counter(name for names in below.values() for name in names)
+    shared = sorted(name for name, count in counts.items() if count > 1)
+    if len(shared) > 1:
+        raise DataError(
+            f"{shown}: the classes may be {_folders(tops)}, with splits in them, or {_folders(shared)} in the splits; "
+            "put the splits at the top, or list the files in a manifest with the columns path,label,split"
         )
 
 

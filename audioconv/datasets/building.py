@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -13,7 +14,7 @@ from typing import Any
 
 from audioconv.datasets.manifest import MANIFEST_NAME, read_manifest
 from audioconv.errors import AudioconvError, DataError
-from audioconv.files import display_path, reason
+from audioconv.files import display_path, exclusive, reason
 
 COMPLETE_NAME = ".audioconv-complete.json"
 """Says from which recipe a folder was built; written last."""
@@ -62,22 +63,27 @@ def building(folder: Path, recipe: Recipe, *, resumable: bool = False) -> Iterat
     """Yield a folder beside `folder` to build in; it becomes `folder` at the end of the block.
 
     Where the block ends by an exception, nothing is left. What a killed process leaves does not count as built, and is
-    cleared away by the next one. With `resumable`, both that and what Ctrl-C leaves is there again the next time, if
-    the recipe is the same; a `Journal` tells what of it is done.
+    cleared away by the next one. With `resumable`, that is there again the next time, if the recipe is the same, and
+    so is what Ctrl-C or an error of the system leaves, such as that of a full disk; a `Journal` tells what of it is
+    done.
 
     Raises
     ------
     DataError
-        If the folder cannot be written.
+        If the folder cannot be written. An OSError of the block that has nothing to do with the folder stays what it
+        is.
     """
     work = folder.with_name(f".{folder.name}.unfinished")
     keep = False
+    is_ours = True  # whether this function works, and not the block
     try:
         if os.path.lexists(work) and not (resumable and _read_json(work / RECIPE_NAME) == _as_json(recipe)):
             shutil.rmtree(work)
         work.mkdir(parents=True, exist_ok=True)
         (work / RECIPE_NAME).write_text(json.dumps(recipe), "utf-8")
+        is_ours = False
         yield work
+        is_ours = True
         for name in (RECIPE_NAME, JOURNAL_NAME):
             (work / name).unlink(missing_ok=True)
         (work / COMPLETE_NAME).write_text(json.dumps(recipe, indent=1), "utf-8")
@@ -85,14 +91,47 @@ def building(folder: Path, recipe: Recipe, *, resumable: bool = False) -> Iterat
             folder.rmdir()  # empty: `is_built` was asked before; only POSIX would rename onto it
         os.replace(work, folder)
     except OSError as error:
+        keep = resumable and not is_ours
+        if not is_ours and not _is_of(error, work):
+            raise
         place = display_path(error.filename) if isinstance(error.filename, str) else display_path(folder)
-        raise DataError(f"{display_path(folder)}: could not be made ({reason(error)}: {place})") from error
+        goes_on = "; what is done is kept, and the same command goes on from there" if keep else ""
+        raise DataError(f"{display_path(folder)}: could not be made ({reason(error)}: {place}){goes_on}") from error
     except BaseException as error:
-        keep = resumable and not isinstance(error, AudioconvError)
+        keep = resumable and (not isinstance(error, AudioconvError) or isinstance(error.__cause__, OSError))
         raise
     finally:
         if not keep:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def _is_of(error: OSError, folder: Path) -> bool:
+    """Return whether an error is about a file below `folder`, or about the disk where it does not say which file."""
+    if isinstance(error.filename, str | bytes | os.PathLike):
+        return Path(os.fsdecode(error.filename)).is_relative_to(folder)
+    return error.errno in _OF_DISKS
+
+
+_OF_DISKS = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS")}
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time make `folder`: the block, and what it leaves for the next one, is its own.
+
+    Raises
+    ------
+    DataError
+        If another process makes it now, or the folder above it cannot be written.
+    """
+    shown = display_path(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{shown}: could not be made ({reason(error)}: {display_path(folder.parent)})") from error
+    told = f"{shown}: another audioconv is making it now; wait for that, or give another folder"
+    with exclusive(folder.with_name(f".{folder.name}.lock"), told):
+        yield
 
 
 class Journal:

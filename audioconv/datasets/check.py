@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from audioconv.datasets.class_findings import Finding
 from audioconv.datasets.collection import SPLITS, Collection, Item
-from audioconv.datasets.findings import Duplicates, Finding, find_duplicates, find_errors, find_warnings
+from audioconv.datasets.findings import Duplicates, find_duplicates, find_errors, find_warnings
 from audioconv.datasets.measure import Picture, Sound, measure_all
 from audioconv.errors import DataError
 from audioconv.files import display_path
@@ -65,6 +66,13 @@ class Report:
         counts = Counter((item.label, item.split) for item in self.collection.items)
         return {label: {split: counts[label, split] for split in self.splits} for label in self.collection.classes}
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was assumed when the data set was opened, and what is no finding, a line each."""
+        left_out = self.collection.left_out
+        found = {left_out.about_unread, left_out.about_empty, left_out.about_stray}
+        return tuple(note for note in self.collection.with_negatives().notes if note not in found)
+
     def as_json(self) -> dict[str, Any]:
         """Return all of it as what JSON can hold: levels in dBFS, lengths in seconds, rates in Hz."""
         items = self.collection.items
@@ -73,6 +81,7 @@ class Report:
             "count": len(items),
             "classes": {label: _named(counts) for label, counts in self.clips.items()},
             "splits": _named(Counter(item.split for item in items)),
+            "notes": list(self.notes),
             "speakers": len({item.speaker for item in items if item.speaker}),
             "errors": [self._finding_as_json(finding) for finding in self.errors],
             "warnings": [self._finding_as_json(finding) for finding in self.warnings],
@@ -102,9 +111,11 @@ class Report:
 def check(collection: Collection, on_file: Callable[[], object] | None = None) -> Report:
     """Read every clip of a data set once, and look for what spoils it.
 
-    Errors: files that cannot be read; the same clip under two labels; the same clip in two splits; a speaker in two
-    splits. Warnings: the same clip twice elsewhere; classes that are small, far larger than others or missing from a
-    split; clips that are silent, very quiet, clipped or off zero; lengths far from the median; several sample rates.
+    Errors: files that cannot be read; a class most of whose recordings are not read because of their names' endings;
+    the same clip under two labels; the same clip in two splits; a speaker in two splits. Warnings: other recordings
+    that are not read; folders without any that is; the same clip twice elsewhere; classes that are small, far larger
+    than others, missing from a split or from what training would validate with; clips that are silent, very quiet,
+    clipped or off zero; lengths far from the median; several sample rates.
 
     Clips are the same if they decode to the same samples or pixels, in whichever container. A copy that was resampled,
     cut or coded with loss is not found.

@@ -6,6 +6,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -172,7 +173,8 @@ class Collection:
             for label, new in renamed.items()
         )
         items = tuple(replace(item, label=meant[item.label]) for item in self.items)
-        return replace(self, items=items, notes=(*self.notes, *notes))
+        left_out = self.left_out.relabelled(lambda label: negative_label(label) or label)
+        return replace(self, items=items, notes=(*self.notes, *notes), left_out=left_out)
 
 
 def _distinct(values: Iterable[str | None]) -> str | None:
@@ -214,8 +216,7 @@ def one_spelling(items: Iterable[Item]) -> tuple[tuple[Item, ...], tuple[str, ..
     counts = Counter(item.label for item in items)
     spellings: dict[str, list[str]] = {}
     for label in sorted(counts):
-        # Not `casefold`: it makes one word of Maß and Mass.
-        spellings.setdefault(unicodedata.normalize("NFC", label.lower()), []).append(label)
+        spellings.setdefault(spelled_alike(label), []).append(label)
     meant: dict[str, str] = {}
     notes = []
     for same in spellings.values():
@@ -229,12 +230,19 @@ def one_spelling(items: Iterable[Item]) -> tuple[tuple[Item, ...], tuple[str, ..
     return tuple(replace(item, label=meant[item.label]) for item in items), tuple(notes)
 
 
+def spelled_alike(label: str) -> str:
+    """Return what is equal for labels that differ in case only. Not `casefold`: it makes one word of Maß and Mass."""
+    return unicodedata.normalize("NFC", label.lower())
+
+
+@lru_cache(maxsize=1024)  # it is asked for each file
 def label_of(name: str) -> str:
     """Return the label that a folder or a manifest names: printable, composed as one types it, without spaces around.
 
     macOS decomposes letters with accents.
     """
-    return unicodedata.normalize("NFC", display_path(name)).strip()
+    shown = unicodedata.normalize("NFC", display_path(name))
+    return shown.strip() or shown
 
 
 def check_classes(collection: Collection, minimum: int, place: str, hint: str) -> None:

@@ -18,12 +18,12 @@ from dataclasses import asdict, dataclass
 from email.message import Message
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from audioconv import __version__
 from audioconv.errors import ConfigError, DataError
-from audioconv.files import display_path, reason
+from audioconv.files import display_path, exclusive, reason
 
 CHUNK = 1 << 18
 
@@ -120,16 +120,32 @@ def download(
     Raises
     ------
     DataError
-        If the server refuses, cannot be reached, or sends something else, or the disk is full.
+        If the server refuses, cannot be reached, or sends something else, or the disk is full, or another process
+        downloads to `path`.
     ConfigError
         If the address is not one to download from.
     """
     transfer = _Transfer(url, path.with_name(path.name + ".part"), size, identity, can_verify=bool(sha256 or md5))
+    told = f"{display_path(path)}: another audioconv is downloading it now; wait for that"
+    with exclusive(path.with_name(path.name + ".part.lock"), told):
+        _bring(transfer, path, _Expected(size, sha256, md5), patience, progress)
+
+
+class _Expected(NamedTuple):
+    """What a downloaded file must be, where it is known."""
+
+    size: int | None
+    sha256: str | None
+    md5: str | None
+
+
+def _bring(transfer: _Transfer, path: Path, expected: _Expected, patience: Patience, progress: Progress | None) -> None:
+    """Download in as many attempts as patience allows."""
     failures, most = 0, transfer.have()
     while True:
         try:
             resumed = transfer.run(patience.timeout, progress)
-            wrong = _fault(transfer.part, size, sha256, md5)
+            wrong = _fault(transfer.part, *expected)
             if wrong is None:
                 os.replace(transfer.part, path)
                 transfer.discard()

@@ -5,22 +5,25 @@ from __future__ import annotations
 import hashlib
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any
 
 from audioconv.audio.read import Segment
+from audioconv.datasets.class_findings import (
+    Finding,
+    are,
+    balance_findings,
+    have,
+    left_out_findings,
+    some_of,
+    split_of_item,
+    validation_findings,
+)
 from audioconv.datasets.collection import SPLITS, Collection, Item
 from audioconv.datasets.measure import CLIPPED_SHARE, Picture, Sound
 from audioconv.errors import DataError
 from audioconv.files import display_path
 
-LARGEST_RATIO = 10
-"""The largest class may have this many times the clips of the smallest."""
-
-FEWEST_CLIPS = 10
-"""A class should have so many."""
 QUIET_PEAK = -40.0
 """dBFS; a clip that stays below has lost half of 16 bits and more of 8."""
 
@@ -29,33 +32,6 @@ LARGEST_OFFSET = 0.05
 
 LENGTH_RATIO = 5
 """A clip is an outlier if it is this many times longer or shorter than the median."""
-
-Names = Sequence[str] | Mapping[str, Any]
-
-# What an empty split means to `training`.
-_UNSPLIT = "train"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that is wrong, or may be.
-
-    Attributes
-    ----------
-    kind : str
-        A short name for programs, such as ``leak``.
-    message : str
-        What it is, how often, and what to do.
-    where : tuple of str
-        A line for each file, group of files, speaker or class that has it.
-    items : tuple of int
-        The places of the files in the collection; empty where it is not about single files.
-    """
-
-    kind: str
-    message: str
-    where: tuple[str, ...] = ()
-    items: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,6 +82,7 @@ def find_errors(
     """Return what makes results wrong or training fail."""
     return [
         *_unreadable(found),
+        *(finding for finding, is_error in left_out_findings(collection) if is_error),
         *_label_conflicts(collection, duplicates),
         *_leaks(collection, duplicates),
         *_shared_speakers(collection),
@@ -116,7 +93,13 @@ def find_warnings(
     collection: Collection, measured: Sequence[Sound | Picture | None], duplicates: Sequence[Duplicates]
 ) -> list[Finding]:
     """Return what may be meant so, and is worth a look; `measured` is None for clips that cannot be read."""
-    warnings = [*_other_duplicates(collection, duplicates), *_balance(collection), *_empty(collection, measured)]
+    warnings = [
+        *(finding for finding, is_error in left_out_findings(collection) if not is_error),
+        *_other_duplicates(collection, duplicates),
+        *balance_findings(collection),
+        *validation_findings(collection),
+        *_empty(collection, measured),
+    ]
     if collection.kind == "audio":
         warnings += _sound_warnings(collection, measured)
     return warnings
@@ -141,20 +124,21 @@ def _label_conflicts(collection: Collection, duplicates: Sequence[Duplicates]) -
     if groups:
         yield Finding(
             "label-conflict",
-            f"{_many(len(groups), collection)} {_have(groups)} more than one label; keep each under the right one",
+            f"{_many(len(groups), collection)} {have(groups)} more than one label; keep each under the right one",
             tuple(_line(collection, group, lambda item: item.label) for group in groups),
             _places(groups),
         )
 
 
 def _leaks(collection: Collection, duplicates: Sequence[Duplicates]) -> Iterator[Finding]:
-    groups = [group for group in duplicates if len({_split(collection.items[place]) for place in group.items}) > 1]
+    splits = [split_of_item(item) for item in collection.items]
+    groups = [group for group in duplicates if len({splits[place] for place in group.items}) > 1]
     if groups:
         yield Finding(
             "leak",
-            f"{_many(len(groups), collection)} {_are(groups)} in more than one split, so that results are too good; "
+            f"{_many(len(groups), collection)} {are(groups)} in more than one split, so that results are too good; "
             "keep each in one",
-            tuple(_line(collection, group, _split) for group in groups),
+            tuple(_line(collection, group, split_of_item) for group in groups),
             _places(groups),
         )
 
@@ -164,7 +148,7 @@ def _shared_speakers(collection: Collection) -> Iterator[Finding]:
     if shared:
         yield Finding(
             "speakers",
-            f"{len(shared):,} of {len(speakers):,} speakers {_are(shared)} in more than one split ({_some(shared)}), "
+            f"{len(shared):,} of {len(speakers):,} speakers {are(shared)} in more than one split ({some_of(shared)}), "
             "so that results do not tell how others are understood; use a split of the data set that keeps each "
             "speaker in one, or leave the column split empty: training then sets whole speakers apart",
             tuple(f"{speaker}: {', '.join(splits)}" for speaker, splits in shared.items()),
@@ -176,7 +160,7 @@ def shared_speakers(collection: Collection) -> dict[str, list[str]]:
     splits: defaultdict[str, set[str]] = defaultdict(set)
     for item in collection.items:
         if item.speaker:
-            splits[item.speaker].add(_split(item))
+            splits[item.speaker].add(split_of_item(item))
     return {speaker: sorted(names, key=SPLITS.index) for speaker, names in sorted(splits.items()) if len(names) > 1}
 
 
@@ -188,43 +172,16 @@ def _other_duplicates(collection: Collection, duplicates: Sequence[Duplicates]) 
     groups = [
         group
         for group in duplicates
-        if len({(collection.items[place].label, _split(collection.items[place])) for place in group.items}) == 1
+        if len({(collection.items[place].label, split_of_item(collection.items[place])) for place in group.items}) == 1
     ]
     if groups:
         yield Finding(
             "duplicates",
-            f"{_many(len(groups), collection)} {_are(groups)} there more than once in a class, and count more than "
+            f"{_many(len(groups), collection)} {are(groups)} there more than once in a class, and count more than "
             "others; keep one of each",
             tuple(_line(collection, group) for group in groups),
             _places(groups),
         )
-
-
-def _balance(collection: Collection) -> Iterator[Finding]:
-    counts = collection.counts
-    smallest, largest = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-    if counts[largest] > LARGEST_RATIO * counts[smallest]:
-        yield Finding(
-            "imbalance",
-            f"class {largest!r} has {counts[largest]:,} files and {smallest!r} {counts[smallest]:,}, more than "
-            f"{LARGEST_RATIO} times fewer; add files to the small classes, or use fewer of the large ones",
-        )
-    small = {label: count for label, count in counts.items() if count < FEWEST_CLIPS}
-    if small:
-        yield Finding(
-            "few-clips",
-            f"{_of_classes(small, counts)} fewer than {FEWEST_CLIPS} files; add some",
-            tuple(f"{label}: {count}" for label, count in small.items()),
-        )
-    in_split = Counter((item.label, _split(item)) for item in collection.items)
-    for split in sorted({split for _, split in in_split}, key=SPLITS.index):
-        missing = [label for label in counts if not in_split[label, split]]
-        if missing:
-            yield Finding(
-                "missing-class",
-                f"{_of_classes(missing, counts)} no files in the split {split}; add some, or leave the class out",
-                tuple(missing),
-            )
 
 
 def _empty(collection: Collection, measured: Sequence[Sound | Picture | None]) -> Iterator[Finding]:
@@ -233,7 +190,7 @@ def _empty(collection: Collection, measured: Sequence[Sound | Picture | None]) -
         what = "of one colour" if collection.kind == "images" else "silent: all samples are equal"
         yield Finding(
             "empty",
-            f"{_many(len(places), collection)} {_are(places)} {what}; remove them, unless that is their class",
+            f"{_many(len(places), collection)} {are(places)} {what}; remove them, unless that is their class",
             tuple(_name(collection.items[place]) for place in places),
             tuple(places),
         )
@@ -251,7 +208,7 @@ def _sound_warnings(collection: Collection, measured: Sequence[Sound | Picture |
         if faulty:
             yield Finding(
                 kind,
-                f"{_many(len(faulty), collection)} {_are(faulty)} {message}",
+                f"{_many(len(faulty), collection)} {are(faulty)} {message}",
                 tuple(f"{_name(collection.items[place])}: {number.format(s=s)}" for place, s in faulty.items()),
                 tuple(faulty),
             )
@@ -298,10 +255,6 @@ def _several_rates(collection: Collection, sounds: Mapping[int, Sound]) -> Itera
 # --- words and numbers ---
 
 
-def _split(item: Item) -> str:
-    return item.split or _UNSPLIT
-
-
 def _name(item: Item) -> str:
     part = "" if item.begin is None or item.end is None else f" from {item.begin:g} to {item.end:g} s"
     return display_path(item.path) + part
@@ -322,20 +275,3 @@ def _places(groups: Iterable[Duplicates]) -> tuple[int, ...]:
 def _many(count: int, collection: Collection) -> str:
     what = "picture" if collection.kind == "images" else "recording"
     return f"{count:,} {what}" + ("" if count == 1 else "s")
-
-
-def _are(things: Sized) -> str:
-    return "is" if len(things) == 1 else "are"
-
-
-def _have(things: Sized) -> str:
-    return "has" if len(things) == 1 else "have"
-
-
-def _of_classes(some: Names, counts: Mapping[str, int]) -> str:
-    """Return ``3 of 35 classes (bed, bird, cat) have``."""
-    return f"{len(some):,} of {len(counts):,} classes ({_some(some)}) {_have(some)}"
-
-
-def _some(names: Names) -> str:
-    return ", ".join(islice(names, 3)) + (", ..." if len(names) > 3 else "")

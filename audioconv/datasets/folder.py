@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Set
@@ -17,11 +18,14 @@ from audioconv.datasets.collection import (
     label_of,
     one_kind,
     one_spelling,
+    spelled_alike,
 )
 from audioconv.datasets.leftout import sort_out
 from audioconv.datasets.manifest import MANIFEST_NAME, MANIFEST_SUFFIXES, read_manifest
 from audioconv.errors import DataError
 from audioconv.files import display_path, reason
+
+_LOG = logging.getLogger("audioconv")
 
 NOT_CLASSES = frozenset({"_background_noise_", "__MACOSX", "__pycache__"})
 """Folders beside the classes that are none; the first is the noise of Speech Commands."""
@@ -118,6 +122,8 @@ def _open_folder(folder: Path, minimum_classes: int) -> Collection:
         unread = "".join(f"; {note}" for note in left_out.notes if left_out.unread)
         raise DataError(f"{shown}: holds no recordings and no pictures in subfolders; {hint}{unread}")
     merged, merged_notes = one_spelling(items)
+    labels = {spelled_alike(item.label): item.label for item in merged}
+    left_out = left_out.relabelled(lambda label: labels.get(spelled_alike(label), label))
     collection = Collection(
         merged,
         one_kind((item.path for item in items), shown),
@@ -155,14 +161,22 @@ def _empty_folders(folder: Path, depth: int, used: Set[tuple[str, ...]]) -> list
 
 
 def expand(paths: Iterable[Path], kind: Kind) -> Iterator[Path]:
-    """Yield the files among `paths`, and those of this kind in the folders; `DataError` for one that holds none."""
+    """Yield the files among `paths`, and those of this kind in the folders; `DataError` for one that holds none.
+
+    Recordings or pictures whose names end like none that is read are left out, with a line in the log.
+    """
     for path in paths:
         if not path.is_dir():
             yield path
             continue
-        found = [file for file in files_below(path) if kind_of(file) == kind]
+        files = list(files_below(path))
+        found = [file for file in files if kind_of(file) == kind]
+        unread = sort_out((file, "") for file in files if kind_of(file) is None).about_unread
         if not found:
-            raise DataError(f"{display_path(path)}: holds no {'pictures' if kind == 'images' else 'recordings'}")
+            holds = f"{display_path(path)}: holds no {'pictures' if kind == 'images' else 'recordings'}"
+            raise DataError(f"{holds} that are read; {unread}" if unread else holds)
+        if unread:
+            _LOG.warning("%s: %s", display_path(path), unread)
         yield from found
 
 

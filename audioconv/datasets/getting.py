@@ -12,16 +12,16 @@ from functools import partial
 from pathlib import Path
 
 from audioconv.datasets import pictures
+from audioconv.datasets.any_archive import Folders
 from audioconv.datasets.archive import Archive, read_archive
-from audioconv.datasets.building import Journal, building, is_built
+from audioconv.datasets.building import Journal, Recipe, building, is_built, locked
 from audioconv.datasets.choice import Chooser
 from audioconv.datasets.collection import Item
 from audioconv.datasets.commonvoice import CommonVoice
-from audioconv.datasets.guard import Limits
+from audioconv.datasets.guard import DamagedArchiveError, Limits
 from audioconv.datasets.layouts import (
     Esc,
     Esc10,
-    Folders,
     Fsdd,
     Layout,
     Mswc,
@@ -125,6 +125,14 @@ def get(
     recipe = {"source": name, **place.identity, **_described(options), "convert": convert}
     if is_built(folder, recipe):
         return folder
+    with locked(folder):
+        if not is_built(folder, recipe):  # by another process, meanwhile
+            _make(place, folder, recipe, options, convert, stages)
+    return folder
+
+
+def _make(place: Place, folder: Path, recipe: Recipe, options: Options, convert: Format | None, stages: Stages) -> None:
+    """Make the folder of a data set."""
     downloads = folder.absolute().parent / DOWNLOADS_NAME
     try:
         archives = place.archives(downloads)
@@ -132,7 +140,7 @@ def get(
         with building(folder, recipe, resumable=True) as work:
             try:
                 items, left_out = _taken(place, archives, work, options, convert, stages)
-            except DataError:
+            except DamagedArchiveError:
                 for archive in own:
                     archive.unlink()  # so that the next call downloads it again
                 raise
@@ -143,7 +151,6 @@ def get(
     finally:
         with suppress(OSError):
             downloads.rmdir()  # if it is empty
-    return folder
 
 
 def kept_archives(folder: str | os.PathLike[str]) -> list[Path]:
@@ -237,9 +244,11 @@ def _check_content(source: Source, layout: Layout, archive: Path, limits: Limits
         raise _incomplete(source, archive, told)
 
 
-def _incomplete(source: Source, archive: Path, found: str) -> DataError:
+def _incomplete(source: Source, archive: Path, found: str) -> DamagedArchiveError:
     shown = display_path(archive)
-    return DataError(f"{shown}: does not hold the {source.count} recordings of {source.title} ({found}); get it again")
+    return DamagedArchiveError(
+        f"{shown}: does not hold the {source.count} recordings of {source.title} ({found}); get it again"
+    )
 
 
 def _nothing(place: Place, options: Options, left_out: Sequence[Clip]) -> ConfigError | DataError:

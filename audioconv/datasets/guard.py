@@ -10,6 +10,10 @@ from audioconv.errors import DataError
 from audioconv.files import display_path
 
 
+class DamagedArchiveError(DataError):
+    """An archive is not what it should be: to download it again may help."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """What an archive may unpack to.

@@ -12,9 +12,8 @@ from typing import ClassVar, Literal
 
 from audioconv.datasets.archive import Archive, Member, Progress
 from audioconv.datasets.choice import SILENCE, UNKNOWN, Chooser
-from audioconv.datasets.collection import SPLITS, Item, kind_of
+from audioconv.datasets.collection import Item, kind_of
 from audioconv.datasets.folder import speaker_in_name
-from audioconv.datasets.manifest import SPLIT_ALIASES
 from audioconv.datasets.sentences import WordList
 from audioconv.datasets.splits import speaker_split, speech_commands_split
 from audioconv.errors import ConfigError, DataError
@@ -71,9 +70,7 @@ class Options:
 
 
 class Layout:
-    """What the files of an archive are. This one, of any archive, takes each folder of recordings for a class.
-
-    A folder above that is called ``train``, ``validation`` or ``test`` is the split.
+    """What the files of an archive are.
 
     A layout is made for one use: `prepare` first reads the tables that say more than names do, then `item` is asked
     for each file, or those that are called one of `names`, and `look` is shown the others.
@@ -106,12 +103,7 @@ class Layout:
 
     def item(self, name: PurePosixPath) -> Item | None:
         """Return what the file `name` is, with the word or class as its label; None for what is no example."""
-        *above, label = name.parent.parts or ("",)
-        if not label or kind_of(Path(name)) is None or any(part.startswith(".") for part in name.parts):
-            return None
-        splits = [SPLIT_ALIASES.get(part.lower(), part.lower()) for part in above]
-        split = next((split for split in splits if split in SPLITS), None)
-        return Item(Path(name.name), label, speaker_in_name(Path(name.name)), split)
+        raise NotImplementedError
 
     def is_noise(self, name: PurePosixPath) -> bool:
         """Return whether the file `name` is a long recording of noise."""
@@ -135,14 +127,6 @@ class Layout:
         for item in items:
             by_rule = item.split if self.own_split and self.split == "official" else None
             yield replace(item, split=by_rule or (speaker_split(item.speaker) if item.speaker else item.split))
-
-
-class Folders(Layout):
-    """Any archive: splits are left to whoever trains, unless speakers are to be kept apart."""
-
-    def finish(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Yield the items as they are, or split by speaker."""
-        return super().finish(items) if self.split == "speaker" else iter(items)
 
 
 class Fsdd(Layout):

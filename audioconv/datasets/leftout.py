@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,6 +78,13 @@ class LeftOut:
     stray: tuple[str, ...] = ()
     empty: tuple[str, ...] = ()
 
+    def relabelled(self, label_of: Callable[[str], str]) -> LeftOut:
+        """Return the same with other labels for the classes."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for label, ending, files in self.unread:
+            counts[label_of(label), ending] += files
+        return replace(self, unread=tuple(Unread(*names, files) for names, files in counts.items()))
+
     @property
     def unread_endings(self) -> dict[str, int]:
         """How many files that are recordings or pictures, and not read, have each ending."""
@@ -87,30 +94,40 @@ class LeftOut:
         return dict(counts.most_common())
 
     @property
+    def about_unread(self) -> str | None:
+        """A line about recordings and pictures that are not read; None without any."""
+        count = sum(one.files for one in self.unread)
+        if not count:
+            return None
+        what = counted(count, "recording or picture is", "recordings or pictures are")
+        endings, them = _endings(self.unread_endings), "it" if count == 1 else "them"
+        return f"{what} not read, because names with such endings are not: {endings}; convert {them}, say to WAV"
+
+    @property
+    def about_empty(self) -> str | None:
+        """A line about folders that hold no file that is read; None without any."""
+        told = "folder has no file that is read, and is no class"
+        several = "folders have no file that is read, and are no classes"
+        return f"{counted(len(self.empty), told, several)}: {_some(self.empty)}" if self.empty else None
+
+    @property
+    def about_stray(self) -> str | None:
+        """A line about recordings and pictures in no class folder; None without any."""
+        told, several = "file beside the class folders is left out", "files beside the class folders are left out"
+        return f"{counted(len(self.stray), told, several)}: {_some(self.stray)}" if self.stray else None
+
+    @property
+    def about_others(self) -> str | None:
+        """A line about files that are neither recordings nor pictures; None without any."""
+        count = sum(count for _, count in self.others)
+        told = counted(count, "file with another ending was left out", "files with other endings were left out")
+        return f"{told}: {_endings(dict(self.others))}" if count else None
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What is to be said of it, a line each."""
-        notes = []
-        if self.unread:
-            count = sum(one.files for one in self.unread)
-            notes.append(
-                f"{counted(count, 'recording or picture', 'recordings or pictures')} {'is' if count == 1 else 'are'} "
-                f"not read, because names with such endings are not: {_endings(self.unread_endings)}; convert "
-                f"{'it' if count == 1 else 'them'}, for example to WAV"
-            )
-        if self.empty:
-            told = "folder has no file that is read, and is no class"
-            several = "folders have no file that is read, and are no classes"
-            notes.append(f"{counted(len(self.empty), told, several)}: {_some(self.empty)}")
-        if self.stray:
-            files = counted(len(self.stray), "file")
-            notes.append(f"{files} beside the class folders {_is(self.stray)} left out: {_some(self.stray)}")
-        if self.others:
-            count = sum(count for _, count in self.others)
-            notes.append(
-                f"{counted(count, 'file')} with other endings {'was' if count == 1 else 'were'} left out: "
-                f"{_endings(dict(self.others))}"
-            )
-        return tuple(notes)
+        lines = (self.about_unread, self.about_empty, self.about_stray, self.about_others)
+        return tuple(line for line in lines if line)
 
 
 NOTHING = LeftOut()
@@ -126,10 +143,6 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
-def _is(names: Sequence[str]) -> str:
-    return "is" if len(names) == 1 else "are"
-
-
 def counted(count: int, what: str, several: str = "") -> str:
     """Return a number of things as a phrase.
 
@@ -139,7 +152,7 @@ def counted(count: int, what: str, several: str = "") -> str:
     return f"{count:,} {what if count == 1 else several or what + 's'}"
 
 
-def sort_out(files: Iterable[tuple[Path, str]], stray: Iterable[str], empty: Iterable[str]) -> LeftOut:
+def sort_out(files: Iterable[tuple[Path, str]], stray: Iterable[str] = (), empty: Iterable[str] = ()) -> LeftOut:
     """Return what was left out of a data set.
 
     Parameters

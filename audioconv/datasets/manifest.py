@@ -1,17 +1,28 @@
-"""Manifests: a CSV file that lists labelled files."""
+"""Manifests: a table that lists labelled files."""
 
 from __future__ import annotations
 
 import csv
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
-from audioconv.datasets.collection import SPLITS, Collection, Item, check_classes, one_kind
+from audioconv.datasets.collection import (
+    SPLITS,
+    Collection,
+    Item,
+    check_classes,
+    label_of,
+    one_kind,
+    one_spelling,
+)
+from audioconv.datasets.table import Row, read_table
 from audioconv.errors import DataError
-from audioconv.files import display_path, reason, write_atomic
+from audioconv.files import display_path, write_atomic
 
 MANIFEST_NAME = "manifest.csv"
 """A folder with a file of this name is read by it."""
@@ -33,22 +44,22 @@ SHOWN_ROWS = 3
 
 
 def read_manifest(path: str | os.PathLike[str], *, minimum_classes: int = 2) -> Collection:
-    """Read a CSV manifest with a header line.
+    """Read a manifest: a table in a text file, with a header line.
 
     Parameters
     ----------
     path : path-like
-        UTF-8 (file names that are not UTF-8 are kept as they are). Columns: ``path`` (relative to the manifest's
-        folder, or absolute) and ``label``; optional ``speaker``, ``split`` (train, validation, test or empty),
-        ``begin`` and ``end`` (seconds: the row is that part of the recording), ``source`` and ``licence``. Others are
-        ignored, as are their order and case.
+        Fields separated by commas, semicolons, tabs or bars, in UTF-8 or UTF-16 (bytes of file names that are not
+        UTF-8 are kept as they are). Columns: ``path`` (relative to the manifest's folder, or absolute) and ``label``;
+        optional ``speaker``, ``split`` (train, validation, test or empty), ``begin`` and ``end`` (seconds: the row is
+        that part of the recording), ``source`` and ``licence``. Others are ignored, as are their order and case.
     minimum_classes : int
         How many classes there must be: 2 to train, 1 to evaluate.
 
     Returns
     -------
     Collection
-        In the order of the rows.
+        In the order of the rows. Its notes say what was assumed, such as which separator there is.
 
     Raises
     ------
@@ -58,32 +69,28 @@ def read_manifest(path: str | os.PathLike[str], *, minimum_classes: int = 2) -> 
     """
     path = Path(path)
     shown = display_path(path)
-    try:
-        # "utf-8-sig": spreadsheets put a byte order mark first.
-        with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            rows = list(_rows(csv.reader(file, strict=True), shown))
-    except OSError as error:
-        raise DataError(f"{shown}: the manifest cannot be read ({reason(error)})") from None
-    except csv.Error as error:
-        raise DataError(f"{shown}: is not a CSV file ({error})") from None
-    if not rows:
+    table = read_table(path)
+    if not table.rows:
         raise DataError(f"{shown}: the manifest lists no files; add a row path,label for each")
-
+    paths, path_notes = _found(table.rows, path.parent)
     items = [
         Item(
-            path.parent / row["path"],
-            display_path(row["label"]),
+            found,
+            label_of(row["label"]),
             _text(row, "speaker"),
             split,
-            *_part(row, shown),
+            *_part(row, shown, table.delimiter),
             _text(row, "source"),
             _text(row, "licence") or _text(row, "license"),
         )
-        for row, split in zip(rows, _splits(rows, shown), strict=True)
+        for row, found, split in zip(table.rows, paths, _splits(table.rows, shown), strict=True)
     ]
-    _check_files(rows, items, shown)
+    _check_files(table.rows, items, shown)
     name = path.resolve().parent.name if path.name == MANIFEST_NAME else path.stem
-    collection = Collection(tuple(items), one_kind((item.path for item in items), shown), display_path(name))
+    kind = one_kind((item.path for item in items), shown)
+    merged, label_notes = one_spelling(items)
+    notes = (*table.notes, *path_notes, *_not_utf8(table.rows), *label_notes)
+    collection = Collection(merged, kind, display_path(name), notes)
     check_classes(collection, minimum_classes, shown, "add rows of other labels")
     return collection
 
@@ -136,34 +143,7 @@ def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
-def _rows(reader: Iterator[list[str]], shown: str) -> Iterator[dict[str, str]]:
-    """Yield the rows by column name, with their number in the file as ``#``; blank ones are skipped."""
-    header = [name.strip().lower() for name in next(reader, [])]
-    missing = [name for name in ("path", "label") if name not in header]
-    if missing:
-        found = display_path(", ".join(header))[:80] or "nothing"
-        raise DataError(
-            f"{shown}: the manifest has no column {' and no column '.join(missing)}; "
-            f"its first line must name the columns path,label[,speaker][,split], and has {found}"
-        )
-    for number, fields in enumerate(reader, start=2):
-        if not any(field.strip() for field in fields):
-            continue
-        if len(fields) > len(header):
-            raise DataError(
-                f"{shown}: row {number} has {len(fields)} fields for {len(header)} columns; "
-                "put double quotes around values that hold a comma"
-            )
-        row = {"#": str(number), **dict(zip(header, fields, strict=False))}
-        # Not the path: a file's name may begin or end with a space.
-        row.update({name: value.strip() for name, value in row.items() if name != "path"})
-        for name in ("path", "label"):
-            if not row.get(name):
-                raise DataError(f"{shown}: row {number} has no {name}")
-        yield row
-
-
-def _splits(rows: list[dict[str, str]], shown: str) -> Iterator[str | None]:
+def _splits(rows: Sequence[Row], shown: str) -> Iterator[str | None]:
     for row in rows:
         value = row.get("split", "").lower()
         split = SPLIT_ALIASES.get(value, value) or None
@@ -175,17 +155,19 @@ def _splits(rows: list[dict[str, str]], shown: str) -> Iterator[str | None]:
         yield split
 
 
-def _text(row: dict[str, str], column: str) -> str | None:
+def _text(row: Row, column: str) -> str | None:
     return display_path(row.get(column, "")) or None
 
 
-def _part(row: dict[str, str], shown: str) -> tuple[float | None, float | None]:
+def _part(row: Row, shown: str, delimiter: str) -> tuple[float | None, float | None]:
     """Return begin and end in seconds; (None, None) where the row is a whole recording."""
     values = row.get("begin", ""), row.get("end", "")
     if values == ("", ""):
         return None, None
+    # Spreadsheets that put semicolons between fields write decimal commas.
+    numbers = values if delimiter == "," else tuple(value.replace(",", ".") for value in values)
     try:
-        begin, end = map(float, values)
+        begin, end = map(float, numbers)
     except ValueError:
         begin = end = math.nan
     if not 0 <= begin < end < math.inf:
@@ -194,14 +176,41 @@ def _part(row: dict[str, str], shown: str) -> tuple[float | None, float | None]:
     return begin, end
 
 
-def _check_files(rows: list[dict[str, str]], items: list[Item], shown: str) -> None:
+# How a path may be written differently from what is meant. The next one counts if the file is not there.
+_OTHER_PATHS: tuple[tuple[str, Callable[[str], str]], ...] = (
+    ("spaces around paths are left out", str.strip),
+    ("backslashes in paths are read as slashes", lambda path: path.strip().replace("\\", "/")),
+    ("letters with accents are composed in another way in the names of the files",
+     lambda path: unicodedata.normalize("NFC", path)),
+    ("letters with accents are composed in another way in the names of the files",
+     lambda path: unicodedata.normalize("NFD", path)),
+)  # fmt: skip
+
+
+def _found(rows: Sequence[Row], folder: Path) -> tuple[list[Path], tuple[str, ...]]:
+    """Return where the listed files are, and what was assumed to find them; missing ones are as they are listed."""
+    paths, notes = [], []
+    for row in rows:
+        path = folder / row["path"]
+        if not path.is_file():
+            for note, change in _OTHER_PATHS:
+                other = folder / change(row["path"])
+                if other != path and other.is_file():
+                    path = other
+                    notes.append(note)
+                    break
+        paths.append(path)
+    return paths, tuple(dict.fromkeys(notes))
+
+
+def _check_files(rows: Sequence[Row], items: list[Item], shown: str) -> None:
     """Raise `DataError` for files that are not there or are listed twice."""
-    missing = [f"row {row['#']}: {display_path(row['path'])}" for row, item in zip(rows, items, strict=True)
-               if not item.path.is_file()]  # fmt: skip
+    missing = [row for row, item in zip(rows, items, strict=True) if not item.path.is_file()]
     if missing:
+        told = [f"row {row['#']}: {display_path(row['path'])}" for row in missing]
         raise DataError(
-            f"{shown}: {len(missing)} of {len(items)} listed files do not exist ({_some(missing)}); "
-            "paths are relative to the manifest's folder"
+            f"{shown}: {len(missing)} of {len(items)} listed files do not exist ({_some(told)}); "
+            f"paths are relative to the manifest's folder{_hint(missing)}"
         )
     first: dict[tuple[object, ...], str] = {}
     twice = []
@@ -211,6 +220,28 @@ def _check_files(rows: list[dict[str, str]], items: list[Item], shown: str) -> N
             twice.append(f"rows {before} and {row['#']}: {display_path(row['path'])}")
     if twice:
         raise DataError(f"{shown}: {len(twice)} files are listed twice ({_some(twice)}); keep one row of each")
+
+
+def _hint(missing: Sequence[Row]) -> str:
+    """Return what else may be wrong with the paths of files that do not exist."""
+    if os.sep == "/" and all(re.match(r"[A-Za-z]:[\\/]", row["path"]) for row in missing):
+        return ". These are paths of Windows"
+    if all(not row["path"].isascii() for row in missing) and any(_is_escaped(row["path"]) for row in missing):
+        return ". The names are not UTF-8: save the manifest as CSV UTF-8"
+    return ""
+
+
+def _not_utf8(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Return a note where labels have bytes that are not UTF-8: which letters they are meant to be is not known."""
+    label = next((row["label"] for row in rows if _is_escaped(row["label"])), None)
+    if label is None:
+        return ()
+    return (f"labels are not UTF-8, and have escapes ({display_path(label)}): save the manifest as CSV UTF-8",)
+
+
+def _is_escaped(text: str) -> bool:
+    """Return whether `text` has bytes that are not UTF-8."""
+    return any("\udc80" <= letter <= "\udcff" for letter in text)
 
 
 def _some(faults: list[str]) -> str:

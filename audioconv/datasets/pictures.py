@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.datasets.collection import Item
+from audioconv.datasets.guard import DamagedArchiveError
 from audioconv.errors import DataError, missing_extra
-from audioconv.files import display_path
+from audioconv.files import display_path, reason
 
 Picture = NDArray[np.uint8]
 """Shape (H, W)."""
@@ -44,13 +45,15 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     shown = display_path(path.name)
     try:
         content = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{shown}: cannot be unpacked ({error}); get it again") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DamagedArchiveError(f"{shown}: cannot be unpacked ({error}); get it again") from None
+    except OSError as error:
+        raise DataError(f"{shown}: cannot be read ({reason(error)})") from error
     axes = content[3] if len(content) > 3 else 0
     begin = 4 + 4 * axes
     shape = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, begin, 4))
     if content[:3] != b"\0\0\x08" or not axes or len(content) != begin + int(np.prod(shape, dtype=np.int64)):
-        raise DataError(f"{shown}: is not an IDX file of bytes; get it again")
+        raise DamagedArchiveError(f"{shown}: is not an IDX file of bytes; get it again")
     return np.frombuffer(content, np.uint8, offset=begin).reshape(shape)
 
 
@@ -66,7 +69,7 @@ def read_pictures(files: Sequence[Path], classes: Sequence[str]) -> Iterator[tup
         pictures, labels = read_idx(files[first]), read_idx(files[first + 1])
         if pictures.ndim != 3 or labels.shape != pictures.shape[:1] or labels.max(initial=0) >= len(classes):
             shown = display_path(files[first].name)
-            raise DataError(f"{shown}: pictures and labels do not belong together; get them again")
+            raise DamagedArchiveError(f"{shown}: pictures and labels do not belong together; get them again")
         for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
             yield Item(Path(classes[label], f"{split}-{number:05}.png"), classes[label], None, split), picture
 

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.datasets.building import FolderNames, building, is_built
+from audioconv.datasets.building import FolderNames, building, is_built, locked
 from audioconv.datasets.casts import SAMPLE_RATE, TEST_SHARE, Cast
 from audioconv.datasets.collection import Item
 from audioconv.datasets.espeak_cast import EspeakCast
@@ -89,7 +89,7 @@ def make(
             return folder
         rng = np.random.default_rng(seed)
         items: list[Item] = []
-        with building(folder, recipe) as work:
+        with locked(folder), building(folder, recipe) as work:
             folders = FolderNames()
             for word in words:
                 name = folders.of(word)

@@ -14,7 +14,7 @@ from audioconv.report import answers, cards, threshold
 from audioconv.report.clips import gallery, worst_mistakes, worst_outsiders
 from audioconv.report.facts import Facts
 from audioconv.report.html import Html, join, tag
-from audioconv.report.text import interval, listed, of, rounded
+from audioconv.report.text import day, interval, listed, of, rounded
 
 Section = tuple[str, str, str, Html | None]
 """Its key, its name among the contents, its title, and what is in it."""
@@ -59,7 +59,7 @@ def render(facts: Facts) -> str:
         "body",
         tag("header", _heading(facts), _lead(facts), _tiles(facts), contents),
         tag("main", [tag("section", tag("h2", title), content, id=key) for key, _, title, content in sections]),
-        tag("footer", tag("p", f"Made by audioconv {__version__} on {facts.date:%-d %B %Y}. "
+        tag("footer", tag("p", f"Made by audioconv {__version__} on {day(facts.date)}. "
                                "This file holds all that it shows, the clips included.")),
     )  # fmt: skip
     return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"

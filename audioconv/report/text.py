@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 
 from audioconv.evaluation import Share
@@ -33,6 +34,21 @@ def count(number: int, one: str, many: str | None = None) -> str:
     ('1 clip', '2,000 clips')
     """
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
+
+
+def day(date: datetime.date) -> str:
+    """Return a date as it is written in English, whatever the system and its locale.
+
+    >>> day(datetime.date(2026, 3, 5))
+    '5 March 2026'
+    """
+    return f"{date.day} {_MONTHS[date.month - 1]} {date.year}"
 
 
 def listed(words: list[str]) -> str:

@@ -7,6 +7,7 @@ import json
 import sys
 
 import pytest
+from tones import write_tones
 
 import audioconv
 from audioconv import doctor as examination
@@ -169,3 +170,15 @@ def test_doctor_where_portaudio_is_missing(monkeypatch):
     assert problems == []
     assert part.version is None
     assert "libportaudio2" in part.install
+
+
+def test_data_get_of_a_folder_of_splits(call, tmp_path):
+    for split in ("training", "testing"):
+        write_tones(tmp_path / "mine" / split, count=2)
+    answer = call("data", "get", tmp_path / "mine", "-o", tmp_path / "got")
+    assert answer.code == 0
+    assert "the folders training and testing are splits (training: train, testing: test)" in answer.err
+    found = json.loads(call("info", tmp_path / "got", "--json").out)
+    direct = json.loads(call("info", tmp_path / "mine", "--json").out)
+    assert found["splits"] == direct["splits"] == {"train": 4, "validation": 0, "test": 4, "none": 0}
+    assert found["classes"] == direct["classes"] == {"high": 4, "low": 4}

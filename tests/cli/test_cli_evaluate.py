@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,20 @@ def test_evaluate_tables(call, model, trained_on):
 
 def test_evaluate_says_that_rows_were_trained_on(call, model, trained_on):
     assert call("evaluate", model, trained_on).err.startswith("note: these are all rows")
+
+
+def test_evaluate_takes_folders_called_like_splits_for_splits(call, model, tones, tmp_path):
+    for split in ("train", "Testing"):
+        shutil.copytree(tones, tmp_path / "data" / split)
+    answer = call("evaluate", model, tmp_path / "data", "--split", "test")
+    assert answer.code == 0
+    assert answer.err == "note: the folders train and Testing are splits (Testing: test)\n"
+    assert " of 20 right\n" in answer.out
+    (tmp_path / "data" / "extra").mkdir()
+    shutil.copy(tones / "low/1.wav", tmp_path / "data/extra/1.wav")
+    answer = call("evaluate", model, tmp_path / "data", "--split", "test")
+    assert answer.code == 1
+    assert "but the folder extra beside it is no split" in answer.error
 
 
 def test_evaluate_lists_unreadable_files(call, model, tones):

@@ -44,8 +44,9 @@ def test_a_data_set(call, trained_on):
     answer = call("info", trained_on)
     assert (answer.code, answer.err) == (0, "")
     assert "20 recordings, 2 classes" in answer.out
-    assert answer.out.splitlines()[1].split() == ["class", "files", "train", "test", "speakers", "share"]
-    assert answer.out.splitlines()[3].split() == ["high", "10", "7", "3", "-", "50.0%"]
+    heads = ["class", "files", "train", "test", "seconds", "range", "speakers", "share"]
+    assert answer.out.splitlines()[1].split() == heads
+    assert answer.out.splitlines()[3].split() == ["high", "10", "7", "3", "0.25", "0.25", "to", "0.25", "-", "50.0%"]
     assert "lengths     0.25 to 0.25 s, half of them at most 0.25 s; 5.0 s together" in answer.out
     assert "rates       4,000 Hz" in answer.out
 
@@ -69,6 +70,47 @@ def test_a_data_set_as_json(call, tmp_path):
     shown = call("info", tmp_path / "list.csv")
     assert "1 of 3 files could not be read:" in shown.err
     assert "licence     CC0-1.0" in shown.out
+
+
+def test_lengths_by_class_and_what_was_assumed(call, tmp_path):
+    for n, seconds in enumerate((0.5, 0.75, 2.0)):
+        write_tone(tmp_path / "train" / "Other" / f"{n}.wav", 300, seconds=seconds)
+        write_tone(tmp_path / "val" / "yes" / f"{n}.wav", 300, seconds=0.5)
+        write_tone(tmp_path / "train" / "yes" / f"{n}.wav", 300, seconds=0.5)
+    (tmp_path / "train" / "yes" / "notes.txt").touch()
+    (tmp_path / "train" / "yes" / "talk.ra").touch()
+    (tmp_path / "train" / "go").mkdir()
+    answer = call("info", tmp_path)
+    assert answer.code == 0
+    rows = [line.split() for line in answer.out.splitlines()]
+    assert rows[3] == ["Other", "3", "3", "0", "0.75", "0.50", "to", "2.00", "-", "33.3%"]
+    assert rows[4] == ["yes", "6", "3", "3", "0.50", "0.50", "to", "0.50", "-", "66.7%"]
+    notes = [line.removeprefix("note").strip() for line in answer.out.splitlines() if line.startswith("note ")]
+    assert notes == [
+        "the folders train and val are splits (val: validation)",
+        "1 recording or picture is not read, because names with such endings are not: .ra (1); convert it, say to WAV",
+        "1 folder has no file that is read, and is no class: train/go",
+        "1 file with another ending was left out: .txt (1)",
+        "class 'Other' (3 files) is nothing to listen for: it is trained as _unknown_ (--keep-classes turns that off)",
+    ]
+    found = json.loads(call("info", tmp_path, "--json").out)
+    assert found["notes"] == notes
+    assert found["negatives"] == {"Other": "_unknown_"}
+    assert found["seconds_by_class"]["Other"] == {"shortest": 0.5, "median": 0.75, "longest": 2.0}
+    assert found["left_out"] == {
+        "unread": [{"label": "yes", "ending": ".ra", "files": 1}],
+        "others": {".txt": 1},
+        "stray": [],
+        "empty_folders": ["train/go"],
+    }
+
+
+def test_parts_of_recordings_have_their_own_lengths(call, tmp_path):
+    write_tone(tmp_path / "long.wav", 300, seconds=4.0)
+    (tmp_path / "list.tsv").write_text("path\tlabel\tbegin\tend\nlong.wav\tyes\t0\t0.5\nlong.wav\tno\t1\t2.5\n")
+    found = json.loads(call("info", tmp_path / "list.tsv", "--json").out)
+    assert found["seconds"] == {"shortest": 0.5, "median": 1.0, "longest": 1.5, "total": 2.0}
+    assert found["notes"] == ["the fields of the manifest are separated by tabs"]
 
 
 def test_pictures(call, tmp_path):

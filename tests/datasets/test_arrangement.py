@@ -6,6 +6,7 @@ import pytest
 
 from audioconv.datasets import open_collection
 from audioconv.datasets.arrangement import split_of
+from audioconv.datasets.folder import expand
 from audioconv.errors import DataError
 
 
@@ -184,11 +185,27 @@ def test_what_is_left_out_is_counted(tmp_path):
     assert (left_out.stray, left_out.empty) == (("stray.wav",), ("docs", "go"))
     assert collection.notes == left_out.notes == (
         "4 recordings or pictures are not read, because names with such endings are not: .ra (2), none (1), .dat (1); "
-        "convert them, for example to WAV",
+        "convert them, say to WAV",
         "2 folders have no file that is read, and are no classes: docs, go",
         "1 file beside the class folders is left out: stray.wav",
         "6 files with other endings were left out: .txt (2), none (1), .db (1), .me (1), .textgrid (1)",
     )  # fmt: skip
+
+
+def test_folders_of_recordings_to_use_lose_none_without_a_word(tmp_path, caplog):
+    for name in ("a.wav", "b.ra", "c.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in expand([tmp_path], "audio")] == ["a.wav"]
+    assert caplog.messages == [
+        f"{tmp_path}: 1 recording or picture is not read, because names with such endings are not: .ra (1); "
+        "convert it, say to WAV"
+    ]
+    (tmp_path / "a.wav").unlink()
+    with pytest.raises(DataError, match=r"holds no recordings that are read; 1 recording or picture .*\.ra \(1\)"):
+        list(expand([tmp_path], "audio"))
+    (tmp_path / "b.ra").unlink()
+    with pytest.raises(DataError, match=r"holds no recordings$"):
+        list(expand([tmp_path], "audio"))
 
 
 def test_an_empty_class_below_a_split(tmp_path):
@@ -209,7 +226,8 @@ def test_one_class_is_left_and_the_error_says_why(tmp_path):
 
 
 def test_labels_that_differ_in_case_and_spaces_are_one_class(tmp_path):
-    collection = opened(tmp_path, "Yes/1.wav", "yes/2.wav", "yes/3.wav", "no/4.wav", "NO/5.wav", "no /6.wav",
+    assert opened(tmp_path / "blank", " /1.wav", "yes /2.wav").classes == (" ", "yes")
+    collection = opened(tmp_path / "x", "Yes/1.wav", "yes/2.wav", "yes/3.wav", "no/4.wav", "NO/5.wav", "no /6.wav",
                         "caf\u00e9/7.wav", "cafe\u0301/8.wav", "Ma\u00df/9.wav", "Mass/10.wav")  # fmt: skip
     assert collection.counts == {"Mass": 1, "Ma\u00df": 1, "caf\u00e9": 2, "no": 3, "yes": 3}
     assert collection.notes == ("'NO' and 'no' are one class, 'no'", "'Yes' and 'yes' are one class, 'yes'")

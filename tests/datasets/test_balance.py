@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from audioconv.datasets import Collection, Item
+from audioconv.datasets import Collection, Item, open_collection
 from audioconv.datasets.balance import check_losses, imbalance_notes
 from audioconv.datasets.leftout import LeftOut, Unread
 from audioconv.errors import DataError
@@ -76,6 +76,18 @@ def test_recordings_with_endings_that_are_not_read_count_as_lost():
         check_losses(few, range(7), [])
     few = replace(few, left_out=LeftOut((Unread("yes", ".ra", 2),)))
     assert check_losses(few, range(7), []) == "files that cannot be read, by class: yes 2 of 6; the others are used"
+
+
+def test_lost_files_count_for_the_class_that_they_are_of(tmp_path):
+    for name in ("yes/1.wav", "yes/2.wav", "Yes/3.ra", "Other/4.ra", "unknown/5.wav", "_unknown_/6.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    collection = open_collection(tmp_path)
+    assert collection.left_out.unread == (Unread("Other", ".ra", 1), Unread("yes", ".ra", 1))
+    with pytest.raises(DataError, match=r"class Other loses all files .*\(Other 1 of 1\)"):
+        check_losses(collection, range(4), [])
+    told = check_losses(collection.with_negatives(), range(4), [])
+    assert told == "files that cannot be read, by class: _unknown_ 1 of 3, yes 1 of 3; the others are used"
 
 
 def test_the_first_reason_is_of_a_class_that_is_lost():

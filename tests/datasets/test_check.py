@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,39 @@ def look(items: list[Item], kind: str = "audio") -> Report:
 
 def kinds(report: Report) -> tuple[list[str], list[str]]:
     return [finding.kind for finding in report.errors], [finding.kind for finding in report.warnings]
+
+
+def test_what_is_left_out_is_found(tmp_path):
+    good_items(tmp_path)
+    for name in ("yes/a.ra", "no/notes.txt", "stray.wav"):
+        (tmp_path / name).touch()
+    (tmp_path / "go").mkdir()
+    report = check(open_collection(tmp_path))
+    assert kinds(report) == ([], ["not-read", "empty-folder", "stray"])
+    assert report.warnings[0].where == ("yes: 1 x .ra",)
+    assert report.notes == ("1 file with another ending was left out: .txt (1)",)
+    assert report.as_json()["notes"] == list(report.notes)
+
+
+@pytest.mark.parametrize("lost", ["go", "yes"])
+def test_a_class_that_loses_most_of_its_files_is_an_error(tmp_path, lost):
+    good_items(tmp_path)
+    (tmp_path / lost).mkdir(exist_ok=True)
+    for n in range(21):
+        (tmp_path / lost / f"{n}.ra").touch()
+    report = check(open_collection(tmp_path))
+    assert kinds(report) == (["not-read"], ["empty-folder"] if lost == "go" else [])
+    assert report.errors[0].where == (f"{lost}: 21 x .ra",)
+
+
+def test_classes_that_nothing_would_validate(tmp_path):
+    items = good_items(tmp_path)
+    few = [Item(save(tmp_path / "go" / f"{n}.wav", noise(50 + n)), "go", speaker="anna") for n in range(10)]
+    report = look([*items, *few])
+    assert kinds(report) == ([], ["no-validation"])
+    assert report.warnings[0].message.startswith("1 of 3 classes (go) has no clips that training would validate with")
+    report = look([replace(item, speaker="anna") for item in items])
+    assert report.warnings[0].message.startswith("all 40 clips are of one speaker (anna), so none can validate")
 
 
 def test_nothing_wrong(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -235,14 +236,98 @@ def test_an_empty_folder_is_filled_and_a_file_is_refused(few_in_mirror, tmp_path
         getting.get("fsdd", tmp_path / "file" / "fsdd")
 
 
-def test_disk_full(few_in_mirror, tmp_path, monkeypatch):
-    def full(*_args, **_options):
-        raise OSError(28, "No space left on device", "x.wav")
+class FullDisk:
+    """Lets so many recordings be written, and then no more."""
 
-    monkeypatch.setattr(Path, "open", full)
-    with pytest.raises(DataError, match=r"fsdd: could not be made \(No space left on device: x\.wav\)"):
-        getting.get("fsdd", tmp_path / "fsdd")
-    assert not (tmp_path / "fsdd").exists()
+    def __init__(self, monkeypatch, left, error=(errno.ENOSPC, "No space left on device")):
+        write_bytes = Path.write_bytes
+
+        def full(path, content):
+            self.left -= 1
+            if self.left < 0:
+                raise OSError(*error)
+            self.written.append(path.name)
+            return write_bytes(path, content)
+
+        self.left, self.written = left, []
+        monkeypatch.setattr(Path, "write_bytes", full)
+
+
+def test_a_full_disk_leaves_what_is_done_for_the_next_call(few_in_mirror, tmp_path, monkeypatch):
+    disk = FullDisk(monkeypatch, 10)
+    with pytest.raises(DataError, match=r"fsdd: could not be made \(No space left on device: .*fsdd\); what is done is "
+                                        "kept, and the same command goes on from there"):  # fmt: skip
+        getting.get("fsdd", tmp_path / "data" / "fsdd")
+    assert names_in(tmp_path / "data") == [".fsdd.unfinished"]
+    before, disk.left = set(disk.written), 100
+    disk.written.clear()
+    assert len(open_collection(getting.get("fsdd", tmp_path / "data" / "fsdd"))) == 24
+    assert len(before) == 10
+    assert not before & set(disk.written)
+    assert names_in(tmp_path / "data") == ["fsdd"]
+
+
+def test_a_full_disk_keeps_the_download(few, tmp_path, serve, monkeypatch):
+    server = serve(b"", served(pack(tmp_path / "a.tar.gz").read_bytes()))
+    at(monkeypatch, few, server.url)
+    disk = FullDisk(monkeypatch, 3)
+    with pytest.raises(DataError, match="No space left on device"):
+        getting.get("fsdd", tmp_path / "new" / "fsdd")
+    assert names_in(tmp_path / "new") == [".audioconv-downloads", ".fsdd.unfinished"]
+    disk.left = 100
+    assert len(open_collection(getting.get("fsdd", tmp_path / "new" / "fsdd"))) == 24
+    assert len(server.requests) == 1
+    assert names_in(tmp_path / "new") == ["fsdd"]
+
+
+def test_errors_that_have_nothing_to_do_with_the_folder_stay_what_they_are(few_in_mirror, tmp_path, monkeypatch):
+    FullDisk(monkeypatch, 3, (errno.ECONNRESET, "Connection reset by peer"))
+    with pytest.raises(ConnectionResetError):
+        getting.get("fsdd", tmp_path / "data" / "fsdd")
+    assert names_in(tmp_path / "data") == [".fsdd.unfinished"]
+
+
+def test_an_archive_with_nothing_to_use_is_kept(tmp_path, serve, monkeypatch):
+    """It is what it should be: to download it again would not help."""
+    monkeypatch.delenv("AUDIOCONV_MIRROR", raising=False)
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for name in ("train/a.wav", "test/b.wav"):
+            archive.addfile(tarfile.TarInfo(name))
+    content = (tmp_path / "a.tar").read_bytes()
+    server = serve(b"", served(content), served(content))
+    for message in ("may be splits or classes", "may be splits or classes"):
+        with pytest.raises(DataError, match=message):
+            getting.get(f"url:{server.url}", tmp_path / "new" / "x")
+    assert len(server.requests) == 1
+    assert names_in(tmp_path / "new") == [".audioconv-downloads"]
+
+
+def test_two_at_once_into_one_folder(few_in_mirror, tmp_path):
+    refused = []
+
+    def second(*_step):
+        with pytest.raises(DataError, match=rf"fsdd: another audioconv is making it now; .* \(process {os.getpid()}\)"):
+            getting.get("fsdd", tmp_path / "data" / "fsdd")
+        assert len(open_collection(getting.get("fsdd", tmp_path / "data" / "other"))) == 24
+        refused.append(1)
+
+    getting.get("fsdd", tmp_path / "data" / "fsdd", progress=lambda *step: refused or second(*step))
+    assert refused
+    assert len(open_collection(getting.get("fsdd", tmp_path / "data" / "fsdd"))) == 24
+    assert names_in(tmp_path / "data") == ["fsdd", "other"]
+
+
+def test_two_at_once_that_download_the_same(few, tmp_path, serve, monkeypatch):
+    content = pack(tmp_path / "a.tar.gz").read_bytes()
+
+    def respond(handler):
+        with pytest.raises(DataError, match="another audioconv is downloading it now"):
+            getting.get("fsdd", tmp_path / "new" / "other")
+        served(content)(handler)
+
+    server = serve(b"", respond)
+    at(monkeypatch, few, server.url)
+    assert len(open_collection(getting.get("fsdd", tmp_path / "new" / "fsdd"))) == 24
 
 
 def test_unknown_names(tmp_path):

@@ -271,6 +271,28 @@ def test_any_archive_by_its_address(tmp_path, serve, monkeypatch):
         getting.get(str(tmp_path / "gone.zip"), tmp_path / "y")
 
 
+def test_splits_of_any_archive_follow_the_rule_of_folders(tmp_path, caplog):
+    flat = {f"ei-1/{split}/{label}.{n}x.wav": sound() for split in ("training", "testing") for label in ("a", "b")
+            for n in range(2)}  # fmt: skip
+    pack(tmp_path / "flat.tar.gz", flat)
+    collection = open_collection(getting.get(str(tmp_path / "flat.tar.gz"), tmp_path / "flat"))
+    assert [(item.label, item.split) for item in collection.items] == [
+        (label, split) for label in "ab" for _ in range(2) for split in ("test", "train")
+    ]
+    assert "the folders training and testing are splits" in caplog.text
+    below = {f"x/{label}/{split}/{n}.wav": sound() for label in ("a", "b") for split in ("train", "test")
+             for n in range(2)} | {"x/stray.wav": sound(), "x/_background_noise_/n.wav": sound(3.0)}  # fmt: skip
+    pack(tmp_path / "below.tar.gz", below)
+    collection = open_collection(getting.get(str(tmp_path / "below.tar.gz"), tmp_path / "below"))
+    assert collection.counts == {"a": 4, "b": 4}
+    assert len(collection.select("test")) == 4
+    assert (tmp_path / "below" / "_background_noise_" / "n.wav").is_file()
+    assert "1 file is in no class folder and left out, such as x/stray.wav" in caplog.text
+    pack(tmp_path / "beside.tar.gz", {f"train/{n}.wav": sound() for n in "ab"} | {"test/c.wav": sound()})
+    with pytest.raises(DataError, match=r"beside\.tar\.gz: the folders train and test may be splits or classes"):
+        getting.get(str(tmp_path / "beside.tar.gz"), tmp_path / "beside")
+
+
 def test_an_archive_with_a_name_twice(tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
         for _ in range(2):

@@ -51,6 +51,86 @@ def test_as_spreadsheets_write_it(tmp_path):
     assert collection.licence == "CC0"
 
 
+TABLE = "path,label,split\na.wav,yes,train\nb.wav,no,test\n"
+SEMICOLONS, TABS, UTF16 = (
+    "the fields of the manifest are separated by semicolons",
+    "the fields of the manifest are separated by tabs",
+    "the manifest is UTF-16",
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "notes"),
+    [
+        (TABLE, ()),
+        (TABLE.replace(",", ";"), (SEMICOLONS,)),
+        (TABLE.replace(",", "\t"), (TABS,)),
+        (TABLE.replace(",", "|"), ("the fields of the manifest are separated by bars",)),
+        ("sep=;\r\n" + TABLE.replace(",", ";"), (SEMICOLONS,)),
+        ('"sep=,"\r\n' + TABLE, ()),
+        (TABLE.encode("utf-16"), (UTF16,)),
+        (TABLE.encode("utf-16-le"), (UTF16,)),
+        (TABLE.encode("utf-16-be"), (UTF16,)),
+        (TABLE.encode("utf-32"), ("the manifest is UTF-32",)),
+        (TABLE.replace(",", "\t").encode("utf-16"), (UTF16, TABS)),
+        (TABLE.replace("\n", "\r"), ()),
+        (TABLE.replace("\n", "\r\n").upper().replace(".WAV", ".wav").replace("A.", "a.").replace("B.", "b."), ()),
+        (TABLE.replace("a.wav", " a.wav "), ("spaces around paths are left out",)),
+    ],
+)
+def test_separators_and_encodings(tmp_path, content, notes):
+    collection = open_collection(manifest(tmp_path, content))
+    assert [label.lower() for label in collection.labels] == ["yes", "no"]
+    assert [item.split for item in collection.items] == ["train", "test"]
+    assert all(item.path.is_file() for item in collection.items)
+    assert collection.notes == notes
+
+
+@pytest.mark.parametrize("name", ["clips.tsv", "clips.TXT", "clips.tab"])
+def test_manifests_by_other_names(tmp_path, name):
+    manifest(tmp_path, TABLE.replace(",", "\t")).rename(tmp_path / name)
+    assert open_collection(tmp_path / name).labels == ["yes", "no"]
+
+
+@pytest.mark.parametrize("name", ["clips.xlsx", "clips.ods"])
+def test_spreadsheets_are_told_from_manifests(tmp_path, name):
+    (tmp_path / name).touch()
+    with pytest.raises(DataError, match=r"is a spreadsheet; save it as CSV \(UTF-8\) with the columns path,label"):
+        open_collection(tmp_path / name)
+
+
+@pytest.mark.skipif(os.sep == "\\", reason="there, backslashes separate folders")
+def test_backslashes_in_paths(tmp_path):
+    rows = "path,label\nin\\a.wav,yes\nin/deep\\b.wav,no\n"
+    collection = read_manifest(manifest(tmp_path, rows, "in/a.wav", "in/deep/b.wav"))
+    assert [item.path for item in collection.items] == [tmp_path / "in/a.wav", tmp_path / "in/deep/b.wav"]
+    assert collection.notes == ("backslashes in paths are read as slashes",)
+    # A backslash may be part of a name: what is there as it is written counts.
+    (tmp_path / "in\\a.wav").touch()
+    assert read_manifest(tmp_path / "clips.csv").items[0].path == tmp_path / "in\\a.wav"
+    elsewhere = manifest(tmp_path, "path,label\nC:\\x\\a.wav,yes\nD:/x/b.wav,no\n")
+    with pytest.raises(DataError, match=r"2 of 2 listed files do not exist .*\. These are paths of Windows"):
+        read_manifest(elsewhere)
+
+
+def test_decimal_commas_where_semicolons_separate(tmp_path):
+    rows = "path;label;begin;end\na.wav;yes;0,5;1,25\nb.wav;no;;\n"
+    assert read_manifest(manifest(tmp_path, rows)).items[0].end == 1.25
+
+
+def test_labels_of_one_class(tmp_path):
+    rows = "path,label\na.wav,Yes\nb.wav,yes\nc.wav,caf\u00e9\nd.wav,cafe\u0301\n"
+    collection = read_manifest(manifest(tmp_path, rows, "a.wav", "b.wav", "c.wav", "d.wav"))
+    assert collection.labels == ["yes", "yes", "caf\u00e9", "caf\u00e9"]
+    assert collection.notes == ("'Yes' and 'yes' are one class, 'yes'",)
+
+
+def test_labels_that_are_not_utf8_are_not_guessed(tmp_path):
+    collection = read_manifest(manifest(tmp_path, b"path,label\na.wav,caf\xe9\nb.wav,no\n"))
+    assert collection.labels == [r"caf\xe9", "no"]
+    assert collection.notes == (r"labels are not UTF-8, and have escapes (caf\xe9): save the manifest as CSV UTF-8",)
+
+
 @pytest.mark.parametrize(
     ("word", "split"), [("val", "validation"), ("dev", "validation"), ("Training", "train"), ("testing", "test")]
 )
@@ -72,7 +152,11 @@ def test_absolute_paths(tmp_path):
     [
         ("", "no column path and no column label; .* and has nothing"),
         ("file,class\na.wav,yes\n", "no column path and no column label; .* and has file, class"),
-        ("path;label\na.wav;yes\n", "no column path and no column label; .* path;label"),
+        ("path;name\na.wav;yes\n", "no column path and no column label; .* path;name"),
+        ("path;label\na.wav;yes;me\n", "row 2 has 3 fields for 2 columns; put double quotes .* a semicolon"),
+        ("path:label\na.wav:yes\n", "no column path and no column label; .* path:label"),
+        ("path,label\n".encode("utf-16") + b"\0", "is UTF-16, but broken"),
+        (b"PK\x03\x04 and more", r"is a spreadsheet or an archive; save it as CSV \(UTF-8\)"),
         ("path,speaker\na.wav,x\n", "no column label; "),
         ("path,label\n", "lists no files"),
         ("path,label\na.wav\n", "row 2 has no label"),
@@ -85,6 +169,7 @@ def test_absolute_paths(tmp_path):
         ("path,label\na.wav,yes\nno1.wav,no\n", r"1 of 2 listed files do not exist \(row 3: no1\.wav\)"),
         ("path,label\n" + "".join(f"no{i}.wav,no\n" for i in range(5)),
          r"5 of 5 listed files do not exist \(row 2: no0\.wav; row 3: no1\.wav; row 4: no2\.wav; \.\.\.\)"),
+        (b"path,label\ncaf\xe9.wav,yes\ncaf\xe8.wav,no\n", "2 of 2 listed .*[.] The names are not UTF-8: save"),
         ("path,label\na\0.wav,yes\nb.wav,no\n", "1 of 2 listed files do not exist"),
         ("path,label\na.wav,yes\n.,no\n", "1 of 2 listed files do not exist"),
         (bytes(range(256)) * 4, "no column path|not a CSV file"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import datetime
 import io
 import re
 from html.parser import HTMLParser
@@ -53,6 +54,20 @@ class Page(HTMLParser):
     @property
     def text(self):
         return " ".join(data for tag, data in self.texts if tag != "style")
+
+
+@pytest.mark.parametrize(
+    ("date", "written"),
+    [((2026, 3, 5), "on 5 March 2026."), ((1999, 12, 31), "on 31 December 1999."), ((1, 1, 1), "on 1 January 1.")],
+)
+def test_the_date_is_english_on_any_system(facts, date, written):
+    class OtherDate(datetime.date):
+        def __format__(self, _form):
+            raise ValueError("Invalid format string")  # as Windows says of %-d
+
+        strftime = __format__
+
+    assert written in Page(render(dataclasses.replace(facts, date=OtherDate(*date)))).text
 
 
 @pytest.fixture(scope="module")
