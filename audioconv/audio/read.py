@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.audio.decoding import Decoder, open_bytes, open_file
+from audioconv.audio import media
+from audioconv.audio.decoder import MOST_UNKNOWN, Decoder
+from audioconv.audio.decoding import open_bytes, open_file
 from audioconv.audio.samples import (
     HIGHEST_RATE,
     LOWEST_RATE,
@@ -49,18 +51,11 @@ __all__ = [
 
 StrPath = str | os.PathLike[str]
 
-AUDIO_SUFFIXES = frozenset(
-    f".{ending}"
-    for ending in (
-        # what libsndfile reads
-        "wav wave flac ogg oga opus mp3 aif aiff aifc au snd caf w64 rf64 mp2 mpga voc sph nist avr 8svx sds paf pvf "
-        # what the extra `media` reads: audio, and videos with a sound track
-        "3g2 3gp aac ac3 adts amr ape asf avi awb dts eac3 flv m2ts m4a m4b m4v mka mkv mov mp4 mpc mpeg mpg mts ogv ogx "
-        "qt ra rm spx tta weba webm wma wmv wv "
-        # what nobody reads without being told the rate
-        "gsm pcm"
-    ).split()
+_BY_LIBSNDFILE = (
+    "wav wave flac ogg oga opus mp3 mp2 mpga aif aiff aifc au snd caf w64 rf64 voc sph nist avr 8svx sds paf pvf"
 )
+_WITHOUT_HEADER = "gsm pcm"
+AUDIO_SUFFIXES = media.SUFFIXES | {f".{ending}" for ending in f"{_BY_LIBSNDFILE} {_WITHOUT_HEADER}".split()}
 """Names that end so (in lower case) are taken for recordings. `read` says of those that it cannot read what to do."""
 
 LONGEST_BLOCK = 1 << 20
@@ -81,7 +76,7 @@ class AudioInfo:
     channels : int
         Number of channels.
     frames : int
-        Samples of each channel.
+        Samples of each channel; in blocks, 0 if it does not say it.
     """
 
     sample_rate: int
@@ -297,6 +292,10 @@ def _ends_before(segment: Segment) -> DataError:
 
 
 def probe(path: StrPath) -> AudioInfo:
-    """Return what the header of the recording in `path` says, without decoding it; raises `DataError` like `read`."""
+    """Return what the header of the recording in `path` says, without decoding it; raises `DataError` like `read`.
+
+    Only where the header does not say the length, the recording is decoded to learn it.
+    """
     with open_file(path) as decoder:
-        return AudioInfo(decoder.sample_rate, decoder.channels, decoder.frames)
+        frames = decoder.frames or decoder.skip(MOST_UNKNOWN)
+        return AudioInfo(decoder.sample_rate, decoder.channels, frames)
