@@ -40,6 +40,7 @@ __all__ = [
     "blocks",
     "fit_length",
     "fitted_begin",
+    "part",
     "probe",
     "read",
     "read_bytes",
@@ -165,13 +166,8 @@ def read_int16(source: StrPath | Segment, sample_rate: int) -> tuple[NDArray[np.
     if not isinstance(source, Segment):
         with blocks(source) as found:
             return record_int16(_at(sample_rate, found), found.expected(sample_rate))
-    with open_file(source.path) as decoder:
-        rate = decoder.sample_rate
-        part = Blocks(decoder, max(0, round(source.begin * rate)), max(0, round(source.end * rate)))
-        found_part = record_int16(_at(sample_rate, part), part.expected(sample_rate))
-        if not part.came:
-            raise _ends_before(source)
-        return found_part
+    with part(source) as found:
+        return record_int16(_at(sample_rate, found), found.expected(sample_rate))
 
 
 def _at(sample_rate: int, found: Blocks) -> Iterator[Samples]:
@@ -202,6 +198,20 @@ def blocks(path: StrPath, seconds: float = 10.0) -> Iterator[Blocks]:
         yield Blocks(decoder, seconds=seconds)
 
 
+@contextmanager
+def part(segment: Segment, seconds: float = 10.0) -> Iterator[Blocks]:
+    """Open a part of a recording like `blocks`; samples before the beginning and behind the end are left out.
+
+    Raises
+    ------
+    DataError
+        As `blocks` does, and if the recording ends before the part begins.
+    """
+    with open_file(segment.path) as decoder:
+        begin, end = (max(0, round(second * decoder.sample_rate)) for second in (segment.begin, segment.end))
+        yield Blocks(decoder, begin, max(end, begin + 1), seconds, required=segment)
+
+
 class Blocks:
     """The samples of a recording, or of a part of one, in blocks (T, channels) float32 at its own rate.
 
@@ -213,16 +223,27 @@ class Blocks:
         Samples of each channel that were yielded.
     """
 
-    def __init__(self, decoder: Decoder, begin: int = 0, end: int | None = None, seconds: float = 10.0) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        begin: int = 0,
+        end: int | None = None,
+        seconds: float = 10.0,
+        required: Segment | None = None,
+    ) -> None:
         self.info = AudioInfo(decoder.sample_rate, decoder.channels, decoder.frames)
         self.came = 0
-        self._decoder, self._begin, self._end = decoder, begin, end
+        self._decoder, self._begin, self._end, self._required = decoder, begin, end, required
         self._length = max(1, min(round(seconds * decoder.sample_rate), LONGEST_BLOCK // decoder.channels))
 
     def __iter__(self) -> Iterator[Samples]:
         """Yield the blocks from the beginning to the end; the last one may be shorter."""
-        if self._begin and self._decoder.skip(self._begin) < self._begin:
-            return
+        if not self._begin or self._decoder.skip(self._begin) == self._begin:
+            yield from self._from_begin()
+        if self._required is not None and not self.came:
+            raise _ends_before(self._required)
+
+    def _from_begin(self) -> Iterator[Samples]:
         while self._end is None or self._begin + self.came < self._end:
             left = self._length if self._end is None else self._end - self._begin - self.came
             samples = self._decoder.read(min(self._length, left))
