@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import soundfile
 
 
+ENTERED = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS", "OPUS")
+"""Subtypes of files that can be entered at any sample; FLAC's are those of PCM."""
+
+
 class SoundFileDecoder(Decoder):
     """A recording that libsndfile decodes."""
 
@@ -22,8 +26,8 @@ class SoundFileDecoder(Decoder):
         super().__init__(shown, file.samplerate, file.channels, file.frames, size)
         self._file = file
         self._announced: int | None = None
-        # The length of an MP3 file is an estimate, and it cannot be entered at any sample.
-        self._can_be_entered = file.format != "MP3" and self.frames > 0 and file.seekable()
+        # libsndfile goes to any sample of MP3 and of some older codecs only roughly, or fails when it should.
+        self._can_be_entered = file.subtype.startswith(ENTERED) and self.frames > 0 and file.seekable()
         # soundfile would seek to where it is after each block: a decoder of MP3 then loses what it needs of the frames
         # before, and some formats cannot be entered at all. It would also take the announced length for granted.
         file.seekable = lambda: False
