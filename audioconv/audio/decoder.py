@@ -20,6 +20,9 @@ Less is a slip of the program that wrote it: some count the header as data.
 MOST_UNKNOWN = 1 << 62
 """Libraries that do not know the length give at least so many samples."""
 
+LOUDEST = 2.0**32
+"""Samples beyond it are none, even where a program did not scale 32-bit integers; resampling could overflow."""
+
 SKIPPED_AT_ONCE = 1 << 18
 """Samples of all channels together that are decoded at a time where a file cannot be entered later."""
 
@@ -54,8 +57,14 @@ class Decoder(ABC):
         """Return the next samples (T, channels): at most `frames`, none at the end; raises `DataError`."""
         with explained(self.shown):
             samples = self._read(frames)
-        if not np.isfinite(samples).all():
+        # The largest magnitude is NaN where one sample is.
+        largest = max(float(samples.max()), -float(samples.min())) if samples.size else 0.0
+        if not np.isfinite(largest):
             raise DataError(f"{self.shown}: holds NaN or infinite samples; export it again, or remove it")
+        if largest > LOUDEST:
+            raise DataError(
+                f"{self.shown}: holds samples of {largest:g}, where full scale is 1; export it again, or remove it"
+            )
         return samples
 
     def skip(self, frames: int) -> int:
@@ -94,8 +103,8 @@ def explained(shown: str, fault: str = "damaged or cut off") -> Iterator[None]:
         raise
     except MemoryError:
         raise DataError(f"{shown}: there is not enough memory to decode it") from None
-    # soundfile's errors are RuntimeErrors; those of other libraries are also of the other types.
-    except (RuntimeError, ValueError, TypeError, OSError, ArithmeticError, LookupError, EOFError) as error:
+    # Of a damaged file the libraries raise errors of nearly any type, and FFmpeg's share no other one.
+    except Exception as error:
         raise DataError(f"{shown}: {fault} ({detail(error)}); copy or record it again") from None
 
 

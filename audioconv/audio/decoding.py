@@ -12,7 +12,7 @@ from typing import BinaryIO
 from audioconv.audio import media, mpeg, ogg
 from audioconv.audio.decoder import Decoder, detail, explained
 from audioconv.audio.pieces import Piece, assembled, in_memory
-from audioconv.audio.repair import repaired, wave_header
+from audioconv.audio.repair import repaired, wave_header, whole_blocks
 from audioconv.audio.samples import Samples
 from audioconv.audio.soundfiles import SoundFileDecoder, open_sound_file
 from audioconv.audio.wave import MP3, MPEG, UNKNOWN_LENGTH, is_wave
@@ -86,14 +86,14 @@ class _Opening:
         if found is not None:
             return self._mpeg(found, is_alone=header is None)
         if len(links) > 1:
-            return JoinedDecoder(self._content, links, self._shown, self._size)
-        return self._sound_file(pieces)
-
-    def _sound_file(self, pieces: Sequence[Piece] | None) -> Decoder:
-        opened = self._try_sound_file(pieces)
+            with explained(self._shown):
+                return JoinedDecoder(self._content, links, self._shown, self._size)
+        opened = self._try_sound_file(pieces, whole_blocks(header, self._size) if header is not None else None)
         return opened if isinstance(opened, Decoder) else self._media(detail(opened))
 
-    def _try_sound_file(self, pieces: Sequence[Piece] | None) -> SoundFileDecoder | Exception:
+    def _try_sound_file(
+        self, pieces: Sequence[Piece] | None, most_frames: int | None = None
+    ) -> SoundFileDecoder | Exception:
         """Return libsndfile's decoder, or what it says against the file."""
         content, size = self._content, self._size
         with explained(self._shown):
@@ -103,7 +103,7 @@ class _Opening:
         if isinstance(file, Exception):
             return file
         self._stack.enter_context(file)
-        return SoundFileDecoder(file, self._shown, size)
+        return SoundFileDecoder(file, self._shown, size, most_frames)
 
     def _mpeg(self, found: mpeg.Scan, *, is_alone: bool) -> Decoder:
         if found.changes_after is not None:

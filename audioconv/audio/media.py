@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from audioconv.audio.decoder import TOLERATED_LOSS, Decoder, explained
+from audioconv.audio.pieces import PiecesFile
 from audioconv.audio.samples import Samples
 from audioconv.errors import DataError
 
@@ -110,12 +111,12 @@ def open_media(content: BinaryIO, shown: str, size: int) -> Iterator[Decoder]:
         If it is nothing that FFmpeg reads, or has no sound.
     """
     with explained(shown, "not audio or video that can be read"):
-        with _opened(content) as container:
+        with _opened(content, size) as container:
             if not container.streams.audio:
                 raise DataError(f"{shown}: holds no sound")
             announced = _announced(container)
             frames = announced if announced is not None else _counted(container)
-        container = _opened(content)
+        container = _opened(content, size)
     try:
         with explained(shown):
             decoder = MediaDecoder(
@@ -126,11 +127,13 @@ def open_media(content: BinaryIO, shown: str, size: int) -> Iterator[Decoder]:
         container.close()
 
 
-def _opened(content: BinaryIO) -> Any:
+def _opened(content: BinaryIO, size: int) -> Any:
     import av
 
-    content.seek(0)
-    return av.open(content, container_options={"format_whitelist": FORMATS}, metadata_errors="replace")
+    # A header may send FFmpeg to places that are none of a real file, which PyAV would tell on standard error.
+    return av.open(
+        PiecesFile(content, [(0, size)]), container_options={"format_whitelist": FORMATS}, metadata_errors="replace"
+    )
 
 
 def _announced(container: Any) -> int | None:

@@ -132,8 +132,8 @@ def scan(file: BinaryIO, begin: int, end: int) -> Scan | None:
     counted = _announced(window.bytes(place, length), form)
     if counted is not None:
         found.announced, size = counted
-        rest = end - place - size
-        if size and found.announced and (rest <= 256 or window.bytes(place + size, 3) in (b"TAG", b"APE", b"LYR")):
+        # Without room for another file, which would have been joined; a tag is shorter.
+        if size and found.announced and end - place - size <= 512:
             found.frames, found.is_right = found.announced, True
             return found
         place += length

@@ -7,16 +7,29 @@ from typing import BinaryIO
 import numpy as np
 
 from audioconv.audio.pieces import Piece
-from audioconv.audio.wave import PCM, RIFF_KINDS, WaveHeader, read_header
+from audioconv.audio.wave import GSM, PCM, RIFF_KINDS, WaveHeader, read_header
 from audioconv.errors import DataError
 
 CHUNK = 1 << 20
+
+GSM_SAMPLES = 320
+"""Of a block of GSM 6.10 in a WAV file."""
 
 
 def wave_header(file: BinaryIO) -> WaveHeader | None:
     """Return the header of the WAV file `file`; None if it is none, or ends before its samples."""
     file.seek(0)
     return read_header(file.read, lambda count: file.seek(count, 1))
+
+
+def whole_blocks(header: WaveHeader, size: int) -> int | None:
+    """Return how many samples the blocks of GSM 6.10 hold in a WAV file of `size` bytes; None if it has another codec.
+
+    libsndfile would decode another block of the byte that makes their number even.
+    """
+    if header.tag != GSM or not header.block_size:
+        return None
+    return min(header.data_size or size, size - header.data_offset) // header.block_size * GSM_SAMPLES
 
 
 def repaired(file: BinaryIO, size: int, shown: str) -> list[Piece] | None:

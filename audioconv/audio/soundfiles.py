@@ -20,10 +20,12 @@ ENTERED = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS", "OPUS")
 
 
 class SoundFileDecoder(Decoder):
-    """A recording that libsndfile decodes."""
+    """A recording that libsndfile decodes, up to `most_frames` samples of each channel."""
 
-    def __init__(self, file: soundfile.SoundFile, shown: str, size: int) -> None:
-        super().__init__(shown, file.samplerate, file.channels, file.frames, size)
+    def __init__(self, file: soundfile.SoundFile, shown: str, size: int, most_frames: int | None = None) -> None:
+        frames = file.frames if most_frames is None else min(file.frames, most_frames)
+        super().__init__(shown, file.samplerate, file.channels, frames, size)
+        self._most, self._place = most_frames, 0
         self._file = file
         self._announced: int | None = None
         # libsndfile goes to any sample of MP3 and of some older codecs only roughly, or fails when it should.
@@ -54,7 +56,9 @@ class SoundFileDecoder(Decoder):
         super().check_whole(came)
 
     def _read(self, frames: int) -> Samples:
-        samples: Samples = self._file.read(frames, dtype="float32", always_2d=True)
+        wanted = frames if self._most is None else min(frames, self._most - self._place)
+        samples: Samples = self._file.read(wanted, dtype="float32", always_2d=True)
+        self._place += len(samples)
         return samples
 
     def _announced_frames(self) -> int:

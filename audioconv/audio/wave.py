@@ -9,7 +9,7 @@ from typing import Literal
 
 from audioconv.errors import DataError
 
-PCM, FLOAT, MPEG, MP3, EXTENSIBLE = 0x0001, 0x0003, 0x0050, 0x0055, 0xFFFE
+PCM, FLOAT, GSM, MPEG, MP3, EXTENSIBLE = 0x0001, 0x0003, 0x0031, 0x0050, 0x0055, 0xFFFE
 
 RIFF_KINDS = (b"RIFF", b"RF64", b"BW64")
 
