@@ -160,7 +160,9 @@ def replace_value(node: object, rng: np.random.Generator) -> None:
         if isinstance(below, dict | list) and below and rng.random() < 0.8:
             node = below
             continue
-        if rng.random() < 0.2:
+        if isinstance(below, int) and rng.random() < 0.5:
+            node[key] = below * 10 ** int(rng.integers(1, 13))  # type: ignore[index]
+        elif rng.random() < 0.2:
             del node[key]  # type: ignore[attr-defined]
         else:
             node[key] = VALUES[int(rng.integers(len(VALUES)))]  # type: ignore[index]
