@@ -49,7 +49,10 @@ def is_media(head: bytes) -> bool:
 
 def is_installed() -> bool:
     """Whether the extra is there."""
-    return importlib.util.find_spec("av") is not None
+    try:
+        return importlib.util.find_spec("av") is not None
+    except ValueError:  # a name that was blocked
+        return False
 
 
 class MediaDecoder(Decoder):
