@@ -72,14 +72,14 @@ def read(path: str | os.PathLike[str], kind: Kind) -> tuple[dict[str, Array], di
         arrays = safetensors.numpy.load(content)
         length = int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
-    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+    except (safetensors.SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise ModelFileError(
             f"{shown}: truncated or damaged ({_first_line(error)}); copy it again from where it was whole"
         ) from None
     try:
         header = json.loads(metadata["audioconv"])
         found, version = header["kind"], int(header["format_version"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise ModelFileError(
             f"{shown}: a safetensors file, but not one of audioconv's; expected a {kind} that audioconv wrote"
         ) from None

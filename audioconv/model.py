@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ Array = NDArray[Any]
 
 # Paths of parameters have dots, never slashes: so these two cannot be taken for parameters.
 MEAN, STD = "normalisation/mean", "normalisation/std"
+
+MOST_MISSING = 1_000_000
+"""A network may have so many more weights than the file before those that are missing are not listed any more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +204,7 @@ class Model:
             )
         except KeyError as error:
             raise ModelFileError(f"{display_path(path)}: damaged model: its header has no {error}") from None
-        except (ConfigError, TypeError, ValueError, AttributeError, LookupError) as error:
+        except (ConfigError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
             raise ModelFileError(f"{display_path(path)}: damaged model: {' '.join(str(error).split())}") from None
 
 
@@ -259,9 +263,25 @@ def _check_normalisation(model: Model) -> None:
         raise ConfigError("only sounds are normalised by the clip")
 
 
+class _NoWeights(np.random.Generator):
+    """Instead of random weights, zeros, of which there are at most so many: a damaged file may ask for any number."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(np.random.PCG64(0))
+        self._left = most
+
+    def standard_normal(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
+        """Return zeros of this shape."""
+        self._left -= math.prod(size)
+        if self._left < 0:
+            raise ConfigError("the network has many times as many weights as the file")
+        return np.zeros(size, dtype)
+
+
 def _check_params(model: Model) -> None:
-    expected = flatten(model.network.init(model.input_shape, np.random.default_rng(0)))
     found = flatten(model.params)
+    most = MOST_MISSING + 2 * sum(array.size for array in found.values())
+    expected = flatten(model.network.init(model.input_shape, _NoWeights(most)))
     for path in [*expected, *found]:
         if path not in found:
             raise ConfigError(f"array {path} is missing")

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.audio.decoding import Decoder, open_bytes, open_file
+from audioconv.audio import media
+from audioconv.audio.decoder import MOST_UNKNOWN, Decoder
+from audioconv.audio.decoding import open_bytes, open_file
 from audioconv.audio.samples import (
     HIGHEST_RATE,
     LOWEST_RATE,
@@ -38,6 +40,7 @@ __all__ = [
     "blocks",
     "fit_length",
     "fitted_begin",
+    "part",
     "probe",
     "probe_bytes",
     "read",
@@ -50,18 +53,11 @@ __all__ = [
 
 StrPath = str | os.PathLike[str]
 
-AUDIO_SUFFIXES = frozenset(
-    f".{ending}"
-    for ending in (
-        # what libsndfile reads
-        "wav wave flac ogg oga opus mp3 aif aiff aifc au snd caf w64 rf64 mp2 mpga voc sph nist avr 8svx sds paf pvf "
-        # what the extra `media` reads: audio, and videos with a sound track
-        "3g2 3gp aac ac3 adts amr ape asf avi awb dts eac3 flv m2ts m4a m4b m4v mka mkv mov mp4 mpc mpeg mpg mts ogv ogx "
-        "qt ra rm spx tta weba webm wma wmv wv "
-        # what nobody reads without being told the rate
-        "gsm pcm"
-    ).split()
+_BY_LIBSNDFILE = (
+    "wav wave flac ogg oga opus mp3 mp2 mpga aif aiff aifc au snd caf w64 rf64 voc sph nist avr 8svx sds paf pvf"
 )
+_WITHOUT_HEADER = "gsm pcm"
+AUDIO_SUFFIXES = media.SUFFIXES | {f".{ending}" for ending in f"{_BY_LIBSNDFILE} {_WITHOUT_HEADER}".split()}
 """Names that end so (in lower case) are taken for recordings. `read` says of those that it cannot read what to do."""
 
 LONGEST_BLOCK = 1 << 20
@@ -82,7 +78,7 @@ class AudioInfo:
     channels : int
         Number of channels.
     frames : int
-        Samples of each channel.
+        Samples of each channel; in blocks, 0 if it does not say it.
     """
 
     sample_rate: int
@@ -194,19 +190,28 @@ def blocks(source: StrPath | Segment, seconds: float = 10.0) -> Iterator[Blocks]
     Raises
     ------
     DataError
-        As `read` does; for what is damaged or cut off, when that place is reached. If the recording ends before the
-        part begins, after the block.
+        As `read` does; for what is damaged or cut off, when that place is reached; and as `part` does.
     """
-    if not isinstance(source, Segment):
-        with open_file(source) as decoder:
-            yield Blocks(decoder, seconds=seconds)
+    if isinstance(source, Segment):
+        with part(source, seconds) as found:
+            yield found
         return
-    with open_file(source.path) as decoder:
-        rate = decoder.sample_rate
-        part = Blocks(decoder, max(0, round(source.begin * rate)), max(0, round(source.end * rate)), seconds)
-        yield part
-        if not part.came:
-            raise _ends_before(source)
+    with open_file(source) as decoder:
+        yield Blocks(decoder, seconds=seconds)
+
+
+@contextmanager
+def part(segment: Segment, seconds: float = 10.0) -> Iterator[Blocks]:
+    """Open a part of a recording like `blocks`; samples before the beginning and behind the end are left out.
+
+    Raises
+    ------
+    DataError
+        As `blocks` does, and if the recording ends before the part begins.
+    """
+    with open_file(segment.path) as decoder:
+        begin, end = (max(0, round(second * decoder.sample_rate)) for second in (segment.begin, segment.end))
+        yield Blocks(decoder, begin, max(end, begin + 1), seconds, required=segment)
 
 
 class Blocks:
@@ -220,16 +225,27 @@ class Blocks:
         Samples of each channel that were yielded.
     """
 
-    def __init__(self, decoder: Decoder, begin: int = 0, end: int | None = None, seconds: float = 10.0) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        begin: int = 0,
+        end: int | None = None,
+        seconds: float = 10.0,
+        required: Segment | None = None,
+    ) -> None:
         self.info = AudioInfo(decoder.sample_rate, decoder.channels, decoder.frames)
         self.came = 0
-        self._decoder, self._begin, self._end = decoder, begin, end
+        self._decoder, self._begin, self._end, self._required = decoder, begin, end, required
         self._length = max(1, min(round(seconds * decoder.sample_rate), LONGEST_BLOCK // decoder.channels))
 
     def __iter__(self) -> Iterator[Samples]:
         """Yield the blocks from the beginning to the end; the last one may be shorter."""
-        if self._begin and self._decoder.skip(self._begin) < self._begin:
-            return
+        if not self._begin or self._decoder.skip(self._begin) == self._begin:
+            yield from self._from_begin()
+        if self._required is not None and not self.came:
+            raise _ends_before(self._required)
+
+    def _from_begin(self) -> Iterator[Samples]:
         while self._end is None or self._begin + self.came < self._end:
             left = self._length if self._end is None else self._end - self._begin - self.came
             samples = self._decoder.read(min(self._length, left))
@@ -299,12 +315,17 @@ def _ends_before(segment: Segment) -> DataError:
 
 
 def probe(path: StrPath) -> AudioInfo:
-    """Return what the header of the recording in `path` says, without decoding it; raises `DataError` like `read`."""
+    """Return what the header of the recording in `path` says, without decoding it; raises `DataError` like `read`.
+
+    Only where the header does not say the length, the recording is decoded to learn it.
+    """
     with open_file(path) as decoder:
-        return AudioInfo(decoder.sample_rate, decoder.channels, decoder.frames)
+        frames = decoder.frames or decoder.skip(MOST_UNKNOWN)
+        return AudioInfo(decoder.sample_rate, decoder.channels, frames)
 
 
 def probe_bytes(content: bytes, name: str) -> AudioInfo:
-    """Return what the header of the recording with this `content` says; `name` is what errors call it."""
+    """Return what the header of the recording with this `content` says, like `probe`; `name` is what errors call it."""
     with open_bytes(content, name) as decoder:
-        return AudioInfo(decoder.sample_rate, decoder.channels, decoder.frames)
+        frames = decoder.frames or decoder.skip(MOST_UNKNOWN)
+        return AudioInfo(decoder.sample_rate, decoder.channels, frames)

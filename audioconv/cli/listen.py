@@ -51,24 +51,39 @@ def listen(
     model: Model,
     source: Annotated[
         str | None,
-        typer.Argument(metavar="[-]", help="A dash reads raw PCM from standard input, instead of the microphone."),
+        typer.Argument(metavar="[-]", help="A dash reads raw PCM or WAV from standard input, not the microphone."),
     ] = None,
     stdin: Annotated[bool, flag("--stdin", "The same as the dash.", "Standard input")] = False,
     rate: Annotated[
-        int, typer.Option(min=1000, metavar="HZ", help="Its sample rate.", rich_help_panel="Standard input")
-    ] = 16000,
+        int | None,
+        typer.Option(
+            min=1000,
+            metavar="HZ",
+            help="Its sample rate, where it is raw PCM.",
+            show_default="16000",
+            rich_help_panel="Standard input",
+        ),
+    ] = None,
     channels: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Its channels, interleaved.", rich_help_panel="Standard input")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Its channels, interleaved, where it is raw PCM.",
+            show_default="1",
+            rich_help_panel="Standard input",
+        ),
+    ] = None,
     sample_format: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--format",
             metavar="s16|f32",
-            help="Its samples: 16-bit integers or 32-bit floating point, little-endian.",
+            help="Its samples, where it is raw PCM: 16-bit integers or 32-bit floating point, little-endian.",
+            show_default="s16",
             rich_help_panel="Standard input",
         ),
-    ] = "s16",
+    ] = None,
     device: Annotated[
         str | None,
         typer.Option(metavar="NUMBER|NAME", help="Which microphone.", show_default=False, rich_help_panel="Microphone"),
@@ -112,11 +127,13 @@ def listen(
                 "standard input is a terminal; pipe raw PCM into it, or leave the dash out for the microphone",
                 param_hint="'[-]'",
             )
-        from audioconv.streaming.pcm import PcmReader
+        from audioconv.streaming.pcm import read_pipe
 
-        blocks = PcmReader(sys.stdin.buffer, sample_format, channels)
-        detector = Detector(loaded, sample_rate=rate, **options)
-        _hear(detector, blocks, f"standard input, {rate} Hz", as_json=as_json)
+        blocks = read_pipe(sys.stdin.buffer, rate, sample_format, channels)
+        for note in blocks.notes:
+            say(note, style="yellow")
+        detector = Detector(loaded, sample_rate=blocks.sample_rate, **options)
+        _hear(detector, blocks, f"standard input, {blocks.sample_rate} Hz", as_json=as_json)
         return
     from audioconv.streaming.microphone import Microphone
 

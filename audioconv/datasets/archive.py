@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import hashlib
 import io
 import lzma
@@ -285,6 +286,7 @@ def _explained(shown: str) -> Iterator[None]:
     except (NotImplementedError, RuntimeError) as error:  # of zipfile: encrypted, or an unknown compression
         raise DataError(f"{shown}: cannot be unpacked ({error})") from None
     except OSError as error:
-        if error.errno is not None:  # of the disk; bz2 has no error class of its own
+        # Of the disk, or of a place before the beginning of the file; bz2 has no error class of its own.
+        if error.errno not in (None, errno.EINVAL):
             raise DataError(f"{shown}: cannot be read ({reason(error)})") from error
         raise DamagedArchiveError(f"{shown}: is damaged ({error}); get it again") from None

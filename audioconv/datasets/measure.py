@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.audio.read import Segment, probe, read, read_window
+from audioconv.audio.read import Blocks, Segment, blocks, part
 from audioconv.datasets.collection import Collection, Item
 from audioconv.errors import DataError
 
@@ -120,27 +120,92 @@ def measure_all(collection: Collection, on_file: Callable[[], object] | None) ->
 
 def measure_sound(example: Path | Segment) -> Sound:
     """Return the numbers of a recording or a part of one at its own rate; raises `DataError` as `audio.read` does."""
-    header = probe(example.path if isinstance(example, Segment) else example)
-    rate = header.sample_rate
     if isinstance(example, Segment):
-        samples = read_window(example, rate, max(1, round(example.duration * rate)))
-    else:
-        samples = read(example, rate)
-    offset = float(samples.mean(dtype=np.float64))
-    # Rounding would give silence with an offset a sound.
-    is_flat = np.ptp(samples) == 0
-    spread = 0.0 if is_flat else float(samples.std(dtype=np.float64))
-    peak = 0.0 if is_flat else max(float(samples.max()) - offset, offset - float(samples.min()))
+        with part(example) as found:
+            return _measured(found)
+    with blocks(example) as found:
+        return _measured(found)
+
+
+def _measured(found: Blocks) -> Sound:
+    numbers = _Numbers()
+    for block in found.mono():
+        numbers.add(block)
+    rate = found.info.sample_rate
+    numbers.digest.update(rate.to_bytes(4, "little"))
     return Sound(
-        hashlib.sha256(samples.tobytes() + rate.to_bytes(4, "little")).digest(),
-        len(samples) / rate,
+        numbers.digest.digest(),
+        numbers.count / rate,
         rate,
-        header.channels,
-        _decibels(spread),
-        _decibels(peak),
-        _clipped_share(samples),
-        offset,
+        found.info.channels,
+        _decibels(numbers.spread),
+        _decibels(numbers.peak),
+        numbers.clipped / numbers.count,
+        numbers.mean,
     )
+
+
+class _Numbers:
+    """The numbers of a recording, from its blocks: none of them stays in memory.
+
+    Attributes
+    ----------
+    digest : hash
+        SHA-256 of the samples.
+    count : int
+        Number of samples.
+    mean : float
+    clipped : int
+        Number of samples in runs that are cut off flat near full scale.
+    """
+
+    def __init__(self) -> None:
+        self.digest = hashlib.sha256()
+        self.count, self.mean, self.clipped = 0, 0.0, 0
+        self._squares = 0.0  # sum of the squared distances from the mean
+        self._highest, self._lowest = -math.inf, math.inf
+        # The run of equal high samples with which the last block ended.
+        self._run_value, self._run_length = 0.0, 0
+
+    @property
+    def spread(self) -> float:
+        """Root mean square without the offset."""
+        # Rounding would give silence with an offset a sound.
+        return math.sqrt(self._squares / self.count) if self._highest > self._lowest else 0.0
+
+    @property
+    def peak(self) -> float:
+        """The largest sample without the offset."""
+        if self._highest <= self._lowest:
+            return 0.0
+        return max(self._highest - self.mean, self.mean - self._lowest)
+
+    def add(self, samples: NDArray[np.float32]) -> None:
+        """Take the next samples (T,), at least one."""
+        self.digest.update(samples.tobytes())
+        mean = float(samples.mean(dtype=np.float64))
+        squares = len(samples) * float(samples.var(dtype=np.float64))
+        # Chan, Golub and LeVeque (1979): the moments of two parts together.
+        total, distance = self.count + len(samples), mean - self.mean
+        self._squares += squares + distance**2 * self.count * len(samples) / total
+        self.mean = mean if not self.count else self.mean + distance * len(samples) / total
+        self.count = total
+        self._highest = max(self._highest, float(samples.max()))
+        self._lowest = min(self._lowest, float(samples.min()))
+        self._add_clipped(samples)
+
+    def _add_clipped(self, samples: NDArray[np.float32]) -> None:
+        begins, lengths = _runs(samples)
+        before, self._run_length = self._run_length, 0
+        if not len(begins):
+            return
+        if begins[0] == 0 and samples[0] == self._run_value and before:
+            # Of a run that was too short so far, the samples before count only now.
+            self.clipped -= before if before >= CLIPPED_RUN else 0
+            lengths[0] += before
+        self.clipped += int(lengths[lengths >= CLIPPED_RUN].sum())
+        if abs(samples[-1]) >= CLIPPED_LEVEL:
+            self._run_value, self._run_length = float(samples[-1]), int(lengths[-1])
 
 
 def measure_picture(example: Path | Segment) -> Picture:
@@ -161,15 +226,15 @@ def measure_picture(example: Path | Segment) -> Picture:
     )
 
 
-def _clipped_share(samples: NDArray[np.float32]) -> float:
-    """Return the share of `samples` (T,) in runs that are cut off flat near full scale."""
+def _runs(samples: NDArray[np.float32]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return begins and lengths of the runs of equal samples near full scale in `samples` (T,), in order."""
     high = np.flatnonzero(np.abs(samples) >= CLIPPED_LEVEL)
-    if len(high) < CLIPPED_RUN:
-        return 0.0
+    if not len(high):
+        return high, high
     # A run ends where the next high sample is not beside this one or not equal to it.
     ends = np.flatnonzero((np.diff(high) > 1) | (np.diff(samples[high]) != 0))
     lengths = np.diff(np.concatenate(([-1], ends, [len(high) - 1])))
-    return float(lengths[lengths >= CLIPPED_RUN].sum()) / len(samples)
+    return high[np.concatenate(([0], ends + 1))], lengths
 
 
 def _decibels(level: float) -> float:

@@ -226,6 +226,19 @@ def test_other_formats_from_a_pipe(spawn, hears, expected):
     assert (code, lines(out)) == (0, expected)
 
 
+def test_a_wav_file_from_a_pipe(spawn, hears, expected):
+    file = io.BytesIO()
+    soundfile.write(file, np.stack([PCM, PCM], axis=1), RATE, format="WAV", subtype="PCM_24")
+    code, out, err = listen(spawn, hears, "-", "--json", "--rate", 8000, data=file.getvalue())
+    assert code == 0
+    assert [one["label"] for one in lines(out)] == [one["label"] for one in expected]
+    assert [one["start"] for one in lines(out)] == pytest.approx([one["start"] for one in expected], abs=0.01)
+    assert f"header says {RATE}; --rate 8000 is not used" in " ".join(err.split())
+    code, out, err = listen(spawn, hears, "-", data=b"fLaC" + bytes(1000))
+    assert (code, out) == (1, "")
+    assert "standard input: is FLAC, expected raw PCM or WAV; convert it: ffmpeg" in err
+
+
 def test_lines_for_a_person(spawn, hears):
     code, out, _ = listen(spawn, hears, "-", "--rate", RATE, data=PCM.tobytes())
     assert code == 0
