@@ -237,10 +237,6 @@ def rewrite(path, arrays=None, drop=(), **header):
         ({"front_end": {"front_end": "Wavelet"}}, "unknown front end 'Wavelet'"),
         ({"front_end": {"front_end": "LogMel", "hop_length": 0}}, "hop_length must be an integer >= 1"),
         ({"front_end": None}, "a front end and the length of its clips"),
-        (
-            {"front_end": {"front_end": "LogMel", "hop": 160}},
-            "LogMel has no setting 'hop'; there are fft_length, floor",
-        ),
         ({"clip_samples": "x"}, "damaged model: its clip_samples must be an integer or null, got 'x'"),
         ({"input_shape": [1, 2]}, "damaged model"),
         ({"input_shape": 3}, "damaged model: its input_shape must be a list of integers, got 3"),
@@ -251,7 +247,7 @@ def rewrite(path, arrays=None, drop=(), **header):
         ({"decision": {"gate": {"scale": 1}}}, "the gate has no 'offset'"),
         (
             {"front_end": {"front_end": "LogMel", "preemphasis": 0.97}, "audioconv_version": "9.1"},
-            "or audioconv 9.1, which wrote it, has something that this audioconv .* has not: settings of LogMel .*'preemphasis'",
+            "or audioconv 9.1, which wrote it, has something that this audioconv .* has not: .*'preemphasis'",
         ),
         ({"kind": "checkpoint"}, "this is audioconv's checkpoint file; expected a model"),
         (
