@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv import examples as _examples
-from audioconv import inputs, pipeline
+from audioconv import conversion, inputs, pipeline
 from audioconv import outsiders as _outsiders
 from audioconv.datasets.collection import Collection, Item, one_kind
 from audioconv.datasets.folder import open_collection, speaker_in_name
@@ -19,12 +18,13 @@ from audioconv.errors import ConfigError, DataError
 from audioconv.evaluation import Evaluation, Scored, Speed
 from audioconv.evaluation.speed import measure_speed
 from audioconv.events import Callback
+from audioconv.examples import listed, listed_for, split_to_learn
 from audioconv.loading import Loaded, StrPath
 from audioconv.model import Model
 from audioconv.pipeline import AudioInput, ImageInput
-from audioconv.prediction import Prediction, Predictions
+from audioconv.prediction import Prediction, Predictions, describe
 from audioconv.recipe import TrainingReport, train_model
-from audioconv.settings import Settings, check, resolve
+from audioconv.settings import Settings, check, resolve, stored_settings
 from audioconv.speaking import count_to_learn
 from audioconv.targets import groups_of, labels_of
 from audioconv.task import Examples, class_codes
@@ -188,11 +188,11 @@ class Classifier(Settings):
             If the examples or labels are not usable; `ShapeError` for an array that could be two things.
         """
         count = len(y) if hasattr(y, "__len__") else 0
-        given = _examples.listed(X, lambda array: _examples.split_to_learn(array, count))
+        given = listed(X, lambda array: split_to_learn(array, count))
         labels, numbers = labels_of(y, len(given))
         speakers = groups_of(groups, len(given))
         self._numbers = self._row_length = None
-        paths = _examples.paths_in(given)
+        paths = conversion.paths_in(given)
         if paths is not None:
             items = tuple(
                 Item(path, label, speaker or speaker_in_name(path))
@@ -200,14 +200,10 @@ class Classifier(Settings):
             )
             self._train(Collection(items, one_kind(paths, "X"), "files"))
         else:
-            kind, arrays, rate = _examples.arrays_to_learn(given, inputs.rate_of_arrays(self))
-            check(self, kind)
-            source = inputs.for_arrays(self, arrays, rate)
-            settings = resolve(self, count_to_learn(labels, self.speak), source)
-            x = np.stack([source.convert(array) for array in arrays])
-            examples = Examples(source, x, labels, speakers, [None] * len(arrays), {"name": "arrays"})
+            examples = conversion.examples_in_memory(self, given, labels, speakers)
+            settings = resolve(self, count_to_learn(labels, self.speak), examples.source)
             self._model, self.report_ = train_model(examples, settings)
-            if kind == "audio" and getattr(X, "ndim", 0) == 2:
+            if isinstance(examples.source, AudioInput) and getattr(X, "ndim", 0) == 2:
                 self._row_length = int(X.shape[1])
         self._numbers = numbers
         return self
@@ -409,42 +405,22 @@ class Classifier(Settings):
     def load(cls, path: StrPath) -> Self:
         """Return the classifier whose model is in the file `path`; `ModelFileError` says why if it is a bad one."""
         model = Model.load(path)
-        known = {setting.name for setting in fields(Settings)}
-        settings: Any = model.provenance.get("settings")
-        if not isinstance(settings, dict):
-            settings = {}
-        # Settings of other versions are left out. JSON has no tuples.
-        found: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in settings.items()
-            if name in known
-        }
-        classifier = cls(**found)
+        classifier = cls(**stored_settings(model))
         classifier._model = model
         return classifier
 
     def describe(self, probabilities: Array) -> Predictions:
         """Return each row of `probabilities` (N, labels of the model) as a `Prediction`."""
-        labels, given = self.model_.labels, set(self.model_.given_labels)
-        answers = self.model_.decide(probabilities)
-        predictions = []
-        for row, code, accepted in zip(probabilities, answers.codes, answers.accepted, strict=True):
-            scores = {labels[i]: float(row[i]) for i in np.argsort(-row, kind="stable") if labels[i] in given}
-            label = labels[code]
-            predictions.append(Prediction(label, scores[label], scores, bool(accepted)))
-        return Predictions(predictions, self._label_values())
+        return describe(self.model_, probabilities, self._label_values())
 
     def _all_probabilities(self, X: Any, sample_rate: float | None = None, count: int | None = None) -> Array:
         """Return the probability of each of the model's labels, (N, labels) float32; `count` labels go with `X`."""
         source = self.input_
-        _examples.check_rate(sample_rate, source)
-        if isinstance(source, ImageInput):
-            given = _examples.listed(X, lambda array: _examples.split_pictures(array, source.shape, count))
-        else:
-            given = _examples.listed(X, lambda array: _examples.split_sound(array, count, self._row_length))
+        conversion.check_rate(sample_rate, source)
+        given = listed_for(X, source, count, self._row_length)
         if not given:
             return np.empty((0, len(self.model_.labels)), np.float32)
-        return self._probabilities(_examples.read_all(given, source, sample_rate))
+        return self._probabilities(conversion.read_all(given, source, sample_rate))
 
     def _label_values(self) -> dict[str, Any]:
         """Return the numbers that `fit` was given as labels, by label in ascending order; nothing for text."""

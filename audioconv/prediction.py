@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from audioconv.model import Model
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -60,3 +62,15 @@ class Predictions(list[Prediction]):
         """Return the labels (N,), each as ``y`` had it in training."""
         labels = [self._values.get(prediction.label, prediction.label) for prediction in self]
         return np.asarray(labels if labels else np.empty(0, "<U1"), dtype)
+
+
+def describe(model: Model, probabilities: NDArray[Any], values: Mapping[str, Any] | None = None) -> Predictions:
+    """Return each row of `probabilities` (N, labels of the model) as a `Prediction`; `values` as for `Predictions`."""
+    labels, given = model.labels, set(model.given_labels)
+    answers = model.decide(probabilities)
+    predictions = Predictions(values=values)
+    for row, code, accepted in zip(probabilities, answers.codes, answers.accepted, strict=True):
+        scores = {labels[i]: float(row[i]) for i in np.argsort(-row, kind="stable") if labels[i] in given}
+        label = labels[code]
+        predictions.append(Prediction(label, scores[label], scores, bool(accepted)))
+    return predictions

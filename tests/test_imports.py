@@ -17,8 +17,7 @@ PACKAGE = Path(audioconv.__file__).parent
 # A part (a module or a folder of the package) may import what stands above it here, and what stands beside it.
 ORDER = [
     {"errors", "geometry", "files"},
-    {"arrayfile", "batches", "decision", "evaluation", "history", "loading", "normalisation", "plots"}
-    | {"prediction", "targets"},
+    {"arrayfile", "batches", "decision", "evaluation", "history", "loading", "normalisation", "plots", "targets"},
     {"kernels"},
     {"machine"},
     {"ops", "audio", "images"},
@@ -33,12 +32,14 @@ ORDER = [
         "bases",
         "calibration",
         "classifier",
+        "conversion",
         "doctor",
         "examples",
         "explaining",
         "inputs",
         "outsiders",
         "pipeline",
+        "prediction",
         "recipe",
         "rejection",
         "settings",
@@ -61,8 +62,7 @@ REACH = {
     "compiler": {"errors", "geometry", "kernels", "layers", "machine", "ops"},
     "audio": {"errors", "files", "kernels", "loading", "normalisation"},
     "images": {"errors", "files", "kernels", "loading"},
-    "datasets": {"decision", "errors", "files", "audio", "images", "kernels", "loading", "normalisation", "plots"}
-    | {"prediction", "targets"},
+    "datasets": {"decision", "errors", "files", "audio", "images", "kernels", "loading", "normalisation", "plots"},
 }
 
 
