@@ -93,7 +93,6 @@ def score_files(
     DataError
         If `strict` and a file cannot be read.
     """
-
     for start in range(0, len(files), _AT_ONCE):
         some = files[start : start + _AT_ONCE]
         if isinstance(source, ImageInput):

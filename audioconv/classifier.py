@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv import examples as _examples
-from audioconv import inputs, pipeline
+from audioconv import conversion, inputs, pipeline
 from audioconv import outsiders as _outsiders
 from audioconv.classification import RecordingScores, score_files, score_recordings
 from audioconv.datasets.collection import Collection, Item, one_kind
@@ -21,13 +20,14 @@ from audioconv.errors import ConfigError, DataError
 from audioconv.evaluation import Evaluation, Scored, Speed
 from audioconv.evaluation.speed import measure_speed
 from audioconv.events import Callback, Noted
-from audioconv.labelled import Examples, load_collection, of_arrays
+from audioconv.examples import listed, listed_for, split_to_learn
+from audioconv.labelled import Examples, load_collection
 from audioconv.loading import StrPath
 from audioconv.model import Model
 from audioconv.pipeline import AudioInput, ImageInput
-from audioconv.prediction import Prediction, Predictions, WindowPrediction
+from audioconv.prediction import Prediction, Predictions, describe
 from audioconv.recipe import TrainingReport, train_model
-from audioconv.settings import Settings, check, resolve
+from audioconv.settings import Settings, check, resolve, stored_settings
 from audioconv.targets import groups_of, labels_of
 from audioconv.task import class_codes
 
@@ -193,11 +193,11 @@ class Classifier(Settings):
             If the examples or labels are not usable; `ShapeError` for an array that could be two things.
         """
         count = len(y) if hasattr(y, "__len__") else 0
-        given = _examples.listed(X, lambda array: _examples.split_to_learn(array, count))
+        given = listed(X, lambda array: split_to_learn(array, count))
         labels, numbers = labels_of(y, len(given))
         speakers = groups_of(groups, len(given))
         self._numbers = self._row_length = None
-        paths = _examples.paths_in(given)
+        paths = conversion.paths_in(given)
         if paths is not None:
             items = tuple(
                 Item(path, label, speaker or speaker_in_name(path))
@@ -205,11 +205,9 @@ class Classifier(Settings):
             )
             self._train(Collection(items, one_kind(paths, "X"), "files"))
         else:
-            kind, arrays, rate = _examples.arrays_to_learn(given, inputs.rate_of_arrays(self))
-            check(self, kind)
-            source, plan = inputs.for_arrays(self, arrays, labels, rate)
-            self._learn(of_arrays(source, plan, arrays, labels, speakers))
-            if kind == "audio" and getattr(X, "ndim", 0) == 2:
+            examples = conversion.examples_in_memory(self, given, labels, speakers)
+            self._learn(examples)
+            if isinstance(examples.source, AudioInput) and getattr(X, "ndim", 0) == 2:
                 self._row_length = int(X.shape[1])
         self._numbers = numbers
         return self
@@ -403,17 +401,7 @@ class Classifier(Settings):
     def load(cls, path: StrPath) -> Self:
         """Return the classifier whose model is in the file `path`; `ModelFileError` says why if it is a bad one."""
         model = Model.load(path)
-        known = {setting.name for setting in fields(Settings)}
-        settings: Any = model.provenance.get("settings")
-        if not isinstance(settings, dict):
-            settings = {}
-        # Settings of other versions are left out. JSON has no tuples.
-        found: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in settings.items()
-            if name in known
-        }
-        classifier = cls(**found)
+        classifier = cls(**stored_settings(model))
         classifier._model = model
         return classifier
 
@@ -422,35 +410,17 @@ class Classifier(Settings):
         return self._described([RecordingScores(row) for row in probabilities])
 
     def _described(self, scored: Sequence[RecordingScores]) -> Predictions:
-        """Return what a model makes of recordings or pictures as predictions."""
-        labels, given = self.model_.labels, set(self.model_.given_labels)
-        rows = [row for one in scored for row in (one.probabilities, *(window.probabilities for window in one.windows))]
-        answers = self.model_.decide(np.stack(rows) if rows else np.empty((0, len(labels)), np.float32))
-        answered = zip(answers.codes.tolist(), answers.accepted.tolist(), strict=True)
-        predictions = []
-        for one in scored:
-            row, (code, accepted) = one.probabilities, next(answered)
-            scores = {labels[i]: float(row[i]) for i in np.argsort(-row, kind="stable") if labels[i] in given}
-            windows = []
-            for window in one.windows:
-                of_window, is_accepted = next(answered)
-                score = float(window.probabilities[of_window])
-                windows.append(WindowPrediction(window.begin, window.end, labels[of_window], score, is_accepted))
-            predictions.append(Prediction(labels[code], scores[labels[code]], scores, accepted, tuple(windows)))
-        return Predictions(predictions, self._label_values())
+        return describe(self.model_, scored, self._label_values())
 
     def _scores(self, X: Any, sample_rate: float | None = None, count: int | None = None) -> list[RecordingScores]:
         """Return what the model makes of the examples in `X`, with which `count` labels go."""
         model, source = self.model_, self.input_
-        rate = _examples.check_rate(sample_rate, source)
+        rate = conversion.check_rate(sample_rate, source)
+        given = listed_for(X, source, count, self._row_length)
         if isinstance(source, ImageInput):
-            given = _examples.listed(X, lambda array: _examples.split_pictures(array, source.shape, count))
-            if not given:
-                return []
-            rows = pipeline.probabilities(model, _examples.read_pictures(given, source))
+            rows = pipeline.probabilities(model, conversion.read_pictures(given, source)) if given else ()
             return [RecordingScores(row) for row in rows]
-        given = _examples.listed(X, lambda array: _examples.split_sound(array, count, self._row_length))
-        samples, paths = _examples.read_sounds(given, source, rate)
+        samples, paths = conversion.read_sounds(given, source, rate)
         of_paths = score_files(model, source, list(paths.values()), strict=True)
         found = dict(zip(samples, score_recordings(model, source, list(samples.values())), strict=True))
         found |= {place: one for place, one in zip(paths, of_paths, strict=True) if not isinstance(one, DataError)}

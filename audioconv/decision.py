@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -166,9 +166,26 @@ class Decision:
 
     @classmethod
     def from_json(cls, described: Mapping[str, Any]) -> Self:
-        """Return the decision that `to_json` described."""
-        gate = described.get("gate")
-        return cls(**{**described, "gate": None if gate is None else Gate(**gate)})
+        """Return the decision that `to_json` described.
+
+        Keys that are missing have their defaults, as in files of older versions. Unknown keys are left out, as in files
+        of newer versions whose format is the same.
+
+        Raises
+        ------
+        ConfigError
+            If a value is of a wrong type or out of its range; names the key.
+        """
+        _check_types("decision", described, _DECISION_TYPES)
+        known = {key: value for key, value in described.items() if key in _DECISION_TYPES}
+        gate = known.pop("gate", None)
+        if gate is None:
+            return cls(**known)
+        _check_types("gate", gate, _GATE_TYPES)
+        missing = [key for key in _GATE_TYPES if key not in gate]
+        if missing:
+            raise ConfigError(f"the gate has no {missing[0]!r}")
+        return cls(**known, gate=Gate(**{key: gate[key] for key in _GATE_TYPES}))
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +205,40 @@ class Answers:
     codes: NDArray[np.int64]
     scores: NDArray[np.float32]
     accepted: NDArray[np.bool_]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+_Types = Mapping[str, tuple[str, Callable[[Any], bool]]]
+
+_DECISION_TYPES: _Types = {
+    "temperature": ("a number", _is_number),
+    "threshold": ("a number", _is_number),
+    "false_accepts": ("a number or null", lambda value: value is None or _is_number(value)),
+    "made": ("a list of labels", _is_names),
+    "basis": ("an object", _is_mapping),
+    "gate": ("an object or null", lambda value: value is None or _is_mapping(value)),
+}
+_GATE_TYPES: _Types = {"scale": ("a number", _is_number), "offset": ("a number", _is_number)}
+
+
+def _check_types(name: str, described: Any, types: _Types) -> None:
+    """Raise `ConfigError` for a value of a wrong type; keys that are not in `types` are not looked at."""
+    if not isinstance(described, Mapping):
+        raise ConfigError(f"the {name} must be an object, got {described!r}")
+    for key, (what, fits) in types.items():
+        if key in described and not fits(described[key]):
+            raise ConfigError(f"the {name}'s {key} must be {what}, got {described[key]!r}")
 
 
 def _softmax(logits: Array) -> Array:

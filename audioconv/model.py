@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from audioconv import arrayfile
+from audioconv import __version__, arrayfile
 from audioconv.decision import UNKNOWN, Answers, Decision, is_word
 from audioconv.errors import ConfigError, ModelFileError, ShapeError
 from audioconv.files import display_path
@@ -188,8 +188,13 @@ class Model:
             If it is not a whole model that this version of audioconv can use; says what is wrong, in one line.
         """
         arrays, header = arrayfile.read(path, "model")
+        maker = header.get("audioconv_version")
+        wrong = "damaged model"
+        if maker != __version__:
+            wrong += f", or audioconv {maker}, which wrote it, has something that this audioconv {__version__} has not"
         scale = {name: arrays.pop(name) for name in (MEAN, STD) if name in arrays}
         try:
+            _check_header(header)
             return cls(
                 network=from_config(header["network"]),
                 params=unflatten(arrays),
@@ -203,9 +208,21 @@ class Model:
                 provenance=dict(header["provenance"]),
             )
         except KeyError as error:
-            raise ModelFileError(f"{display_path(path)}: damaged model: its header has no {error}") from None
+            raise ModelFileError(f"{display_path(path)}: {wrong}: its header has no {error}") from None
         except (ConfigError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
-            raise ModelFileError(f"{display_path(path)}: damaged model: {' '.join(str(error).split())}") from None
+            raise ModelFileError(f"{display_path(path)}: {wrong}: {' '.join(str(error).split())}") from None
+
+
+def _check_header(header: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` for a value of a wrong type. Keys that this version does not know are left out."""
+    for key, kinds, what in (
+        ("labels", list, "a list of names"),
+        ("input_shape", list, "a list of integers"),
+        ("clip_samples", int | None, "an integer or null"),
+        ("provenance", dict, "an object"),
+    ):
+        if not isinstance(header[key], kinds):
+            raise ConfigError(f"its {key} must be {what}, got {header[key]!r}")
 
 
 def _check_labels(labels: tuple[str, ...]) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+from audioconv.classification import RecordingScores
+from audioconv.model import Model
 
 
 @dataclass(frozen=True)
@@ -86,3 +89,22 @@ class Predictions(list[Prediction]):
         """Return the labels (N,), each as ``y`` had it in training."""
         labels = [self._values.get(prediction.label, prediction.label) for prediction in self]
         return np.asarray(labels if labels else np.empty(0, "<U1"), dtype)
+
+
+def describe(model: Model, scored: Sequence[RecordingScores], values: Mapping[str, Any] | None = None) -> Predictions:
+    """Return what `model` makes of recordings or pictures as predictions; `values` as for `Predictions`."""
+    labels, given = model.labels, set(model.given_labels)
+    rows = [row for one in scored for row in (one.probabilities, *(window.probabilities for window in one.windows))]
+    answers = model.decide(np.stack(rows) if rows else np.empty((0, len(labels)), np.float32))
+    answered = zip(answers.codes.tolist(), answers.accepted.tolist(), strict=True)
+    predictions = Predictions(values=values)
+    for one in scored:
+        row, (code, accepted) = one.probabilities, next(answered)
+        scores = {labels[i]: float(row[i]) for i in np.argsort(-row, kind="stable") if labels[i] in given}
+        windows = []
+        for window in one.windows:
+            of_window, is_accepted = next(answered)
+            score = float(window.probabilities[of_window])
+            windows.append(WindowPrediction(window.begin, window.end, labels[of_window], score, is_accepted))
+        predictions.append(Prediction(labels[code], scores[labels[code]], scores, accepted, tuple(windows)))
+    return predictions

@@ -81,6 +81,17 @@ class Settings:
         return self
 
 
+def stored_settings(model: Model) -> dict[str, Any]:
+    """Return the settings that a model says it was trained with; those that this version does not have are left out."""
+    stored = model.provenance.get("settings")
+    known = {field.name for field in dataclasses.fields(Settings)}
+    return {
+        name: tuple(value) if isinstance(value, list) else value  # JSON has no tuples
+        for name, value in (stored.items() if isinstance(stored, dict) else ())
+        if name in known
+    }
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What every network is trained with unless the user says otherwise; docs/recipes.md has what it was chosen by.

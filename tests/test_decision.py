@@ -76,6 +76,36 @@ def test_it_survives_json():
     assert Decision.from_json(json.loads(json.dumps(decision.to_json()))) == decision
 
 
+def test_keys_of_other_versions():
+    """Those of a newer version are left out, and those that an older one has not written have their defaults."""
+    assert Decision.from_json({}) == Decision()
+    described = Decision(1.5, 0.7, 0.02, ("_unknown_",), {"words": 7}, Gate(2.0, -1.5)).to_json()
+    newer = {**described, "hysteresis": [1, 2], "gate": {**described["gate"], "curvature": 0.1}}
+    assert Decision.from_json(newer) == Decision.from_json(described)
+    assert Decision.from_json({"threshold": 1, "gate": None}) == Decision(threshold=1.0)
+
+
+@pytest.mark.parametrize(
+    ("described", "message"),
+    [
+        ({"temperature": "1"}, "the decision's temperature must be a number, got '1'"),
+        ({"threshold": None}, "the decision's threshold must be a number, got None"),
+        ({"threshold": True}, "the decision's threshold must be a number, got True"),
+        ({"false_accepts": []}, "the decision's false_accepts must be a number or null"),
+        ({"made": "_unknown_"}, "the decision's made must be a list of labels"),
+        ({"made": [1]}, "the decision's made must be a list of labels"),
+        ({"basis": 3}, "the decision's basis must be an object"),
+        ({"gate": [1, 2]}, "the decision's gate must be an object or null"),
+        ({"gate": {"scale": 1}}, "the gate has no 'offset'"),
+        ({"gate": {"scale": 1, "offset": "x"}}, "the gate's offset must be a number, got 'x'"),
+        ([], "the decision must be an object"),
+    ],
+)
+def test_values_of_a_wrong_type_name_their_key(described, message):
+    with pytest.raises(ConfigError, match=message):
+        Decision.from_json(described)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import tempfile
 from pathlib import Path
@@ -59,6 +60,21 @@ def clips(tmp_path, rng) -> list[Path]:
     for n, path in enumerate(paths):
         soundfile.write(path, noise(rng, 1500 + 600 * n), RATE)
     return paths
+
+
+def test_settings_in_a_model_file_of_another_version(sounds, tmp_path) -> None:
+    """Unknown ones are left out, missing ones have their defaults, and lists are tuples again."""
+    for stored, expected in (
+        ({"epochs": 7, "image_size": [3, 4], "warm_restarts": True}, {"epochs": 7, "image_size": (3, 4)}),
+        ({}, {}),
+        (None, {}),
+        ("epochs", {}),
+    ):
+        provenance = {} if stored is None else {"settings": stored}
+        dataclasses.replace(sounds.model_, provenance=provenance).save(tmp_path / "m")
+        loaded = ac.Classifier.load(tmp_path / "m")
+        assert loaded.get_params() == ac.Classifier(**expected).get_params()
+        assert len(loaded.predict(np.ones(500))) == 1
 
 
 # --- one array: how many recordings ---
@@ -188,6 +204,8 @@ def test_paths_in_lists_arrays_and_tables(sounds, clips) -> None:
         np.testing.assert_allclose(sounds.predict_proba(X), expected[:1], rtol=1e-6)
     with pytest.raises(DataError, match=r"has 2 columns, expected one of paths, such as table\['path'\]"):
         sounds.predict(table)
+    with pytest.raises(DataError, match="has 2 columns"):
+        sounds.predict(pandas.DataFrame({"path": names, "samples": [[1.0], [1.0, 2.0], [3.0]]}))
     assert sounds.score(table["path"], table["label"]) == np.mean(
         [p.label == "yes" for p in sounds.predict(table["path"])]
     )

@@ -17,8 +17,7 @@ PACKAGE = Path(audioconv.__file__).parent
 # A part (a module or a folder of the package) may import what stands above it here, and what stands beside it.
 ORDER = [
     {"errors", "geometry", "files", "lazy"},
-    {"arrayfile", "batches", "decision", "evaluation", "history", "loading", "normalisation", "plots"}
-    | {"prediction", "targets"},
+    {"arrayfile", "batches", "decision", "evaluation", "history", "loading", "normalisation", "plots", "targets"},
     {"kernels"},
     {"machine"},
     {"ops", "audio", "images"},
@@ -34,6 +33,7 @@ ORDER = [
         "calibration",
         "classification",
         "classifier",
+        "conversion",
         "doctor",
         "examples",
         "explaining",
@@ -41,6 +41,7 @@ ORDER = [
         "labelled",
         "outsiders",
         "pipeline",
+        "prediction",
         "recipe",
         "rejection",
         "settings",

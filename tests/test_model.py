@@ -226,7 +226,7 @@ def rewrite(path, arrays=None, drop=(), **header):
         ({"labels": ["yes", "no"]}, r"the network gives \(3,\) for 2 labels"),
         ({"labels": ["yes", "no", "no"]}, "labels must differ"),
         ({"labels": ["yes", "no", 3]}, "labels must be at least two names"),
-        ({"labels": 3}, "damaged model"),
+        ({"labels": 3}, "damaged model: its labels must be a list of names, got 3"),
         ({"drop": ["labels"]}, "its header has no 'labels'"),
         ({"drop": ["network"]}, "its header has no 'network'"),
         ({"network": {"layer": "Attention"}}, "unknown layer 'Attention'"),
@@ -237,10 +237,18 @@ def rewrite(path, arrays=None, drop=(), **header):
         ({"front_end": {"front_end": "Wavelet"}}, "unknown front end 'Wavelet'"),
         ({"front_end": {"front_end": "LogMel", "hop_length": 0}}, "hop_length must be an integer >= 1"),
         ({"front_end": None}, "a front end and the length of its clips"),
-        ({"clip_samples": "x"}, "damaged model"),
+        ({"clip_samples": "x"}, "damaged model: its clip_samples must be an integer or null, got 'x'"),
         ({"input_shape": [1, 2]}, "damaged model"),
-        ({"input_shape": 3}, "damaged model"),
-        ({"provenance": 3}, "damaged model"),
+        ({"input_shape": 3}, "damaged model: its input_shape must be a list of integers, got 3"),
+        ({"provenance": 3}, "damaged model: its provenance must be an object, got 3"),
+        ({"decision": 3}, "damaged model: the decision must be an object, got 3"),
+        ({"decision": {"threshold": "high"}}, "the decision's threshold must be a number, got 'high'"),
+        ({"decision": {"threshold": 7}}, "the threshold must lie between 0 and 1, got 7"),
+        ({"decision": {"gate": {"scale": 1}}}, "the gate has no 'offset'"),
+        (
+            {"front_end": {"front_end": "LogMel", "preemphasis": 0.97}, "audioconv_version": "9.1"},
+            "or audioconv 9.1, which wrote it, has something that this audioconv .* has not: .*'preemphasis'",
+        ),
         ({"kind": "checkpoint"}, "this is audioconv's checkpoint file; expected a model"),
         (
             {"format_version": 2, "audioconv_version": "0.9.0"},
@@ -255,6 +263,14 @@ def test_a_bad_model_file_is_one_line_that_names_it(tmp_path, change, message):
         Model.load(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_keys_of_a_newer_version_of_the_same_format_are_left_out(tmp_path):
+    decision = {"threshold": 0.5, "hysteresis": 0.1, "gate": {"scale": 1.0, "offset": 0.0, "curvature": 2.0}}
+    rewrite(tmp_path / "m", decision=decision, audioconv_version="0.99", quantised=False)
+    loaded = Model.load(tmp_path / "m")
+    assert (loaded.decision.threshold, loaded.decision.gate.scale, loaded.decision.temperature) == (0.5, 1.0, 1.0)
+    np.testing.assert_array_equal(loaded.logits(features()), model().logits(features()))
 
 
 @pytest.mark.parametrize(

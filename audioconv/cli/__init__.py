@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -13,6 +11,7 @@ import typer
 
 from audioconv import __version__
 from audioconv.cli import data, demo, detect, doctor, evaluate, explain, info, listen, train, use
+from audioconv.cli.streams import OutputError, guard, release
 from audioconv.cli.terminal import say_error, shown_notices
 from audioconv.errors import AudioconvError, ConfigError
 
@@ -78,15 +77,15 @@ def main() -> None:
     # Importing Numba makes a million objects that stay: looking through them for garbage, again and again and once more
     # at the end, would take as long as the imports themselves.
     gc.set_threshold(100_000)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    guard()
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()
-    except BrokenPipeError:  # who read us has had enough, such as `head`
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OutputError as error:
+        if not error.reader_is_gone:  # such as `head`, which has had enough
+            say_error(str(error))
         code = 1
+    release()
     gc.freeze()
     sys.exit(code)
 
