@@ -24,7 +24,7 @@ SILENCE = "_silence_"
 _NEGATIVES = {
     UNKNOWN: (
         "other", "others", "other sound", "other sounds", "other word", "other words", "unknown", "unknowns",
-        "unknown word", "unknown words", "negative", "negatives",
+        "unknown word", "unknown words", "negative", "negatives", "not wake word", "not wakeword", "not keyword",
     ),
     SILENCE: (
         "silence", "silent", "noise", "noises", "background", "backgrounds", "background noise", "background noises",

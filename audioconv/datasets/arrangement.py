@@ -161,7 +161,8 @@ def _below_splits(files: Sequence[Parts], tops: Mapping[str, list[Parts]], shown
             first = tops[flat[0]][0]
             others = [top for top in tops if top not in flat]
             raise DataError(
-                f"{shown}: {_folders(others)} {_is(others)} split folders with a folder for each class, but "
+                f"{shown}: {_folders(others)} {'is a split' if len(others) == 1 else 'are splits'} with a folder for "
+                "each class, but "
                 f"{_folders(flat)} {'has' if len(flat) == 1 else 'have'} none: {display_path('/'.join(first))} has no "
                 "class; move such files into class folders, or elsewhere"
             )

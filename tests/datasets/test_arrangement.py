@@ -107,7 +107,7 @@ def test_words_that_are_called_like_splits_are_classes(tmp_path):
          r"the folders test and train may be splits or classes: .* \(a\.wav, \.\.\.\) do not begin with a class"),
         (("fold1/a.wav", "fold2/b.wav"), "the folders fold1 and fold2 may be splits or classes"),
         ((*each(("train",)), "test/1.wav"),
-         r"the folder train is split folders .* the folder test has none: test/1\.wav has no class"),
+         r"the folder train is a split with a folder for each class, but the folder test has none"),
         (("train/a/1.wav", "train/b/1.wav", "test/c/1.wav"),
          r"the folders test and train have the names of splits, but no class in common \(test: c; train: a, b\)"),
     ],

@@ -13,7 +13,7 @@ from audioconv.decision import negative_label
 @pytest.mark.parametrize(
     ("names", "label"),
     [
-        (("other", "Others", "_other_", "UNKNOWN", "_unknown_", "Negative", "negatives", "other-words"), "_unknown_"),
+        (("other", "Others", "_other_", "UNKNOWN", "_unknown_", "Negative", "negatives", "not-wake-word"), "_unknown_"),
         (("silence", "Noise", "background", "_background_noise_", "Background Noise", "_silence_"), "_silence_"),
         (("yes", "mother", "another", "not", "rest", "background music", "silencer", "", "___", "noise 2"), None),
     ],
