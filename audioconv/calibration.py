@@ -85,6 +85,7 @@ def calibrate(
     basis = {
         "words": int(of_words.sum()),
         "others": int((~of_words).sum()),
+        "words_that_the_share_would_cost": _cost(least, right),
         "words_accepted_and_right": float(np.mean((passed & (answers.codes == codes))[of_words])),
         "others_accepted": float(np.mean(passed[~of_words])),
     }
@@ -135,7 +136,7 @@ def _affordable(threshold: float, right: Array) -> float:
     """
     if not len(right):
         return threshold
-    cost = float(np.searchsorted(right, threshold)) / len(right)
+    cost = _cost(threshold, right)
     if cost <= MAX_COST:
         return max(threshold, float(right[int(GIVEN_UP * len(right))]))
     from scipy.special import expit, logit
@@ -143,6 +144,11 @@ def _affordable(threshold: float, right: Array) -> float:
     share = min(1.0, cost / MAX_COST - 1)
     lower = min(threshold, COMPROMISE)
     return float(expit((1 - share) * logit(min(threshold, 1 - 1e-6)) + share * logit(lower)))
+
+
+def _cost(threshold: float, right: Array) -> float:
+    """Return the share of the scores `right`, in ascending order, that lie below a threshold."""
+    return float(np.searchsorted(right, threshold)) / max(1, len(right))
 
 
 def _threshold(scores: Array, others: int, false_accepts: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from audioconv import inputs, pipeline
 from audioconv.audio.read import Segment
-from audioconv.audio.read import read as read_recording
 from audioconv.datasets.collection import Kind
 from audioconv.datasets.folder import expand
 from audioconv.errors import DataError
@@ -22,6 +21,7 @@ from audioconv.files import display_path
 from audioconv.loading import StrPath
 from audioconv.model import Model
 from audioconv.pipeline import AudioInput, ImageInput
+from audioconv.windowing import pieces
 
 Array = NDArray[Any]
 
@@ -77,9 +77,12 @@ def score(
     """
     source = inputs.of_model(model)
 
-    def attempt(path: Path) -> tuple[Array, list[Any]] | DataError:
+    def attempt(path: Path) -> list[Clips] | DataError | None:
+        """Return the clips of a file; None for a recording of more than a minute or two, which is read in pieces."""
         try:
-            return _read(source, path)
+            found = _clips_of(source, path)
+            first = next(found)
+            return [first] if next(found, None) is None else None
         except DataError as error:
             return error
 
@@ -89,14 +92,18 @@ def score(
     with ThreadPoolExecutor(4) as pool:
         for start in range(0, len(files), _AT_ONCE):
             some = files[start : start + _AT_ONCE]
-            for (name, _), found in zip(some, pool.map(attempt, [path for _, path in some]), strict=True):
-                if not isinstance(found, DataError):
-                    clips, examples = found
-                    parts.append(Scored((name,) * len(clips), pipeline.probabilities(model, clips), tuple(examples)))
-                elif strict:
-                    raise found
-                else:
-                    failures.append(found)
+            for (name, path), found in zip(some, pool.map(attempt, [path for _, path in some]), strict=True):
+                try:
+                    if isinstance(found, DataError):
+                        raise found
+                    parts += [
+                        Scored((name,) * len(clips), pipeline.probabilities(model, clips), tuple(examples))
+                        for clips, examples in (found or _clips_of(source, path))
+                    ]
+                except DataError as error:
+                    if strict:
+                        raise
+                    failures.append(error)
                 if on_file is not None:
                     on_file()
     if not parts:
@@ -104,16 +111,26 @@ def score(
     return Scored.join(*parts), tuple(failures)
 
 
-def _read(source: AudioInput | ImageInput, path: Path) -> tuple[Array, list[Any]]:
-    """Return the examples (N, *shape) that a file holds, and where each is."""
+Clips = tuple[Array, list[Any]]
+"""Examples (N, *shape), and where each is: a path or a `Segment`."""
+
+
+def _clips_of(source: AudioInput | ImageInput, path: Path) -> Iterator[Clips]:
+    """Yield the clips that a file holds; those of a long recording come in several parts."""
     if isinstance(source, ImageInput):
-        return source.read(path)[None], [path]
+        yield source.read(path)[None], [path]
+        return
     rate, length = source.front_end.sample_rate, source.clip_samples
-    samples = read_recording(path, rate)
-    if len(samples) < (1 + LEAST_REST) * length:
-        return source.convert(samples)[None], [path]
-    begins = list(range(0, len(samples) - length + 1, length))
-    if len(samples) - begins[-1] - length >= LEAST_REST * length:
-        begins.append(len(samples) - length)
-    clips = np.stack([samples[begin : begin + length] for begin in begins])
-    return clips, [Segment(path, begin / rate, (begin + length) / rate) for begin in begins]
+    for place, samples in pieces(path, rate):
+        if len(samples) < (1 + LEAST_REST) * length:
+            # The rest of a long recording is told by its place.
+            yield (
+                source.convert(samples)[None],
+                [Segment(path, place / rate, (place + length) / rate) if place else path],
+            )
+            continue
+        begins = list(range(0, len(samples) - length + 1, length))
+        if len(samples) - begins[-1] - length >= LEAST_REST * length:
+            begins.append(len(samples) - length)
+        clips = np.stack([samples[begin : begin + length] for begin in begins])
+        yield clips, [Segment(path, (place + begin) / rate, (place + begin + length) / rate) for begin in begins]

@@ -20,8 +20,9 @@ from audioconv import architectures
 from audioconv.audio.augment import Augmentation
 from audioconv.audio.clips import CHUNK, AudioClips, normalisation_of
 from audioconv.audio.features import FrontEnd, LogMel, Mfcc, RawSamples
-from audioconv.audio.read import AUDIO_SUFFIXES, Segment, fit_length, probe, read_window, to_mono
+from audioconv.audio.read import AUDIO_SUFFIXES, Segment, fit_length, probe, read_int16, read_window, to_mono
 from audioconv.audio.read import read as read_recording
+from audioconv.audio.samples import FULL_SCALE
 from audioconv.audio.windows import Content, Windows
 from audioconv.batches import ArrayData, Dataset
 from audioconv.errors import ConfigError, DataError, ShapeError
@@ -48,6 +49,9 @@ PROBED = 500
 
 LONGEST_WORD_SECONDS = 2.0
 """Of a window that holds a word. A piece of longer sounds, such as of rain, is still what it was."""
+
+LONG_NOISE_SECONDS = 60.0
+"""Longer recordings of noise are held as 16-bit integers."""
 
 LARGEST_PICTURE = 96
 """Pixels of the longer side of pictures, unless asked for otherwise."""
@@ -319,10 +323,24 @@ def _in_parts(model: Model, x: Array | Windows, pass_: Callable[[Array], Array],
 
 
 def read_noises(path: StrPath, sample_rate: int) -> list[Array]:
-    """Return the recording `path`, or all recordings in the folder `path`, at `sample_rate`."""
+    """Return the recording `path`, or all recordings in the folder `path`, at `sample_rate`.
+
+    Returns
+    -------
+    list of arrays (T,)
+        float32 with full scale 1; int16 of recordings over `LONG_NOISE_SECONDS`, which take half the memory. See
+        `audio.samples.as_float`.
+    """
     files = [Path(path)]
     if files[0].is_dir():
         files = sorted(f for f in files[0].rglob("*") if f.suffix.lower() in AUDIO_SUFFIXES)
     if not files:
         raise DataError(f"{display_path(path)}: holds no recordings to use as noise")
-    return [read_recording(file, sample_rate) for file in files]
+    return [_read_noise(file, sample_rate) for file in files]
+
+
+def _read_noise(file: Path, sample_rate: int) -> Array:
+    if probe(file).duration <= LONG_NOISE_SECONDS:
+        return read_recording(file, sample_rate)
+    samples, scale = read_int16(file, sample_rate)
+    return samples if scale == 1 / FULL_SCALE else samples * np.float32(scale)

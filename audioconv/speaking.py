@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.audio.others import FULL_SCALE
-from audioconv.audio.read import Samples, fit_length, resample
+from audioconv.audio.samples import FULL_SCALE, Samples, fit_length, resample
 from audioconv.datasets.casts import SAMPLE_RATE, Clip
 from audioconv.datasets.espeak_cast import EspeakCast
 from audioconv.datasets.synth import checked_words

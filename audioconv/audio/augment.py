@@ -69,7 +69,7 @@ class Augmentation:
         Clips start up to this many samples earlier or later.
     gain_db : (float, float)
         Range of the gain.
-    noises : tuple of arrays (samples,) float32
+    noises : tuple of arrays (samples,) float32, or int16 with the full scale 32768
         Recordings at the clips' rate, of any length, to mix in.
     noise_probability : float
         Of mixing one in.
@@ -106,7 +106,7 @@ class Augmentation:
 
     max_shift: int = 0
     gain_db: Interval = (0.0, 0.0)
-    noises: tuple[Samples, ...] = ()
+    noises: tuple[Samples | NDArray[np.int16], ...] = ()
     noise_probability: float = 0.0
     snr_db: Interval = (0.0, 30.0)
     impulse_responses: tuple[Samples, ...] = ()
@@ -158,7 +158,7 @@ class Augmentation:
         cls,
         sample_rate: int,
         *,
-        noises: Sequence[Samples] | None = None,
+        noises: Sequence[Samples | NDArray[np.int16]] | None = None,
         impulse_responses: Sequence[Samples] | None = None,
         seed: int = 0,
     ) -> Self:
@@ -261,7 +261,7 @@ def draw_speed(rng: np.random.Generator, speed: Interval) -> float:
     return float(rng.uniform(*speed))
 
 
-def draw_noise(rng: np.random.Generator, noises: Sequence[Samples], snr_db: Interval) -> NoiseDraw:
+def draw_noise(rng: np.random.Generator, noises: Sequence[Samples | NDArray[np.int16]], snr_db: Interval) -> NoiseDraw:
     """Draw one of the `noises`, where it starts, and the clip's power over its power."""
     index = int(rng.integers(len(noises)))
     return NoiseDraw(index, int(rng.integers(len(noises[index]))), float(rng.uniform(*snr_db)))

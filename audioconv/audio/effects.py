@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.audio.read import fit_length
+from audioconv.audio.samples import as_float, fit_length
 
 Samples = NDArray[np.float32]
 
@@ -117,11 +117,11 @@ def room_impulse_response(sample_rate: int, reverberation_time: float, rng: np.r
     return response.astype(np.float32)
 
 
-def cut(recording: Samples, start: int, length: int) -> Samples:
+def cut(recording: Samples | NDArray[np.int16], start: int, length: int) -> Samples:
     """Return `length` samples of `recording` from `start` on, beginning again at its end as often as needed."""
     if start + length <= len(recording):
-        return recording[start : start + length]
-    return np.take(recording, np.arange(start, start + length), mode="wrap")
+        return as_float(recording[start : start + length])
+    return as_float(recording[np.arange(start, start + length) % len(recording)])
 
 
 def mean_power(samples: Samples) -> float:

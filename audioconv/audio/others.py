@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from audioconv.audio.clips import AudioClips
 from audioconv.audio.effects import coloured_noise, mean_power, time_shift
 from audioconv.audio.features import Features
-from audioconv.audio.read import Samples, fit_length
+from audioconv.audio.samples import Samples, as_float, fit_length
 from audioconv.audio.sounds import bursts, gliding_tone, held
 from audioconv.audio.windows import Windows
 from audioconv.errors import DataError
@@ -32,9 +32,6 @@ OF_TWO_WORDS = {"splice", "overlap", "babble"}
 
 RECORDED, SPOKEN = 0.5, 0.5
 """How many are pieces of recordings, where there are some; and how many of the rest synthetic voices say."""
-
-FULL_SCALE = 32768
-"""Of 16 bits."""
 
 HOP_SECONDS, SMOOTHED_HOPS = 0.01, 5
 DEEPEST_DB, SHARE_OF_RANGE = 30.0, 0.4
@@ -68,7 +65,7 @@ class Others:
         Which word each is.
     sample_rate : int
         In Hz.
-    recordings : sequence of arrays (samples,) float32
+    recordings : sequence of arrays (samples,) float32 or int16
         Of anything that is none of the words, of any length: other speech, above all.
     spoken : array (M, T) int16, optional
         Clips of other words.
@@ -79,7 +76,7 @@ class Others:
         samples: Samples | Windows,
         labels: NDArray[np.integer],
         sample_rate: int,
-        recordings: Sequence[Samples] = (),
+        recordings: Sequence[Samples | NDArray[np.int16]] = (),
         spoken: NDArray[np.int16] | None = None,
     ) -> None:
         if not len(samples):
@@ -105,8 +102,7 @@ class Others:
         if self._recordings and rng.random() < RECORDED:
             return self._recorded(rng)
         if self._spoken is not None and rng.random() < SPOKEN:
-            said: Samples = self._spoken[int(rng.integers(len(self._spoken)))] / np.float32(FULL_SCALE)
-            return said
+            return as_float(self._spoken[int(rng.integers(len(self._spoken)))])
         kind = self._kinds[int(rng.choice(len(self._kinds), p=self._weights))]
         made: Samples = getattr(self, f"_{kind}")(rng)
         return made
@@ -124,9 +120,9 @@ class Others:
         lengths = np.array([len(recording) for recording in self._recordings], float)
         recording = self._recordings[int(rng.choice(len(lengths), p=lengths / lengths.sum()))]
         if len(recording) <= length:
-            return fit_length(recording, length)
+            return fit_length(as_float(recording), length)
         begin = int(rng.integers(len(recording) - length + 1))
-        return recording[begin : begin + length].copy()
+        return as_float(recording[begin : begin + length].copy())
 
     def _splice(self, rng: np.random.Generator) -> Samples:
         """Return the beginning of one word with the end of another."""

@@ -37,6 +37,17 @@ def to_mono(samples: NDArray[np.floating]) -> Samples:
     return mono
 
 
+def as_float(samples: NDArray[np.float32] | NDArray[np.int16]) -> Samples:
+    """Return `samples` with full scale 1, not copied where they have it; integers are of 16 bits.
+
+    >>> as_float(np.array([16384, -32768], np.int16))
+    array([ 0.5, -1. ], dtype=float32)
+    """
+    if samples.dtype != np.int16:
+        return samples.astype(np.float32, copy=False)
+    return samples * np.float32(1 / FULL_SCALE)
+
+
 def resample(samples: Samples, from_rate: float, to_rate: float) -> Samples:
     """Return `samples` (T,) at `to_rate` Hz instead of `from_rate`: (round(T * to_rate / from_rate),), at least one.
 

@@ -70,7 +70,12 @@ def write_next(*commands: Sequence[str | os.PathLike[str]]) -> None:
     """Write what to type next; each command as its words."""
     write("\nwhat to type next:")
     for words in commands:
-        write("  " + " ".join(_quoted(word) for word in words), style="cyan")
+        write("  " + command(words), style="cyan")
+
+
+def command(words: Sequence[str | os.PathLike[str]]) -> str:
+    """Return a command as it is typed."""
+    return " ".join(_quoted(word) for word in words)
 
 
 def new_table(*columns: str, right: Iterable[str] = ()) -> Table:

@@ -145,7 +145,10 @@ def how_it_decides(decision: Decision) -> list[str]:
     passed = [decision.basis.get(name) for name in ("words_accepted_and_right", "others_accepted")]
     if all(isinstance(share, float) for share in passed):
         line += f", above which are {passed[0]:.1%} of the watching words and {passed[1]:.1%} of other sounds"
-    return [line]
+    lines, cost, asked = [line], decision.basis.get("words_that_the_share_would_cost"), decision.false_accepts
+    if isinstance(cost, float) and cost > 0.1 and asked is not None:
+        lines.append(f"(at most {asked:.1%} of other sounds would cost {cost:.1%} of the words: more clips help)")
+    return lines
 
 
 def report_as_json(out: Path, report: TrainingReport, decision: Decision) -> dict[str, Any]:

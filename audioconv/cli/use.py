@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from audioconv.cli.detect import clock
 from audioconv.cli.options import Json, Model, Strict, add_command, model_path
 from audioconv.cli.terminal import (
     Steps,
     add_row,
+    command,
     json_path,
     list_failures,
     new_table,
     results,
+    write,
     write_json,
 )
 from audioconv.errors import DataError
@@ -23,6 +26,7 @@ from audioconv.files import display_path
 
 if TYPE_CHECKING:
     from audioconv.classifier import Classifier, Prediction
+    from audioconv.prediction import WindowPrediction
 
 AT_ONCE = 256
 """Files that are in memory together."""
@@ -51,9 +55,11 @@ def classify(
 ) -> None:
     """Say what is heard in recordings, or seen in pictures.
 
-    What is not likely enough to be one of the model's words is "none of these". With --json one object a line: path,
-    label (null for none of these), nearest (the likeliest label), score (of that), scores. Files that cannot be read
-    are listed at the end, and the exit code is 1.
+    What is not likely enough to be one of the model's words is "none of these". Of a recording that is longer than
+    twice the model's window, the best windows are told with their times; `audioconv detect` finds each time that a word
+    is said. With --json one object a line: path, label (null for none of these), nearest (the likeliest label), score
+    (of that), scores, windows (begin and end in seconds, label, nearest, score). Files that cannot be read are listed
+    at the end, and the exit code is 1.
     """
     from audioconv.classifier import Classifier
     from audioconv.datasets.folder import expand
@@ -62,12 +68,15 @@ def classify(
     paths = list(expand(files, "images" if classifier.model_.front_end is None else "audio"))
     table = new_table("file", *["label", "score"] * (top or 1), right=["score"])
     failures: list[DataError] = []
+    long_one: Path | None = None
     with Steps("classifying", "files") as steps:
         for path, prediction in _predict(classifier, paths, failures, steps, strict=strict):
             scores = dict(list(prediction.scores.items())[:top])
+            long_one = long_one or (path if prediction.windows else None)
             if as_json:
                 answer = {"label": prediction.answer, "nearest": prediction.label, "score": prediction.score}
-                write_json({"path": json_path(path), **answer, "scores": scores}, indent=None)
+                windows = [_window_as_json(window) for window in prediction.windows]
+                write_json({"path": json_path(path), **answer, "scores": scores, "windows": windows}, indent=None)
             else:
                 heard = prediction.label if prediction.accepted else f"none of these, nearest {prediction.label}"
                 more = [label for label in scores if label != prediction.label][: (top or 1) - 1]
@@ -75,11 +84,28 @@ def classify(
                 style = None if prediction.accepted else "dim"
                 shown = [cell for label, score in cells for cell in (label, f"{score:.1%}")]
                 add_row(table, display_path(path), *shown, style=style)
+                for window in prediction.windows:
+                    heard = window.label if window.accepted else f"none of these, nearest {window.label}"
+                    times = f"  {clock(window.begin)} to {clock(window.end)}"
+                    add_row(table, times, heard, f"{window.score:.1%}", style=None if window.accepted else "dim")
     if table.row_count:
         results().print(table)
+    if long_one is not None and not as_json and classifier.model_.front_end is not None:
+        write("Each time that a word is said in a long recording:")
+        write("  " + command(["audioconv", "detect", model, long_one]), style="cyan")
     list_failures(failures, len(paths))
     if failures:
         raise typer.Exit(1)
+
+
+def _window_as_json(window: WindowPrediction) -> dict[str, Any]:
+    return {
+        "begin": window.begin,
+        "end": window.end,
+        "label": window.label if window.accepted else None,
+        "nearest": window.label,
+        "score": window.score,
+    }
 
 
 def _predict(
