@@ -10,7 +10,7 @@ import numpy as np
 
 from audioconv.audio.read import Samples, Segment, blocks, probe, read_window
 from audioconv.audio.samples import resample_blocks
-from audioconv.audio.windows import Content, Windows, WindowsBuilder, window_begins, word_begins
+from audioconv.audio.windows import MIN_REST, Content, Windows, WindowsBuilder, window_begins, word_begins
 from audioconv.audio.words import find_words
 from audioconv.decision import is_word
 from audioconv.errors import DataError
@@ -79,7 +79,9 @@ class WindowPlan:
     is_given: bool = False
 
     def content(self, label: str) -> Content:
-        """Return what recordings of a class hold."""
+        """Return what recordings of a class hold; where most classes are sounds, those of a few words are, too."""
+        if not self.holds_words:
+            return "sounds"
         return self.classes[label].content if label in self.classes else "words"
 
     @property
@@ -109,7 +111,7 @@ class WindowPlan:
         return line
 
     def _cuts(self, label: str, plan: ClassPlan) -> bool:
-        return (plan.content == "sounds" or not is_word(label)) and plan.longest >= 1.5 * self.seconds
+        return self.content(label) == "sounds" and plan.longest >= (1 + MIN_REST) * self.seconds
 
 
 def plan_windows(
