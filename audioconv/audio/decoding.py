@@ -81,7 +81,7 @@ class _Opening:
                 found = mpeg.scan(self._content, begin, min(end, self._size))
             else:
                 found = mpeg.scan(self._content, 0, self._size) if mpeg.may_begin_with(self._head) else None
-            pieces = repaired(self._content, self._size, self._shown)
+            pieces = repaired(self._content, self._size, self._head, header, self._shown)
             links = ogg.links(self._content, self._size) if self._head.startswith(b"OggS") else []
         if found is not None:
             return self._mpeg(found, is_alone=header is None)

@@ -7,7 +7,7 @@ from typing import BinaryIO
 import numpy as np
 
 from audioconv.audio.pieces import Piece
-from audioconv.audio.wave import GSM, PCM, RIFF_KINDS, WaveHeader, read_header
+from audioconv.audio.wave import GSM, PCM, WaveHeader, read_header
 from audioconv.errors import DataError
 
 CHUNK = 1 << 20
@@ -32,36 +32,43 @@ def whole_blocks(header: WaveHeader, size: int) -> int | None:
     return min(header.data_size or size, size - header.data_offset) // header.block_size * GSM_SAMPLES
 
 
-def repaired(file: BinaryIO, size: int, shown: str) -> list[Piece] | None:
+def repaired(file: BinaryIO, size: int, head: bytes, header: WaveHeader | None, shown: str) -> list[Piece] | None:
     """Return the recording in `file` with a right header; None if its header can stay.
+
+    Parameters
+    ----------
+    file : binary file
+    size : int
+        In bytes.
+    head : bytes
+        Its first bytes, at least four.
+    header : WaveHeader or None
+        That of a WAV file, from `wave_header`.
+    shown : str
+        What errors call the file.
 
     Raises
     ------
     DataError
         If the header allows several readings of the samples.
     """
-    file.seek(0)
-    magic = file.read(4)
-    if magic in RIFF_KINDS:
-        return _repaired_wave(file, size, shown)
-    if magic in (b".snd", b"dns."):
+    if header is not None:
+        return _repaired_wave(file, size, header, shown)
+    if head[:4] in (b".snd", b"dns."):
         return _repaired_au(file, size)
-    return _repaired_caf(file, size) if magic == b"caff" else None
+    return _repaired_caf(file, size) if head[:4] == b"caff" else None
 
 
-def _repaired_wave(file: BinaryIO, size: int, shown: str) -> list[Piece] | None:
-    header = wave_header(file)
-    if header is None:
-        return None
+def _repaired_wave(file: BinaryIO, size: int, header: WaveHeader, shown: str) -> list[Piece] | None:
     place, rest = header.data_offset, size - header.data_offset
-    file.seek(0)
-    content = bytearray(file.read(place))
     # An interrupted program has left a zero where the length comes last; there are no samples if other chunks follow.
     no_length = header.data_size == 0 and rest > 0 and not _are_chunks(file, place, size)
     no_long_length = header.kind != b"RIFF" and header.data_size >= 1 << 62
     widened = _has_wide_samples(header) and rest > 0
     if not (no_length or no_long_length or widened):
         return None
+    file.seek(0)
+    content = bytearray(file.read(place))
     if widened:
         _check_padding(file, header, min(size, place + (header.data_size or size)), shown)
         content[header.format_offset + 14 : header.format_offset + 16] = (8 * header.container_bytes).to_bytes(

@@ -19,6 +19,9 @@ ENTERED = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS", "OPUS")
 """Subtypes of files that can be entered at any sample; FLAC's are those of PCM."""
 
 
+SHORT_BLOCK = 8192
+
+
 class SoundFileDecoder(Decoder):
     """A recording that libsndfile decodes, up to `most_frames` samples of each channel."""
 
@@ -45,6 +48,7 @@ class SoundFileDecoder(Decoder):
         with explained(self.shown):
             place: int = self._file.tell()
             reached: int = self._file.seek(min(place + frames, max(self.frames, place)))
+        self._place = reached
         return reached - place
 
     def check_whole(self, came: int) -> None:
@@ -56,7 +60,11 @@ class SoundFileDecoder(Decoder):
         super().check_whole(came)
 
     def _read(self, frames: int) -> Samples:
-        wanted = frames if self._most is None else min(frames, self._most - self._place)
+        left = self.frames - self._place
+        # Memory is taken for what is likely to come; behind the announced end there is nothing, or little.
+        wanted = min(frames, left if left > 0 else SHORT_BLOCK) if self.frames else frames
+        if self._most is not None:
+            wanted = min(wanted, self._most - self._place)
         samples: Samples = self._file.read(wanted, dtype="float32", always_2d=True)
         self._place += len(samples)
         return samples
