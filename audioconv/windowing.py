@@ -352,7 +352,7 @@ def pieces(
                 continue
             joined = np.concatenate(waiting)
             if number >= round(yielded * every):
-                yield number * step, joined[: step + overlap]
+                yield number * step, joined[: step + overlap].copy()  # no view, which would keep all of it
                 yielded += 1
             number, waiting = number + 1, [joined[step:]]
         if waiting and number >= round(yielded * every):

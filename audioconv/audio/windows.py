@@ -15,6 +15,9 @@ from audioconv.audio.words import NoClearWordError, Stretch, find_words
 Content = Literal["words", "sounds"]
 """What recordings hold: words with silence around them, or sounds that go on, any part of which is what they are."""
 
+GROWTH = 1.1
+"""Memory that is full grows by this factor; what is not used yet counts, since it is set to zero."""
+
 MIN_REST = 0.5
 """Part of a window that must be left at the end of a recording for one more window."""
 
@@ -246,7 +249,7 @@ class WindowsBuilder:
     def _append(self, samples: Samples) -> int:
         place, self._filled = self._filled, self._filled + len(samples)
         if self._filled > len(self._samples):
-            self._samples.resize(max(self._filled, round(1.5 * len(self._samples))), refcheck=False)
+            self._samples.resize(max(self._filled, round(GROWTH * len(self._samples))), refcheck=False)
         self._samples[place : self._filled] = samples
         return place
 
