@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -104,21 +105,48 @@ def _strip(C: int, K: int, height: int, width: int, most: int = STRIP_NUMBERS) -
     return strip, apart, Buffer((1, 1, SIDE * C * apart)), Buffer((1, 1, SIDE * K * apart + room))
 
 
-# What a pixel takes, in multiplications. Measured with AVX2, for 2 to 32 channels and kernels: what the arrays' way to
-# and from planes and tiles takes, and what parts of vectors do, comes from there.
+@dataclass(frozen=True)
+class Costs:
+    """What a pixel takes, in multiplications of this form; measured, for 2 to 32 channels and kernels.
+
+    What the arrays' way to and from planes and tiles takes, and what parts of vectors do, comes from there.
+
+    Attributes
+    ----------
+    inputs, outputs, own : float
+        This form's, for each channel, for each kernel, and besides.
+    vectors, planes : float
+        By tiles: for each channel and kernel, and besides.
+    tile, part : float
+        By the register tile: for each multiplication, and where kernels leave a part of a vector empty.
+    """
+
+    inputs: float
+    outputs: float
+    own: float
+    vectors: float
+    planes: float
+    tile: float
+    part: float
+
+
+COSTS = {8: Costs(10, 16, 120, 11, 380, 7.2, 130), 16: Costs(27, 30, 0, 0, 350, 6.8, 0)}[LANES]
+"""With AVX2, and with AVX-512, where a multiplication takes half of the time and most else as long."""
 
 
 def _own_work(conv: Convolution) -> float:
     (P, Q, K), C = conv.out_shape, conv.in_shape[2]
-    return math.ceil(P / TILE) * TILE / P * (4.5 * C * K + (10 * C + 16 * K) * whole(Q) / Q + 120)
+    moved = (COSTS.inputs * C + COSTS.outputs * K) * whole(Q) / Q
+    return math.ceil(P / TILE) * TILE / P * (4.5 * C * K + moved + COSTS.own)
 
 
 def _work_of_planes(conv: Convolution) -> float:
     (P, Q, K), C = conv.out_shape, conv.in_shape[2]
     tiles = math.ceil(P / TILE) * math.ceil(Q / TILE)
-    return tiles * TILE**2 / (P * Q) * (2.25 * whole(C) * whole(K) + 11 * (whole(C) + whole(K)) + 380)
+    work = 2.25 * whole(C) * whole(K) + COSTS.vectors * (whole(C) + whole(K)) + COSTS.planes
+    return tiles * TILE**2 / (P * Q) * work
 
 
 def _work_of_the_tile(conv: Convolution) -> float:
     C, K = conv.in_shape[2], conv.filters
-    return 7.2 * C * whole(K) + (130 if K % LANES else 0)
+    return COSTS.tile * C * whole(K) + (COSTS.part if K % LANES else 0)

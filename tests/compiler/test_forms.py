@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from audioconv import layers as L
 from audioconv.compiler.graph import ConvNode, SweepNode, trace
 from audioconv.compiler.inference import Inference
+from audioconv.kernels.jit import LANES
 from audioconv.layers.base import Pass
 from audioconv.machine import narrow, transformed, workspace
 from audioconv.machine.forms import Along
@@ -170,7 +171,8 @@ def test_few_channels_with_a_pool_behind(in_shape):
 
 
 def test_where_vectors_of_pixels_pay():
-    for channels, filters in [(10, 10), (5, 5), (16, 3), (32, 4), (10, 2)]:
+    # Vectors of 16 leave more of each empty, but multiply so quickly that turning images costs more.
+    for channels, filters in [(5, 5), (16, 3), (32, 4), (10, 2), *([(10, 10)] if LANES == 8 else [])]:
         assert isinstance(form_of(L.Conv(filters, 3, padding="same"), (40, 40, channels)), Narrow)
     # Full vectors of channels; a sum that is short; images that tiles of lines do not fit.
     assert isinstance(form_of(L.Conv(32, 3, padding="same"), (40, 40, 16)), Planes)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,8 @@ from audioconv.normalisation import Normalisation
 
 HASWELL = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma"}
 """What Numba compiles for instead of this processor, if that has more: AVX2, and not AVX-512."""
+
+needs_x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="compiles for another processor")
 
 OTHER = {8: 16, 16: 8}[LANES]
 
@@ -57,12 +60,14 @@ def test_the_variable_chooses_the_width_and_each_has_its_own_folder_of_kernels()
     assert found[0][1] != found[1][1]
 
 
+@needs_x86
 @pytest.mark.parametrize("width", ["", *map(str, WIDTHS)])
 def test_a_processor_without_avx_512_has_vectors_of_8_unless_16_are_asked_for(width):
     found = run(WIDTH_PROGRAM, **HASWELL, **{VARIABLE: width})
     assert found.stdout.split()[0] == (width or "8")
 
 
+@needs_x86
 def test_no_avx_at_all_is_no_avx_512():
     assert run(WIDTH_PROGRAM, NUMBA_ENABLE_AVX="0").stdout.split()[0] == "8"
 
@@ -141,3 +146,18 @@ def test_a_model_file_gives_the_same_probabilities_with_vectors_of_both_widths(n
     np.testing.assert_allclose(found[8], found[16], rtol=0, atol=1e-5)
     assert found[8].max() > 0.3
     assert np.ptp(found[8], axis=0).max() > 0.1
+
+
+@needs_x86
+def test_doctor_shows_the_width_that_is_used():
+    program = "from audioconv.doctor import find_processor; print(find_processor().vector_bits)"
+    assert run(program, **HASWELL).stdout.strip() == "256"
+    assert run(program, **{VARIABLE: "8"}).stdout.strip() in ("128", "256")
+
+
+def test_a_wrong_width_is_one_line_of_the_command_line(tmp_path):
+    program = "import sys; from audioconv.cli import run; sys.exit(run(sys.argv[1:]))"
+    found = run(program, "classify", tmp_path / "model", "a.wav", **{VARIABLE: "4"})
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr.startswith("audioconv: error: AUDIOCONV_VECTOR_LANES must be 8 or 16; got '4'")
+    assert found.stderr.count("\n") == 1
