@@ -184,8 +184,9 @@ def _plan_class(
     known = {place: words.get(place, lengths[place]) for place in examined}
     needed = [seconds for place, seconds in lengths.items() if seconds <= least]
     needed += np.resize(list(known.values()), len(long_ones)).tolist()
-    if np.mean(np.array(needed) <= MAX_WORD_WINDOW_SECONDS) >= CLEAR_SHARE:
-        seconds = min(_ceiled(float(np.quantile(needed, SHARE_THAT_FITS))), MAX_WORD_WINDOW_SECONDS)
+    of_words = [seconds for seconds in needed if seconds <= MAX_WORD_WINDOW_SECONDS]
+    if len(of_words) >= CLEAR_SHARE * len(needed):
+        seconds = min(_ceiled(float(np.quantile(of_words, SHARE_THAT_FITS))), MAX_WORD_WINDOW_SECONDS)
         return ClassPlan("words", seconds, longest, words_found=bool(words))
     typical = _ceiled(float(np.quantile(list(lengths.values()), TYPICAL)))
     return ClassPlan("sounds", min(typical, MAX_WINDOW_SECONDS), longest)
@@ -348,12 +349,11 @@ def pieces(
         number, yielded, waiting = 0, 0, list[Samples]()
         for block in resample_blocks(found.mono(), found.info.sample_rate, sample_rate):
             waiting.append(block)
-            if sum(map(len, waiting)) < 2 * step + overlap:
-                continue
-            joined = np.concatenate(waiting)
-            if number >= round(yielded * every):
-                yield number * step, joined[: step + overlap].copy()  # no view, which would keep all of it
-                yielded += 1
-            number, waiting = number + 1, [joined[step:]]
+            while sum(map(len, waiting)) >= 2 * step + overlap:
+                joined = np.concatenate(waiting)
+                if number >= round(yielded * every):
+                    yield number * step, joined[: step + overlap].copy()  # no view, which would keep all of it
+                    yielded += 1
+                number, waiting = number + 1, [joined[step:]]
         if waiting and number >= round(yielded * every):
             yield number * step, np.concatenate(waiting) if len(waiting) > 1 else waiting[0]

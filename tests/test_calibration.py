@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 from audioconv import calibration
-from audioconv.calibration import FEWEST, GIVEN_UP, calibrate
+from audioconv.calibration import COMPROMISE, FEWEST, GIVEN_UP, MAX_COST, calibrate
 
 LABELS = ("_unknown_", "no", "yes")
 
 
-def drawn(rng, words=500, others=500, sharpness=1.0):
+def drawn(rng, words=500, others=500, sharpness=1.0, distance=3.0):
     """Return logits and codes: words with a large logit of their own, others with small ones."""
     codes = np.concatenate([rng.integers(1, 3, words), np.zeros(others, np.int64)])
     logits = rng.standard_normal((words + others, 3))
-    logits[np.arange(words), codes[:words]] += 3.0
-    logits[words:, 0] += 3.0
+    logits[np.arange(words), codes[:words]] += distance
+    logits[words:, 0] += distance
     return (sharpness * logits).astype(np.float32), codes
 
 
@@ -35,6 +35,7 @@ def test_probabilities_are_as_often_right_as_they_say(rng):
 def test_the_threshold_lets_the_stated_share_of_others_through_and_no_more(rng, share, monkeypatch):
     logits, codes = drawn(rng)
     monkeypatch.setattr(calibration, "GIVEN_UP", 0.0)
+    monkeypatch.setattr(calibration, "MAX_COST", 1.0)
     decision = calibrate(LABELS, logits, codes, made=["_unknown_"], false_accepts=share)
     answers = decision.decide(LABELS, decision.probabilities(LABELS, logits))
     passed = np.mean(answers.accepted[codes == 0])
@@ -63,6 +64,36 @@ def test_the_threshold_is_higher_where_it_costs_few_words(rng):
     right = decision.decide(LABELS, decision.probabilities(LABELS, logits)).codes[codes > 0] == codes[codes > 0]
     assert decision.basis["words_accepted_and_right"] == pytest.approx((1 - GIVEN_UP) * right.mean(), abs=1 / 400)
     assert decision.basis["others_accepted"] < 0.9
+
+
+@pytest.mark.parametrize("hard", [0, 150, 300])
+def test_where_the_share_would_cost_many_words_the_threshold_gives_way(hard, rng):
+    logits, codes = drawn(rng, distance=6.0)
+    # Some of what is no word is like a word, as what is made of few words is.
+    logits[500 : 500 + hard] = logits[:hard]
+    decision = calibrate(LABELS, logits, codes, made=["_unknown_"], false_accepts=0.02)
+    cost = decision.basis["words_that_the_share_would_cost"]
+    if not hard:
+        assert cost < MAX_COST
+        assert decision.basis["others_accepted"] <= 0.02
+    else:
+        assert cost > 2 * MAX_COST
+        assert decision.threshold == pytest.approx(COMPROMISE)
+        assert decision.basis["words_accepted_and_right"] > 0.8
+
+
+def test_the_threshold_gives_way_by_and_by():
+    right = np.linspace(0.8, 1, 2001)
+    asked = np.linspace(0.8, 0.9, 1001)
+    given = np.array([calibration._affordable(float(threshold), right) for threshold in asked])
+    cost = np.searchsorted(right, asked) / len(right)
+    assert (given[cost <= MAX_COST] == np.maximum(asked, right[100])[cost <= MAX_COST]).all()
+    np.testing.assert_allclose(given[cost >= 2 * MAX_COST], COMPROMISE)
+    assert np.abs(np.diff(given)).max() < 0.01
+    # It never gives way upwards.
+    assert calibration._affordable(0.3, np.linspace(0, 1, 101)) == pytest.approx(0.3)
+    assert calibration._affordable(1.0, right) == pytest.approx(COMPROMISE)
+    assert calibration._affordable(0.7, np.zeros(0)) == 0.7
 
 
 def test_the_gate_is_half_open_where_words_and_others_are_alike(rng):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audioconv.audio.read import read
-from audioconv.audio.words import MARGIN_SECONDS, NoClearWordError, Stretch, find_word, quiet_stretch
+from audioconv.audio.words import MARGIN_SECONDS, NoClearWordError, Stretch, find_word, find_words, quiet_stretch
 from audioconv.errors import ConfigError
 
 RATE = 16000
@@ -86,6 +86,35 @@ def test_no_clear_word(sounds, message, rng):
         say(clip, begin, seconds, rng)
     with pytest.raises(NoClearWordError, match=message):
         find_word(clip, RATE)
+
+
+def test_sounds_that_together_are_as_long_as_a_word_are_a_phrase(rng):
+    clip = room(3.0, rng)
+    say(clip, 0.6, 0.4, rng)  # hey
+    say(clip, 1.4, 0.7, rng)  # computer
+    (phrase,) = find_words(clip, RATE)
+    assert (phrase.begin, phrase.end) == (pytest.approx(0.55, abs=0.05), pytest.approx(2.15, abs=0.05))
+
+
+@given(count=st.integers(2, 12), pause=st.floats(1.2, 2.0), seed=st.integers(0, 99))
+def test_a_word_that_is_said_again_and_again_is_found_each_time(count, pause, seed):
+    rng = np.random.default_rng(seed)
+    begins = [0.5 + i * (0.5 + pause) for i in range(count)]
+    clip = room(begins[-1] + 1.5, rng)
+    for begin in begins:
+        say(clip, begin, 0.5, rng, rng.uniform(0.15, 0.3))
+    words = find_words(clip, RATE)
+    assert [word.begin for word in words] == [pytest.approx(begin - MARGIN_SECONDS, abs=0.06) for begin in begins]
+
+
+def test_sounds_that_go_on_are_no_words(rng):
+    clip = room(10.0, rng)
+    say(clip, 1.0, 3.0, rng)
+    say(clip, 5.0, 0.5, rng)
+    with pytest.raises(NoClearWordError, match="too long for words"):
+        find_words(clip, RATE)
+    with pytest.raises(NoClearWordError, match="nothing stands out"):
+        find_words(room(10.0, rng, 0.1), RATE)
 
 
 def test_too_little_to_tell():
