@@ -33,7 +33,7 @@ MAX_RATIO = 2.0
 """An epoch shows the clips of a small class again, until the largest class to listen for has at most this many times as
 many."""
 
-FEW_RECORDINGS, MIN_WINDOWS_TO_SPLIT = 5, 10
+FEW_RECORDINGS, MIN_WINDOWS_TO_SPLIT = 5, 5
 """A class of fewer recordings, but of at least so many windows, is validated with the ends of its recordings where none
 of them can be spared as a whole."""
 

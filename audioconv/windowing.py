@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,6 +24,9 @@ SHARE_THAT_FITS = 0.95
 
 TYPICAL = 0.75
 """Of the lengths of recordings of sounds that go on, the quantile that a window should have."""
+
+MIN_WINDOWS = 10
+"""Windows that the recordings of a class of sounds should give: of a single recording of 30 s they are 3 s long."""
 
 PROBED, PROBED_OF_A_CLASS = 500, 20
 """Headers that are read to see what is usual: in all, and at least of each class."""
@@ -51,6 +54,8 @@ class ClassPlan:
         The window that fits the class alone.
     longest : float
         The longest recording that was looked at, in seconds.
+    total : float
+        About how many seconds the recordings have together.
     words_found : bool
         Whether words were looked for in long recordings, and found.
     """
@@ -58,6 +63,7 @@ class ClassPlan:
     content: Content
     seconds: float
     longest: float
+    total: float = math.inf
     words_found: bool = False
 
 
@@ -103,7 +109,11 @@ class WindowPlan:
         elif self.holds_words:
             line += "so long are most of the recordings, or shorter"
         else:
-            line += f"the typical length of the recordings, up to {MAX_WINDOW_SECONDS:g} s"
+            typical = sorted(plan.seconds for plan in listened.values())[len(listened) // 2]
+            if self.seconds < typical and self.seconds < MAX_WINDOW_SECONDS:
+                line += f"the recordings of a class then give at least {MIN_WINDOWS} windows"
+            else:
+                line += f"the typical length of the recordings, up to {MAX_WINDOW_SECONDS:g} s"
         cut = [label for label, plan in self.classes.items() if self._cuts(label, plan)]
         if cut:
             names = ", ".join(cut[:3]) + (", ..." if len(cut) > 3 else "")
@@ -124,7 +134,8 @@ def plan_windows(
 
     Where most recordings of a class are no longer than a second, so is its window. In longer ones words are looked
     for, as sounds with silence around them: where they stand out, the window is as long as they are, 1 to 2 seconds.
-    Where nothing stands out, the window is as long as the recordings, up to 10 seconds.
+    Where nothing stands out, the window is as long as the recordings, up to 10 seconds, and shorter where there are so
+    few that they would not give `MIN_WINDOWS`.
 
     The window of the data set is that of its words, if half of the classes to listen for are words; else the median of
     those of the other classes. Classes such as ``_unknown_`` are only cut into windows.
@@ -154,7 +165,9 @@ def plan_windows(
         some = evenly(places[label], count)
         lengths = {place: seconds for place in some if (seconds := seconds_of(place)) is not None}
         if lengths:
-            classes[label] = _plan_class(label, lengths, samples_of, clip_seconds)
+            found = _plan_class(label, lengths, samples_of, clip_seconds)
+            total = sum(lengths.values()) * len(places[label]) / len(lengths)
+            classes[label] = replace(found, total=total)
     if clip_seconds is not None:
         return WindowPlan(clip_seconds, classes, is_given=True)
     listened = [plan for label, plan in classes.items() if is_word(label)] or list(classes.values())
@@ -163,7 +176,9 @@ def plan_windows(
     if _most_are_words(classes):
         return WindowPlan(max(plan.seconds for plan in listened if plan.content == "words"), classes)
     needed = sorted(plan.seconds for plan in listened if plan.content == "sounds")
-    return WindowPlan(needed[len(needed) // 2], classes)
+    totals = sorted(plan.total for plan in listened)
+    enough = max(MIN_WINDOW_SECONDS, math.floor(10 * totals[len(totals) // 2] / MIN_WINDOWS) / 10)
+    return WindowPlan(min(needed[len(needed) // 2], enough), classes)
 
 
 def _plan_class(

@@ -86,16 +86,23 @@ def test_one_recording_of_a_word_said_again_and_again_is_of_words(rng):
 
 @pytest.mark.parametrize(("seconds", "window"), [(3, 3), (5, 5), (30, 10)])
 def test_sounds_that_go_on_have_a_window_as_long_as_they_are(seconds, window, rng):
-    found = plan({label: [room(seconds, rng, 0.1) for _ in range(5)] for label in ("rain", "wind")})
+    found = plan({label: [room(seconds, rng, 0.1) for _ in range(10)] for label in ("rain", "wind")})
     assert (found.seconds, found.holds_words) == (window, False)
     assert ("give several windows each" in found.describe()) == (seconds > 10)
 
 
+@pytest.mark.parametrize(("count", "seconds", "window"), [(1, 30, 3), (2, 30, 6), (1, 5, 1), (1, 200, 10)])
+def test_few_recordings_of_sounds_give_windows_enough(count, seconds, window, rng):
+    found = plan({label: [room(seconds, rng, 0.1) for _ in range(count)] for label in ("rain", "wind")})
+    assert found.seconds == window
+    assert ("then give at least 10 windows" in found.describe()) == (window < 10)
+
+
 def test_one_class_of_long_sounds_does_not_choose_for_the_others(rng):
-    found = plan({"rain": [room(5, rng, 0.1)] * 5, "wind": [room(5, rng, 0.1)] * 5, "sea": [room(60, rng, 0.1)]})
+    found = plan({"rain": [room(5, rng, 0.1)] * 10, "wind": [room(5, rng, 0.1)] * 10, "sea": [room(60, rng, 0.1)]})
     assert found.seconds == 5
     # Words among sounds are sounds, too.
-    found = plan({"rain": [room(5, rng, 0.1)] * 5, "wind": [room(5, rng, 0.1)] * 5, "bark": words(5, 5, rng)})
+    found = plan({"rain": [room(5, rng, 0.1)] * 10, "wind": [room(5, rng, 0.1)] * 10, "bark": words(9, 5, rng)})
     assert (found.seconds, found.content("bark")) == (5, "sounds")
 
 
