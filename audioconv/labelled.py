@@ -29,7 +29,7 @@ does not learn to reject unasked: of FSDD's speakers, who are six, those that it
 FEW_EXAMPLES = 500
 """With fewer, words begin with a base: with 2,000 clips it brought nothing."""
 
-MAX_RATIO = 2.0
+MAX_RATIO = 1.25
 """An epoch shows the clips of a small class again, until the largest class to listen for has at most this many times as
 many."""
 

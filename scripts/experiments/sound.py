@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from audioconv import datasets
 from audioconv.events import Callback
@@ -30,6 +33,26 @@ def speech_commands(arch: str, quick: bool, callbacks: Sequence[Callback]) -> It
     collection = nine_words()
     for seed in seeds(quick):
         yield train(f"seed {seed}", collection, seed, quick, callbacks, arch=arch)
+
+
+def imbalance(many: int, few: int, quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
+    """Train on so many clips of "down" and so few of "go", each by another speaker, and test with unheard speakers.
+
+    Five draws of the clips. A draw of more clips has those of a draw of fewer among them.
+    """
+    words = {"down": many, "go": few}
+    collection = nine_words()
+    for draw in range(1 if quick else 5):
+        items = []
+        for word, count in words.items():
+            of_speaker = {item.speaker: item for item in collection.items if item.label == word}
+            ones = sorted(of_speaker.values(), key=lambda item: item.path)
+            rng = np.random.default_rng([draw, len(word)])
+            to_learn = [item for item in ones if item.split == "train"]
+            items += [to_learn[i] for i in rng.permutation(len(to_learn))[:count]]
+            items += [item for item in ones if item.split == "test"]
+        chosen = replace(collection, items=tuple(items))
+        yield train(f"draw {draw + 1}", chosen, draw, quick, callbacks)
 
 
 def esc10(members: int, quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
