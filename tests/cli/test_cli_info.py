@@ -78,7 +78,7 @@ def test_lengths_by_class_and_what_was_assumed(call, tmp_path):
         write_tone(tmp_path / "val" / "yes" / f"{n}.wav", 300, seconds=0.5)
         write_tone(tmp_path / "train" / "yes" / f"{n}.wav", 300, seconds=0.5)
     (tmp_path / "train" / "yes" / "notes.txt").touch()
-    (tmp_path / "train" / "yes" / "talk.ra").touch()
+    (tmp_path / "train" / "yes" / "talk.vox").touch()
     (tmp_path / "train" / "go").mkdir()
     answer = call("info", tmp_path)
     assert answer.code == 0
@@ -88,7 +88,7 @@ def test_lengths_by_class_and_what_was_assumed(call, tmp_path):
     notes = [line.removeprefix("note").strip() for line in answer.out.splitlines() if line.startswith("note ")]
     assert notes == [
         "the folders train and val are splits (val: validation)",
-        "1 recording or picture is not read, because names with such endings are not: .ra (1); convert it, say to WAV",
+        "1 recording or picture is not read, because names with such endings are not: .vox (1); convert it, say to WAV",
         "1 folder has no file that is read, and is no class: train/go",
         "1 file with another ending was left out: .txt (1)",
         "class 'Other' (3 files) is nothing to listen for: it is trained as _unknown_ (--keep-classes turns that off)",
@@ -98,7 +98,7 @@ def test_lengths_by_class_and_what_was_assumed(call, tmp_path):
     assert found["negatives"] == {"Other": "_unknown_"}
     assert found["seconds_by_class"]["Other"] == {"shortest": 0.5, "median": 0.75, "longest": 2.0}
     assert found["left_out"] == {
-        "unread": [{"label": "yes", "ending": ".ra", "files": 1}],
+        "unread": [{"label": "yes", "ending": ".vox", "files": 1}],
         "others": {".txt": 1},
         "stray": [],
         "empty_folders": ["train/go"],

@@ -44,7 +44,7 @@ def test_json_is_what_predict_says(call, model, tones):
     found = [json.loads(line) for line in answer.out.splitlines()]
     predictions = Classifier.load(model).predict([tones / "high" / f"{n}.wav" for n in range(10)])
     for line, prediction in zip(found, predictions, strict=True):
-        assert set(line) == {"path", "label", "nearest", "score", "scores"}
+        assert set(line) == {"path", "label", "nearest", "score", "scores", "windows"}
         assert line["label"] == line["nearest"]
         assert (line["label"], line["score"], line["scores"]) == (prediction.label, prediction.score, prediction.scores)
         assert list(line["scores"]) == list(prediction.scores)

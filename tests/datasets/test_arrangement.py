@@ -177,14 +177,14 @@ def test_what_is_left_out_is_counted(tmp_path):
     (tmp_path / "go" / "a").write_bytes(b"OggS and more")
     (tmp_path / "go" / "b.dat").write_bytes(b"\x1a\x45\xdf\xa3 and more")
     (tmp_path / "go" / "Makefile").write_text("all:")
-    collection = opened(tmp_path, "yes/a.wav", "no/b.wav", "go/c.ra", "go/d.RA", "yes/notes.txt", "yes/x.TextGrid",
-                        "no/Thumbs.db", "no/b.txt", ".git/x.ra", "stray.wav", "docs/read.me")  # fmt: skip
+    collection = opened(tmp_path, "yes/a.wav", "no/b.wav", "go/c.vox", "go/d.VOX", "yes/notes.txt", "yes/x.TextGrid",
+                        "no/Thumbs.db", "no/b.txt", ".git/x.vox", "stray.wav", "docs/read.me")  # fmt: skip
     left_out = collection.left_out
-    assert [tuple(one) for one in left_out.unread] == [("go", "", 1), ("go", ".dat", 1), ("go", ".ra", 2)]
+    assert [tuple(one) for one in left_out.unread] == [("go", "", 1), ("go", ".dat", 1), ("go", ".vox", 2)]
     assert dict(left_out.others) == {"": 1, ".db": 1, ".me": 1, ".textgrid": 1, ".txt": 2}
     assert (left_out.stray, left_out.empty) == (("stray.wav",), ("docs", "go"))
     assert collection.notes == left_out.notes == (
-        "4 recordings or pictures are not read, because names with such endings are not: .ra (2), none (1), .dat (1); "
+        "4 recordings or pictures are not read, because names with such endings are not: .vox (2), none (1), .dat (1); "
         "convert them, say to WAV",
         "2 folders have no file that is read, and are no classes: docs, go",
         "1 file beside the class folders is left out: stray.wav",
@@ -193,17 +193,17 @@ def test_what_is_left_out_is_counted(tmp_path):
 
 
 def test_folders_of_recordings_to_use_lose_none_without_a_word(tmp_path, caplog):
-    for name in ("a.wav", "b.ra", "c.txt"):
+    for name in ("a.wav", "b.vox", "c.txt"):
         (tmp_path / name).touch()
     assert [path.name for path in expand([tmp_path], "audio")] == ["a.wav"]
     assert caplog.messages == [
-        f"{tmp_path}: 1 recording or picture is not read, because names with such endings are not: .ra (1); "
+        f"{tmp_path}: 1 recording or picture is not read, because names with such endings are not: .vox (1); "
         "convert it, say to WAV"
     ]
     (tmp_path / "a.wav").unlink()
-    with pytest.raises(DataError, match=r"holds no recordings that are read; 1 recording or picture .*\.ra \(1\)"):
+    with pytest.raises(DataError, match=r"holds no recordings that are read; 1 recording or picture .*\.vox \(1\)"):
         list(expand([tmp_path], "audio"))
-    (tmp_path / "b.ra").unlink()
+    (tmp_path / "b.vox").unlink()
     with pytest.raises(DataError, match=r"holds no recordings$"):
         list(expand([tmp_path], "audio"))
 
@@ -216,10 +216,10 @@ def test_an_empty_class_below_a_split(tmp_path):
 
 
 def test_one_class_is_left_and_the_error_says_why(tmp_path):
-    with pytest.raises(DataError, match=r"only one class, 'yes' .*; 2 recordings or pictures are not read.*\.ra \(2\)"):
-        opened(tmp_path / "a", "yes/a.wav", "no/b.ra", "no/c.ra")
-    with pytest.raises(DataError, match=r"holds no recordings .*; 1 recording or picture is not read.*\.ra \(1\)"):
-        opened(tmp_path / "b", "yes/b.ra")
+    with pytest.raises(DataError, match=r"only one class, 'yes' .*; 2 recordings or pictures are not read.*\.vox \(2\)"):
+        opened(tmp_path / "a", "yes/a.wav", "no/b.vox", "no/c.vox")
+    with pytest.raises(DataError, match=r"holds no recordings .*; 1 recording or picture is not read.*\.vox \(1\)"):
+        opened(tmp_path / "b", "yes/b.vox")
 
 
 # --- one class under several names ---

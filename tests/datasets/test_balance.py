@@ -68,22 +68,22 @@ def test_a_class_that_loses_most_of_its_files_is_an_error():
 
 
 def test_recordings_with_endings_that_are_not_read_count_as_lost():
-    few = replace(made_of(go=3, yes=4), left_out=LeftOut((Unread("go", ".ra", 4), Unread("yes", ".ra", 2))))
-    with pytest.raises(DataError, match=r"class go loses most files .*\(go 4 of 7\), such as 4 with the ending \.ra"):
+    few = replace(made_of(go=3, yes=4), left_out=LeftOut((Unread("go", ".vox", 4), Unread("yes", ".vox", 2))))
+    with pytest.raises(DataError, match=r"class go loses most files .*\(go 4 of 7\), such as 4 with the ending \.vox"):
         check_losses(few, range(7), [])
     few = replace(few, left_out=LeftOut((Unread("no", "", 4),)))
     with pytest.raises(DataError, match=r"class no loses all files .*\(no 4 of 4\), such as 4 with the ending of no"):
         check_losses(few, range(7), [])
-    few = replace(few, left_out=LeftOut((Unread("yes", ".ra", 2),)))
+    few = replace(few, left_out=LeftOut((Unread("yes", ".vox", 2),)))
     assert check_losses(few, range(7), []) == "files that cannot be read, by class: yes 2 of 6; the others are used"
 
 
 def test_lost_files_count_for_the_class_that_they_are_of(tmp_path):
-    for name in ("yes/1.wav", "yes/2.wav", "Yes/3.ra", "Other/4.ra", "unknown/5.wav", "_unknown_/6.wav"):
+    for name in ("yes/1.wav", "yes/2.wav", "Yes/3.vox", "Other/4.vox", "unknown/5.wav", "_unknown_/6.wav"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     collection = open_collection(tmp_path)
-    assert collection.left_out.unread == (Unread("Other", ".ra", 1), Unread("yes", ".ra", 1))
+    assert collection.left_out.unread == (Unread("Other", ".vox", 1), Unread("yes", ".vox", 1))
     with pytest.raises(DataError, match=r"class Other loses all files .*\(Other 1 of 1\)"):
         check_losses(collection, range(4), [])
     told = check_losses(collection.with_negatives(), range(4), [])

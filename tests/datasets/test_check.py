@@ -60,12 +60,12 @@ def kinds(report: Report) -> tuple[list[str], list[str]]:
 
 def test_what_is_left_out_is_found(tmp_path):
     good_items(tmp_path)
-    for name in ("yes/a.ra", "no/notes.txt", "stray.wav"):
+    for name in ("yes/a.vox", "no/notes.txt", "stray.wav"):
         (tmp_path / name).touch()
     (tmp_path / "go").mkdir()
     report = check(open_collection(tmp_path))
     assert kinds(report) == ([], ["not-read", "empty-folder", "stray"])
-    assert report.warnings[0].where == ("yes: 1 x .ra",)
+    assert report.warnings[0].where == ("yes: 1 x .vox",)
     assert report.notes == ("1 file with another ending was left out: .txt (1)",)
     assert report.as_json()["notes"] == list(report.notes)
 
@@ -75,10 +75,10 @@ def test_a_class_that_loses_most_of_its_files_is_an_error(tmp_path, lost):
     good_items(tmp_path)
     (tmp_path / lost).mkdir(exist_ok=True)
     for n in range(21):
-        (tmp_path / lost / f"{n}.ra").touch()
+        (tmp_path / lost / f"{n}.vox").touch()
     report = check(open_collection(tmp_path))
     assert kinds(report) == (["not-read"], ["empty-folder"] if lost == "go" else [])
-    assert report.errors[0].where == (f"{lost}: 21 x .ra",)
+    assert report.errors[0].where == (f"{lost}: 21 x .vox",)
 
 
 def test_classes_that_nothing_would_validate(tmp_path):
