@@ -15,7 +15,7 @@ from audioconv import outsiders as _outsiders
 from audioconv.classification import RecordingScores, score_files, score_recordings
 from audioconv.datasets.collection import Collection, Item, one_kind
 from audioconv.datasets.folder import open_collection, speaker_in_name
-from audioconv.decision import is_word
+from audioconv.decision import is_word, negative_label
 from audioconv.errors import ConfigError, DataError
 from audioconv.evaluation import Evaluation, Scored, Speed
 from audioconv.evaluation.speed import measure_speed
@@ -319,6 +319,8 @@ class Classifier(Settings):
         labels, _ = labels_of(y, len(given))
         if not labels:
             raise DataError("there are no examples to score")
+        known = self.model_.given_labels
+        labels = [label if label in known else negative_label(label) or label for label in labels]
         return float(np.mean([p.label == label for p, label in zip(given, labels, strict=True)]))
 
     def evaluate(

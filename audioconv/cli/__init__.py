@@ -14,6 +14,7 @@ from audioconv.cli import data, demo, detect, doctor, evaluate, explain, info, l
 from audioconv.cli.streams import OutputError, guard, release
 from audioconv.cli.terminal import say_error, shown_notices
 from audioconv.errors import AudioconvError, ConfigError
+from audioconv.files import display_path, reason
 
 __all__ = ["app", "main", "run"]
 
@@ -61,6 +62,9 @@ def run(arguments: Sequence[str]) -> int:
     except AudioconvError as error:
         say_error(str(error))
         return 2 if isinstance(error, ConfigError) else 1
+    except OSError as error:  # of a file that nothing else names, such as one that vanished meanwhile
+        say_error(f"{display_path(error.filename)}: {reason(error)}" if error.filename else reason(error))
+        return 1
     except MemoryError as error:
         say_error(f"not enough memory ({error}); train on fewer or shorter clips")
         return 1

@@ -1,0 +1,81 @@
+"""An hour of stereo takes at most half a gigabyte, whatever is done with it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="measures memory as Unix does"),
+]
+
+MAX_MEGABYTES = 500
+RATE = 44_100
+
+PROGRAM = """
+import resource, sys
+from audioconv.cli import run
+code = run(sys.argv[1:])
+unit = 1 if sys.platform == "darwin" else 1024
+print("megabytes", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
+sys.exit(code)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Return a folder with an hour of noise, a few words, and a model of them."""
+    folder = tmp_path_factory.mktemp("hour")
+    rng = np.random.default_rng(0)
+    minute = rng.normal(0, 0.05, (60 * RATE, 2))
+    with soundfile.SoundFile(folder / "hour.wav", "w", RATE, 2, "PCM_16") as file:
+        for _ in range(60):
+            file.write(minute)
+    for label, pitch in (("low", 300), ("high", 1200)):
+        (folder / "words" / label).mkdir(parents=True)
+        for n in range(12):
+            tone = 0.3 * np.sin(2 * np.pi * pitch * (1 + n / 100) * np.arange(16000) / 16000)
+            soundfile.write(folder / "words" / label / f"{n}.wav", tone + rng.normal(0, 0.01, 16000), 16000)
+    megabytes(folder, "train", "words", "-o", "model", "--epochs", "1")
+    shutil.copytree(folder / "words", folder / "with an hour")
+    (folder / "with an hour" / "noise").mkdir()
+    (folder / "hour.wav").rename(folder / "with an hour" / "noise" / "hour.wav")
+    return folder
+
+
+def megabytes(folder: Path, *command: str) -> float:
+    """Return the most memory that a command takes."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *command], cwd=folder, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    return float(done.stdout.rpartition("megabytes")[2])
+
+
+HOUR = "with an hour/noise/hour.wav"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("train", "with an hour", "-o", "clip", "--epochs", "1"),
+        ("train", "with an hour", "-o", "kept", "--epochs", "1", "--keep-classes"),
+        ("train", "words", "-o", "noise", "--epochs", "1", "--noise", HOUR),
+        ("train", "words", "-o", "others", "--epochs", "1", "--reject", "--others", HOUR),
+        ("classify", "model", HOUR),
+        ("evaluate", "model", "words", "--outsiders", HOUR),
+        ("detect", "model", HOUR),
+        ("data", "check", "with an hour"),
+        ("info", "with an hour"),
+    ],
+    ids=lambda command: " ".join(command[:2]) if isinstance(command, tuple) else None,
+)
+def test_an_hour_of_stereo(command, folder):
+    assert megabytes(folder, *command) <= MAX_MEGABYTES
