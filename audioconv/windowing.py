@@ -100,7 +100,7 @@ class WindowPlan:
         line = f"window of {self.seconds:g} s: "
         listened = {label: plan for label, plan in self.classes.items() if is_word(label)}
         of_words = [plan for plan in listened.values() if plan.content == "words"]
-        found = [plan for plan in of_words if plan.words_found]
+        found = [plan for plan in of_words if plan.words_found and plan.longest > 1.1 * self.seconds]
         if self.is_given:
             line += "as chosen"
         elif self.holds_words and found:
