@@ -64,8 +64,9 @@ class Classifier(Settings):
         In Hz, of the model; by default 16000, or lower where most recordings are. Samples that are given as arrays
         are at this rate.
     clip_seconds : float, optional
-        Length of a clip; by default 1, or longer where most recordings are. Shorter recordings are centred between
-        zeros, of longer ones the window with the most energy is kept.
+        Length of the window. Shorter recordings lie in its middle, between zeros; longer ones give a window around each
+        word, or windows that cover them. Default: chosen class by class (`windowing.plan_windows`), 1 to 2 seconds for
+        words, up to 10 for sounds that go on.
     image_size : (int, int), optional
         Height and width of pictures; by default those of most of them, at most 96.
     normalise_clips : bool, optional

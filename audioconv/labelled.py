@@ -117,6 +117,8 @@ class Examples:
         recordings. Each stands for those beside it: where it is drawn anew, it is drawn from all of them. If
         `balanced`, the examples of a small class are repeated; see `MAX_RATIO`.
         """
+        if not len(part):
+            return self.take(part), part
         labels = np.array([self.labels[i] for i in part.tolist()], object)
         counts = {label: int(np.sum(labels == label)) for label in dict.fromkeys(labels.tolist())}
         median = int(np.median(list(counts.values()))) if counts else 0

@@ -77,7 +77,7 @@ class WindowPlan:
         Length of the window.
     classes : mapping of str to ClassPlan
     is_given : bool
-        Whether the user chose the length.
+        Whether the length was given, by the user or by the model that training begins with.
     """
 
     seconds: float
@@ -102,7 +102,7 @@ class WindowPlan:
         of_words = [plan for plan in listened.values() if plan.content == "words"]
         found = [plan for plan in of_words if plan.words_found and plan.longest > 1.1 * self.seconds]
         if self.is_given:
-            line += "as chosen"
+            line += "as given"
         elif self.holds_words and found:
             longest = max(plan.longest for plan in found)
             line += f"where words stand out in recordings of up to {longest:.1f} s, they are no longer"

@@ -145,6 +145,11 @@ def test_one_long_recording_of_each_class_is_shown_as_a_whole():
     assert found.epoch_count() == 60
 
 
+def test_an_epoch_of_nothing():
+    shown, rows = examples({"yes": [1], "no": [3]}).epoch_of(np.zeros(0, np.int64))
+    assert (len(shown), len(rows)) == (0, 0)
+
+
 def test_what_is_said_of_small_classes():
     found = examples({"yes": [1] * 60, "no": [1] * 3})
     notes = "\n".join(notes_of_parts(found, found.split(0.1, 0)))

@@ -109,7 +109,7 @@ def test_one_class_of_long_sounds_does_not_choose_for_the_others(rng):
 def test_a_window_that_is_given(rng):
     found = plan({"yes": words(5, 3, rng), "_unknown_": [room(9, rng, 0.1)]}, clip_seconds=0.8)
     assert (found.seconds, found.is_given, found.content("yes")) == (0.8, True, "words")
-    assert found.describe().startswith("window of 0.8 s: as chosen; longer recordings (_unknown_)")
+    assert found.describe().startswith("window of 0.8 s: as given; longer recordings (_unknown_)")
 
 
 def test_files_that_cannot_be_read_do_not_choose(tmp_path, rng):

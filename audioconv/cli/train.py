@@ -184,7 +184,10 @@ def train(
         int | None, _option("By default 16000, or lower where most clips are.", HEARS, metavar="HZ")
     ] = None,
     clip_seconds: Annotated[
-        float | None, _option("Length of a clip. By default 1, or longer where most are.", HEARS, metavar="SECONDS")
+        float | None,
+        _option(
+            "Length of the window. By default that of the words, or of the sounds up to 10.", HEARS, metavar="SECONDS"
+        ),
     ] = None,
     normalise_clips: Annotated[
         bool | None,
