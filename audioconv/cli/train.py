@@ -185,9 +185,7 @@ def train(
     ] = None,
     clip_seconds: Annotated[
         float | None,
-        _option(
-            "Length of the window. By default that of the words, or of the sounds up to 10.", HEARS, metavar="SECONDS"
-        ),
+        _option("Length of the window. By default that of the words, or of sounds.", HEARS, metavar="SECONDS"),
     ] = None,
     normalise_clips: Annotated[
         bool | None,
