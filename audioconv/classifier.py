@@ -65,7 +65,7 @@ class Classifier(Settings):
         are at this rate.
     clip_seconds : float, optional
         Length of the window. Shorter recordings lie in its middle, between zeros; longer ones give a window around each
-        word, or windows that cover them. Default: chosen class by class (`windowing.plan_windows`), 1 to 2 seconds for
+        word, or windows that cover them. Default: chosen class by class (`window_plan`), 1 to 2 seconds for
         words, up to 10 for sounds that go on.
     image_size : (int, int), optional
         Height and width of pictures; by default those of most of them, at most 96.

@@ -17,7 +17,7 @@ from audioconv.loading import StrPath
 from audioconv.model import Model
 from audioconv.pipeline import AudioInput, ImageInput
 from audioconv.settings import AUTO, Settings
-from audioconv.windowing import WindowPlan, plan_for_files, plan_windows
+from audioconv.window_plan import WindowPlan, plan_for_files, plan_windows
 
 
 def of_model(model: Model) -> AudioInput | ImageInput:

@@ -18,7 +18,8 @@ from audioconv.decision import is_word
 from audioconv.errors import DataError
 from audioconv.pipeline import AudioInput, ImageInput
 from audioconv.speaking import count_to_learn
-from audioconv.windowing import WindowPlan, load_windows, sample_parts
+from audioconv.window_plan import WindowPlan
+from audioconv.windowing import load_windows, sample_parts
 
 Array = NDArray[Any]
 

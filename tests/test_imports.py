@@ -47,6 +47,7 @@ ORDER = [
         "settings",
         "streaming",
         "task",
+        "window_plan",
         "windowing",
     },
     {"report"},

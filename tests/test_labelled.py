@@ -15,7 +15,7 @@ from audioconv.datasets.collection import Collection, Item
 from audioconv.errors import DataError
 from audioconv.labelled import MAX_RATIO, Examples, load_collection, notes_of_parts, of_arrays
 from audioconv.pipeline import ImageInput, choose_audio_input
-from audioconv.windowing import ClassPlan, WindowPlan
+from audioconv.window_plan import ClassPlan, WindowPlan
 
 LENGTH = 10
 

@@ -9,7 +9,8 @@ import soundfile
 from audioconv import windowing
 from audioconv.audio.read import Segment
 from audioconv.errors import DataError
-from audioconv.windowing import load_windows, pieces, plan_for_files, plan_windows, recording_parts
+from audioconv.window_plan import plan_for_files, plan_windows
+from audioconv.windowing import load_windows, pieces, recording_parts
 
 RATE = 8000
 
