@@ -30,7 +30,7 @@ FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = [(language, code) for language, code in FENCE.findall(README.read_text("utf-8")) if language]
 
 # What the sandbox has in the place of the console script.
-COMMAND = """#!{python}
+COMMAND = """
 import dataclasses
 from audioconv.cli import demo, main
 from audioconv.datasets import sources
@@ -77,7 +77,11 @@ def sandbox(tmp_path_factory):
     (folder / "tests").mkdir()
     (folder / "tests" / "test_nothing.py").write_text("def test_nothing():\n    pass\n", "utf-8")
     add_command(folder / ".venv" / "bin" / "python", PYTHON.format(python=sys.executable))
-    command = COMMAND.format(python=sys.executable, content=make_mirror(folder / "mirror", rng))
+    program = folder / "bin" / "audioconv.py"
+    program.parent.mkdir()
+    program.write_text(COMMAND.format(content=make_mirror(folder / "mirror", rng)), "utf-8")
+    # No "#!" with the interpreter's path, in which there may be a space.
+    command = f'#!/bin/sh\nexec "{sys.executable}" "{program}" "$@"\n'
     add_command(folder / ".venv" / "bin" / "audioconv", command)
     add_command(folder / "bin" / "audioconv", command)
     extras = "|".join(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"])

@@ -62,7 +62,7 @@ def test_a_python_that_is_too_old_is_none(clone, tools, tmp_path):
 
 def test_a_python_without_venv_is_told_apart(clone, tools, tmp_path):
     add_command(
-        tools, "python3", f'case $2 in *ensurepip*) exit 1;; *) exec {sys.executable} "$@";; esac'
+        tools, "python3", f'case $2 in *ensurepip*) exit 1;; *) exec "{sys.executable}" "$@";; esac'
     )  # as Debian's, before python3-venv is installed
     done = run(clone / "scripts" / "demo", path=tools, folder=tmp_path)
     assert done.returncode == 1
