@@ -77,7 +77,7 @@ def sandbox(tmp_path_factory):
     (folder / "tests").mkdir()
     (folder / "tests" / "test_nothing.py").write_text("def test_nothing():\n    pass\n", "utf-8")
     add_command(folder / ".venv" / "bin" / "python", PYTHON.format(python=sys.executable))
-    program = folder / "bin" / "audioconv.py"
+    program = folder / "bin" / "command.py"
     program.parent.mkdir()
     program.write_text(COMMAND.format(content=make_mirror(folder / "mirror", rng)), "utf-8")
     # No "#!" with the interpreter's path, in which there may be a space.
