@@ -184,7 +184,8 @@ class Classifier(Settings):
             Recordings or pictures. Arrays are samples (T,) or (T, channels) at `sample_rate`, or pixels (H, W[, C]);
             an array (N, T) holds N clips. Samples are floating point with full scale 1, int16, int32 or uint8.
         y : sequence, array or column of a table
-            The label of each. Numbers become text, such as ``"3"``; `classes_` has them as they were.
+            The label of each. Numbers become text, such as ``"3"``; `classes_` has them as they were. Labels such as
+            ``"other"`` are negatives unless `keep_classes`.
         groups : sequence, array or column of a table, optional
             The speaker or source of each, None where it is not known; no group is both trained on and validated with.
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from audioconv import inputs
 from audioconv.audio.read import HIGHEST_RATE, LOWEST_RATE, probe_bytes, read_bytes, resample, to_mono
+from audioconv.decision import negatives_by_name
 from audioconv.errors import ConfigError, DataError, ShapeError
 from audioconv.examples import MAX_CHANNELS, MIN_CLIP_SAMPLES, Example, names
 from audioconv.files import display_path, reason
@@ -206,6 +207,9 @@ def examples_in_memory(
     """Return arrays and open files with their labels as examples to learn from."""
     kind, arrays, rate = arrays_to_learn(given, inputs.rate_of_arrays(settings))
     check(settings, kind)
+    if kind == "audio" and not settings.keep_classes:
+        meant = negatives_by_name(labels)
+        labels = [meant[label] for label in labels]
     source, plan = inputs.for_arrays(settings, arrays, labels, rate)
     return of_arrays(source, plan, arrays, labels, speakers)
 

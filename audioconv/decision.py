@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -60,6 +60,17 @@ def negative_label(label: str) -> str | None:
     ('_unknown_', '_silence_', None)
     """
     return _NEGATIVE_OF_NAME.get(" ".join(re.sub(r"[_\W]+", " ", label).split()).casefold())
+
+
+def negatives_by_name(labels: Iterable[str]) -> dict[str, str]:
+    """Return by label the class that it means; see `negative_label`. Nothing is renamed if no word would be left.
+
+    >>> negatives_by_name(["yes", "other"]), negatives_by_name(["noise", "other"])
+    ({'yes': 'yes', 'other': '_unknown_'}, {'noise': 'noise', 'other': 'other'})
+    """
+    names = list(dict.fromkeys(labels))
+    meant = {label: negative_label(label) or label for label in names}
+    return meant if any(map(is_word, meant.values())) else {label: label for label in names}
 
 
 @dataclass(frozen=True)

@@ -186,6 +186,17 @@ def test_fits_paths(tones: Path) -> None:
     assert clf.score(paths, [path.parent.name for path in paths]) > 0.9
 
 
+@pytest.mark.parametrize("keep", [False, True])
+def test_arrays_of_negatives_are_named_as_folders_are(keep: bool) -> None:
+    rng = np.random.default_rng(0)
+    clips = [rng.normal(0, 0.1, 2000).astype(np.float32) for _ in range(18)]
+    labels = ["yes", "no", "Other"] * 6
+    clf = ac.Classifier(arch="cnn", init=None, epochs=1, sample_rate=4000, clip_seconds=0.5, keep_classes=keep)
+    clf.fit(clips, labels)
+    assert set(clf.classes_) - {"_unknown_"} == ({"yes", "no", "Other"} if keep else {"yes", "no"})
+    assert 0 <= clf.score(clips, labels) <= 1
+
+
 def test_fits_pictures() -> None:
     rng = np.random.default_rng(0)
     rows = [np.tile(np.arange(16) % 4 < 2, (16, 1)) + 0.1 * rng.standard_normal((16, 16)) for _ in range(24)]
