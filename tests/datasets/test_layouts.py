@@ -350,7 +350,11 @@ def test_pictures(digits, tmp_path):
         getting.get("mnist", tmp_path / "n")
 
 
-@pytest.mark.parametrize("content", [b"", b"text", gzip.compress(b"\0\0\x08\x01\0\0\0\x05ab"), gzip.compress(b"")])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"text", gzip.compress(b"\0\0\x08\x01\0\0\0\x05ab"), gzip.compress(b"")],
+    ids=["empty", "text", "cut", "nothing"],  # a compressed file has its time in it
+)
 def test_damaged_pictures(tmp_path, content):
     (tmp_path / "a.gz").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.gz: .*get it again"):
