@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -121,6 +123,63 @@ class SoftmaxCrossEntropy:
         targets += self.label_smoothing / classes
         targets *= of_class
         return targets, divisor
+
+
+@dataclass(frozen=True)
+class LogitAdjusted:
+    """A loss that shifts the logits in training, so that classes of few examples are found as often as the others.
+
+    What is learned from few examples does not reach as far as what is learned from many: without it, whatever lies
+    between two classes is taken for the larger one, even where both are shown equally often.
+
+    Parameters
+    ----------
+    loss : Loss
+        What the shifted logits are given to.
+    offsets : tuple of float
+        What is added to the logit of each class: at most 0, the less the fewer examples it has; see `logit_offsets`.
+    competing : tuple of bool
+        Which classes compete: only the logits of their examples are shifted.
+
+    References
+    ----------
+    A. Menon et al., Long-tail learning via logit adjustment, ICLR 2021.
+    """
+
+    loss: Loss
+    offsets: tuple[float, ...]
+    competing: tuple[bool, ...]
+
+    def __call__(self, logits: Array, labels: Array) -> tuple[float, Array]:
+        """Return the mean loss over the batch and its gradient by the logits; see `SoftmaxCrossEntropy`."""
+        labels = np.asarray(labels)
+        competing = np.asarray(self.competing, np.float32)
+        share = labels @ competing if labels.ndim == 2 else competing[labels]
+        return self.loss(logits + share[:, None] * np.asarray(self.offsets, np.float32), labels)
+
+
+def logit_offsets(counts: Sequence[int], competing: Sequence[bool], max_ratio: float) -> tuple[float, ...]:
+    """Return the logarithm of how many examples each competing class has beside the largest of them; 0 for others.
+
+    Parameters
+    ----------
+    counts : sequence of int
+        Examples of each class.
+    competing : sequence of bool
+        Whether it is one of those that are compared.
+    max_ratio : float
+        So many times as many examples are not more.
+
+    Examples
+    --------
+    >>> [round(offset, 4) for offset in logit_offsets([60, 3, 50, 9], [True, True, True, False], 1.25)]
+    [0.0, -2.7726, 0.0, 0.0]
+    """
+    largest = max((count for count, is_one in zip(counts, competing, strict=True) if is_one), default=0)
+    return tuple(
+        min(0.0, math.log(max_ratio * count / largest)) if is_one and count else 0.0
+        for count, is_one in zip(counts, competing, strict=True)
+    )
 
 
 def balanced_class_weights(labels: ArrayLike, classes: int) -> tuple[float, ...]:

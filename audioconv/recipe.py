@@ -24,7 +24,6 @@ from audioconv.events import Callback, Noted
 from audioconv.history import History
 from audioconv.labelled import Examples, notes_of_parts
 from audioconv.loading import StrPath
-from audioconv.losses import SoftmaxCrossEntropy
 from audioconv.model import Model
 from audioconv.optim import AdamW
 from audioconv.pipeline import ImageInput
@@ -42,7 +41,7 @@ CHECKPOINT, CHECKPOINTS = "checkpoint.safetensors", "checkpoint*.safetensors"
 SEEDS_APART = 1000
 """From one network's seed to that of the next that decides with it: runs with the seeds 0, 1, 2 share none."""
 
-LABEL_SMOOTHING, GRADIENT_CLIP = 0.1, 5.0
+GRADIENT_CLIP = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +157,7 @@ class _Runs:
             batch_size=self.settings.batch_size,
             optimizer=AdamW(),
             schedule=OneCycle(recipe.learning_rate),
-            loss=SoftmaxCrossEntropy(label_smoothing=LABEL_SMOOTHING),
+            loss=task.loss(train),
             gradient_clip=GRADIENT_CLIP,
             mixup=recipe.mixup,
             patience=None if validation is None else patience,

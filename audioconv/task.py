@@ -20,9 +20,10 @@ from audioconv.batches import Dataset
 from audioconv.decision import is_word
 from audioconv.errors import DataError
 from audioconv.events import Callback, ClipSpoken
-from audioconv.labelled import Examples
+from audioconv.labelled import MAX_RATIO, Examples
 from audioconv.layers.base import Layer, Params
 from audioconv.loading import StrPath
+from audioconv.losses import LogitAdjusted, Loss, SoftmaxCrossEntropy, logit_offsets
 from audioconv.model import Model
 from audioconv.normalisation import Normalisation
 from audioconv.pipeline import AudioInput, ImageInput
@@ -32,6 +33,8 @@ from audioconv.speaking import Spoken, speak
 from audioconv.transfer import begin_from
 
 Array = NDArray[Any]
+
+LABEL_SMOOTHING = 0.1
 
 SYNTHETIC_SOURCES = ("espeak-ng", "Kokoro")
 FOR_SYNTHETIC_VOICES: Mapping[str, Any] = {
@@ -158,6 +161,18 @@ class Task:
         if self.augmentation is not None:
             clips = dataclasses.replace(clips, augmentation=self.rejection.augmentation(self.augmentation, clips))
         return self.rejection.to_train(clips)
+
+    def loss(self, part: Array) -> Loss:
+        """Return the loss for training on some of the examples, in which small classes do not go under."""
+        loss = SoftmaxCrossEntropy(label_smoothing=LABEL_SMOOTHING)
+        _, rows = self.examples.epoch_of(part, balanced=False)
+        counts = np.bincount(self.codes[rows], minlength=len(self.classes))
+        if self.spoken is not None:
+            spoken = class_codes("the spoken words", self.spoken.labels, self.classes)
+            counts += np.bincount(spoken, minlength=len(self.classes))
+        words = tuple(map(is_word, self.classes))
+        offsets = logit_offsets(counts.tolist(), words, MAX_RATIO)
+        return LogitAdjusted(loss, offsets, words) if any(offsets) else loss
 
     def model(self, network: Layer, params: Params) -> Model:
         """Return the model that a trained network is, which does not reject yet and tells nothing of itself."""

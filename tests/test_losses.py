@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audioconv.errors import ConfigError, ShapeError
-from audioconv.losses import SoftmaxCrossEntropy, balanced_class_weights
+from audioconv.losses import LogitAdjusted, SoftmaxCrossEntropy, balanced_class_weights, logit_offsets
 
 
 def draw(rng, count=7, classes=5):
@@ -106,3 +106,47 @@ def test_balanced_class_weights_are_those_of_scikit_learn():
     np.testing.assert_allclose(balanced_class_weights(labels, 3), expected)
     with pytest.raises(ConfigError, match=r"each of the 4 classes; got counts \[3, 1, 2, 0\]"):
         balanced_class_weights(labels, 4)
+
+
+# --- logit adjustment ---
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_shifted_logits_have_the_gradient_of_their_loss(mixed, rng):
+    loss = LogitAdjusted(SoftmaxCrossEntropy(label_smoothing=0.1), (0.0, -2.0, 0.0), (True, True, False))
+    logits = rng.standard_normal((5, 3)).astype(np.float32)
+    labels = rng.dirichlet(np.ones(3), 5) if mixed else np.array([0, 1, 2, 1, 2])
+    _, gradient = loss(logits, labels)
+    step = 1e-3
+    for place in np.ndindex(5, 3):
+        moved = [logits.copy(), logits.copy()]
+        moved[0][place] -= step
+        moved[1][place] += step
+        low, high = (loss(one, labels)[0] for one in moved)
+        assert gradient[place] == pytest.approx((high - low) / (2 * step), abs=1e-3)
+
+
+def test_only_examples_of_competing_classes_are_shifted(rng):
+    plain, offsets = SoftmaxCrossEntropy(), (0.0, -2.0, 0.0)
+    loss = LogitAdjusted(plain, offsets, (True, True, False))
+    logits = rng.standard_normal((4, 3)).astype(np.float32)
+    shifted = logits + np.asarray(offsets, np.float32)
+    for label, expected in ((0, shifted), (1, shifted), (2, logits)):
+        labels = np.full(4, label)
+        assert loss(logits, labels)[0] == plain(expected, labels)[0]
+    half = np.tile([0.25, 0.25, 0.5], (4, 1))
+    assert loss(logits, half)[0] == pytest.approx(plain((logits + shifted) / 2, half)[0], rel=1e-6)
+
+
+def test_the_smaller_class_has_to_be_surer():
+    loss = LogitAdjusted(SoftmaxCrossEntropy(), (0.0, -2.0), (True, True))
+    even = np.zeros((1, 2), np.float32)
+    assert loss(even, np.array([1]))[0] > loss(even, np.array([0]))[0]
+
+
+def test_offsets_of_classes_of_about_the_same_size_are_none():
+    assert logit_offsets([100, 80, 90, 5], [True, True, True, False], 1.25) == (0.0, 0.0, 0.0, 0.0)
+    assert logit_offsets([100, 0], [True, True], 1.25) == (0.0, 0.0)
+    assert logit_offsets([3], [False], 1.25) == (0.0,)
+    few, fewer = logit_offsets([100, 50, 10], [True] * 3, 1.0)[1:]
+    assert (few, fewer) == (pytest.approx(np.log(0.5)), pytest.approx(np.log(0.1)))
