@@ -138,8 +138,6 @@ class LogitAdjusted:
         What the shifted logits are given to.
     offsets : tuple of float
         What is added to the logit of each class: at most 0, the less the fewer examples it has; see `logit_offsets`.
-    competing : tuple of bool
-        Which classes compete: only the logits of their examples are shifted.
 
     References
     ----------
@@ -148,14 +146,10 @@ class LogitAdjusted:
 
     loss: Loss
     offsets: tuple[float, ...]
-    competing: tuple[bool, ...]
 
     def __call__(self, logits: Array, labels: Array) -> tuple[float, Array]:
         """Return the mean loss over the batch and its gradient by the logits; see `SoftmaxCrossEntropy`."""
-        labels = np.asarray(labels)
-        competing = np.asarray(self.competing, np.float32)
-        share = labels @ competing if labels.ndim == 2 else competing[labels]
-        return self.loss(logits + share[:, None] * np.asarray(self.offsets, np.float32), labels)
+        return self.loss(logits + np.asarray(self.offsets, np.float32), labels)
 
 
 def logit_offsets(counts: Sequence[int], competing: Sequence[bool], max_ratio: float) -> tuple[float, ...]:

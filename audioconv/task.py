@@ -172,7 +172,7 @@ class Task:
             counts += np.bincount(spoken, minlength=len(self.classes))
         words = tuple(map(is_word, self.classes))
         offsets = logit_offsets(counts.tolist(), words, MAX_RATIO)
-        return LogitAdjusted(loss, offsets, words) if any(offsets) else loss
+        return LogitAdjusted(loss, offsets) if any(offsets) else loss
 
     def model(self, network: Layer, params: Params) -> Model:
         """Return the model that a trained network is, which does not reject yet and tells nothing of itself."""

@@ -113,7 +113,7 @@ def test_balanced_class_weights_are_those_of_scikit_learn():
 
 @pytest.mark.parametrize("mixed", [False, True])
 def test_shifted_logits_have_the_gradient_of_their_loss(mixed, rng):
-    loss = LogitAdjusted(SoftmaxCrossEntropy(label_smoothing=0.1), (0.0, -2.0, 0.0), (True, True, False))
+    loss = LogitAdjusted(SoftmaxCrossEntropy(label_smoothing=0.1), (0.0, -2.0, 0.0))
     logits = rng.standard_normal((5, 3)).astype(np.float32)
     labels = rng.dirichlet(np.ones(3), 5) if mixed else np.array([0, 1, 2, 1, 2])
     _, gradient = loss(logits, labels)
@@ -126,20 +126,8 @@ def test_shifted_logits_have_the_gradient_of_their_loss(mixed, rng):
         assert gradient[place] == pytest.approx((high - low) / (2 * step), abs=1e-3)
 
 
-def test_only_examples_of_competing_classes_are_shifted(rng):
-    plain, offsets = SoftmaxCrossEntropy(), (0.0, -2.0, 0.0)
-    loss = LogitAdjusted(plain, offsets, (True, True, False))
-    logits = rng.standard_normal((4, 3)).astype(np.float32)
-    shifted = logits + np.asarray(offsets, np.float32)
-    for label, expected in ((0, shifted), (1, shifted), (2, logits)):
-        labels = np.full(4, label)
-        assert loss(logits, labels)[0] == plain(expected, labels)[0]
-    half = np.tile([0.25, 0.25, 0.5], (4, 1))
-    assert loss(logits, half)[0] == pytest.approx(plain((logits + shifted) / 2, half)[0], rel=1e-6)
-
-
 def test_the_smaller_class_has_to_be_surer():
-    loss = LogitAdjusted(SoftmaxCrossEntropy(), (0.0, -2.0), (True, True))
+    loss = LogitAdjusted(SoftmaxCrossEntropy(), (0.0, -2.0))
     even = np.zeros((1, 2), np.float32)
     assert loss(even, np.array([1]))[0] > loss(even, np.array([0]))[0]
 
