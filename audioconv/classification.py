@@ -57,7 +57,7 @@ class RecordingScores:
     Attributes
     ----------
     probabilities : array (labels,) float32
-        Of a recording of words those of its best window, of one of sounds the mean over all its windows.
+        Probabilities of the best window for a model of words, their mean over all windows for a model of sounds.
     windows : tuple of WindowScores
         The best windows of a long recording, at most `MAX_TOLD` that hardly overlap, in the order of their times;
         empty for other recordings and for pictures.

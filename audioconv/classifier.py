@@ -278,7 +278,7 @@ class Classifier(Settings):
             gives it, or of pixels (H, W[, C]). An array (N, T) holds N clips. Samples are floating point with full
             scale 1, int16, int32 or uint8; channels are averaged.
         sample_rate : float, optional
-            Of samples in arrays, in Hz; files have their own. Default: the model's rate.
+            Sample rate of arrays, in Hz; files have their own. Default: the model's rate.
 
         Returns
         -------

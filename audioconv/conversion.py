@@ -55,7 +55,7 @@ def read_sounds(
     given : sequence of paths, open files and arrays
     source : AudioInput
     rate : float or None
-        Of samples in arrays, in Hz.
+        Sample rate of arrays, in Hz.
     """
     name = names(len(given))
     samples, paths = dict[int, NDArray[np.float32]](), dict[int, StrPath]()

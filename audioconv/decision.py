@@ -179,8 +179,8 @@ class Decision:
     def from_json(cls, described: Mapping[str, Any]) -> Self:
         """Return the decision that `to_json` described.
 
-        Keys that are missing have their defaults, as in files of older versions. Unknown keys are left out, as in files
-        of newer versions whose format is the same.
+        Missing keys, as in files of older versions, have their defaults. Unknown keys, as in files of newer versions
+        with the same format number, are ignored.
 
         Raises
         ------

@@ -35,8 +35,8 @@ MAX_RATIO = 1.25
 many."""
 
 FEW_RECORDINGS, MIN_WINDOWS_TO_SPLIT = 5, 5
-"""A class of fewer recordings, but of at least so many windows, is validated with the ends of its recordings where none
-of them can be spared as a whole."""
+"""A class with fewer recordings than the first, but at least as many windows as the second, is validated with the ends
+of its recordings if no recording can be spared as a whole."""
 
 
 @dataclass(frozen=True, eq=False)

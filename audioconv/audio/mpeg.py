@@ -70,9 +70,9 @@ class Scan:
     Attributes
     ----------
     format : Format
-        Of the first frame.
+        Format of the first frame.
     header : bytes
-        Of the first frame.
+        Header of the first frame.
     announced : int
         Number of frames that the file itself announces; 0 if it does not.
     frames : int

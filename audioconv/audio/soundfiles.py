@@ -98,8 +98,8 @@ def open_sound_file(content: BinaryIO) -> soundfile.SoundFile | Exception:
 def _for_libsndfile(content: BinaryIO) -> int | BinaryIO:
     """Return the descriptor of a file, where there is one that libsndfile can use.
 
-    Of a Python object it would ask each block by a callback, for which threads wait on each other: two of them decode
-    no faster than one.
+    libsndfile reads a Python object block by block through a callback. The callbacks of several threads exclude each
+    other, so two threads decode no faster than one.
     """
     # On Windows, the numbers of one C library's files mean nothing to another's.
     return content if os.name == "nt" or not isinstance(content, io.BufferedIOBase | io.FileIO) else _number(content)

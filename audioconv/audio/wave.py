@@ -36,7 +36,7 @@ class WaveHeader:
     block_size : int
         Bytes of one sample of all channels.
     bits : int
-        Of one sample of one channel.
+        Bits of one sample of one channel.
     format_offset : int
         Where the content of the chunk ``fmt`` begins.
     long_sizes_offset : int

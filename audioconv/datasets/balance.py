@@ -32,9 +32,9 @@ def imbalance_notes(counts: Mapping[str, Mapping[str | None, int]]) -> list[str]
     Returns
     -------
     list of str
-        Of the classes without clips to validate with (only where others have some), of those with fewer than
-        `FEWEST_TO_TRAIN` clips to train on, and of a largest class with more than `LARGEST_RATIO` times the clips of
-        the smallest; empty where there is nothing to say.
+        One line for each condition that holds: classes without validation clips (if others have some), classes with
+        fewer than `FEWEST_TO_TRAIN` training clips, a largest class with more than `LARGEST_RATIO` times the clips of
+        the smallest. Otherwise empty.
 
     Examples
     --------

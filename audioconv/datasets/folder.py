@@ -43,7 +43,7 @@ SPEAKER_IN_NAME = (
 def open_collection(path: str | os.PathLike[str], *, minimum_classes: int = 2) -> Collection:
     """Open a data set by its folder or its manifest.
 
-    Of a folder, each subfolder is a class and all recordings or pictures below it are its clips. Subfolders that are
+    Each subfolder of a folder is a class, and all recordings or pictures below it are its clips. Subfolders that are
     all called like splits (``train``, ``val``, ``testing``, ``fold1`` and so on) are splits, see
     `arrangement.arrange`. Hidden files, hidden folders, ``_background_noise_`` and files with other endings are left
     out. The speaker is taken from names such as ``{speaker}_nohash_{n}.wav``. A folder that holds a ``manifest.csv``
