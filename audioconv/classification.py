@@ -153,6 +153,48 @@ def score_recordings(model: Model, source: AudioInput, recordings: Sequence[Samp
     return scored
 
 
+def decisive_clip(model: Model, source: AudioInput, example: StrPath | Segment | Samples) -> tuple[Samples, float]:
+    """Return the window of a recording that its answer rests on most, and where it begins.
+
+    Parameters
+    ----------
+    model : Model
+    source : AudioInput
+    example : path-like, Segment or array (T,) float32
+        A recording, a part of one, or samples at the model's rate.
+
+    Returns
+    -------
+    clip : array (source.clip_samples,) float32
+        Of a model of words the best window; of one of sounds that in which the recording's answer is likeliest.
+    begin : float
+        Seconds from the beginning of the recording; negative where zeros come before it.
+    """
+    rate, length = source.front_end.sample_rate, source.clip_samples
+    samples = example if isinstance(example, np.ndarray) else _first_piece(example, source)
+    if samples is None:
+        assert not isinstance(example, np.ndarray)
+        scored = _score_pieces(model, source, example)
+        place = _decisive(model, source, scored.probabilities, np.stack([one.probabilities for one in scored.windows]))
+        begin = scored.windows[place].begin
+        path, first = (example.path, example.begin) if isinstance(example, Segment) else (example, 0.0)
+        return read_window(Segment(path, first + begin, first + begin + length / rate), rate, length), begin
+    begins = _begins(samples, source)
+    clips = np.stack([window_at(samples, begin, length) for begin in begins])
+    if len(begins) == 1:
+        return clips[0], begins[0] / rate
+    rows = pipeline.probabilities(model, clips)
+    place = _decisive(model, source, combine(model, source, rows), rows)
+    return clips[place], begins[place] / rate
+
+
+def _decisive(model: Model, source: AudioInput, together: Array, rows: Array) -> int:
+    """Return which window, with probabilities (n, labels), the answer to what they say `together` rests on most."""
+    if source.content == "words":
+        return int(np.flatnonzero((rows == together).all(axis=1))[0])
+    return int(rows[:, model.decide(together[np.newaxis]).codes[0]].argmax())
+
+
 def combine(model: Model, source: AudioInput, rows: Array) -> Array:
     """Return what the windows of one recording, with probabilities (n, labels), say together, (labels,) float32."""
     return _Together(model, source, None).add(0, range(len(rows)), rows).scores().probabilities

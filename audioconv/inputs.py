@@ -33,7 +33,7 @@ def for_collection(settings: Settings, collection: Collection) -> tuple[AudioInp
     if settings.named_init is None and collection.kind == "images":
         return pipeline.choose_image_input(collection.paths, settings.image_size), None
     if settings.named_init is None:
-        rates, plan = plan_for_files(collection.labels, collection.examples, _checked_seconds(settings))
+        rates, plan = plan_for_files(collection.labels, collection.examples, settings.clip_seconds)
         return _for_audio(settings, rates, plan), plan
     source = _of_beginning(settings, settings.named_init)
     if isinstance(source, ImageInput) != (collection.kind == "images"):
@@ -63,7 +63,7 @@ def for_arrays(
         labels,
         lambda place: len(arrays[place]) / rate,
         lambda place, seconds: (arrays[place][: round(seconds * rate)].astype(np.float32), rate),
-        source.clip_samples / rate if source else _checked_seconds(settings),
+        source.clip_samples / rate if source else settings.clip_seconds,
     )
     if source is None:
         return _for_audio(settings, [rate], plan), plan
@@ -89,15 +89,8 @@ def _for_audio(settings: Settings, rates: Sequence[int], plan: WindowPlan) -> Au
     return pipeline.choose_audio_input(
         None if settings.arch == AUTO else settings.arch,
         rates,
-        [],
+        plan.seconds,
         front_end=settings.front_end,
         sample_rate=settings.sample_rate,
-        clip_seconds=plan.seconds,
         content="words" if plan.holds_words else "sounds",
     )
-
-
-def _checked_seconds(settings: Settings) -> float | None:
-    if settings.clip_seconds is not None and not settings.clip_seconds > 0:
-        raise ConfigError(f"the clip must be longer than 0 seconds, got {settings.clip_seconds}")
-    return settings.clip_seconds

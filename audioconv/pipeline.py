@@ -6,7 +6,6 @@ with pixels for samples and no front end.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,15 +36,9 @@ Array = NDArray[Any]
 
 FRONT_ENDS = ("log-mel", "mfcc", "raw")
 
-# The longest window that is chosen without being asked for, and the share of clips that fit into it.
-LONGEST_SECONDS, SHARE_THAT_FITS = 10.0, 0.95
-
 # Energy below which bands of a spectrogram count as silent. What is quieter is the recorder's noise, or the zeros that
 # fill a clip up, and tells more of who recorded than of what was said.
 QUIETEST = 1e-6
-
-# Headers that are read to choose a rate and a length: enough to see what is usual.
-PROBED = 500
 
 LONGEST_WORD_SECONDS = 2.0
 """Of a window that holds a word. A piece of longer sounds, such as of rain, is still what it was."""
@@ -168,26 +161,26 @@ def load_files(
 def choose_audio_input(
     arch: str | None,
     rates: Sequence[int],
-    seconds: Sequence[float],
+    seconds: float,
     *,
     front_end: str | None = None,
     sample_rate: int | None = None,
-    clip_seconds: float | None = None,
     content: Content | None = None,
 ) -> AudioInput:
-    """Return the input for recordings of these rates (Hz) and durations (seconds).
-
-    The rate is 16 kHz, or lower where most recordings are. The clip is one second long, or longer, up to ten seconds,
-    where more than one recording in twenty is.
+    """Return the input for recordings of these rates (Hz), with windows of so many seconds.
 
     Parameters
     ----------
     arch : str, optional
         Name of the network: whether it takes spectrograms or samples. None is one that takes what the front end gives.
+    rates : sequence of int
+        Sample rates of recordings, in Hz.
+    seconds : float
+        Length of the window.
     front_end : {"log-mel", "mfcc", "raw"}, optional
-        By default what the network takes, of spectrograms log-mel.
-    sample_rate, clip_seconds : optional
-        Instead of the chosen ones.
+        Default: what the network takes, log-mel for a network that takes spectrograms.
+    sample_rate : int, optional
+        In Hz. Default: 16000, or lower if most recordings have less.
     content : {"words", "sounds"}, optional
         What recordings hold; see `AudioInput`.
     """
@@ -199,30 +192,12 @@ def choose_audio_input(
         takes = "raw samples" if kind == "samples" else "spectrograms"
         raise ConfigError(f"network {arch} takes {takes}, so the front end cannot be {name!r}")
     rate = sample_rate or min(16000, Counter(rates).most_common(1)[0][0] if rates else 16000)
-    if clip_seconds is None:
-        usual = float(np.quantile(seconds, SHARE_THAT_FITS)) if len(seconds) else 1.0
-        clip_seconds = min(max(1.0, math.ceil(10 * usual - 1e-6) / 10), LONGEST_SECONDS)
-    if clip_seconds <= 0:
-        raise ConfigError(f"the clip must be longer than 0 seconds, got {clip_seconds}")
     hears: FrontEnd
     if name == "raw":
         hears = RawSamples(rate)
     else:
         hears = (LogMel if name == "log-mel" else Mfcc).for_rate(rate, floor=QUIETEST)
-    return AudioInput(hears, max(1, round(clip_seconds * rate)), content)
-
-
-def probe_audio(files: Sequence[StrPath | Segment]) -> tuple[list[int], list[float]]:
-    """Return rates and durations of up to `PROBED` of the recordings, evenly drawn; unreadable ones are left out."""
-    rates, seconds = [], []
-    for file in evenly(files, PROBED):
-        try:
-            info = probe(file.path if isinstance(file, Segment) else file)
-        except DataError:
-            continue
-        rates.append(info.sample_rate)
-        seconds.append(file.duration if isinstance(file, Segment) else info.duration)
-    return rates, seconds
+    return AudioInput(hears, max(1, round(seconds * rate)), content)
 
 
 def choose_image_input(paths: Sequence[StrPath], size: tuple[int, int] | None = None) -> ImageInput:

@@ -131,6 +131,8 @@ def check(settings: Settings, kind: Literal["audio", "images"]) -> None:
         raise ConfigError("a budget chooses the number of epochs; give one of budget and epochs")
     if settings.budget is not None and not settings.budget > 0:
         raise ConfigError(f"the budget must be more than 0 seconds, got {settings.budget}")
+    if settings.clip_seconds is not None and not settings.clip_seconds > 0:
+        raise ConfigError(f"the clip must be longer than 0 seconds, got {settings.clip_seconds}")
     if not 0 < settings.false_accepts < 1:
         raise ConfigError(f"false_accepts is a share between 0 and 1, got {settings.false_accepts}")
     if settings.others is not None and (settings.reject is False or kind == "images"):

@@ -20,7 +20,7 @@ from audioconv.task import Examples, Task
 
 FILES = sorted(Path(bases.__file__).parent.glob("*.safetensors"))
 TESTED = {"down", "eight", "five", "go", "left", "one", "right", "up", "zero"}
-WORD = pipeline.choose_audio_input("tc-cnn-l", [16000], [1.0])
+WORD = pipeline.choose_audio_input("tc-cnn-l", [16000], 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_words_begin_with_the_base(rng, base):
 
 def test_shorter_and_longer_words_do_too(rng):
     for seconds in (0.8, 1.7):
-        source = pipeline.choose_audio_input("tc-cnn-l", [16000], [1.0], clip_seconds=seconds)
+        source = pipeline.choose_audio_input("tc-cnn-l", [16000], seconds)
         assert task(rng, source).init is not None
 
 
@@ -75,9 +75,9 @@ def test_shorter_and_longer_words_do_too(rng):
         (WORD, {"init": None}),
         (WORD, {"arch": "tc-cnn"}),
         (WORD, {"normalise_clips": False}),
-        (pipeline.choose_audio_input("tc-cnn-l", [8000], [1.0]), {}),
-        (pipeline.choose_audio_input("tc-cnn-l", [16000], [5.0]), {}),
-        (pipeline.choose_audio_input("tc-cnn-l", [16000], [1.0], front_end="mfcc"), {}),
+        (pipeline.choose_audio_input("tc-cnn-l", [8000], 1.0), {}),
+        (pipeline.choose_audio_input("tc-cnn-l", [16000], 5.0), {}),
+        (pipeline.choose_audio_input("tc-cnn-l", [16000], 1.0, front_end="mfcc"), {}),
     ],
     ids=["asked", "another network", "another scale", "another rate", "no word", "another front end"],
 )

@@ -9,7 +9,8 @@ import pytest
 import soundfile
 
 from audioconv import windowing
-from audioconv.classification import score_files, score_recordings
+from audioconv.audio.read import Segment
+from audioconv.classification import decisive_clip, score_files, score_recordings
 from audioconv.decision import Decision
 from audioconv.errors import DataError
 from audioconv.pipeline import AudioInput, choose_audio_input
@@ -36,7 +37,7 @@ class Loudness:
 
 
 def source(content):
-    made = choose_audio_input("cnn", [RATE], [1.0], sample_rate=RATE, content=content)
+    made = choose_audio_input("cnn", [RATE], 1.0, sample_rate=RATE, content=content)
     assert made.content == content
     return made
 
@@ -127,3 +128,45 @@ def test_by_default_short_windows_are_of_words():
     front_end = source("words").front_end
     assert AudioInput(front_end, RATE).content == "words"
     assert AudioInput(front_end, 5 * RATE).content == "sounds"
+
+
+# --- the window that an answer rests on ---
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_an_answer_of_words_rests_on_the_best_window(in_pieces, tmp_path, monkeypatch):
+    if in_pieces:
+        monkeypatch.setattr(windowing, "PIECE_SECONDS", 2.0)
+    samples = steady([0.01] * 6 + [0.09] + [0.01] * 5)
+    soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
+    for example in (tmp_path / "a.wav", *([] if in_pieces else [samples])):
+        clip, begin = decisive_clip(Loudness(), source("words"), example)
+        assert begin == pytest.approx(6)
+        np.testing.assert_array_equal(clip, samples[6 * RATE : 7 * RATE])
+    part = Segment(tmp_path / "a.wav", 1.0, 11.0)
+    clip, begin = decisive_clip(Loudness(), source("words"), part)
+    assert begin == pytest.approx(5)
+    np.testing.assert_array_equal(clip, samples[6 * RATE : 7 * RATE])
+
+
+def test_an_answer_of_sounds_rests_on_the_window_most_like_it():
+    # Soft on the whole, though one window is loud.
+    samples = steady([0.02, 0.01, 0.1, 0.02])
+    (scored,) = score_recordings(Loudness(), source("sounds"), [samples])
+    assert scored.probabilities[1] > 0.5
+    assert decisive_clip(Loudness(), source("sounds"), samples)[1] == 1
+
+
+def test_a_click_is_not_what_an_answer_rests_on(rng):
+    samples = rng.normal(0, 1e-4, 3 * RATE).astype(np.float32)
+    samples[100:160] = 0.9
+    samples[2 * RATE : 2 * RATE + 4000] += 0.1 * np.hanning(4000) ** 0.5 * rng.normal(size=4000)
+    clip, begin = decisive_clip(Loudness(), source("words"), samples)
+    assert begin + 0.5 == pytest.approx(2.25, abs=0.05)
+    (scored,) = score_recordings(Loudness(), source("words"), [samples])
+    np.testing.assert_array_equal(scored.probabilities, Loudness().probabilities(clip[None])[0])
+
+
+def test_a_short_recording_rests_on_all_of_it():
+    clip, begin = decisive_clip(Loudness(), source("words"), steady([0.05])[: RATE // 2])
+    assert (len(clip), begin) == (RATE, -0.25)

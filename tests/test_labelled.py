@@ -31,7 +31,7 @@ def examples(classes, speakers=None):
             number += 1
     windows = builder.build()
     who = [None if speakers is None else speakers[i] for i in windows.recordings.tolist()]
-    source = choose_audio_input("cnn", [16000], [1.0])
+    source = choose_audio_input("cnn", [16000], 1.0)
     return Examples(source, windows, labels, who, [None] * len(labels), {"name": "made"})
 
 
@@ -77,7 +77,7 @@ def test_a_drawn_window_of_the_training_part_has_no_sample_of_the_validation_par
     for number in range(2):
         samples = np.arange(400, dtype=np.float32) + 1000 * number
         builder.add(number, [(samples, covering_begins(400, LENGTH), True)])
-    source = choose_audio_input("cnn", [16000], [1.0])
+    source = choose_audio_input("cnn", [16000], 1.0)
     labels = ["a"] * 40 + ["b"] * 40
     found = Examples(source, builder.build(), labels, [None] * 80, [None] * 80, {"name": "made"})
     parts = found.split(0.2, 0)
@@ -170,7 +170,7 @@ def test_a_class_that_loses_most_of_its_files_stops_the_run(tmp_path: Path, rng)
             path.parent.mkdir(exist_ok=True)
             soundfile.write(path, rng.normal(0, 0.1, 8000), 8000)
             items.append(Item(path, label))
-    source = choose_audio_input("cnn", [8000], [1.0], sample_rate=8000)
+    source = choose_audio_input("cnn", [8000], 1.0, sample_rate=8000)
     plan = WindowPlan(1.0, {label: ClassPlan("words", 1.0, 1.0) for label in ("yes", "no")})
     for n in range(2):
         (tmp_path / "no" / f"{n}.wav").write_text("no sound")
@@ -188,14 +188,14 @@ def test_what_tests_is_not_cut_by_its_label(tmp_path: Path, rng):
         Item(tmp_path / "long.wav", "_silence_", split="train"),
         Item(tmp_path / "long.wav", "_silence_", split="test"),
     )
-    source = choose_audio_input("cnn", [8000], [1.0], sample_rate=8000)
+    source = choose_audio_input("cnn", [8000], 1.0, sample_rate=8000)
     plan = WindowPlan(1.0, {"_silence_": ClassPlan("sounds", 1.0, 5.0), "yes": ClassPlan("words", 1.0, 1.0)})
     found = load_collection(source, plan, Collection(items, "audio", "few"))
     assert list(found.splits) == ["train"] * 5 + ["test"]
 
 
 def test_recordings_in_memory_are_cut_too(rng):
-    source = choose_audio_input("cnn", [8000], [1.0], sample_rate=8000)
+    source = choose_audio_input("cnn", [8000], 1.0, sample_rate=8000)
     plan = WindowPlan(1.0, {"rain": ClassPlan("sounds", 1.0, 5.0), "yes": ClassPlan("words", 1.0, 1.0)})
     arrays = [rng.normal(0, 0.1, size).astype(np.float32) for size in (40000, 8000)]
     found = of_arrays(source, plan, arrays, ["rain", "yes"], ["her", None])

@@ -15,7 +15,7 @@ from audioconv.settings import Recipe, Settings, check, resolve
 from audioconv.training import ArrayData
 
 RATE = 4000
-WORD = pipeline.choose_audio_input(None, [16000], [1.0])
+WORD = pipeline.choose_audio_input(None, [16000], 1.0)
 QUICK = {"arch": "tc-resnet8", "epochs": 2, "batch_size": 16, "sample_rate": RATE, "augment": False, "reject": False}
 
 
@@ -59,9 +59,9 @@ def test_what_the_user_does_not_say_is_the_recipe():
     ("source", "arch"),
     [
         (WORD, "tc-cnn-l"),
-        (pipeline.choose_audio_input(None, [16000], [5.0]), "tc-cnn-events"),
-        (pipeline.choose_audio_input(None, [16000], [5.0], front_end="mfcc"), "cnn"),
-        (pipeline.choose_audio_input(None, [16000], [5.0], front_end="raw"), "m5-32"),
+        (pipeline.choose_audio_input(None, [16000], 5.0), "tc-cnn-events"),
+        (pipeline.choose_audio_input(None, [16000], 5.0, front_end="mfcc"), "cnn"),
+        (pipeline.choose_audio_input(None, [16000], 5.0, front_end="raw"), "m5-32"),
         (pipeline.ImageInput((28, 28, 1)), "cnn"),
     ],
 )

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from audioconv import inputs
 from audioconv.audio.features import FrontEnd, LogMel, Mfcc, RawSamples
-from audioconv.audio.read import fitted_begin, to_mono
-from audioconv.audio.read import read as read_recording
+from audioconv.classification import decisive_clip
 from audioconv.decision import is_word
 from audioconv.explaining.occlusion import evidence, hide, label_code, places_of, saliency
 from audioconv.loading import StrPath
@@ -132,7 +131,7 @@ def explain(model: Model, example: StrPath | Array, label: str | None = None) ->
     """
     if label is not None:
         label_code(model, label)  # before the file is read
-    clip, begin_seconds = _listen(inputs.of_model(model), example)
+    clip, begin_seconds = _listen(model, inputs.of_model(model), example)
     features = clip if model.front_end is None else model.front_end(clip)[0]
     probabilities = model.probabilities(features[None])
     answers = model.decide(probabilities)
@@ -184,14 +183,11 @@ def seconds(front_end: FrontEnd, frames: slice, clip_samples: int) -> tuple[floa
     return max(0.0, begin) / front_end.sample_rate, min(clip_samples, end) / front_end.sample_rate
 
 
-def _listen(source: AudioInput | ImageInput, example: StrPath | Array) -> tuple[Array, float]:
+def _listen(model: Model, source: AudioInput | ImageInput, example: StrPath | Array) -> tuple[Array, float]:
     """Return the example as the model takes it, and where in the recording it begins, in seconds."""
     if isinstance(source, ImageInput):
         return (source.read(example) if isinstance(example, str | os.PathLike) else source.convert(example)), 0.0
-    rate = source.front_end.sample_rate
-    recording = read_recording(example, rate) if isinstance(example, str | os.PathLike) else np.asarray(example)
-    clip = source.convert(recording)
-    return clip, fitted_begin(to_mono(recording), source.clip_samples) / rate
+    return decisive_clip(model, source, example if isinstance(example, str | os.PathLike) else source.check(example))
 
 
 def _region(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from audioconv import inputs
 from audioconv.audio.features import LogMel
 from audioconv.audio.read import Segment
+from audioconv.classification import decisive_clip
 from audioconv.decision import is_word
 from audioconv.errors import AudioconvError
 from audioconv.evaluation import Evaluation, Scored, percent
@@ -129,7 +130,10 @@ def _items(model: Model, cases: Sequence[Case]) -> Iterator[Html]:
         shown: Html | None = None
         if used < MOST_BYTES:
             try:
-                example = source.read(case.example)
+                if isinstance(source, AudioInput):
+                    example, _ = decisive_clip(model, source, case.example)
+                else:
+                    example = source.read(case.example)
             except AudioconvError:  # the file has gone since it was evaluated
                 shown = tag("p", "can no longer be read", class_="gone")
             else:
