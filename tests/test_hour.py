@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from memory import megabytes
 
 pytestmark = [
     pytest.mark.slow,
@@ -18,15 +18,6 @@ pytestmark = [
 
 MAX_MEGABYTES = 500
 RATE = 44_100
-
-PROGRAM = """
-import resource, sys
-from audioconv.cli import run
-code = run(sys.argv[1:])
-unit = 1 if sys.platform == "darwin" else 1024
-print("megabytes", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
-sys.exit(code)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -43,20 +34,11 @@ def folder(tmp_path_factory) -> Path:
         for n in range(12):
             tone = 0.3 * np.sin(2 * np.pi * pitch * (1 + n / 100) * np.arange(16000) / 16000)
             soundfile.write(folder / "words" / label / f"{n}.wav", tone + rng.normal(0, 0.01, 16000), 16000)
-    megabytes(folder, "train", "words", "-o", "model", "--epochs", "1")
+    megabytes("train", "words", "-o", "model", "--epochs", "1", folder=folder)
     shutil.copytree(folder / "words", folder / "with an hour")
     (folder / "with an hour" / "noise").mkdir()
     (folder / "hour.wav").rename(folder / "with an hour" / "noise" / "hour.wav")
     return folder
-
-
-def megabytes(folder: Path, *command: str) -> float:
-    """Return the most memory that a command takes."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *command], cwd=folder, capture_output=True, text=True, timeout=600
-    )
-    assert done.returncode == 0, done.stderr
-    return float(done.stdout.rpartition("megabytes")[2])
 
 
 HOUR = "with an hour/noise/hour.wav"
@@ -78,4 +60,4 @@ HOUR = "with an hour/noise/hour.wav"
     ids=lambda command: " ".join(command[:2]) if isinstance(command, tuple) else None,
 )
 def test_an_hour_of_stereo(command, folder):
-    assert megabytes(folder, *command) <= MAX_MEGABYTES
+    assert megabytes(*command, folder=folder) <= MAX_MEGABYTES
