@@ -23,10 +23,12 @@ from audioconv.kernels import (
     winograd,
     winograd_1d,
 )
-from audioconv.kernels.cpu_affinity import let_in, spread
+from audioconv.kernels.cpu_affinity import leave_shared_cpu as spread
+from audioconv.kernels.cpu_affinity import yield_until_started as let_in
 from audioconv.kernels.elementwise import draw
 from audioconv.kernels.jit import Worker, helper
-from audioconv.kernels.simd_float32 import ahead, doubles_at, floats_at, ints_at, longs_at, seeds_at
+from audioconv.kernels.simd_float32 import doubles_at, floats_at, ints_at, longs_at, seeds_at
+from audioconv.kernels.simd_float32 import offset_pointer as ahead
 from audioconv.kernels.tile import ROWS, correlate
 
 # Where an operand may lie: an array that the caller names, or memory of the program's own.
@@ -199,7 +201,9 @@ def _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch,
         )  # fmt: skip
     elif operation == CARRY:
         # integers: size
-        pixelwise.carry(_operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch), i[0])
+        pixelwise.stream_copy(
+            _operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch), i[0]
+        )
     elif operation == BORDER:
         # integers: C, P, Q, line, pixel, border (4)
         if part == 0:

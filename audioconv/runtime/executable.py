@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.kernels import interpreter as opcodes
-from audioconv.kernels.counters import APART
+from audioconv.kernels.counters import COUNTER_STRIDE
 from audioconv.kernels.launch import address_in_memory, launch
 from audioconv.kernels.threads import thread_count
 from audioconv.runtime.memory_plan import assemble
@@ -44,7 +44,7 @@ class Workspace:
 
     def __init__(self, memory: Memory, threads: int, tasks: int, phases: int) -> None:
         self.bases = np.zeros(opcodes.BASES, np.int64)
-        self.counters = np.zeros((2 * phases + 1 + threads) * APART, np.int64)
+        self.counters = np.zeros((2 * phases + 1 + threads) * COUNTER_STRIDE, np.int64)
         self.arguments = np.zeros(opcodes.ARGUMENTS, np.int64)
         self.arguments_address = address_in_memory(self.arguments)
         self.arguments[opcodes.BASE_TABLE] = address_in_memory(self.bases)
