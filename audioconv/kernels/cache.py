@@ -202,7 +202,9 @@ if not PLAIN:
             if found is None:
                 self._lock.release()  # held since a compilation that ended with an exception
                 with suppress(OSError):
-                    self._lock.acquire(COMPILE_SECONDS)
+                    if not self._lock.acquire():
+                        say_compiling()  # another process does
+                        self._lock.acquire(COMPILE_SECONDS)
                 found = self._load(sig, target_context)
                 if found is None:
                     say_compiling()

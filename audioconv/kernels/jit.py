@@ -6,7 +6,7 @@ import functools
 import types as python_types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import numba
 from numba import types
@@ -32,7 +32,17 @@ _WORKER = types.void(types.CPointer(types.int64), types.int64)
 _settings: Any = numba.config
 
 
-def kernel(function: Callable[..., None]) -> Callable[..., None]:
+class Kernel(Protocol):
+    """A compiled function that Python calls."""
+
+    def __call__(self, *args: Any) -> None:
+        """Run it."""
+
+    def compile(self, *types: Any) -> None:
+        """Compile it for arguments of these types of Numba's, or load it from the cache folder; does not run it."""
+
+
+def kernel(function: Callable[..., None]) -> Kernel:
     """Compile `function` for parallel launch from Python on first use, and keep the result in the cache folder.
 
     In a process that must not launch threads (see `threads`), the same function runs without them, compiled for that.
@@ -55,7 +65,10 @@ def kernel(function: Callable[..., None]) -> Callable[..., None]:
             with launching.turn:
                 compiled(*args)
 
-    return launch_in_turn if THREADING_LAYER == "workqueue" else launch
+    chosen: Any = launch_in_turn if THREADING_LAYER == "workqueue" else launch
+    chosen.compile = lambda *types: compiled.compile(types)
+    launched: Kernel = chosen
+    return launched
 
 
 @contextmanager
@@ -117,8 +130,8 @@ class Worker:
         if PLAIN:
             with _cache_folder_of_numba():
                 return numba.cfunc(_WORKER, cache=True, **_OPTIONS)(self._function)
-        signature = (_WORKER.args, _WORKER.return_type)
-        compiled = numba_internals.CFunc(self._function, signature, locals={}, options={"nopython": True, **_OPTIONS})
+        signature, options = (_WORKER.args, _WORKER.return_type), {"nopython": True, **_OPTIONS}
+        compiled: Any = numba_internals.CFunc(self._function, signature, locals={}, options=options)
         with _cache_folder_of_numba():
             compiled._cache = cache.KernelCache(self._function)
         compiled.compile()

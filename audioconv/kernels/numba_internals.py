@@ -89,20 +89,25 @@ PLAIN = _plain()
 """Whether kernels are compiled through public names alone."""
 
 if not PLAIN:
-    from numba.core.caching import FunctionCache
-    from numba.core.ccallback import CFunc
-    from numba.core.codegen import JITCodeLibrary
-    from numba.core.compiler import CompilerBase, DefaultPassBuilder
-    from numba.core.compiler_machinery import LoweringPass, register_pass
-    from numba.core.typed_passes import AnnotateTypes
+    from numba.core.caching import FunctionCache as FunctionCache
+    from numba.core.ccallback import CFunc as CFunc
+    from numba.core.codegen import JITCodeLibrary as JITCodeLibrary
+    from numba.core.compiler import CompilerBase as CompilerBase
+    from numba.core.compiler import DefaultPassBuilder as DefaultPassBuilder
+    from numba.core.compiler_machinery import LoweringPass as LoweringPass
+    from numba.core.compiler_machinery import register_pass as register_pass
+    from numba.core.typed_passes import AnnotateTypes as AnnotateTypes
 
-    __all__ = ["AnnotateTypes", "CFunc", "CompilerBase", "DefaultPassBuilder", "FunctionCache", "JITCodeLibrary",
-               "LoweringPass", "register_pass"]  # fmt: skip
 
-try:
-    from numba.core.compiler_lock import global_compiler_lock
-except ImportError:  # without it, a process that is forked while another thread compiles may wait for ever
-    global_compiler_lock = threading.RLock()
+def _global_compiler_lock() -> Any:
+    """Return Numba's lock; without it, a process that is forked while another thread compiles may wait for ever."""
+    try:
+        return find("numba.core.compiler_lock.global_compiler_lock")
+    except (ImportError, AttributeError):
+        return threading.RLock()
+
+
+global_compiler_lock = _global_compiler_lock()
 
 
 def load_threading_layer(layer: str) -> bool:

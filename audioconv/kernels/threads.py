@@ -21,13 +21,14 @@ SPIN_COUNT = "3000"  # some tens of microseconds
 LAYERS = ("omp", "tbb", "workqueue")
 """Numba's threading layers, the best first; only `workqueue` is always there, and is unsafe from several threads."""
 
+_numba: Any = numba
 _settings: Any = numba.config
 
 
 def _threading_layer() -> str:
     """Return the threading layer of this process: the one that runs, or that the user chose, or the best there is."""
     with suppress(ValueError):
-        return str(numba.threading_layer())  # another library has launched threads: a process has one layer
+        return str(_numba.threading_layer())  # another library has launched threads: a process has one layer
     chosen = _settings.THREADING_LAYER  # from NUMBA_THREADING_LAYER, or set by another library
     with _sleeping_threads():
         for layer in (chosen,) if chosen in LAYERS else LAYERS:
@@ -85,7 +86,7 @@ class Launching:
         """Prepare a forked child: another thread of the parent may have held the lock."""
         self.turn = threading.Lock()
         with suppress(ValueError):
-            numba.threading_layer()  # raises where no threads were launched
+            _numba.threading_layer()  # raises where no threads were launched
             self.alone = True
         global_compiler_lock.release()
 
