@@ -23,11 +23,11 @@ from audioconv.compiler.graph import (
     SweepNode,
     Value,
 )
-from audioconv.geometry import POINT, window
-from audioconv.kernels import interpreter as opcodes
-from audioconv.runtime.copies import Outside, add, bare, clear_border, strides
-from audioconv.runtime.program import NO_BORDER, Border, Buffer, Fixed, Instruction, whole
-from audioconv.runtime.views import geometry, numbers, view, views
+from audioconv.geometry import POINT, Window, window
+from audioconv.kernels import opcodes
+from audioconv.runtime.copies import Outside, add, bare, clear_border
+from audioconv.runtime.program import NO_BORDER, Border, Buffer, Fixed, Instruction, Section, whole
+from audioconv.runtime.views import View, border, images, numbers, source, view, views, windows
 
 
 class Backward:
@@ -65,8 +65,8 @@ class Backward:
     def write(self) -> None:
         """Write the backward pass."""
         output = self._writer.graph.output
-        source = Outside(output.shape, base=opcodes.OUTPUT_GRADIENT)
-        add(self._writer.section(self.first_stage), source, None, self._begin(output, self.first_stage))
+        given = Outside(output.shape, base=opcodes.OUTPUT_GRADIENT)
+        add(self._writer.section(self.first_stage), given, None, self._begin(output, self.first_stage))
         for node in reversed(self._writer.graph.nodes):
             if node.output in self._gradients:
                 self._node(node, self._gradients[node.output], self._ready[node.output])
@@ -167,9 +167,7 @@ class Backward:
             signs, g, d = numbers(*(view(image).bare for image in (y, dy, dx)))  # around dy there are zeros already
         C = d.shape[2]
         vectors, factors = writer.constants.no_norm(C), writer.constants.no_norm_gradient(C)
-        operands = [signs.place, g.place, vectors.at(), factors.at(), d.place]
-        integers = [*geometry(POINT, signs, g), *d.border, d.line, d.pixel]
-        writer.section(stage).emit(opcodes.SWEEP_BACKWARD, operands, integers, [node.slope])
+        _norm_activation_pool_backward(writer.section(stage), POINT, signs, g, d, vectors, factors, node.slope)
         return dx
 
     def _average(self, node: AverageNode, dy: Buffer, stage: int) -> None:
@@ -178,21 +176,26 @@ class Backward:
         if all((taps, outputs) in ((1, inputs), (inputs, 1)) for taps, outputs, inputs in sizes):
             # Whole axes: every input gets the same.
             part = Buffer(dy.shape)
-            integers = [*geometry(POINT, view(dy), view(part)), *NO_BORDER]
-            self._writer.section(stage).emit(opcodes.AVERAGE, [dy.at(), part.at()], integers, [share])
+            self._writer.section(stage).emit(
+                opcodes.AVERAGE, x=dy.at(), y=part.at(), **windows(POINT, view(dy), view(part)), **border(NO_BORDER),
+                share=share,
+            )  # fmt: skip
             self._add_up(part, value, stage)
             return
         dx, stage, onward = self._accumulate(value, stage)
-        onward_or_not = opcodes.ALWAYS if onward else opcodes.NEVER
-        integers = [*geometry(node.window, view(dx), view(dy)), *NO_BORDER, onward_or_not]
-        self._writer.section(stage).emit(opcodes.AVERAGE_BACKWARD, [dy.at(), dx.at()], integers, [share])
+        self._writer.section(stage).emit(
+            opcodes.AVERAGE_BACKWARD, dy=dy.at(), dx=dx.at(), **windows(node.window, view(dx), view(dy)),
+            accumulate=opcodes.ALWAYS if onward else opcodes.NEVER, share=share,
+        )  # fmt: skip
 
     def _repeated(self, dy: Buffer, value: Value, stage: int) -> None:
         """Give a value that was added to many numbers the sum of their gradients."""
         many = tuple(n if m == 1 else 1 for m, n in zip(value.shape[:2], dy.shape[:2], strict=True))
         part, more = self._whole(value, stage)
-        integers = [*geometry(window(many, axes=2), view(dy), view(part)), *part.border]
-        self._writer.section(stage).emit(opcodes.AVERAGE, [dy.at(), part.at()], integers, [1.0])
+        self._writer.section(stage).emit(
+            opcodes.AVERAGE, x=dy.at(), y=part.at(), **windows(window(many, axes=2), view(dy), view(part)),
+            **border(part.border), share=1.0,
+        )  # fmt: skip
         if more:
             self._add_up(part, value, stage)
 
@@ -200,13 +203,11 @@ class Backward:
         value = node.inputs[0]
         x = self._writer.need(value, stage)
         dx, more = self._whole(value, stage)
-        (images,) = views(POINT, 1, x, dy, dx)
-        integers = [
-            *geometry(POINT, *images[:2]), *images[2].border, images[2].line, images[2].pixel,
-            ops.ACTIVATIONS[node.kind],
-        ]  # fmt: skip
-        places = [image.place for image in images]
-        self._writer.section(stage).emit(opcodes.ACTIVATE_BACKWARD, places, integers)
+        ((x_view, g, d),) = views(POINT, 1, x, dy, dx)
+        self._writer.section(stage).emit(
+            opcodes.ACTIVATE_BACKWARD, x=x_view.place, dy=g.place, dx=d.place, **images(x_view, g), **border(d.border),
+            dx_line=d.line, dx_pixel=d.pixel, kind=ops.ACTIVATIONS[node.kind],
+        )  # fmt: skip
         if more:
             self._add_up(dx, value, stage)
 
@@ -216,11 +217,13 @@ class Backward:
         factors = [writer.constants.no_norm_gradient(value.shape[2])]
         if node.norm is not None:
             memories = writer.norm(node)
-            source = writer.picked(node, stage) if writer.picks(node) else writer.need(value, stage)
-            bands = views(POINT, node.bands, source, dy)
+            values = writer.picked(node, stage) if writer.picks(node) else writer.need(value, stage)
+            bands = views(POINT, node.bands, values, dy)
             for vector, memory, (x, g) in zip(vectors, memories, bands, strict=True):
-                sums = [x.place, g.place, vector.at(), memory.sums.at()]
-                writer.section(stage).emit(opcodes.SWEEP_SUMS, sums, geometry(POINT, x, g), [node.slope])
+                writer.section(stage).emit(
+                    opcodes.NORM_ACTIVATION_SUMS, x=x.place, dy=g.place, vectors=vector.at(), sums=memory.sums.at(),
+                    **images(x, g), slope=node.slope,
+                )  # fmt: skip
             writer.between.setdefault(stage, []).extend(self._normalise(node))
             stage += 1
             factors = [memory.factors for memory in memories]
@@ -230,9 +233,7 @@ class Backward:
         dx, more = self._whole(value, stage)
         bands = views(window, node.bands, z, dy, dx)
         for vector, factor, (x, g, d) in zip(vectors, factors, bands, strict=True):
-            operands = [x.place, g.place, vector.at(), factor.at(), d.place]
-            integers = [*geometry(window, x, g), *d.border, d.line, d.pixel]
-            writer.section(stage).emit(opcodes.SWEEP_BACKWARD, operands, integers, [node.slope])
+            _norm_activation_pool_backward(writer.section(stage), window, x, g, d, vector, factor, node.slope)
         if more:
             self._add_up(dx, value, stage)
 
@@ -241,14 +242,15 @@ class Backward:
         assert node.norm is not None
         H, W, C = node.inputs[0].shape
         weight, bias, *_ = self._writer.norm_parameters(node.norm)
-        gradient, rest = _gradient(weight), [whole(C), H * W // node.bands, bias.offset - weight.offset]
+        gradient = _gradient(weight)
         for band, memory in enumerate(self._writer.norm(node)):
-            operands = [
-                memory.sums.at(), weight.at(band * C), memory.factors.at(), gradient.at(band * C), None,
-                memory.inverse.at(),
-            ]  # fmt: skip
             for block in channel_blocks(C):
-                yield Instruction(opcodes.NORMALISE_BACKWARD, operands, [*block, *rest])
+                yield Instruction(
+                    opcodes.BATCH_STATISTICS_BACKWARD, sums=memory.sums.at(), parameters=weight.at(band * C),
+                    factors=memory.factors.at(), gradients=gradient.at(band * C), inverse_deviation=memory.inverse.at(),
+                    **block, padded_channels=whole(C), pixels=H * W // node.bands,
+                    bias_distance=bias.offset - weight.offset,
+                )  # fmt: skip
 
     def _weights(self, node: ConvNode, dz: Buffer, stage: int) -> None:
         """Write the gradients of kernels and biases."""
@@ -260,11 +262,9 @@ class Backward:
         self.after.extend(node.conv.reduction(partial, target, self._tasks))
         if node.bias is not None:
             sums = writer.memory.doubles(whole(K), writer.examples)
-            P, Q, _ = node.output.shape
-            operands = [dz.at(), None, None, sums.at()]
-            writer.section(stage).emit(opcodes.CHANNEL_SUMS, operands, [K, P, Q, *strides(dz)])
+            writer.section(stage).emit(opcodes.CHANNEL_SUMS, x=dz.at(), sums=sums.at(), **source(view(dz)))
             target = _gradient(writer.parameter(node.bias))
-            self.after.append(Instruction(opcodes.REDUCE_DOUBLES, [sums.at(), target.at()], [K]))
+            self.after.append(Instruction(opcodes.REDUCE_FLOAT64, source=sums.at(), target=target.at(), size=K))
 
     def _conv(self, node: ConvNode, dz: Buffer, stage: int) -> None:
         """Write the gradient by a convolution's input."""
@@ -277,6 +277,15 @@ class Backward:
         section = self._writer.section(stage)
         node.conv.input_gradient(section, bare(section, dz), weight, dx)
         self._add_up(dx, value, stage)
+
+
+def _norm_activation_pool_backward(
+    section: Section, window: Window, x: View, dy: View, dx: View, vectors: Fixed, factors: Fixed, slope: float
+) -> None:
+    section.emit(
+        opcodes.NORM_ACTIVATION_POOL_BACKWARD, x=x.place, dy=dy.place, vectors=vectors.at(), factors=factors.at(),
+        dx=dx.place, **windows(window, x, dy), **border(dx.border), dx_line=dx.line, dx_pixel=dx.pixel, slope=slope,
+    )  # fmt: skip
 
 
 def _gradient(parameter: Fixed) -> Fixed:

@@ -26,7 +26,7 @@ from audioconv.compiler.graph import (
     Value,
 )
 from audioconv.geometry import POINT, Window
-from audioconv.kernels import interpreter as opcodes
+from audioconv.kernels import opcodes
 from audioconv.runtime.copies import Outside, add, bare, clear_border, copy
 from audioconv.runtime.program import (
     NO_BORDER,
@@ -40,7 +40,7 @@ from audioconv.runtime.program import (
     Tables,
     whole,
 )
-from audioconv.runtime.views import geometry, view, views
+from audioconv.runtime.views import border, images, source, view, views, windows
 
 CHANNELS = 16
 """Channels that one instruction merges the statistics of: with those of 64 examples they fit the first-level cache."""
@@ -169,14 +169,16 @@ class Writer:
             self._sweep(section, node, inputs[0], buffer, node.pool or POINT)
         elif isinstance(node, ActivationNode):
             ((x, y),) = views(POINT, 1, inputs[0], buffer)
-            integers = [*geometry(POINT, x, y), *y.border, 0, 0, ops.ACTIVATIONS[node.kind]]
-            section.emit(opcodes.ACTIVATE, [x.place, y.place], integers)
+            kind = ops.ACTIVATIONS[node.kind]
+            section.emit(opcodes.ACTIVATE, x=x.place, y=y.place, **images(x, y), **border(y.border), kind=kind)
         elif isinstance(node, AddNode):
             add(section, inputs[0], inputs[1], buffer, node.slope)
         elif isinstance(node, AverageNode):
-            integers = [*geometry(node.window, view(inputs[0]), view(buffer)), *buffer.border]
-            share = 1 / math.prod(node.window.kernel)
-            section.emit(opcodes.AVERAGE, [inputs[0].at(), buffer.at()], integers, [share])
+            section.emit(
+                opcodes.AVERAGE, x=inputs[0].at(), y=buffer.at(),
+                **windows(node.window, view(inputs[0]), view(buffer)), **border(buffer.border),
+                share=1 / math.prod(node.window.kernel),
+            )  # fmt: skip
         elif isinstance(node, DropoutNode):
             dropped = Buffer(value.shape)
             self.drop(section, node, bare(section, inputs[0]), dropped)
@@ -185,10 +187,12 @@ class Writer:
             add(section, dropped, None, buffer)
         return buffer
 
-    def _sweep(self, section: Section, node: SweepNode, source: Buffer, buffer: Buffer, window: Window) -> None:
-        for vectors, (x, y) in zip(self.vectors(node), views(window, node.bands, source, buffer), strict=True):
-            operands = [x.place, y.place, vectors.at()]
-            section.emit(opcodes.SWEEP, operands, [*geometry(window, x, y), *y.border], [node.slope])
+    def _sweep(self, section: Section, node: SweepNode, input: Buffer, buffer: Buffer, window: Window) -> None:
+        for vectors, (x, y) in zip(self.vectors(node), views(window, node.bands, input, buffer), strict=True):
+            section.emit(
+                opcodes.NORM_ACTIVATION_POOL, x=x.place, y=y.place, vectors=vectors.at(), **windows(window, x, y),
+                **border(y.border), slope=node.slope,
+            )  # fmt: skip
 
     def picks(self, node: SweepNode) -> bool:
         """Tell whether a sweep keeps what it picked of each window: others ask for it in later stages."""
@@ -198,19 +202,20 @@ class Writer:
         """Return the numbers that a sweep's pooling picks, before the normalisation; if need be, write what does."""
         if node not in self._picked:
             assert node.pool is not None
-            source, self._picked[node] = self.need(node.inputs[0], stage), Buffer(node.output.shape)
-            bands = views(node.pool, node.bands, source, self._picked[node])
+            values, self._picked[node] = self.need(node.inputs[0], stage), Buffer(node.output.shape)
+            bands = views(node.pool, node.bands, values, self._picked[node])
             for vectors, (x, y) in zip(self.vectors(node), bands, strict=True):
-                operands = [x.place, y.place, vectors.at()]
-                self.section(stage).emit(opcodes.PICK, operands, geometry(node.pool, x, y))
+                self.section(stage).emit(
+                    opcodes.POOL_SELECT, x=x.place, y=y.place, vectors=vectors.at(), **windows(node.pool, x, y)
+                )
         return self._picked[node]
 
     def drop(self, section: Section, node: DropoutNode, x: Buffer, y: Buffer) -> None:
         """Write a dropout; both buffers have no border, since draws are counted through them."""
         size = math.prod(x.shape)
         period = x.shape[2] if node.whole_channels else size
-        integers = [*geometry(POINT, view(x), view(y)), *NO_BORDER, size, period, self.dropouts.index(node)]
-        section.emit(opcodes.DROPOUT, [x.at(), y.at()], integers, [node.rate])
+        seed = self.dropouts.index(node)
+        section.emit(opcodes.DROPOUT, x=x.at(), y=y.at(), size=size, period=period, seed=seed, rate=node.rate)
 
     # --- normalisation -----------------------------------------------------------------------------------------------
 
@@ -255,18 +260,18 @@ class Writer:
         bands = zip(self.norm(node), views(POINT, node.bands, buffer), strict=True)
         for band, (memory, (x,)) in enumerate(bands):
             H, W, C = x.shape
-            operands = [x.place, None, None, memory.moments.at()]
-            self.section(stage).emit(opcodes.MOMENTS, operands, [C, H, W, x.line, x.pixel])
+            self.section(stage).emit(opcodes.MOMENTS, x=x.place, sums=memory.moments.at(), **source(x))
             first = band * C
-            merged = [
-                memory.moments.at(), weight.at(first), memory.vectors.at(), mean.at(first), following.at(first),
-                memory.inverse.at(),
-            ]  # fmt: skip
-            rest = [whole(C), H * W, bias.offset - weight.offset, variance.offset - mean.offset]
             self.between.setdefault(stage, []).extend(
-                Instruction(opcodes.NORMALISE, merged, [*block, *rest], [node.norm.epsilon, node.norm.momentum])
+                Instruction(
+                    opcodes.BATCH_STATISTICS, moments=memory.moments.at(), parameters=weight.at(first),
+                    vectors=memory.vectors.at(), tracked=mean.at(first), tracked_next=following.at(first),
+                    inverse_deviation=memory.inverse.at(), **block, padded_channels=whole(C), pixels=H * W,
+                    bias_distance=bias.offset - weight.offset, variance_distance=variance.offset - mean.offset,
+                    epsilon=node.norm.epsilon, momentum=node.norm.momentum,
+                )
                 for block in channel_blocks(C)
-            )
+            )  # fmt: skip
 
     def norm_parameters(self, norm: Norm) -> list[Fixed]:
         """Return where weight, bias, running mean and running variance lie."""
@@ -284,9 +289,9 @@ class NormMemory:
     inverse: Fixed
 
 
-def channel_blocks(channels: int) -> list[list[int]]:
-    """Return how many channels each of several instructions takes, and from which on."""
-    return [[min(CHANNELS, channels - c), c] for c in range(0, channels, CHANNELS)]
+def channel_blocks(channels: int) -> list[dict[str, int]]:
+    """Return the fields of several instructions that share `channels`: the count of each, and its first one."""
+    return [{"channels": min(CHANNELS, channels - c), "first_channel": c} for c in range(0, channels, CHANNELS)]
 
 
 def _is_cheap(node: Node | None) -> bool:

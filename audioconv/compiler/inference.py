@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,8 @@ from audioconv.compiler.forward import Writer
 from audioconv.compiler.graph import ConvNode, Graph, SweepNode, trace
 from audioconv.errors import ShapeError
 from audioconv.geometry import window
-from audioconv.kernels import interpreter as opcodes
+from audioconv.kernels import opcodes
+from audioconv.kernels.winograd_transforms import TILE
 from audioconv.layers.base import Layer, Shape
 from audioconv.runtime.executable import Executable, useful_threads
 from audioconv.runtime.program import UNLIMITED, Constants, Fixed, Instruction, Phase, norm_vectors
@@ -82,7 +83,7 @@ class Inference:
             first = [one for one in instructions if _waits_for_nothing(one)]
             rest = [one for one in instructions if not _waits_for_nothing(one)]
             phases = [Phase(opcodes.INSTRUCTIONS, 0, first)]
-            phases += [Phase(opcodes.LINES, _tasks(one.operation, one.integers), [one]) for one in rest]
+            phases += [Phase(opcodes.LINES, _tasks(one), [one]) for one in rest]
         else:
             phases = [Phase(opcodes.EXAMPLES, UNLIMITED, instructions)]
         return Executable([phases], writer.tables, writer.memory, 1)
@@ -90,34 +91,33 @@ class Inference:
 
 def _waits_for_nothing(instruction: Instruction) -> bool:
     """Tell whether an instruction needs nothing of another: borders, and the copy of the input."""
-    if instruction.operation == opcodes.BORDER:
+    if instruction.opcode == opcodes.CLEAR_BORDER:
         return True
-    source = instruction.operands[0]
-    return source is not None and isinstance(source.memory, Fixed) and source.memory.base == opcodes.INPUT
+    x = instruction.operands.get("x")
+    return x is not None and isinstance(x.memory, Fixed) and x.memory.base == opcodes.INPUT
 
 
-def _tasks(operation: int, integers: Sequence[int]) -> int:
+def _tasks(instruction: Instruction) -> int:
     """Return into how many tasks an instruction is worth dividing."""
-    if operation == opcodes.CORRELATE:
-        columns, _, rows, _, terms = integers[:5]
-        return int(max(1, min(8, 2 * columns * rows * terms // TASK_WORK, rows // 6)))
-    if operation == opcodes.WINOGRAD:
-        channels, kernels, _, _, _, lines, columns = integers[:7]
-        tiles = -(-lines // 4) * -(-columns // 4)
-        return int(max(1, min(8, 72 * channels * kernels * tiles // TASK_WORK, tiles // 3)))
-    if operation == opcodes.WINOGRAD_LINE:
-        channels, kernels, blocks, _, _, columns = integers[:6]
-        tiles = -(-columns // 4)
-        return int(max(1, min(8, 12 * blocks * channels * kernels * tiles // TASK_WORK, tiles // 6)))
-    if operation == opcodes.NARROW:
-        channels, kernels, _, _, _, _, lines, columns = integers[:8]
-        tiles = -(-lines // 4)
-        return int(max(1, min(8, 36 * channels * kernels * columns * tiles // TASK_WORK, tiles // 2)))
-    if operation == opcodes.DEPTHWISE:
-        channels, _, _, lines, columns = integers[:5]
-        return int(max(1, min(8, 18 * channels * lines * columns // TASK_WORK, lines // 2)))
-    if operation == opcodes.SWEEP:
-        return int(max(1, min(4, integers[0] * integers[1] * integers[2] // 2e4)))
+    opcode, i = instruction.opcode, instruction.integers
+    if opcode == opcodes.CORRELATE:
+        return int(max(1, min(8, 2 * i["columns"] * i["rows"] * i["terms"] // TASK_WORK, i["rows"] // 6)))
+    if opcode == opcodes.WINOGRAD:
+        tiles = -(-i["out_height"] // TILE) * -(-i["out_width"] // TILE)
+        return int(max(1, min(8, 72 * i["channels"] * i["filters"] * tiles // TASK_WORK, tiles // 3)))
+    if opcode == opcodes.WINOGRAD_1D:
+        tiles = -(-i["out_width"] // TILE)
+        multiply_adds = i["blocks"] * i["channels"] * i["filters"]
+        return int(max(1, min(8, 12 * multiply_adds * tiles // TASK_WORK, tiles // 6)))
+    if opcode == opcodes.FEW_CHANNELS:
+        tiles = -(-i["out_height"] // TILE)
+        multiply_adds = i["channels"] * i["filters"] * i["out_width"]
+        return int(max(1, min(8, 36 * multiply_adds * tiles // TASK_WORK, tiles // 2)))
+    if opcode == opcodes.DEPTHWISE:
+        lines = i["out_height"]
+        return int(max(1, min(8, 18 * i["channels"] * lines * i["out_width"] // TASK_WORK, lines // 2)))
+    if opcode == opcodes.NORM_ACTIVATION_POOL:
+        return int(max(1, min(4, i["channels"] * i["in_height"] * i["in_width"] // 2e4)))
     return 1
 
 

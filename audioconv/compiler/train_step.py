@@ -11,7 +11,7 @@ from audioconv.compiler.backward import Backward
 from audioconv.compiler.forward import Writer
 from audioconv.compiler.graph import ConvNode, trace
 from audioconv.errors import ShapeError
-from audioconv.kernels import interpreter as opcodes
+from audioconv.kernels import opcodes
 from audioconv.kernels.jit import PARTS
 from audioconv.layers.base import Layer, Pass, Shape
 from audioconv.runtime.executable import Executable, Workspace, useful_threads

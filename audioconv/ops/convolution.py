@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from audioconv import geometry
 from audioconv.errors import ShapeError
 from audioconv.geometry import POINT, Padding, Window
-from audioconv.kernels import interpreter as opcodes
+from audioconv.kernels import opcodes
 from audioconv.kernels.jit import PARTS
 from audioconv.ops import programs
 from audioconv.ops.arrays import Array, as_input, check_gradient, lift_size

@@ -9,15 +9,15 @@ from functools import lru_cache
 import numpy as np
 
 from audioconv.geometry import POINT
-from audioconv.kernels import interpreter as opcodes
+from audioconv.kernels import opcodes
 from audioconv.kernels.jit import LANES
 from audioconv.kernels.tile import ROWS
 from audioconv.ops.arrays import Array
 from audioconv.runtime import copies
-from audioconv.runtime.convolution import Convolution
+from audioconv.runtime.convolution import Convolution, correlate
 from audioconv.runtime.copies import Outside, turned
 from audioconv.runtime.executable import Executable, useful_threads
-from audioconv.runtime.offsets import input_gradients, pairs, pixels, rows
+from audioconv.runtime.offsets import input_gradients, pairs, pixels
 from audioconv.runtime.program import (
     NO_BORDER,
     SLACK,
@@ -77,18 +77,13 @@ class Operation:
 
     def _strips(self, instruction: Instruction) -> list[Instruction]:
         """Return the instruction for a few rows after the other, whose numbers stay in the cache."""
-        columns, table, count, *rest = instruction.integers
         channels = self.conv.in_shape[2] * math.prod(self.conv.window.stride)
         strip = max(8, STRIP // (ROWS * (channels + self.conv.filters))) * ROWS
-        if instruction.operation != opcodes.CORRELATE or self._tasks or count <= strip:
+        if instruction.opcode != opcodes.CORRELATE or self._tasks:
             return [instruction]
+        table, count = instruction.integers["row_table"], instruction.integers["rows"]
         return [
-            Instruction(
-                instruction.operation,
-                instruction.operands,
-                [columns, table + 2 * begin, min(strip, count - begin), *rest],
-                instruction.reals,
-            )
+            instruction.replaced(row_table=table + 2 * begin, rows=min(strip, count - begin))
             for begin in range(0, count, strip)
         ]
 
@@ -159,10 +154,10 @@ def _input_gradient_by_patches(section: Section, conv: Convolution, weight: Fixe
         ]
         terms = pairs(np.array(places, np.int64), np.zeros(len(places), np.int64))
         # Each channel by itself: a depthwise convolution with kernels of ones.
-        tables = section.tables
-        integers = [C, tables.add(rows(table)), len(table), tables.add(terms), len(terms), 1, opcodes.NEVER, 0]
-        operands = [patches.at(-top, -left), ones.at(), zeros.at(), dx.at(*part.corner)]
-        section.emit(opcodes.CORRELATE, operands, integers, [1.0])
+        correlate(
+            section, True, table, terms, C, patches.at(-top, -left), ones.at(), zeros.at(), dx.at(*part.corner),
+            opcodes.NEVER,
+        )  # fmt: skip
 
 
 @lru_cache(KEPT)
@@ -202,13 +197,13 @@ def _at_hand(
 
 def _tasks(instruction: Instruction) -> int:
     """Return into how many tasks an instruction is worth dividing."""
-    if instruction.operation == opcodes.CORRELATE:
-        columns, _, count, _, terms, *_ = instruction.integers
+    i = instruction.integers
+    if instruction.opcode == opcodes.CORRELATE:
         # Each task reads all of the weights (or of the output's gradient): many tasks are for many rows.
-        most = min(MOST_TASKS, max(8, count // (6 * ROWS)), count // ROWS)
-        return max(1, min(most, int(2 * columns * count * terms // TASK_WORK)))
-    channels, lines, *_ = instruction.integers
-    return max(1, min(MOST_TASKS, int(channels * lines // TASK_WORK), lines))
+        most = min(MOST_TASKS, max(8, i["rows"] // (6 * ROWS)), i["rows"] // ROWS)
+        return max(1, min(most, int(2 * i["columns"] * i["rows"] * i["terms"] // TASK_WORK)))
+    lines = i["out_height"]
+    return max(1, min(MOST_TASKS, int(i["channels"] * lines // TASK_WORK), lines))
 
 
 def parameters(weight: Array, bias: Array | None = None) -> Array:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.kernels import interpreter as opcodes
-from audioconv.runtime.copies import strides
+from audioconv.kernels import opcodes
+from audioconv.runtime.copies import in_strides, out_strides
 from audioconv.runtime.few_channels import Narrow
 from audioconv.runtime.program import Border, Buffer, Fixed, Place, Section
 from audioconv.runtime.winograd import Lines, Planes
@@ -86,8 +86,11 @@ class Along:
 
     def weight_gradient(self, section: Section, x: Buffer, dz: Buffer, partial: Fixed) -> None:
         """Write how this example's gradient by the weights is added to the task's `partial`."""
-        integers = [dz.shape[2], *strides(x), *dz.shape[:2], *strides(dz)]
-        section.emit(opcodes.DEPTHWISE_GRADIENT, [self._conv.corner(x), dz.at(), partial.at()], integers)
+        height, width, channels = dz.shape
+        section.emit(
+            opcodes.DEPTHWISE_GRADIENT, x=self._conv.corner(x), dy=dz.at(), sums=partial.at(), channels=channels,
+            out_height=height, out_width=width, **in_strides(x), **out_strides(dz),
+        )  # fmt: skip
 
     def input_gradient(self, section: Section, dz: Buffer, weight: Fixed, dx: Buffer, onward: int) -> None:
         """Write the gradient by the input, or add it to what is in dx."""
@@ -99,8 +102,11 @@ class Along:
         onward: int, slope: float,
     ) -> None:  # fmt: skip
         height, width, channels = y.shape
-        integers = [channels, *strides(x), height, width, *strides(y), int(turned), onward]
-        section.emit(opcodes.DEPTHWISE, [corner, weight.at(), start.at(), y.at()], integers, [slope])
+        section.emit(
+            opcodes.DEPTHWISE, x=corner, weight=weight.at(), bias=start.at(), y=y.at(), channels=channels,
+            out_height=height, out_width=width, **in_strides(x), **out_strides(y), flipped=turned, accumulate=onward,
+            slope=slope,
+        )  # fmt: skip
 
     def kernels(self, weight: NDArray[np.float32]) -> None:
         """Return None: they are taken as they are."""

@@ -23,7 +23,7 @@ import numpy as np
 
 from audioconv._types import cached_property
 from audioconv.geometry import Window
-from audioconv.kernels import interpreter as opcodes
+from audioconv.kernels import opcodes
 from audioconv.runtime.algorithms import Form, form_of
 from audioconv.runtime.copies import SHARED, turned
 from audioconv.runtime.offsets import Pairs, gradient_border, input_gradients, pairs, pixels, rows, taps
@@ -131,7 +131,7 @@ class Convolution:
             return
         table = self._outputs(x, z)
         for c, channels, k, kernels in self._groups():
-            _correlate(
+            correlate(
                 section, self.depthwise, table, self._taps(x, channels), kernels,
                 self.corner(x, c), weight.at(k), start.at(k), z.at(0, 0, k), opcodes.NEVER, slope,
             )  # fmt: skip
@@ -143,7 +143,7 @@ class Convolution:
             return
         terms, start = self._outputs(x, dz), section.constants.zeros(self.filters)
         for c, channels, k, kernels in self._groups():
-            _correlate(
+            correlate(
                 section, self.depthwise, self._taps(x, channels), terms, kernels,
                 self.corner(x, c), dz.at(0, 0, k), start.at(k), partial.at(k), opcodes.UNLESS_FIRST,
             )  # fmt: skip
@@ -169,7 +169,7 @@ class Convolution:
             )
             if self.depthwise:
                 taken = np.array([numbers[r, s, 0, 0] for r, s, *_ in part.taps], np.int64)
-                _correlate(
+                correlate(
                     section, True, table, pairs(places, taken), K, dz.at(-top, -left), weight.at(),
                     section.constants.zeros(K).at(), dx.at(*part.corner), add,
                 )  # fmt: skip
@@ -178,7 +178,7 @@ class Convolution:
                 order = np.array([numbers[r, s, :, k : k + kernels].T for r, s, *_ in part.taps], np.int64)
                 offsets = (places[:, None] + np.arange(kernels)).reshape(-1)
                 terms = pairs(offsets, np.arange(len(offsets)) * channels)
-                _correlate(
+                correlate(
                     section, False, table, terms, channels, dz.at(-top, -left, k), turned(section, weight, order).at(),
                     section.constants.zeros(channels).at(), dx.at(*part.corner, c), add,
                 )  # fmt: skip
@@ -187,7 +187,7 @@ class Convolution:
         size, K = math.prod(self.in_shape), self.filters
         order = np.arange(size * K).reshape(size, K).T
         terms = pairs(np.arange(K), np.arange(K) * size)
-        _correlate(
+        correlate(
             section, False, np.zeros((1, 2), np.int32), terms, size, dz.at(),
             turned(section, weight, order).at(), section.constants.zeros(size).at(), dx.at(),
             opcodes.ALWAYS if onward else opcodes.NEVER,
@@ -198,8 +198,10 @@ class Convolution:
         size = math.prod(self.weight_shape)
         instructions = []
         for begin in range(0, size, SHARED):
-            operands = [partial.at(begin), gradient.at(begin)]
-            instructions.append(Instruction(opcodes.REDUCE, operands, [min(SHARED, size - begin), tasks]))
+            some = min(SHARED, size - begin)
+            instructions.append(
+                Instruction(opcodes.REDUCE, source=partial.at(begin), target=gradient.at(begin), size=some, tasks=tasks)
+            )
         return instructions
 
     # --- tables ------------------------------------------------------------------------------------------------------
@@ -224,13 +226,14 @@ class Convolution:
         return pairs(offsets, np.arange(len(offsets)) * self.filters)
 
 
-def _correlate(
+def correlate(
     section: Section, depthwise: bool, table: Pairs, terms: Pairs, columns: int,
     a: Place, b: Place, start: Place, c: Place, onward: int, slope: float = 1.0,
 ) -> None:  # fmt: skip
+    """Write ``c = a * b + bias`` by the register tile: its rows in `table`, the terms of its sums in `terms`."""
     tables = section.tables
-    integers = [
-        columns, tables.add(rows(table)), len(table), tables.add(terms), len(terms), int(depthwise), onward,
-        int(slope != 1.0),
-    ]  # fmt: skip
-    section.emit(opcodes.CORRELATE, [a, b, start, c], integers, [slope])
+    section.emit(
+        opcodes.CORRELATE, a=a, b=b, bias=start, c=c, columns=columns, row_table=tables.add(rows(table)),
+        rows=len(table), term_table=tables.add(terms), terms=len(terms), depthwise=depthwise, accumulate=onward,
+        activate=slope != 1.0, slope=slope,
+    )  # fmt: skip

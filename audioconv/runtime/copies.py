@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.kernels import interpreter as opcodes
+from audioconv.kernels import opcodes
 from audioconv.runtime.program import NO_BORDER, Buffer, Fixed, Place, Section
-from audioconv.runtime.views import numbers, view
+from audioconv.runtime.views import View, border, images, numbers, view
 
 SHARED = 16384
 """Numbers that one instruction adds up or brings into another order: what several threads can share."""
@@ -37,8 +37,8 @@ def copy(section: Section, x: Buffer, y: Buffer) -> None:
     H, W, C = y.shape
     clear_border(section, y)
     # A line is taken for one pixel of W * C channels: the longest vectors there are.
-    integers = [W * C, H, 1, W * C, 0, H, 1, y.layout.line, 0]
-    section.emit(opcodes.ADD, [x.at(), y.at(), None], integers, [1.0])
+    lines = View(x.at(), (H, 1, W * C), W * C, 0, NO_BORDER), View(y.at(), (H, 1, W * C), y.layout.line, 0, NO_BORDER)
+    _add(section, *lines, None, 1.0)
 
 
 def add(section: Section, a: Buffer, b: Buffer | None, y: Buffer, slope: float = 1.0) -> None:
@@ -48,10 +48,22 @@ def add(section: Section, a: Buffer, b: Buffer | None, y: Buffer, slope: float =
     """
     size = y.shape[:2]
     out, one, two = numbers(view(y), view(a).repeated(*size), view(a if b is None else b).repeated(*size))
-    H, W, C = out.shape
-    window = [0, int(b is not None), 0, 0, 0, 0]
-    integers = [C, H, W, one.line, one.pixel, H, W, out.line, out.pixel, *window, *out.border, two.line, two.pixel]
-    section.emit(opcodes.ADD, [a.at(), y.at(), None if b is None else b.at()], integers, [slope])
+    _add(section, one, out, None if b is None else two, slope)
+
+
+def _add(section: Section, x: View, y: View, second: View | None, slope: float) -> None:
+    section.emit(
+        opcodes.ADD,
+        x=x.place,
+        y=y.place,
+        second=None if second is None else second.place,
+        second_line=0 if second is None else second.line,
+        second_pixel=0 if second is None else second.pixel,
+        has_second=second is not None,
+        slope=slope,
+        **images(x, y),
+        **border(y.border),
+    )
 
 
 def bare(section: Section, buffer: Buffer) -> Buffer:
@@ -67,13 +79,20 @@ def clear_border(section: Section, buffer: Buffer) -> None:
     """Zero what surrounds an image, for who writes nothing but the image."""
     if buffer.border != NO_BORDER:
         H, W, C = buffer.shape
-        integers = [C, H, W, *strides(buffer), *buffer.border]
-        section.emit(opcodes.BORDER, [buffer.at()], integers)
+        section.emit(
+            opcodes.CLEAR_BORDER, y=buffer.at(), channels=C, out_height=H, out_width=W, **out_strides(buffer),
+            **border(buffer.border),
+        )  # fmt: skip
 
 
-def strides(buffer: Buffer) -> tuple[int, int]:
-    """Return the distances between lines and between pixels."""
-    return buffer.layout.line, buffer.layout.pixel
+def in_strides(buffer: Buffer) -> dict[str, int]:
+    """Return the fields with the distances between lines and between pixels of an image that is read."""
+    return {"in_line": buffer.layout.line, "in_pixel": buffer.layout.pixel}
+
+
+def out_strides(buffer: Buffer) -> dict[str, int]:
+    """Return the fields with the distances between lines and between pixels of the image on the output's side."""
+    return {"out_line": buffer.layout.line, "out_pixel": buffer.layout.pixel}
 
 
 def turned(section: Section, weight: Fixed, order: NDArray[np.int64]) -> Fixed:
@@ -82,5 +101,5 @@ def turned(section: Section, weight: Fixed, order: NDArray[np.int64]) -> Fixed:
     table = section.tables.add(order.astype(np.int32))
     for begin in range(0, order.size, SHARED):
         some = min(SHARED, order.size - begin)
-        section.before(opcodes.TRANSPOSE, [weight.at(), memory.at(begin)], [table + begin, some])
+        section.before(opcodes.PERMUTE, source=weight.at(), target=memory.at(begin), table=table + begin, size=some)
     return memory

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.kernels import interpreter as opcodes
+from audioconv.kernels import interpreter, opcodes
 from audioconv.kernels.counters import APART
 from audioconv.kernels.launch import address_in_memory, launch
 from audioconv.kernels.threads import thread_count
@@ -18,7 +18,7 @@ from audioconv.runtime.program import Memory, Phase, Tables, aligned
 LEAST_WORK = 8e6
 """Operations that one thread does before another is awake."""
 
-OF_PROGRAM = opcodes.OFFSET_TABLES + 1
+OF_PROGRAM = interpreter.OFFSET_TABLES + 1
 """How many of a worker's arguments are the program's; the next are the workspace's."""
 
 NO_SEEDS = np.zeros(1, np.uint64)
@@ -45,11 +45,11 @@ class Workspace:
     def __init__(self, memory: Memory, threads: int, tasks: int, phases: int) -> None:
         self.bases = np.zeros(opcodes.BASES, np.int64)
         self.counters = np.zeros((2 * phases + 1 + threads) * APART, np.int64)
-        self.arguments = np.zeros(opcodes.ARGUMENTS, np.int64)
+        self.arguments = np.zeros(interpreter.ARGUMENTS, np.int64)
         self.arguments_address = address_in_memory(self.arguments)
-        self.arguments[opcodes.BASE_TABLE] = address_in_memory(self.bases)
-        self.arguments[opcodes.COUNTERS] = address_in_memory(self.counters)
-        self.arguments[opcodes.SCRATCH_SIZE] = memory.scratch
+        self.arguments[interpreter.BASE_TABLE] = address_in_memory(self.bases)
+        self.arguments[interpreter.COUNTERS] = address_in_memory(self.counters)
+        self.arguments[interpreter.SCRATCH_SIZE] = memory.scratch
         self.threads = threads
         self._arrays: dict[int, NDArray[np.float32] | NDArray[np.float64]] = {
             opcodes.ARENA: aligned(memory.arena),
@@ -82,6 +82,8 @@ class Executable:
 
     Attributes
     ----------
+    program : Program
+        All parts, one after the other, as the interpreter reads them.
     traffic : int
         Bytes an example that pass from phase to phase through memory, in all programs together.
     """
@@ -89,7 +91,7 @@ class Executable:
     def __init__(
         self, parts: Sequence[Sequence[Phase]], tables: Tables, memory: Memory, examples: int, tasks: int = 0
     ) -> None:
-        whole = assemble([phase for part in parts for phase in part], examples, memory)
+        self.program = whole = assemble([phase for part in parts for phase in part], examples, memory)
         self._memory, self._tasks = memory, tasks
         self.traffic = 4 * sum(whole.traffic)
         self._words, self._reals, self._tables = whole.words, whole.reals, tables.array()
@@ -130,7 +132,7 @@ class Executable:
         space.counters.fill(0)
         arguments = space.arguments
         arguments[:OF_PROGRAM] = self._arguments[part]
-        arguments[opcodes.SEEDS] = address_in_memory(seeds)
-        arguments[opcodes.EXAMPLE_COUNT] = examples
-        arguments[opcodes.APART] = threads
-        launch(opcodes.worker.address, space.arguments_address, threads)
+        arguments[interpreter.SEEDS] = address_in_memory(seeds)
+        arguments[interpreter.EXAMPLE_COUNT] = examples
+        arguments[interpreter.THREADS] = threads
+        launch(interpreter.worker.address, space.arguments_address, threads)

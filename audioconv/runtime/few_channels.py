@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.kernels import interpreter as opcodes
+from audioconv.kernels import opcodes
 from audioconv.kernels.few_channels import MORE
 from audioconv.kernels.jit import LANES
 from audioconv.kernels.winograd_transforms import SIDE, TILE
-from audioconv.runtime.copies import strides
+from audioconv.runtime.copies import in_strides, out_strides
 from audioconv.runtime.offsets import pairs, rows
 from audioconv.runtime.program import Border, Buffer, Fixed, Place, Section, whole
 from audioconv.runtime.winograd import MATRIX, Planes, Transformed
@@ -67,27 +67,32 @@ class Narrow(Transformed):
         kernels, numbers = np.arange(K), np.arange(3 * C)
         table = pairs(kernels, kernels * apart)
         terms = section.tables.add(pairs(numbers * K, numbers % C * apart + numbers // C))
-        integers = [
-            C, K, strip, apart, *strides(x), height, width, *strides(y), section.tables.add(rows(table)), K, terms,
-            onward, int(pooled),
-        ]  # fmt: skip
-        zeros = section.constants.zeros(apart).at()
-        operands = [corner, U.at(), start.at(), y.at(), Place(V), Place(M), zeros]
-        section.emit(opcodes.NARROW, operands, integers, [slope])
+        section.emit(
+            opcodes.FEW_CHANNELS, x=corner, U=U.at(), bias=start.at(), y=y.at(), V=Place(V), M=Place(M),
+            zeros=section.constants.zeros(apart).at(), channels=C, filters=K, strip=strip, plane_stride=apart,
+            **in_strides(x), out_height=height, out_width=width, **out_strides(y),
+            row_table=section.tables.add(rows(table)), rows=K, term_table=terms, accumulate=onward, pooled=pooled,
+            slope=slope,
+        )  # fmt: skip
 
     def weight_gradient(self, section: Section, x: Buffer, dz: Buffer, partial: Fixed) -> None:
         """Write how this example's weight gradient is added to the task's `partial`."""
         C, K = x.shape[2], dz.shape[2]
         strip, apart, V, M = _strip(C, K, *dz.shape[:2], LONG_STRIP_NUMBERS)
-        integers = [C, K, strip, apart, *strides(x), *dz.shape[:2], *strides(dz)]
-        operands = [self._conv.corner(x), dz.at(), None, partial.at(), Place(V), Place(M)]
-        section.emit(opcodes.NARROW_GRADIENT, operands, integers)
+        section.emit(
+            opcodes.FEW_CHANNELS_GRADIENT, x=self._conv.corner(x), dy=dz.at(), sums=partial.at(), V=Place(V),
+            M=Place(M), channels=C, filters=K, strip=strip, plane_stride=apart, **in_strides(x),
+            out_height=dz.shape[0], out_width=dz.shape[1], **out_strides(dz),
+        )  # fmt: skip
 
     def _transformed(self, section: Section, weight: Fixed, later: bool) -> Fixed:
         """Return where the transformed kernels will lie."""
         size = 3 * self._conv.in_shape[2] * self._conv.filters
         memory = section.memory.fixed(SIDE * size)
-        section.before(opcodes.WINOGRAD_LINE_KERNELS, [weight.at(), memory.at()], [size, 3 * size, 0, 1], later)
+        section.before(
+            opcodes.WINOGRAD_1D_KERNELS, weight=weight.at(), U=memory.at(), size=size, count=3 * size, begin=0, end=1,
+            later=later,
+        )  # fmt: skip
         return memory
 
     def kernels(self, weight: NDArray[np.float32]) -> NDArray[np.float32]:

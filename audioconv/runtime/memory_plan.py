@@ -6,14 +6,14 @@ is kept for every example. Both are used again as soon as their last reader is d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.kernels import interpreter as opcodes
-from audioconv.runtime.program import SLACK, Buffer, Instruction, Memory, Phase, Place, rounded
+from audioconv.kernels import opcodes
+from audioconv.runtime.program import SLACK, UNLIMITED, Buffer, Instruction, Memory, Phase, Place, rounded
 
 LEAST_CARRIED = 4 * 2**20
 """Bytes of all examples together that are not in the caches any more when the next phase asks for them."""
@@ -35,6 +35,19 @@ class Program:
     words: NDArray[np.int64]
     reals: NDArray[np.float64]
     traffic: list[int]
+
+    def listing(self) -> str:
+        """Return the program as text: a line for each phase, and one for each of its instructions.
+
+        An operand is given as ``base[offset + stride n]``: n is the example or, in ``partial``, the task.
+        """
+        lines = []
+        for number, phase in enumerate(self.phases):
+            tasks, kind = phase[opcodes.PHASE_TASKS], opcodes.KIND_NAMES[phase[opcodes.PHASE_KIND]]
+            lines.append(f"phase {number}: {'a task each' if tasks == UNLIMITED else f'tasks={tasks}'}, {kind}")
+            rows = range(phase[opcodes.PHASE_BEGIN], phase[opcodes.PHASE_END])
+            lines += [f"  {_decoded(self.words[row], self.reals[row])}" for row in rows]
+        return "\n".join(lines)
 
 
 def assemble(phases: Sequence[Phase], examples: int, memory: Memory) -> Program:
@@ -62,22 +75,50 @@ def assemble(phases: Sequence[Phase], examples: int, memory: Memory) -> Program:
     row = 0
     for number, phase in enumerate(phases):
         tasks = len(phase.instructions) if phase.kind == opcodes.INSTRUCTIONS else phase.tasks
-        table[number] = row, row + len(phase.instructions), tasks, phase.kind
+        table[number, opcodes.PHASE_BEGIN] = row
+        table[number, opcodes.PHASE_END] = row + len(phase.instructions)
+        table[number, opcodes.PHASE_TASKS] = tasks
+        table[number, opcodes.PHASE_KIND] = phase.kind
         for instruction in phase.instructions:
-            word = words[row]
-            word[0] = instruction.operation
-            for i, operand in enumerate(instruction.operands):
-                if operand is not None:
-                    word[1 + 3 * i : 4 + 3 * i] = _address(operand, places, memory)
-            end = opcodes.FIRST_INTEGER + len(instruction.integers)
-            word[opcodes.FIRST_INTEGER : end] = instruction.integers
-            reals[row, : len(instruction.reals)] = instruction.reals
+            addresses = {name: _address(o, places, memory) for name, o in instruction.operands.items() if o is not None}
+            _encode(instruction, addresses, words[row], reals[row])
             row += 1
     traffic = [
         sum(buffer.size for buffer in kept if any(number == phase for phase, _ in buffers[buffer]))
         for number in range(len(phases))
     ]
     return Program(table, words, reals, traffic)
+
+
+def _encode(
+    instruction: Instruction,
+    addresses: Mapping[str, tuple[int, int, int]],
+    word: NDArray[np.int64],
+    real: NDArray[np.float64],
+) -> None:
+    """Write an instruction, whose operands have these addresses, into its rows of words and of real numbers."""
+    operation = opcodes.operation_of(instruction.opcode)
+    word[opcodes.CODE] = instruction.opcode.code
+    for name, address in addresses.items():
+        begin = opcodes.FIRST_OPERAND + opcodes.OPERAND_WORDS * operation.operands[name]
+        word[begin : begin + opcodes.OPERAND_WORDS] = address
+    for name, integer in instruction.integers.items():
+        word[opcodes.FIRST_INTEGER + operation.integers[name]] = integer
+    for name, number in instruction.reals.items():
+        real[operation.reals[name]] = number
+
+
+def _decoded(word: NDArray[np.int64], real: NDArray[np.float64]) -> str:
+    """Return an instruction as a line of text, its fields by their names."""
+    operation = opcodes.OPERATIONS[word[opcodes.CODE]]
+    fields = []
+    for name, number in operation.operands.items():
+        begin = opcodes.FIRST_OPERAND + opcodes.OPERAND_WORDS * number
+        base, offset, stride = word[begin : begin + opcodes.OPERAND_WORDS]
+        fields.append(f"{name}={opcodes.BASE_NAMES[base]}[{offset}{f' + {stride} n' if stride else ''}]")
+    fields += [f"{name}={word[opcodes.FIRST_INTEGER + number]}" for name, number in operation.integers.items()]
+    fields += [f"{name}={real[number]:g}" for name, number in operation.reals.items()]
+    return f"{operation.name} {' '.join(fields)}"
 
 
 def _carried(phases: Sequence[Phase], examples: int) -> list[Phase]:
@@ -93,16 +134,17 @@ def _carried(phases: Sequence[Phase], examples: int) -> list[Phase]:
             continue
         here = Buffer(buffer.shape, buffer.border)
         for number, one in enumerate(phase.instructions):
-            operands = [Place(here, o.offset) if o and o.memory is buffer else o for o in one.operands]
-            phase.instructions[number] = replace(one, operands=operands)
-        copy = Instruction(opcodes.CARRY, [Place(here), Place(buffer)], [buffer.size])
+            moved = {name: Place(here, o.offset) for name, o in one.operands.items() if o and o.memory is buffer}
+            if moved:
+                phase.instructions[number] = one.replaced(**moved)
+        copy = Instruction(opcodes.SPILL, source=Place(here), target=Place(buffer), size=buffer.size)
         end = max(number for number, one in enumerate(phase.instructions) if _uses(one, here)) + 1
         phase.instructions.insert(end, copy)
     return phases
 
 
 def _uses(instruction: Instruction, buffer: Buffer) -> bool:
-    return any(operand is not None and operand.memory is buffer for operand in instruction.operands)
+    return any(operand is not None and operand.memory is buffer for operand in instruction.operands.values())
 
 
 def _lifetimes(phases: Sequence[Phase]) -> dict[Buffer, list[tuple[int, int]]]:
@@ -110,7 +152,7 @@ def _lifetimes(phases: Sequence[Phase]) -> dict[Buffer, list[tuple[int, int]]]:
     uses: dict[Buffer, list[tuple[int, int]]] = {}
     for number, phase in enumerate(phases):
         for index, instruction in enumerate(phase.instructions):
-            for operand in instruction.operands:
+            for operand in instruction.operands.values():
                 if operand is not None and isinstance(operand.memory, Buffer):
                     uses.setdefault(operand.memory, []).append((number, index))
     return uses

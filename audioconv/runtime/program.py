@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from audioconv.kernels import interpreter as opcodes
+from audioconv.kernels import opcodes
 from audioconv.kernels.jit import LANES
 from audioconv.runtime.offsets import Layout, Pairs
 
@@ -86,14 +88,55 @@ class Place:
     offset: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Instruction:
-    """What `kernels.program` carries out."""
+    """An operation and the values of its fields, which the interpreter executes.
 
-    operation: int
-    operands: Sequence[Place | None]
-    integers: Sequence[int]
-    reals: Sequence[float] = ()
+    Parameters
+    ----------
+    opcode
+        One of `kernels.opcodes`.
+    **fields : Place, None, int or float
+        A value for each field of the operation, by its name; None for an optional operand that is left out.
+
+    Raises
+    ------
+    TypeError
+        If a field has no value, a value has no field, or a value is not of its field's kind.
+    """
+
+    opcode: ModuleType
+    operands: dict[str, Place | None]
+    integers: dict[str, int]
+    reals: dict[str, float]
+
+    def __init__(self, opcode: ModuleType, **fields: Place | float | None) -> None:
+        operation = opcodes.operation_of(opcode)
+        names = {*operation.operands, *operation.integers, *operation.reals}
+        if fields.keys() != names:
+            missing, unknown = sorted(names - fields.keys()), sorted(fields.keys() - names)
+            raise TypeError(
+                f"an instruction {operation.name!r} takes each of its fields once: "
+                f"missing {', '.join(missing) or 'none'}; unknown {', '.join(unknown) or 'none'}"
+            )
+        values: dict[str, Any] = fields
+        for name, value in values.items():
+            if name in operation.operands:
+                fits = isinstance(value, Place) or (value is None and name in operation.optional)
+            elif name in operation.integers:
+                fits = isinstance(value, int | np.integer)
+            else:
+                fits = isinstance(value, float | int | np.floating)
+            if not fits:
+                raise TypeError(f"field {name!r} of an instruction {operation.name!r} cannot be {value!r}")
+        object.__setattr__(self, "opcode", opcode)
+        object.__setattr__(self, "operands", {name: values[name] for name in operation.operands})
+        object.__setattr__(self, "integers", {name: int(values[name]) for name in operation.integers})
+        object.__setattr__(self, "reals", {name: float(values[name]) for name in operation.reals})
+
+    def replaced(self, **fields: Place | float | None) -> Instruction:
+        """Return the instruction with other values of these fields."""
+        return Instruction(self.opcode, **{**self.operands, **self.integers, **self.reals, **fields})
 
 
 @dataclass
@@ -127,21 +170,13 @@ class Section:
     later: list[Instruction] = field(default_factory=list)
     known: Mapping[int, Fixed] = field(default_factory=dict)
 
-    def emit(
-        self,
-        operation: int,
-        operands: Sequence[Place | None],
-        integers: Sequence[int],
-        reals: Sequence[float] = (),
-    ) -> None:
-        """Append an instruction."""
-        self.instructions.append(Instruction(operation, operands, integers, reals))
+    def emit(self, opcode: ModuleType, **fields: Place | float | None) -> None:
+        """Append an instruction: see `Instruction`."""
+        self.instructions.append(Instruction(opcode, **fields))
 
-    def before(
-        self, operation: int, operands: Sequence[Place | None], integers: Sequence[int], later: bool = False
-    ) -> None:
+    def before(self, opcode: ModuleType, *, later: bool = False, **fields: Place | float | None) -> None:
         """Append an instruction to the preparations, or to those that are `later`."""
-        (self.later if later else self.preparations).append(Instruction(operation, operands, integers))
+        (self.later if later else self.preparations).append(Instruction(opcode, **fields))
 
 
 class Tables:

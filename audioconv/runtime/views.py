@@ -63,8 +63,8 @@ def view(buffer: Buffer, band: int = 0, bands: int = 1) -> View:
     """Return a buffer, or band number `band` of its columns, with what lies above, below and beside it."""
     (H, W, C), (top, bottom, left, right) = buffer.shape, buffer.border
     width = W // bands
-    border = top, bottom, left if band == 0 else 0, right if band == bands - 1 else 0
-    return View(buffer.at(0, band * width), (H, width, C), buffer.layout.line, buffer.layout.pixel, border)
+    sides = top, bottom, left if band == 0 else 0, right if band == bands - 1 else 0
+    return View(buffer.at(0, band * width), (H, width, C), buffer.layout.line, buffer.layout.pixel, sides)
 
 
 def numbers(*images: View) -> tuple[View, ...]:
@@ -90,8 +90,44 @@ def views(window: Window, bands: int, *buffers: Buffer) -> Iterator[tuple[View, 
         yield tuple(image.exchanged for image in images) if down else images
 
 
-def geometry(window: Window, x: View, y: View) -> list[int]:
-    """Return the integers that all sweeps and averages begin with."""
-    (H, W, C), (P, Q, _) = x.shape, y.shape
-    (top, _), (left, _) = window.padding
-    return [C, H, W, x.line, x.pixel, P, Q, y.line, y.pixel, *window.kernel, *window.stride, top, left]
+def source(x: View) -> dict[str, int]:
+    """Return the fields of an instruction that reads the image `x`."""
+    (in_height, in_width, channels) = x.shape
+    return {
+        "channels": channels,
+        "in_height": in_height,
+        "in_width": in_width,
+        "in_line": x.line,
+        "in_pixel": x.pixel,
+    }
+
+
+def images(x: View, y: View) -> dict[str, int]:
+    """Return the fields of an instruction that pairs pixels of the images `x` and `y`."""
+    out_height, out_width, _ = y.shape
+    return {
+        **source(x),
+        "out_height": out_height,
+        "out_width": out_width,
+        "out_line": y.line,
+        "out_pixel": y.pixel,
+    }
+
+
+def windows(window: Window, x: View, y: View) -> dict[str, int]:
+    """Return the fields of an instruction that pairs windows of the image `x` with pixels of `y`."""
+    (padding_top, _), (padding_left, _) = window.padding
+    return {
+        **images(x, y),
+        "kernel_height": window.kernel[0],
+        "kernel_width": window.kernel[1],
+        "stride_height": window.stride[0],
+        "stride_width": window.stride[1],
+        "padding_top": padding_top,
+        "padding_left": padding_left,
+    }
+
+
+def border(sides: Border) -> dict[str, int]:
+    """Return the fields of an instruction that writes zeros around an image."""
+    return dict(zip(("border_top", "border_bottom", "border_left", "border_right"), sides, strict=True))

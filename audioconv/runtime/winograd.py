@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.kernels import interpreter as opcodes
+from audioconv.kernels import opcodes
 from audioconv.kernels.tile import ROWS
 from audioconv.kernels.winograd import POSITIONS
 from audioconv.kernels.winograd_1d import TAPS
 from audioconv.kernels.winograd_transforms import FAR, NEAR, SIDE, TILE
-from audioconv.runtime.copies import SHARED, strides, turned
+from audioconv.runtime.copies import SHARED, in_strides, out_strides, turned
 from audioconv.runtime.offsets import pairs, rows
 from audioconv.runtime.program import Border, Buffer, Fixed, Place, Section, whole
 
@@ -115,9 +115,12 @@ class Planes(Transformed):
         tiles, channels = np.arange(strip), np.arange(C)
         table = section.tables.add(pairs(tiles * whole(C), tiles * whole(K)))
         terms = section.tables.add(pairs(channels, channels * K))
-        integers = [C, K, strip, *strides(x), height, width, *strides(y), table, terms, onward, int(pooled)]
-        operands = [corner, U.at(), start.at(), y.at(), Place(V), Place(M), section.constants.zeros(K).at()]
-        section.emit(opcodes.WINOGRAD, operands, integers, [slope])
+        section.emit(
+            opcodes.WINOGRAD, x=corner, U=U.at(), bias=start.at(), y=y.at(), V=Place(V), M=Place(M),
+            zeros=section.constants.zeros(K).at(), channels=C, filters=K, strip=strip, **in_strides(x),
+            out_height=height, out_width=width, **out_strides(y), row_table=table, term_table=terms, accumulate=onward,
+            pooled=pooled, slope=slope,
+        )  # fmt: skip
 
     def weight_gradient(self, section: Section, x: Buffer, dz: Buffer, partial: Fixed) -> None:
         """Write how this example's weight gradient is added to the task's `partial`."""
@@ -126,20 +129,22 @@ class Planes(Transformed):
         tiles, channels = np.arange(strip), np.arange(C)
         table = pairs(channels, channels * K)
         terms = section.tables.add(pairs(tiles * whole(C), tiles * whole(K)))
-        integers = [
-            C, K, strip, *strides(x), *dz.shape[:2], *strides(dz), section.tables.add(rows(table)), len(table), terms,
-        ]  # fmt: skip
-        zeros = section.constants.zeros(K).at()
-        operands = [self._conv.corner(x), dz.at(), None, partial.at(), Place(V), Place(M), zeros]
-        section.emit(opcodes.WINOGRAD_GRADIENT, operands, integers)
+        section.emit(
+            opcodes.WINOGRAD_GRADIENT, x=self._conv.corner(x), dy=dz.at(), sums=partial.at(), V=Place(V), M=Place(M),
+            zeros=section.constants.zeros(K).at(), channels=C, filters=K, strip=strip, **in_strides(x),
+            out_height=dz.shape[0], out_width=dz.shape[1], **out_strides(dz), row_table=section.tables.add(rows(table)),
+            rows=len(table), term_table=terms,
+        )  # fmt: skip
 
     def _transformed(self, section: Section, weight: Fixed, later: bool) -> Fixed:
         """Return where the transformed kernels will lie."""
         size = self._conv.in_shape[2] * self._conv.filters
         memory = section.memory.fixed(POSITIONS * size)
         for begin in range(0, size, SHARED):
-            integers = [size, begin, min(size, begin + SHARED)]
-            section.before(opcodes.WINOGRAD_KERNELS, [weight.at(), memory.at()], integers, later)
+            section.before(
+                opcodes.WINOGRAD_KERNELS, weight=weight.at(), U=memory.at(), size=size, begin=begin,
+                end=min(size, begin + SHARED), later=later,
+            )  # fmt: skip
         return memory
 
     def kernels(self, weight: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -196,9 +201,12 @@ class Lines(Transformed):
         strip, apart, V, M = self._strip(C, K, width)
         table = section.tables.add(self._tiles_of(strip, C, K))
         terms = section.tables.add(self._numbers_of(C, K))
-        integers = [C, K, self._blocks, strip, apart, width, y.layout.pixel, table, terms, onward]
-        operands = [corner, U.at(), start.at(), y.at(), Place(V), Place(M), section.constants.zeros(K).at()]
-        section.emit(opcodes.WINOGRAD_LINE, operands, integers, [slope])
+        section.emit(
+            opcodes.WINOGRAD_1D, x=corner, U=U.at(), bias=start.at(), y=y.at(), V=Place(V), M=Place(M),
+            zeros=section.constants.zeros(K).at(), channels=C, filters=K, blocks=self._blocks, strip=strip,
+            plane_stride=apart, out_width=width, out_pixel=y.layout.pixel, row_table=table, term_table=terms,
+            accumulate=onward, slope=slope,
+        )  # fmt: skip
 
     def weight_gradient(self, section: Section, x: Buffer, dz: Buffer, partial: Fixed) -> None:
         """Write how this example's weight gradient is added to the task's `partial`."""
@@ -206,13 +214,12 @@ class Lines(Transformed):
         strip, apart, V, M = self._strip(C, K, width)
         table = self._numbers_of(C, K)
         terms = section.tables.add(self._tiles_of(strip, C, K))
-        integers = [
-            C, K, self._blocks, strip, apart, width, dz.layout.pixel, section.tables.add(rows(table)), len(table),
-            terms,
-        ]  # fmt: skip
-        zeros = section.constants.zeros(K).at()
-        operands = [self._conv.corner(x), dz.at(), None, partial.at(), Place(V), Place(M), zeros]
-        section.emit(opcodes.WINOGRAD_LINE_GRADIENT, operands, integers)
+        section.emit(
+            opcodes.WINOGRAD_1D_GRADIENT, x=self._conv.corner(x), dy=dz.at(), sums=partial.at(), V=Place(V), M=Place(M),
+            zeros=section.constants.zeros(K).at(), channels=C, filters=K, blocks=self._blocks, strip=strip,
+            plane_stride=apart, out_width=width, out_pixel=dz.layout.pixel,
+            row_table=section.tables.add(rows(table)), rows=len(table), term_table=terms,
+        )  # fmt: skip
 
     def _strip(self, C: int, K: int, width: int) -> tuple[int, int, Buffer, Buffer]:
         """Return how many tiles go together, from where to where an array of V is, and room for both V and M."""
@@ -240,8 +247,10 @@ class Lines(Transformed):
         memory = section.memory.fixed(SIDE * self._blocks * size)
         some = max(1, SHARED // size)
         for begin in range(0, self._blocks, some):
-            integers = [size, math.prod(conv.weight_shape), begin, min(self._blocks, begin + some)]
-            section.before(opcodes.WINOGRAD_LINE_KERNELS, [weight.at(), memory.at()], integers, later)
+            section.before(
+                opcodes.WINOGRAD_1D_KERNELS, weight=weight.at(), U=memory.at(), size=size,
+                count=math.prod(conv.weight_shape), begin=begin, end=min(self._blocks, begin + some), later=later,
+            )  # fmt: skip
         return memory
 
     def kernels(self, weight: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from audioconv import geometry, ops
-from audioconv.kernels import interpreter as opcodes
+from audioconv.kernels import opcodes
 from audioconv.kernels.jit import LANES, PARTS
 from audioconv.kernels.tile import COLUMNS, TERMS
 from audioconv.ops import convolution, programs
