@@ -386,7 +386,6 @@ def _batch_statistics(word, real, bases, N, scratch):
         i[BATCH_STATISTICS.first_channel], i[BATCH_STATISTICS.padded_channels], i[BATCH_STATISTICS.pixels]
     )  # fmt: skip
     to_bias, to_variance = i[BATCH_STATISTICS.bias_distance], i[BATCH_STATISTICS.variance_distance]
-    epsilon, momentum = real[BATCH_STATISTICS.epsilon], real[BATCH_STATISTICS.momentum]
     parameters = _operand(bases, word, BATCH_STATISTICS.parameters, 0, 0, scratch)
     vectors = _operand(bases, word, BATCH_STATISTICS.vectors, 0, 0, scratch)
     tracked = _operand(bases, word, BATCH_STATISTICS.tracked, 0, 0, scratch)
@@ -409,13 +408,19 @@ def _batch_statistics(word, real, bases, N, scratch):
         variance = squares / count
         if variance < 0.0:  # by rounding
             variance = 0.0
-        inverse[c] = 1.0 / np.sqrt(variance + epsilon)
+        inverse[c] = 1.0 / np.sqrt(variance + real[BATCH_STATISTICS.epsilon])
         vectors[c] = np.float32(mean)
         vectors[size + c] = np.float32(parameters[c] * inverse[c])
         vectors[2 * size + c] = parameters[to_bias + c]
         unbiased = variance * count / max(count - 1, 1)
-        following[c] = np.float32((1.0 - momentum) * tracked[c] + momentum * mean)
-        following[to_variance + c] = np.float32((1.0 - momentum) * tracked[to_variance + c] + momentum * unbiased)
+        # Momentum is read where it is used: kept in a variable, other products would be fused, and round otherwise.
+        following[c] = np.float32(
+            (1.0 - real[BATCH_STATISTICS.momentum]) * tracked[c] + real[BATCH_STATISTICS.momentum] * mean
+        )
+        following[to_variance + c] = np.float32(
+            (1.0 - real[BATCH_STATISTICS.momentum]) * tracked[to_variance + c]
+            + real[BATCH_STATISTICS.momentum] * unbiased
+        )
 
 
 @helper
