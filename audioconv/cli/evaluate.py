@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from audioconv.evaluation import Evaluation, Speed
 
-MOST_MISTAKES = 15
+MAX_MISTAKES = 15
 """Rows of the list that stands for a confusion matrix too wide to show."""
 
 RATES = (0.1, 0.05, 0.02, 0.01, 0.005)
@@ -239,7 +239,7 @@ def _show_confusion(evaluation: Evaluation) -> None:
     )
     if mistakes:
         table = new_table("is", "taken for", "clips", right=["clips"])
-        for count, wanted, given in mistakes[:MOST_MISTAKES]:
+        for count, wanted, given in mistakes[:MAX_MISTAKES]:
             add_row(table, wanted, given, f"{count:,}")
         console.print(table)
 
