@@ -16,7 +16,7 @@ ALONE = 1 << 17
 """Numbers, of all transforms together, that one thread is done with (in 100 us) before another would be awake."""
 
 MIN_TASK_SAMPLES = 1 << 20
-"""Numbers from which on it pays to move a thread to another processor (see `kernels.spread`)."""
+"""Numbers from which on it pays to move a thread to another processor (see `kernels.cpu_affinity`)."""
 
 
 class Spectrogram:

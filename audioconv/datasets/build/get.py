@@ -70,7 +70,7 @@ def get(
     Parameters
     ----------
     name : str
-        One of `sources.SOURCES`; or ``url:`` and an address; or the path of an archive.
+        One of `catalogue.SOURCES`; or ``url:`` and an address; or the path of an archive.
     folder : path-like
         The new folder. It gets the recordings as ``{label}/{name}``, ``manifest.csv`` (path, label, speaker, split,
         begin, end, source, licence), ``LICENCE.txt``, and ``left-out.csv`` with the clips that were of no use and why.

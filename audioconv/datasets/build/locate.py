@@ -49,7 +49,7 @@ def find_location(
     sha256: str | None,
     on_download: Progress | None,
 ) -> DatasetLocation:
-    """Return where the data set `name` comes from; the parameters are those of `getting.get`."""
+    """Return where the data set `name` comes from; the parameters are those of `build.get`."""
     if name.startswith("url:"):
         remote = Remote(name.removeprefix("url:"), sha256=sha256)
         if not remote.name:
