@@ -1,12 +1,12 @@
-"""A whole pass through a network as one call: a small machine that works through a table of instructions.
+"""Interpreter of programs: a whole pass through a network as one call.
 
-A program is a list of phases. In a phase, tasks are taken by whichever thread is free; the next phase begins when all
-are done. A task is a few examples, and goes through all instructions of its phase with one example after the other:
-what passes between them stays in the cache. Only where something is needed of the whole batch (the statistics of a
-batch normalisation, the sum of a gradient) does a phase end.
+A program is a list of phases, each with its instructions (see `opcodes`). A free thread takes the next task of the
+phase; the next phase begins when all tasks are done. A task is a number of examples: it executes all instructions of
+the phase for one example, then for the next, so that intermediate results stay in the cache. A phase ends only where
+an instruction needs the whole batch: for the statistics of a batch normalisation, or for the sum of a gradient.
 
-Threads meet in counters, not in the threading layer: one launch a pass. A thread that comes late finds the work done
-by the others, so nothing depends on how many threads there really are.
+Threads synchronise by atomic counters, not by the threading layer: there is one launch a pass. If a thread starts late,
+the others have done its work, so the result does not depend on the number of threads that run.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _stride(word, number):
 
 @helper
 def _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch, part, parts):
-    """Execute one instruction for example n of the task's, which are `first` to `last`; of `parts` shares, one."""
+    """Execute share `part` of `parts` of one instruction for example n; the task has examples `first` to `last`."""
     i = ahead(word, FIRST_INTEGER)
     operation = word[CODE]
     if operation == CORRELATE.code:
@@ -176,7 +176,7 @@ def _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch,
             ints_at(tables, i[WINOGRAD_GRADIENT.term_table]),
             _operand(bases, word, WINOGRAD_GRADIENT.zeros, n, task, scratch), n - first, n + 1 == last,
         )  # fmt: skip
-        if n + 1 == last:  # leaves a quarter of the numbers to add to those of other tasks
+        if n + 1 == last:  # leaves a quarter of the elements for the sum over tasks
             winograd.finish_gradient(sums, channels * filters)
     elif operation == WINOGRAD_KERNELS.code:
         weight = _operand(bases, word, WINOGRAD_KERNELS.weight, 0, 0, scratch)
@@ -214,7 +214,7 @@ def _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch,
             ints_at(tables, i[WINOGRAD_1D_GRADIENT.term_table]),
             _operand(bases, word, WINOGRAD_1D_GRADIENT.zeros, n, task, scratch), n != first,
         )  # fmt: skip
-        if n + 1 == last:  # leaves half of the numbers to add to those of other tasks
+        if n + 1 == last:  # leaves half of the elements for the sum over tasks
             winograd_1d.finish_gradient(sums, channels * filters, blocks)
     elif operation == WINOGRAD_1D_KERNELS.code:
         weight = _operand(bases, word, WINOGRAD_1D_KERNELS.weight, 0, 0, scratch)
@@ -252,7 +252,7 @@ def _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch,
             i[FEW_CHANNELS_GRADIENT.out_width], i[FEW_CHANNELS_GRADIENT.out_line], i[FEW_CHANNELS_GRADIENT.out_pixel],
             n != first,
         )  # fmt: skip
-        if n + 1 == last:  # leaves half of the numbers to add to those of other tasks
+        if n + 1 == last:  # leaves half of the elements for the sum over tasks
             winograd_1d.finish_gradient(sums, 3 * channels * filters, 1)
     elif operation == DEPTHWISE.code:
         lines = i[DEPTHWISE.out_height]
@@ -452,14 +452,14 @@ def _batch_statistics_backward(word, bases, N, scratch):
         factors[2 * size + c] = np.float32(-by_dy * dbias / count)
 
 
-# The arguments of a worker: addresses, and a few numbers.
+# The arguments of a worker: addresses, then numbers.
 (PHASES, PHASE_COUNT, WORD_TABLE, REAL_TABLE, OFFSET_TABLES, BASE_TABLE, COUNTERS, SCRATCH_SIZE, SEEDS, EXAMPLE_COUNT,
  THREADS) = range(11)  # fmt: skip
 ARGUMENTS = 11
 
 
 def _work(arguments, thread):
-    """Take tasks of one phase after the other until the program is done."""
+    """Take tasks, phase by phase, until the program is done."""
     phases, tables = longs_at(arguments[PHASES], 0), arguments[OFFSET_TABLES]
     words, reals = longs_at(arguments[WORD_TABLE], 0), doubles_at(arguments[REAL_TABLE], 0)
     bases, seeds = longs_at(arguments[BASE_TABLE], 0), seeds_at(arguments[SEEDS], 0)
@@ -472,7 +472,7 @@ def _work(arguments, thread):
         kind = phase[PHASE_KIND]
         tasks = min(phase[PHASE_TASKS], N) if kind == EXAMPLES else phase[PHASE_TASKS]
         while True:
-            # From both ends: what a thread meets in a phase is mostly what it worked on in the phase before.
+            # From both ends, so that most tasks of a thread have the examples of its tasks in the phase before.
             task = counters.take(board, 2 * number, tasks, thread % 2 == 1)
             if task < 0:
                 break
@@ -496,4 +496,4 @@ def _work(arguments, thread):
 
 
 worker = Worker(_work)
-"""Compiled once, and called by its address (see `launch`)."""
+"""The interpreter, compiled once and called by its address (see `launch`)."""

@@ -1,8 +1,7 @@
 """The instruction set: the fields of each operation, by name, and their positions in an instruction.
 
-This table is the only place that knows a position. A writer gives each field by its name
-(`audioconv.runtime.program.Instruction`); the interpreter reads it by a constant of the same name, as in
-``integers[WINOGRAD.channels]``; a listing prints it by its name.
+Only this table has positions. A writer gives each field by its name (`runtime.program.Instruction`); the interpreter
+reads it by a constant of the same name, as in ``i[WINOGRAD.channels]``; a listing prints it by its name.
 """
 
 from __future__ import annotations
@@ -162,8 +161,10 @@ DEPTHWISE_GRADIENT = _operation(
 # --- weights and gradients, for all examples together ----------------------------------------------------------------
 
 PERMUTE = _operation("permute", "source target", "table size")
-REDUCE = _operation("reduce", "source target", "size tasks")  # the partial sums of tasks, `source.stride` apart
-REDUCE_FLOAT64 = _operation("reduce_float64", "source target", "size")  # the sums of examples
+REDUCE = _operation(
+    "reduce", "source target", "size tasks"
+)  # over the partial sums of tasks; their distance is the stride of `source`
+REDUCE_FLOAT64 = _operation("reduce_float64", "source target", "size")  # over the sums of examples
 BATCH_STATISTICS = _operation(
     "batch_statistics",
     "moments parameters vectors tracked tracked_next inverse_deviation",
@@ -176,11 +177,13 @@ BATCH_STATISTICS_BACKWARD = _operation(
     "channels first_channel padded_channels pixels bias_distance",
 )
 
-# --- numbers of one example ------------------------------------------------------------------------------------------
+# --- elements of one example -----------------------------------------------------------------------------------------
 
-SPILL = _operation("spill", "source target", "size")  # a copy with stores that leave the caches alone
+SPILL = _operation("spill", "source target", "size")  # a copy with non-temporal stores
 CLEAR_BORDER = _operation("clear_border", "y", "channels out_height out_width out_line out_pixel " + _BORDER)
-DROPOUT = _operation("dropout", "x y", "size period seed", "rate")  # numbers whole periods apart share a draw
+DROPOUT = _operation(
+    "dropout", "x y", "size period seed", "rate"
+)  # elements at a distance of whole periods share a draw
 
 # --- from image to image ---------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from audioconv.kernels import opcodes
 from audioconv.runtime import memory_plan
 from audioconv.runtime.memory_plan import assemble
 from audioconv.runtime.offsets import gradient_border, input_gradients, rows
-from audioconv.runtime.program import ALIGNMENT, Buffer, Instruction, Memory, Phase, Tables, rounded
+from audioconv.runtime.program import ALIGNMENT, Buffer, Instruction, Memory, Phase, Tables, round_up_to_cache_lines
 
 
 @st.composite
@@ -123,7 +123,7 @@ def test_what_outlives_its_phase_is_made_in_scratch_and_carried_once():
         Phase(opcodes.EXAMPLES, 4, [using(early.at(), late.at())]),
         Phase(opcodes.LINES, 2, [using(late.at(), early.at(1))]),
     ]  # fmt: skip
-    with mock.patch.object(memory_plan, "LEAST_CARRIED", 4 * early.size * examples):
+    with mock.patch.object(memory_plan, "MIN_SPILL_BYTES", 4 * early.size * examples):
         program = assemble(phases, examples, Memory())
     made = [opcodes.DEPTHWISE_GRADIENT.code] * len(program.words)
     made[2] = made[5] = opcodes.SPILL.code
@@ -138,7 +138,7 @@ def test_what_outlives_its_phase_is_made_in_scratch_and_carried_once():
         assert word[opcodes.FIRST_INTEGER + opcodes.SPILL.size] == early.size
         (_, source, _), (_, target, stride) = (address(word, n) for n in (opcodes.SPILL.source, opcodes.SPILL.target))
         assert all(number % ALIGNMENT == 0 for number in (source, target, stride))
-    with mock.patch.object(memory_plan, "LEAST_CARRIED", 4 * early.size * examples + 1):
+    with mock.patch.object(memory_plan, "MIN_SPILL_BYTES", 4 * early.size * examples + 1):
         program = assemble(phases, examples, Memory())
     assert opcodes.SPILL.code not in program.words[:, opcodes.CODE]
 
@@ -167,8 +167,8 @@ def test_buffers_that_live_at_the_same_time_do_not_meet(program):
         base, offset, stride = next(iter(found))
         several = uses[n][0][0] != uses[n][-1][0]
         assert base == (opcodes.ARENA if several else opcodes.SCRATCH)
-        assert stride == (rounded(buffers[n].size) if several else 0)
-        end = offset + (rounded(buffers[n].size) * examples if several else buffers[n].size)
+        assert stride == (round_up_to_cache_lines(buffers[n].size) if several else 0)
+        end = offset + (round_up_to_cache_lines(buffers[n].size) * examples if several else buffers[n].size)
         assert end <= (memory.arena if several else memory.scratch)
         lives = (uses[n][0][0], uses[n][-1][0]) if several else (uses[n][0], uses[n][-1])
         extents[n] = base, offset, end, lives
