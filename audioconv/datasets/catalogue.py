@@ -1,4 +1,4 @@
-"""Public data sets by name: where they are, what they hold, and under which licence."""
+"""Catalogue of public data sets: addresses, content and licences."""
 
 from __future__ import annotations
 
@@ -371,7 +371,7 @@ SOURCES: Mapping[str, Source] = {
         unpacked=100_000_000,
     ),
 }
-"""The data sets that `getting.get` knows, by their names."""
+"""The data sets that `build.get` knows, by their names."""
 
 
 def makers(title: str) -> str:

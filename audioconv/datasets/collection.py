@@ -1,4 +1,4 @@
-"""Labelled files: what a folder or a manifest holds."""
+"""Labelled files of a folder or a manifest."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class Collection:
     def with_negatives(self, keep: Sequence[str] = ()) -> Collection:
         """Return the same files with the classes that nobody listens for as ``_unknown_`` and ``_silence_``.
 
-        Those are known by their names, see `decision.negative_label`; `keep` are left as they are. A note is added for
+        Those are known by their names, see `classes.negative_label`; `keep` are left as they are. A note is added for
         each. Nothing changes for pictures, and where no class to listen for would be left.
 
         Examples

@@ -15,7 +15,7 @@ from audioconv.kernels.threads import thread_count
 ALONE = 1 << 17
 """Elements of all transforms together that one thread finishes (in 100 us) before another would be awake."""
 
-MIN_PARALLEL_WORK = 1 << 20
+MIN_TASK_SAMPLES = 1 << 20
 """Elements from which on it pays to move a thread to another processor (see `kernels.cpu_affinity`)."""
 
 
@@ -87,7 +87,7 @@ class Spectrogram:
         out = np.empty((len(batch), count, self._width), np.float32)
         work = len(batch) * count * self._fft_length
         threads = thread_count() if work > ALONE else 1
-        separated = threads if work > MIN_PARALLEL_WORK else 1
+        separated = threads if work > MIN_TASK_SAMPLES else 1
         # The counters of the blocks and of `leave_shared_cpu`, then the arguments of the workers.
         size = (2 + threads) * COUNTER_STRIDE
         memory = np.zeros(size + spectral.ARGUMENTS, np.int64)

@@ -20,7 +20,7 @@ from audioconv.training.fitting import ArrayData
 from audioconv.training.losses import SoftmaxCrossEntropy
 from audioconv.training.optimizers import AdamW
 from audioconv.training.schedules import Constant
-from audioconv.training.trainer import Recipe, Trainer
+from audioconv.training.trainer import Trainer, TrainerSettings
 
 Array = NDArray[Any]
 
@@ -88,7 +88,7 @@ def training_traffic(case: Case) -> int:
     """Return the bytes that a training step has to read and write, as its passes are divided into stages."""
     trained = {path: array for path, array in case.params.items() if L.is_trained(path)}
     tracked = {path: array for path, array in case.params.items() if not L.is_trained(path)}
-    passes = TrainingPasses(case.network, case.in_shape, BATCH, WeightVector(trained).places, tracked)
+    passes = TrainingPasses(case.network, case.in_shape, BATCH, WeightVector(trained).offsets, tracked)
     return BATCH * passes.traffic
 
 
@@ -96,7 +96,7 @@ class Training:
     """Training steps by `trainer.Trainer`: forward, loss, backward, AdamW."""
 
     def __init__(self, case: Case) -> None:
-        recipe = Recipe(
+        recipe = TrainerSettings(
             epochs=1,
             batch_size=BATCH,
             optimizer=AdamW(),

@@ -1,4 +1,4 @@
-"""How public archives are laid out: what each file of them is, who speaks, and which split it belongs to."""
+"""Layouts of public archives: label, speaker and split of each file."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import ClassVar, Literal
 
 from audioconv.datasets.archives.reader import Archive, Member, Progress
 from audioconv.datasets.build.sampling import SILENCE, UNKNOWN, Chooser
+from audioconv.datasets.build.sentences import WordList
 from audioconv.datasets.collection import Item, kind_of
 from audioconv.datasets.folder import speaker_in_name
-from audioconv.datasets.build.sentences import WordList
 from audioconv.datasets.splits import speaker_split, speech_commands_split
 from audioconv.errors import ConfigError, DataError
 from audioconv.io.files import display_path

@@ -1,4 +1,4 @@
-"""Pictures that come as one array in the format of MNIST, as a folder of PNG files."""
+"""MNIST's array files as a folder of PNG pictures."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.datasets.collection import Item
 from audioconv.datasets.archives.safety import DamagedArchiveError
+from audioconv.datasets.collection import Item
 from audioconv.errors import DataError, missing_extra
 from audioconv.io.files import display_path, reason
 
