@@ -16,31 +16,21 @@ import sys
 
 import numpy as np
 from numba import types
-from numba.extending import intrinsic
 
 from audioconv.kernels.counters import fetch_add, give_way, read
 from audioconv.kernels.jit import helper
-from audioconv.kernels.llvm_vectors import I64, stack_slot
+from audioconv.kernels.launch import STACK_WORDS, memory_on_stack
 from audioconv.kernels.simd_float32 import seeds_at
 
 MAX_YIELDS = 20
 """How often a finished thread yields: some microseconds, if no other thread wants the processor."""
 
-CPU_SET_WORDS = 16  # of an affinity mask: 1024 bits, as in the C library
+CPU_SET_WORDS = STACK_WORDS  # of an affinity mask: 1024 bits, as in the C library
 
 if sys.platform == "linux":
     _current = types.ExternalFunction("sched_getcpu", types.int32())
     _get = types.ExternalFunction("sched_getaffinity", types.int32(types.int32, types.int64, types.int64))
     _set = types.ExternalFunction("sched_setaffinity", types.int32(types.int32, types.int64, types.int64))
-
-    @intrinsic
-    def _set_on_stack(context):
-        """Return the address of an affinity mask on the stack: unlike the heap, it cannot fail."""
-
-        def codegen(context, builder, signature, arguments):
-            return builder.ptrtoint(stack_slot(builder, I64, CPU_SET_WORDS), I64)
-
-        return types.int64(), codegen
 
     @helper
     def leave_shared_cpu(board, first, threads):
@@ -58,7 +48,7 @@ if sys.platform == "linux":
             taken = taken or read(board, first + 1 + other) == here + 1
         if not taken:
             return
-        allowed_at, others_at = _set_on_stack(), _set_on_stack()
+        allowed_at, others_at = memory_on_stack(), memory_on_stack()  # getting memory may fail
         allowed, others = seeds_at(allowed_at, 0), seeds_at(others_at, 0)
         for word in range(CPU_SET_WORDS):
             allowed[word] = 0

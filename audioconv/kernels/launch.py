@@ -11,12 +11,15 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from audioconv.kernels.jit import kernel
-from audioconv.kernels.llvm_vectors import I64
+from audioconv.kernels.llvm_vectors import I64, stack_slot
 from audioconv.kernels.numba_internals import call_address, pointer_type
+
+STACK_WORDS = 16
+"""Room for the arguments of a worker."""
 
 
 @intrinsic
-def _call(context, address, arguments, thread):
+def call_worker(context, address, arguments, thread):
     """Call the function ``(int64 *, int64) -> void`` at an address."""
 
     def codegen(context, builder, signature, values):
@@ -28,14 +31,24 @@ def _call(context, address, arguments, thread):
     return types.void(types.int64, types.int64, types.int64), codegen
 
 
+@intrinsic
+def memory_on_stack(context):
+    """Return the address of `STACK_WORDS` int64 on the stack of the function that calls this, until it returns."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.ptrtoint(stack_slot(builder, I64, STACK_WORDS), I64)
+
+    return types.int64(), codegen
+
+
 @kernel
 def launch(address, arguments, threads):
     """Run the worker at `address` on so many threads; `arguments` is the address of its arguments (int64)."""
     if threads == 1:
-        _call(address, arguments, 0)
+        call_worker(address, arguments, 0)
     else:
         for thread in prange(threads):
-            _call(address, arguments, thread)
+            call_worker(address, arguments, thread)
 
 
 def address_in_memory(array: NDArray[Any]) -> int:

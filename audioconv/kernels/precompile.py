@@ -27,10 +27,19 @@ VARIABLE = "AUDIOCONV_BACKGROUND_COMPILATION"
 _CODE = "import sys; sys.path[:] = {path!r}; from audioconv.kernels import precompile; precompile.main({groups!r})"
 
 
-def _networks() -> None:
+def _interpreter() -> None:
     from audioconv.kernels import interpreter
 
     assert interpreter.worker.address
+
+
+def _routine(name: str) -> Callable[[], None]:
+    def compile_it() -> None:
+        from audioconv.kernels import interpreter
+
+        assert interpreter.ROUTINES[name][0].address
+
+    return compile_it
 
 
 def _features() -> None:
@@ -56,19 +65,25 @@ def _optimizer() -> None:
 
 
 GROUPS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
-    "networks": (_networks, ("interpreter._work",)),
+    "interpreter": (_interpreter, ("interpreter._work",)),
+    "winograd": (_routine("winograd"), ("interpreter._run_winograd",)),
+    "images": (_routine("images"), ("interpreter._run_on_images",)),
+    "few_channels": (_routine("few_channels"), ("interpreter._run_few_channels",)),
+    "winograd_1d": (_routine("winograd_1d"), ("interpreter._run_winograd_1d",)),
+    "depthwise": (_routine("depthwise"), ("interpreter._run_depthwise",)),
     "features": (_features, ("spectral._work", "launch.launch")),
     "optimizer": (_optimizer, ("optimizers.squares", "optimizers.adamw")),
 }
 """What compiles a group, and its kernels, as their files in the cache folder begin."""
 
-USE = (("networks",),)
-"""The groups of each process beside a command that uses a model. The command itself compiles the features, at once."""
+# The groups of each process, those first that are needed first. The routines are those of the default networks.
+USE = (("images",), ("interpreter", "winograd"))
+"""Beside a command that uses a model. The command itself compiles the features, at once."""
 
-TRAIN_ON_SOUNDS = (("networks",), ("features", "optimizer"))
+TRAIN_ON_SOUNDS = (("images", "features"), ("interpreter", "winograd", "optimizer"))
 """Beside a command that trains one."""
 
-TRAIN_ON_IMAGES = (("networks",), ("optimizer",))
+TRAIN_ON_IMAGES = (("images", "optimizer"), ("interpreter", "winograd"))
 
 
 def start(processes: tuple[tuple[str, ...], ...]) -> list[subprocess.Popen[bytes]]:

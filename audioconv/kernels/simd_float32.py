@@ -116,6 +116,16 @@ def address_of(context, array):
 
 
 @intrinsic
+def address_of_pointer(context, pointer):
+    """Return the address that a pointer holds: `longs_at` and the like, backward."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.ptrtoint(arguments[0], I64)
+
+    return types.int64(pointer), codegen
+
+
+@intrinsic
 def offset_pointer(context, base, offset):
     """Return the pointer `offset` elements behind `base`."""
 
