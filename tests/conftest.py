@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import compiling
 import numpy as np
 import pytest
+import sharing
 import skips
 import soundfile
 from hypothesis import settings
@@ -24,6 +27,7 @@ settings.load_profile("audioconv")
 
 def pytest_configure(config: pytest.Config) -> None:
     skips.watch(config)
+    compiling.take_turns(config)
 
 
 @pytest.fixture
@@ -49,12 +53,18 @@ def mirror() -> Path:
 
 @pytest.fixture(scope="session")
 def spoken(tmp_path_factory) -> Path:
-    """Return two archives of invented people who say words: a release of Common Voice, and single words."""
+    """Return two archives of invented people who say words: a release of Common Voice, and single words.
+
+    `places.json` has where the words of the release begin and end, in seconds by the clip's name.
+    """
     for module in ("espeakng_loader", "datacollective"):
         pytest.importorskip(module, reason="needs the extras: pip install 'audioconv[synth,commonvoice]'")
+    return sharing.made_once(tmp_path_factory, "spoken", write_spoken)
+
+
+def write_spoken(folder: Path) -> None:
     import voices
 
-    folder = tmp_path_factory.mktemp("spoken")
     rng = np.random.default_rng(2)
     english = voices.speak(["yes", "no", "stop", "seven"], folder / "en", 30)
     for n, voice in enumerate(english):
@@ -82,7 +92,8 @@ def spoken(tmp_path_factory) -> Path:
     voices.pack(folder / "cv-corpus-26.0-2026-06-12-en.tar.gz", {"en": [*english, *odd]})
     swahili = voices.speak(["ndiyo", "hapana"], folder / "sw", 4)
     voices.pack(folder / "cv-corpus-7.0-singleword.tar.gz", {"sw": swahili, "en": english[:40]}, single_words=True)
-    return folder
+    places = {f"common_voice_en_{n:08}.mp3": (voice.begin, voice.end) for n, voice in enumerate(english)}
+    (folder / "places.json").write_text(json.dumps(places))
 
 
 @pytest.fixture
