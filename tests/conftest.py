@@ -24,10 +24,39 @@ if TYPE_CHECKING:
 settings.register_profile("audioconv", deadline=None, max_examples=30, derandomize="CI" in os.environ)
 settings.load_profile("audioconv")
 
+FIRST = [
+    "tests/layers/test_contract.py",  # compiles most kernels,
+    "tests/datasets/test_commonvoice.py",  # which this does not need
+    "tests/test_readme.py",
+    "tests/test_doctests.py",
+    "tests/audio/test_features.py",
+    "tests/test_jit.py",
+    "tests/test_fork.py",
+    "tests/explaining/test_explanation.py",
+    "tests/cli/test_cli_train.py",
+    "tests/test_speaking.py",
+    "tests/streaming/test_detector.py",
+    "tests/cli/test_cli_live.py",
+    "tests/cli/test_cli_main.py",
+    "tests/test_bench.py",
+    "tests/cli/test_cli_voices.py",
+    "tests/cli/test_cli_folders.py",
+]
+"""The files that take longest. What each needs of a processor is seen with ``pytest --durations=50``."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     skips.watch(config)
     compiling.take_turns(config)
+    if hasattr(config.option, "loadscopereorder"):  # of pytest-xdist, which would begin with files of many tests
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let processes that share the tests begin with what takes longest, so that they end at the same time."""
+    if hasattr(config, "workerinput"):
+        rank = {name: number for number, name in enumerate(FIRST)}
+        items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(FIRST)))
 
 
 @pytest.fixture
