@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from audioconv.datasets.folder import expand
 from audioconv.events import Callback
 from audioconv.model import Model
 from audioconv.streaming.scoring import THRESHOLDS, TOLERANCE_SECONDS, hear, match, score_recordings
-from experiments.common import QUICK_EPOCHS, SEEDS, nine_words, test_data
+from experiments.common import QUICK_EPOCHS, SEEDS, few, nine_words, speaking_little, test_data
 from experiments.splicing import Word, spliced_recordings
 
 WORDS = ("down", "go", "left", "right", "up")
@@ -131,24 +132,13 @@ def speech_without(folder: Path, words: Sequence[str]) -> dict[str, list[Path]]:
     return found
 
 
-def few(collection: Collection, train: int, test: int) -> Collection:
-    """Return a collection with so many clips of each class to train on, and to test."""
-    left = {(label, split): train for label in collection.classes for split in ("train", None)}
-    left |= {(label, "test"): test for label in collection.classes}
-    items = []
-    for item in collection.items:
-        left[item.label, item.split] -= 1
-        if left[item.label, item.split] >= 0:
-            items.append(item)
-    return replace(collection, items=tuple(items))
-
-
 def train_models(collection: Collection, kind: Kind, quick: bool, callbacks: Sequence[Callback]) -> Iterator[Trained]:
     """Train as `audioconv train` does by default but for the kind's settings, once with each of its seeds."""
     settings = {**kind.settings, **({"epochs": QUICK_EPOCHS} if quick else {})}
     for seed in kind.seeds[:1] if quick else kind.seeds:
         begun = time.perf_counter()
-        classifier = Classifier.train(collection, seed=seed, callbacks=callbacks, **settings)
+        with speaking_little() if quick else nullcontext():
+            classifier = Classifier.train(collection, seed=seed, callbacks=callbacks, **settings)
         yield Trained(f"seed {seed}", seed, classifier, time.perf_counter() - begun)
 
 
