@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audioconv.datasets.getting import content_digest
-from audioconv.datasets.sources import SOURCES
+from audioconv.datasets.build.get import content_digest
+from audioconv.datasets.catalogue import SOURCES
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -32,21 +32,21 @@ BLOCKS = [(language, code) for language, code in FENCE.findall(README.read_text(
 
 # How often training goes through few clips where nobody says it.
 FEW_EPOCHS = """
-import audioconv.settings
-assert hasattr(audioconv.settings, "MOST_EPOCHS")
-audioconv.settings.MOST_EPOCHS = 3
+import audioconv.recipe.settings
+assert hasattr(audioconv.recipe.settings, "MOST_EPOCHS")
+audioconv.recipe.settings.MOST_EPOCHS = 3
 """
 
 # What the sandbox has in the place of the console script.
 COMMAND = """
 import dataclasses
 from audioconv.cli import demo, main
-from audioconv.datasets import sources
+from audioconv.datasets import catalogue
 
 for name, value in {{"CLIPS": 6, "EPOCHS": 1}}.items():
     assert hasattr(demo, name)
     setattr(demo, name, value)
-sources.SOURCES["fsdd"] = dataclasses.replace(sources.SOURCES["fsdd"], content="{content}")
+catalogue.SOURCES["fsdd"] = dataclasses.replace(catalogue.SOURCES["fsdd"], content="{content}")
 main()
 """
 

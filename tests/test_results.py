@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from audioconv import architectures, speaking
+from audioconv import architectures
 from audioconv.datasets import Collection, Item
+from audioconv.recipe import spoken_words
 
 ROOT = Path(__file__).parents[1]
 
@@ -85,7 +86,7 @@ def test_a_quick_look_takes_some_clips_of_each_class_from_first_to_last(results,
 def test_voices_say_little_for_a_quick_look_alone(results):
     from experiments.common import speaking_little
 
-    before = speaking.CLIPS_OF_A_WORD, speaking.CLIPS_OF_ANOTHER
+    before = spoken_words.CLIPS_OF_A_WORD, spoken_words.CLIPS_OF_ANOTHER
     with speaking_little():
-        assert (speaking.CLIPS_OF_A_WORD, speaking.CLIPS_OF_ANOTHER) < before
-    assert (speaking.CLIPS_OF_A_WORD, speaking.CLIPS_OF_ANOTHER) == before
+        assert before > (spoken_words.CLIPS_OF_A_WORD, spoken_words.CLIPS_OF_ANOTHER)
+    assert before == (spoken_words.CLIPS_OF_A_WORD, spoken_words.CLIPS_OF_ANOTHER)

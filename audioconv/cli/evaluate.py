@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audioconv.cli.long import LongRecordings, show_long
+from audioconv.cli.long_recordings import LongRecordings, show_long
 from audioconv.cli.options import Json, Model, Strict, add_command, model_path
 from audioconv.cli.terminal import (
     Steps,
@@ -24,14 +24,14 @@ from audioconv.cli.terminal import (
     write_json,
 )
 from audioconv.errors import ConfigError
-from audioconv.files import display_path
+from audioconv.io.files import display_path
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from audioconv.evaluation import Evaluation, Speed
 
-MOST_MISTAKES = 15
+MAX_MISTAKES = 15
 """Rows of the list that stands for a confusion matrix too wide to show."""
 
 RATES = (0.1, 0.05, 0.02, 0.01, 0.005)
@@ -239,7 +239,7 @@ def _show_confusion(evaluation: Evaluation) -> None:
     )
     if mistakes:
         table = new_table("is", "taken for", "clips", right=["clips"])
-        for count, wanted, given in mistakes[:MOST_MISTAKES]:
+        for count, wanted, given in mistakes[:MAX_MISTAKES]:
             add_row(table, wanted, given, f"{count:,}")
         console.print(table)
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from audioconv.audio.read import AUDIO_SUFFIXES, Segment
-from audioconv.datasets.leftout import NOTHING, LeftOut, counted
-from audioconv.decision import is_word, negative_label
+from audioconv.datasets.left_out import NOTHING, LeftOut, counted
+from audioconv.decision.classes import is_word, negative_label
 from audioconv.errors import DataError
-from audioconv.files import display_path
 from audioconv.images.read import IMAGE_SUFFIXES
+from audioconv.io.files import display_path
 
 Kind = Literal["audio", "images"]
 SPLITS = ("train", "validation", "test")
@@ -154,7 +154,7 @@ class Collection:
     def with_negatives(self, keep: Sequence[str] = ()) -> Collection:
         """Return the same files with the classes that nobody listens for as ``_unknown_`` and ``_silence_``.
 
-        Those are known by their names, see `decision.negative_label`; `keep` are left as they are. A note is added for
+        Those are known by their names, see `classes.negative_label`; `keep` are left as they are. A note is added for
         each. Nothing changes for pictures, and where no class to listen for would be left.
 
         Examples

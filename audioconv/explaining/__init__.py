@@ -1,13 +1,13 @@
 """Explaining: what in an example a decision rests on, and what each layer of the network makes of it.
 
-`explain` puts it all together for one recording or picture; `sheet.draw` draws that. The parts are of use alone:
+`explain` puts it all together for one recording or picture; `figure.draw` draws that. The parts are of use alone:
 `saliency`, `feature_maps`, `kernels` and `receptive_fields`.
 """
 
 from audioconv.explaining.activations import feature_maps, kernels
 from audioconv.explaining.explanation import Explanation, Region, explain
-from audioconv.explaining.fields import Field, receptive_fields
 from audioconv.explaining.occlusion import evidence, saliency
+from audioconv.explaining.receptive_fields import Field, receptive_fields
 
 __all__ = [
     "Explanation",

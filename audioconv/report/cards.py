@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from audioconv import speaking
 from audioconv.evaluation import percent
 from audioconv.layers import Summary, summary
-from audioconv.progress import duration
+from audioconv.recipe import spoken_words
 from audioconv.report import figures
 from audioconv.report.facts import Facts
 from audioconv.report.html import Content, Html, join, table, tag
 from audioconv.report.text import count, rounded
+from audioconv.training.progress import duration
 
-MOST_LABELS = 60
+MAX_LABELS = 60
 
 
 def training(facts: Facts) -> Html | None:
@@ -97,7 +97,7 @@ def data(facts: Facts) -> Html:
     parts = []
     if learned:
         lines = _source(learned)
-        if spoken := speaking.describe(facts.model.provenance.get("spoken")):
+        if spoken := spoken_words.describe(facts.model.provenance.get("spoken")):
             lines.append(("synthetic voices", spoken))
         if "unreadable" in learned:
             lines.append(("unreadable files", str(learned["unreadable"])))
@@ -158,8 +158,8 @@ def _layers(layers: Summary) -> Html:
 
 
 def _labels(labels: Sequence[str]) -> Html:
-    shown = [tag("span", label, class_="label") for label in labels[:MOST_LABELS]]
-    more = f" and {len(labels) - MOST_LABELS} more" if len(labels) > MOST_LABELS else None
+    shown = [tag("span", label, class_="label") for label in labels[:MAX_LABELS]]
+    more = f" and {len(labels) - MAX_LABELS} more" if len(labels) > MAX_LABELS else None
     return join([join(label, " ") for label in shown], more)
 
 

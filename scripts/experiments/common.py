@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from audioconv import datasets, speaking
+from audioconv import datasets
 from audioconv import layers as L
 from audioconv.classifier import Classifier
+from audioconv.datasets.build.get import get
 from audioconv.datasets.collection import Collection
-from audioconv.datasets.getting import get
-from audioconv.events import Callback
+from audioconv.recipe import spoken_words
+from audioconv.training.callbacks import Callback
 
 ROOT = Path(__file__).resolve().parents[2]
 TEST_DATA = "AUDIOCONV_TEST_DATA"
@@ -108,12 +109,12 @@ def few(collection: Collection, train: int, test: int) -> Collection:
 @contextmanager
 def speaking_little() -> Iterator[None]:
     """Let synthetic voices say the words of a classifier, and others, a few times."""
-    before = speaking.CLIPS_OF_A_WORD, speaking.CLIPS_OF_ANOTHER
-    speaking.CLIPS_OF_A_WORD, speaking.CLIPS_OF_ANOTHER = 20, 1
+    before = spoken_words.CLIPS_OF_A_WORD, spoken_words.CLIPS_OF_ANOTHER
+    spoken_words.CLIPS_OF_A_WORD, spoken_words.CLIPS_OF_ANOTHER = 20, 1
     try:
         yield
     finally:
-        speaking.CLIPS_OF_A_WORD, speaking.CLIPS_OF_ANOTHER = before
+        spoken_words.CLIPS_OF_A_WORD, spoken_words.CLIPS_OF_ANOTHER = before
 
 
 def tested_with(collection: Collection, is_test: Callable[[Any], bool]) -> Collection:

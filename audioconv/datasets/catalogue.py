@@ -1,0 +1,388 @@
+"""Public data sets by name: where they are, what they hold, and under which licence."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from audioconv.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file to download.
+
+    Attributes
+    ----------
+    url : str
+        Where it is; ``{language}`` stands for the language's code.
+    size : int or None
+        In bytes, where it is known.
+    sha256, md5 : str or None
+        Its hash, where the makers tell one or it was taken once; None where the content is checked instead.
+    named : str
+        Its name in a mirror, where that is not the last part of the address.
+    """
+
+    url: str
+    size: int | None = None
+    sha256: str | None = None
+    md5: str | None = None
+    named: str = ""
+
+    @property
+    def name(self) -> str:
+        """How the file is called upstream."""
+        return self.named or urlsplit(self.url).path.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A public data set.
+
+    Attributes
+    ----------
+    title, purpose : str
+        What it is, and what it is good for.
+    files : tuple of Remote
+        What to download; empty where an account is needed.
+    layout : str
+        How it is laid out: one of `building`'s layouts.
+    count : int or None
+        How many recordings or pictures there are in all, where it is known.
+    language : str
+        BCP 47 tags of what is spoken, separated by commas; ``many``; empty where nobody speaks.
+    licence : str
+        SPDX identifiers, the strictest first.
+    attribution, citation, homepage : str
+        Who is to be named, how to cite it, and where to read more.
+    unpacked : int
+        Bytes of all its files together, about; 0 where that is not known.
+    content : str
+        SHA-256 over the lines ``{sha256 of the file}  {its path here}`` of all recordings, sorted by path, where that
+        is known: then it does not matter how the archive is packed.
+    copyright : str
+        The notice that goes with each copy, under licences that ask for one.
+    several_languages : bool
+        Whether one archive has several languages, of which one may be chosen.
+    account : {"", "mdc"}
+        Whose account is needed.
+    about : int
+        Bytes to download, about, where the files do not tell.
+    """
+
+    title: str
+    purpose: str
+    files: tuple[Remote, ...]
+    layout: str
+    count: int | None
+    language: str
+    licence: str
+    attribution: str
+    citation: str
+    homepage: str
+    unpacked: int = 0
+    content: str = ""
+    copyright: str = ""
+    several_languages: bool = False
+    account: Literal["", "mdc"] = ""
+    about: int = 0
+
+    @property
+    def size(self) -> int | None:
+        """Bytes to download; None where they depend on the language or are not known."""
+        if self.about:
+            return self.about
+        sizes = [file.size for file in self.files if file.size is not None]
+        return sum(sizes) if sizes and len(sizes) == len(self.files) else None
+
+    @property
+    def by_language(self) -> bool:
+        """Whether the language decides what to download."""
+        return any("{language}" in file.url for file in self.files)
+
+
+_FSDD_COMMIT = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
+_ESC_COMMIT = "33c8ce9eb2cf0b1c2f8bcf322eb349b6be34dbb6"
+_GOOGLE = "https://storage.googleapis.com/download.tensorflow.org/data"
+_MSWC = "https://mswc.mlcommons-storage.org"
+_MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist"
+_FASHION = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion"
+
+_WARDEN = "Google, Pete Warden and all who lent their voices"
+_WARDEN_PAPER = (
+    "P. Warden: Speech Commands: A Dataset for Limited-Vocabulary Speech Recognition, 2018. arXiv:1804.03209"
+)
+_COMMANDS_PAGE = "https://www.tensorflow.org/datasets/catalog/speech_commands"
+_MSWC_PAPER = (
+    "M. Mazumder et al.: Multilingual Spoken Words Corpus, NeurIPS Datasets and Benchmarks 2021; "
+    "recordings from Mozilla Common Voice"
+)
+_MSWC_PEOPLE = "MLCommons, Harvard University and the contributors of Mozilla Common Voice"
+_VOICE_PEOPLE = "the contributors of Mozilla Common Voice"
+_VOICE_PAPER = "R. Ardila et al.: Common Voice: A Massively-Multilingual Speech Corpus, LREC 2020. arXiv:1912.06670"
+_VOICE_PAGE = "https://mozilladatacollective.com"
+_ESC = Remote(
+    f"https://github.com/karolpiczak/ESC-50/archive/{_ESC_COMMIT}.zip",
+    645_832_161,
+    "661183a6f53ef04f12c9bd618fed0ddc1713280d6c94a5a5431e844ba6f6a21f",
+    named=f"ESC-50-{_ESC_COMMIT}.zip",
+)
+_ESC_PAPER = "K. J. Piczak: ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015"
+
+
+def _mnist(name: str, size: int, md5: str) -> Remote:
+    return Remote(f"{_MNIST}/{name}", size, md5=md5, named=f"mnist-{name}")
+
+
+def _fashion(name: str, size: int, md5: str) -> Remote:
+    return Remote(f"{_FASHION}/{name}", size, md5=md5, named=f"fashion-mnist-{name}")
+
+
+SOURCES: Mapping[str, Source] = {
+    "fsdd": Source(
+        title="Free Spoken Digit Dataset",
+        purpose="English digits by six speakers, 8 kHz: to try things out in minutes",
+        files=(
+            Remote(
+                f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/{_FSDD_COMMIT}.tar.gz",
+                named=f"free-spoken-digit-dataset-{_FSDD_COMMIT}.tar.gz",
+            ),
+        ),
+        layout="fsdd",
+        count=3000,
+        language="en",
+        licence="CC-BY-SA-4.0",
+        attribution="Zohar Jackson, César Souza, Jason Flaks, Yuxin Pan, Hereman Nicolas and Adhish Thite",
+        citation=(
+            "Z. Jackson, C. Souza, J. Flaks, Y. Pan, H. Nicolas, A. Thite: Jakobovski/free-spoken-digit-dataset, "
+            "v1.0.8, 2018. doi:10.5281/zenodo.1342401"
+        ),
+        homepage="https://github.com/Jakobovski/free-spoken-digit-dataset",
+        about=15_571_679,
+        unpacked=21_128_848,
+        content="2c129cf547ff08ee70ddd455a2840259ff26aebe7608e48d605f044d91c18dcf",
+    ),
+    "mini-speech-commands": Source(
+        title="Mini Speech Commands",
+        purpose="eight English words, a thousand clips of each: a first real training",
+        files=(
+            Remote(
+                f"{_GOOGLE}/mini_speech_commands.zip",
+                182_082_353,
+                "49650f2341b26d886b46b3f4fb8fed59e30300b17550f1ee4a768b3106cf93a0",
+            ),
+        ),
+        layout="speech-commands",
+        count=8000,
+        language="en",
+        licence="CC-BY-4.0",
+        attribution=_WARDEN,
+        citation=_WARDEN_PAPER,
+        homepage=_COMMANDS_PAGE,
+        unpacked=256_000_000,
+    ),
+    "speech-commands": Source(
+        title="Speech Commands v0.02",
+        purpose="35 English words by 2,618 speakers: what published keyword networks are compared on",
+        files=(
+            Remote(
+                f"{_GOOGLE}/speech_commands_v0.02.tar.gz",
+                2_428_923_189,
+                "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
+            ),
+        ),
+        layout="speech-commands",
+        count=105_829,
+        language="en",
+        licence="CC-BY-4.0",
+        attribution=_WARDEN,
+        citation=_WARDEN_PAPER,
+        homepage=_COMMANDS_PAGE,
+        unpacked=3_400_000_000,
+    ),
+    "speech-commands-v1": Source(
+        title="Speech Commands v0.01",
+        purpose="30 English words by 1,881 speakers: the first version, for older results",
+        files=(
+            Remote(
+                f"{_GOOGLE}/speech_commands_v0.01.tar.gz",
+                1_489_096_277,
+                "743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d",
+            ),
+        ),
+        layout="speech-commands",
+        count=None,
+        language="en",
+        licence="CC-BY-4.0",
+        attribution=_WARDEN,
+        citation=_WARDEN_PAPER,
+        homepage=_COMMANDS_PAGE,
+        unpacked=2_100_000_000,
+    ),
+    "speech-commands-test": Source(
+        title="Speech Commands v0.02, official test",
+        purpose="ten words, _unknown_ and _silence_: the test that published accuracies are of",
+        files=(
+            Remote(
+                f"{_GOOGLE}/speech_commands_test_set_v0.02.tar.gz",
+                112_563_277,
+                "cc2a00c1147c2254e9be3fa0f779d8c17421dc349b86366567a8edfa9acd51df",
+            ),
+        ),
+        layout="speech-commands-test",
+        count=4890,
+        language="en",
+        licence="CC-BY-4.0",
+        attribution=_WARDEN,
+        citation=_WARDEN_PAPER,
+        homepage=_COMMANDS_PAGE,
+        unpacked=160_000_000,
+    ),
+    "common-voice-single-word": Source(
+        title="Common Voice Single Word Target Segment 7.0",
+        purpose="the digits, yes, no, hey and Firefox in 34 languages by thousands of speakers",
+        files=(),
+        layout="common-voice",
+        count=None,
+        language="many",
+        licence="CC0-1.0",
+        attribution=_VOICE_PEOPLE,
+        citation=_VOICE_PAPER,
+        homepage=_VOICE_PAGE,
+        several_languages=True,
+        account="mdc",
+        about=3_766_437_719,
+    ),
+    "common-voice": Source(
+        title="Common Voice Scripted Speech",
+        purpose="over 300 languages; sentences of one word become keywords, any speech becomes _unknown_",
+        files=(),
+        layout="common-voice",
+        count=None,
+        language="many",
+        licence="CC0-1.0",
+        attribution=_VOICE_PEOPLE,
+        citation=_VOICE_PAPER,
+        homepage=_VOICE_PAGE,
+        account="mdc",
+    ),
+    "mswc-micro": Source(
+        title="Multilingual Spoken Words Corpus, microset",
+        purpose="31 English and 20 Spanish words, cut from Common Voice: a taste of the whole",
+        files=(
+            Remote(
+                f"{_MSWC}/mswc_microset.tar.gz",
+                612_495_518,
+                "4b091336f1a22147653c43259ce534ab53c2a21f57a83c9f7a02866e16b40f2e",
+            ),
+        ),
+        layout="mswc",
+        count=None,
+        language="en, es",
+        licence="CC-BY-4.0",
+        attribution=_MSWC_PEOPLE,
+        citation=_MSWC_PAPER,
+        homepage="https://mlcommons.org/datasets/multilingual-spoken-words/",
+        several_languages=True,
+    ),
+    "mswc": Source(
+        title="Multilingual Spoken Words Corpus",
+        purpose="any word that is said often, in 50 languages: 23 million clips of one second",
+        files=(
+            Remote(f"{_MSWC}/splits/{{language}}.tar.gz", named="mswc-splits-{language}.tar.gz"),
+            Remote(f"{_MSWC}/audio/{{language}}.tar.gz", named="mswc-audio-{language}.tar.gz"),
+        ),
+        layout="mswc",
+        count=None,
+        language="many",
+        licence="CC-BY-4.0",
+        attribution=_MSWC_PEOPLE,
+        citation=_MSWC_PAPER,
+        homepage="https://mlcommons.org/datasets/multilingual-spoken-words/",
+    ),
+    "esc-50": Source(
+        title="ESC-50",
+        purpose="50 classes of everyday sounds, 5 s each, in five folds",
+        files=(_ESC,),
+        layout="esc-50",
+        count=2000,
+        language="",
+        licence="CC-BY-NC-3.0, CC-BY-3.0",
+        attribution="Karol J. Piczak and the authors of the clips, who are named in the archive",
+        citation=_ESC_PAPER,
+        homepage="https://github.com/karolpiczak/ESC-50",
+        unpacked=900_000_000,
+    ),
+    "esc-10": Source(
+        title="ESC-10",
+        purpose="the ten classes of ESC-50 that may be used commercially",
+        files=(_ESC,),
+        layout="esc-10",
+        count=400,
+        language="",
+        licence="CC-BY-3.0",
+        attribution="Karol J. Piczak and the authors of the clips, who are named in the archive",
+        citation=_ESC_PAPER,
+        homepage="https://github.com/karolpiczak/ESC-50",
+        unpacked=900_000_000,
+    ),
+    "mnist": Source(
+        title="MNIST",
+        purpose="pictures of handwritten digits, 28 x 28: the article's example",
+        files=(
+            _mnist("train-images-idx3-ubyte.gz", 9_912_422, "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
+            _mnist("train-labels-idx1-ubyte.gz", 28_881, "d53e105ee54ea40749a09fcbcd1e9432"),
+            _mnist("t10k-images-idx3-ubyte.gz", 1_648_877, "9fb629c4189551a2d022fa330f9573f3"),
+            _mnist("t10k-labels-idx1-ubyte.gz", 4_542, "ec29112dd5afa0611ce80d1b7f02629c"),
+        ),
+        layout="digits",
+        count=70_000,
+        language="",
+        licence="CC-BY-SA-3.0",
+        attribution="Yann LeCun, Corinna Cortes and Christopher J. C. Burges",
+        citation=(
+            "Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-Based Learning Applied to Document Recognition, "
+            "Proceedings of the IEEE 86 (11), 1998"
+        ),
+        homepage="http://yann.lecun.com/exdb/mnist/",
+        unpacked=60_000_000,
+    ),
+    "fashion-mnist": Source(
+        title="Fashion-MNIST",
+        purpose="pictures of clothes, 28 x 28: harder than digits",
+        files=(
+            _fashion("train-images-idx3-ubyte.gz", 26_421_880, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+            _fashion("train-labels-idx1-ubyte.gz", 29_515, "25c81989df183df01b3e8a0aad5dffbe"),
+            _fashion("t10k-images-idx3-ubyte.gz", 4_422_102, "bef4ecab320f06d8554ea6380940ec79"),
+            _fashion("t10k-labels-idx1-ubyte.gz", 5_148, "bb300cfdad3c16e7a12a480ee83cd310"),
+        ),
+        layout="clothes",
+        count=70_000,
+        language="",
+        licence="MIT",
+        attribution="Zalando SE, Han Xiao, Kashif Rasul and Roland Vollgraf",
+        copyright="The MIT License (MIT) Copyright \u00a9 2017 Zalando SE, https://tech.zalando.com",
+        citation="H. Xiao, K. Rasul, R. Vollgraf: Fashion-MNIST, 2017. arXiv:1708.07747",
+        homepage="https://github.com/zalandoresearch/fashion-mnist",
+        unpacked=100_000_000,
+    ),
+}
+"""The data sets that `build.get` knows, by their names."""
+
+
+def makers(title: str) -> str:
+    """Return who is to be named for the data set with this title; empty where it is in no table."""
+    return next((source.attribution for source in SOURCES.values() if source.title == title), "")
+
+
+def find(name: str) -> Source:
+    """Return the source called `name`; `ConfigError` with what may have been meant if there is none."""
+    if name in SOURCES:
+        return SOURCES[name]
+    near = difflib.get_close_matches(name.lower(), SOURCES, n=3)
+    meant = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(SOURCES)}"
+    raise ConfigError(f"no data set is called {name!r}; {meant}")

@@ -1,0 +1,83 @@
+"""What those who speak keywords have in common, whatever program speaks for them."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE = 16000
+"""Of the clips, in Hz."""
+
+TEST_SHARE = 5
+"""One in so many voices and clips is for the test."""
+
+FULL_SCALE = 32767
+
+
+@dataclass(frozen=True, eq=False)
+class SpokenClip:
+    """A word as one voice says it.
+
+    Attributes
+    ----------
+    samples : array (T,) int16
+        At `SAMPLE_RATE`, trimmed to the word.
+    voice : str
+        Which, with its accent; good for a file's name.
+    speaker : str
+        Whose voice it is nearest to: what may not be both in training and in a test.
+    """
+
+    samples: NDArray[np.int16]
+    voice: str
+    speaker: str
+
+
+class VoiceBank(Protocol):
+    """Voices of one program, speaking one language; used in a ``with`` block.
+
+    Attributes
+    ----------
+    source : str
+        The program and its version.
+    licence : str
+        Of what it says.
+    identity : mapping
+        What its clips follow from besides words, count and seed, as JSON-compatible data.
+    """
+
+    source: str
+    licence: str
+    identity: Mapping[str, object]
+
+    def clips(self, word: str, count: int, rng: np.random.Generator, *, for_test: bool) -> Iterator[SpokenClip]:
+        """Yield `count` clips of `word`, by the voices that are kept for a test or by the others.
+
+        `ConfigError` if it cannot say that word.
+        """
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def is_kept_for_test(speaker: str) -> bool:
+    """Return whether a speaker is kept for the test: by a hash of the name, so that it is in every data set made."""
+    return zlib.crc32(speaker.encode()) % TEST_SHARE == 0
+
+
+def as_clip(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.int16]:
+    """Return samples, of which `FULL_SCALE` is the loudest possible, as 16-bit integers at `SAMPLE_RATE`."""
+    import soxr
+
+    resampled = soxr.resample(samples, sample_rate, SAMPLE_RATE) if len(samples) else samples
+    return np.clip(np.rint(resampled), -FULL_SCALE - 1, FULL_SCALE).astype(np.int16)
