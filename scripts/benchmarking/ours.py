@@ -20,7 +20,7 @@ from audioconv.training.fitting import ArrayData
 from audioconv.training.losses import SoftmaxCrossEntropy
 from audioconv.training.optimizers import AdamW
 from audioconv.training.schedules import Constant
-from audioconv.training.trainer import TrainerSettings, Trainer
+from audioconv.training.trainer import Trainer, TrainerSettings
 
 Array = NDArray[Any]
 
