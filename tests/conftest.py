@@ -32,6 +32,7 @@ FIRST = [
     "tests/audio/test_features.py",
     "tests/test_jit.py",
     "tests/test_fork.py",
+    "tests/kernels/test_lanes.py",  # compiles kernels with vectors of the other width
     "tests/explaining/test_explanation.py",
     "tests/cli/test_cli_train.py",
     "tests/test_speaking.py",

@@ -65,7 +65,7 @@ class Material:
     ----------
     collection : Collection
         Clips of the words: rows to train on, and rows whose split is ``test``.
-    outsiders : sequence of Source
+    negatives : sequence of Source
         Recordings that are none of the words; long ones are cut into clips.
     long : mapping of str to sequence of path
         Recordings to listen to, in which none of the words is said.
@@ -148,7 +148,7 @@ def rejecting(trained: Trained, given: Material) -> dict[str, Any]:
     evaluation = classifier.evaluate(given.collection, split="test", strict=True)
     outcomes = evaluation.outcomes
     assert outcomes is not None
-    scored, _ = negatives.score(model, given.outsiders, strict=True)
+    scored, _ = negatives.score(model, given.negatives, strict=True)
     accepted, names = model.decide(scored.probabilities).accepted, np.array(scored.names)
     heard = {name: score_recordings(model, paths, thresholds=()) for name, paths in given.long.items()}
     return {
@@ -159,7 +159,7 @@ def rejecting(trained: Trained, given: Material) -> dict[str, Any]:
                 "accepted": int(accepted[names == source.name].sum()),
                 "tested": int(sum(names == source.name)),
             }
-            for source in given.outsiders
+            for source in given.negatives
         },
         "listening": {
             name: {"hours": result.hours, "false_accepts": result.in_use.false_accepts}
