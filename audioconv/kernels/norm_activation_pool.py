@@ -70,7 +70,7 @@ def _normalised(x, place, vectors, size, c):
 
 @helper
 def forward(x, vectors, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, slope,
-          border, p0, p1, q0, q1):  # fmt: skip
+            border, p0, p1, q0, q1):  # fmt: skip
     """Compute y for its lines p0 to p1 and columns q0 to q1."""
     size = whole(C)
     is_four, places = _is_four(R, S, top, left, H, W, P, Q, down, along), _places(S, x_line, x_pixel)
@@ -116,9 +116,9 @@ def forward(x, vectors, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S
 def select(
     x, vectors, selected, C, H, W, x_line, x_pixel, P, Q, line, pixel, R, S, down, along, top, left, p0, p1, q0, q1
 ):
-    """Of each window, put the number that is largest behind the normalisation, the first of equals, into `selected`.
+    """Write the element of each window that a max-pool behind the normalisation selects, not normalised, to `selected`.
 
-    That is x itself, not yet normalised: all that anybody has to know of the window but where it was.
+    Of equal elements it is the first.
     """
     size = whole(C)
     is_four, places = _is_four(R, S, top, left, H, W, P, Q, down, along), _places(S, x_line, x_pixel)
@@ -181,7 +181,7 @@ def gradient_sums(x, dy, vectors, sums, C, H, W, x_line, x_pixel, dy_line, dy_pi
 
 @helper
 def backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along,
-                   top, left, slope, dx_line, dx_pixel, border):  # fmt: skip
+             top, left, slope, dx_line, dx_pixel, border):  # fmt: skip
     """Compute ``dx = by_dy * g + by_x * (x - mean) + shift``, g being the gradient behind the normalisation."""
     size = whole(C)
     zero = splat(np.float32(0))
