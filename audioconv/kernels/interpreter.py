@@ -368,7 +368,7 @@ def _execute_on_images(word, real, bases, tables, seeds, N, n, first, last, task
     x = _operand(bases, word, IMAGE.x, n, task, scratch)
     y = _operand(bases, word, IMAGE.y, n, task, scratch)
     if operation == NORM_ACTIVATION_POOL.code:
-        norm_activation_pool.sweep(
+        norm_activation_pool.forward(
             x, _operand(bases, word, NORM_ACTIVATION_POOL.vectors, n, task, scratch), y, C, H, W, x_line, x_pixel, P, Q,
             y_line, y_pixel, R, S, down, along, top, left, real[NORM_ACTIVATION_POOL.slope], border, p0, p1, q0, q1,
         )  # fmt: skip
@@ -378,18 +378,18 @@ def _execute_on_images(word, real, bases, tables, seeds, N, n, first, last, task
             i[ADD.second_line], i[ADD.second_pixel], P, Q, y_line, y_pixel, real[ADD.slope], border, p0, p1, q0, q1,
         )  # fmt: skip
     elif operation == POOL_SELECT.code:
-        norm_activation_pool.pick(
+        norm_activation_pool.select(
             x, _operand(bases, word, POOL_SELECT.vectors, n, task, scratch), y, C, H, W, x_line, x_pixel, P, Q, y_line,
             y_pixel, R, S, down, along, top, left, p0, p1, q0, q1,
         )  # fmt: skip
     elif operation == NORM_ACTIVATION_SUMS.code:
-        norm_activation_pool.sweep_sums(
+        norm_activation_pool.gradient_sums(
             x, y, _operand(bases, word, NORM_ACTIVATION_SUMS.vectors, n, task, scratch),
             _doubles(bases, word, NORM_ACTIVATION_SUMS.sums, n), C, H, W, x_line, x_pixel, y_line, y_pixel,
             real[NORM_ACTIVATION_SUMS.slope],
         )  # fmt: skip
     elif operation == NORM_ACTIVATION_POOL_BACKWARD.code:
-        norm_activation_pool.sweep_backward(
+        norm_activation_pool.backward(
             x, y, _operand(bases, word, NORM_ACTIVATION_POOL_BACKWARD.vectors, n, task, scratch),
             _operand(bases, word, NORM_ACTIVATION_POOL_BACKWARD.factors, n, task, scratch),
             _operand(bases, word, NORM_ACTIVATION_POOL_BACKWARD.dx, n, task, scratch), C, H, W, x_line, x_pixel, P, Q,

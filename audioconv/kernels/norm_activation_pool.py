@@ -69,8 +69,8 @@ def _normalised(x, place, vectors, size, c):
 
 
 @helper
-def sweep(x, vectors, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, slope,
-          border, p0, p1, q0, q1):  # fmt: skip
+def forward(x, vectors, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, slope,
+            border, p0, p1, q0, q1):  # fmt: skip
     """Compute y for its lines p0 to p1 and columns q0 to q1."""
     size = round_up_to_lanes(C)
     is_four, places = _is_four(R, S, top, left, H, W, P, Q, down, along), _places(S, x_line, x_pixel)
@@ -113,10 +113,12 @@ def sweep(x, vectors, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, 
 
 
 @helper
-def pick(x, vectors, picked, C, H, W, x_line, x_pixel, P, Q, line, pixel, R, S, down, along, top, left, p0, p1, q0, q1):
-    """Of each window, put the element that is largest behind the normalisation, the first of equals, into `picked`.
+def select(
+    x, vectors, selected, C, H, W, x_line, x_pixel, P, Q, line, pixel, R, S, down, along, top, left, p0, p1, q0, q1
+):
+    """Write the element of each window that a max-pool behind the normalisation selects, not normalised, to `selected`.
 
-    That is x itself, not yet normalised: all that anybody has to know of the window but where it was.
+    Of equal elements it is the first.
     """
     size = round_up_to_lanes(C)
     is_four, places = _is_four(R, S, top, left, H, W, P, Q, down, along), _places(S, x_line, x_pixel)
@@ -134,7 +136,7 @@ def pick(x, vectors, picked, C, H, W, x_line, x_pixel, P, Q, line, pixel, R, S, 
                     v2, v3 = (x2 - mean) * scale + beta, (x3 - mean) * scale + beta
                     first, second = where_less(v0, v1, x1, x0), where_less(v2, v3, x3, x2)
                     best = where_less(larger(v1, v0), larger(v3, v2), second, first)
-                    store_first(picked, p * line + q * pixel + c, C - c, best)
+                    store_first(selected, p * line + q * pixel + c, C - c, best)
                 continue
             for q in range(q0, q1):
                 s0, s1 = max(0, left - q * along), min(S, W + left - q * along)
@@ -146,14 +148,14 @@ def pick(x, vectors, picked, C, H, W, x_line, x_pixel, P, Q, line, pixel, R, S, 
                         v = (number - mean) * scale + beta
                         chosen = where_less(best, v, number, chosen)
                         best = where_less(best, v, v, best)
-                store_first(picked, p * line + q * pixel + c, C - c, chosen)
+                store_first(selected, p * line + q * pixel + c, C - c, chosen)
 
 
 @helper
-def sweep_sums(x, dy, vectors, sums, C, H, W, x_line, x_pixel, dy_line, dy_pixel, slope):
+def gradient_sums(x, dy, vectors, sums, C, H, W, x_line, x_pixel, dy_line, dy_pixel, slope):
     """Add up, by channel, the gradient g behind the normalisation, and ``g * (x - mean)``: sums (2, C) float64.
 
-    x (H, W, C) are elements that were not pooled, or those that were picked.
+    x (H, W, C) are elements that were not pooled, or those that were selected.
     """
     size = round_up_to_lanes(C)
     zero = splat(np.float32(0))
@@ -178,8 +180,8 @@ def sweep_sums(x, dy, vectors, sums, C, H, W, x_line, x_pixel, dy_line, dy_pixel
 
 
 @helper
-def sweep_backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along,
-                   top, left, slope, dx_line, dx_pixel, border):  # fmt: skip
+def backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along,
+             top, left, slope, dx_line, dx_pixel, border):  # fmt: skip
     """Compute ``dx = by_dy * g + by_x * (x - mean) + shift``, g being the gradient behind the normalisation."""
     size = round_up_to_lanes(C)
     zero = splat(np.float32(0))

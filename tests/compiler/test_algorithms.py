@@ -1,4 +1,4 @@
-"""Convolutions that compiled networks compute in forms of their own, against the plain layers."""
+"""Convolution algorithms of compiled networks, against the plain layers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EXAMPLES = 37  # of which tasks get two or three
 
 
 def algorithm_of(conv, in_shape):
-    """Return the form in which `conv` is computed."""
+    """Return the algorithm that computes `conv`."""
     node = trace(L.Chain([conv, L.GlobalAvgPool(), L.Dense(CLASSES)]), in_shape).nodes[0]
     assert isinstance(node, ConvNode)
     return node.conv.algorithm
@@ -93,7 +93,7 @@ def test_where_lines_pay():
     assert algorithm_of(L.Conv(32, 3, dilation=2), (500, 32)) is None
     assert algorithm_of(L.Conv(32, 3, groups=2), (500, 32)) is None
     assert algorithm_of(L.Conv(4, 3), (500, 32)) is None
-    # Across a picture's lines there is no such form yet.
+    # Across a picture's lines there is no such algorithm.
     assert algorithm_of(L.Conv(32, (1, 3)), (6, 500, 32)) is None
 
 
@@ -130,7 +130,7 @@ def test_planes_are_those_of_the_plain_layers(in_shape, padding):
 
 # --- few channels, whose vectors are pixels --------------------------------------------------------------------------
 
-ALWAYS = mock.patch.object(few_channels, "_own_work", return_value=0)
+ALWAYS = mock.patch.object(few_channels, "_cost", return_value=0)
 
 
 @pytest.mark.parametrize("padding", ["same", 0, 3, ((4, 0), (0, 3))])

@@ -112,7 +112,7 @@ def test_an_image_is_copied_with_zeros_around_it_and_into_nothing_else(rng, bord
 @pytest.mark.parametrize("groups", [1, 4])
 @pytest.mark.parametrize("batch", [1, 2])
 def test_long_lines_are_cut_without_a_seam(rng, monkeypatch, time, groups, batch):
-    monkeypatch.setattr(programs, "STRIP", 1)  # strips of few rows
+    monkeypatch.setattr(programs, "STRIP_ELEMENTS", 1)  # strips of few rows
     monkeypatch.setattr(programs, "TASK_WORK", 1)  # and as many tasks as there may be
     clear_programs()
     x = rng.standard_normal((batch, time + 2, 4), np.float32)

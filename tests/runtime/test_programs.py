@@ -1,4 +1,4 @@
-"""How programs are written: where memory lies, and which numbers a convolution's tables pair."""
+"""Programs: memory plans, and the offset tables of convolutions."""
 
 from __future__ import annotations
 
