@@ -1,6 +1,6 @@
 """Compiles kernels in processes of their own, while the command that will need them still reads its input.
 
-On a machine's first run, kernels take 15 to 20 seconds of one core. `start` begins that beside the command: one or two
+On a machine's first run, the kernels of a default network take about 18 seconds of one core. `start` begins that beside the command: one or two
 processes, which put compiled kernels into the cache folder. Locks on files (see `cache`) keep two
 processes from compiling the same kernel: a command that needs one before it is done waits for it, and compiles it
 itself if the process has died.
@@ -80,7 +80,7 @@ GROUPS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
 USE = (("images",), ("interpreter", "winograd"))
 """Beside a command that uses a model. The command itself compiles the features, at once."""
 
-TRAIN_ON_SOUNDS = (("images", "features"), ("interpreter", "winograd", "optimizer"))
+TRAIN_ON_SOUNDS = (("features", "images"), ("interpreter", "winograd", "optimizer"))
 """Beside a command that trains one."""
 
 TRAIN_ON_IMAGES = (("images", "optimizer"), ("interpreter", "winograd"))
@@ -145,7 +145,7 @@ def main(groups: tuple[str, ...]) -> None:
     with suppress(ValueError, OSError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the command
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    gc.disable()  # compiling makes millions of objects that stay: looking through them takes a tenth of the time
+    gc.disable()  # compilation makes millions of objects that stay: looking through them takes a tenth of the time
     try:
         for group in groups:
             GROUPS[group][0]()
