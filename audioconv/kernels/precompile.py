@@ -1,7 +1,7 @@
 """Compiles kernels in processes of their own, while the command that will need them still reads its input.
 
-On a machine's first run, the kernels of a default network take about 18 seconds of one core. `start` begins that beside the command: one or two
-processes, which put compiled kernels into the cache folder. Locks on files (see `cache`) keep two
+On a first run, the kernels of a default network take about 18 seconds of one core. `start` begins that beside the
+command: one or two processes, which put compiled kernels into the cache folder. Locks on files (see `cache`) keep two
 processes from compiling the same kernel: a command that needs one before it is done waits for it, and compiles it
 itself if the process has died.
 
