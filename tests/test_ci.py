@@ -12,7 +12,10 @@ import pytest
 SCRIPT = Path(__file__).parents[1] / ".ci" / "run"
 BASH = shutil.which("bash")
 
-pytestmark = pytest.mark.skipif(BASH is None or not SCRIPT.is_file(), reason="the scripts are not beside the tests")
+pytestmark = [
+    pytest.mark.skipif(os.name == "nt", reason="the scripts are for bash on Unix"),
+    pytest.mark.skipif(BASH is None or not SCRIPT.is_file(), reason="the scripts are not beside the tests"),
+]
 
 ENVIRONMENT = """
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
@@ -43,7 +46,7 @@ def run(tmp_path):
         (folder / name).mkdir(parents=True)
     shutil.copy(SCRIPT, folder / ".ci" / "run")
     (folder / "scripts" / "environment.sh").write_text(ENVIRONMENT)
-    for name, text in {"bin/python": PYTHON, "bin/ruff": "", "scripts/test": TEST, "bin/chromium": ""}.items():
+    for name, text in {"bin/python": PYTHON, "scripts/lint": "", "scripts/test": TEST, "bin/chromium": ""}.items():
         (folder / name).write_text(f"#!{BASH}\n{text}\n")
         (folder / name).chmod(0o755)
 
