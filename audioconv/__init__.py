@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from audioconv._version import __version__
 
 if TYPE_CHECKING:
     from audioconv import architectures, audio, datasets, images, layers, ops, streaming
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from audioconv.errors import AudioconvError
     from audioconv.model import Model
     from audioconv.streaming import Detection, Detector
-    from audioconv.training import fit
+    from audioconv.training.fitting import fit
 
 # Public names and where they live. They are imported on first use: Numba, librosa and scikit-learn are slow to import.
 _HOMES = {
@@ -55,7 +55,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "layers":
-        importlib.import_module("audioconv.passes")  # puts into summaries how a network runs
+        importlib.import_module("audioconv.compiler.execution")  # puts into summaries how a network runs
     if name in _MODULES:
         return importlib.import_module(f"audioconv.{name}")
     if name in _HOMES:

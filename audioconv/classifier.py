@@ -8,32 +8,30 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from audioconv import conversion, inputs, pipeline
-from audioconv import outsiders as _outsiders
-from audioconv.classification import RecordingScores, score_files, score_recordings
+from audioconv._types import Array, StrPath
 from audioconv.datasets.collection import Collection, Item, one_kind
 from audioconv.datasets.folder import open_collection, speaker_in_name
-from audioconv.decision import is_word, negative_label
+from audioconv.decision.classes import is_word, negative_label
 from audioconv.errors import ConfigError, DataError
 from audioconv.evaluation import Evaluation, Scored, Speed
 from audioconv.evaluation.speed import measure_speed
-from audioconv.events import Callback, Noted
-from audioconv.examples import listed, listed_for, split_to_learn
-from audioconv.labelled import Examples, load_collection
-from audioconv.loading import StrPath
 from audioconv.model import Model
-from audioconv.pipeline import AudioInput, ImageInput
-from audioconv.prediction import Prediction, Predictions, describe
-from audioconv.recipe import TrainingReport, train_model
-from audioconv.settings import Settings, check, resolve, stored_settings
-from audioconv.targets import groups_of, labels_of
-from audioconv.task import class_codes
+from audioconv.pipeline import inputs, predict
+from audioconv.pipeline import negatives as _outsiders
+from audioconv.pipeline.inputs import AudioInput, ImageInput
+from audioconv.pipeline.predict import RecordingScores, score_files, score_recordings
+from audioconv.pipeline.prediction import Prediction, Predictions, describe
+from audioconv.pipeline.user_examples import listed, listed_for, split_to_learn
+from audioconv.pipeline.user_labels import groups_of, labels_of
+from audioconv.recipe import choose_input, user_data
+from audioconv.recipe.examples import Examples, load_collection
+from audioconv.recipe.settings import Settings, check, resolve, stored_settings
+from audioconv.recipe.setup import class_codes
+from audioconv.recipe.train import TrainingReport, train_model
+from audioconv.training.callbacks import Callback, Noted
 
 __all__ = ["Classifier", "Evaluation", "Prediction", "TrainingReport"]
-
-Array = NDArray[Any]
 
 
 @dataclass(eq=False)
@@ -46,8 +44,8 @@ class Classifier(Settings):
         Name of the network, one of `architectures.NAMES`; ``auto`` is `settings.choose_architecture`.
     init : path-like, optional
         A model to begin with: its network (`arch` is not looked at), its front end and its window. The labels may be
-        others. For few examples. By default ``"auto"``: fewer than 500 words begin with a network of `audioconv.bases`
-        if one hears what they are given as; everything else begins with nothing, as with None.
+        others. For few examples. By default ``"auto"``: fewer than 500 words begin with a network of
+        `audioconv.recipe.pretrained` if one takes this front end; everything else begins with nothing, as with None.
     epochs : int, optional
         How often to go through the examples; by default 60, and more where examples are few.
     budget : float, optional
@@ -157,7 +155,7 @@ class Classifier(Settings):
         strict : bool
             Whether an unreadable file ends it all, instead of being skipped and listed in ``report_.failures``.
         callbacks : sequence of callables
-            Each gets every `audioconv.events.Event`, such as `progress.ProgressBar`.
+            Each gets every `audioconv.training.callbacks.Event`, such as `progress.ProgressBar`.
         on_file : callable, optional
             Called with the number of all files after each that was read.
         **settings
@@ -199,7 +197,7 @@ class Classifier(Settings):
         labels, numbers = labels_of(y, len(given))
         speakers = groups_of(groups, len(given))
         self._numbers = self._row_length = None
-        paths = conversion.paths_in(given)
+        paths = user_data.paths_in(given)
         if paths is not None:
             items = tuple(
                 Item(path, label, speaker or speaker_in_name(path))
@@ -207,7 +205,7 @@ class Classifier(Settings):
             )
             self._train(Collection(items, one_kind(paths, "X"), "files"))
         else:
-            examples = conversion.examples_in_memory(self, given, labels, speakers)
+            examples = user_data.examples_in_memory(self, given, labels, speakers)
             self._learn(examples)
             if isinstance(examples.source, AudioInput) and getattr(X, "ndim", 0) == 2:
                 self._row_length = int(X.shape[1])
@@ -226,12 +224,12 @@ class Classifier(Settings):
         check(self, collection.kind)
         if not self.keep_classes:
             collection = collection.with_negatives()
-        source, plan = inputs.for_collection(self, collection)
+        source, plan = choose_input.for_collection(self, collection)
         for note in (*collection.notes, *([plan.describe()] if plan else [])):
             for callback in callbacks:
                 callback(Noted(note))
         # What cannot work shall fail before the files are read.
-        pipeline.input_shape(source, resolve(self, len(collection), source).arch)
+        inputs.input_shape(source, resolve(self, len(collection), source).arch)
         step = None if on_file is None else functools.partial(on_file, len(collection))
         examples = load_collection(source, plan, collection, strict=strict, on_file=step)
         self._learn(examples, checkpoints=checkpoints, resume=resume, callbacks=callbacks)
@@ -390,7 +388,7 @@ class Classifier(Settings):
 
     def measure_speed(self, seconds: float = 0.5) -> Speed:
         """Time the model on this machine, from samples (or pixels) to probabilities, for about twice `seconds`."""
-        from audioconv.doctor import find_processor
+        from audioconv.kernels.processor import find_processor
 
         computing = find_processor()
         return measure_speed(
@@ -419,12 +417,12 @@ class Classifier(Settings):
     def _scores(self, X: Any, sample_rate: float | None = None, count: int | None = None) -> list[RecordingScores]:
         """Return what the model makes of the examples in `X`, with which `count` labels go."""
         model, source = self.model_, self.input_
-        rate = conversion.check_rate(sample_rate, source)
+        rate = user_data.check_rate(sample_rate, source)
         given = listed_for(X, source, count, self._row_length)
         if isinstance(source, ImageInput):
-            rows = pipeline.probabilities(model, conversion.read_pictures(given, source)) if given else ()
+            rows = predict.probabilities(model, user_data.read_pictures(given, source)) if given else ()
             return [RecordingScores(row) for row in rows]
-        samples, paths = conversion.read_sounds(given, source, rate)
+        samples, paths = user_data.read_sounds(given, source, rate)
         of_paths = score_files(model, source, list(paths.values()), strict=True)
         found = dict(zip(samples, score_recordings(model, source, list(samples.values())), strict=True))
         found |= {place: one for place, one in zip(paths, of_paths, strict=True) if not isinstance(one, DataError)}
@@ -445,7 +443,7 @@ class Classifier(Settings):
         return values if set(values) == set(self.model_.given_labels) else {}
 
     def _probabilities(self, x: Array) -> Array:
-        return pipeline.probabilities(self.model_, x)
+        return predict.probabilities(self.model_, x)
 
 
 def _rows(scored: Sequence[RecordingScores], labels: int) -> Array:

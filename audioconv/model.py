@@ -9,21 +9,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from audioconv import __version__, arrayfile
-from audioconv.decision import UNKNOWN, Answers, Decision, is_word
+from audioconv._types import Array, cached_property
+from audioconv._version import __version__
+from audioconv.compiler.execution import inference
+from audioconv.decision.classes import UNKNOWN, is_word
+from audioconv.decision.decision import Answers, Decision
 from audioconv.errors import ConfigError, ModelFileError, ShapeError
-from audioconv.files import display_path
+from audioconv.features.normalisation import Normalisation
+from audioconv.io import tensor_file
+from audioconv.io.files import display_path
 from audioconv.layers.base import Layer, Params, Shape, flatten, from_config, to_config, unflatten
-from audioconv.lazy import cached_property
-from audioconv.normalisation import Normalisation
-from audioconv.passes import inference
 
 if TYPE_CHECKING:
-    from audioconv.audio.features import FrontEnd
+    from audioconv.features.front_ends import FrontEnd
 
-Array = NDArray[Any]
 
 # Paths of parameters have dots, never slashes: so these two cannot be taken for parameters.
 MEAN, STD = "normalisation/mean", "normalisation/std"
@@ -176,7 +177,7 @@ class Model:
             "decision": self.decision.to_json(),
             "provenance": dict(self.provenance),
         }
-        arrayfile.write(path, "model", arrays, header)
+        tensor_file.write(path, "model", arrays, header)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -187,7 +188,7 @@ class Model:
         ModelFileError
             If it is not a whole model that this version of audioconv can use; says what is wrong, in one line.
         """
-        arrays, header = arrayfile.read(path, "model")
+        arrays, header = tensor_file.read(path, "model")
         maker = header.get("audioconv_version")
         wrong = "damaged model"
         if maker != __version__:
@@ -314,7 +315,7 @@ def _check_params(model: Model) -> None:
 def _front_end_to_config(front_end: FrontEnd | None) -> dict[str, Any] | None:
     if front_end is None:
         return None
-    from audioconv.audio.features import front_end_to_config  # a network on pictures needs no audio
+    from audioconv.features.front_ends import front_end_to_config  # a network on pictures needs no audio
 
     return front_end_to_config(front_end)
 
@@ -322,6 +323,6 @@ def _front_end_to_config(front_end: FrontEnd | None) -> dict[str, Any] | None:
 def _front_end_from_config(config: Any) -> FrontEnd | None:
     if config is None:
         return None
-    from audioconv.audio.features import front_end_from_config
+    from audioconv.features.front_ends import front_end_from_config
 
     return front_end_from_config(config)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from audioconv import layers as L
-from audioconv.compiler.training import TrainingPasses
+from audioconv.compiler.train_step import TrainingPasses
 from audioconv.layers.base import Pass
-from audioconv.optim import WeightVector
+from audioconv.runtime.weights import WeightVector
 
 TOLERANCE = 1e-5
 

@@ -91,7 +91,7 @@ def collective(spoken, monkeypatch) -> Iterator[voices.Collective]:
     import loopback
     import voices
 
-    from audioconv.datasets.collective import KNOWN, SINGLE_WORDS
+    from audioconv.datasets.download.mozilla import KNOWN, SINGLE_WORDS
 
     offers = {
         KNOWN["26.0", "en"]: voices.Offer(

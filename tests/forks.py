@@ -25,8 +25,8 @@ import numpy as np
 import audioconv as ac
 from audioconv import layers as L
 from audioconv.kernels import jit, threads
-from audioconv.machine import workspace
-from audioconv.training import ArrayData, fit
+from audioconv.runtime import executable
+from audioconv.training.fitting import ArrayData, fit
 
 COUNT, SECONDS = 6, 100
 NETWORK = L.Chain([L.Conv(8, 3), L.BatchNorm(), L.ReLU(), L.GlobalAvgPool(), L.Dropout(0.3), L.Dense(3)])
@@ -138,7 +138,7 @@ WAYS = {
 
 def main(way: str, path: str, layer: str) -> None:
     assert layer == jit.THREADING_LAYER, jit.THREADING_LAYER
-    workspace.LEAST_WORK = 0  # even little work is shared out among threads
+    executable.LEAST_WORK = 0  # even little work is shared out among threads
     if way == "everything":
         wanted: object = everything(path)
         found: object = in_a_child(path)

@@ -195,7 +195,7 @@ def read_model(path: Path) -> None:
 
 
 def read_members(path: Path) -> None:
-    from audioconv.datasets.archive import read_archive
+    from audioconv.datasets.archives.reader import read_archive
 
     for member in read_archive(path):
         member.read()

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from audioconv import layers as L
-from audioconv.audio.features import LogMel, Mfcc, RawSamples
-from audioconv.decision import Decision
+from audioconv.decision.decision import Decision
+from audioconv.features.front_ends import LogMel, Mfcc, RawSamples
+from audioconv.features.normalisation import Normalisation
 from audioconv.model import Model
-from audioconv.normalisation import Normalisation
 
 CLIP = 1600
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audioconv.audio import mpeg
+from audioconv.audio.decoders import mpeg
 
 
 def without_info(content: bytes) -> bytes:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from audioconv import layers as L
-from audioconv.losses import SoftmaxCrossEntropy
-from audioconv.optim import SGD, AdamW, WeightVector, clip_gradients
-from audioconv.schedules import OneCycle
+from audioconv.runtime.weights import WeightVector
+from audioconv.training.losses import SoftmaxCrossEntropy
+from audioconv.training.optimizers import SGD, AdamW, clip_gradients
+from audioconv.training.schedules import OneCycle
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional

@@ -7,7 +7,7 @@ import pytest
 import reference
 
 from audioconv import geometry, ops
-from audioconv.audio.features import LogMel
+from audioconv.features.front_ends import LogMel
 
 # The three kernels that it shows on a photograph, row by row; the last one brings out edges.
 KERNELS = np.array(

@@ -12,15 +12,15 @@ import pytest
 from bursts_in_noise import words
 
 import audioconv as ac
-from audioconv import bases, pipeline
 from audioconv import layers as L
 from audioconv.model import Model
-from audioconv.settings import Settings, resolve
-from audioconv.task import Examples, Task
+from audioconv.recipe import choose_input, pretrained
+from audioconv.recipe.settings import Settings, resolve
+from audioconv.recipe.setup import Examples, Task
 
-FILES = sorted(Path(bases.__file__).parent.glob("*.safetensors"))
+FILES = sorted(Path(pretrained.__file__).parent.glob("*.safetensors"))
 TESTED = {"down", "eight", "five", "go", "left", "one", "right", "up", "zero"}
-WORD = pipeline.choose_audio_input("tc-cnn-l", [16000], 1.0)
+WORD = choose_input.choose_audio_input("tc-cnn-l", [16000], 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_words_begin_with_the_base(rng, base):
 
 def test_shorter_and_longer_words_do_too(rng):
     for seconds in (0.8, 1.7):
-        source = pipeline.choose_audio_input("tc-cnn-l", [16000], seconds)
+        source = choose_input.choose_audio_input("tc-cnn-l", [16000], seconds)
         assert task(rng, source).init is not None
 
 
@@ -75,9 +75,9 @@ def test_shorter_and_longer_words_do_too(rng):
         (WORD, {"init": None}),
         (WORD, {"arch": "tc-cnn"}),
         (WORD, {"normalise_clips": False}),
-        (pipeline.choose_audio_input("tc-cnn-l", [8000], 1.0), {}),
-        (pipeline.choose_audio_input("tc-cnn-l", [16000], 5.0), {}),
-        (pipeline.choose_audio_input("tc-cnn-l", [16000], 1.0, front_end="mfcc"), {}),
+        (choose_input.choose_audio_input("tc-cnn-l", [8000], 1.0), {}),
+        (choose_input.choose_audio_input("tc-cnn-l", [16000], 5.0), {}),
+        (choose_input.choose_audio_input("tc-cnn-l", [16000], 1.0, front_end="mfcc"), {}),
     ],
     ids=["asked", "another network", "another scale", "another rate", "no word", "another front end"],
 )
@@ -115,4 +115,4 @@ def test_each_network_of_several_begins_with_the_base(rng):
 
 def test_a_base_for_another_front_end_is_none(tmp_path):
     louder = replace(WORD, front_end=replace(WORD.front_end, mel_bands=64))
-    assert bases.find_base("tc-cnn-l", louder) is None
+    assert pretrained.find_base("tc-cnn-l", louder) is None

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from audioconv import layers as L
-from audioconv.losses import SoftmaxCrossEntropy
+from audioconv.training.losses import SoftmaxCrossEntropy
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "scripts" / "bench"

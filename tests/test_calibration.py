@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from audioconv import calibration
-from audioconv.calibration import COMPROMISE, FEWEST, GIVEN_UP, MAX_COST, calibrate
+from audioconv.decision import calibration
+from audioconv.decision.calibration import COMPROMISE, FEWEST, GIVEN_UP, MAX_COST, calibrate
 
 LABELS = ("_unknown_", "no", "yes")
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from audioconv import __version__, arrayfile
-from audioconv.checkpoint import Checkpoint, restore
+from audioconv._version import __version__
 from audioconv.errors import ConfigError, DataError, ModelFileError
-from audioconv.history import EpochRow, History
+from audioconv.io import tensor_file
+from audioconv.training.checkpoint import Checkpoint, restore
+from audioconv.training.history import EpochRow, History
 
 ROWS = History((EpochRow(1, 0.5, 0.75, None, None, 1e-3, 1.0), EpochRow(2, 1 / 3, 0.8, 0.3, 0.9, 1e-4, 1.5)))
 
@@ -146,5 +147,5 @@ def test_arrays_that_do_not_fit_are_refused():
 def test_what_is_not_json_is_refused(tmp_path):
     for bad in (object(), float("nan")):
         with pytest.raises(ConfigError, match="must be JSON data without NaN"):
-            arrayfile.write(tmp_path / "x", "model", {}, {"bad": bad})
+            tensor_file.write(tmp_path / "x", "model", {}, {"bad": bad})
     assert not os.listdir(tmp_path)

@@ -67,8 +67,8 @@ def test_both_widths_are_tested_and_named(run, width, other):
     code, lines = run(width)
     assert code == 0
     assert f"== tests, with vectors of {width} numbers" in lines
-    named = f"tests of kernels, machine, compiler, ops, layers and streaming, with vectors of {other} numbers"
-    folders = "tests/kernels tests/machine tests/compiler tests/test_ops.py tests/layers tests/streaming"
+    named = f"tests of kernels, runtime, compiler, ops, layers and streaming, with vectors of {other} numbers"
+    folders = "tests/kernels tests/runtime tests/compiler tests/test_ops.py tests/layers tests/streaming"
     assert lines[lines.index(f"== {named}") + 1] == f"tests of -n 2 --dist loadfile {folders} with {other} numbers"
     assert lines[-1] == "all passed"
 

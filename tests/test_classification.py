@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from audioconv import windowing
 from audioconv.audio.read import Segment
-from audioconv.classification import decisive_clip, score_files, score_recordings
-from audioconv.decision import Decision
+from audioconv.decision.decision import Decision
 from audioconv.errors import DataError
-from audioconv.pipeline import AudioInput, choose_audio_input
+from audioconv.pipeline import windowing
+from audioconv.pipeline.inputs import AudioInput
+from audioconv.pipeline.predict import decisive_clip, score_files, score_recordings
+from audioconv.recipe.choose_input import choose_audio_input
 
 RATE = 8000
 

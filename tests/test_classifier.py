@@ -8,7 +8,8 @@ import pytest
 import soundfile
 
 import audioconv as ac
-from audioconv.datasets import Collection, Item, getting, write_manifest
+from audioconv.datasets import Collection, Item, write_manifest
+from audioconv.datasets.build import get
 from audioconv.errors import ConfigError, DataError, ModelFileError
 
 RATE = 8000
@@ -217,7 +218,7 @@ def test_untrained_and_unloadable(tmp_path: Path) -> None:
 def test_real_digits(mirror: Path, tmp_path: Path) -> None:
     """Three digits of FSDD in a few epochs: far better than guessing, on rows that were not trained on."""
     os.environ.setdefault("AUDIOCONV_MIRROR", str(mirror))
-    folder = getting.get("fsdd", tmp_path / "fsdd")
+    folder = get.get("fsdd", tmp_path / "fsdd")
     digits = ac.datasets.open_collection(folder)
     few = Collection(tuple(i for i in digits.items if i.label in "137"), "audio", "fsdd")
     clf = ac.Classifier.train(few, epochs=6, refit=False, augment=False)

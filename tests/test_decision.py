@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from audioconv.decision import Decision, Gate, is_word
+from audioconv.decision.classes import is_word
+from audioconv.decision.decision import Decision, Gate
 from audioconv.errors import ConfigError
 
 LABELS = ("_unknown_", "no", "yes")

@@ -9,11 +9,11 @@ import pytest
 
 import audioconv as ac
 from audioconv import layers as L
+from audioconv.architectures.ensemble import join
 from audioconv.compiler.graph import trace
-from audioconv.ensemble import join
 from audioconv.errors import ConfigError
-from audioconv.events import EpochEnded
-from audioconv.recipe import CHECKPOINTS
+from audioconv.recipe.train import CHECKPOINTS
+from audioconv.training.callbacks import EpochEnded
 
 SIZE = (6, 5)
 QUICK = {"arch": "cs231n", "epochs": 2, "batch_size": 16, "augment": False, "refit": False}

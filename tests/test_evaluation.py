@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from audioconv.decision import Decision
+from audioconv.decision.decision import Decision
 from audioconv.errors import ConfigError
 from audioconv.evaluation import Calibration, Detection, Evaluation, LongPoint, LongResult, Scored, Share
 from audioconv.evaluation.curves import OTHER_WORDS, OUTSIDERS

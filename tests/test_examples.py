@@ -13,11 +13,11 @@ import soundfile
 
 import audioconv as ac
 from audioconv import layers as L
-from audioconv.audio.features import LogMel
 from audioconv.errors import ConfigError, DataError, ShapeError
+from audioconv.features.front_ends import LogMel
+from audioconv.features.normalisation import Normalisation
 from audioconv.model import Model
-from audioconv.normalisation import Normalisation
-from audioconv.targets import groups_of, labels_of
+from audioconv.pipeline.user_labels import groups_of, labels_of
 
 RATE, CLIP = 8000, 2000
 QUICK = {

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from audioconv.errors import DataError
-from audioconv.files import display_path, exclusive, write_atomic
+from audioconv.io.files import display_path, exclusive, write_atomic
 
 
 def parts(folder):
@@ -124,7 +124,7 @@ def test_one_at_a_time(tmp_path):
 
 
 def test_a_lock_ends_with_its_process(tmp_path):
-    program = "import sys, time; from audioconv.files import exclusive\n"
+    program = "import sys, time; from audioconv.io.files import exclusive\n"
     program += "with exclusive(sys.argv[1], ''):\n    print('locked', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", program, tmp_path / "lock"], stdout=subprocess.PIPE) as other:
         assert other.stdout.readline().strip() == b"locked"

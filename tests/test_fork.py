@@ -17,9 +17,9 @@ import pytest
 
 import audioconv as ac
 from audioconv import layers as L
+from audioconv._types import cached_property
 from audioconv.audio import LogMel
 from audioconv.kernels.jit import THREADING_LAYER
-from audioconv.lazy import cached_property
 
 SECONDS = 240  # of which compiling takes most, if it must be
 THREADS = "3"

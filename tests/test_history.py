@@ -3,7 +3,7 @@
 import pytest
 
 from audioconv.errors import DataError
-from audioconv.history import EpochRow, History
+from audioconv.training.history import EpochRow, History
 
 HISTORY = History((EpochRow(1, 1.5, 0.25, None, None, 0.001, 2.5), EpochRow(2, 1.25, 0.5, 1.0, 0.75, 1e-7, 2.0)))
 

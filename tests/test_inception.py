@@ -9,7 +9,7 @@ import pytest
 
 from audioconv import architectures
 from audioconv import layers as L
-from audioconv.losses import SoftmaxCrossEntropy
+from audioconv.training.losses import SoftmaxCrossEntropy
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch")
 from torch import nn  # noqa: E402

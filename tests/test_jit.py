@@ -128,7 +128,7 @@ def test_the_folder_is_named_by_version_and_by_the_sources_of_all_kernels(tmp_pa
     (before,), said = run(program, **environment)
     assert said == []
     assert Path(before).name.startswith(f"{audioconv.__version__}-")
-    intrinsics = package / "audioconv" / "kernels" / "vector.py"
+    intrinsics = package / "audioconv" / "kernels" / "simd_float32.py"
     intrinsics.write_text(intrinsics.read_text() + "\n# another tile\n")
     (after,), _ = run(program, **environment)
     assert before != after

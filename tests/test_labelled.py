@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from audioconv.audio.windows import Windows, WindowsBuilder, covering_begins
 from audioconv.datasets.collection import Collection, Item
 from audioconv.errors import DataError
-from audioconv.labelled import MAX_RATIO, Examples, load_collection, notes_of_parts, of_arrays
-from audioconv.pipeline import ImageInput, choose_audio_input
-from audioconv.window_plan import ClassPlan, WindowPlan
+from audioconv.pipeline.inputs import ImageInput
+from audioconv.recipe.choose_input import choose_audio_input
+from audioconv.recipe.examples import MAX_RATIO, Examples, load_collection, notes_of_parts, of_arrays
+from audioconv.recipe.window_plan import ClassPlan, WindowPlan
 
 LENGTH = 10
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from audioconv.errors import DataError
-from audioconv.loading import load_many
+from audioconv.io.parallel import load_many
 
 
 def read_number(path: object) -> np.ndarray:

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audioconv.errors import ConfigError, ShapeError
-from audioconv.losses import LogitAdjusted, SoftmaxCrossEntropy, balanced_class_weights, logit_offsets
+from audioconv.training.losses import LogitAdjusted, SoftmaxCrossEntropy, balanced_class_weights, logit_offsets
 
 
 def draw(rng, count=7, classes=5):

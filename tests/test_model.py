@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from audioconv import __version__, architectures
+from audioconv import architectures
 from audioconv import layers as L
-from audioconv.audio.features import LogMel, Mfcc, RawSamples
+from audioconv._version import __version__
 from audioconv.errors import ConfigError, DataError, ModelFileError, ShapeError
+from audioconv.features.front_ends import LogMel, Mfcc, RawSamples
+from audioconv.features.normalisation import Normalisation
 from audioconv.model import Model
-from audioconv.normalisation import Normalisation
 
 LABELS = ("yes", "no", "caf\N{LATIN SMALL LETTER E WITH ACUTE}")
 FRONT_END = LogMel(mel_bands=8)

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from audioconv import pipeline
-from audioconv.audio.features import LogMel, Mfcc, RawSamples
 from audioconv.errors import ConfigError, DataError, ShapeError
-from audioconv.normalisation import LEAST_SPREAD, Normalisation
+from audioconv.features.front_ends import LogMel, Mfcc, RawSamples
+from audioconv.features.normalisation import LEAST_SPREAD, Normalisation
+from audioconv.pipeline import inputs
 
 
 def test_it_refuses_arrays_that_do_not_fit() -> None:
@@ -77,17 +77,17 @@ def sounds(kind: str, count: int = 24, rate: int = 8000) -> np.ndarray:
 @pytest.mark.parametrize("kind", ["steady", "rooms", "silence"])
 @pytest.mark.parametrize("front_end", [LogMel.for_rate(8000, floor=1e-6), Mfcc.for_rate(8000, floor=1e-6)])
 def test_clips_that_change_and_differ_are_each_its_own_scale(front_end, kind) -> None:
-    source, x = pipeline.AudioInput(front_end, 8000), sounds(kind)
-    assert pipeline.measure(source, x).by_clip == (kind == "rooms")
-    assert pipeline.measure(source, x, by_clip=kind != "rooms").by_clip == (kind != "rooms")
+    source, x = inputs.AudioInput(front_end, 8000), sounds(kind)
+    assert inputs.measure(source, x).by_clip == (kind == "rooms")
+    assert inputs.measure(source, x, by_clip=kind != "rooms").by_clip == (kind != "rooms")
 
 
 def test_samples_are_not_normalised_by_the_clip_unasked() -> None:
-    source = pipeline.AudioInput(RawSamples(8000), 8000)
-    assert not pipeline.measure(source, sounds("rooms")).by_clip
-    assert pipeline.measure(source, sounds("rooms"), by_clip=True).by_clip
+    source = inputs.AudioInput(RawSamples(8000), 8000)
+    assert not inputs.measure(source, sounds("rooms")).by_clip
+    assert inputs.measure(source, sounds("rooms"), by_clip=True).by_clip
 
 
 def test_pictures_are_not_normalised_one_by_one() -> None:
     with pytest.raises(ConfigError, match="only sounds"):
-        pipeline.measure(pipeline.ImageInput((4, 4, 1)), np.zeros((2, 4, 4, 1), np.float32), by_clip=True)
+        inputs.measure(inputs.ImageInput((4, 4, 1)), np.zeros((2, 4, 4, 1), np.float32), by_clip=True)

@@ -3,8 +3,9 @@ import pytest
 
 from audioconv.errors import ConfigError, ShapeError
 from audioconv.kernels.elementwise import BLOCK
-from audioconv.machine.program import ALIGNMENT
-from audioconv.optim import SGD, AdamW, WeightVector, clip_gradients
+from audioconv.runtime.program import ALIGNMENT
+from audioconv.runtime.weights import WeightVector
+from audioconv.training.optimizers import SGD, AdamW, clip_gradients
 
 SHAPES = {"0.weight": (3, 3, 1, 5), "0.bias": (5,), "1.scale": (5,), "2.weight": (700, 31), "2.bias": (31,)}
 

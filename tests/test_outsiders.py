@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from audioconv import Model, outsiders
+from audioconv import Model
 from audioconv import layers as L
-from audioconv.audio.features import RawSamples
 from audioconv.audio.read import Segment
 from audioconv.errors import DataError
+from audioconv.features.front_ends import RawSamples
+from audioconv.pipeline import negatives
 
 RATE, CLIP = 4000, 100
 
@@ -46,7 +47,7 @@ def first_samples(scored) -> np.ndarray:
 def test_a_long_recording_is_cut_into_clips(model, tmp_path, length, begins) -> None:
     samples = np.linspace(0.1, 0.9, length).astype(np.float32)
     path = write(tmp_path / "long.wav", samples)
-    scored, failures = outsiders.score(model, outsiders.find(model, [path]))
+    scored, failures = negatives.score(model, negatives.find(model, [path]))
     assert failures == ()
     if begins is None or len(begins) == 1:
         assert scored.examples == (path,), "one clip: as the model would take it"
@@ -59,7 +60,7 @@ def test_a_long_recording_is_cut_into_clips(model, tmp_path, length, begins) -> 
 def test_folders_are_named_apart(model, tmp_path) -> None:
     for place in ("one/noise", "two/noise", "rain"):
         write(tmp_path / place / "x.wav", np.ones(CLIP) / 2)
-    found = outsiders.find(model, [tmp_path / "one/noise", tmp_path / "two/noise", tmp_path / "rain"])
+    found = negatives.find(model, [tmp_path / "one/noise", tmp_path / "two/noise", tmp_path / "rain"])
     assert [source.name for source in found] == [f"{tmp_path}/one/noise", f"{tmp_path}/two/noise", "rain"]
 
 
@@ -67,13 +68,13 @@ def test_unreadable_files_are_reported(model, tmp_path) -> None:
     write(tmp_path / "a.wav", np.ones(CLIP) / 2)
     (tmp_path / "b.wav").write_text("no sound")
     seen = []
-    sources = outsiders.find(model, [tmp_path])
-    scored, failures = outsiders.score(model, sources, on_file=lambda: seen.append(1))
+    sources = negatives.find(model, [tmp_path])
+    scored, failures = negatives.score(model, sources, on_file=lambda: seen.append(1))
     assert (len(scored), len(failures), len(seen)) == (1, 1, 2)
     with pytest.raises(DataError, match=r"b\.wav: not audio"):
-        outsiders.score(model, sources, strict=True)
+        negatives.score(model, sources, strict=True)
     with pytest.raises(DataError, match=r"none of the 1 outsiders can be read, such as .*b\.wav"):
-        outsiders.score(model, outsiders.find(model, [tmp_path / "b.wav"]))
+        negatives.score(model, negatives.find(model, [tmp_path / "b.wav"]))
 
 
 def test_pictures_are_taken_whole(tmp_path) -> None:
@@ -82,7 +83,7 @@ def test_pictures_are_taken_whole(tmp_path) -> None:
     model = Model(network, network.init((8, 9, 1), np.random.default_rng(0)), ("a", "b"), (8, 9, 1))
     for n in range(2):
         image.new("L", (30, 20), 90 * n).save(tmp_path / f"{n}.png")
-    scored, failures = outsiders.score(model, outsiders.find(model, [tmp_path]))
+    scored, failures = negatives.score(model, negatives.find(model, [tmp_path]))
     assert scored.examples == (tmp_path / "0.png", tmp_path / "1.png")
     assert failures == ()
 
@@ -91,4 +92,4 @@ def test_nothing_for_this_model(model, tmp_path) -> None:
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures/a.png").write_bytes(b"")
     with pytest.raises(DataError, match="holds no recordings"):
-        outsiders.find(model, [tmp_path / "pictures"])
+        negatives.find(model, [tmp_path / "pictures"])

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from audioconv import layers as L
-from audioconv import passes
 from audioconv.cli import run
+from audioconv.compiler import execution
 from audioconv.layers.base import Layer, Pass
 from audioconv.model import Model
-from audioconv.optim import WeightVector
-from audioconv.training import ArrayData, fit
+from audioconv.runtime.weights import WeightVector
+from audioconv.training.fitting import ArrayData, fit
 
 IN_SHAPE = (12, 8, 1)
 
@@ -32,11 +32,11 @@ def test_both_ways_give_the_plain_result(activation):
     nested = L.unflatten(dict(params))
     x, dy = rng.standard_normal((5, *IN_SHAPE), np.float32), rng.standard_normal((5, 3), np.float32)
     wanted, _ = net.forward(nested, x, Pass())
-    np.testing.assert_allclose(passes.inference(net, nested, IN_SHAPE)(x), wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(execution.inference(net, nested, IN_SHAPE)(x), wanted, rtol=1e-4, atol=1e-5)
 
     vector = WeightVector({path: array for path, array in params.items() if L.is_trained(path)})
     arrays = {path: vector.views.get(path, array) for path, array in params.items()}
-    both = passes.training_passes(net, vector, arrays, IN_SHAPE, 5)
+    both = execution.training_passes(net, vector, arrays, IN_SHAPE, 5)
     run = Pass(training=True, rng=np.random.default_rng(1))
     logits, saved = net.forward(nested, x, run)
     np.testing.assert_allclose(both.forward(x, np.random.default_rng(1)), logits, rtol=1e-4, atol=1e-5)
@@ -93,19 +93,19 @@ def test_a_network_that_runs_layer_by_layer_says_so_once_and_why(part, reason, c
     net = network(part)
     wanted = f"layer by layer, which is slower than compiled: {reason}"
     params = net.init(IN_SHAPE, np.random.default_rng(0))
-    passes._said.clear()
+    execution._said.clear()
     with caplog.at_level(logging.INFO, "audioconv"):
         for _ in range(3):
-            passes.inference(net, params, IN_SHAPE)(np.zeros((1, *IN_SHAPE), np.float32))
+            execution.inference(net, params, IN_SHAPE)(np.zeros((1, *IN_SHAPE), np.float32))
     assert said_of(caplog) == [f"the network runs {wanted}"]
-    assert passes.how_it_runs(net, IN_SHAPE) == wanted
+    assert execution.how_it_runs(net, IN_SHAPE) == wanted
     summary = L.summary(net, IN_SHAPE)
     assert summary.remarks == (f"runs {wanted}",)
     assert str(summary).splitlines()[-1] == f"runs {wanted}"
 
 
 def test_a_training_says_so_too_and_once(caplog):
-    passes._said.clear()
+    execution._said.clear()
     data = ArrayData(np.random.default_rng(0).standard_normal((12, *IN_SHAPE)), np.arange(12) % 3)
     with caplog.at_level(logging.INFO, "audioconv"):
         fit(network(INCEPTION_LIKE), data, epochs=2, validation=data)
@@ -115,9 +115,9 @@ def test_a_training_says_so_too_and_once(caplog):
 def test_nothing_is_said_of_what_is_compiled_or_of_a_part_of_a_network(caplog):
     net = network(L.ReLU())
     with caplog.at_level(logging.INFO, "audioconv"):
-        passes.inference(net, net.init(IN_SHAPE, np.random.default_rng(0)), IN_SHAPE)
+        execution.inference(net, net.init(IN_SHAPE, np.random.default_rng(0)), IN_SHAPE)
     assert said_of(caplog) == []
-    assert passes.how_it_runs(net, IN_SHAPE) == ""
+    assert execution.how_it_runs(net, IN_SHAPE) == ""
     assert L.summary(net, IN_SHAPE).remarks == L.summary(L.Concat([L.ReLU()]), IN_SHAPE).remarks == ()
 
 
@@ -127,6 +127,6 @@ def test_info_says_how_a_model_runs(part, wanted, tmp_path, capsys):
     Model(net, net.init(IN_SHAPE, np.random.default_rng(0)), ("a", "b", "c"), IN_SHAPE).save(path)
     assert run(["info", str(path), "--json"]) == 0
     runs = json.loads(capsys.readouterr().out)["runs"]
-    assert runs == (wanted or passes.how_it_runs(net, IN_SHAPE))
+    assert runs == (wanted or execution.how_it_runs(net, IN_SHAPE))
     assert run(["info", str(path)]) == 0
     assert (f"runs        {runs}" in capsys.readouterr().out) == (wanted is None)

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audioconv.datasets.getting import content_digest
-from audioconv.datasets.sources import SOURCES
+from audioconv.datasets.build.get import content_digest
+from audioconv.datasets.catalogue import SOURCES
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

@@ -9,13 +9,13 @@ import pytest
 import soundfile
 
 import audioconv as ac
-from audioconv import rejection
-from audioconv.audio.features import LogMel
-from audioconv.decision import UNKNOWN
+from audioconv.decision.classes import UNKNOWN
 from audioconv.errors import ConfigError
+from audioconv.features.front_ends import LogMel
 from audioconv.model import Model
-from audioconv.pipeline import AudioInput, ImageInput
-from audioconv.settings import Settings
+from audioconv.pipeline.inputs import AudioInput, ImageInput
+from audioconv.recipe import rejection
+from audioconv.recipe.settings import Settings
 
 RATE = 8000
 QUICK = {"arch": "tc-resnet8", "epochs": 12, "batch_size": 32, "sample_rate": RATE, "augment": False, "refit": False}
@@ -113,7 +113,7 @@ def test_without_rejection_there_are_only_the_words():
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path):
-    from audioconv.events import EpochEnded
+    from audioconv.training.callbacks import EpochEnded
 
     clips, labels = words(10, 0)
     for n, (clip, label) in enumerate(zip(clips, labels, strict=True)):

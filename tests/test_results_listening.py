@@ -19,8 +19,8 @@ from audioconv import Classifier, Model
 from audioconv import layers as L
 from audioconv.audio import LogMel
 from audioconv.datasets import Collection, Item
-from audioconv.decision import Decision
-from audioconv.outsiders import Source
+from audioconv.decision.decision import Decision
+from audioconv.pipeline.negatives import Source
 from audioconv.streaming import detect
 
 NOISE = 4

@@ -4,7 +4,7 @@ import warnings
 import pytest
 
 from audioconv.errors import ConfigError
-from audioconv.schedules import Constant, Cosine, OneCycle
+from audioconv.training.schedules import Constant, Cosine, OneCycle
 
 
 def rates(schedule, steps):

@@ -8,14 +8,16 @@ import soundfile
 
 import audioconv as ac
 from audioconv import layers as L
-from audioconv import pipeline, recipe, timing, transfer
 from audioconv.errors import ConfigError
 from audioconv.model import Model
-from audioconv.settings import Recipe, Settings, check, resolve
-from audioconv.training import ArrayData
+from audioconv.pipeline import inputs
+from audioconv.recipe import choose_input, train, transfer
+from audioconv.recipe.settings import Recipe, Settings, check, resolve
+from audioconv.training import budget
+from audioconv.training.fitting import ArrayData
 
 RATE = 4000
-WORD = pipeline.choose_audio_input(None, [16000], 1.0)
+WORD = choose_input.choose_audio_input(None, [16000], 1.0)
 QUICK = {"arch": "tc-resnet8", "epochs": 2, "batch_size": 16, "sample_rate": RATE, "augment": False, "reject": False}
 
 
@@ -59,10 +61,10 @@ def test_what_the_user_does_not_say_is_the_recipe():
     ("source", "arch"),
     [
         (WORD, "tc-cnn-l"),
-        (pipeline.choose_audio_input(None, [16000], 5.0), "tc-cnn-events"),
-        (pipeline.choose_audio_input(None, [16000], 5.0, front_end="mfcc"), "cnn"),
-        (pipeline.choose_audio_input(None, [16000], 5.0, front_end="raw"), "m5-32"),
-        (pipeline.ImageInput((28, 28, 1)), "cnn"),
+        (choose_input.choose_audio_input(None, [16000], 5.0), "tc-cnn-events"),
+        (choose_input.choose_audio_input(None, [16000], 5.0, front_end="mfcc"), "cnn"),
+        (choose_input.choose_audio_input(None, [16000], 5.0, front_end="raw"), "m5-32"),
+        (inputs.ImageInput((28, 28, 1)), "cnn"),
     ],
 )
 def test_the_network_fits_the_input(source, arch):
@@ -100,21 +102,21 @@ class OneClock:
 
 @pytest.mark.parametrize(("seconds", "epochs"), [(60, 10), (6, 1), (600, 103)])
 def test_as_many_epochs_as_fit(monkeypatch, seconds, epochs):
-    monkeypatch.setattr(timing, "fit", lambda *args, **more: OneClock)
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: 5.0)
+    monkeypatch.setattr(budget, "fit", lambda *args, **more: OneClock)
+    monkeypatch.setattr(budget.time, "perf_counter", lambda: 5.0)
     data = ArrayData(np.zeros((1000, 3), np.float32), np.arange(1000) % 2)
     # Twelve batches of eight take 0.5 s, so an epoch takes 5.2 s; nine tenths of the time are planned for.
-    assert timing.epochs_within(seconds, L.Dense(2), data, None, None, 8) == epochs
+    assert budget.epochs_within(seconds, L.Dense(2), data, None, None, 8) == epochs
 
 
 def test_a_budget_chooses_the_epochs_and_a_resumed_run_keeps_them(tmp_path, wavs, monkeypatch):
     settings = {**QUICK, "epochs": None, "budget": 4.0, "refit": False}
-    monkeypatch.setattr(recipe, "epochs_within", lambda *_: 5)
+    monkeypatch.setattr(train, "epochs_within", lambda *_: 5)
     first = ac.Classifier.train(wavs, checkpoints=tmp_path, **settings)
     made_with = first.model_.provenance["settings"]
     assert (made_with["epochs"], made_with["budget"]) == (5, None)  # the file says what to repeat
     assert len(first.report_.history) == 5
-    monkeypatch.setattr(recipe, "epochs_within", lambda *_: 7)  # the machine is faster now
+    monkeypatch.setattr(train, "epochs_within", lambda *_: 7)  # the machine is faster now
     again = ac.Classifier.train(wavs, checkpoints=tmp_path, resume=True, **settings)
     assert len(again.report_.history) == 5
 
@@ -122,7 +124,7 @@ def test_a_budget_chooses_the_epochs_and_a_resumed_run_keeps_them(tmp_path, wavs
 def test_no_budget_is_too_small_for_an_epoch():
     network = L.Chain([L.Flatten(), L.Dense(2)])
     data = ArrayData(np.zeros((40, 3), np.float32), np.arange(40) % 2)
-    assert timing.epochs_within(1e-9, network, data, None, None, 8) == 1
+    assert budget.epochs_within(1e-9, network, data, None, None, 8) == 1
 
 
 # --- beginning with a model ---

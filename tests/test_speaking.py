@@ -9,16 +9,17 @@ import pytest
 from rich.console import Console
 
 import audioconv as ac
-from audioconv import datasets, speaking
-from audioconv.audio.others import Others
-from audioconv.datasets.casts import is_kept_for_test
-from audioconv.datasets.espeak import Speaker, Utterance
-from audioconv.datasets.espeak_cast import EspeakCast, family
-from audioconv.datasets.synth import make
+from audioconv import datasets
+from audioconv.audio.negatives import Others
 from audioconv.errors import ConfigError
-from audioconv.events import BatchEnded, ClipSpoken, RunStarted
 from audioconv.model import Model
-from audioconv.progress import ProgressBar
+from audioconv.recipe import spoken_words
+from audioconv.training.callbacks import BatchEnded, ClipSpoken, RunStarted
+from audioconv.training.progress import ProgressBar
+from audioconv.tts.dataset import make
+from audioconv.tts.espeak import EspeakCast, family
+from audioconv.tts.espeak_process import Speaker, Utterance
+from audioconv.tts.voices import is_kept_for_test
 
 pytest.importorskip("espeakng_loader", reason="needs the extra: pip install 'audioconv[synth]'")
 
@@ -29,16 +30,16 @@ WORDS = ("left", "right")
 @pytest.fixture
 def sparing(monkeypatch):
     """So few clips that a test is quick."""
-    monkeypatch.setattr(speaking, "CLIPS_OF_A_WORD", 4)
-    monkeypatch.setattr(speaking, "CLIPS_OF_ANOTHER", 1)
+    monkeypatch.setattr(spoken_words, "CLIPS_OF_A_WORD", 4)
+    monkeypatch.setattr(spoken_words, "CLIPS_OF_ANOTHER", 1)
 
 
 @pytest.fixture(scope="module")
 def spoken():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(speaking, "CLIPS_OF_A_WORD", 4)
-        patch.setattr(speaking, "CLIPS_OF_ANOTHER", 1)
-        return speaking.speak(WORDS, "en", **SECOND)
+        patch.setattr(spoken_words, "CLIPS_OF_A_WORD", 4)
+        patch.setattr(spoken_words, "CLIPS_OF_ANOTHER", 1)
+        return spoken_words.speak(WORDS, "en", **SECOND)
 
 
 def test_words_and_others_are_clips_as_the_network_hears_them(spoken):
@@ -54,7 +55,7 @@ def test_words_and_others_are_clips_as_the_network_hears_them(spoken):
 
 
 def test_the_same_seed_says_the_same(spoken, sparing):
-    again, other = (speaking.speak(WORDS, "en", **SECOND, seed=seed) for seed in (0, 1))
+    again, other = (spoken_words.speak(WORDS, "en", **SECOND, seed=seed) for seed in (0, 1))
     assert np.array_equal(again.samples, spoken.samples)
     assert np.array_equal(again.others, spoken.others)
     assert not np.array_equal(other.samples, spoken.samples)
@@ -62,7 +63,7 @@ def test_the_same_seed_says_the_same(spoken, sparing):
 
 def test_progress_comes_to_an_end(sparing):
     told = []
-    speaking.speak(["left"], "en", **SECOND, progress=lambda done, clips: told.append((done, clips)))
+    spoken_words.speak(["left"], "en", **SECOND, progress=lambda done, clips: told.append((done, clips)))
     assert [done for done, _ in told] == list(range(1, len(told) + 1))
     assert {clips for _, clips in told} == {len(told)}
 
@@ -85,20 +86,20 @@ def test_it_is_shown(terminal):
 
 
 def test_another_rate_and_length(sparing):
-    spoken = speaking.speak(["turn_left"], "en", sample_rate=8000, clip_samples=12000)
+    spoken = spoken_words.speak(["turn_left"], "en", sample_rate=8000, clip_samples=12000)
     assert spoken.samples.shape == (4, 12000)
 
 
 @pytest.mark.parametrize(("language", "word"), [("de", "nein"), ("ru", "да"), ("cmn", "你好"), ("ar", "نعم")])
 def test_other_languages(sparing, language, word):
-    spoken = speaking.speak([word], language, **SECOND)
+    spoken = spoken_words.speak([word], language, **SECOND)
     assert spoken.labels == (word,) * 4
     assert len(spoken.others) > 450
 
 
 def test_what_sounds_like_a_word_is_not_among_the_others():
     with EspeakCast("en") as cast:
-        rest = speaking._that_sound_differently(["write", "light", "ate", "gate"], ["right", "eight"], cast)
+        rest = spoken_words._that_sound_differently(["write", "light", "ate", "gate"], ["right", "eight"], cast)
     assert rest == ["light", "gate"]
 
 
@@ -122,7 +123,7 @@ def test_the_voices_that_are_kept_for_a_test_say_nothing_but_what_chooses(monkey
         return say(self, utterance)
 
     monkeypatch.setattr(Speaker, "say", listen)
-    spoken = speaking.speak(WORDS, "en", **SECOND)
+    spoken = spoken_words.speak(WORDS, "en", **SECOND)
     assert len(set(used)) > 30
     to_choose = [is_kept_for_test(family(timbre)) for timbre in used]
     first = to_choose.index(True)
@@ -161,7 +162,7 @@ def test_the_file_tells_who_spoke(recordings, sparing, tmp_path):
 
 
 def test_few_clips_are_not_gone_through_as_if_nothing_was_spoken(recordings, monkeypatch):
-    monkeypatch.setattr(speaking, "CLIPS_OF_ANOTHER", 1)
+    monkeypatch.setattr(spoken_words, "CLIPS_OF_ANOTHER", 1)
     seen = []
 
     def stop(event):
@@ -182,11 +183,11 @@ def test_they_are_learned_from():
     rng = np.random.default_rng(0)
     noise = [0.1 * rng.standard_normal(16000).astype(np.float32) for _ in range(20)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(speaking, "CLIPS_OF_A_WORD", 60)
-        patch.setattr(speaking, "CLIPS_OF_ANOTHER", 1)
+        patch.setattr(spoken_words, "CLIPS_OF_A_WORD", 60)
+        patch.setattr(spoken_words, "CLIPS_OF_ANOTHER", 1)
         settings = {"arch": "tc-resnet8", "epochs": 30, "augment": False, "normalise_clips": True}
         classifier = ac.Classifier(**settings, speak="en").fit(noise, WORDS * 10)
-        heard = speaking.speak(WORDS, "en", **SECOND, seed=5)
+        heard = spoken_words.speak(WORDS, "en", **SECOND, seed=5)
     assert classifier.score(list(heard.samples), list(heard.labels)) > 0.9
 
 
@@ -210,4 +211,4 @@ def test_pictures_say_nothing():
 
 @pytest.mark.parametrize("about", [None, "text", {}, {"clips_of_each_word": "many", "clips_of_others": 3}])
 def test_a_file_may_hold_anything(about):
-    assert speaking.describe(about) is None
+    assert spoken_words.describe(about) is None

@@ -7,16 +7,16 @@ import pytest
 from rich.console import Console
 
 from audioconv import layers as L
-from audioconv.batches import batch_count, draw_batches
 from audioconv.errors import ConfigError, DataError, ShapeError
-from audioconv.events import BatchEnded, EpochEnded, RunEnded, RunStarted
-from audioconv.history import EpochRow, History
-from audioconv.losses import SoftmaxCrossEntropy
-from audioconv.optim import SGD, AdamW
-from audioconv.progress import ProgressBar, duration
-from audioconv.schedules import Constant
-from audioconv.trainer import mixed
-from audioconv.training import ArrayData, DivergedError, evaluate_logits, fit
+from audioconv.training.callbacks import BatchEnded, EpochEnded, RunEnded, RunStarted
+from audioconv.training.data import batch_count, draw_batches
+from audioconv.training.fitting import ArrayData, DivergedError, evaluate_logits, fit
+from audioconv.training.history import EpochRow, History
+from audioconv.training.losses import SoftmaxCrossEntropy
+from audioconv.training.optimizers import SGD, AdamW
+from audioconv.training.progress import ProgressBar, duration
+from audioconv.training.schedules import Constant
+from audioconv.training.trainer import mixed
 
 NET = L.Chain(
     [

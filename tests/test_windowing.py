@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from audioconv import windowing
 from audioconv.audio.read import Segment
 from audioconv.errors import DataError
-from audioconv.window_plan import plan_for_files, plan_windows
-from audioconv.windowing import load_windows, pieces, recording_parts
+from audioconv.pipeline import windowing
+from audioconv.pipeline.windowing import load_windows, pieces, recording_parts
+from audioconv.recipe.window_plan import plan_for_files, plan_windows
 
 RATE = 8000
 

@@ -21,7 +21,7 @@ import soundfile
 
 from audioconv.audio.read import read
 from audioconv.datasets import open_collection
-from audioconv.datasets.synth import make
+from audioconv.tts.dataset import make
 
 RELEASE = "cv-corpus-26.0-2026-06-12"
 SINGLE_WORDS = "cv-corpus-7.0-singleword"

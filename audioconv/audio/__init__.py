@@ -6,29 +6,39 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from audioconv.audio import augment, clips, effects, features, read, stream
+    from audioconv.audio import augment, clips, effects, read
     from audioconv.audio.augment import Augmentation
     from audioconv.audio.clips import AudioClips, network_input, normalisation_of
-    from audioconv.audio.features import LogMel, Mfcc, RawSamples, front_end_from_config, front_end_to_config
     from audioconv.audio.read import fit_length, probe
-    from audioconv.audio.stream import LogMelStream
+    from audioconv.features import front_ends as features
+    from audioconv.features import stream
+    from audioconv.features.front_ends import LogMel, Mfcc, RawSamples, front_end_from_config, front_end_to_config
+    from audioconv.features.stream import LogMelStream
 
 # Public names and where they live, imported on first use: listing a folder of recordings must not wait for Numba.
+_FRONT_ENDS = "audioconv.features.front_ends"
 _HOMES = {
-    "AudioClips": "clips",
-    "Augmentation": "augment",
-    "LogMel": "features",
-    "LogMelStream": "stream",
-    "Mfcc": "features",
-    "RawSamples": "features",
-    "fit_length": "read",
-    "front_end_from_config": "features",
-    "front_end_to_config": "features",
-    "network_input": "clips",
-    "normalisation_of": "clips",
-    "probe": "read",
+    "AudioClips": "audioconv.audio.clips",
+    "Augmentation": "audioconv.audio.augment",
+    "LogMel": _FRONT_ENDS,
+    "LogMelStream": "audioconv.features.stream",
+    "Mfcc": _FRONT_ENDS,
+    "RawSamples": _FRONT_ENDS,
+    "fit_length": "audioconv.audio.read",
+    "front_end_from_config": _FRONT_ENDS,
+    "front_end_to_config": _FRONT_ENDS,
+    "network_input": "audioconv.audio.clips",
+    "normalisation_of": "audioconv.audio.clips",
+    "probe": "audioconv.audio.read",
 }
-_MODULES = ("augment", "clips", "effects", "features", "read", "stream")
+_MODULES = {
+    "augment": "audioconv.audio.augment",
+    "clips": "audioconv.audio.clips",
+    "effects": "audioconv.audio.effects",
+    "features": _FRONT_ENDS,
+    "read": "audioconv.audio.read",
+    "stream": "audioconv.features.stream",
+}
 
 __all__ = [
     "AudioClips",
@@ -54,9 +64,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return importlib.import_module(f"audioconv.audio.{name}")
+        return importlib.import_module(_MODULES[name])
     if name in _HOMES:
-        return getattr(importlib.import_module(f"audioconv.audio.{_HOMES[name]}"), name)
+        return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'audioconv.audio' has no attribute {name!r}")
 
 

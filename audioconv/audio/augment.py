@@ -13,6 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from audioconv._types import Features, Samples
 from audioconv.audio.effects import (
     apply_gain,
     change_speed,
@@ -25,8 +26,6 @@ from audioconv.audio.effects import (
 )
 from audioconv.errors import ConfigError, ShapeError
 
-Samples = NDArray[np.float32]
-Features = NDArray[np.float32]
 Interval = tuple[float, float]
 
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from audioconv._types import Features, Samples
 from audioconv.audio.augment import Augmentation
-from audioconv.audio.features import Features, FrontEnd
-from audioconv.audio.read import Samples
+from audioconv.audio.negatives import Others
 from audioconv.audio.windows import Windows
 from audioconv.errors import ShapeError
-from audioconv.normalisation import Normalisation
+from audioconv.features.front_ends import FrontEnd
+from audioconv.features.normalisation import Normalisation
 
 # Clips whose features are held at a time while they are measured.
 CHUNK = 256
@@ -122,3 +123,50 @@ def _reshape(features: Features, input_shape: Sequence[int] | None) -> Features:
         raise ShapeError(
             f"features of shape {features.shape[1:]} do not fill the network's input of shape {tuple(input_shape)}"
         ) from None
+
+
+class ClipsWithOthers:
+    """Clips of words, and behind them a number of clips of other things, which are made when they are asked for.
+
+    What `audioconv.training.fit` consumes. With a generator, each of the others is another one each time; without one,
+    always the same.
+
+    Parameters
+    ----------
+    clips : AudioClips
+    others : Others
+    count : int
+        How many others there are.
+    label : int
+        Their class.
+    seed : int
+        Of those that are always the same.
+
+    Attributes
+    ----------
+    labels : array (N + count,) int64
+    """
+
+    def __init__(self, clips: AudioClips, others: Others, count: int, label: int, seed: int) -> None:
+        self._clips, self._others, self._seed = clips, others, seed
+        self.labels = np.concatenate([clips.labels, np.full(count, label, np.int64)])
+
+    def __len__(self) -> int:
+        """Return the number of clips, with those that are made."""
+        return len(self.labels)
+
+    def batch(self, indices: NDArray[np.integer], rng: np.random.Generator | None = None) -> Features:
+        """Return the network's input for the clips `indices`, augmented if there is a generator `rng`."""
+        return self._clips.prepare(self.samples(indices, rng), rng)
+
+    def samples(self, indices: NDArray[np.integer] | None = None, rng: np.random.Generator | None = None) -> Samples:
+        """Return the clips `indices`, or all, as samples (n, T) that are the caller's own."""
+        own = self._clips.samples
+        wanted = range(len(self)) if indices is None else [int(index) for index in indices]
+        clips = np.empty((len(wanted), own.shape[1]), np.float32)
+        for place, index in enumerate(wanted):
+            if index < len(own):
+                clips[place] = own[index] if rng is None or not isinstance(own, Windows) else own.draw([index], rng)[0]
+            else:
+                clips[place] = self._others.make(np.random.default_rng([self._seed, index]) if rng is None else rng)
+        return clips

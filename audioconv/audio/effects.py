@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from audioconv._types import Samples
 from audioconv.audio.samples import as_float, fit_length
-
-Samples = NDArray[np.float32]
 
 # Speech and microphones have next to nothing below: noise that falls with frequency must not put its power there.
 LOWEST_NOISE_FREQUENCY = 50.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.audio import media
-from audioconv.audio.decoder import MOST_UNKNOWN, Decoder
-from audioconv.audio.decoding import open_bytes, open_file
+from audioconv._types import Samples, StrPath
+from audioconv.audio.decoders import ffmpeg
+from audioconv.audio.decoders.decoder import MOST_UNKNOWN, Decoder
+from audioconv.audio.decoders.opening import open_bytes, open_file
 from audioconv.audio.samples import (
     HIGHEST_RATE,
     LOWEST_RATE,
-    Samples,
     fit_length,
     fitted_begin,
     record,
@@ -27,7 +26,7 @@ from audioconv.audio.samples import (
     to_mono,
 )
 from audioconv.errors import DataError
-from audioconv.files import display_path
+from audioconv.io.files import display_path
 
 __all__ = [
     "AUDIO_SUFFIXES",
@@ -51,13 +50,12 @@ __all__ = [
     "to_mono",
 ]
 
-StrPath = str | os.PathLike[str]
 
 _BY_LIBSNDFILE = (
     "wav wave flac ogg oga opus mp3 mp2 mpga aif aiff aifc au snd caf w64 rf64 voc sph nist avr 8svx sds paf pvf"
 )
 _WITHOUT_HEADER = "gsm pcm"
-AUDIO_SUFFIXES = media.SUFFIXES | {f".{ending}" for ending in f"{_BY_LIBSNDFILE} {_WITHOUT_HEADER}".split()}
+AUDIO_SUFFIXES = ffmpeg.SUFFIXES | {f".{ending}" for ending in f"{_BY_LIBSNDFILE} {_WITHOUT_HEADER}".split()}
 """Names that end so (in lower case) are taken for recordings. `read` says of those that it cannot read what to do."""
 
 LONGEST_BLOCK = 1 << 20

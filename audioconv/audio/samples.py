@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from audioconv._types import Samples
 from audioconv.errors import ConfigError, ShapeError
-
-Samples = NDArray[np.float32]
 
 # Beyond these a header is broken rather than unusual, and resampling would fill the memory.
 LOWEST_RATE, HIGHEST_RATE = 1_000, 1_000_000

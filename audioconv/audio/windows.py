@@ -9,8 +9,9 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.audio.read import Samples, fitted_begin
-from audioconv.audio.words import NoClearWordError, Stretch, find_words
+from audioconv._types import Samples
+from audioconv.audio.endpoints import NoClearWordError, Stretch, find_words
+from audioconv.audio.read import fitted_begin
 
 Content = Literal["words", "sounds"]
 """What recordings hold: words with silence around them, or sounds that go on, any part of which is what they are."""

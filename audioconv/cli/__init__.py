@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from audioconv import __version__
-from audioconv.cli import data, demo, detect, doctor, evaluate, explain, info, listen, train, use
+from audioconv._version import __version__
+from audioconv.cli import classify, data, demo, detect, doctor, evaluate, explain, info, listen, train
 from audioconv.cli.streams import OutputError, guard, release
 from audioconv.cli.terminal import say_error, shown_notices
 from audioconv.errors import AudioconvError, ConfigError
-from audioconv.files import display_path, reason
+from audioconv.io.files import display_path, reason
 
 __all__ = ["app", "main", "run"]
 
@@ -31,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for module in (train, use, evaluate, explain, detect, listen, info, data, demo, doctor):
+for module in (train, classify, evaluate, explain, detect, listen, info, data, demo, doctor):
     module.register(app)
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audioconv.cli.check import check
-from audioconv.cli.get import get, make
+from audioconv.cli.data_check import check
+from audioconv.cli.data_get import get, make
 from audioconv.cli.options import Json, add_command, flag
 from audioconv.cli.terminal import (
     add_row,
@@ -20,7 +20,7 @@ from audioconv.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from audioconv.datasets.sources import Source
+    from audioconv.datasets.catalogue import Source
 
 
 def register(app: typer.Typer) -> None:
@@ -62,7 +62,7 @@ def list_sources(
     if languages:
         _list_languages(as_json=as_json)
         return
-    from audioconv.datasets.sources import SOURCES
+    from audioconv.datasets.catalogue import SOURCES
 
     if as_json:
         write_json([_about(name, source) for name, source in SOURCES.items()])
@@ -88,8 +88,8 @@ def show_source(
     as_json: Json = False,
 ) -> None:
     """Show what a public data set is: who made it, its licence and what that means for a model, and how to cite it."""
+    from audioconv.datasets.catalogue import find
     from audioconv.datasets.licences import LICENCES
-    from audioconv.datasets.sources import find
 
     source = find(name)
     if as_json:
@@ -133,7 +133,7 @@ def _about(name: str, source: Source) -> dict[str, Any]:
 
 
 def _list_languages(*, as_json: bool) -> None:
-    from audioconv.datasets.espeak_cast import languages
+    from audioconv.tts.espeak import languages
 
     names = languages()
     if as_json:

@@ -10,9 +10,9 @@ import typer
 from audioconv.cli.evaluate import show_evaluation
 from audioconv.cli.options import MODEL_NAME, add_command
 from audioconv.cli.terminal import Steps, make_folder, say, write, write_next
-from audioconv.cli.training import resumable, show_report, train_into
+from audioconv.cli.training_run import resumable, show_report, train_into
 from audioconv.errors import ConfigError, DataError
-from audioconv.files import display_path
+from audioconv.io.files import display_path
 
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 CLIPS, EPOCHS, BATCH_SIZE = 100, 20, 32
@@ -34,7 +34,7 @@ def demo(
     pip install 'audioconv\[synth]'. An interrupted demo goes on where it was.
     """
     from audioconv.datasets import open_collection
-    from audioconv.datasets.synth import make
+    from audioconv.tts.dataset import make
 
     make_folder(out)
     words, trained = out / "words", out / "model"

@@ -23,7 +23,7 @@ from audioconv.cli.terminal import (
     write_json,
 )
 from audioconv.errors import DataError
-from audioconv.files import display_path, write_atomic
+from audioconv.io.files import display_path, write_atomic
 
 if TYPE_CHECKING:
     from audioconv.model import Model as LoadedModel

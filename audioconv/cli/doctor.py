@@ -12,7 +12,7 @@ from audioconv.cli.options import Json, add_command
 from audioconv.cli.terminal import megabytes, printable, say_error, write, write_json
 
 if TYPE_CHECKING:
-    from audioconv.doctor import Findings
+    from audioconv.cli.diagnostics import Findings
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +26,7 @@ def doctor(as_json: Json = False) -> None:
     CPU, threads, kernel cache, versions, optional parts. The exit code is 1 if something does not work. Add the output
     to bug reports.
     """
-    from audioconv.doctor import examine
+    from audioconv.cli.diagnostics import examine
 
     findings = examine()
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audioconv.cli.long import LongRecordings, show_long
+from audioconv.cli.long_recordings import LongRecordings, show_long
 from audioconv.cli.options import Json, Model, Strict, add_command, model_path
 from audioconv.cli.terminal import (
     Steps,
@@ -24,7 +24,7 @@ from audioconv.cli.terminal import (
     write_json,
 )
 from audioconv.errors import ConfigError
-from audioconv.files import display_path
+from audioconv.io.files import display_path
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -9,7 +9,7 @@ import typer
 
 from audioconv.cli.options import Json, Model, add_command, model_path
 from audioconv.cli.terminal import json_path, printable, write, write_json
-from audioconv.files import display_path
+from audioconv.io.files import display_path
 
 LAYERS = 6
 """Convolutions on the sheet unless asked for otherwise."""
@@ -50,16 +50,16 @@ def explain(
     Drawing needs the extra `plots`: pip install 'audioconv\[plots]'.
     """
     from audioconv.explaining import explain as explain_example
-    from audioconv.explaining.words import findings, verdict
+    from audioconv.explaining.text import findings, verdict
     from audioconv.model import Model as TrainedModel
 
     if output is not None:
-        from audioconv.plots import check_drawable
+        from audioconv.io.figures import check_drawable
 
         check_drawable(output)  # before there is much to compute
     explanation = explain_example(TrainedModel.load(model_path(model)), file, label)
     if output is not None:
-        from audioconv.explaining.sheet import draw
+        from audioconv.explaining.figure import draw
 
         draw(explanation, output, layers, title=display_path(file.name))
     if as_json:

@@ -23,9 +23,9 @@ from audioconv.cli.terminal import (
     write,
     write_json,
 )
-from audioconv.cli.training import how_it_decides
+from audioconv.cli.training_run import how_it_decides
 from audioconv.errors import DataError
-from audioconv.files import display_path
+from audioconv.io.files import display_path
 
 if TYPE_CHECKING:
     from audioconv.datasets import Collection, Item
@@ -88,8 +88,8 @@ def _show_model(path: Path, *, as_json: bool) -> None:
 
 def _about_model(path: Path, model: Model) -> list[tuple[str, str]]:
     """Return what to say of a model, each with its name; the file may hold anything as provenance, or nothing."""
-    from audioconv import speaking
-    from audioconv.passes import how_it_runs
+    from audioconv.compiler.execution import how_it_runs
+    from audioconv.recipe import spoken_words
 
     known = model.provenance
     data = known["data"] if isinstance(known.get("data"), dict) else {}
@@ -109,7 +109,7 @@ def _about_model(path: Path, model: Model) -> list[tuple[str, str]]:
     else:
         lines += [(name, str(data[name])) for name in ("source", "licence") if data.get(name)]
     lines += _makers(origin.get("source") for origin in origins if isinstance(origin, dict))
-    if spoken := speaking.describe(known.get("spoken")):
+    if spoken := spoken_words.describe(known.get("spoken")):
         lines.append(("spoken by", spoken))
     for name in ("validation", "test"):
         accuracy = known.get(f"{name}_accuracy")
@@ -133,7 +133,7 @@ def _origin(origin: Mapping[str, object]) -> str:
 
 def _makers(sources: Iterable[object]) -> list[tuple[str, str]]:
     """Return a line for each data set whose makers are known: most licences ask that they are named."""
-    from audioconv.datasets.sources import makers
+    from audioconv.datasets.catalogue import makers
 
     known = {source: makers(source) for source in sources if isinstance(source, str)}
     named = {source: people for source, people in known.items() if people}
@@ -141,7 +141,7 @@ def _makers(sources: Iterable[object]) -> list[tuple[str, str]]:
 
 
 def _hears(model: Model) -> str:
-    from audioconv.audio.features import LogMel, Mfcc
+    from audioconv.features.front_ends import LogMel, Mfcc
 
     front_end, samples = model.front_end, model.clip_samples or 0
     assert front_end is not None
@@ -156,9 +156,9 @@ def _hears(model: Model) -> str:
 
 
 def _model_as_json(path: Path, model: Model) -> dict[str, Any]:
-    from audioconv.audio.features import front_end_to_config
+    from audioconv.compiler.execution import how_it_runs
+    from audioconv.features.front_ends import front_end_to_config
     from audioconv.layers import summary, to_config
-    from audioconv.passes import how_it_runs
 
     layers = summary(model.network, model.input_shape)
     return {
@@ -260,7 +260,7 @@ def _about_data(path: Path, collection: Collection, headers: list[dict[str, Any]
 
 
 def _hours(seconds: float) -> str:
-    from audioconv.progress import duration
+    from audioconv.training.progress import duration
 
     return duration(seconds)
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from audioconv.errors import ModelFileError
-from audioconv.files import display_path
+from audioconv.io.files import display_path
 
 MODEL_NAME = "model.safetensors"
 """Of the model in the folder that `audioconv train` writes."""

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from audioconv.errors import AudioconvError, DataError
-from audioconv.files import display_path, reason
+from audioconv.io.files import display_path, reason
 
 if TYPE_CHECKING:
     from audioconv.datasets import Collection
@@ -237,7 +237,7 @@ def shown_notices() -> Iterator[None]:
 
 
 def _duration(seconds: float) -> str:
-    from audioconv.progress import duration
+    from audioconv.training.progress import duration
 
     return duration(seconds)
 

@@ -10,7 +10,7 @@ import typer
 
 from audioconv.cli.options import MODEL_NAME, Json, Strict, add_command, flag
 from audioconv.cli.terminal import list_failures, write_json, write_next
-from audioconv.cli.training import UNREADABLE_NAME, make_room, report_as_json, resumable, show_report, train_into
+from audioconv.cli.training_run import UNREADABLE_NAME, make_room, report_as_json, resumable, show_report, train_into
 from audioconv.errors import ConfigError
 
 ARCHITECTURES = (

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from audioconv import ops
+from audioconv.compiler.forward import Writer, channel_blocks
 from audioconv.compiler.graph import (
     ActivationNode,
     AddNode,
@@ -22,19 +23,11 @@ from audioconv.compiler.graph import (
     SweepNode,
     Value,
 )
-from audioconv.compiler.writer import Writer, channel_blocks
 from audioconv.geometry import POINT, window
-from audioconv.kernels import program as opcodes
-from audioconv.machine.moves import Outside, add, bare, clear_border, strides
-from audioconv.machine.program import (
-    NO_BORDER,
-    Border,
-    Buffer,
-    Fixed,
-    Instruction,
-    whole,
-)
-from audioconv.machine.views import geometry, numbers, view, views
+from audioconv.kernels import interpreter as opcodes
+from audioconv.runtime.copies import Outside, add, bare, clear_border, strides
+from audioconv.runtime.program import NO_BORDER, Border, Buffer, Fixed, Instruction, whole
+from audioconv.runtime.views import geometry, numbers, view, views
 
 
 class Backward:

@@ -14,7 +14,7 @@ from audioconv import ops
 from audioconv.errors import AudioconvError
 from audioconv.geometry import Window, window
 from audioconv.layers.base import Layer, Shape
-from audioconv.machine.convolution import Convolution
+from audioconv.runtime.convolution import Convolution
 
 
 class NotCompiledError(AudioconvError):

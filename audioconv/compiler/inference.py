@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from audioconv.compiler.forward import Writer
 from audioconv.compiler.graph import ConvNode, Graph, SweepNode, trace
-from audioconv.compiler.writer import Writer
 from audioconv.errors import ShapeError
 from audioconv.geometry import window
-from audioconv.kernels import program as opcodes
+from audioconv.kernels import interpreter as opcodes
 from audioconv.layers.base import Layer, Shape
-from audioconv.machine.program import UNLIMITED, Constants, Fixed, Instruction, Phase, norm_vectors
-from audioconv.machine.workspace import Executable, useful_threads
+from audioconv.runtime.executable import Executable, useful_threads
+from audioconv.runtime.program import UNLIMITED, Constants, Fixed, Instruction, Phase, norm_vectors
 
 Array = NDArray[np.float32]
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from audioconv.datasets.collection import SPLITS
-from audioconv.datasets.leftout import counted
+from audioconv.datasets.left_out import counted
 from audioconv.datasets.manifest import SPLIT_ALIASES
 from audioconv.errors import DataError
-from audioconv.files import display_path
+from audioconv.io.files import display_path
 
 Parts = tuple[str, ...]
 """A file's name with the folders that it is in, from the top."""

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from audioconv.audio.read import AUDIO_SUFFIXES, Segment
-from audioconv.datasets.leftout import NOTHING, LeftOut, counted
-from audioconv.decision import is_word, negative_label
+from audioconv.datasets.left_out import NOTHING, LeftOut, counted
+from audioconv.decision.classes import is_word, negative_label
 from audioconv.errors import DataError
-from audioconv.files import display_path
 from audioconv.images.read import IMAGE_SUFFIXES
+from audioconv.io.files import display_path
 
 Kind = Literal["audio", "images"]
 SPLITS = ("train", "validation", "test")

@@ -20,10 +20,10 @@ from audioconv.datasets.collection import (
     one_spelling,
     spelled_alike,
 )
-from audioconv.datasets.leftout import sort_out
+from audioconv.datasets.left_out import sort_out
 from audioconv.datasets.manifest import MANIFEST_NAME, MANIFEST_SUFFIXES, read_manifest
 from audioconv.errors import DataError
-from audioconv.files import display_path, reason
+from audioconv.io.files import display_path, reason
 
 _LOG = logging.getLogger("audioconv")
 

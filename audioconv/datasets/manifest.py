@@ -22,7 +22,7 @@ from audioconv.datasets.collection import (
 )
 from audioconv.datasets.table import Row, read_table
 from audioconv.errors import DataError
-from audioconv.files import display_path, write_atomic
+from audioconv.io.files import display_path, write_atomic
 
 MANIFEST_NAME = "manifest.csv"
 """A folder with a file of this name is read by it."""

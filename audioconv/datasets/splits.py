@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.errors import ConfigError, DataError
-from audioconv.files import display_path
+from audioconv.io.files import display_path
 
 Indices = NDArray[np.int64]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audioconv.errors import DataError
-from audioconv.files import display_path, reason
+from audioconv.io.files import display_path, reason
 
 Row = Mapping[str, str]
 """The fields of a row by the names of their columns in lower case, and its number in the file as ``#``."""

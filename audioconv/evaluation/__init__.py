@@ -1,9 +1,9 @@
 """How well a classifier does: right answers, rejections, calibration, curves of false accepts against misses, speed."""
 
-from audioconv.evaluation.calibration import Calibration
 from audioconv.evaluation.curves import Detection
 from audioconv.evaluation.intervals import Share, percent
-from audioconv.evaluation.long import LongPoint, LongResult
+from audioconv.evaluation.long_recordings import LongPoint, LongResult
+from audioconv.evaluation.reliability import Calibration
 from audioconv.evaluation.result import Evaluation
 from audioconv.evaluation.scores import ClassScore, Outcomes, Scored
 from audioconv.evaluation.speed import Speed

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.decision import Answers, Decision, is_word
+from audioconv.decision.classes import is_word
+from audioconv.decision.decision import Answers, Decision
 from audioconv.errors import DataError
-from audioconv.evaluation.calibration import Calibration
 from audioconv.evaluation.curves import OTHER_WORDS, OUTSIDERS, Detection
 from audioconv.evaluation.intervals import Share
+from audioconv.evaluation.reliability import Calibration
 from audioconv.evaluation.scores import ClassScore, Outcomes, Scored
 
 

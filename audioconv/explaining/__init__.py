@@ -6,8 +6,8 @@
 
 from audioconv.explaining.activations import feature_maps, kernels
 from audioconv.explaining.explanation import Explanation, Region, explain
-from audioconv.explaining.fields import Field, receptive_fields
 from audioconv.explaining.occlusion import evidence, saliency
+from audioconv.explaining.receptive_fields import Field, receptive_fields
 
 __all__ = [
     "Explanation",

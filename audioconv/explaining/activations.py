@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from audioconv._types import Array
 from audioconv.explaining.occlusion import one_example
 from audioconv.layers import Conv, DepthwiseConv, Layer, Params, Pass
 from audioconv.layers.base import Shape, flatten
 from audioconv.layers.summary import summary
 from audioconv.model import Model
-
-Array = NDArray[Any]
 
 
 def feature_maps(model: Model, features: ArrayLike) -> dict[str, Array]:

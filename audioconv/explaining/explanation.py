@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from audioconv import inputs
-from audioconv.audio.features import FrontEnd, LogMel, Mfcc, RawSamples
-from audioconv.classification import decisive_clip
-from audioconv.decision import is_word
+from audioconv._types import Array, StrPath
+from audioconv.decision.classes import is_word
 from audioconv.explaining.occlusion import evidence, hide, label_code, places_of, saliency
-from audioconv.loading import StrPath
+from audioconv.features.front_ends import FrontEnd, LogMel, Mfcc, RawSamples
 from audioconv.model import Model
-from audioconv.pipeline import AudioInput, ImageInput
-
-Array = NDArray[Any]
+from audioconv.pipeline import inputs
+from audioconv.pipeline.inputs import AudioInput, ImageInput
+from audioconv.pipeline.predict import decisive_clip
 
 
 @dataclass(frozen=True)

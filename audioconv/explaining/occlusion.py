@@ -21,15 +21,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from audioconv._types import Array
 from audioconv.errors import ConfigError, ShapeError
 from audioconv.model import Model
-
-Array = NDArray[Any]
 
 PARTS = (3, 6, 12)
 """Into how many patches each axis is divided, one size of patches after the other."""

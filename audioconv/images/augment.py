@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.kernels import resample
+from audioconv.kernels import affine
 
 Pictures = NDArray[np.float32]
 Maps = NDArray[np.float32]
@@ -47,7 +47,7 @@ def draw_maps(count: int, height: int, width: int, rng: np.random.Generator) -> 
 def transform(pictures: Pictures, maps: Maps) -> Pictures:
     """Return `pictures` (N, H, W, C), each seen through its map (N, 2, 3); beyond the border lies the border."""
     changed = np.empty(pictures.shape, np.float32)
-    resample.affine(np.ascontiguousarray(pictures, np.float32), np.ascontiguousarray(maps, np.float32), changed)
+    affine.affine(np.ascontiguousarray(pictures, np.float32), np.ascontiguousarray(maps, np.float32), changed)
     return changed
 
 

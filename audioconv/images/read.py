@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.errors import ConfigError, DataError, missing_extra
-from audioconv.files import display_path, reason
+from audioconv.io.files import display_path, reason
 
 if TYPE_CHECKING:
     from PIL import Image

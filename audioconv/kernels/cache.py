@@ -18,7 +18,7 @@ import numba
 import platformdirs
 from numba.core.caching import FunctionCache
 
-from audioconv import __version__
+from audioconv._version import __version__
 from audioconv.kernels.lanes import LANES
 
 logger = logging.getLogger("audioconv")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from audioconv.kernels.jit import LANES, helper
-from audioconv.kernels.vector import load, splat, store_first, where_less
+from audioconv.kernels.simd_float32 import load, splat, store_first, where_less
 
 
 @helper

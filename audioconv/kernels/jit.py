@@ -14,11 +14,11 @@ from numba import types
 from numba.core import event
 from numba.core.ccallback import CFunc
 
+from audioconv._types import cached_property
 from audioconv.kernels import pieces
 from audioconv.kernels.cache import KernelCache, cache_folder
 from audioconv.kernels.lanes import LANES
 from audioconv.kernels.threads import THREADING_LAYER, launching
-from audioconv.lazy import cached_property
 
 __all__ = ["FASTMATH", "LANES", "PARTS", "THREADING_LAYER", "Worker", "cache_folder", "helper", "kernel"]
 

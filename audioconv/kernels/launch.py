@@ -11,7 +11,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from audioconv.kernels.jit import kernel
-from audioconv.kernels.registers import I64
+from audioconv.kernels.llvm_vectors import I64
 
 
 @intrinsic

@@ -14,8 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rocket_fft import r2c
 
-from audioconv.kernels.atomic import fetch_add
-from audioconv.kernels.doubles import (
+from audioconv.kernels.counters import fetch_add
+from audioconv.kernels.cpu_affinity import spread
+from audioconv.kernels.jit import Worker, helper
+from audioconv.kernels.simd_float32 import address_of, doubles_at, floats_at, longs_at
+from audioconv.kernels.simd_float64 import (
     FRAMES,
     conjugate,
     decibels,
@@ -31,9 +34,6 @@ from audioconv.kernels.doubles import (
     store_windowed,
     turned,
 )
-from audioconv.kernels.jit import Worker, helper
-from audioconv.kernels.spread import spread
-from audioconv.kernels.vector import address_of, doubles_at, floats_at, longs_at
 
 # What a worker is told: numbers, and addresses of arrays.
 (SAMPLES, OUT, COUNTERS, APART, CLIPS, SAMPLE_COUNT, FRAME_COUNT, BEGIN, HOP, FFT_LENGTH, BANDS, COEFFICIENTS,

@@ -23,8 +23,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from audioconv.kernels.jit import LANES, helper
-from audioconv.kernels.registers import F32, I64, REGISTER, at, load_register, multiply_add, spread, store_registers
-from audioconv.kernels.vector import FLOATS, INTS, ahead
+from audioconv.kernels.llvm_vectors import F32, I64, REGISTER, at, load_register, multiply_add, spread, store_registers
+from audioconv.kernels.simd_float32 import FLOATS, INTS, ahead
 
 # AVX2 has 16 registers: 6 x 2 sums, 2 of B and 1 of A. AVX-512 has 32, but 12 sums already hide the latency of an FMA.
 ROWS = 6

@@ -12,8 +12,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from audioconv.kernels.jit import LANES
-from audioconv.kernels.registers import F32, I32, I64, MASKS, at, larger_register, load_register, store_register
-from audioconv.kernels.vector import FLOATS
+from audioconv.kernels.llvm_vectors import F32, I32, I64, MASKS, at, larger_register, load_register, store_register
+from audioconv.kernels.simd_float32 import FLOATS
 
 INTEGER = types.int64
 SIZES = [LANES >> bit for bit in range(1, LANES.bit_length())]

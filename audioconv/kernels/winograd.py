@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from audioconv.kernels.images import whole
 from audioconv.kernels.jit import LANES, helper
+from audioconv.kernels.pixelwise import whole
+from audioconv.kernels.simd_float32 import ahead, larger, load, splat, store_first, where_less
 from audioconv.kernels.tile import correlate
-from audioconv.kernels.transforms import (
+from audioconv.kernels.winograd_transforms import (
     SIDE,
     TILE,
     load_six,
@@ -31,7 +32,6 @@ from audioconv.kernels.transforms import (
     unmix_kernels,
     unmix_outputs,
 )
-from audioconv.kernels.vector import ahead, larger, load, splat, store_first, where_less
 
 POSITIONS = SIDE * SIDE
 

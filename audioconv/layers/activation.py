@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from audioconv import ops
-from audioconv.layers.base import Array, Layer, Params, Pass, Shape
+from audioconv._types import Array
+from audioconv.layers.base import Layer, Params, Pass, Shape
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from audioconv._types import Array
 from audioconv.errors import ConfigError, ShapeError
 
-Array = NDArray[Any]
 Shape = tuple[int, ...]
 Params = dict[str, Any]
 """Arrays by name; combinators nest the dictionaries of their parts under the parts' names."""

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from audioconv._types import Array
 from audioconv.errors import ConfigError, ShapeError
-from audioconv.layers.base import Array, Layer, Params, Pass, Shape, inside
+from audioconv.layers.base import Layer, Params, Pass, Shape, inside
 
 
 @dataclass(frozen=True)

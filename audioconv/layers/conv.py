@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from audioconv import geometry, ops
+from audioconv._types import Array
 from audioconv.errors import ShapeError
 from audioconv.geometry import Padding, Window
-from audioconv.layers.base import Array, Layer, Params, Pass, Shape, spatial_axes
+from audioconv.layers.base import Layer, Params, Pass, Shape, spatial_axes
 
 
 @dataclass(frozen=True)

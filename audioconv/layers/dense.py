@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from audioconv import ops
+from audioconv._types import Array
 from audioconv.errors import ShapeError
-from audioconv.layers.base import Array, Layer, Params, Pass, Shape
+from audioconv.layers.base import Layer, Params, Pass, Shape
 
 
 @dataclass(frozen=True)

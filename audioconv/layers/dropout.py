@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from audioconv import ops
+from audioconv._types import Array
 from audioconv.errors import ConfigError
-from audioconv.layers.base import Array, Layer, Params, Pass, Shape
+from audioconv.layers.base import Layer, Params, Pass, Shape
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from audioconv import ops
+from audioconv._types import Array
 from audioconv.errors import ShapeError
-from audioconv.layers.base import Array, Layer, Params, Pass, Shape, spatial_axes
+from audioconv.layers.base import Layer, Params, Pass, Shape, spatial_axes
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from audioconv import ops
+from audioconv._types import Array
 from audioconv.geometry import Padding, Window
-from audioconv.layers.base import Array, Layer, Params, Pass, Shape, spatial_axes
+from audioconv.layers.base import Layer, Params, Pass, Shape, spatial_axes
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from numpy.typing import ArrayLike
 from audioconv import geometry
 from audioconv.errors import ShapeError
 from audioconv.geometry import POINT, Padding, Window
-from audioconv.kernels import program as opcodes
+from audioconv.kernels import interpreter as opcodes
 from audioconv.kernels.jit import PARTS
-from audioconv.machine.convolution import Convolution
-from audioconv.machine.program import MOST_PARTIAL
 from audioconv.ops import programs
 from audioconv.ops.arrays import Array, as_input, check_gradient, lift_size
+from audioconv.runtime.convolution import Convolution
+from audioconv.runtime.program import MOST_PARTIAL
 
 
 def conv1d(

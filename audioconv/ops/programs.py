@@ -9,13 +9,16 @@ from functools import lru_cache
 import numpy as np
 
 from audioconv.geometry import POINT
-from audioconv.kernels import program as opcodes
+from audioconv.kernels import interpreter as opcodes
 from audioconv.kernels.jit import LANES
 from audioconv.kernels.tile import ROWS
-from audioconv.machine import moves
-from audioconv.machine.convolution import Convolution
-from audioconv.machine.moves import Outside, turned
-from audioconv.machine.program import (
+from audioconv.ops.arrays import Array
+from audioconv.runtime import copies
+from audioconv.runtime.convolution import Convolution
+from audioconv.runtime.copies import Outside, turned
+from audioconv.runtime.executable import Executable, useful_threads
+from audioconv.runtime.offsets import input_gradients, pairs, pixels, rows
+from audioconv.runtime.program import (
     NO_BORDER,
     SLACK,
     UNLIMITED,
@@ -33,9 +36,6 @@ from audioconv.machine.program import (
     rounded,
     whole,
 )
-from audioconv.machine.tables import input_gradients, pairs, pixels, rows
-from audioconv.machine.workspace import Executable, useful_threads
-from audioconv.ops.arrays import Array
 
 KEPT = 128
 """Programs of each kind."""
@@ -146,7 +146,7 @@ def _input_gradient_by_patches(section: Section, conv: Convolution, weight: Fixe
     dy = Outside(conv.out_shape, base=opcodes.OUTPUT_GRADIENT)
     patches = Buffer((P, Q, size), conv.gradient_border)
     transposed = turned(section, weight, np.arange(size * K).reshape(size, K).T)
-    moves.clear_border(section, patches)
+    copies.clear_border(section, patches)
     Convolution((P, Q, K), POINT, size).forward(section, dy, transposed, section.constants.zeros(size), patches)
     ones, zeros = section.constants.add("ones", np.ones(whole(C))), section.constants.zeros(C)
     (top, _, left, _), layout = patches.border, patches.layout
@@ -196,7 +196,7 @@ def _at_hand(
     if border == NO_BORDER and not (vectors and shape[2] // groups % LANES):
         return x
     y = Buffer(shape, border)
-    moves.copy(section, x, y)
+    copies.copy(section, x, y)
     return y
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from audioconv import speaking
 from audioconv.evaluation import percent
 from audioconv.layers import Summary, summary
-from audioconv.progress import duration
+from audioconv.recipe import spoken_words
 from audioconv.report import figures
 from audioconv.report.facts import Facts
 from audioconv.report.html import Content, Html, join, table, tag
 from audioconv.report.text import count, rounded
+from audioconv.training.progress import duration
 
 MOST_LABELS = 60
 
@@ -97,7 +97,7 @@ def data(facts: Facts) -> Html:
     parts = []
     if learned:
         lines = _source(learned)
-        if spoken := speaking.describe(facts.model.provenance.get("spoken")):
+        if spoken := spoken_words.describe(facts.model.provenance.get("spoken")):
             lines.append(("synthetic voices", spoken))
         if "unreadable" in learned:
             lines.append(("unreadable files", str(learned["unreadable"])))

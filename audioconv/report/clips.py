@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from audioconv import inputs
-from audioconv.audio.features import LogMel
+from audioconv._types import Array
 from audioconv.audio.read import Segment
-from audioconv.classification import decisive_clip
-from audioconv.decision import is_word
+from audioconv.decision.classes import is_word
 from audioconv.errors import AudioconvError
 from audioconv.evaluation import Evaluation, Scored, percent
+from audioconv.features.front_ends import LogMel
 from audioconv.model import Model
-from audioconv.pipeline import AudioInput, ImageInput
+from audioconv.pipeline import inputs
+from audioconv.pipeline.inputs import AudioInput, ImageInput
+from audioconv.pipeline.predict import decisive_clip
 from audioconv.report.html import Html, join, tag
 from audioconv.report.png import data_uri, encode, heat
 from audioconv.report.svg import Axis, Plot
@@ -35,8 +35,6 @@ BANDS, RANGE_DB = 80, 70.0
 
 _LIKELIEST = 3
 _PICTURE_PIXELS = 160
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from audioconv._types import StrPath
 from audioconv.errors import DataError
 from audioconv.evaluation import Evaluation, LongResult, Speed
-from audioconv.files import display_path
-from audioconv.history import FINAL_HISTORY_NAME, HISTORY_NAME, History
-from audioconv.loading import StrPath
+from audioconv.io.files import display_path
 from audioconv.model import Model
+from audioconv.training.history import FINAL_HISTORY_NAME, HISTORY_NAME, History
 
 logger = logging.getLogger("audioconv")
 

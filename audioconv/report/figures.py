@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from audioconv.evaluation import Calibration, Detection, LongPoint, LongResult, percent
-from audioconv.history import History
 from audioconv.report.html import Html, join, tag
 from audioconv.report.svg import Axis, Plot, logarithmic, logit, probit, shares
 from audioconv.report.text import rounded
+from audioconv.training.history import History
 
 _DET_TICKS = (0.0001, 0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6)
 _WIDE_DET_TICKS = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from importlib import resources
 
-from audioconv import __version__
-from audioconv.decision import is_word
+from audioconv._types import StrPath
+from audioconv._version import __version__
+from audioconv.decision.classes import is_word
 from audioconv.errors import ConfigError
 from audioconv.evaluation import Share, percent
-from audioconv.files import write_atomic
-from audioconv.loading import StrPath
+from audioconv.io.files import write_atomic
 from audioconv.report import answers, cards, threshold
 from audioconv.report.clips import gallery, worst_mistakes, worst_outsiders
 from audioconv.report.facts import Facts

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from audioconv.streaming.detector import Detector
-    from audioconv.streaming.events import Detection
-    from audioconv.streaming.labels import read_labels, write_labels
+    from audioconv.streaming.evaluate import score_recordings
+    from audioconv.streaming.label_tracks import read_labels, write_labels
     from audioconv.streaming.offline import detect
-    from audioconv.streaming.scoring import score_recordings
+    from audioconv.streaming.picker import Detection
 
 # Public names and where they live, imported on first use: reading a label track must not wait for Numba.
 _HOMES = {
-    "Detection": "events",
+    "Detection": "picker",
     "Detector": "detector",
     "detect": "offline",
-    "read_labels": "labels",
-    "score_recordings": "scoring",
-    "write_labels": "labels",
+    "read_labels": "label_tracks",
+    "score_recordings": "evaluate",
+    "write_labels": "label_tracks",
 }
 
 __all__ = ["Detection", "Detector", "detect", "read_labels", "score_recordings", "write_labels"]

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 
 from audioconv.errors import ConfigError
 from audioconv.model import Model
-from audioconv.streaming.events import Candidate, Detection, EventPicker, LevelTrack, Likeliest
-from audioconv.streaming.listener import Listener
+from audioconv.streaming.picker import Candidate, Detection, EventPicker, LevelTrack, Likeliest
+from audioconv.streaming.scorer import Listener
 from audioconv.streaming.windows import Scores
 
 __all__ = ["DEFAULT_THRESHOLD", "Detection", "Detector"]

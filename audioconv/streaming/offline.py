@@ -8,13 +8,12 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from audioconv._types import StrPath
 from audioconv.audio import read
 from audioconv.errors import DataError
-from audioconv.files import display_path
+from audioconv.io.files import display_path
 from audioconv.model import Model
 from audioconv.streaming.detector import Detection, Detector
-
-StrPath = str | os.PathLike[str]
 
 
 def detect(model: Model | StrPath, source: StrPath | ArrayLike, **options: Any) -> list[Detection]:

@@ -8,9 +8,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.audio import mpeg
+from audioconv.audio.decoders import mpeg
+from audioconv.audio.decoders.wav_header import RIFF_KINDS, UNKNOWN_LENGTH, is_wave, read_header, sample_type
 from audioconv.audio.samples import HIGHEST_RATE, LOWEST_RATE
-from audioconv.audio.wave import RIFF_KINDS, UNKNOWN_LENGTH, is_wave, read_header, sample_type
 from audioconv.errors import ConfigError, DataError
 
 FORMATS = {"s16": "<i2", "f32": "<f4"}

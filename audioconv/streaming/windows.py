@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from audioconv._types import Array
 from audioconv.errors import ConfigError
 from audioconv.model import Model
-from audioconv.streaming.rows import Levels, RowStream, row_stream
-
-Array = NDArray[Any]
+from audioconv.streaming.frames import Levels, RowStream, row_stream
 
 AT_ONCE = 64
 """Windows that go through the network together, where so many are there."""

@@ -22,9 +22,9 @@ import numpy as np
 from audioconv import architectures
 from audioconv import layers as L
 from audioconv.audio.read import read
-from audioconv.explaining.fields import receptive_fields
+from audioconv.compiler.execution import inference
+from audioconv.explaining.receptive_fields import receptive_fields
 from audioconv.model import Model
-from audioconv.passes import inference
 from audioconv.streaming import Detector
 
 RATE, BLOCK_SECONDS = 16000, 0.1

@@ -8,7 +8,7 @@ from typing import Any
 import numba
 from numba.core import event
 
-from audioconv import doctor
+from audioconv.cli import diagnostics
 
 
 class _CompileTime(event.Listener):
@@ -48,5 +48,5 @@ def thread_count() -> int:
 
 def processor() -> str:
     """Return the name of the processor, and how many cores this process may use."""
-    found = doctor.examine().processor
+    found = diagnostics.examine().processor
     return "unknown processor" if found is None else f"{found.name}, {found.usable_cores} cores"

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from audioconv import architectures
 from audioconv import layers as L
-from audioconv.compiler.training import TrainingPasses
-from audioconv.losses import SoftmaxCrossEntropy
+from audioconv.compiler.train_step import TrainingPasses
 from audioconv.model import Model
-from audioconv.optim import AdamW, WeightVector
-from audioconv.schedules import Constant
-from audioconv.trainer import Recipe, Trainer
-from audioconv.training import ArrayData
+from audioconv.runtime.weights import WeightVector
+from audioconv.training.fitting import ArrayData
+from audioconv.training.losses import SoftmaxCrossEntropy
+from audioconv.training.optimizers import AdamW
+from audioconv.training.schedules import Constant
+from audioconv.training.trainer import Recipe, Trainer
 
 Array = NDArray[Any]
 

@@ -11,12 +11,12 @@ import numba
 import numpy as np
 from numba import prange
 
-from audioconv.kernels.atomic import APART
+from audioconv.kernels.counters import APART
+from audioconv.kernels.cpu_affinity import spread
 from audioconv.kernels.jit import kernel
-from audioconv.kernels.spread import spread
+from audioconv.kernels.simd_float32 import address_of, floats_at, ints_at, longs_at
 from audioconv.kernels.tile import COLUMNS, ROWS, correlate
-from audioconv.kernels.vector import address_of, floats_at, ints_at, longs_at
-from audioconv.machine.tables import pairs, rows
+from audioconv.runtime.offsets import pairs, rows
 from benchmarking.checks import check_array
 
 INNER = 128  # length of the sums: both factors together take at most 19 KiB of the first-level cache

@@ -12,9 +12,9 @@ from typing import Any
 from audioconv import datasets
 from audioconv import layers as L
 from audioconv.classifier import Classifier
+from audioconv.datasets.build.get import get
 from audioconv.datasets.collection import Collection
-from audioconv.datasets.getting import get
-from audioconv.events import Callback
+from audioconv.training.callbacks import Callback
 
 ROOT = Path(__file__).resolve().parents[2]
 TEST_DATA = "AUDIOCONV_TEST_DATA"

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv import outsiders
 from audioconv.audio.read import read
 from audioconv.classifier import Classifier
 from audioconv.datasets.collection import Collection
 from audioconv.datasets.folder import expand
-from audioconv.events import Callback
 from audioconv.model import Model
-from audioconv.streaming.scoring import THRESHOLDS, TOLERANCE_SECONDS, hear, match, score_recordings
+from audioconv.pipeline import negatives
+from audioconv.streaming.evaluate import THRESHOLDS, TOLERANCE_SECONDS, hear, match, score_recordings
+from audioconv.training.callbacks import Callback
 from experiments.common import QUICK_EPOCHS, SEEDS, nine_words, test_data
 from experiments.splicing import Word, spliced_recordings
 
@@ -75,7 +75,7 @@ class Material:
     """
 
     collection: Collection
-    outsiders: Sequence[outsiders.Source]
+    negatives: Sequence[negatives.Source]
     long: Mapping[str, Sequence[Path]]
     backgrounds: Mapping[str, Sequence[Sequence[Path]]]
     passes: int = PASSES
@@ -107,9 +107,9 @@ def material(quick: bool) -> Material:
     return Material(
         five,
         [
-            outsiders.Source("the other four words", tuple(others)),
-            outsiders.Source(SOUNDS, sounds),
-            outsiders.Source(NOISE, noises),
+            negatives.Source("the other four words", tuple(others)),
+            negatives.Source(SOUNDS, sounds),
+            negatives.Source(NOISE, noises),
         ],
         {
             **{name: [path for speaker in some for path in speech[speaker]] for name, some in parts.items()},
@@ -158,7 +158,7 @@ def rejecting(trained: Trained, given: Material) -> dict[str, Any]:
     evaluation = classifier.evaluate(given.collection, split="test", strict=True)
     outcomes = evaluation.outcomes
     assert outcomes is not None
-    scored, _ = outsiders.score(model, given.outsiders, strict=True)
+    scored, _ = negatives.score(model, given.outsiders, strict=True)
     accepted, names = model.decide(scored.probabilities).accepted, np.array(scored.names)
     heard = {name: score_recordings(model, paths, thresholds=()) for name, paths in given.long.items()}
     return {

@@ -9,16 +9,18 @@ import numpy as np
 from benchmarking.ours import Case
 
 from audioconv import layers as L
-from audioconv import pipeline
 from audioconv.audio.augment import Augmentation
-from audioconv.batches import BatchMaker, Dataset, batch_count, draw_batches
-from audioconv.events import Callback
-from audioconv.losses import SoftmaxCrossEntropy
-from audioconv.optim import AdamW
-from audioconv.schedules import OneCycle
-from audioconv.task import class_codes
-from audioconv.trainer import Purpose, random_stream
-from audioconv.training import evaluate_logits, fit
+from audioconv.pipeline import data as pipeline
+from audioconv.pipeline import inputs
+from audioconv.recipe import choose_input
+from audioconv.recipe.setup import class_codes
+from audioconv.training.callbacks import Callback
+from audioconv.training.data import BatchMaker, Dataset, batch_count, draw_batches
+from audioconv.training.fitting import evaluate_logits, fit
+from audioconv.training.losses import SoftmaxCrossEntropy
+from audioconv.training.optimizers import AdamW
+from audioconv.training.schedules import OneCycle
+from audioconv.training.trainer import Purpose, random_stream
 from experiments.common import QUICK_EPOCHS, DataMissingError, Run, nine_words, seeds
 
 BATCH_SIZE, EPOCHS, LEARNING_RATE, SMOOTHING, CLIP = 64, 30, 5e-3, 0.1, 5.0
@@ -27,12 +29,12 @@ BATCH_SIZE, EPOCHS, LEARNING_RATE, SMOOTHING, CLIP = 64, 30, 5e-3, 0.1, 5.0
 def nine_words_in_memory(arch: str) -> tuple[Dataset, Dataset]:
     """Return the clips to train on, augmented, and those that test."""
     collection = nine_words()
-    source = pipeline.choose_audio_input(arch, [16000], 1.0)
-    x = pipeline.load_files(source, collection.examples, strict=True).x
+    source = choose_input.choose_audio_input(arch, [16000], 1.0)
+    x = inputs.load_files(source, collection.examples, strict=True).x
     labels = class_codes(collection.name, collection.labels, collection.classes)
     test = np.array([item.split == "test" for item in collection.items])
-    normalisation = pipeline.measure(source, x[~test])
-    shape = pipeline.input_shape(source, arch)
+    normalisation = inputs.measure(source, x[~test])
+    shape = inputs.input_shape(source, arch)
     augmentation = Augmentation.default(source.front_end.sample_rate)
     return (
         pipeline.dataset(source, x[~test], labels[~test], normalisation, shape, augmentation, augmented=True),

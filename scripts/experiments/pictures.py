@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from audioconv import architectures
-from audioconv.events import Callback
 from audioconv.images.augment import augment
-from audioconv.losses import SoftmaxCrossEntropy
-from audioconv.schedules import OneCycle
-from audioconv.training import ArrayData, evaluate_logits, fit
+from audioconv.training.callbacks import Callback
+from audioconv.training.fitting import ArrayData, evaluate_logits, fit
+from audioconv.training.losses import SoftmaxCrossEntropy
+from audioconv.training.schedules import OneCycle
 from experiments.common import QUICK_EPOCHS, Run, seeds, test_data
 
 BATCH_SIZE = 64

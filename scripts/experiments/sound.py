@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from audioconv import datasets
-from audioconv.events import Callback
+from audioconv.training.callbacks import Callback
 from experiments.common import Run, fsdd, nine_words, seeds, test_data, tested_with, train
 
 

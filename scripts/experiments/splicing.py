@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.streaming.labels import Label
+from audioconv.streaming.label_tracks import Label
 
 Samples = NDArray[Any]
 

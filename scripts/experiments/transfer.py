@@ -14,9 +14,9 @@ import numpy as np
 from audioconv import datasets
 from audioconv.classifier import Classifier
 from audioconv.datasets.collection import Collection
-from audioconv.datasets.synth import Voices, make
 from audioconv.errors import DataError, MissingExtraError
-from audioconv.events import Callback
+from audioconv.training.callbacks import Callback
+from audioconv.tts.dataset import Voices, make
 from experiments.common import QUICK_EPOCHS, DataMissingError, Run, fsdd, nine_words, seeds, train
 
 UNSEEN = ("go", "left", "right", "zero")

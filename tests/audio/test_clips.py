@@ -10,9 +10,9 @@ import pytest
 
 from audioconv.audio.augment import Augmentation
 from audioconv.audio.clips import AudioClips, network_input, normalisation_of
-from audioconv.audio.features import LogMel, Mfcc, RawSamples
 from audioconv.audio.read import fit_length, read
 from audioconv.errors import DataError, ShapeError
+from audioconv.features.front_ends import LogMel, Mfcc, RawSamples
 
 FRONT_ENDS = [LogMel(), Mfcc(), RawSamples()]
 

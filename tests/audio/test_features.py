@@ -15,16 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audioconv.audio.features import (
-    LogMel,
-    Mfcc,
-    RawSamples,
-    front_end_from_config,
-    front_end_to_config,
-)
-from audioconv.audio.filters import hann_window
 from audioconv.audio.read import read
 from audioconv.errors import ConfigError, DataError, ShapeError
+from audioconv.features.front_ends import LogMel, Mfcc, RawSamples, front_end_from_config, front_end_to_config
+from audioconv.features.spectrogram import hann_window
 
 TOLERANCE_DB = 1e-3
 

@@ -14,7 +14,7 @@ import soundfile
 from memory import megabytes
 
 from audioconv.audio.read import Segment, read, read_bytes, read_int16, read_window
-from audioconv.datasets.measure import measure_sound
+from audioconv.datasets.check.measure import measure_sound
 
 RATE = 44100
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from audioconv.audio.augment import Augmentation
-from audioconv.audio.clips import AudioClips, normalisation_of
-from audioconv.audio.features import LogMel
-from audioconv.audio.others import KINDS, ClipsWithOthers, Others, sounding
+from audioconv.audio.clips import AudioClips, ClipsWithOthers, normalisation_of
+from audioconv.audio.negatives import KINDS, Others, sounding
 from audioconv.errors import DataError
+from audioconv.features.front_ends import LogMel
 
 RATE, LENGTH = 8000, 8000
 BEGIN, END = 2400, 5600

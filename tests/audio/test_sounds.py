@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audioconv.audio.sounds import bursts, gliding_tone, held, knocks
+from audioconv.audio.synthetic_sounds import bursts, gliding_tone, held, knocks
 
 RATE = 8000
 

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from mpeg_files import without_info
 
-from audioconv.audio import decoding, mpeg, pieces
+from audioconv.audio.decoders import mpeg, opening, pieces
 from audioconv.audio.read import Segment, blocks, probe, read, read_window
 from audioconv.errors import DataError
 
@@ -349,7 +349,7 @@ def test_errors_of_the_libraries_are_the_files(
 
     path = save(tmp_path, written(noise(), "WAV"))
     monkeypatch.setattr(soundfile.SoundFile, place, fail)
-    monkeypatch.setattr(decoding.media, "is_installed", lambda: False)  # it would read the file
+    monkeypatch.setattr(opening.ffmpeg, "is_installed", lambda: False)  # it would read the file
     with pytest.raises(DataError, match=r"a\.wav: "):
         read(path, RATE)
 
@@ -381,7 +381,7 @@ MEDIA = [
 def test_without_the_extra_the_message_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, name: str
 ) -> None:
-    monkeypatch.setattr(decoding.media, "is_installed", lambda: False)
+    monkeypatch.setattr(opening.ffmpeg, "is_installed", lambda: False)
     with pytest.raises(DataError, match=r"pip install 'audioconv\[media\]'; or convert it: ffmpeg -i INPUT OUTPUT.wav"):
         read(save(tmp_path, content, name), RATE)
 

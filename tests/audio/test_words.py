@@ -10,8 +10,8 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audioconv.audio.endpoints import MARGIN_SECONDS, NoClearWordError, Stretch, find_word, find_words, quiet_stretch
 from audioconv.audio.read import read
-from audioconv.audio.words import MARGIN_SECONDS, NoClearWordError, Stretch, find_word, find_words, quiet_stretch
 from audioconv.errors import ConfigError
 
 RATE = 16000

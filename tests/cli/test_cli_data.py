@@ -10,9 +10,9 @@ import pytest
 from tones import write_tones
 
 import audioconv
-from audioconv import doctor as examination
 from audioconv.cli import demo
-from audioconv.datasets.sources import SOURCES
+from audioconv.cli import diagnostics as examination
+from audioconv.datasets.catalogue import SOURCES
 from audioconv.model import Model
 
 needs_espeak = pytest.mark.skipif(
@@ -155,18 +155,18 @@ def test_doctor_without_a_kernel_cache(call, tmp_path, monkeypatch):
 
 
 def test_doctor_where_portaudio_is_missing(monkeypatch):
-    from audioconv import doctor
+    from audioconv.cli import diagnostics
 
     def import_module(name):
         if name == "sounddevice":
             raise OSError("PortAudio library not found")
         return object()
 
-    monkeypatch.setattr(doctor, "EXTRAS", {"live": doctor.EXTRAS["live"]})
-    monkeypatch.setattr(doctor, "_version", lambda _: "0.5")
-    monkeypatch.setattr(doctor.importlib, "import_module", import_module)
+    monkeypatch.setattr(diagnostics, "EXTRAS", {"live": diagnostics.EXTRAS["live"]})
+    monkeypatch.setattr(diagnostics, "_version", lambda _: "0.5")
+    monkeypatch.setattr(diagnostics.importlib, "import_module", import_module)
     problems: list[str] = []
-    part = doctor._optional(problems)["live"]
+    part = diagnostics._optional(problems)["live"]
     assert problems == []
     assert part.version is None
     assert "libportaudio2" in part.install

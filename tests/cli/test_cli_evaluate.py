@@ -14,7 +14,7 @@ import soundfile
 from tones import RATE, TONES, TRAINING, write_tone
 
 from audioconv import Classifier, Model
-from audioconv.decision import Decision
+from audioconv.decision.decision import Decision
 from audioconv.streaming import read_labels, score_recordings
 
 

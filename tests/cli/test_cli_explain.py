@@ -10,7 +10,7 @@ import pytest
 from tones import write_tone
 
 from audioconv import Classifier, Model
-from audioconv.decision import Decision
+from audioconv.decision.decision import Decision
 from audioconv.explaining import explain
 
 

@@ -21,8 +21,8 @@ import soundfile
 from streams import RATE, recording, train
 
 from audioconv import Model
+from audioconv.cli.classify import AT_ONCE
 from audioconv.cli.live_view import LiveView
-from audioconv.cli.use import AT_ONCE
 from audioconv.streaming import Detector, detect, read_labels
 
 SAID = [("high", 0.5), ("low", 1.6), ("low", 2.9), ("high", 4.0)]

@@ -69,7 +69,7 @@ def test_interrupted(call, monkeypatch):
     def interrupt(*_arguments, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("audioconv.doctor.examine", interrupt)
+    monkeypatch.setattr("audioconv.cli.diagnostics.examine", interrupt)
     answer = call("doctor")
     assert (answer.code, answer.err) == (1, "audioconv: error: interrupted\n")
 
@@ -78,20 +78,20 @@ def test_too_little_memory(call, monkeypatch):
     def fill(*_arguments, **_options):
         raise MemoryError("Unable to allocate 9 TiB")
 
-    monkeypatch.setattr("audioconv.doctor.examine", fill)
+    monkeypatch.setattr("audioconv.cli.diagnostics.examine", fill)
     answer = call("doctor")
     assert (answer.code, "not enough memory (Unable to allocate 9 TiB)" in answer.error) == (1, True)
 
 
 def test_notices_of_the_library_are_plain_lines(call, monkeypatch):
     """As the one that kernels are compiled."""
-    from audioconv.doctor import examine
+    from audioconv.cli.diagnostics import examine
 
     def tell():
         logging.getLogger("audioconv").warning("compiling kernels for this machine (kept in %s)", "[bold]")
         return examine()
 
-    monkeypatch.setattr("audioconv.doctor.examine", tell)
+    monkeypatch.setattr("audioconv.cli.diagnostics.examine", tell)
     assert call("doctor").err == "audioconv: compiling kernels for this machine (kept in [bold])\n"
     assert call("--version").err == ""
     assert not logging.getLogger("audioconv").handlers

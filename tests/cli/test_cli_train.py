@@ -19,12 +19,15 @@ import typer
 from bursts_in_noise import words
 from tones import RATE, TRAINING, write_manifest, write_tone, write_tones
 
-from audioconv import architectures, files, progress, speaking
-from audioconv.checkpoint import Checkpoint
+from audioconv import architectures
 from audioconv.cli.train import ARCHITECTURES, _seconds, train
-from audioconv.events import EpochEnded
+from audioconv.io import files
 from audioconv.model import Model
-from audioconv.settings import Settings
+from audioconv.recipe import spoken_words
+from audioconv.recipe.settings import Settings
+from audioconv.training import progress
+from audioconv.training.callbacks import EpochEnded
+from audioconv.training.checkpoint import Checkpoint
 
 
 def names(folder: Path) -> set[str]:
@@ -117,8 +120,8 @@ def test_they_begin_with_nothing_where_asked(call, recordings, tmp_path):
 
 def test_synthetic_voices_say_the_words_besides(call, recordings, tmp_path, monkeypatch):
     pytest.importorskip("espeakng_loader", reason="needs the extra: pip install 'audioconv[synth]'")
-    monkeypatch.setattr(speaking, "CLIPS_OF_A_WORD", 2)
-    monkeypatch.setattr(speaking, "CLIPS_OF_ANOTHER", 1)
+    monkeypatch.setattr(spoken_words, "CLIPS_OF_A_WORD", 2)
+    monkeypatch.setattr(spoken_words, "CLIPS_OF_ANOTHER", 1)
     answer = call("train", recordings, "-o", tmp_path / "out", "--epochs", 1, "--speak", "en")
     assert "synthetic voices say " in answer.err
     assert "spoken by   espeak-ng" in answer.out

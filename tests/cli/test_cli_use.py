@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from tones import write_tone, write_tones
 
-from audioconv import Classifier, arrayfile
-from audioconv.cli.use import AT_ONCE
+from audioconv import Classifier
+from audioconv.cli.classify import AT_ONCE
+from audioconv.io import tensor_file
 
 
 def rows(table: str) -> list[list[str]]:
@@ -173,9 +174,9 @@ def test_a_checkpoint_is_no_model(call, trained, tones):
 
 
 def test_labels_of_a_strange_model_cannot_move_the_cursor(call, model, tones):
-    arrays, header = arrayfile.read(model, "model")
+    arrays, header = tensor_file.read(model, "model")
     header["labels"] = ["\x1b[2Jhigh", "lo\ud83dw"]
-    arrayfile.write(model, "model", arrays, header)
+    tensor_file.write(model, "model", arrays, header)
     for command in (["classify", model, tones / "high/0.wav", "--top", 2], ["info", model]):
         answer = call(*command)
         assert answer.code == 0

@@ -18,9 +18,9 @@ from audioconv.compiler.graph import NotCompiledError, trace
 from audioconv.compiler.inference import Inference
 from audioconv.errors import ShapeError
 from audioconv.layers.base import Pass
-from audioconv.machine import assembly, transformed, workspace
-from audioconv.machine.narrow import Narrow
-from audioconv.optim import WeightVector
+from audioconv.runtime import executable, memory_plan, winograd
+from audioconv.runtime.few_channels import Narrow
+from audioconv.runtime.weights import WeightVector
 
 CLASSES = 5
 CHANNELS = st.sampled_from([1, 2, 3, 5, 7, 8, 10, 15, 16, 17, 24, 31, 32, 33, 40, 64])
@@ -130,7 +130,7 @@ def test_inference_is_the_plain_forward_pass(case, examples, seed):
     wanted, _ = network.forward(L.unflatten(dict(params)), x, Pass())
     compiled = Inference(network, params, in_shape)
     assert difference(compiled(x), wanted) < TOLERANCE
-    with mock.patch.object(workspace, "LEAST_WORK", 0):  # a single example is shared out among threads
+    with mock.patch.object(executable, "LEAST_WORK", 0):  # a single example is shared out among threads
         assert difference(compiled(x[:1].copy()), wanted[:1]) < TOLERANCE
 
 
@@ -243,7 +243,7 @@ def small_case(examples):
 @pytest.mark.parametrize("directly", [True, False])
 def test_batches_of_other_sizes_find_nothing_of_the_last(directly):
     network, params, x = small_case(9)
-    with mock.patch.object(transformed, "LEAST_CHANNELS", 2**30 if directly else transformed.LEAST_CHANNELS):
+    with mock.patch.object(winograd, "LEAST_CHANNELS", 2**30 if directly else winograd.LEAST_CHANNELS):
         whole = Compared(network, params, x)
         parts = [Compared(network, params, x[:examples]) for examples in (8, 2, 9)]
     whole.check(whole.sensitivity())
@@ -335,7 +335,7 @@ def test_a_pool_is_one_with_the_tiles_before_it(in_shape, behind, threads):
     params = draw_params(network, in_shape, 0)
     x = np.random.default_rng(1).standard_normal((threads, *in_shape), np.float32)
     wanted, _ = network.forward(L.unflatten(dict(params)), x, Pass())
-    with mock.patch.object(workspace, "LEAST_WORK", 0):
+    with mock.patch.object(executable, "LEAST_WORK", 0):
         inference = Inference(network, params, in_shape)
         assert inference._graph.nodes[0].pooled
         assert difference(inference(x), wanted) < TOLERANCE
@@ -358,7 +358,7 @@ def test_the_transform_rounds_little_more_than_the_direct_sum(channels):
     # Vectors of 16 numbers, half of which 8 channels leave empty, are better filled with pixels.
     with mock.patch.object(Narrow, "fits", return_value=False):
         inference = Inference(network, params, x.shape[1:])
-    assert isinstance(inference._graph.nodes[0].conv.form, transformed.Planes)
+    assert isinstance(inference._graph.nodes[0].conv.form, winograd.Planes)
     direct, _ = network.forward(L.unflatten(dict(params)), x, Pass())
     assert difference(inference(x), wanted) < min(1e-6, 5 * difference(direct, wanted))
 
@@ -371,7 +371,7 @@ def test_what_goes_past_the_caches_comes_back_to_the_bit(name):
     x = np.random.default_rng(2).standard_normal((9, *in_shape), np.float32)
     found = []
     for least in (0, 2**62):
-        with mock.patch.object(assembly, "LEAST_CARRIED", least), mock.patch.object(workspace, "LEAST_WORK", 0):
+        with mock.patch.object(memory_plan, "LEAST_CARRIED", least), mock.patch.object(executable, "LEAST_WORK", 0):
             step = Compared(network, params, x)
             step.check(step.sensitivity())
         found.append([array.tobytes() for array in (step.vector.gradient, *step.passes.tracked.values())])

@@ -16,10 +16,10 @@ from audioconv.compiler.graph import ConvNode, SweepNode, trace
 from audioconv.compiler.inference import Inference
 from audioconv.kernels.jit import LANES
 from audioconv.layers.base import Pass
-from audioconv.machine import narrow, transformed, workspace
-from audioconv.machine.forms import Along
-from audioconv.machine.narrow import Narrow
-from audioconv.machine.transformed import Lines, Planes
+from audioconv.runtime import executable, few_channels, winograd
+from audioconv.runtime.algorithms import Along
+from audioconv.runtime.few_channels import Narrow
+from audioconv.runtime.winograd import Lines, Planes
 
 CLASSES = 5
 EXAMPLES = 37  # of which tasks get two or three
@@ -42,7 +42,7 @@ def check(conv, in_shape, seed=0):
     wanted, _ = network.forward(L.unflatten(dict(params)), x, Pass())
     inference = Inference(network, params, in_shape)
     assert difference(inference(x), wanted) < 1e-6
-    with mock.patch.object(workspace, "LEAST_WORK", 0):
+    with mock.patch.object(executable, "LEAST_WORK", 0):
         np.testing.assert_array_equal(inference(x[:1].copy()), inference(x)[:1])
 
 
@@ -67,7 +67,7 @@ LINES = [
 @pytest.mark.parametrize(("in_shape", "filters", "size", "stride", "padding"), LINES)
 def test_lines_are_those_of_the_plain_layers(in_shape, filters, size, stride, padding):
     conv = L.Conv(filters, size, stride, padding)
-    with mock.patch.object(transformed, "LINE_WORTHWHILE", 100):
+    with mock.patch.object(winograd, "LINE_WORTHWHILE", 100):
         assert isinstance(form_of(conv, in_shape), Lines)
         check(conv, in_shape)
 
@@ -79,7 +79,7 @@ def test_lines_are_those_of_the_plain_layers(in_shape, filters, size, stride, pa
 def test_any_line(width, channels, filters, size, stride, padding, seed):
     if width + 2 * padding < size:
         width = size
-    with mock.patch.object(transformed, "LINE_WORTHWHILE", 100):
+    with mock.patch.object(winograd, "LINE_WORTHWHILE", 100):
         check(L.Conv(filters, size, stride, padding), (width, channels), seed)
 
 
@@ -121,7 +121,7 @@ def test_lines_round_little_more_than_direct_sums(channels, size, stride):
 def test_planes_are_those_of_the_plain_layers(in_shape, padding):
     conv = L.Conv(16, 3, padding=padding)
     with (
-        mock.patch.object(transformed, "PLANE_WORTHWHILE", 100),
+        mock.patch.object(winograd, "PLANE_WORTHWHILE", 100),
         mock.patch.object(Narrow, "fits", return_value=False),
     ):
         assert isinstance(form_of(conv, in_shape), Planes)
@@ -130,7 +130,7 @@ def test_planes_are_those_of_the_plain_layers(in_shape, padding):
 
 # --- few channels, whose vectors are pixels --------------------------------------------------------------------------
 
-ALWAYS = mock.patch.object(narrow, "_own_work", return_value=0)
+ALWAYS = mock.patch.object(few_channels, "_own_work", return_value=0)
 
 
 @pytest.mark.parametrize("padding", ["same", 0, 3, ((4, 0), (0, 3))])

@@ -13,8 +13,8 @@ import zipfile
 
 import pytest
 
-from audioconv.datasets.archive import read_archive
-from audioconv.datasets.guard import Limits
+from audioconv.datasets.archives.reader import read_archive
+from audioconv.datasets.archives.safety import Limits
 from audioconv.errors import DataError
 
 

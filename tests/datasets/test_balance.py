@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from audioconv.datasets import Collection, Item, open_collection
-from audioconv.datasets.balance import check_losses, imbalance_notes
-from audioconv.datasets.leftout import LeftOut, Unread
+from audioconv.datasets.check.balance import check_losses, imbalance_notes
+from audioconv.datasets.left_out import LeftOut, Unread
 from audioconv.errors import DataError
 
 

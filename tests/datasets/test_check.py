@@ -15,11 +15,11 @@ import pytest
 import soundfile
 
 from audioconv.datasets import Collection, Item, open_collection, speech_commands_split
-from audioconv.datasets.check import Report, check
-from audioconv.datasets.check_plot import MOST_CLASSES, MOST_SPEAKERS, draw
-from audioconv.datasets.measure import FLOOR, measure_sound
+from audioconv.datasets.check.check import Report, check
+from audioconv.datasets.check.measure import FLOOR, measure_sound
+from audioconv.datasets.check.plot import MOST_CLASSES, MOST_SPEAKERS, draw
 from audioconv.errors import ConfigError, DataError, MissingExtraError
-from audioconv.plots import check_drawable
+from audioconv.io.figures import check_drawable
 
 RATE = 8000
 

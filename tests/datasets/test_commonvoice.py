@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from audioconv.datasets import archive as archive_module
-from audioconv.datasets import getting, open_collection
-from audioconv.datasets.commonvoice import CommonVoice
-from audioconv.datasets.getting import read_left_out
-from audioconv.datasets.layouts import Options
+from audioconv.datasets import open_collection
+from audioconv.datasets.archives import reader as archive_module
+from audioconv.datasets.build import get
+from audioconv.datasets.build.common_voice import CommonVoice
+from audioconv.datasets.build.get import read_left_out
+from audioconv.datasets.build.layouts import Options
+from audioconv.datasets.build.sentences import WordList
 from audioconv.datasets.manifest import read_manifest
-from audioconv.datasets.sentences import WordList
 from audioconv.errors import ConfigError, DataError
 
 YES_NO = WordList(["yes", "no"])
@@ -45,7 +46,7 @@ def english(spoken, tmp_path_factory) -> Path:
     """Return yes and no, other words and silence."""
     folder = tmp_path_factory.mktemp("got") / "en"
     options = Options(language="en", words=YES_NO, unknown=20, silence=15)
-    return getting.get("common-voice", folder, options, origin=spoken / ENGLISH)
+    return get.get("common-voice", folder, options, origin=spoken / ENGLISH)
 
 
 def test_what_it_holds(english):
@@ -116,30 +117,30 @@ def test_silence_is_silent_and_beside_the_word(english):
 
 
 def test_votes(spoken, tmp_path):
-    folder = getting.get("common-voice", tmp_path / "en", Options(words=YES_NO, min_votes=2), origin=spoken / ENGLISH)
+    folder = get.get("common-voice", tmp_path / "en", Options(words=YES_NO, min_votes=2), origin=spoken / ENGLISH)
     assert open_collection(folder).counts == {"no": 30, "yes": 30}
 
 
 def test_limits_take_as_many_people_as_there_are(spoken, tmp_path):
-    folder = getting.get("common-voice", tmp_path / "en", Options(words=YES_NO, limit=10), origin=spoken / ENGLISH)
+    folder = get.get("common-voice", tmp_path / "en", Options(words=YES_NO, limit=10), origin=spoken / ENGLISH)
     collection = open_collection(folder)
     assert collection.counts == {"no": 10, "yes": 10}
     assert max(Counter((item.label, item.speaker) for item in collection.items).values()) == 1
 
 
 def test_without_words_every_sentence_of_one_word(spoken, tmp_path, test_data):
-    folder = getting.get("common-voice", tmp_path / "en", origin=spoken / ENGLISH)
+    folder = get.get("common-voice", tmp_path / "en", origin=spoken / ENGLISH)
     assert open_collection(folder).counts == {"no": 30, "seven": 30, "six": 1, "stop": 30, "yes": 31}
 
 
 def test_a_word_in_another_spelling_and_class(spoken, tmp_path):
     words = WordList({"YES": "agree", "no": "disagree", "stop": "disagree"})
-    folder = getting.get("common-voice", tmp_path / "en", Options(words=words, min_votes=2), origin=spoken / ENGLISH)
+    folder = get.get("common-voice", tmp_path / "en", Options(words=words, min_votes=2), origin=spoken / ENGLISH)
     assert open_collection(folder).counts == {"agree": 30, "disagree": 60}
 
 
 def test_a_real_recording(spoken, tmp_path, test_data):
-    folder = getting.get("common-voice", tmp_path / "en", Options(words=WordList(["six"])), origin=spoken / ENGLISH)
+    folder = get.get("common-voice", tmp_path / "en", Options(words=WordList(["six"])), origin=spoken / ENGLISH)
     (row,) = rows(folder)
     assert float(row["begin"]) == pytest.approx(1.53, abs=0.1)
     assert float(row["end"]) == pytest.approx(2.19, abs=0.1)
@@ -148,7 +149,7 @@ def test_a_real_recording(spoken, tmp_path, test_data):
 def test_an_old_release_that_is_unpacked(tmp_path, test_data):
     """Its tables have other columns, and there is no validated.tsv."""
     shutil.copytree(test_data / "common-voice-some", tmp_path / "cv" / "en")
-    folder = getting.get("common-voice", tmp_path / "en", Options(words=WordList(["six"])), origin=tmp_path / "cv")
+    folder = get.get("common-voice", tmp_path / "en", Options(words=WordList(["six"])), origin=tmp_path / "cv")
     assert read_manifest(folder / "manifest.csv", minimum_classes=1).counts == {"six": 1}
 
 
@@ -156,7 +157,7 @@ def test_from_the_folder_it_was_extracted_to(spoken, english, tmp_path):
     with tarfile.open(spoken / ENGLISH) as archive:
         archive.extractall(tmp_path / "extracted", filter="data")
     options = Options(language="en", words=YES_NO, unknown=20, silence=15)
-    folder = getting.get("common-voice", tmp_path / "en", options, origin=tmp_path / "extracted")
+    folder = get.get("common-voice", tmp_path / "en", options, origin=tmp_path / "extracted")
     assert {k: v for k, v in contents(folder).items() if k.startswith("yes/")} == {
         k: v for k, v in contents(english).items() if k.startswith("yes/")
     }
@@ -191,7 +192,7 @@ def test_one_pass_gives_what_two_passes_give(spoken, tmp_path, monkeypatch, mode
     options = Options(language=language, words=YES_NO, limit=12, unknown=20, silence=10)
     found = []
     for folder in ("one", "two"):
-        found.append(contents(getting.get("common-voice", tmp_path / folder, options, origin=archive)))
+        found.append(contents(get.get("common-voice", tmp_path / folder, options, origin=archive)))
         monkeypatch.setattr(CommonVoice, "names", lambda _self: None)
     assert found[0] == found[1]
     assert len(found[0]) > 40
@@ -203,7 +204,7 @@ def test_a_few_words_take_one_pass_of_a_large_archive(spoken, tmp_path, monkeypa
     archive = packed_anew(spoken / ENGLISH, tmp_path / "cv.tar.gz", "w:gz", tables, more=1500)
     files = reads_of(archive)
     words = Options(language="en", words=WordList({"yes": "word"}), min_votes=2, limit=10)
-    folder = getting.get("common-voice", tmp_path / "en", words, origin=archive)
+    folder = get.get("common-voice", tmp_path / "en", words, origin=archive)
     assert open_collection(folder, minimum_classes=1).counts == {"word": 10}
     forward, *back = files
     ends = [begin + count for begin, count in forward]
@@ -213,28 +214,28 @@ def test_a_few_words_take_one_pass_of_a_large_archive(spoken, tmp_path, monkeypa
 
 
 def test_the_single_words_of_a_language(spoken, tmp_path):
-    folder = getting.get("common-voice-single-word", tmp_path / "sw", Options(language="sw"), origin=spoken / WORDS)
+    folder = get.get("common-voice-single-word", tmp_path / "sw", Options(language="sw"), origin=spoken / WORDS)
     assert open_collection(folder).counts == {"hapana": 4, "ndiyo": 4}
     with pytest.raises(ConfigError, match="has no language 'de'; it has en, sw"):
-        getting.get("common-voice-single-word", tmp_path / "de", Options(language="de"), origin=spoken / WORDS)
+        get.get("common-voice-single-word", tmp_path / "de", Options(language="de"), origin=spoken / WORDS)
     with pytest.raises(ConfigError, match="has several languages; choose one of en, sw"):
-        getting.get("common-voice-single-word", tmp_path / "x", origin=spoken / WORDS)
+        get.get("common-voice-single-word", tmp_path / "x", origin=spoken / WORDS)
 
 
 def test_words_that_are_not_there(spoken, tmp_path):
     with pytest.raises(ConfigError, match="holds none of the words marvin"):
-        getting.get("common-voice", tmp_path / "x", Options(words=WordList(["marvin"])), origin=spoken / ENGLISH)
+        get.get("common-voice", tmp_path / "x", Options(words=WordList(["marvin"])), origin=spoken / ENGLISH)
     assert not (tmp_path / "x").exists()
 
 
 def test_an_archive_of_something_else(mirror, tmp_path):
     with pytest.raises(DataError, match=r"holds no validated\.tsv, so it is not a release of Common Voice"):
-        getting.get("common-voice", tmp_path / "x", origin=next(mirror.glob("free-spoken-digit*")))
+        get.get("common-voice", tmp_path / "x", origin=next(mirror.glob("free-spoken-digit*")))
 
 
 @pytest.mark.parametrize("form", ["wav", "flac"])
 def test_converted(spoken, tmp_path, form):
-    folder = getting.get(
+    folder = get.get(
         "common-voice", tmp_path / "en", Options(words=YES_NO, limit=5), origin=spoken / ENGLISH, convert=form
     )
     assert "begin" not in rows(folder)[0]

@@ -18,13 +18,14 @@ from pathlib import Path
 
 import pytest
 
-from audioconv.datasets import getting, open_collection, sources, write_manifest
-from audioconv.datasets.getting import content_digest
+from audioconv.datasets import catalogue, open_collection, write_manifest
+from audioconv.datasets.build import get
+from audioconv.datasets.build.get import content_digest
 from audioconv.datasets.licences import LICENCES
 from audioconv.errors import ConfigError, DataError
 
 NAMES = [f"{digit}_{speaker}_{n}.wav" for digit in "01" for speaker in ("anna", "bert") for n in range(6)]
-FSDD = sources.SOURCES["fsdd"]
+FSDD = catalogue.SOURCES["fsdd"]
 
 
 def pack(path: Path, *, change: str = "", leave_out: str = "") -> Path:
@@ -47,7 +48,7 @@ def few(monkeypatch):
         {f"{name[0]}/{name}": hashlib.sha256(f"recordings/{name}".encode()).hexdigest() for name in NAMES}
     )
     source = replace(FSDD, content=content, count=len(NAMES), unpacked=10_000)
-    monkeypatch.setattr(sources, "SOURCES", {"fsdd": source})
+    monkeypatch.setattr(catalogue, "SOURCES", {"fsdd": source})
     monkeypatch.delenv("AUDIOCONV_MIRROR", raising=False)
     return source
 
@@ -71,7 +72,7 @@ def served(content):
 
 
 def at(monkeypatch, few, url):
-    monkeypatch.setattr(sources, "SOURCES", {"fsdd": replace(few, files=(replace(few.files[0], url=url),))})
+    monkeypatch.setattr(catalogue, "SOURCES", {"fsdd": replace(few, files=(replace(few.files[0], url=url),))})
 
 
 def names_in(folder):
@@ -80,7 +81,7 @@ def names_in(folder):
 
 def test_from_the_mirror(few_in_mirror, tmp_path):
     folder = tmp_path / "data" / "fsdd"
-    assert getting.get("fsdd", folder) == folder
+    assert get.get("fsdd", folder) == folder
     collection = open_collection(folder)
     assert collection.counts == {"0": 12, "1": 12}
     assert (collection.name, collection.kind, collection.licence) == ("fsdd", "audio", "CC-BY-SA-4.0")
@@ -98,26 +99,26 @@ def test_from_the_mirror(few_in_mirror, tmp_path):
 
 
 def test_a_second_call_does_nothing(few_in_mirror, tmp_path):
-    folder = getting.get("fsdd", tmp_path / "fsdd")
+    folder = get.get("fsdd", tmp_path / "fsdd")
     few_in_mirror.unlink()
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    assert getting.get("fsdd", folder) == folder
+    assert get.get("fsdd", folder) == folder
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
 def test_a_second_call_beside_the_folder_does_nothing(few_in_mirror, tmp_path, monkeypatch):
     """A folder that is called like the data set is not taken for an archive to get something from."""
     monkeypatch.chdir(tmp_path)
-    getting.get("fsdd", "fsdd")
+    get.get("fsdd", "fsdd")
     few_in_mirror.unlink()
-    assert getting.get("fsdd", "fsdd") == Path("fsdd")
+    assert get.get("fsdd", "fsdd") == Path("fsdd")
 
 
 def test_a_folder_that_lost_files_does_not_count_as_complete(few_in_mirror, tmp_path):
-    folder = getting.get("fsdd", tmp_path / "fsdd")
+    folder = get.get("fsdd", tmp_path / "fsdd")
     (folder / "0" / "0_anna_3.wav").unlink()
     with pytest.raises(DataError, match=r"1 of 24 listed files do not exist .*0_anna_3.*remove it and run"):
-        getting.get("fsdd", folder)
+        get.get("fsdd", folder)
 
 
 def test_from_a_server_where_the_mirror_has_not_got_it(few, tmp_path, serve, monkeypatch):
@@ -126,7 +127,7 @@ def test_from_a_server_where_the_mirror_has_not_got_it(few, tmp_path, serve, mon
     server = serve(b"", served(pack(tmp_path / "a.tar.gz").read_bytes()))
     at(monkeypatch, few, server.url)
     steps = []
-    folder = getting.get("fsdd", tmp_path / "new" / "fsdd", progress=lambda *step: steps.append(step))
+    folder = get.get("fsdd", tmp_path / "new" / "fsdd", progress=lambda *step: steps.append(step))
     assert len(open_collection(folder)) == 24
     assert names_in(tmp_path / "new") == ["fsdd"]
     assert {stage for stage, _, _ in steps} == {"downloading", "unpacking"}
@@ -137,7 +138,7 @@ def test_from_a_server_where_the_mirror_has_not_got_it(few, tmp_path, serve, mon
 def test_the_mirror_comes_first(few_in_mirror, tmp_path, serve, monkeypatch, few):
     server = serve(b"", served(b""))
     at(monkeypatch, few, server.url)
-    getting.get("fsdd", tmp_path / "fsdd")
+    get.get("fsdd", tmp_path / "fsdd")
     assert server.requests == []
 
 
@@ -149,16 +150,16 @@ def test_a_server_with_other_content_is_asked_again_the_next_time(few, tmp_path,
     at(monkeypatch, few, server.url)
     for message in (r"24 recordings, content \w+\.\.\., expected", "is not an archive or is cut off"):
         with pytest.raises(DataError, match=message):
-            getting.get("fsdd", tmp_path / "new" / "fsdd")
+            get.get("fsdd", tmp_path / "new" / "fsdd")
         assert not (tmp_path / "new" / "fsdd").exists()
-    assert len(open_collection(getting.get("fsdd", tmp_path / "new" / "fsdd"))) == 24
+    assert len(open_collection(get.get("fsdd", tmp_path / "new" / "fsdd"))) == 24
 
 
 @pytest.mark.parametrize("fault", [{"change": "1_bert_5.wav"}, {"leave_out": "1_bert_5.wav"}])
 def test_a_mirror_with_other_content_is_refused_and_left_alone(few_in_mirror, tmp_path, fault):
     pack(few_in_mirror, **fault)
     with pytest.raises(DataError, match="does not hold the 24 recordings of Free Spoken Digit Dataset"):
-        getting.get("fsdd", tmp_path / "data" / "fsdd")
+        get.get("fsdd", tmp_path / "data" / "fsdd")
     assert few_in_mirror.exists()
     assert names_in(tmp_path / "data") == []
 
@@ -172,7 +173,7 @@ def test_how_the_archive_is_packed_does_not_matter(few_in_mirror, tmp_path):
                 info.mtime = 1
                 other.addfile(info, content)
     shutil.move(tmp_path / "other", few_in_mirror)
-    assert len(open_collection(getting.get("fsdd", tmp_path / "fsdd"))) == 24
+    assert len(open_collection(get.get("fsdd", tmp_path / "fsdd"))) == 24
 
 
 def test_ctrl_c_leaves_what_is_done_for_the_next_call(few_in_mirror, tmp_path, monkeypatch):
@@ -180,11 +181,11 @@ def test_ctrl_c_leaves_what_is_done_for_the_next_call(few_in_mirror, tmp_path, m
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(getting, "write_manifest", interrupt)
+        patch.setattr(get, "write_manifest", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            getting.get("fsdd", tmp_path / "data" / "fsdd")
+            get.get("fsdd", tmp_path / "data" / "fsdd")
     assert names_in(tmp_path / "data") == [".fsdd.unfinished"]  # for the next call to go on from
-    assert len(open_collection(getting.get("fsdd", tmp_path / "data" / "fsdd"))) == 24
+    assert len(open_collection(get.get("fsdd", tmp_path / "data" / "fsdd"))) == 24
     assert names_in(tmp_path / "data") == ["fsdd"]
 
 
@@ -199,7 +200,7 @@ def test_killed_at_any_time_a_further_call_completes_it(mirror, tmp_path):
             process.send_signal(signal.SIGKILL)
         if folder.exists():
             break
-    getting.get("fsdd", folder)
+    get.get("fsdd", folder)
     assert names_in(tmp_path) == ["fsdd"]
     collection = open_collection(folder)
     assert len(collection) == 3000
@@ -222,18 +223,18 @@ def test_a_folder_with_something_else_is_left_alone(few_in_mirror, tmp_path, the
     for name, text in there.items():
         (folder / name).write_text(text)
     with pytest.raises(DataError, match=message):
-        getting.get("fsdd", folder)
+        get.get("fsdd", folder)
     assert names_in(folder) == sorted(there)
 
 
 def test_an_empty_folder_is_filled_and_a_file_is_refused(few_in_mirror, tmp_path):
     (tmp_path / "fsdd").mkdir()
-    assert len(open_collection(getting.get("fsdd", tmp_path / "fsdd"))) == 24
+    assert len(open_collection(get.get("fsdd", tmp_path / "fsdd"))) == 24
     (tmp_path / "file").write_text("mine")
     with pytest.raises(DataError, match="file: is not a folder"):
-        getting.get("fsdd", tmp_path / "file")
+        get.get("fsdd", tmp_path / "file")
     with pytest.raises(DataError, match="could not be made"):
-        getting.get("fsdd", tmp_path / "file" / "fsdd")
+        get.get("fsdd", tmp_path / "file" / "fsdd")
 
 
 class FullDisk:
@@ -257,11 +258,11 @@ def test_a_full_disk_leaves_what_is_done_for_the_next_call(few_in_mirror, tmp_pa
     disk = FullDisk(monkeypatch, 10)
     with pytest.raises(DataError, match=r"fsdd: could not be made \(No space left on device: .*fsdd\); what is done is "
                                         "kept, and the same command goes on from there"):  # fmt: skip
-        getting.get("fsdd", tmp_path / "data" / "fsdd")
+        get.get("fsdd", tmp_path / "data" / "fsdd")
     assert names_in(tmp_path / "data") == [".fsdd.unfinished"]
     before, disk.left = set(disk.written), 100
     disk.written.clear()
-    assert len(open_collection(getting.get("fsdd", tmp_path / "data" / "fsdd"))) == 24
+    assert len(open_collection(get.get("fsdd", tmp_path / "data" / "fsdd"))) == 24
     assert len(before) == 10
     assert not before & set(disk.written)
     assert names_in(tmp_path / "data") == ["fsdd"]
@@ -272,10 +273,10 @@ def test_a_full_disk_keeps_the_download(few, tmp_path, serve, monkeypatch):
     at(monkeypatch, few, server.url)
     disk = FullDisk(monkeypatch, 3)
     with pytest.raises(DataError, match="No space left on device"):
-        getting.get("fsdd", tmp_path / "new" / "fsdd")
+        get.get("fsdd", tmp_path / "new" / "fsdd")
     assert names_in(tmp_path / "new") == [".audioconv-downloads", ".fsdd.unfinished"]
     disk.left = 100
-    assert len(open_collection(getting.get("fsdd", tmp_path / "new" / "fsdd"))) == 24
+    assert len(open_collection(get.get("fsdd", tmp_path / "new" / "fsdd"))) == 24
     assert len(server.requests) == 1
     assert names_in(tmp_path / "new") == ["fsdd"]
 
@@ -283,7 +284,7 @@ def test_a_full_disk_keeps_the_download(few, tmp_path, serve, monkeypatch):
 def test_errors_that_have_nothing_to_do_with_the_folder_stay_what_they_are(few_in_mirror, tmp_path, monkeypatch):
     FullDisk(monkeypatch, 3, (errno.ECONNRESET, "Connection reset by peer"))
     with pytest.raises(ConnectionResetError):
-        getting.get("fsdd", tmp_path / "data" / "fsdd")
+        get.get("fsdd", tmp_path / "data" / "fsdd")
     assert names_in(tmp_path / "data") == [".fsdd.unfinished"]
 
 
@@ -297,7 +298,7 @@ def test_an_archive_with_nothing_to_use_is_kept(tmp_path, serve, monkeypatch):
     server = serve(b"", served(content), served(content))
     for message in ("may be splits or classes", "may be splits or classes"):
         with pytest.raises(DataError, match=message):
-            getting.get(f"url:{server.url}", tmp_path / "new" / "x")
+            get.get(f"url:{server.url}", tmp_path / "new" / "x")
     assert len(server.requests) == 1
     assert names_in(tmp_path / "new") == [".audioconv-downloads"]
 
@@ -307,13 +308,13 @@ def test_two_at_once_into_one_folder(few_in_mirror, tmp_path):
 
     def second(*_step):
         with pytest.raises(DataError, match=rf"fsdd: another audioconv is making it now; .* \(process {os.getpid()}\)"):
-            getting.get("fsdd", tmp_path / "data" / "fsdd")
-        assert len(open_collection(getting.get("fsdd", tmp_path / "data" / "other"))) == 24
+            get.get("fsdd", tmp_path / "data" / "fsdd")
+        assert len(open_collection(get.get("fsdd", tmp_path / "data" / "other"))) == 24
         refused.append(1)
 
-    getting.get("fsdd", tmp_path / "data" / "fsdd", progress=lambda *step: refused or second(*step))
+    get.get("fsdd", tmp_path / "data" / "fsdd", progress=lambda *step: refused or second(*step))
     assert refused
-    assert len(open_collection(getting.get("fsdd", tmp_path / "data" / "fsdd"))) == 24
+    assert len(open_collection(get.get("fsdd", tmp_path / "data" / "fsdd"))) == 24
     assert names_in(tmp_path / "data") == ["fsdd", "other"]
 
 
@@ -322,30 +323,30 @@ def test_two_at_once_that_download_the_same(few, tmp_path, serve, monkeypatch):
 
     def respond(handler):
         with pytest.raises(DataError, match="another audioconv is downloading it now"):
-            getting.get("fsdd", tmp_path / "new" / "other")
+            get.get("fsdd", tmp_path / "new" / "other")
         served(content)(handler)
 
     server = serve(b"", respond)
     at(monkeypatch, few, server.url)
-    assert len(open_collection(getting.get("fsdd", tmp_path / "new" / "fsdd"))) == 24
+    assert len(open_collection(get.get("fsdd", tmp_path / "new" / "fsdd"))) == 24
 
 
 def test_unknown_names(tmp_path):
     with pytest.raises(ConfigError, match=r"no data set is called 'fsd'; did you mean fsdd\?"):
-        getting.get("fsd", tmp_path / "x")
+        get.get("fsd", tmp_path / "x")
     with pytest.raises(ConfigError, match=r"'speech'; known are fsdd"):
-        sources.find("speech")
+        catalogue.find("speech")
 
 
 def test_a_mirror_that_is_no_folder(few, tmp_path, monkeypatch):
     monkeypatch.setenv("AUDIOCONV_MIRROR", str(tmp_path / "nowhere"))
     with pytest.raises(ConfigError, match=r"AUDIOCONV_MIRROR=.*nowhere is not a folder"):
-        getting.get("fsdd", tmp_path / "fsdd")
+        get.get("fsdd", tmp_path / "fsdd")
 
 
 def test_the_table_is_complete():
-    for source in sources.SOURCES.values():
-        assert source.layout in getting.LAYOUTS or source.layout in getting.PICTURE_CLASSES
+    for source in catalogue.SOURCES.values():
+        assert source.layout in get.LAYOUTS or source.layout in get.PICTURE_CLASSES
         assert source.files or source.account
         for file in source.files:
             assert file.url.startswith("https://")
@@ -364,8 +365,8 @@ def test_marker_is_written_last(few_in_mirror, tmp_path, monkeypatch):
         seen.append(names_in(Path(path).parent))
         write_manifest(path, items)
 
-    monkeypatch.setattr(getting, "write_manifest", note)
-    folder = getting.get("fsdd", tmp_path / "fsdd")
+    monkeypatch.setattr(get, "write_manifest", note)
+    folder = get.get("fsdd", tmp_path / "fsdd")
     assert ".audioconv-complete.json" not in seen[0]
     assert json.loads((folder / ".audioconv-complete.json").read_text())["source"] == "fsdd"
     assert os.listdir(tmp_path / "mirror")

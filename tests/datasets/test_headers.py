@@ -9,8 +9,8 @@ import tracemalloc
 
 import pytest
 
-from audioconv.datasets.archive import Archive, read_archive
-from audioconv.datasets.headers import LARGEST_HEADERS
+from audioconv.datasets.archives.reader import Archive, read_archive
+from audioconv.datasets.archives.tar_headers import LARGEST_HEADERS
 from audioconv.errors import DataError
 
 LONG_NAME, LONG_LINK = tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK

@@ -14,9 +14,9 @@ from collections import Counter
 
 import pytest
 
-from audioconv.datasets import getting
-from audioconv.datasets.layouts import Options
-from audioconv.datasets.sentences import WordList
+from audioconv.datasets.build import get
+from audioconv.datasets.build.layouts import Options
+from audioconv.datasets.build.sentences import WordList
 
 PROGRAM = """
 import sys
@@ -44,8 +44,8 @@ def contents(folder):
 @pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
 def test_killed_twenty_times(collective, tmp_path):
     options = Options(language="en", words=WordList(["yes", "no"]), limit=25, unknown=20, silence=10)
-    whole = contents(getting.get("common-voice", tmp_path / "whole" / "en", options))
-    for path in getting.kept_archives(tmp_path / "whole" / "en"):
+    whole = contents(get.get("common-voice", tmp_path / "whole" / "en", options))
+    for path in get.kept_archives(tmp_path / "whole" / "en"):
         path.unlink()
 
     chance = random.Random(0)
@@ -69,7 +69,7 @@ def test_killed_twenty_times(collective, tmp_path):
             assert contents(folder) == whole  # it is there only when it is complete
             shutil.rmtree(folder)
     collective.seconds_per_chunk = 0.0
-    getting.get("common-voice", folder, options)
+    get.get("common-voice", folder, options)
     assert contents(folder) == whole
     assert sorted(os.listdir(folder.parent)) == [".audioconv-downloads", "en"]
     assert at["downloading"] >= 3, at

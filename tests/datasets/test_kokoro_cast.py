@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audioconv.datasets import kokoro_cast, open_collection, synth
-from audioconv.datasets.casts import is_kept_for_test
-from audioconv.datasets.espeak import Speaker
-from audioconv.datasets.kokoro_cast import KokoroCast, accent_of, to_letters, trimmed
-from audioconv.datasets.sources import Remote
+from audioconv.datasets import open_collection
+from audioconv.datasets.catalogue import Remote
 from audioconv.errors import ConfigError, DataError, MissingExtraError
+from audioconv.tts import dataset, kokoro
+from audioconv.tts.espeak_process import Speaker
+from audioconv.tts.kokoro import KokoroCast, accent_of, to_letters, trimmed
+from audioconv.tts.voices import is_kept_for_test
 
 pytest.importorskip("espeakng_loader", reason="needs the extra: pip install 'audioconv[kokoro]'")
 pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'audioconv[kokoro]'")
@@ -80,9 +81,9 @@ def humming(contents, tmp_path, monkeypatch):
     mirror = tmp_path / "mirror"
     mirror.mkdir()
     for which, content in contents.items():
-        remote = getattr(kokoro_cast, which)
+        remote = getattr(kokoro, which)
         (mirror / remote.name).write_bytes(content)
-        monkeypatch.setattr(kokoro_cast, which, _described(remote.url, content))
+        monkeypatch.setattr(kokoro, which, _described(remote.url, content))
     monkeypatch.setenv("AUDIOCONV_MIRROR", str(mirror))
     monkeypatch.setenv("AUDIOCONV_CACHE_DIR", str(tmp_path / "cache"))
 
@@ -106,7 +107,7 @@ def pitch(sound):
 
 
 def test_clips_and_manifest(humming, tmp_path):
-    folder = synth.make(["yes", "no"], tmp_path / "words", voices="kokoro", clips_per_word=20, seed=3)
+    folder = dataset.make(["yes", "no"], tmp_path / "words", voices="kokoro", clips_per_word=20, seed=3)
     collection = open_collection(folder)
     assert collection.counts == {"no": 20, "yes": 20}
     assert (len(collection.select("train")), len(collection.select("test"))) == (32, 8)
@@ -159,15 +160,15 @@ def test_longer_words_take_longer(humming):
 
 def test_the_same_bytes_again(humming, tmp_path):
     for name, seed in (("a", 3), ("again", 3), ("other", 4)):
-        synth.make(["yes", "no"], tmp_path / name, voices="kokoro", clips_per_word=12, seed=seed)
+        dataset.make(["yes", "no"], tmp_path / name, voices="kokoro", clips_per_word=12, seed=seed)
     assert digests(tmp_path / "again") == digests(tmp_path / "a") != digests(tmp_path / "other")
 
 
 def test_a_folder_of_other_voices_is_refused(humming, tmp_path):
-    synth.make(["yes"], tmp_path / "a", voices="kokoro", clips_per_word=2)
-    synth.make(["yes"], tmp_path / "a", voices="kokoro", clips_per_word=2)
+    dataset.make(["yes"], tmp_path / "a", voices="kokoro", clips_per_word=2)
+    dataset.make(["yes"], tmp_path / "a", voices="kokoro", clips_per_word=2)
     with pytest.raises(DataError, match="was made with other settings"):
-        synth.make(["yes"], tmp_path / "a", clips_per_word=2)
+        dataset.make(["yes"], tmp_path / "a", clips_per_word=2)
 
 
 @pytest.mark.parametrize(("language", "accents"), [("en", "ab"), ("EN_us", "a"), ("en-gb", "b")])
@@ -178,11 +179,11 @@ def test_languages(humming, language, accents):
 
 def test_impossible_wishes(humming, tmp_path):
     with pytest.raises(ConfigError, match="Kokoro speaks en, en-us, en-gb; got 'de'"):
-        synth.make(["ja"], tmp_path / "a", voices="kokoro", language="de")
+        dataset.make(["ja"], tmp_path / "a", voices="kokoro", language="de")
     with pytest.raises(ConfigError, match="voices must be espeak-ng or kokoro; got 'mary'"):
-        synth.make(["yes"], tmp_path / "a", voices="mary")
+        dataset.make(["yes"], tmp_path / "a", voices="mary")
     with pytest.raises(ConfigError, match=r"cannot say 'international .*: of its \d+ sounds 59 are possible at most"):
-        synth.make(["international " * 6], tmp_path / "a", voices="kokoro")
+        dataset.make(["international " * 6], tmp_path / "a", voices="kokoro")
     assert not (tmp_path / "a").exists()
 
 
@@ -192,7 +193,7 @@ def test_ctrl_c_leaves_nothing(humming, tmp_path):
 
     before = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
-        synth.make(["yes"], tmp_path / "new" / "a", voices="kokoro", clips_per_word=50, progress=interrupt)
+        dataset.make(["yes"], tmp_path / "new" / "a", voices="kokoro", clips_per_word=50, progress=interrupt)
     assert list((tmp_path / "new").iterdir()) == []
     assert threading.active_count() == before
 
@@ -211,10 +212,10 @@ def test_it_is_downloaded_once_and_verified(contents, serve, tmp_path, monkeypat
     monkeypatch.setenv("AUDIOCONV_CACHE_DIR", str(tmp_path / "cache"))
     servers = {which: serve(content, send(content)) for which, content in contents.items()}
     for which, content in contents.items():
-        monkeypatch.setattr(kokoro_cast, which, _described(servers[which].url + which, content))
+        monkeypatch.setattr(kokoro, which, _described(servers[which].url + which, content))
     shown = []
     for name in ("a", "b"):
-        synth.make(
+        dataset.make(
             ["yes"], tmp_path / name, voices="kokoro", clips_per_word=2, on_download=lambda *step: shown.append(step)
         )
     assert [len(server.requests) for server in servers.values()] == [1, 1]
@@ -222,30 +223,28 @@ def test_it_is_downloaded_once_and_verified(contents, serve, tmp_path, monkeypat
     assert {(doing, total) for doing, _, total in shown} == {("downloading Kokoro", size) for size in sizes}
 
     wrong = serve(b"something else", send(b"something else"))
-    monkeypatch.setattr(kokoro_cast, "STYLES", _described(wrong.url + "other", b"something good"))
+    monkeypatch.setattr(kokoro, "STYLES", _described(wrong.url + "other", b"something good"))
     with pytest.raises(DataError, match="thrown away"):
-        synth.make(["yes"], tmp_path / "c", voices="kokoro")
+        dataset.make(["yes"], tmp_path / "c", voices="kokoro")
     assert not (tmp_path / "c").exists()
 
 
 @pytest.mark.parametrize("which", ["NETWORK", "STYLES"])
 def test_a_file_that_was_damaged_afterwards(humming, contents, which, tmp_path, monkeypatch):
     monkeypatch.delenv("AUDIOCONV_MIRROR")
-    folder = kokoro_cast.download_folder()
+    folder = kokoro.download_folder()
     folder.mkdir(parents=True)
     for name, content in contents.items():
-        (folder / getattr(kokoro_cast, name).name).write_bytes(
-            content[: len(content) // 2] if name == which else content
-        )
-    name = getattr(kokoro_cast, which).name
+        (folder / getattr(kokoro, name).name).write_bytes(content[: len(content) // 2] if name == which else content)
+    name = getattr(kokoro, which).name
     with pytest.raises(DataError, match=f"{name}: cannot be read .*remove it, to have it downloaded again"):
-        synth.make(["yes"], tmp_path / "a", voices="kokoro", clips_per_word=2)
+        dataset.make(["yes"], tmp_path / "a", voices="kokoro", clips_per_word=2)
 
 
 def test_without_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'audioconv\[kokoro\]'"):
-        synth.make(["yes"], tmp_path / "a", voices="kokoro")
+        dataset.make(["yes"], tmp_path / "a", voices="kokoro")
 
 
 @pytest.mark.parametrize(
@@ -267,18 +266,18 @@ def test_without_the_extra(tmp_path, monkeypatch):
 )
 def test_pronunciations(word, american, british):
     with Speaker() as speaker:
-        heard = {accent: to_letters(speaker.ipa(word, voice), accent) for accent, voice in kokoro_cast.ACCENTS.items()}
+        heard = {accent: to_letters(speaker.ipa(word, voice), accent) for accent, voice in kokoro.ACCENTS.items()}
     assert heard == {"a": american, "b": british}
 
 
 def test_every_sound_of_common_words_has_a_letter():
-    words = (Path(kokoro_cast.__file__).parents[1] / "common_words.txt").read_text("utf-8").split()
+    words = (Path(kokoro.__file__).parents[1] / "recipe" / "common_words.txt").read_text("utf-8").split()
     with Speaker() as speaker:
-        for accent, voice in kokoro_cast.ACCENTS.items():
+        for accent, voice in kokoro.ACCENTS.items():
             sounds = {word: speaker.ipa(word, voice) for word in words}
-            for theirs, ours in kokoro_cast.sounds_of(accent):
+            for theirs, ours in kokoro.sounds_of(accent):
                 sounds = {word: ipa.replace(theirs, ours) for word, ipa in sounds.items()}
-            unknown = {word: ipa for word, ipa in sounds.items() if set(ipa) - set(kokoro_cast.LETTERS) - {"^"}}
+            unknown = {word: ipa for word, ipa in sounds.items() if set(ipa) - set(kokoro.LETTERS) - {"^"}}
             assert not unknown
 
 
@@ -288,11 +287,11 @@ def test_silence_is_no_word():
 
 
 @pytest.mark.skipif(
-    not Path(os.environ.get("AUDIOCONV_MIRROR", ""), kokoro_cast.NETWORK.name).is_file(),
-    reason=f"AUDIOCONV_MIRROR has no {kokoro_cast.NETWORK.name}",
+    not Path(os.environ.get("AUDIOCONV_MIRROR", ""), kokoro.NETWORK.name).is_file(),
+    reason=f"AUDIOCONV_MIRROR has no {kokoro.NETWORK.name}",
 )
 def test_the_real_network(tmp_path):
-    folder = synth.make(["yes", "seven"], tmp_path / "a", voices="kokoro", clips_per_word=5)
+    folder = dataset.make(["yes", "seven"], tmp_path / "a", voices="kokoro", clips_per_word=5)
     collection = open_collection(folder)
     lengths = {word: [] for word in collection.classes}
     for item in collection.items:

@@ -18,11 +18,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from audioconv.datasets import getting, open_collection, pictures, sources, speech_commands_split
-from audioconv.datasets.choice import Chooser
-from audioconv.datasets.layouts import Options, silence_items
-from audioconv.datasets.sentences import WordList
-from audioconv.datasets.sources import Remote
+from audioconv.datasets import catalogue, open_collection, speech_commands_split
+from audioconv.datasets.build import get, mnist
+from audioconv.datasets.build.layouts import Options, silence_items
+from audioconv.datasets.build.sampling import Chooser
+from audioconv.datasets.build.sentences import WordList
+from audioconv.datasets.catalogue import Remote
 from audioconv.datasets.splits import speaker_split
 from audioconv.errors import ConfigError, DataError, MissingExtraError
 
@@ -57,8 +58,8 @@ def as_source(monkeypatch):
 
     def let(name, *urls):
         files = tuple(Remote(url) for url in urls)
-        source = replace(sources.SOURCES[name], files=files, count=None, unpacked=0, content="")
-        monkeypatch.setattr(sources, "SOURCES", {**sources.SOURCES, name: source})
+        source = replace(catalogue.SOURCES[name], files=files, count=None, unpacked=0, content="")
+        monkeypatch.setattr(catalogue, "SOURCES", {**catalogue.SOURCES, name: source})
 
     return let
 
@@ -77,13 +78,13 @@ def test_the_hash_rule_on_the_real_names(test_data, tmp_path):
         digest = hashlib.sha1(name.split("_nohash_")[0].encode()).hexdigest()
         percent = (int(digest, 16) % (2**27)) * (100.0 / (2**27 - 1))
         assert split == ("validation" if percent < 10 else "test" if percent < 20 else "train")
-    folder = getting.get("speech-commands", tmp_path / "sc", origin=test_data / "speech-commands-9")
+    folder = get.get("speech-commands", tmp_path / "sc", origin=test_data / "speech-commands-9")
     collection = open_collection(folder)
     assert len(collection) == 4983
     assert 0.09 < len(collection.select("validation")) / 4983 < 0.13
     assert {len(splits) for splits in splits_of_speakers(folder).values()} == {1}
     for split in ("official", "speaker"):
-        few = getting.get(
+        few = get.get(
             "speech-commands", tmp_path / split, Options(limit=200, split=split), origin=test_data / "speech-commands-9"
         )
         assert {len(splits) for splits in splits_of_speakers(few).values()} == {1}
@@ -97,7 +98,7 @@ def test_speech_commands_with_lists_noise_and_other_words(tmp_path):
     contents |= {"./testing_list.txt": b"no/00f0204a_nohash_0.wav\n"}
     archive = pack(tmp_path / "sc.tar.gz", contents)
     options = Options(words=WordList(["yes", "no"]), unknown=5, silence=10, limit=4)
-    folder = getting.get("speech-commands", tmp_path / "sc", options, origin=archive)
+    folder = get.get("speech-commands", tmp_path / "sc", options, origin=archive)
     collection = open_collection(folder)
     assert collection.counts == {"_silence_": 10, "_unknown_": 5, "no": 4, "yes": 4}
     assert {path.parent.name for path in collection.paths if "_unknown_" in path.parts} == {"bed", "cat"}
@@ -119,7 +120,7 @@ def test_speech_commands_with_lists_noise_and_other_words(tmp_path):
 
 def test_the_official_test(tmp_path):
     contents = {f"./{label}/{n:05}.wav": sound() for label in ("yes", "_silence_", "_unknown_") for n in range(3)}
-    folder = getting.get("speech-commands-test", tmp_path / "t", origin=pack(tmp_path / "t.tar.gz", contents))
+    folder = get.get("speech-commands-test", tmp_path / "t", origin=pack(tmp_path / "t.tar.gz", contents))
     collection = open_collection(folder)
     assert collection.counts == {"_silence_": 3, "_unknown_": 3, "yes": 3}
     assert len(collection.select("test")) == 9
@@ -129,9 +130,9 @@ def test_the_official_test(tmp_path):
 
 
 def test_fsdd_by_speaker(mirror, tmp_path):
-    official = getting.get("fsdd", tmp_path / "official")
+    official = get.get("fsdd", tmp_path / "official")
     assert all(splits == {"train", "test"} for splits in splits_of_speakers(official).values())
-    folder = getting.get("fsdd", tmp_path / "speaker", Options(split="speaker"))
+    folder = get.get("fsdd", tmp_path / "speaker", Options(split="speaker"))
     of = splits_of_speakers(folder)
     assert {len(splits) for splits in of.values()} == {1}
     assert {"train", "validation", "test"} == set.union(*of.values())
@@ -163,7 +164,7 @@ def test_esc_folds(tmp_path):
     archive = esc_archive(tmp_path / "esc.zip")
     tests = []
     for fold in range(1, 6):
-        folder = getting.get("esc-50", tmp_path / f"esc{fold}", Options(fold=fold), origin=archive)
+        folder = get.get("esc-50", tmp_path / f"esc{fold}", Options(fold=fold), origin=archive)
         collection = open_collection(folder)
         assert collection.counts == {"dog": 10, "vacuum_cleaner": 10}
         for item in collection.items:
@@ -172,14 +173,14 @@ def test_esc_folds(tmp_path):
             assert item.licence == ("CC-BY-3.0" if item.label == "dog" else "CC-BY-NC-3.0")
         tests += [path.name for path in collection.select("test").paths]
     assert len(tests) == len(set(tests)) == 20
-    ten = getting.get("esc-10", tmp_path / "ten", origin=archive)
+    ten = get.get("esc-10", tmp_path / "ten", origin=archive)
     assert open_collection(ten, minimum_classes=1).counts == {"dog": 10}
     licence = (tmp_path / "esc1" / "LICENCE.txt").read_text("utf-8")
     assert "NonCommercial" in licence
     with pytest.raises(ConfigError, match="the fold must be 1 to 5; got 6"):
-        getting.get("esc-50", tmp_path / "x", Options(fold=6), origin=archive)
+        get.get("esc-50", tmp_path / "x", Options(fold=6), origin=archive)
     with pytest.raises(DataError, match=r"has no meta/esc50\.csv"):
-        getting.get("esc-50", tmp_path / "x", origin=pack(tmp_path / "no.tar.gz", {"audio/1-1-A-0.wav": sound()}))
+        get.get("esc-50", tmp_path / "x", origin=pack(tmp_path / "no.tar.gz", {"audio/1-1-A-0.wav": sound()}))
 
 
 # --- MSWC ---
@@ -207,7 +208,7 @@ def test_mswc(tmp_path, monkeypatch):
     mswc(tmp_path)
     monkeypatch.setenv("AUDIOCONV_MIRROR", str(tmp_path))
     options = Options(language="en", words=WordList(["yes", "no"]), unknown=4)
-    folder = getting.get("mswc", tmp_path / "out" / "en", options)
+    folder = get.get("mswc", tmp_path / "out" / "en", options)
     collection = open_collection(folder)
     assert collection.counts == {"_unknown_": 4, "no": 7, "yes": 7}  # one of each is not valid
     assert {len(splits) for splits in splits_of_speakers(folder).values()} == {1}
@@ -217,9 +218,7 @@ def test_mswc(tmp_path, monkeypatch):
 
 def test_mswc_by_its_own_split(tmp_path):
     *_, both = mswc(tmp_path)
-    collection = open_collection(
-        getting.get("mswc-micro", tmp_path / "x", Options("en", split="official"), origin=both)
-    )
+    collection = open_collection(get.get("mswc-micro", tmp_path / "x", Options("en", split="official"), origin=both))
     of = {item.path.stem: item.split for item in collection.items}
     assert [of[f"common_voice_en_yes{n}"] for n in range(7)] == [
         "train", "train", "train", "train", "validation", "validation", "test",
@@ -228,16 +227,16 @@ def test_mswc_by_its_own_split(tmp_path):
 
 def test_the_microset(tmp_path):
     *_, both = mswc(tmp_path)
-    folder = getting.get("mswc-micro", tmp_path / "en", Options(language="en"), origin=both)
+    folder = get.get("mswc-micro", tmp_path / "en", Options(language="en"), origin=both)
     assert open_collection(folder).counts == {"maybe": 7, "no": 7, "yes": 7}
     with pytest.raises(ConfigError, match="has no language 'fr'; it has en"):
-        getting.get("mswc-micro", tmp_path / "fr", Options(language="fr"), origin=both)
+        get.get("mswc-micro", tmp_path / "fr", Options(language="fr"), origin=both)
 
 
 def test_a_table_that_lacks_columns(tmp_path):
     archive = pack(tmp_path / "a.tar.gz", {"en/en_splits.csv": b"SET,LINK\n", "en/clips/a/b.opus": b""})
     with pytest.raises(DataError, match=r"en_splits\.csv: has no column WORD, VALID, SPEAKER; it has SET, LINK"):
-        getting.get("mswc-micro", tmp_path / "x", origin=archive)
+        get.get("mswc-micro", tmp_path / "x", origin=archive)
 
 
 # --- anything else ---
@@ -257,25 +256,25 @@ def test_any_archive_by_its_address(tmp_path, serve, monkeypatch):
         handler.wfile.write(archive)
 
     server = serve(archive, answer)
-    folder = getting.get(f"url:{server.url}", tmp_path / "x", sha256=hashlib.sha256(archive).hexdigest())
+    folder = get.get(f"url:{server.url}", tmp_path / "x", sha256=hashlib.sha256(archive).hexdigest())
     collection = open_collection(folder)
     assert collection.counts == {"b": 6, "caf\u00e9": 6}
     assert len(collection.select("test")) == len(collection.select("validation")) == 4
     assert len(set(collection.paths)) == 12  # the same names in three folders
-    assert getting.kept_archives(folder) == []
+    assert get.kept_archives(folder) == []
     with pytest.raises(DataError, match="the content is not what was expected"):
-        getting.get(f"url:{server.url}", tmp_path / "y", sha256="0" * 64)
+        get.get(f"url:{server.url}", tmp_path / "y", sha256="0" * 64)
     with pytest.raises(ConfigError, match="the address has no file name at its end"):
-        getting.get("url:https://example.org/", tmp_path / "y")
+        get.get("url:https://example.org/", tmp_path / "y")
     with pytest.raises(DataError, match="no such archive or folder"):
-        getting.get(str(tmp_path / "gone.zip"), tmp_path / "y")
+        get.get(str(tmp_path / "gone.zip"), tmp_path / "y")
 
 
 def test_splits_of_any_archive_follow_the_rule_of_folders(tmp_path, caplog):
     flat = {f"ei-1/{split}/{label}.{n}x.wav": sound() for split in ("training", "testing") for label in ("a", "b")
             for n in range(2)}  # fmt: skip
     pack(tmp_path / "flat.tar.gz", flat)
-    collection = open_collection(getting.get(str(tmp_path / "flat.tar.gz"), tmp_path / "flat"))
+    collection = open_collection(get.get(str(tmp_path / "flat.tar.gz"), tmp_path / "flat"))
     assert [(item.label, item.split) for item in collection.items] == [
         (label, split) for label in "ab" for _ in range(2) for split in ("test", "train")
     ]
@@ -283,14 +282,14 @@ def test_splits_of_any_archive_follow_the_rule_of_folders(tmp_path, caplog):
     below = {f"x/{label}/{split}/{n}.wav": sound() for label in ("a", "b") for split in ("train", "test")
              for n in range(2)} | {"x/stray.wav": sound(), "x/_background_noise_/n.wav": sound(3.0)}  # fmt: skip
     pack(tmp_path / "below.tar.gz", below)
-    collection = open_collection(getting.get(str(tmp_path / "below.tar.gz"), tmp_path / "below"))
+    collection = open_collection(get.get(str(tmp_path / "below.tar.gz"), tmp_path / "below"))
     assert collection.counts == {"a": 4, "b": 4}
     assert len(collection.select("test")) == 4
     assert (tmp_path / "below" / "_background_noise_" / "n.wav").is_file()
     assert "1 file is in no class folder and left out, such as x/stray.wav" in caplog.text
     pack(tmp_path / "beside.tar.gz", {f"train/{n}.wav": sound() for n in "ab"} | {"test/c.wav": sound()})
     with pytest.raises(DataError, match=r"beside\.tar\.gz: the folders train and test may be splits or classes"):
-        getting.get(str(tmp_path / "beside.tar.gz"), tmp_path / "beside")
+        get.get(str(tmp_path / "beside.tar.gz"), tmp_path / "beside")
 
 
 def test_an_archive_with_a_name_twice(tmp_path):
@@ -300,7 +299,7 @@ def test_an_archive_with_a_name_twice(tmp_path):
             info.size = 4
             archive.addfile(info, io.BytesIO(b"RIFF"))
     with pytest.raises(DataError, match=r"the archive is refused, it has x/a\.wav twice"):
-        getting.get(str(tmp_path / "a.tar"), tmp_path / "y")
+        get.get(str(tmp_path / "a.tar"), tmp_path / "y")
     assert not (tmp_path / "y").exists()
 
 
@@ -326,9 +325,9 @@ def digits(tmp_path, monkeypatch, rng):
             files[-1].write_bytes(idx(array))
     remotes = tuple(
         replace(remote, md5=None, sha256=hashlib.sha256(file.read_bytes()).hexdigest())
-        for remote, file in zip(sources.SOURCES["mnist"].files, files, strict=True)
+        for remote, file in zip(catalogue.SOURCES["mnist"].files, files, strict=True)
     )
-    monkeypatch.setattr(sources, "SOURCES", {"mnist": replace(sources.SOURCES["mnist"], files=remotes)})
+    monkeypatch.setattr(catalogue, "SOURCES", {"mnist": replace(catalogue.SOURCES["mnist"], files=remotes)})
     monkeypatch.setenv("AUDIOCONV_MIRROR", str(folder))
     return files
 
@@ -337,17 +336,17 @@ def test_pictures(digits, tmp_path):
     pytest.importorskip("PIL")
     from PIL import Image
 
-    folder = getting.get("mnist", tmp_path / "m")
+    folder = get.get("mnist", tmp_path / "m")
     collection = open_collection(folder)
     assert (collection.kind, len(collection), len(collection.select("test"))) == ("images", 60, 20)
     np.testing.assert_array_equal(
-        np.asarray(Image.open(folder / "3" / "train-00013.png")), pictures.read_idx(digits[0])[13]
+        np.asarray(Image.open(folder / "3" / "train-00013.png")), mnist.read_idx(digits[0])[13]
     )
-    few = open_collection(getting.get("mnist", tmp_path / "few", Options(words=WordList(["1", "7"]), limit=3)))
+    few = open_collection(get.get("mnist", tmp_path / "few", Options(words=WordList(["1", "7"]), limit=3)))
     assert few.counts == {"1": 3, "7": 3}
     digits[0].write_bytes(b"other")
     with pytest.raises(DataError, match="is not the file that mnist-train-images-idx3-ubyte"):
-        getting.get("mnist", tmp_path / "n")
+        get.get("mnist", tmp_path / "n")
 
 
 @pytest.mark.parametrize(
@@ -358,13 +357,13 @@ def test_pictures(digits, tmp_path):
 def test_damaged_pictures(tmp_path, content):
     (tmp_path / "a.gz").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.gz: .*get it again"):
-        pictures.read_idx(tmp_path / "a.gz")
+        mnist.read_idx(tmp_path / "a.gz")
 
 
 def test_pictures_without_the_extra(digits, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(MissingExtraError, match=r"audioconv\[images\]"):
-        getting.get("mnist", tmp_path / "m")
+        get.get("mnist", tmp_path / "m")
 
 
 # --- choosing ---
@@ -406,6 +405,6 @@ def test_options_that_make_no_sense():
 
 def test_a_data_set_of_ones_own_made_smaller(tmp_path, test_data):
     shutil.copytree(test_data / "speech-commands-9" / "up", tmp_path / "mine" / "up")
-    folder = getting.get(str(tmp_path / "mine"), tmp_path / "out", Options(limit=10, split="speaker"))
+    folder = get.get(str(tmp_path / "mine"), tmp_path / "out", Options(limit=10, split="speaker"))
     assert open_collection(folder, minimum_classes=1).counts == {"up": 10}
     assert {len(splits) for splits in splits_of_speakers(folder).values()} == {1}

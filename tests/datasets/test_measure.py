@@ -11,7 +11,7 @@ import soundfile
 
 from audioconv.audio import read
 from audioconv.audio.read import Segment
-from audioconv.datasets.measure import CLIPPED_RUN, Sound, _Numbers, measure_sound
+from audioconv.datasets.check.measure import CLIPPED_RUN, Sound, _Numbers, measure_sound
 
 RATE = 8000
 

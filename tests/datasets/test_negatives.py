@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from audioconv.datasets import Collection, Item
-from audioconv.decision import negative_label
+from audioconv.decision.classes import negative_label
 
 
 @pytest.mark.parametrize(

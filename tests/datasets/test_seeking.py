@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audioconv.datasets import archive as archive_module
-from audioconv.datasets import seeking
-from audioconv.datasets.archive import Archive, read_archive
-from audioconv.datasets.guard import Limits
-from audioconv.datasets.seeking import INPUT, GzipReader, Index
+from audioconv.datasets.archives import gzip_index
+from audioconv.datasets.archives import reader as archive_module
+from audioconv.datasets.archives.gzip_index import INPUT, GzipReader, Index
+from audioconv.datasets.archives.reader import Archive, read_archive
+from audioconv.datasets.archives.safety import Limits
 from audioconv.errors import DataError
 
 SPACING = 3 * INPUT
@@ -252,7 +252,7 @@ def test_the_points_are_few_however_large_the_archive(tmp_path, monkeypatch):
 
 
 def test_names_with_one_hash(tmp_path, monkeypatch):
-    monkeypatch.setattr(seeking, "_hash", lambda _name: 7)
+    monkeypatch.setattr(gzip_index, "_hash", lambda _name: 7)
     path = pack(tmp_path / "a", [(f"{n}.mp3", noise(10, n)) for n in range(9)])
     assert once(path, {"3.mp3", "5.mp3"}) == twice(path, {"3.mp3", "5.mp3"})
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from audioconv.datasets.sentences import WordList, normalise, single_word
+from audioconv.datasets.build.sentences import WordList, normalise, single_word
 from audioconv.errors import ConfigError, DataError
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from audioconv.datasets.catalogue import SOURCES
 from audioconv.datasets.licences import LICENCES
-from audioconv.datasets.sources import SOURCES
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "data.md"
 SECTION = PAGE.read_text(encoding="utf-8").partition("## The sources")[2].partition("\n## ")[0]

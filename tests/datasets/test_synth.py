@@ -12,10 +12,11 @@ import wave
 import numpy as np
 import pytest
 
-from audioconv.datasets import espeak_cast, open_collection, synth
-from audioconv.datasets.casts import is_kept_for_test
-from audioconv.datasets.espeak import Speaker, Utterance
+from audioconv.datasets import open_collection
 from audioconv.errors import ConfigError, DataError, MissingExtraError
+from audioconv.tts import dataset, espeak
+from audioconv.tts.espeak_process import Speaker, Utterance
+from audioconv.tts.voices import is_kept_for_test
 
 pytest.importorskip("espeakng_loader", reason="needs the extra: pip install 'audioconv[synth]'")
 
@@ -32,7 +33,7 @@ def samples(path):
 
 @pytest.fixture(scope="module")
 def words(tmp_path_factory):
-    return synth.make(["yes", "no"], tmp_path_factory.mktemp("data") / "words", clips_per_word=60, seed=3)
+    return dataset.make(["yes", "no"], tmp_path_factory.mktemp("data") / "words", clips_per_word=60, seed=3)
 
 
 def test_clips_and_manifest(words):
@@ -54,27 +55,27 @@ def test_variety(words):
 
 
 def test_test_voices_are_never_trained_on(words, tmp_path):
-    other = open_collection(synth.make(["maybe", "so"], tmp_path / "other", clips_per_word=60, seed=8))
+    other = open_collection(dataset.make(["maybe", "so"], tmp_path / "other", clips_per_word=60, seed=8))
     both = [*open_collection(words).items, *other.items]
     trained, tested = ({item.speaker for item in both if item.split == split} for split in ("train", "test"))
     assert trained
     assert tested
     assert not trained & tested
     with Speaker() as speaker:
-        share = np.mean([is_kept_for_test(espeak_cast.family(timbre)) for timbre in speaker.variants])
+        share = np.mean([is_kept_for_test(espeak.family(timbre)) for timbre in speaker.variants])
     assert 0.15 < share < 0.25
 
 
 def test_the_same_bytes_again(words, tmp_path):
-    synth.make(["yes", "no"], tmp_path / "again", clips_per_word=60, seed=3)
+    dataset.make(["yes", "no"], tmp_path / "again", clips_per_word=60, seed=3)
     assert digests(tmp_path / "again") == digests(words)
-    synth.make(["yes", "no"], tmp_path / "other", clips_per_word=60, seed=4)
+    dataset.make(["yes", "no"], tmp_path / "other", clips_per_word=60, seed=4)
     assert digests(tmp_path / "other") != digests(words)
 
 
 def test_the_same_bytes_from_many_threads(words, tmp_path):
     def run(n):
-        synth.make(["yes", "no"], tmp_path / str(n), clips_per_word=60, seed=3)
+        dataset.make(["yes", "no"], tmp_path / str(n), clips_per_word=60, seed=3)
 
     threads = [threading.Thread(target=run, args=(n,)) for n in range(3)]
     for thread in threads:
@@ -86,15 +87,15 @@ def test_the_same_bytes_from_many_threads(words, tmp_path):
 
 def test_a_second_call_does_nothing_and_other_settings_are_refused(words):
     before = {path: path.stat().st_mtime_ns for path in words.rglob("*")}
-    synth.make(["yes", "no"], words, clips_per_word=60, seed=3)
+    dataset.make(["yes", "no"], words, clips_per_word=60, seed=3)
     assert {path: path.stat().st_mtime_ns for path in words.rglob("*")} == before
     with pytest.raises(DataError, match="was made with other settings"):
-        synth.make(["yes", "no"], words, clips_per_word=60, seed=4)
+        dataset.make(["yes", "no"], words, clips_per_word=60, seed=4)
 
 
 def test_progress_and_one_clip(tmp_path):
     steps = []
-    synth.make(
+    dataset.make(
         ["on", "off"], tmp_path / "a", clips_per_word=1, progress=lambda done, total: steps.append((done, total))
     )
     assert steps == [(1, 2), (2, 2)]
@@ -102,7 +103,7 @@ def test_progress_and_one_clip(tmp_path):
 
 def test_words_as_people_write_them(tmp_path):
     words = ["Hey Computer", "don't", "naïve", "AND/OR", "..up", "grün", "\u65e9\u4e0a\u597d"]
-    collection = open_collection(synth.make(words, tmp_path / "a", clips_per_word=2))
+    collection = open_collection(dataset.make(words, tmp_path / "a", clips_per_word=2))
     assert collection.classes == tuple(sorted(words))
     folders = {item.label: item.path.parent for item in collection.items}
     assert all(folder.parent == tmp_path / "a" for folder in folders.values())
@@ -112,7 +113,7 @@ def test_words_as_people_write_them(tmp_path):
 
 
 def test_words_with_the_same_folder_name_stay_apart(tmp_path):
-    collection = open_collection(synth.make(["a/b", "a:b"], tmp_path / "a", clips_per_word=2))
+    collection = open_collection(dataset.make(["a/b", "a:b"], tmp_path / "a", clips_per_word=2))
     assert collection.counts == {"a/b": 2, "a:b": 2}
     assert len({path.parent for path in collection.paths}) == 2
 
@@ -129,7 +130,7 @@ def test_words_with_the_same_folder_name_stay_apart(tmp_path):
 )
 def test_other_languages(tmp_path, language, word, accents):
     collection = open_collection(
-        synth.make([word], tmp_path / "a", language=language, clips_per_word=8), minimum_classes=1
+        dataset.make([word], tmp_path / "a", language=language, clips_per_word=8), minimum_classes=1
     )
     assert {path.name.partition("+")[0] for path in collection.paths} == accents
 
@@ -145,11 +146,11 @@ def test_other_languages(tmp_path, language, word, accents):
 )
 def test_unknown_languages(tmp_path, language, message):
     with pytest.raises(ConfigError, match=message):
-        synth.make(["yes"], tmp_path / "a", language=language)
+        dataset.make(["yes"], tmp_path / "a", language=language)
 
 
 def test_languages():
-    found = espeak_cast.languages()
+    found = espeak.languages()
     assert len(found) > 140
     assert found["en"] == "English"
     assert found["en-gb-scotland"] == "English (Scotland)"
@@ -171,19 +172,19 @@ def test_languages():
 )
 def test_impossible_words(tmp_path, words, message):
     with pytest.raises(ConfigError, match=message):
-        synth.make(words, tmp_path / "a")
+        dataset.make(words, tmp_path / "a")
     assert not (tmp_path / "a").exists()
 
 
 def test_impossible_count(tmp_path):
     with pytest.raises(ConfigError, match="at least 1; got 0"):
-        synth.make(["yes"], tmp_path / "a", clips_per_word=0)
+        dataset.make(["yes"], tmp_path / "a", clips_per_word=0)
 
 
 def test_a_voice_that_says_nothing(tmp_path):
     # espeak-ng 1.52 lists Faroese and makes no sound of it.
     with pytest.raises(ConfigError, match="says nothing for 'ja' in Faroese"):
-        synth.make(["ja"], tmp_path / "a", language="fo")
+        dataset.make(["ja"], tmp_path / "a", language="fo")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -194,8 +195,8 @@ def test_silent_voices_are_passed_over(tmp_path, monkeypatch):
         return say(self, utterance) if utterance.voice.endswith(("f3", "m1", "m2")) else b""
 
     monkeypatch.setattr(Speaker, "say", mostly_silent)
-    monkeypatch.setattr(espeak_cast, "ATTEMPTS", 200)
-    collection = open_collection(synth.make(["yes", "no"], tmp_path / "a", clips_per_word=10))
+    monkeypatch.setattr(espeak, "ATTEMPTS", 200)
+    collection = open_collection(dataset.make(["yes", "no"], tmp_path / "a", clips_per_word=10))
     assert len(collection) == 20
     assert set(collection.speakers) == {"f3", "m1", "m2"}
 
@@ -205,7 +206,7 @@ def test_ctrl_c_leaves_nothing(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        synth.make(["yes"], tmp_path / "a", clips_per_word=5, progress=interrupt)
+        dataset.make(["yes"], tmp_path / "a", clips_per_word=5, progress=interrupt)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -221,7 +222,7 @@ def test_unknown_voices_and_the_end_of_the_process():
 def test_without_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'audioconv\[synth\]'"):
-        synth.make(["yes"], tmp_path / "a")
+        dataset.make(["yes"], tmp_path / "a")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="symbolic links")

@@ -14,13 +14,13 @@ import soundfile
 from audioconv import Model, architectures
 from audioconv import layers as L
 from audioconv.audio import LogMel, Mfcc, RawSamples
-from audioconv.decision import Decision
+from audioconv.decision.decision import Decision
 from audioconv.errors import ConfigError, DataError, MissingExtraError
 from audioconv.explaining import explain
-from audioconv.explaining.layer_rows import CHANNELS, reach, rows_of
-from audioconv.explaining.sheet import draw
-from audioconv.explaining.words import findings, verdict
-from audioconv.normalisation import Normalisation
+from audioconv.explaining.figure import draw
+from audioconv.explaining.layers import CHANNELS, reach, rows_of
+from audioconv.explaining.text import findings, verdict
+from audioconv.features.normalisation import Normalisation
 
 RATE = 8000
 MEL = LogMel.for_rate(RATE, floor=1e-6)

@@ -11,7 +11,7 @@ from audioconv import Model, architectures
 from audioconv import layers as L
 from audioconv.errors import ShapeError
 from audioconv.explaining import feature_maps, kernels, receptive_fields
-from audioconv.normalisation import Normalisation
+from audioconv.features.normalisation import Normalisation
 
 IN_SHAPES = {"spectrogram-2d": (101, 40, 1), "spectrogram-1d": (101, 40), "samples": (8000, 1)}
 

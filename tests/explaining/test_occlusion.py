@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from audioconv import Model, architectures
 from audioconv import layers as L
+from audioconv.compiler.execution import inference
 from audioconv.compiler.inference import Inference
-from audioconv.decision import Decision
+from audioconv.decision.decision import Decision
 from audioconv.errors import ConfigError, ShapeError
 from audioconv.explaining import evidence, saliency
 from audioconv.explaining.explanation import strongest
 from audioconv.explaining.occlusion import PARTS, hide
-from audioconv.normalisation import Normalisation
-from audioconv.passes import inference
+from audioconv.features.normalisation import Normalisation
 
 IN_SHAPES = {"spectrogram-2d": (101, 40, 1), "spectrogram-1d": (101, 40), "samples": (8000, 1)}
 

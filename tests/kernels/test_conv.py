@@ -10,14 +10,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from audioconv import geometry, ops
-from audioconv.kernels import program as opcodes
+from audioconv.kernels import interpreter as opcodes
 from audioconv.kernels.jit import LANES, PARTS
 from audioconv.kernels.tile import COLUMNS, TERMS
-from audioconv.machine import moves, workspace
-from audioconv.machine.moves import Outside
-from audioconv.machine.program import Constants, Memory, Phase, Section, Tables
-from audioconv.machine.workspace import Executable
 from audioconv.ops import convolution, programs
+from audioconv.runtime import copies, executable
+from audioconv.runtime.copies import Outside
+from audioconv.runtime.executable import Executable
+from audioconv.runtime.program import Constants, Memory, Phase, Section, Tables
 
 # Around the tile: parts of a vector, one vector, parts of two, several blocks.
 CHANNELS = st.sampled_from([1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 40])
@@ -96,7 +96,7 @@ def test_an_image_is_copied_with_zeros_around_it_and_into_nothing_else(rng, bord
     x = rng.standard_normal((2, 4, 5, channels), np.float32)
     section = Section([], [], Tables(), Memory(), Constants())
     top, bottom, left, right = border
-    moves.copy(section, Outside(x.shape[1:]), Outside(x.shape[1:], border, opcodes.OUTPUT))
+    copies.copy(section, Outside(x.shape[1:]), Outside(x.shape[1:], border, opcodes.OUTPUT))
     program = Executable([[Phase(opcodes.EXAMPLES, 2, section.instructions)]], section.tables, section.memory, 1)
     wanted = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
     found = np.full(wanted.size + 2 * LANES, np.nan, np.float32)
@@ -151,7 +151,7 @@ def test_input_gradient_of_few_channels(rng, channels, stride):
 @pytest.mark.parametrize("shape", [(1, 16, 15, 20), (5, 7, 8, 20)])
 @pytest.mark.parametrize("groups", [1, 4, 20])
 def test_several_threads_give_the_same_bits_as_one(rng, monkeypatch, shape, groups):
-    monkeypatch.setattr(workspace, "LEAST_WORK", 0)
+    monkeypatch.setattr(executable, "LEAST_WORK", 0)
     x = rng.standard_normal(shape, np.float32)
     weight = rng.standard_normal((3, 3, 20 // groups, 40 if groups < 20 else 20), np.float32)
     window = geometry.window((3, 3), axes=2, padding=1)

@@ -16,9 +16,9 @@ import pytest
 
 from audioconv import layers as L
 from audioconv.audio import LogMel
+from audioconv.features.normalisation import Normalisation
 from audioconv.kernels.lanes import LANES, VARIABLE, WIDTHS
 from audioconv.model import Model
-from audioconv.normalisation import Normalisation
 
 HASWELL = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma"}
 """What Numba compiles for instead of this processor, if that has more: AVX2, and not AVX-512."""
@@ -150,7 +150,7 @@ def test_a_model_file_gives_the_same_probabilities_with_vectors_of_both_widths(n
 
 @needs_x86
 def test_doctor_shows_the_width_that_is_used():
-    program = "from audioconv.doctor import find_processor; print(find_processor().vector_bits)"
+    program = "from audioconv.cli.diagnostics import find_processor; print(find_processor().vector_bits)"
     assert run(program, **HASWELL).stdout.strip() == "256"
     assert run(program, **{VARIABLE: "8"}).stdout.strip() in ("128", "256")
 

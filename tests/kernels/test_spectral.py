@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from audioconv.audio import LogMel
-from audioconv.kernels import doubles, spectral
-from audioconv.kernels.doubles import FRAMES
+from audioconv.kernels import simd_float64, spectral
 from audioconv.kernels.jit import FASTMATH, helper
+from audioconv.kernels.simd_float64 import FRAMES
 
 
 def whole(function):
@@ -20,7 +20,7 @@ def whole(function):
     return numba.njit(function.py_func, fastmath=FASTMATH, error_model="numpy")
 
 
-fft, powers, empty_rows = map(whole, (spectral.fft, spectral._powers, doubles.empty_rows))
+fft, powers, empty_rows = map(whole, (spectral.fft, spectral._powers, simd_float64.empty_rows))
 
 
 @pytest.mark.parametrize("length", [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 2048, 4096])
@@ -52,7 +52,7 @@ def test_powers_are_numpys(length: int, hop: int) -> None:
 @helper
 def all_decibels(energies, floor):
     for row in range(energies.size // FRAMES):
-        doubles.store(energies, row, doubles.decibels(doubles.load(energies, row), floor))
+        simd_float64.store(energies, row, simd_float64.decibels(simd_float64.load(energies, row), floor))
 
 
 def test_decibels_are_numpys() -> None:

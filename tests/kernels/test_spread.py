@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numba import prange
 
-from audioconv.kernels.atomic import APART
+from audioconv.kernels.counters import APART
+from audioconv.kernels.cpu_affinity import let_in, spread
 from audioconv.kernels.jit import kernel
-from audioconv.kernels.spread import let_in, spread
-from audioconv.kernels.vector import address_of, longs_at
+from audioconv.kernels.simd_float32 import address_of, longs_at
 
 
 @kernel

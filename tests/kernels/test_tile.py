@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from numba import prange
 
 from audioconv.kernels.jit import LANES, kernel
+from audioconv.kernels.simd_float32 import address_of, floats_at, ints_at
 from audioconv.kernels.tile import COLUMNS, TERMS, correlate
-from audioconv.kernels.vector import address_of, floats_at, ints_at
-from audioconv.machine import tables
+from audioconv.runtime import offsets
 
 SLACK = 2 * LANES  # what the tile may read beyond
 
@@ -41,14 +41,14 @@ def expected(A, B, start, onward, C, columns, row_pairs, term_pairs, depthwise, 
 def check(row_count, columns, terms, onward=False, depthwise=False, slope=1.0, seed=0):
     rng = np.random.default_rng(seed)
     # Rows of A overlap, as windows do; those of B and C stand apart by an odd number, as channels may.
-    row_pairs = tables.pairs(rng.permutation(3 * row_count)[:row_count], np.arange(row_count) * (columns + 3))
-    term_pairs = tables.pairs(rng.integers(0, 2 * terms + 1, terms), rng.permutation(terms) * (columns + 1))
+    row_pairs = offsets.pairs(rng.permutation(3 * row_count)[:row_count], np.arange(row_count) * (columns + 3))
+    term_pairs = offsets.pairs(rng.integers(0, 2 * terms + 1, terms), rng.permutation(terms) * (columns + 1))
     A = rng.standard_normal(3 * row_count + 2 * terms + 1 + columns + SLACK, np.float32)
     B = rng.standard_normal(terms * (columns + 1) + columns + SLACK, np.float32)
     start = rng.standard_normal(columns + SLACK, np.float32)
     C = rng.standard_normal(row_count * (columns + 3) + SLACK, np.float32)
     wanted = expected(A, B, start, onward, C, columns, row_pairs, term_pairs, depthwise, slope)
-    table = tables.rows(row_pairs)
+    table = offsets.rows(row_pairs)
     arguments = np.ascontiguousarray(table), row_count, np.ascontiguousarray(term_pairs.reshape(-1, 2)), terms
     before = C.copy()
     run(A, B, start, onward, C, columns, *arguments, depthwise, slope != 1.0, np.float32(slope))
@@ -86,11 +86,11 @@ def test_rows_keep_their_bits_wherever_they_stand_among_rows():
     rng = np.random.default_rng(0)
     A, B = rng.standard_normal((2, 4000), np.float32)
     columns, terms = LANES + 3, 90
-    table = tables.pairs(np.arange(9) * 7, np.arange(9) * 40)
-    term_pairs = tables.pairs(np.arange(terms), np.arange(terms) * 40)
+    table = offsets.pairs(np.arange(9) * 7, np.arange(9) * 40)
+    term_pairs = offsets.pairs(np.arange(terms), np.arange(terms) * 40)
     together, apart = np.zeros((2, 9 * 40 + SLACK), np.float32)
     options = term_pairs, terms, False, False, np.float32(1)
-    run(A, B, np.zeros(80, np.float32), False, together, columns, tables.rows(table), 9, *options)
+    run(A, B, np.zeros(80, np.float32), False, together, columns, offsets.rows(table), 9, *options)
     for begin in (0, 3, 6):
-        run(A, B, np.zeros(80, np.float32), False, apart, columns, tables.rows(table[begin : begin + 3]), 3, *options)
+        run(A, B, np.zeros(80, np.float32), False, apart, columns, offsets.rows(table[begin : begin + 3]), 3, *options)
     np.testing.assert_array_equal(together, apart)

@@ -11,11 +11,11 @@ import soundfile
 
 from audioconv import Model
 from audioconv import layers as L
-from audioconv.audio.features import LogMel
-from audioconv.decision import Decision
+from audioconv.decision.decision import Decision
 from audioconv.evaluation import Evaluation, LongResult, Scored, Speed
-from audioconv.history import EpochRow, History
+from audioconv.features.front_ends import LogMel
 from audioconv.report import Facts
+from audioconv.training.history import EpochRow, History
 
 RATE, SAMPLES = 8000, 8000
 

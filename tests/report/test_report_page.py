@@ -14,7 +14,7 @@ import pytest
 import report_examples as examples
 import soundfile
 
-from audioconv.decision import Decision
+from audioconv.decision.decision import Decision
 from audioconv.errors import ConfigError, DataError
 from audioconv.evaluation import Evaluation, Scored
 from audioconv.report import Facts, clips, render, write_report

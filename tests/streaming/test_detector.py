@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from streams import RATE, blocks_of, recording, tone
 
 from audioconv import Detection, Detector, Model
-from audioconv.decision import Decision
+from audioconv.decision.decision import Decision
 from audioconv.errors import ConfigError, DataError, ShapeError
 from audioconv.streaming import detect
 

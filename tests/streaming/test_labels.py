@@ -6,7 +6,7 @@ import pytest
 
 from audioconv.errors import DataError
 from audioconv.streaming import Detection, read_labels, write_labels
-from audioconv.streaming.labels import Label
+from audioconv.streaming.label_tracks import Label
 
 
 def test_what_is_written_is_read(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 from audioconv import Classifier, Detection, Detector
 from audioconv.audio.read import read
-from audioconv.decision import is_word
+from audioconv.decision.classes import is_word
 
 pytestmark = pytest.mark.slow  # trains for a minute
 

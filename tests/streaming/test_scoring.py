@@ -9,9 +9,9 @@ from streams import RATE, recording
 
 from audioconv.errors import ConfigError, DataError
 from audioconv.streaming import Detection, detect, score_recordings
-from audioconv.streaming.labels import Label
-from audioconv.streaming.listener import Listener
-from audioconv.streaming.scoring import HeardRecording, match
+from audioconv.streaming.evaluate import HeardRecording, match
+from audioconv.streaming.label_tracks import Label
+from audioconv.streaming.scorer import Listener
 
 THRESHOLDS = [0.0, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 0.94, 0.99, 0.998, 0.9999]
 

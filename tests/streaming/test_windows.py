@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from audioconv import Model, architectures
 from audioconv.audio import LogMel, Mfcc, RawSamples
-from audioconv.streaming.rows import row_stream
+from audioconv.streaming.frames import row_stream
 from audioconv.streaming.windows import Grid, WindowScorer
 
 SHAPES = {"spectrogram-2d": (101, 40, 1), "spectrogram-1d": (101, 40), "samples": (16000, 1)}

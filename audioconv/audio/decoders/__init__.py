@@ -1,0 +1,1 @@
+"""Decoders of recordings, one a library or container, and the choice between them."""

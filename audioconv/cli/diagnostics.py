@@ -1,0 +1,202 @@
+"""What audioconv finds on a machine: processor, threads, kernel cache, versions, optional parts."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from audioconv._version import __version__
+from audioconv.errors import AudioconvError
+from audioconv.kernels.processor import Processor, find_processor
+
+PACKAGES = ("numpy", "numba", "llvmlite", "scipy", "rocket-fft", "safetensors", "rich", "typer")
+
+EXTRAS = {
+    "images": ("pillow", "PIL", "pictures as data"),
+    "plots": ("matplotlib", "matplotlib", "charts"),
+    "commonvoice": ("datacollective", "datacollective", "audioconv data get common-voice"),
+    "live": ("sounddevice", "sounddevice", "audioconv listen"),
+    "synth": ("espeakng-loader", "espeakng_loader", "audioconv data make, audioconv demo"),
+    "kokoro": ("onnxruntime", "onnxruntime", "audioconv data make --voices kokoro"),
+}
+"""The extra parts: distribution, module, and what needs it."""
+
+SYSTEM_LIBRARY = "install PortAudio (on Debian and Ubuntu: sudo apt-get install libportaudio2)"
+"""What the extra ``live`` needs besides, and pip cannot install."""
+
+
+@dataclass(frozen=True)
+class KernelCache:
+    """Where compiled kernels are kept.
+
+    Attributes
+    ----------
+    folder : str
+        Of this version of audioconv.
+    kernels, bytes : int
+        What is in it.
+    is_kept : bool
+        False where no folder can be written, so that every process compiles anew.
+    other_bytes : int
+        What other versions of audioconv have left beside it.
+    """
+
+    folder: str
+    kernels: int
+    bytes: int
+    is_kept: bool
+    other_bytes: int
+
+
+@dataclass(frozen=True)
+class OptionalPart:
+    """A part that may be installed.
+
+    Attributes
+    ----------
+    version : str or None
+        None where it is not installed or does not work.
+    needed_for, install : str
+        What needs it, and the command that installs it.
+    """
+
+    version: str | None
+    needed_for: str
+    install: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that `examine` found; `problems` says in a line each what does not work."""
+
+    audioconv: str
+    python: str
+    system: str
+    processor: Processor | None
+    threads: int | None
+    threading_layer: str | None
+    kernel_cache: KernelCache | None
+    versions: dict[str, str | None]
+    formats: tuple[str, ...]
+    optional: dict[str, OptionalPart]
+    mirror: str | None
+    problems: tuple[str, ...]
+
+
+def examine() -> Findings:
+    """Look at everything; what is broken is a problem in the result, not an error."""
+    problems: list[str] = []
+    versions = {name: _version(name) for name in PACKAGES}
+    problems += [
+        f"{name} is not installed; run: pip install --force-reinstall audioconv"
+        for name, version in versions.items()
+        if version is None
+    ]
+    processor = cache = threads = layer = None
+    try:
+        processor, threads, layer, cache = find_processor(), *_threads(), _kernel_cache()
+        if not cache.is_kept:
+            problems.append(
+                "the kernel cache cannot be written, so every process compiles anew; "
+                "set AUDIOCONV_CACHE_DIR to a folder that can be"
+            )
+    except Exception as error:
+        # Whatever fails here would fail in every command, and this one is there to say so.
+        problems.append(f"kernels do not work: {type(error).__name__}: {error}")
+    formats: tuple[str, ...] = ()
+    try:
+        import soundfile
+        import soxr
+
+        versions |= {"soundfile": soundfile.__version__, "libsndfile": soundfile.__libsndfile_version__}
+        versions |= {"soxr": soxr.__version__, "libsoxr": soxr.__libsoxr_version__}
+        formats = tuple(sorted(soundfile.available_formats()))
+        problems += [
+            f"libsndfile {soundfile.__libsndfile_version__} cannot read {name}; run: pip install --upgrade soundfile"
+            for name in ("WAV", "FLAC", "OGG", "MP3")
+            if name not in formats
+        ]
+    except (ImportError, OSError) as error:
+        problems.append(f"recordings cannot be read: {error}; run: pip install --force-reinstall soundfile soxr")
+    return Findings(
+        audioconv=__version__,
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        system=platform.platform(),
+        processor=processor,
+        threads=threads,
+        threading_layer=layer,
+        kernel_cache=cache,
+        versions=versions,
+        formats=formats,
+        optional=_optional(problems),
+        mirror=os.environ.get("AUDIOCONV_MIRROR"),
+        problems=tuple(problems),
+    )
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _threads() -> tuple[int, str]:
+    from audioconv.kernels.threads import THREADING_LAYER, thread_count
+
+    return thread_count(), THREADING_LAYER
+
+
+def _kernel_cache() -> KernelCache:
+    from audioconv.kernels.jit import cache_folder
+
+    folder = cache_folder()
+    is_kept = folder.parent.name == "kernels"  # else it is a temporary one
+    files = dict(_sizes(folder))
+    everything = sum(size for _, size in _sizes(folder.parent)) if is_kept else sum(files.values())
+    return KernelCache(
+        folder=str(folder),
+        kernels=sum(path.suffix == ".nbc" for path in files),
+        bytes=sum(files.values()),
+        is_kept=is_kept,
+        other_bytes=everything - sum(files.values()),
+    )
+
+
+def _sizes(folder: Path) -> Iterator[tuple[Path, int]]:
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            if path.is_file():
+                yield path, path.stat().st_size
+
+
+def _optional(problems: list[str]) -> dict[str, OptionalPart]:
+    parts = {}
+    for extra, (distribution, module, needed_for) in EXTRAS.items():
+        version, install = _version(distribution), f"pip install 'audioconv[{extra}]'"
+        if version is not None:
+            try:
+                importlib.import_module(module)
+                if extra == "synth":
+                    version += f", espeak-ng {_espeak_version()}"
+            except (ImportError, OSError, AudioconvError) as error:
+                if extra == "live" and isinstance(error, OSError):  # no fault of the package: nothing is broken
+                    parts[extra] = OptionalPart(None, needed_for, SYSTEM_LIBRARY)
+                    continue
+                problems.append(f"{distribution} {version} does not work: {error}")
+                version = None
+        parts[extra] = OptionalPart(version, needed_for, install)
+    return parts
+
+
+def _espeak_version() -> str:
+    from audioconv.tts.espeak_process import Speaker
+
+    with Speaker() as speaker:
+        return speaker.version

@@ -1,0 +1,183 @@
+"""A training run as the command line shows it: what comes of it goes to one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from audioconv.cli.options import MODEL_NAME
+from audioconv.cli.terminal import (
+    Steps,
+    json_path,
+    list_failures,
+    make_folder,
+    megabytes,
+    notices,
+    printable,
+    say,
+    say_error,
+    write,
+)
+from audioconv.errors import ConfigError
+from audioconv.io.files import display_path, write_atomic
+from audioconv.training.history import FINAL_HISTORY_NAME, HISTORY_NAME
+
+if TYPE_CHECKING:
+    from audioconv.classifier import Classifier
+    from audioconv.datasets import Collection
+    from audioconv.decision.decision import Decision
+    from audioconv.recipe.train import TrainingReport
+
+UNREADABLE_NAME = "unreadable.txt"
+
+
+def make_room(out: Path, *, resume: bool, force: bool) -> None:
+    """Make the folder, unless that would lose what is there."""
+    from audioconv.recipe.train import CHECKPOINT
+
+    make_folder(out)
+    if not resume and not force:
+        for name, what in ((MODEL_NAME, "a model"), (CHECKPOINT, "an interrupted run")):
+            if (out / name).exists():
+                raise ConfigError(
+                    f"{display_path(out / name)}: there is {what} already; "
+                    "go on with --resume, begin anew with --force, or give another -o DIR"
+                )
+
+
+def train_into(out: Path, collection: Collection, *, resume: bool, strict: bool = False, **settings: Any) -> Classifier:
+    """Train on `collection`, show it, and write all that comes of it to the folder `out`."""
+    from audioconv.classifier import Classifier
+    from audioconv.recipe.train import CHECKPOINTS
+    from audioconv.training.callbacks import Event, Noted, RunStarted
+    from audioconv.training.progress import ProgressBar
+
+    runs, members = 0, int(settings.get("members", 1))
+
+    def announce(event: Event) -> None:
+        nonlocal runs
+        if isinstance(event, Noted):
+            say(f"note: {printable(event.message)}")
+        if isinstance(event, RunStarted):
+            runs += 1
+            if runs == 1 and not resume:
+                # Who resumes this run must not find the last one's. The model stays until there is a new one.
+                for path in out.glob(CHECKPOINTS):
+                    with suppress(OSError):
+                        path.unlink()
+            if members > 1 and runs <= members:
+                say(f"network {runs} of {members}:")
+            if runs == members + 1:
+                say("once more, with the clips that validated:")
+
+    people = {speaker for speaker in collection.speakers if speaker}
+    what = "pictures" if collection.kind == "images" else "recordings"
+    held = f"{len(collection):,} {what}, {len(collection.classes)} classes"
+    say(f"{printable(collection.name)}: {held}" + (f", {len(people):,} speakers" if people else ""))
+    with Steps("reading", "files") as reading, ProgressBar(notices()) as bar:
+        classifier = Classifier.train(
+            collection,
+            checkpoints=out,
+            resume=resume,
+            strict=strict,
+            callbacks=[announce, bar],
+            on_file=reading.one_of,
+            **settings,
+        )
+    _save(out, classifier)
+    return classifier
+
+
+@contextmanager
+def resumable(out: Path, hint: str) -> Iterator[None]:
+    """Where Ctrl-C ends the block, say so in one line, with the `hint` how to go on if there is what to go on from."""
+    from audioconv.recipe.train import CHECKPOINT
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = (out / CHECKPOINT).exists()
+        say_error("interrupted; " + hint if kept else "interrupted before the end of the first epoch")
+        raise typer.Exit(1) from None
+
+
+def show_report(out: Path, classifier: Classifier, collection: Collection) -> None:
+    """Write what came of training, for a person."""
+    from audioconv.recipe import spoken_words
+
+    report, model = classifier.report_, out / MODEL_NAME
+    assert report is not None
+    counts = {name: sum(classes.values()) for name, classes in report.counts.items()}
+    lines = [("trained on", f"{counts['train']:,} clips of {len(classifier.classes_)} classes")]
+    if classifier.members > 1:
+        lines.append(("networks", f"{classifier.members}, which decide together"))
+    if (began_with := classifier.model_.provenance["began_with"]) is not None:
+        lines.append(("began with", str(began_with)))
+    if (spoken := spoken_words.describe(classifier.model_.provenance["spoken"])) is not None:
+        lines.append(("spoken by", spoken))
+    if report.validation_accuracy is not None:
+        watched = f"{counts['validation']:,} clips, epoch {report.kept_epoch} of {len(report.history)}"
+        lines.append(("validation", f"{report.validation_accuracy:.1%} right ({watched})"))
+    lines += [("says no", line) for line in how_it_decides(classifier.model_.decision)]
+    if report.final_history is not None and classifier.refit is None and classifier.reject is None:
+        lines.append(("says no", "to nothing, for there are few speakers; --reject makes it, to strangers too"))
+    if report.final_history is not None:
+        lines.append(("then", "trained once more, with the validation clips"))
+    if report.test is not None:
+        lines.append(("test", f"{report.test.accuracy:.1%} right ({report.test.count:,} clips, never trained on)"))
+    lines.append(("model", f"{display_path(model)} ({megabytes(model.stat().st_size)})"))
+    lines.append(("epochs", display_path(out / HISTORY_NAME)))
+    write()
+    for name, value in lines:
+        write(f"{name:<11} {value}")
+    list_failures(report.failures, len(collection), out / UNREADABLE_NAME)
+
+
+def how_it_decides(decision: Decision) -> list[str]:
+    """Return how a model that has learned to reject does so, as a line; none for one that has not."""
+    if decision.gate is None:
+        return []
+    line = f"below a score of {decision.threshold:.2f}"
+    passed = [decision.basis.get(name) for name in ("words_accepted_and_right", "others_accepted")]
+    if all(isinstance(share, float) for share in passed):
+        line += f", above which are {passed[0]:.1%} of the watching words and {passed[1]:.1%} of other sounds"
+    lines, cost, asked = [line], decision.basis.get("words_that_the_share_would_cost"), decision.false_accepts
+    if isinstance(cost, float) and cost > 0.1 and asked is not None:
+        lines.append(f"(at most {asked:.1%} of other sounds would cost {cost:.1%} of the words: more clips help)")
+    return lines
+
+
+def report_as_json(out: Path, report: TrainingReport, decision: Decision) -> dict[str, Any]:
+    """Return what came of training, for a program."""
+    return {
+        "model": json_path(out / MODEL_NAME),
+        "epochs": len(report.history),
+        "best_epoch": report.history.best_epoch,
+        "kept_epoch": report.kept_epoch,
+        "refit": report.final_history is not None,
+        "validation_accuracy": report.validation_accuracy,
+        "decision": decision.to_json(),
+        "test_accuracy": None if report.test is None else report.test.accuracy,
+        "counts": report.counts,
+        "unreadable": [str(failure) for failure in report.failures],
+    }
+
+
+def _save(out: Path, classifier: Classifier) -> None:
+    report = classifier.report_
+    assert report is not None
+    classifier.save(out / MODEL_NAME)
+    report.history.write_csv(out / HISTORY_NAME)
+    optional = {FINAL_HISTORY_NAME: report.final_history is not None, UNREADABLE_NAME: bool(report.failures)}
+    for name, is_wanted in optional.items():
+        if not is_wanted:  # one of an earlier run would mislead
+            (out / name).unlink(missing_ok=True)
+    if report.final_history is not None:
+        report.final_history.write_csv(out / FINAL_HISTORY_NAME)
+    if report.failures:
+        with write_atomic(out / UNREADABLE_NAME, "w") as file:
+            file.writelines(f"{printable(str(failure))}\n" for failure in report.failures)

@@ -1,0 +1,146 @@
+"""The passes through a network: compiled where that can be, layer by layer otherwise. Both give the same numbers.
+
+What runs layer by layer is slower, and says so: once in a log line, and in the network's summary.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import numpy as np
+
+from audioconv._types import Array
+from audioconv.compiler.graph import NotCompiledError, trace
+from audioconv.compiler.inference import Inference
+from audioconv.compiler.train_step import TrainingPasses
+from audioconv.layers.base import Layer, Params, Pass, Shape, flatten, unflatten
+from audioconv.layers.summary import remarks
+from audioconv.runtime.weights import WeightVector
+
+logger = logging.getLogger("audioconv")
+
+
+class Passes(Protocol):
+    """Forward and backward pass of a training step. What they return may be overwritten by the next step."""
+
+    def forward(self, x: Array, rng: np.random.Generator) -> Array:
+        """Return the logits (N, classes) of a batch (N, *in_shape)."""
+        ...
+
+    def backward(self, dy: Array) -> None:
+        """Put the gradient by the weights into their vector, given that by the logits of the last forward pass."""
+        ...
+
+    def updates(self) -> Mapping[str, Array]:
+        """Return, by path, the running statistics after the last forward pass."""
+        ...
+
+
+def training_passes(
+    network: Layer, weights: WeightVector, arrays: Mapping[str, Array], in_shape: Shape, examples: int
+) -> Passes:
+    """Return the passes of `network`.
+
+    Parameters
+    ----------
+    network : Layer
+    weights : WeightVector
+        The trained parameters; gradients are put there.
+    arrays : mapping of str to array
+        All parameters by path; of the tracked ones, each pass reads what is in them then.
+    in_shape : tuple of int
+        Of one example.
+    examples : int
+        The largest batch.
+    """
+    try:
+        return _Compiled(network, weights, arrays, in_shape, examples)
+    except NotCompiledError as error:
+        _say_once(network, str(error))
+        return _Plain(network, weights, arrays)
+
+
+def inference(network: Layer, params: Params, in_shape: Shape) -> Callable[[Array], Array]:
+    """Return the function from a batch (N, *in_shape) float32 to its logits (N, classes), of a trained network.
+
+    Parameters that change later may or may not be seen.
+    """
+    try:
+        return Inference(network, flatten(params), in_shape)
+    except NotCompiledError as error:
+        _say_once(network, str(error))
+        return lambda x: network.forward(params, x, Pass())[0].astype(np.float32, copy=False)
+
+
+def how_it_runs(network: Layer, in_shape: Shape) -> str:
+    """Return in a line that `network` runs layer by layer, and why; nothing if it is compiled.
+
+    Parameters
+    ----------
+    network : Layer
+    in_shape : tuple of int
+        Of one example.
+    """
+    for training in (True, False):
+        try:
+            trace(network, in_shape, training)
+        except NotCompiledError as error:
+            return _LAYER_BY_LAYER.format(error)
+    return ""
+
+
+_LAYER_BY_LAYER = "layer by layer, which is slower than compiled: {}"
+
+_said: set[int] = set()
+
+
+def _say_once(network: Layer, reason: str) -> None:
+    """Say, once for each network, that it is not compiled."""
+    which = hash((repr(network), reason))  # not of the network: a layer's fields may have no hash
+    if which not in _said:
+        _said.add(which)
+        logger.warning("the network runs %s", _LAYER_BY_LAYER.format(reason))
+
+
+class _Compiled:
+    def __init__(
+        self, network: Layer, weights: WeightVector, arrays: Mapping[str, Array], in_shape: Shape, examples: int
+    ) -> None:
+        self._weights = weights
+        self._tracked = {path: array for path, array in arrays.items() if path not in weights.views}
+        self._passes = TrainingPasses(network, in_shape, examples, weights.places, self._tracked)
+
+    def forward(self, x: Array, rng: np.random.Generator) -> Array:
+        x = np.require(x, np.float32, ["C", "A"])
+        return self._passes.forward(self._weights.values, x, self._tracked, rng)
+
+    def backward(self, dy: Array) -> None:
+        self._passes.backward(dy, self._weights.gradient)
+
+    def updates(self) -> Mapping[str, Array]:
+        return self._passes.tracked
+
+
+class _Plain:
+    def __init__(self, network: Layer, weights: WeightVector, arrays: Mapping[str, Array]) -> None:
+        self._network, self._weights, self._params = network, weights, unflatten(dict(arrays))
+
+    def forward(self, x: Array, rng: np.random.Generator) -> Array:
+        self._run = Pass(training=True, rng=rng)
+        logits, self._saved = self._network.forward(self._params, x, self._run)
+        return logits
+
+    def backward(self, dy: Array) -> None:
+        self._weights.gather(flatten(self._network.gradients(self._params, self._saved, dy, self._run)))
+
+    def updates(self) -> Mapping[str, Array]:
+        return flatten(self._network.updates(self._params, self._saved))
+
+
+@remarks.append
+def _remark(network: Layer, in_shape: Shape) -> str:
+    """Return what a summary says of how the network runs; nothing of a part that gives no row of numbers."""
+    how = how_it_runs(network, in_shape) if len(network.out_shape(in_shape)) == 1 else ""
+    return how and f"runs {how}"

@@ -1,0 +1,164 @@
+"""Forward and backward pass of a network that is being trained, compiled: each one call for all layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv.compiler.backward import Backward
+from audioconv.compiler.forward import Writer
+from audioconv.compiler.graph import ConvNode, trace
+from audioconv.errors import ShapeError
+from audioconv.kernels import interpreter as opcodes
+from audioconv.kernels.jit import PARTS
+from audioconv.layers.base import Layer, Pass, Shape
+from audioconv.runtime.executable import Executable, Workspace, useful_threads
+from audioconv.runtime.program import MOST_PARTIAL, UNLIMITED, Constants, Fixed, Phase
+
+Array = NDArray[np.float32]
+
+
+class TrainingPasses:
+    """The two passes of a training step. One step at a time.
+
+    Parameters
+    ----------
+    network : Layer
+    in_shape : tuple of int
+        Of one example.
+    examples : int
+        The largest batch.
+    places : mapping of str to int
+        By path: where each trained parameter begins in the vector of all.
+    tracked : mapping of str to array
+        By path: the running statistics.
+
+    Attributes
+    ----------
+    tracked : dict of str to array
+        By path: the running statistics after the last forward pass. The next pass overwrites them.
+    traffic : int
+        Bytes an example that both passes together have to read and write at least, as they are divided into stages.
+
+    Raises
+    ------
+    NotCompiledError
+        If the network has a part that cannot be compiled.
+    """
+
+    def __init__(
+        self,
+        network: Layer,
+        in_shape: Shape,
+        examples: int,
+        places: Mapping[str, int],
+        tracked: Mapping[str, Array],
+    ) -> None:
+        self._classes = network.out_shape(in_shape)[-1]
+        self._examples, self._in_shape = examples, tuple(in_shape)
+        self._work = 2 * network.multiply_adds(in_shape)
+        graph = trace(network, in_shape)
+        graph.merge_activations()
+        self._constants = Constants()
+        self._tracked_places, size = {}, 0
+        for path, array in tracked.items():
+            self._tracked_places[path] = size
+            size += array.size
+        self._before, self._after = np.zeros((2, size), np.float32)
+        self.tracked = {
+            path: self._after[place : place + tracked[path].size] for path, place in self._tracked_places.items()
+        }
+
+        def parameter(path: str) -> Fixed:
+            if path in places:
+                return Fixed(opcodes.PARAMETERS, places[path])
+            return Fixed(opcodes.TRACKED, self._tracked_places[path])
+
+        writer = Writer(graph, parameter, examples, self._constants)
+        weights = sum(node.conv.partial_size for node in graph.nodes if isinstance(node, ConvNode))
+        tasks = max(1, min(examples, PARTS, MOST_PARTIAL // max(1, weights)))
+        writer.forward()
+        backward = Backward(writer, tasks)
+        backward.write()
+        split = backward.first_stage
+        programs = [
+            [
+                Phase(opcodes.INSTRUCTIONS, 0, backward.forward_preparations),
+                *_phases(writer, range(split), UNLIMITED),
+            ],
+            [
+                Phase(opcodes.INSTRUCTIONS, 0, writer.preparations),
+                Phase(opcodes.INSTRUCTIONS, 0, writer.later),
+                *_phases(writer, range(split, len(writer.stages)), tasks),
+                Phase(opcodes.INSTRUCTIONS, 0, backward.after),
+            ],
+        ]
+        self._program = Executable(programs, writer.tables, writer.memory, examples, tasks)
+        self.traffic = self._program.traffic
+        self._dropouts = len(writer.dropouts)
+        self._numbers = self._constants.array()
+        self._space: Workspace | None = None
+        self._logits = np.empty((examples, self._classes), np.float32)
+        self._seeds = np.zeros(max(1, self._dropouts), np.uint64)
+
+    def forward(self, values: Array, x: Array, tracked: Mapping[str, Array], rng: np.random.Generator | None) -> Array:
+        """Return the logits (N, classes) of a batch x (N, *in_shape); the next pass overwrites them.
+
+        Parameters
+        ----------
+        values : array
+            All trained parameters.
+        x : array (N, *in_shape)
+            float32, contiguous; of at most as many examples as was said.
+        tracked : mapping of str to array
+            By path: the running statistics before the pass.
+        rng : numpy.random.Generator
+            Gives each dropout its seed, in the network's order.
+        """
+        if len(x) > self._examples or x.shape[1:] != self._in_shape:
+            raise ShapeError(
+                f"the passes are for at most {self._examples} examples of shape {self._in_shape}, "
+                f"got an input of shape {x.shape}"
+            )
+        threads = useful_threads(len(x) * self._work)
+        if self._space is None or self._space.threads < threads:
+            self._space = self._program.new_workspace(threads)
+        for path, place in self._tracked_places.items():
+            self._before[place : place + tracked[path].size] = tracked[path]
+        if self._dropouts:
+            run = Pass(training=True, rng=rng)
+            self._seeds[:] = [run.draw_seed() for _ in range(self._dropouts)]
+        space = self._space
+        for base, array in (
+            (opcodes.INPUT, x),
+            (opcodes.OUTPUT, self._logits),
+            (opcodes.PARAMETERS, values),
+            (opcodes.TRACKED, self._before),
+            (opcodes.TRACKED_NEXT, self._after),
+            (opcodes.CONSTANTS, self._numbers),
+        ):
+            space.point(base, array)
+        self._x, self._values = x, values  # they are read again in the backward pass
+        self._program.run(0, space, len(x), threads, self._seeds)
+        return self._logits[: len(x)]
+
+    def backward(self, dy: Array, gradient: Array) -> None:
+        """Put the gradient by all trained parameters into `gradient`, given that by the last forward pass's logits."""
+        assert self._space is not None, "there was no forward pass"
+        self._dy = np.require(dy, np.float32, ["C", "A"])
+        self._space.point(opcodes.OUTPUT_GRADIENT, self._dy)
+        self._space.point(opcodes.GRADIENTS, gradient)
+        threads = min(useful_threads(2 * len(self._x) * self._work), self._space.threads)
+        self._program.run(1, self._space, len(self._x), threads, self._seeds)
+
+
+def _phases(writer: Writer, stages: range, tasks: int) -> list[Phase]:
+    """Return the phases of these stages, and what is done between them."""
+    phases = []
+    for stage in stages:
+        phases.append(Phase(opcodes.EXAMPLES, tasks, writer.stages[stage]))
+        if stage in writer.between:
+            phases.append(Phase(opcodes.INSTRUCTIONS, 0, writer.between[stage]))
+    return phases

@@ -1,0 +1,1 @@
+"""Archives from strangers: tar and zip, read in one pass, without leaving their folder."""

@@ -1,0 +1,122 @@
+"""Where the archives of a data set are: in a mirror, with the user, at Mozilla Data Collective, or on the web."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from audioconv.datasets.archives.reader import Progress
+from audioconv.datasets.build.layouts import Options
+from audioconv.datasets.catalogue import SOURCES, Remote, Source, find
+from audioconv.datasets.download import mozilla
+from audioconv.datasets.download.http import display_url
+from audioconv.datasets.download.mirror import _in_mirror, obtain
+from audioconv.errors import ConfigError, DataError
+from audioconv.io.files import display_path
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a data set comes from.
+
+    Attributes
+    ----------
+    source : Source
+        What it is.
+    identity : mapping
+        What tells its content from another, as JSON-compatible data.
+    archives : callable
+        Brings the archives, where they are not here yet, to a folder for downloads, and returns where they are.
+    vouched : bool
+        Whether the user brought the archive, so that nobody knows what it should be.
+    """
+
+    source: Source
+    identity: Mapping[str, object]
+    archives: Callable[[Path], list[Path]]
+    vouched: bool = False
+
+
+def find_place(
+    name: str,
+    options: Options,
+    release: str | None,
+    dataset: str | None,
+    origin: str | os.PathLike[str] | None,
+    sha256: str | None,
+    on_download: Progress | None,
+) -> Place:
+    """Return where the data set `name` comes from; the parameters are those of `getting.get`."""
+    if name.startswith("url:"):
+        remote = Remote(name.removeprefix("url:"), sha256=sha256)
+        if not remote.name:
+            raise ConfigError(f"{name}: the address has no file name at its end")
+        source = _unnamed(remote.name, remote.url)
+        return Place(source, {"url": remote.url, "sha256": sha256}, lambda to: [obtain(remote, to, on_download)])
+    if _is_path(name):
+        origin, source = Path(name), _unnamed(Path(name).name, "")
+    else:
+        source = find(name)
+    if origin is not None:
+        here = Path(origin)
+        if not here.exists():
+            raise DataError(f"{display_path(here)}: no such archive or folder")
+        return Place(source, {"origin": display_path(here.resolve())}, lambda _to: [here], vouched=True)
+    if source.account == "mdc":
+        return _from_collective(name, source, options, release, dataset, on_download)
+    if source.by_language and not options.language:
+        raise ConfigError(f"{name}: choose a language by its code, such as --language en")
+    if options.language and not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", options.language):
+        raise ConfigError(f"{options.language!r} is no language; give its code, such as en or zh-CN")
+    files = [
+        replace(f, url=f.url.format(language=options.language), named=f.named.format(language=options.language))
+        for f in source.files
+    ]
+    identity = {"content": source.content or [file.sha256 or file.md5 for file in files]}
+    return Place(source, identity, lambda to: [obtain(file, to, on_download) for file in files])
+
+
+def _is_path(name: str) -> bool:
+    if name in SOURCES:  # also where a folder is called so, such as the one that it was got into
+        return False
+    return os.sep in name or name.endswith((".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")) or Path(name).is_dir()
+
+
+def _unnamed(name: str, url: str) -> Source:
+    """Return the source of an archive that is in no table."""
+    title = re.sub(r"(\.tar)?\.\w+$", "", name) or name
+    return Source(title, "", (), "folders", None, "", "unknown", "", "", display_url(url))
+
+
+def _from_collective(
+    name: str, source: Source, options: Options, release: str | None, dataset: str | None, on_download: Progress | None
+) -> Place:
+    if name == "common-voice-single-word":
+        dataset = dataset or mozilla.SINGLE_WORDS
+        if not options.language:
+            raise ConfigError(f"{name}: choose one of its 34 languages by its code, such as --language en")
+    elif not dataset:
+        if not options.language:
+            raise ConfigError(f"{name}: choose a language by its code, such as --language en, or give --dataset ID")
+        dataset = _in_mirror_of_release(options.language, release) or mozilla.search(
+            options.language, release or mozilla.NEWEST
+        )
+    wanted = dataset
+
+    def archives(to: Path) -> list[Path]:
+        listed = mozilla.look_up(wanted)
+        path = _in_mirror(listed.filename) or to / listed.filename
+        if not path.exists():
+            to.mkdir(parents=True, exist_ok=True)
+            mozilla.fetch(listed, path, progress=on_download)
+        return [path]
+
+    return Place(source, {"dataset": dataset}, archives)
+
+
+def _in_mirror_of_release(language: str, release: str | None) -> str | None:
+    """Return the id of a release that needs no search."""
+    return mozilla.KNOWN.get((release or mozilla.NEWEST, language))

@@ -1,0 +1,1 @@
+"""Faults of data sets: measured, found, told and drawn."""

@@ -1,0 +1,277 @@
+"""What spoils a data set: each finding with what it is, how often, where, and what to do."""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from audioconv.audio.read import Segment
+from audioconv.datasets.check.class_findings import (
+    Finding,
+    are,
+    balance_findings,
+    have,
+    left_out_findings,
+    some_of,
+    split_of_item,
+    validation_findings,
+)
+from audioconv.datasets.check.measure import CLIPPED_SHARE, Picture, Sound
+from audioconv.datasets.collection import SPLITS, Collection, Item
+from audioconv.errors import DataError
+from audioconv.io.files import display_path
+
+QUIET_PEAK = -40.0
+"""dBFS; a clip that stays below has lost half of 16 bits and more of 8."""
+
+LARGEST_OFFSET = 0.05
+"""Of full scale; the mean of a recording is 0 unless its recorder is at fault."""
+
+LENGTH_RATIO = 5
+"""A clip is an outlier if it is this many times longer or shorter than the median."""
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Clips that are the same.
+
+    Attributes
+    ----------
+    items : tuple of int
+        Their places in the collection, two or more.
+    same_bytes : bool
+        Whether they are copies of one file; else only what they decode to is the same.
+    """
+
+    items: tuple[int, ...]
+    same_bytes: bool
+
+
+def find_duplicates(collection: Collection, measured: Sequence[Sound | Picture | None]) -> Iterator[Duplicates]:
+    """Yield the groups of clips that are the same, without those in which nothing is to be heard or seen."""
+    groups: defaultdict[bytes, list[int]] = defaultdict(list)
+    for place, one in enumerate(measured):
+        # Silence is the same in every silent clip; it has a warning of its own.
+        if one is not None and not one.is_empty:
+            groups[one.digest].append(place)
+    for places in groups.values():
+        if len(places) > 1:
+            yield Duplicates(tuple(places), _are_copies([collection.items[place] for place in places]))
+
+
+def _are_copies(items: Sequence[Item]) -> bool:
+    """Return whether all of `items` are whole files with the same bytes."""
+    if any(isinstance(item.example, Segment) for item in items):
+        return False
+    digests = set()
+    for item in items:
+        try:
+            with open(item.path, "rb") as file:
+                digests.add(hashlib.file_digest(file, "sha256").digest())
+        except OSError:  # gone since it was read
+            return False
+    return len(digests) == 1
+
+
+def find_errors(
+    collection: Collection, found: Sequence[Sound | Picture | DataError], duplicates: Sequence[Duplicates]
+) -> list[Finding]:
+    """Return what makes results wrong or training fail."""
+    return [
+        *_unreadable(found),
+        *(finding for finding, is_error in left_out_findings(collection) if is_error),
+        *_label_conflicts(collection, duplicates),
+        *_leaks(collection, duplicates),
+        *_shared_speakers(collection),
+    ]
+
+
+def find_warnings(
+    collection: Collection, measured: Sequence[Sound | Picture | None], duplicates: Sequence[Duplicates]
+) -> list[Finding]:
+    """Return what may be meant so, and is worth a look; `measured` is None for clips that cannot be read."""
+    warnings = [
+        *(finding for finding, is_error in left_out_findings(collection) if not is_error),
+        *_other_duplicates(collection, duplicates),
+        *balance_findings(collection),
+        *validation_findings(collection),
+        *_empty(collection, measured),
+    ]
+    if collection.kind == "audio":
+        warnings += _sound_warnings(collection, measured)
+    return warnings
+
+
+# --- errors ---
+
+
+def _unreadable(found: Sequence[Sound | Picture | DataError]) -> Iterator[Finding]:
+    places = tuple(place for place, one in enumerate(found) if isinstance(one, DataError))
+    if places:
+        yield Finding(
+            "unreadable",
+            f"{len(places):,} of {len(found):,} files cannot be read; mend or remove them",
+            tuple(str(found[place]) for place in places),
+            places,
+        )
+
+
+def _label_conflicts(collection: Collection, duplicates: Sequence[Duplicates]) -> Iterator[Finding]:
+    groups = [group for group in duplicates if len({collection.items[place].label for place in group.items}) > 1]
+    if groups:
+        yield Finding(
+            "label-conflict",
+            f"{_many(len(groups), collection)} {have(groups)} more than one label; keep each under the right one",
+            tuple(_line(collection, group, lambda item: item.label) for group in groups),
+            _places(groups),
+        )
+
+
+def _leaks(collection: Collection, duplicates: Sequence[Duplicates]) -> Iterator[Finding]:
+    splits = [split_of_item(item) for item in collection.items]
+    groups = [group for group in duplicates if len({splits[place] for place in group.items}) > 1]
+    if groups:
+        yield Finding(
+            "leak",
+            f"{_many(len(groups), collection)} {are(groups)} in more than one split, so that results are too good; "
+            "keep each in one",
+            tuple(_line(collection, group, split_of_item) for group in groups),
+            _places(groups),
+        )
+
+
+def _shared_speakers(collection: Collection) -> Iterator[Finding]:
+    shared, speakers = shared_speakers(collection), {item.speaker for item in collection.items if item.speaker}
+    if shared:
+        yield Finding(
+            "speakers",
+            f"{len(shared):,} of {len(speakers):,} speakers {are(shared)} in more than one split ({some_of(shared)}), "
+            "so that results do not tell how others are understood; use a split of the data set that keeps each "
+            "speaker in one, or leave the column split empty: training then sets whole speakers apart",
+            tuple(f"{speaker}: {', '.join(splits)}" for speaker, splits in shared.items()),
+        )
+
+
+def shared_speakers(collection: Collection) -> dict[str, list[str]]:
+    """Return the speakers that are in more than one split, and in which; a clip without one is trained on."""
+    splits: defaultdict[str, set[str]] = defaultdict(set)
+    for item in collection.items:
+        if item.speaker:
+            splits[item.speaker].add(split_of_item(item))
+    return {speaker: sorted(names, key=SPLITS.index) for speaker, names in sorted(splits.items()) if len(names) > 1}
+
+
+# --- warnings ---
+
+
+def _other_duplicates(collection: Collection, duplicates: Sequence[Duplicates]) -> Iterator[Finding]:
+    """Yield those within one class and one split."""
+    groups = [
+        group
+        for group in duplicates
+        if len({(collection.items[place].label, split_of_item(collection.items[place])) for place in group.items}) == 1
+    ]
+    if groups:
+        yield Finding(
+            "duplicates",
+            f"{_many(len(groups), collection)} {are(groups)} there more than once in a class, and count more than "
+            "others; keep one of each",
+            tuple(_line(collection, group) for group in groups),
+            _places(groups),
+        )
+
+
+def _empty(collection: Collection, measured: Sequence[Sound | Picture | None]) -> Iterator[Finding]:
+    places = [place for place, one in enumerate(measured) if one is not None and one.is_empty]
+    if places:
+        what = "of one colour" if collection.kind == "images" else "silent: all samples are equal"
+        yield Finding(
+            "empty",
+            f"{_many(len(places), collection)} {are(places)} {what}; remove them, unless that is their class",
+            tuple(_name(collection.items[place]) for place in places),
+            tuple(places),
+        )
+
+
+def _sound_warnings(collection: Collection, measured: Sequence[Sound | Picture | None]) -> Iterator[Finding]:
+    sounds = {place: one for place, one in enumerate(measured) if isinstance(one, Sound)}
+    if not sounds:
+        return
+    median = statistics.median(sound.seconds for sound in sounds.values())
+
+    def finding(kind: str, is_at_fault: Callable[[Sound], bool], message: str, number: str) -> Iterator[Finding]:
+        """Yield the finding about the recordings at fault, each with the `number` that tells."""
+        faulty = {place: sound for place, sound in sounds.items() if is_at_fault(sound)}
+        if faulty:
+            yield Finding(
+                kind,
+                f"{_many(len(faulty), collection)} {are(faulty)} {message}",
+                tuple(f"{_name(collection.items[place])}: {number.format(s=s)}" for place, s in faulty.items()),
+                tuple(faulty),
+            )
+
+    yield from finding(
+        "quiet",
+        lambda sound: sound.peak < QUIET_PEAK and not sound.is_empty,
+        f"very quiet (peaks below {QUIET_PEAK:g} dBFS); listen whether anything is to be heard",
+        "{s.peak:.1f} dBFS",
+    )
+    yield from finding(
+        "clipped",
+        lambda sound: sound.clipped > CLIPPED_SHARE,
+        f"clipped (more than {CLIPPED_SHARE:.1%} of the samples are cut off flat); record at a lower level",
+        "{s.clipped:.2%}",
+    )
+    yield from finding(
+        "offset",
+        lambda sound: abs(sound.offset) > LARGEST_OFFSET,
+        f"off zero (by more than {LARGEST_OFFSET:.0%} of full scale); check the recorder",
+        "{s.offset:+.3f} of full scale",
+    )
+    yield from finding(
+        "length",
+        lambda sound: not median / LENGTH_RATIO <= sound.seconds <= median * LENGTH_RATIO,
+        f"more than {LENGTH_RATIO} times longer or shorter than the median of {median:.2f} s; cut or remove them",
+        "{s.seconds:.2f} s",
+    )
+    yield from _several_rates(collection, sounds)
+
+
+def _several_rates(collection: Collection, sounds: Mapping[int, Sound]) -> Iterator[Finding]:
+    rates = Counter(sound.sample_rate for sound in sounds.values())
+    if len(rates) > 1:
+        lowest = min(rates)
+        yield Finding(
+            "sample-rates",
+            f"there are {len(rates)} sample rates; those at {lowest:,} Hz hold nothing above {lowest // 2:,} Hz, which "
+            "a model may learn instead of the sound: set --sample-rate to the lowest",
+            tuple(f"{rate:,} Hz: {count:,} files" for rate, count in sorted(rates.items())),
+        )
+
+
+# --- words and numbers ---
+
+
+def _name(item: Item) -> str:
+    part = "" if item.begin is None or item.end is None else f" from {item.begin:g} to {item.end:g} s"
+    return display_path(item.path) + part
+
+
+def _line(collection: Collection, group: Duplicates, note: Callable[[Item], str] | None = None) -> str:
+    """Return the names of a group's files, each with a note, and in what way they are the same."""
+    items = [collection.items[place] for place in group.items]
+    names = ", ".join(_name(item) + (f" ({note(item)})" if note else "") for item in items)
+    same = "same file" if group.same_bytes else "same pixels" if collection.kind == "images" else "same samples"
+    return f"{names}: {same}"
+
+
+def _places(groups: Iterable[Duplicates]) -> tuple[int, ...]:
+    return tuple(place for group in groups for place in group.items)
+
+
+def _many(count: int, collection: Collection) -> str:
+    what = "picture" if collection.kind == "images" else "recording"
+    return f"{count:,} {what}" + ("" if count == 1 else "s")

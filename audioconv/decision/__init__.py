@@ -1,0 +1,1 @@
+"""From probabilities to an answer: a word, or none of the words."""

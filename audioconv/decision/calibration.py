@@ -1,0 +1,159 @@
+"""Choosing a model's decision on clips that it was not trained on: temperature, gate and threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv._types import Array
+from audioconv.decision.classes import is_word
+from audioconv.decision.decision import Decision, Gate
+
+TEMPERATURES = (0.05, 20.0)
+
+GIVEN_UP = 0.05
+"""Share of the words that a threshold may cost where it lets through less than it may."""
+
+MAX_COST, COMPROMISE = 0.1, 0.4
+"""Share of the right words that the threshold may cost in order to let through what it may, and the score that it gives
+way to where it costs more: all the way from twice that share on. With few clips the clips of no word that are made of
+the words are as hard as words; the share that was asked for would cost a third to a half of them. A score of 0.5 says
+that a word is as likely as none; at 0.4 a missed word weighs one and a half times a false accept. Chosen with speakers
+kept apart: docs/recipes.md."""
+
+FEWEST, FEWEST_FOR_TEMPERATURE = 5, 20
+"""Clips of words, and of others, without which there is no gate, and of words without which there is no temperature:
+chance would choose."""
+
+RIDGE = 1e-3
+"""Keeps the gate finite where words and others do not overlap."""
+
+
+def calibrate(
+    labels: Sequence[str],
+    logits: Array,
+    codes: NDArray[np.integer],
+    *,
+    made: Sequence[str] = (),
+    false_accepts: float | None = None,
+    easier: float = 1.0,
+) -> Decision:
+    """Return the decision that fits clips which the network has not learned.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Names of the K classes.
+    logits : array (N, K) float
+        What the network gives for the clips.
+    codes : array (N,) int
+        The class of each clip.
+    made : sequence of str
+        Classes that may not be an answer.
+    false_accepts : float, optional
+        The share of clips of no word that the threshold may let through; without it every clip is taken for a word.
+        The threshold is higher where that costs no more than `GIVEN_UP` of the words, and lower where the share would
+        cost more than `MAX_COST` of them.
+    easier : float
+        How many times as often as these clips of no word those pass that `false_accepts` means.
+
+    Returns
+    -------
+    Decision
+        With what cannot be fitted, for lack of clips, left as it is by default.
+    """
+    words = np.array([is_word(label) for label in labels])
+    of_words = words[codes] if len(codes) else np.zeros(0, bool)
+    columns = words if not words.all() else np.ones(len(labels), bool)
+    temperature = _temperature(logits[of_words][:, columns], _renumbered(codes[of_words], columns))
+    enough = min(of_words.sum(), (~of_words).sum()) >= FEWEST
+    largest = logits[:, words].max(axis=1, initial=-np.inf)
+    gate = _gate(largest[of_words], largest[~of_words]) if enough else None
+    decision = Decision(temperature, made=tuple(made), gate=gate)
+    if false_accepts is None or not enough:
+        return decision
+    answers = decision.decide(labels, decision.probabilities(labels, logits))
+    of_word = words[answers.codes]
+    right = np.sort(answers.scores[of_words & (answers.codes == codes)])
+    least = _threshold(answers.scores[~of_words & of_word], int((~of_words).sum()), false_accepts / easier)
+    threshold = _affordable(least, right)
+    passed = of_word & (answers.scores >= threshold)
+    basis = {
+        "words": int(of_words.sum()),
+        "others": int((~of_words).sum()),
+        "words_that_the_share_would_cost": _cost(least, right),
+        "words_accepted_and_right": float(np.mean((passed & (answers.codes == codes))[of_words])),
+        "others_accepted": float(np.mean(passed[~of_words])),
+    }
+    return replace(decision, threshold=threshold, false_accepts=false_accepts, basis=basis)
+
+
+def _renumbered(codes: NDArray[np.integer], columns: NDArray[np.bool_]) -> NDArray[np.integer]:
+    """Return the class numbers among those classes alone that `columns` marks."""
+    places: NDArray[np.integer] = (np.cumsum(columns) - 1)[codes]
+    return places
+
+
+def _temperature(logits: Array, codes: NDArray[np.integer]) -> float:
+    """Return the temperature under which the clips are likeliest."""
+    if len(codes) < FEWEST_FOR_TEMPERATURE:
+        return 1.0
+    from scipy.optimize import minimize_scalar
+
+    def loss(log_temperature: float) -> float:
+        scaled = logits.astype(np.float64) / np.exp(log_temperature)
+        scaled -= scaled.max(axis=1, keepdims=True)
+        return float(np.mean(np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(codes)), codes]))
+
+    low, high = np.log(TEMPERATURES)
+    return float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))
+
+
+def _gate(words: Array, others: Array) -> Gate:
+    """Return the logistic curve between the largest logits of words and of others, each side counting the same."""
+    from scipy.optimize import minimize
+
+    centre, spread = np.mean([words.mean(), others.mean()]), max(float(np.std(np.concatenate([words, others]))), 1e-9)
+    one, other = ((side.astype(np.float64) - centre) / spread for side in (words, others))
+
+    def loss(numbers: Array) -> float:
+        scale, offset = numbers
+        wrong = np.logaddexp(0, -(scale * one + offset)).mean() + np.logaddexp(0, scale * other + offset).mean()
+        return float(wrong + RIDGE * (scale**2 + offset**2))
+
+    scale, offset = minimize(loss, np.array([1.0, 0.0])).x
+    return Gate(float(scale / spread), float(offset - scale * centre / spread))
+
+
+def _affordable(threshold: float, right: Array) -> float:
+    """Return the threshold, higher or lower by what it costs of the words with the scores `right`, in ascending order.
+
+    See `GIVEN_UP` and `MAX_COST`.
+    """
+    if not len(right):
+        return threshold
+    cost = _cost(threshold, right)
+    if cost <= MAX_COST:
+        return max(threshold, float(right[int(GIVEN_UP * len(right))]))
+    from scipy.special import expit, logit
+
+    share = min(1.0, cost / MAX_COST - 1)
+    lower = min(threshold, COMPROMISE)
+    return float(expit((1 - share) * logit(min(threshold, 1 - 1e-6)) + share * logit(lower)))
+
+
+def _cost(threshold: float, right: Array) -> float:
+    """Return the share of the scores `right`, in ascending order, that lie below a threshold."""
+    return float(np.searchsorted(right, threshold)) / max(1, len(right))
+
+
+def _threshold(scores: Array, others: int, false_accepts: float) -> float:
+    """Return the least threshold that lets at most this share of the `others` through, of which these are `scores`."""
+    allowed = int(false_accepts * others)
+    if len(scores) <= allowed:
+        return 0.0
+    # Just above the score of the first one that must not pass.
+    return float(min(1.0, np.nextafter(np.sort(scores)[::-1][allowed], np.float32(2))))

@@ -1,0 +1,199 @@
+"""When a model takes what it hears for one of its words, and when it says "none of these"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv._types import Array
+from audioconv.decision.classes import is_word
+from audioconv.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Gate:
+    """How likely it is that there is one of the words at all, given the largest logit of a word.
+
+    ``1 / (1 + exp(-(scale * logit + offset)))``: Platt's scaling. The largest logit tells unheard words apart better
+    than the probability of the class of other words, which has learned only what those sound like that it was shown.
+
+    Parameters
+    ----------
+    scale, offset : float
+
+    References
+    ----------
+    J. Platt, Probabilistic outputs for support vector machines, 1999; S. Vaze et al., Open-set recognition: a good
+    closed-set classifier is all you need, ICLR 2022 (the largest logit).
+    """
+
+    scale: float
+    offset: float
+
+    def __call__(self, logits: Array) -> Array:
+        """Return the probability (...) for the largest logits of words (...)."""
+        probability: Array = 1 / (1 + np.exp(-np.clip(self.scale * logits + self.offset, -500, 500)))
+        return probability
+
+
+@dataclass(frozen=True)
+class Decision:
+    """From logits to an answer.
+
+    Parameters
+    ----------
+    temperature : float
+        By which logits are divided, so that probabilities are as often right as they say.
+    threshold : float
+        The least probability with which a word is accepted.
+    false_accepts : float, optional
+        The share of what is none of the words that the threshold was chosen to let through; None where it was not
+        chosen.
+    made : tuple of str
+        Classes that nobody gave examples of, such as ``_unknown_`` made of altered words: they take their share of the
+        probability, and are never the answer.
+    basis : mapping
+        What the threshold was chosen on, JSON-compatible: how many words and others, which shares of them pass.
+    gate : Gate, optional
+        Where there are classes such as ``_unknown_``: whether it is a word at all. What is left to decide is which.
+
+    Raises
+    ------
+    ConfigError
+        If a number is out of its range.
+
+    References
+    ----------
+    C. Guo et al., On calibration of modern neural networks, ICML 2017 (temperature).
+    """
+
+    temperature: float = 1.0
+    threshold: float = 0.0
+    false_accepts: float | None = None
+    made: tuple[str, ...] = ()
+    basis: Mapping[str, Any] = field(default_factory=dict)
+    gate: Gate | None = None
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        object.__setattr__(self, "made", tuple(self.made))
+        if not (np.isfinite(self.temperature) and self.temperature > 0):
+            raise ConfigError(f"the temperature must be above 0, got {self.temperature}")
+        if not 0 <= self.threshold <= 1:
+            raise ConfigError(f"the threshold must lie between 0 and 1, got {self.threshold}")
+        if self.gate is not None and not np.isfinite([self.gate.scale, self.gate.offset]).all():
+            raise ConfigError(f"the gate must have finite numbers, got {self.gate}")
+
+    def probabilities(self, labels: Sequence[str], logits: Array) -> Array:
+        """Return the probability of each class, (N, classes) float32, of `logits` (N, classes)."""
+        scaled = np.asarray(logits, np.float64) / self.temperature
+        words = np.array([is_word(label) for label in labels])
+        if self.gate is None or words.all() or not words.any():
+            return _softmax(scaled).astype(np.float32)
+        probabilities = np.empty_like(scaled)
+        is_one = self.gate(np.asarray(logits, np.float64)[:, words].max(axis=1, initial=-np.inf))[:, None]
+        probabilities[:, words] = is_one * _softmax(scaled[:, words])
+        probabilities[:, ~words] = (1 - is_one) * _softmax(scaled[:, ~words])
+        return probabilities.astype(np.float32)
+
+    def given(self, labels: Sequence[str]) -> list[int]:
+        """Return the places in `labels` of the classes that may be an answer."""
+        return [i for i, label in enumerate(labels) if label not in self.made]
+
+    def decide(self, labels: Sequence[str], probabilities: Array) -> Answers:
+        """Return what `probabilities` (N, classes) of the classes `labels` mean."""
+        given = np.array(self.given(labels))
+        codes = given[probabilities[:, given].argmax(axis=1)] if len(probabilities) else np.zeros(0, np.int64)
+        scores = probabilities[np.arange(len(probabilities)), codes]
+        words = np.array([is_word(label) for label in labels])
+        return Answers(codes, scores, words[codes] & (scores >= self.threshold))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the decision as JSON-compatible data; `from_json` is its inverse."""
+        return {**asdict(self), "made": list(self.made), "basis": dict(self.basis)}
+
+    @classmethod
+    def from_json(cls, described: Mapping[str, Any]) -> Self:
+        """Return the decision that `to_json` described.
+
+        Missing keys, as in files of older versions, have their defaults. Unknown keys, as in files of newer versions
+        with the same format number, are ignored.
+
+        Raises
+        ------
+        ConfigError
+            If a value is of a wrong type or out of its range; names the key.
+        """
+        _check_types("decision", described, _DECISION_TYPES)
+        known = {key: value for key, value in described.items() if key in _DECISION_TYPES}
+        gate = known.pop("gate", None)
+        if gate is None:
+            return cls(**known)
+        _check_types("gate", gate, _GATE_TYPES)
+        missing = [key for key in _GATE_TYPES if key not in gate]
+        if missing:
+            raise ConfigError(f"the gate has no {missing[0]!r}")
+        return cls(**known, gate=Gate(**{key: gate[key] for key in _GATE_TYPES}))
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a model says of N examples.
+
+    Attributes
+    ----------
+    codes : array (N,) int64
+        The likeliest class that may be an answer.
+    scores : array (N,) float32
+        Its probability.
+    accepted : array (N,) bool
+        Whether it is a word, and likely enough; otherwise the answer is "none of these".
+    """
+
+    codes: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    accepted: NDArray[np.bool_]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+_Types = Mapping[str, tuple[str, Callable[[Any], bool]]]
+
+_DECISION_TYPES: _Types = {
+    "temperature": ("a number", _is_number),
+    "threshold": ("a number", _is_number),
+    "false_accepts": ("a number or null", lambda value: value is None or _is_number(value)),
+    "made": ("a list of labels", _is_names),
+    "basis": ("an object", _is_mapping),
+    "gate": ("an object or null", lambda value: value is None or _is_mapping(value)),
+}
+_GATE_TYPES: _Types = {"scale": ("a number", _is_number), "offset": ("a number", _is_number)}
+
+
+def _check_types(name: str, described: Any, types: _Types) -> None:
+    """Raise `ConfigError` for a value of a wrong type; keys that are not in `types` are not looked at."""
+    if not isinstance(described, Mapping):
+        raise ConfigError(f"the {name} must be an object, got {described!r}")
+    for key, (what, fits) in types.items():
+        if key in described and not fits(described[key]):
+            raise ConfigError(f"the {name}'s {key} must be {what}, got {described[key]!r}")
+
+
+def _softmax(logits: Array) -> Array:
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
+    softmax: Array = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return softmax

@@ -1,0 +1,101 @@
+"""The scale on which a network sees its input: that of the training examples, or each clip's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv._types import Array
+from audioconv.errors import DataError, ShapeError
+
+WITHIN = (0.5, 0.85)
+"""Share of the features' variance that lies within clips, between which each clip is its own scale. Below, as of sounds
+that go on as they are, how clips differ is what they are. Above, as of words that were cut out in silence, they hardly
+differ, and nothing would be won."""
+
+LEAST_SPREAD = 0.3
+"""Of the training examples' deviation, added to that of a clip: bands that hardly change are not blown up."""
+
+
+@dataclass(frozen=True, eq=False)
+class Normalisation:
+    """Shift and scale of each band or channel, the last axis.
+
+    Parameters
+    ----------
+    mean, std : array (bands,) float32
+        Of the training examples, in the features' unit.
+    by_clip : bool
+        Shift and scale the bands of each clip by its own mean and deviation over time, instead of those of the training
+        examples. What colours a clip all the time, such as a microphone, a room or a voice, is gone then, and so is how
+        loud it is. For spectrograms of sounds that change, such as words; of rain nothing would be left.
+
+    Raises
+    ------
+    ShapeError
+        If the arrays do not belong together.
+
+    References
+    ----------
+    O. Viikki and K. Laurila, Cepstral domain segmental feature vector normalization for noise robust speech
+    recognition, Speech Communication 25, 1998 (by clip).
+    """
+
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+    by_clip: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the arrays."""
+        if self.mean.ndim != 1 or self.mean.shape != self.std.shape:
+            raise ShapeError(
+                f"Normalisation: mean and std must both be (bands,), got {self.mean.shape} and {self.std.shape}"
+            )
+
+    @classmethod
+    def measure(cls, parts: Iterable[Array], by_clip: bool | None = False) -> Self:
+        """Return the normalisation of features, which come in parts; a band that never changes is only shifted.
+
+        Parameters
+        ----------
+        parts : iterable of arrays (N, ..., bands)
+        by_clip : bool, optional
+            None: where the share of the variance that lies within clips (N, time, bands) is in `WITHIN`.
+
+        Raises
+        ------
+        DataError
+            If there are none.
+        """
+        count, total, squares, within = 0, np.zeros(1), np.zeros(1), 0.0
+        for part in parts:
+            if by_clip is None:
+                within += float(part.var(axis=1, dtype=np.float64).mean(axis=0).sum() * part[..., 0].size)
+            rows = part.reshape(-1, part.shape[-1]).astype(np.float64)
+            total = total + rows.sum(axis=0)
+            squares = squares + np.square(rows).sum(axis=0)
+            count += len(rows)
+        if not count:
+            raise DataError("there are no clips to measure")
+        mean = total / count
+        variance = np.maximum(squares / count - mean**2, 0)
+        if by_clip is None:
+            least, most = (share * count * float(variance.sum()) for share in WITHIN)
+            by_clip = least <= within <= most
+        std = np.sqrt(variance)
+        std[std < 1e-6 * np.maximum(np.abs(mean), 1e-3)] = 1.0  # a constant, up to the rounding of the sums
+        return cls(mean.astype(np.float32), std.astype(np.float32), by_clip)
+
+    def __call__(self, features: Array) -> Array:
+        """Return normalised `features` (..., bands); where it is by the clip, (..., time, bands)."""
+        if not self.by_clip:
+            normalised: Array = (features - self.mean) / self.std
+            return normalised
+        centred: Array = features - features.mean(axis=-2, keepdims=True)
+        spread = np.sqrt(np.square(centred).mean(axis=-2, keepdims=True))
+        centred /= spread + np.float32(LEAST_SPREAD) * self.std
+        return centred

@@ -1,0 +1,159 @@
+"""What spectral front ends are made of: the Hann window, mel filters, the cosine transform; and how they are run."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv.kernels import spectral
+from audioconv.kernels.counters import APART
+from audioconv.kernels.launch import address_in_memory, launch
+from audioconv.kernels.threads import thread_count
+
+ALONE = 1 << 17
+"""Numbers, of all transforms together, that one thread is done with (in 100 us) before another would be awake."""
+
+LEAST_APART = 1 << 20
+"""Numbers from which on it pays to move a thread to another processor (see `kernels.spread`)."""
+
+
+class Spectrogram:
+    """Spectrograms with one window, set of filters and so on. Many threads may run it at once.
+
+    Parameters
+    ----------
+    window : array (fft_length,) float64
+    hop_length : int
+        In samples.
+    filters : array (bands, fft_length // 2 + 1) float64
+        Weights of the FFT bins in each band, above zero in one stretch or nowhere.
+    floor : float
+        The least energy.
+    basis : array (bands, coefficients) float64
+        What the decibels are multiplied with; None: nothing.
+    """
+
+    def __init__(
+        self,
+        window: NDArray[np.float64],
+        hop_length: int,
+        filters: NDArray[np.float64],
+        floor: float,
+        basis: NDArray[np.float64] | None = None,
+    ) -> None:
+        self.filters = filters
+        self._fft_length, bands = len(window), len(filters)
+        self._width = bands if basis is None else basis.shape[1]
+        used = filters > 0
+        first_bin = used.argmax(axis=1)
+        end_bin = np.where(used.any(axis=1), used.shape[1] - used[:, ::-1].argmax(axis=1), first_bin)
+        self._arrays = {
+            spectral.HALF_WINDOW: 0.5 * window,
+            spectral.ROOTS: spectral.roots_of_unity(len(window)),
+            spectral.ROWS: spectral.rows_of_bins(len(window)),
+            spectral.FILTERS: np.ascontiguousarray(filters),
+            spectral.FIRST_BIN: first_bin,
+            spectral.END_BIN: end_bin,
+            spectral.BASIS: np.zeros((bands, 0)) if basis is None else np.ascontiguousarray(basis),
+            spectral.FLOOR: np.array([floor], np.float64),
+        }
+        self._arguments = np.zeros(spectral.ARGUMENTS, np.int64)
+        for argument, array in self._arrays.items():
+            self._arguments[argument] = address_in_memory(array)
+        self._arguments[spectral.HOP] = hop_length
+        self._arguments[spectral.FFT_LENGTH] = len(window)
+        self._arguments[spectral.BANDS] = bands
+        self._arguments[spectral.COEFFICIENTS] = 0 if basis is None else basis.shape[1]
+
+    def frames(self, batch: NDArray[np.float32], begin: int, count: int) -> NDArray[np.float32]:
+        """Return `count` frames of each clip, the first of which begins at sample `begin`; zeros lie around the clip.
+
+        Parameters
+        ----------
+        batch : array (N, T) float32
+            Contiguous.
+        begin, count : int
+
+        Returns
+        -------
+        array (N, count, bands or coefficients) float32
+
+        Raises
+        ------
+        MemoryError
+        """
+        out = np.empty((len(batch), count, self._width), np.float32)
+        work = len(batch) * count * self._fft_length
+        threads = thread_count() if work > ALONE else 1
+        apart = threads if work > LEAST_APART else 1
+        # The counters of the blocks and of `spread`, and behind them what the workers are told.
+        size = (2 + threads) * APART
+        memory = np.zeros(size + spectral.ARGUMENTS, np.int64)
+        counters = address_in_memory(memory)
+        told = memory[size:]
+        told[:] = self._arguments
+        told[: spectral.HOP] = (
+            address_in_memory(batch),
+            address_in_memory(out),
+            counters,
+            apart,
+            *batch.shape,
+            count,
+            begin,
+        )
+        launch(spectral.worker.address, counters + memory.itemsize * size, threads)
+        if told[spectral.FAILED]:
+            raise MemoryError(f"for spectra of {self._fft_length:,} samples")
+        return out
+
+
+def mel_filters(
+    sample_rate: int, fft_length: int, bands: int, min_frequency: float, max_frequency: float
+) -> NDArray[np.float64]:
+    """Return triangular filters of unit area on Slaney's mel scale, (bands, fft_length // 2 + 1) float64.
+
+    The same as ``librosa.filters.mel`` (its import takes most of a second, too long for classifying one clip).
+    """
+    edges = mel_edges(bands, min_frequency, max_frequency)[:, None]
+    frequencies = np.fft.rfftfreq(fft_length, 1 / sample_rate)
+    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
+    triangles = np.minimum((frequencies - low) / (centre - low), (high - frequencies) / (high - centre))
+    filters: NDArray[np.float64] = np.maximum(triangles, 0.0) * 2.0 / (high - low)
+    return filters
+
+
+def mel_edges(bands: int, min_frequency: float, max_frequency: float) -> NDArray[np.float64]:
+    """Return where triangles on Slaney's mel scale begin, peak and end, (bands + 2,) float64 in Hz.
+
+    Band `i` begins at entry `i`, has its peak at `i + 1` and ends at `i + 2`. The scale is linear up to 1 kHz (3 mel
+    per 200 Hz) and logarithmic above (27 mel for a factor of 6.4); M. Slaney, Auditory Toolbox, Interval Research
+    Technical Report 1998-010.
+    """
+    knee, knee_mel, mel_per_e = 1000.0, 15.0, 27.0 / math.log(6.4)
+
+    def to_mel(frequency: float) -> float:
+        if frequency < knee:
+            return frequency * knee_mel / knee
+        return knee_mel + mel_per_e * math.log(frequency / knee)
+
+    mel = np.linspace(to_mel(min_frequency), to_mel(max_frequency), bands + 2)
+    return np.where(mel < knee_mel, mel * knee / knee_mel, knee * np.exp((mel - knee_mel) / mel_per_e))
+
+
+def hann_window(window_length: int, fft_length: int) -> NDArray[np.float64]:
+    """Return the periodic Hann window in the middle of `fft_length` samples."""
+    window = np.zeros(fft_length)
+    begin = (fft_length - window_length) // 2
+    phase = 2 * np.pi * np.arange(window_length) / window_length
+    window[begin : begin + window_length] = 0.5 - 0.5 * np.cos(phase) if window_length > 1 else 1.0
+    return window
+
+
+def cosine_basis(bands: int, coefficients: int) -> NDArray[np.float64]:
+    """Return the orthonormal type-2 cosine transform as a matrix (bands, coefficients)."""
+    positions = (np.arange(bands)[:, None] + 0.5) / bands
+    basis: NDArray[np.float64] = np.sqrt(2.0 / bands) * np.cos(np.pi * positions * np.arange(coefficients))
+    basis[:, 0] = np.sqrt(1.0 / bands)
+    return basis

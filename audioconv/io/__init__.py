@@ -1,0 +1,1 @@
+"""Files: atomic writes, locks, tensors with a header, parallel reading, figures."""

@@ -1,0 +1,112 @@
+"""Reading many files into one array, several at a time, without one bad file spoiling the rest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv.errors import DataError
+
+File = TypeVar("File")
+Content = TypeVar("Content")
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """What `load_many` could read, and what it could not.
+
+    Attributes
+    ----------
+    x : array (N, *shape) float32
+        The examples that could be read.
+    indices : array (N,) int64
+        Their places in the list of files.
+    failures : tuple of DataError
+        Why the others could not; each message names its file.
+    """
+
+    x: NDArray[np.float32]
+    indices: NDArray[np.int64]
+    failures: tuple[DataError, ...]
+
+
+def load_many(
+    files: Sequence[File],
+    read_one: Callable[[File], NDArray[np.float32]],
+    shape: tuple[int, ...],
+    *,
+    strict: bool = False,
+    on_file: Callable[[], object] | None = None,
+) -> Loaded:
+    """Read each file with `read_one`, which returns an array of `shape`.
+
+    Parameters
+    ----------
+    strict : bool
+        Whether the first unreadable file ends it all, instead of being skipped.
+    on_file : callable, optional
+        Called after each file, for a progress bar.
+
+    Raises
+    ------
+    DataError
+        If `strict` and a file cannot be read.
+    """
+    x = np.empty((len(files), *shape), np.float32)
+    indices: list[int] = []
+    failures: list[DataError] = []
+    for index, example in enumerate(read_in_parallel(files, read_one, strict=strict, on_file=on_file)):
+        if isinstance(example, DataError):
+            failures.append(example)
+        else:
+            x[len(indices)] = example
+            indices.append(index)
+    return Loaded(x[: len(indices)], np.array(indices, np.int64), tuple(failures))
+
+
+def read_in_parallel(
+    files: Sequence[File],
+    read_one: Callable[[File], Content],
+    *,
+    strict: bool = False,
+    on_file: Callable[[], object] | None = None,
+) -> Iterator[Content | DataError]:
+    """Yield what `read_one` returns of each file, or the error that it raises, in the order of the files.
+
+    Parameters and errors are those of `load_many`.
+    """
+
+    def attempt(file: File) -> Content | DataError:
+        try:
+            return read_one(file)
+        except DataError as error:
+            return error
+
+    # The libraries that decode and resample let other Python threads run meanwhile.
+    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+        try:
+            for found in pool.map(attempt, files):
+                if strict and isinstance(found, DataError):
+                    raise found
+                yield found
+                if on_file is not None:
+                    on_file()
+        except BaseException:  # Ctrl-C too: leaving the block would wait for all files to be read
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def evenly(files: Sequence[File], count: int) -> list[File]:
+    """Return up to `count` of `files`, evenly drawn.
+
+    >>> evenly("abcdef", 3)
+    ['a', 'c', 'e']
+    """
+    step = max(1, len(files) / count)
+    return [files[int(i * step)] for i in range(min(count, len(files)))]

@@ -1,1 +1,0 @@
-"""Programs for the machine in `kernels.program`: how they are written, where their memory lies, running them."""

@@ -1,0 +1,298 @@
+"""Labelled examples in memory: how they were read, which part each belongs to, and how often an epoch shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from audioconv._types import Array
+from audioconv.audio.windows import Content, Windows, WindowsBuilder
+from audioconv.datasets.check.balance import check_losses, imbalance_notes
+from audioconv.datasets.collection import Collection
+from audioconv.datasets.splits import split_validation
+from audioconv.decision.classes import is_word
+from audioconv.errors import DataError
+from audioconv.pipeline import inputs
+from audioconv.pipeline.inputs import AudioInput, ImageInput
+from audioconv.pipeline.windowing import load_windows, sample_parts
+from audioconv.recipe.spoken_words import count_to_learn
+from audioconv.recipe.window_plan import WindowPlan
+
+FEW_SPEAKERS = 20
+"""With fewer speakers, those that validate are missed: once they have, the network is trained again with them. And it
+does not learn to reject unasked: of FSDD's speakers, who are six, those that it had not heard were rejected."""
+
+FEW_EXAMPLES = 500
+"""With fewer, words begin with a base: with 2,000 clips it brought nothing."""
+
+MAX_RATIO = 1.25
+"""An epoch shows the clips of a small class again, until the largest class to listen for has at most this many times as
+many."""
+
+FEW_RECORDINGS, MIN_WINDOWS_TO_SPLIT = 5, 5
+"""A class with fewer recordings than the first, but at least as many windows as the second, is validated with the ends
+of its recordings if no recording can be spared as a whole."""
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Labelled examples in memory.
+
+    Attributes
+    ----------
+    source : AudioInput or ImageInput
+        How they were made from files or arrays.
+    x : Windows, or array (N, *source.shape) float32
+        Windows of sounds, of which several may be of one recording; or pictures.
+    labels : sequence of str
+    speakers, splits : sequence of (str or None)
+        As in `datasets.Item`.
+    about : mapping
+        Name, source and licence of the data, for the model's provenance.
+    failures : tuple of DataError
+        Files that could not be read.
+    notes : tuple of str
+        What came up when they were read, a line each.
+    """
+
+    source: AudioInput | ImageInput
+    x: Windows | Array
+    labels: Sequence[str]
+    speakers: Sequence[str | None]
+    splits: Sequence[str | None]
+    about: Mapping[str, Any]
+    failures: tuple[DataError, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def have_few_speakers(self) -> bool:
+        """Whether all speakers that may be learned from are known, and fewer than `FEW_SPEAKERS`."""
+        rest = {speaker for speaker, split in zip(self.speakers, self.splits, strict=True) if split != "test"}
+        return None not in rest and len(rest) < FEW_SPEAKERS
+
+    @property
+    def are_few(self) -> bool:
+        """Whether an epoch has fewer than `FEW_EXAMPLES`, those to validate with among them."""
+        _, rows = self.epoch_of(np.flatnonzero([split != "test" for split in self.splits]), balanced=False)
+        return len(rows) < FEW_EXAMPLES
+
+    @property
+    def recordings(self) -> Array:
+        """Which recording or picture each example is of, (N,) int64."""
+        return self.x.recordings if isinstance(self.x, Windows) else np.arange(len(self.x))
+
+    def take(self, part: Array) -> Windows | Array:
+        """Return the examples `part`; samples are not copied."""
+        return self.x.select(part) if isinstance(self.x, Windows) else self.x[part]
+
+    def split(self, validation_fraction: float, seed: int) -> dict[str, Array]:
+        """Return the indices of the ``train``, ``validation`` and ``test`` examples.
+
+        What the data set itself says holds; where it names no validation examples, a part of the training examples is
+        taken, whole speakers where they are known, and whole recordings. Of a class that nothing would validate since
+        it is a few long recordings, their ends validate.
+        """
+        unknown = set(self.splits) - {"train", "validation", "test", None}
+        if unknown:
+            raise DataError(f"split must be train, validation or test, got {sorted(map(str, unknown))}")
+        named = {name: np.flatnonzero([split == name for split in self.splits]) for name in ("validation", "test")}
+        train = np.flatnonzero([split in ("train", None) for split in self.splits])
+        if not len(named["validation"]):
+            train, named["validation"] = self._spare_validation(train, validation_fraction, seed)
+        return {"train": train, **named}
+
+    def epoch_count(self, language: str | None = None) -> int:
+        """Return how many examples an epoch shows, those to validate with among them, and what is spoken besides."""
+        _, rows = self.epoch_of(np.flatnonzero([split != "test" for split in self.splits]))
+        return count_to_learn([self.labels[i] for i in rows.tolist()], language)
+
+    def epoch_of(self, part: Array, *, balanced: bool = True) -> tuple[Windows | Array, Array]:
+        """Return some examples as an epoch shows them, and which example each is, (n,) int64.
+
+        Of a class of long recordings there are no more windows than the median class has examples, or than it has
+        recordings. Each stands for those beside it: where it is drawn anew, it is drawn from all of them. If
+        `balanced`, the examples of a small class are repeated; see `MAX_RATIO`.
+        """
+        if not len(part):
+            return self.take(part), part
+        labels = np.array([self.labels[i] for i in part.tolist()], object)
+        counts = {label: int(np.sum(labels == label)) for label in dict.fromkeys(labels.tolist())}
+        median = int(np.median(list(counts.values()))) if counts else 0
+        if not isinstance(self.x, Windows):
+            rows = part[self._repeated(part)] if balanced else part
+            return self.x[rows], rows
+        recordings = self.x.recordings[part]
+        chosen = []
+        for label, count in counts.items():
+            own, limit = part[labels == label], max(median, len(np.unique(recordings[labels == label])))
+            chosen.append(self.x.thin(own, limit) if count > limit else (own, self.x.ranges[own]))
+        rows = np.concatenate([own for own, _ in chosen])
+        ranges = np.concatenate([drawn for _, drawn in chosen])
+        order = np.argsort(rows, kind="stable")
+        if balanced:
+            order = order[self._repeated(rows[order])]
+        some = self.x.select(rows[order])
+        return replace(some, ranges=ranges[order]), rows[order]
+
+    def _repeated(self, rows: Array) -> Array:
+        """Return places in `rows`, all of them and behind them those of small classes again."""
+        labels = np.array([self.labels[i] for i in rows.tolist()], object)
+        places = {label: np.flatnonzero(labels == label) for label in dict.fromkeys(labels.tolist()) if is_word(label)}
+        wanted = int(max(map(len, places.values()), default=0) / MAX_RATIO)
+        more = [np.resize(some, wanted - len(some)) for some in places.values() if len(some) < wanted]
+        return np.concatenate([np.arange(len(rows)), *more]).astype(np.int64)
+
+    def _spare_validation(self, train: Array, fraction: float, seed: int) -> tuple[Array, Array]:
+        """Return which of the examples `train` are left to train on, and which validate."""
+        labels = [self.labels[int(i)] for i in train]
+        of_ends = self._ends_of_recordings(train, fraction)
+        groups = self._groups(train)
+        try:
+            rest, chosen = split_validation(labels, groups, fraction, seed)
+        except DataError:
+            if not of_ends:
+                raise
+            rest, chosen = np.arange(len(train)), np.zeros(0, np.int64)
+        validated = {labels[i] for i in chosen.tolist()}
+        validation, left_out = [train[chosen]], list[Array]()
+        for label, (end, gap) in of_ends.items():
+            if label not in validated:
+                validation.append(end)
+                left_out += [end, gap]
+        taken = np.concatenate(left_out) if left_out else np.zeros(0, np.int64)
+        remaining = train[rest]
+        return remaining[~np.isin(remaining, taken)], np.sort(np.concatenate(validation))
+
+    def _groups(self, rows: Array) -> list[str | None] | None:
+        """Return who speaks each example, or which recording it is of where that is not known and has several."""
+        recordings = self.recordings[rows]
+        numbers, counts = np.unique(recordings, return_counts=True)
+        several = set(numbers[counts > 1].tolist())
+        groups = [
+            self.speakers[row] or (f"recording {recording}" if recording in several else None)
+            for row, recording in zip(rows.tolist(), recordings.tolist(), strict=True)
+        ]
+        return None if all(group is None for group in groups) else groups
+
+    def _ends_of_recordings(self, rows: Array, fraction: float) -> dict[str, tuple[Array, Array]]:
+        """Return for each class of few recordings the last windows of each, and those just before them."""
+        ends = {}
+        labels = np.array([self.labels[i] for i in rows.tolist()], object)
+        for label in dict.fromkeys(labels.tolist()):
+            of_class = rows[labels == label]
+            recordings = self.recordings[of_class]
+            numbers = np.unique(recordings)
+            if len(of_class) < MIN_WINDOWS_TO_SPLIT or len(numbers) >= FEW_RECORDINGS:
+                continue
+            parts = [of_class[recordings == number] for number in numbers]
+            counts = [max(1, round(fraction * len(part))) for part in parts]
+            ends[label] = (
+                np.concatenate([part[-count:] for part, count in zip(parts, counts, strict=True) if len(part) > 2]),
+                np.concatenate([part[-count - 1 : -count] for part, count in zip(parts, counts, strict=True)]),
+            )
+        return {label: (end, gap) for label, (end, gap) in ends.items() if len(end)}
+
+
+def load_collection(
+    source: AudioInput | ImageInput,
+    plan: WindowPlan | None,
+    collection: Collection,
+    *,
+    strict: bool = False,
+    on_file: Callable[[], object] | None = None,
+) -> Examples:
+    """Read the files of a data set as examples.
+
+    Parameters
+    ----------
+    source : AudioInput or ImageInput
+    plan : WindowPlan or None
+        How recordings become windows; None for pictures.
+    collection : Collection
+    strict : bool
+        Whether the first unreadable file ends it all, instead of being skipped.
+    on_file : callable, optional
+        Called after each file.
+
+    Raises
+    ------
+    DataError
+        If no file can be read, or a class loses most of its files.
+    """
+    x: Windows | Array
+    if isinstance(source, ImageInput) or plan is None:
+        loaded = inputs.load_files(source, collection.examples, strict=strict, on_file=on_file)
+        x, places, failures = loaded.x, loaded.indices, loaded.failures
+    else:
+        contents = [_content(source, plan, item.label, item.split) for item in collection.items]
+        rate = source.front_end.sample_rate
+        cut = load_windows(collection.examples, contents, rate, source.clip_samples, strict=strict, on_file=on_file)
+        x, places, failures = cut.windows, cut.windows.recordings, cut.failures
+    if not len(places):
+        raise DataError(f"{collection.name}: none of the {len(collection)} files can be read, such as {failures[0]}")
+    lost = check_losses(collection, places.tolist(), failures)
+    items = [collection.items[i] for i in places.tolist()]
+    return Examples(
+        source,
+        x,
+        labels=[item.label for item in items],
+        speakers=[item.speaker for item in items],
+        splits=[item.split for item in items],
+        about={
+            "name": collection.name,
+            "source": collection.source,
+            "licence": collection.licence,
+            "speakers": len({speaker for speaker in collection.speakers if speaker}),
+            "origins": [origin._asdict() for origin in collection.origins],
+        },
+        failures=failures,
+        notes=() if lost is None else (lost,),
+    )
+
+
+def of_arrays(
+    source: AudioInput | ImageInput,
+    plan: WindowPlan | None,
+    arrays: Sequence[Array],
+    labels: Sequence[str],
+    speakers: Sequence[str | None],
+) -> Examples:
+    """Return samples (T,) or pixels in memory as examples; parameters are those of `load_collection`."""
+    about = {"name": "arrays"}
+    if isinstance(source, ImageInput) or plan is None:
+        x = np.stack([source.convert(array) for array in arrays])
+        return Examples(source, x, labels, speakers, [None] * len(arrays), about)
+    builder = WindowsBuilder(source.clip_samples, len(arrays))
+    for place, (array, label) in enumerate(zip(arrays, labels, strict=True)):
+        samples = source.check(array)
+        builder.add(
+            place, sample_parts(samples, plan.content(label), source.front_end.sample_rate, source.clip_samples)
+        )
+    windows = builder.build()
+    places = windows.recordings.tolist()
+    return Examples(
+        source,
+        windows,
+        labels=[labels[i] for i in places],
+        speakers=[speakers[i] for i in places],
+        splits=[None] * len(places),
+        about=about,
+    )
+
+
+def notes_of_parts(examples: Examples, parts: Mapping[str, Array]) -> list[str]:
+    """Return what is to be said of the classes before training; see `datasets.balance.imbalance_notes`."""
+    counts: dict[str, dict[str | None, int]] = {label: {} for label in sorted(set(examples.labels))}
+    for name in ("train", "validation"):
+        for i in parts[name].tolist():
+            of_label = counts[examples.labels[i]]
+            of_label[name] = of_label.get(name, 0) + 1
+    return imbalance_notes(counts)
+
+
+def _content(source: AudioInput, plan: WindowPlan, label: str, split: str | None) -> Content:
+    """Return how a recording becomes windows; what tests may not be cut by what it is."""
+    return source.content if split == "test" else plan.content(label)

@@ -1,0 +1,115 @@
+"""What `training.fit` tells its callbacks as it goes.
+
+A callback is any function of one event::
+
+    def report(event: Event) -> None:
+        if isinstance(event, EpochEnded):
+            print(event.row.epoch, event.row.validation_accuracy)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from audioconv.training.history import EpochRow
+
+
+@dataclass(frozen=True)
+class ClipSpoken:
+    """Synthetic voices have said another clip, before training begins; from `Classifier`, not from `training.fit`.
+
+    Attributes
+    ----------
+    done, clips : int
+        How many they have said, and how many it will be.
+    """
+
+    done: int
+    clips: int
+
+
+@dataclass(frozen=True)
+class Noted:
+    """What the user should know of the data, before training begins; from `Classifier`, not from `training.fit`.
+
+    Attributes
+    ----------
+    message : str
+        One line.
+    """
+
+    message: str
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """Training begins, or goes on from a checkpoint.
+
+    Attributes
+    ----------
+    epochs : int
+        How many epochs the whole run has at most.
+    epochs_done : int
+        How many of them a resumed run has behind it.
+    batches : int
+        How many batches an epoch has.
+    """
+
+    epochs: int
+    epochs_done: int
+    batches: int
+
+
+@dataclass(frozen=True)
+class BatchEnded:
+    """One step is done.
+
+    Attributes
+    ----------
+    epoch, batch : int
+        Both count from 1.
+    loss, accuracy : float
+        Means over the epoch's examples so far.
+    """
+
+    epoch: int
+    batch: int
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class EpochEnded:
+    """One epoch is done, and its checkpoint, if there is one, is written.
+
+    Attributes
+    ----------
+    row : EpochRow
+        What the epoch brought.
+    is_best : bool
+        Whether it is the best epoch so far.
+    """
+
+    row: EpochRow
+    is_best: bool
+
+
+@dataclass(frozen=True)
+class RunEnded:
+    """Training is done.
+
+    Attributes
+    ----------
+    kept_epoch : int
+        Where the parameters come from.
+    stopped_early : bool
+        Whether validation stopped improving before the last epoch.
+    """
+
+    kept_epoch: int
+    stopped_early: bool
+
+
+Event = ClipSpoken | Noted | RunStarted | BatchEnded | EpochEnded | RunEnded
+Callback = Callable[[Event], None]
