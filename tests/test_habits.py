@@ -117,8 +117,8 @@ def test_bug_reports_ask_for_the_doctor():
 
 
 TRACKED = {"LICENSE", "README.md", "audioconv/__init__.py", "audioconv/py.typed", "tests/test_one.py", "docs/page.md",
-           "audioconv/bases/common-words-16k.safetensors", "tests/data.npz", "audioconv/beep.wav"}  # fmt: skip
-PACKAGE = ["audioconv/__init__.py", "audioconv/py.typed", "audioconv/bases/common-words-16k.safetensors"]
+           "audioconv/recipe/words.safetensors", "tests/data.npz", "audioconv/beep.wav"}  # fmt: skip
+PACKAGE = ["audioconv/__init__.py", "audioconv/py.typed", "audioconv/recipe/words.safetensors"]
 
 
 def write_wheel(folder, names, version="1.2.3"):
@@ -163,7 +163,7 @@ def test_what_archives_should_not_contain(archives, tmp_path, name, wheel, sourc
 
 def test_what_archives_lack(archives, tmp_path):
     tracked = TRACKED - {"audioconv/beep.wav"}
-    missing = [f"{name} is missing" for name in ("LICENSE", *sorted(PACKAGE))]
+    missing = [f"{name} is missing" for name in ("LICENSE", *sorted(PACKAGE))] + ["has no pretrained network"]
     found = [each.partition(": ")[2] for each in archives.content_problems(write_source(tmp_path, []), tracked)]
     assert found == missing
 
@@ -178,7 +178,7 @@ def test_what_archives_lack(archives, tmp_path):
         ("## [Unreleased]\n", ["v1.2.3"], "its first section is [Unreleased], not [1.2.3]"),
         ("## [1.2.2] - 2025-01-31\n", [], "its first section is [1.2.2], not [1.2.3]"),
         ("", [], "its first section is [], not [1.2.3]"),
-        ("## [1.2.3] - 2026-01-31\n", ["v1.2.4"], "tag v1.2.4: audioconv/__init__.py names version 1.2.3"),
+        ("## [1.2.3] - 2026-01-31\n", ["v1.2.4"], "tag v1.2.4: audioconv/_version.py names version 1.2.3"),
     ],
 )
 def test_versions_agree(archives, tmp_path, changelog, tags, problem):

@@ -18,7 +18,10 @@ from pathlib import Path, PurePosixPath
 
 ROOT = Path(__file__).resolve().parents[2]
 
-REQUIRED = ("LICENSE", "audioconv/py.typed", "audioconv/bases/common-words-16k.safetensors")
+VERSION = "audioconv/_version.py"
+"""The file that names the version."""
+
+REQUIRED = ("LICENSE", "audioconv/py.typed")
 """Files of the repository that both archives must contain, besides all others of the package."""
 
 RECORDINGS = {".aac", ".aif", ".aiff", ".au", ".caf", ".flac", ".m4a", ".mp3", ".mp4", ".ogg", ".opus", ".wav", ".webm"}
@@ -47,7 +50,7 @@ def git(*arguments: str) -> str:
 
 def package_version() -> str:
     """Return the version that the package gives itself."""
-    text = (ROOT / "audioconv" / "__init__.py").read_text("utf-8")
+    text = (ROOT / VERSION).read_text("utf-8")
     return re.findall(r'^__version__ = "(.+)"$', text, re.MULTILINE)[0]
 
 
@@ -68,6 +71,8 @@ def content_problems(archive: Path, tracked: set[str]) -> Iterator[str]:
             yield f"{archive.name}: {name} belongs to the tests"
     for name in sorted({*REQUIRED, *(name for name in tracked if name.startswith("audioconv/"))} - files):
         yield f"{archive.name}: {name} is missing"
+    if not any(name.endswith(".safetensors") for name in files):
+        yield f"{archive.name}: has no pretrained network"
 
 
 def wheel_files(archive: Path) -> Iterator[str]:
@@ -96,11 +101,11 @@ def version_problems(version: str, archives: list[Path], changelog: str, tags: l
     """
     for archive in archives:
         if not archive.name.startswith((f"audioconv-{version}-", f"audioconv-{version}.tar")):
-            yield f"{archive.name}: is not of version {version}, which audioconv/__init__.py names"
+            yield f"{archive.name}: is not of version {version}, which {VERSION} names"
     released = [tag for tag in tags if re.fullmatch(r"v\d.*", tag)]
     for tag in released:
         if tag != f"v{version}":
-            yield f"tag {tag}: audioconv/__init__.py names version {version}"
+            yield f"tag {tag}: {VERSION} names version {version}"
     title, date = (re.findall(r"^## \[(.+?)\](?: - (\d{4}-\d\d-\d\d))?$", changelog, re.MULTILINE) or [("", "")])[0]
     if title != version and (released or title != "Unreleased"):
         yield f"CHANGELOG.md: its first section is [{title}], not [{version}]"
