@@ -17,6 +17,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from audioconv.audio.endpoints import SHORTEST_SECONDS
 from audioconv.errors import ConfigError
 from audioconv.tts.espeak_process import Speaker, Utterance, Voice
 from audioconv.tts.voices import SAMPLE_RATE, Clip, as_clip, is_kept_for_test
@@ -26,9 +27,8 @@ RATES = (110, 230)
 PITCHES = (25, 75)
 PITCH_RANGES = (20, 80)
 
-SHORTEST_SECONDS = 0.1
 QUIETEST_PEAK = 1000
-"""What is shorter or quieter than this (of 32767) is no word: some voices do not speak some texts."""
+"""A clip whose peak is lower (of 32767) holds no word: some voices do not speak some texts."""
 
 ATTEMPTS = 20
 LICENCE = "synthetic speech (made with espeak-ng, a program under GPL-3.0-or-later)"
@@ -103,8 +103,8 @@ class EspeakCast:
 
 
 def _is_sound(samples: NDArray[np.int16]) -> bool:
-    loud = np.flatnonzero(np.abs(samples.astype(np.int32)) >= QUIETEST_PEAK)
-    return len(loud) > 0 and len(samples) >= SHORTEST_SECONDS * SAMPLE_RATE
+    peak = int(np.abs(samples.astype(np.int32)).max(initial=0))
+    return peak >= QUIETEST_PEAK and len(samples) >= SHORTEST_SECONDS * SAMPLE_RATE
 
 
 def family(timbre: str) -> str:
