@@ -206,13 +206,13 @@ def _recordings(
     layout = LAYOUTS[source.layout](options)
     limits = Limits(4 * source.unpacked, 4 * source.count) if source.unpacked and source.count else None
     with ExitStack() as stack:
-        opened = [stack.enter_context(Archive(archive, limits)) for archive in archives]
+        opened = [Archive(archive, limits) for archive in archives]
         layout.prepare(opened, partial(stages, "looking through"))
         if source.content and not place.vouched:
             _check_content(source, layout, archives[0], limits)
         taking = Taking(layout, options, work, convert, stack.enter_context(Journal(work)))
         for archive in opened:
-            taking.take(archive.members(layout.names(), partial(stages, "unpacking")))
+            taking.take(archive.members(partial(stages, "unpacking")))
     if not taking.saved:
         raise _nothing(place, options, taking.left_out)
     counted = source.count is not None and not source.content and not place.vouched and options.takes_all
