@@ -19,7 +19,7 @@ from audioconv.errors import ConfigError, DataError
 FRAME_SECONDS = 0.01
 """Length of the frames in which loudness is measured."""
 
-SHORTEST_SECONDS, LONGEST_SECONDS = 0.1, 1.8
+MIN_SECONDS, LONGEST_SECONDS = 0.1, 1.8
 """Shorter sounds are clicks, longer ones more than a word."""
 
 MARGIN_SECONDS = 0.05
@@ -31,12 +31,12 @@ LEAST_RANGE = 10.0
 _RIVAL = 0.1  # a second sound with this share of the word's energy is a second word
 _QUIET_DISTANCE = 0.15  # seconds from the word
 _DIGITAL_SILENCE = 1e-5
-_LEAST_POWER = 1e-14
+_MIN_POWER = 1e-14
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Which frames are loud: those above ``background + max(least_step, share * range)``, in dB.
+    """Which frames are loud: those above ``background + max(min_step, share * range)``, in dB.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Rule:
         Share of the range from the background to the loudest frame.
     deepest : float
         dB below the loudest frame, below which the background does not lie.
-    least_step : float
+    min_step : float
         dB above the background.
     pause_seconds : float
         A pause that is no longer joins the sounds beside it.
@@ -59,7 +59,7 @@ class Rule:
     background: float
     share: float
     deepest: float = np.inf
-    least_step: float = 0.0
+    min_step: float = 0.0
     pause_seconds: float = 0.0
     smoothed_frames: int = 3
     pre_emphasis: bool = False
@@ -69,7 +69,7 @@ class Rule:
         loudest = float(levels.max())
         background = max(float(np.percentile(levels, self.background)), loudest - self.deepest)
         range_ = loudest - background
-        return background + max(self.least_step, self.share * range_), range_
+        return background + max(self.min_step, self.share * range_), range_
 
     def sounds(self, loud: NDArray[np.bool_], frame_seconds: float = FRAME_SECONDS) -> list[tuple[int, int]]:
         """Return first and last frame, exclusive, of each run of loud frames; short pauses are inside a run."""
@@ -83,7 +83,7 @@ class Rule:
         return sounds
 
 
-RECORDING = Rule(10, 0.3, deepest=45.0, least_step=6.0, pause_seconds=0.25, pre_emphasis=True)
+RECORDING = Rule(10, 0.3, deepest=45.0, min_step=6.0, pause_seconds=0.25, pre_emphasis=True)
 """A word in a recording. The pause holds the stop in "eight", which is silent for up to a fifth of a second."""
 
 CLIP = Rule(10, 0.4, deepest=50.0, smoothed_frames=5)
@@ -95,7 +95,7 @@ WINDOW = Rule(20, 0.4, pause_seconds=0.1)
 NOISELESS = Rule(0, 0.0, deepest=40.0, smoothed_frames=1)
 """Synthetic speech, between digital silence."""
 
-LEAST_CONTRAST = 6.0
+MIN_CONTRAST = 6.0
 """dB from the background to the loudest frame, in which a window of a stream has to have a word."""
 
 MIN_WORDS_AMONG_SOUNDS = 0.8
@@ -250,7 +250,7 @@ def word_extent(levels: NDArray[Any], row_seconds: float) -> tuple[int, int]:
     """Return the first row of what stands out most in a window of a stream, and the row behind its last.
 
     Of several sounds, the one with most of its loudness above the threshold, and nearest to the middle: the model has
-    been trained on words in the middle. If nothing stands out by `LEAST_CONTRAST`, all rows.
+    been trained on words in the middle. If nothing stands out by `MIN_CONTRAST`, all rows.
 
     Parameters
     ----------
@@ -268,7 +268,7 @@ def word_extent(levels: NDArray[Any], row_seconds: float) -> tuple[int, int]:
     count = len(levels)
     smooth = _averaged(levels, max(1, round(WINDOW.smoothed_frames * FRAME_SECONDS / row_seconds)))
     threshold, range_ = WINDOW.threshold(smooth)
-    if range_ < LEAST_CONTRAST:
+    if range_ < MIN_CONTRAST:
         return 0, count
     weighted = np.maximum(0, smooth - threshold) * (1.05 - np.abs(np.linspace(-1, 1, count)))
     sounds = WINDOW.sounds(smooth > threshold, row_seconds)
@@ -295,7 +295,7 @@ def loudness(samples: Samples, sample_rate: int, rule: Rule) -> NDArray[np.float
     power = np.square(used, dtype=np.float32).reshape(frames, length).mean(axis=1, dtype=np.float64)
     window = np.ones(rule.smoothed_frames) / rule.smoothed_frames
     smooth = np.convolve(power, window, "same")
-    return np.asarray(10 * np.log10(smooth + _LEAST_POWER))
+    return np.asarray(10 * np.log10(smooth + _MIN_POWER))
 
 
 def _prominent(samples: Samples, sample_rate: int) -> list[Stretch]:
@@ -308,7 +308,7 @@ def _prominent(samples: Samples, sample_rate: int) -> list[Stretch]:
     if range_ < LEAST_RANGE:
         raise NoClearWordError(f"nothing stands out ({range_:.0f} dB above the rest, {LEAST_RANGE:.0f} are needed)")
     sounds = RECORDING.sounds(levels > threshold)
-    long_enough = [(begin, end) for begin, end in sounds if (end - begin) * FRAME_SECONDS >= SHORTEST_SECONDS]
+    long_enough = [(begin, end) for begin, end in sounds if (end - begin) * FRAME_SECONDS >= MIN_SECONDS]
     if not long_enough:
         raise NoClearWordError("what stands out is too short for a word")
     power = 10 ** (levels / 10)

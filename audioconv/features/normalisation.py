@@ -17,7 +17,7 @@ WITHIN = (0.5, 0.85)
 that go on as they are, how clips differ is what they are. Above, as of words that were cut out in silence, they hardly
 differ, and nothing would be won."""
 
-LEAST_SPREAD = 0.3
+MIN_DEVIATION = 0.3
 """Of the training examples' deviation, added to that of a clip: bands that hardly change are not blown up."""
 
 
@@ -97,5 +97,5 @@ class Normalisation:
             return normalised
         centred: Array = features - features.mean(axis=-2, keepdims=True)
         spread = np.sqrt(np.square(centred).mean(axis=-2, keepdims=True))
-        centred /= spread + np.float32(LEAST_SPREAD) * self.std
+        centred /= spread + np.float32(MIN_DEVIATION) * self.std
         return centred
