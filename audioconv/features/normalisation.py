@@ -1,4 +1,4 @@
-"""The scale on which a network sees its input: that of the training examples, or each clip's own."""
+"""Normalisation of features: by the training clips, or by each clip."""
 
 from __future__ import annotations
 
