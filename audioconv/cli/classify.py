@@ -63,8 +63,10 @@ def classify(
     """
     from audioconv.classifier import Classifier
     from audioconv.datasets.folder import expand
+    from audioconv.kernels import precompile
 
     classifier = Classifier.load(model_path(model))
+    precompile.start(precompile.USE)
     paths = list(expand(files, "images" if classifier.model_.front_end is None else "audio"))
     table = new_table("file", *["label", "score"] * (top or 1), right=["score"])
     failures: list[DataError] = []

@@ -1,1 +1,1 @@
-"""From a network to a program: its layers, merged where they can be, as instructions for the machine."""
+"""Compiler of networks: a graph of fused layers, and programs of instructions for forward and backward pass."""

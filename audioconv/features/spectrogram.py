@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.kernels import spectral
-from audioconv.kernels.counters import APART
+from audioconv.kernels.counters import COUNTER_STRIDE
 from audioconv.kernels.launch import address_in_memory, launch
 from audioconv.kernels.threads import thread_count
 
 ALONE = 1 << 17
-"""Numbers, of all transforms together, that one thread is done with (in 100 us) before another would be awake."""
+"""Elements of all transforms together that one thread finishes (in 100 us) before another would be awake."""
 
 MIN_TASK_SAMPLES = 1 << 20
-"""Numbers from which on it pays to move a thread to another processor (see `kernels.cpu_affinity`)."""
+"""Elements from which on it pays to move a thread to another processor (see `kernels.cpu_affinity`)."""
 
 
 class Spectrogram:
@@ -87,9 +87,9 @@ class Spectrogram:
         out = np.empty((len(batch), count, self._width), np.float32)
         work = len(batch) * count * self._fft_length
         threads = thread_count() if work > ALONE else 1
-        apart = threads if work > MIN_TASK_SAMPLES else 1
-        # The counters of the blocks and of `spread`, and behind them what the workers are told.
-        size = (2 + threads) * APART
+        separated = threads if work > MIN_TASK_SAMPLES else 1
+        # The counters of the blocks and of `leave_shared_cpu`, then the arguments of the workers.
+        size = (2 + threads) * COUNTER_STRIDE
         memory = np.zeros(size + spectral.ARGUMENTS, np.int64)
         counters = address_in_memory(memory)
         told = memory[size:]
@@ -98,7 +98,7 @@ class Spectrogram:
             address_in_memory(batch),
             address_in_memory(out),
             counters,
-            apart,
+            separated,
             *batch.shape,
             count,
             begin,

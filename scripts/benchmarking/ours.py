@@ -88,7 +88,7 @@ def training_traffic(case: Case) -> int:
     """Return the bytes that a training step has to read and write, as its passes are divided into stages."""
     trained = {path: array for path, array in case.params.items() if L.is_trained(path)}
     tracked = {path: array for path, array in case.params.items() if not L.is_trained(path)}
-    passes = TrainingPasses(case.network, case.in_shape, BATCH, WeightVector(trained).places, tracked)
+    passes = TrainingPasses(case.network, case.in_shape, BATCH, WeightVector(trained).offsets, tracked)
     return BATCH * passes.traffic
 
 
