@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 # Paths of parameters have dots, never slashes: so these two cannot be taken for parameters.
 MEAN, STD = "normalisation/mean", "normalisation/std"
 
-MOST_MISSING = 1_000_000
-"""A network may have so many more weights than the file before those that are missing are not listed any more."""
+MAX_MISSING = 1_000_000
+"""If the network has more than this number of weights beyond those of the file, the missing ones are not named."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,31 +281,19 @@ def _check_normalisation(model: Model) -> None:
         raise ConfigError("only sounds are normalised by the clip")
 
 
-class _NoWeights(np.random.Generator):
-    """Instead of random weights, zeros, of which there are at most so many: a damaged file may ask for any number."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__(np.random.PCG64(0))
-        self._left = most
-
-    def standard_normal(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
-        """Return zeros of this shape."""
-        self._left -= math.prod(size)
-        if self._left < 0:
-            raise ConfigError("the network has many times as many weights as the file")
-        return np.zeros(size, dtype)
-
-
 def _check_params(model: Model) -> None:
-    found = flatten(model.params)
-    most = MOST_MISSING + 2 * sum(array.size for array in found.values())
-    expected = flatten(model.network.init(model.input_shape, _NoWeights(most)))
-    for path in [*expected, *found]:
+    found, shapes = flatten(model.params), flatten(model.network.param_shapes(model.input_shape))
+    if not all(isinstance(size, int) for shape in shapes.values() for size in shape):
+        raise ConfigError("the network's sizes must be integers")
+    most = MAX_MISSING + 2 * sum(array.size for array in found.values())
+    if sum(map(math.prod, shapes.values())) > most:
+        raise ConfigError("the network has many times as many weights as the file")
+    for path in [*shapes, *found]:
         if path not in found:
             raise ConfigError(f"array {path} is missing")
-        if path not in expected:
+        if path not in shapes:
             raise ConfigError(f"array {path} is not one of the network's")
-        array, shape = found[path], expected[path].shape
+        array, shape = found[path], shapes[path]
         if array.shape != shape or array.dtype != np.float32:
             raise ShapeError(f"array {path} is {array.dtype} of shape {array.shape}; expected float32 of shape {shape}")
         if not np.isfinite(array).all():

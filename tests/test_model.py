@@ -70,6 +70,32 @@ def test_a_loaded_model_is_the_saved_one(tmp_path):
     )
 
 
+@pytest.fixture
+def no_draws(monkeypatch):
+    """Make every draw of weights an error."""
+
+    def draw(*_):
+        raise AssertionError("weights are drawn")
+
+    for kind in L.Layer.kinds.values():
+        if "init" in vars(kind):
+            monkeypatch.setattr(kind, "init", draw)
+    for name in ("default_rng", "Generator", "PCG64"):
+        monkeypatch.setattr(np.random, name, draw)
+
+
+@pytest.mark.parametrize("arch", ["bc-resnet-1", "matchboxnet-3x1x64", "inception-v3"])
+def test_a_model_is_loaded_and_changed_without_drawing_weights(tmp_path, request, arch):
+    shape = {"matchboxnet-3x1x64": (98, 40), "inception-v3": (75, 75, 3)}.get(arch, (98, 40, 1))
+    network = architectures.build(arch, 3)
+    saved = Model(network, network.init(shape, np.random.default_rng(0)), LABELS, shape)
+    saved.save(tmp_path / "m.safetensors")
+    request.getfixturevalue("no_draws")
+    loaded = Model.load(tmp_path / "m.safetensors")
+    assert dataclasses.replace(loaded, labels=("a", "b", "c")).labels == ("a", "b", "c")
+    assert L.flatten(loaded.params).keys() == L.flatten(saved.params).keys()
+
+
 def test_normalising_by_the_clip_is_kept(tmp_path):
     before = model()
     saved = model(normalisation=dataclasses.replace(before.normalisation, by_clip=True))
