@@ -10,26 +10,24 @@ from typing import Any, Self
 import numpy as np
 
 from audioconv._types import Array, StrPath
-from audioconv.datasets.collection import Collection, Item, one_kind
-from audioconv.datasets.folder import open_collection, speaker_in_name
-from audioconv.decision.classes import is_word, negative_label
+from audioconv.datasets.collection import Collection
+from audioconv.datasets.folder import open_collection
+from audioconv.decision.classes import class_codes, is_word, negative_label
 from audioconv.errors import ConfigError, DataError
 from audioconv.evaluation import Evaluation, Scored, Speed
 from audioconv.evaluation.speed import measure_speed
 from audioconv.model import Model
-from audioconv.pipeline import inputs, predict
-from audioconv.pipeline import negatives as _outsiders
-from audioconv.pipeline.inputs import AudioInput, ImageInput
-from audioconv.pipeline.predict import RecordingScores, score_files, score_recordings
+from audioconv.pipeline import inputs, negatives
+from audioconv.pipeline.inputs import InputSpec
+from audioconv.pipeline.predict import RecordingScores, score_examples, score_files
 from audioconv.pipeline.prediction import Prediction, Predictions, describe
-from audioconv.pipeline.user_examples import listed, listed_for, split_to_learn
+from audioconv.pipeline.user_examples import check_rate, examples_in_memory, listed, split_to_learn
 from audioconv.pipeline.user_labels import groups_of, labels_of
-from audioconv.recipe import choose_input, user_data
-from audioconv.recipe.examples import Examples, load_collection
-from audioconv.recipe.settings import Settings, check, resolve, stored_settings
-from audioconv.recipe.setup import class_codes
+from audioconv.recipe import pretrained, user_data
+from audioconv.recipe.labelled import LabelledFiles
+from audioconv.recipe.settings import Settings, stored_settings
 from audioconv.recipe.train import TrainingReport, train_model
-from audioconv.training.callbacks import Callback, Noted
+from audioconv.training.callbacks import Callback
 
 __all__ = ["Classifier", "Evaluation", "Prediction", "TrainingReport"]
 
@@ -170,10 +168,29 @@ class Classifier(Settings):
         """
         classifier = cls(**settings)
         collection = source if isinstance(source, Collection) else open_collection(source)
-        classifier._train(collection, checkpoints, resume, strict, callbacks, on_file)
+        step = None if on_file is None else functools.partial(on_file, len(collection))
+        classifier._model, classifier.report_ = train_model(
+            classifier,
+            LabelledFiles(collection),
+            pretrained.load_named(classifier),
+            checkpoints=checkpoints,
+            resume=resume,
+            strict=strict,
+            callbacks=callbacks,
+            on_file=step,
+        )
         return classifier
 
-    def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        groups: Any = None,
+        *,
+        checkpoints: StrPath | None = None,
+        resume: bool = False,
+        callbacks: Sequence[Callback] = (),
+    ) -> Self:
         """Train on examples, as scikit-learn estimators do.
 
         Parameters
@@ -186,6 +203,8 @@ class Classifier(Settings):
             ``"other"`` are negatives unless `keep_classes`.
         groups : sequence, array or column of a table, optional
             The speaker or source of each, None where it is not known; no group is both trained on and validated with.
+        checkpoints, resume, callbacks
+            As for `train`.
 
         Raises
         ------
@@ -197,47 +216,19 @@ class Classifier(Settings):
         labels, numbers = labels_of(y, len(given))
         speakers = groups_of(groups, len(given))
         self._numbers = self._row_length = None
-        paths = user_data.paths_in(given)
-        if paths is not None:
-            items = tuple(
-                Item(path, label, speaker or speaker_in_name(path))
-                for path, label, speaker in zip(paths, labels, speakers, strict=True)
-            )
-            self._train(Collection(items, one_kind(paths, "X"), "files"))
-        else:
-            examples = user_data.examples_in_memory(self, given, labels, speakers)
-            self._learn(examples)
-            if isinstance(examples.source, AudioInput) and getattr(X, "ndim", 0) == 2:
-                self._row_length = int(X.shape[1])
-        self._numbers = numbers
+        init = pretrained.load_named(self)
+        rate = self.sample_rate if init is None else inputs.of_model(init.model).sample_rate
+        self._model, self.report_ = train_model(
+            self,
+            user_data.labelled(given, labels, speakers, rate),
+            init,
+            checkpoints=checkpoints,
+            resume=resume,
+            callbacks=callbacks,
+        )
+        is_table = self._model.kind == "audio" and isinstance(given[0], np.ndarray) and getattr(X, "ndim", 0) == 2
+        self._numbers, self._row_length = numbers, int(X.shape[1]) if is_table else None
         return self
-
-    def _train(
-        self,
-        collection: Collection,
-        checkpoints: StrPath | None = None,
-        resume: bool = False,
-        strict: bool = False,
-        callbacks: Sequence[Callback] = (),
-        on_file: Callable[[int], object] | None = None,
-    ) -> None:
-        check(self, collection.kind)
-        if not self.keep_classes:
-            collection = collection.with_negatives()
-        source, plan = choose_input.for_collection(self, collection)
-        for note in (*collection.notes, *([plan.describe()] if plan else [])):
-            for callback in callbacks:
-                callback(Noted(note))
-        # What cannot work shall fail before the files are read.
-        inputs.input_shape(source, resolve(self, len(collection), source).arch)
-        step = None if on_file is None else functools.partial(on_file, len(collection))
-        examples = load_collection(source, plan, collection, strict=strict, on_file=step)
-        self._learn(examples, checkpoints=checkpoints, resume=resume, callbacks=callbacks)
-
-    def _learn(self, examples: Examples, **options: Any) -> None:
-        """Train on examples; the options are those of `recipe.train_model`."""
-        settings = resolve(self, examples.epoch_count(self.speak), examples.source)
-        self._model, self.report_ = train_model(examples, settings, **options)
 
     # --- use ---
 
@@ -259,10 +250,10 @@ class Classifier(Settings):
         Where `fit` was given numbers as labels they are those numbers, in ascending order.
         """
         values = self._label_values()
-        return np.asarray(list(values.values()) if values else self.model_.given_labels)
+        return np.asarray(list(values.values()) if values else self.model_.answer_labels)
 
     @property
-    def input_(self) -> AudioInput | ImageInput:
+    def input_(self) -> InputSpec:
         """How files and arrays become the model's examples."""
         return inputs.of_model(self.model_)
 
@@ -297,7 +288,7 @@ class Classifier(Settings):
         Takes what `predict` takes. Each row sums to 1; the scores of `predict` do not where other sounds were made to
         learn to reject: what is missing is the probability that it is none of these.
         """
-        columns = [self.model_.labels.index(label) for label in self._label_values() or self.model_.given_labels]
+        columns = [self.model_.labels.index(label) for label in self._label_values() or self.model_.answer_labels]
         given = _rows(self._scores(X, sample_rate), len(self.model_.labels))[:, columns]
         probabilities: Array = given / np.maximum(given.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
         return probabilities
@@ -319,7 +310,7 @@ class Classifier(Settings):
         labels, _ = labels_of(y, len(given))
         if not labels:
             raise DataError("there are no examples to score")
-        known = self.model_.given_labels
+        known = self.model_.answer_labels
         labels = [label if label in known else negative_label(label) or label for label in labels]
         return float(np.mean([p.label == label for p, label in zip(given, labels, strict=True)]))
 
@@ -358,14 +349,14 @@ class Classifier(Settings):
         if not len(collection):
             raise DataError(f"{collection.name}: there are no rows to evaluate with split {split!r}")
         collection = self._with_known_labels(collection)
-        others = _outsiders.find(self.model_, outsiders)
-        count = len(collection) + sum(len(other.paths) for other in others)
+        negative_sets = negatives.find(self.model_, outsiders)
+        count = len(collection) + sum(len(one.paths) for one in negative_sets)
         step = None if on_file is None else lambda: on_file(count)
         found = list(score_files(self.model_, self.input_, collection.examples, strict=strict, on_file=step))
         readable = [
             (item, one) for item, one in zip(collection.items, found, strict=True) if not isinstance(one, DataError)
         ]
-        failures, strangers = tuple(one for one in found if isinstance(one, DataError)), None
+        failures, of_negatives = tuple(one for one in found if isinstance(one, DataError)), None
         if not readable:
             raise DataError(f"{collection.name}: none of the {len(found)} files can be read, such as {failures[0]}")
         scored = Scored(
@@ -373,8 +364,8 @@ class Classifier(Settings):
             _rows([one for _, one in readable], len(self.model_.labels)),
             tuple(item.example for item, _ in readable),
         )
-        if others:
-            strangers, failed = _outsiders.score(self.model_, others, strict=strict, on_file=step)
+        if negative_sets:
+            of_negatives, failed = negatives.score(self.model_, negative_sets, strict=strict, on_file=step)
             failures += failed
         about = {
             "name": collection.name,
@@ -382,9 +373,9 @@ class Classifier(Settings):
             "counts": collection.counts,
             "speakers": _count_speakers(collection),
             "origins": [origin._asdict() for origin in collection.origins],
-            "outsiders": {other.name: len(other.paths) for other in others},
+            "outsiders": {one.name: len(one.paths) for one in negative_sets},
         }
-        return Evaluation.judge(self.model_.labels, self.model_.decision, scored, strangers, failures, about)
+        return Evaluation.judge(self.model_.labels, self.model_.decision, scored, of_negatives, failures, about)
 
     def measure_speed(self, seconds: float = 0.5) -> Speed:
         """Time the model on this machine, from samples (or pixels) to probabilities, for about twice `seconds`."""
@@ -392,7 +383,7 @@ class Classifier(Settings):
 
         computing = find_processor()
         return measure_speed(
-            self._probabilities, self.input_.shape, computing.name, computing.usable_cores, seconds=seconds
+            self.model_.predict, self.input_.shape, computing.name, computing.usable_cores, seconds=seconds
         )
 
     def save(self, path: StrPath) -> None:
@@ -416,21 +407,18 @@ class Classifier(Settings):
 
     def _scores(self, X: Any, sample_rate: float | None = None, count: int | None = None) -> list[RecordingScores]:
         """Return what the model makes of the examples in `X`, with which `count` labels go."""
-        model, source = self.model_, self.input_
-        rate = user_data.check_rate(sample_rate, source)
-        given = listed_for(X, source, count, self._row_length)
-        if isinstance(source, ImageInput):
-            rows = predict.probabilities(model, user_data.read_pictures(given, source)) if given else ()
-            return [RecordingScores(row) for row in rows]
-        samples, paths = user_data.read_sounds(given, source, rate)
-        of_paths = score_files(model, source, list(paths.values()), strict=True)
-        found = dict(zip(samples, score_recordings(model, source, list(samples.values())), strict=True))
+        model, spec = self.model_, self.input_
+        rate = check_rate(sample_rate, spec)
+        given = listed(X, functools.partial(spec.split, count=count, row_length=self._row_length))
+        arrays, paths = examples_in_memory(given, spec, rate)
+        of_paths = score_files(model, spec, list(paths.values()), strict=True)
+        found = dict(zip(arrays, score_examples(model, spec, list(arrays.values())), strict=True))
         found |= {place: one for place, one in zip(paths, of_paths, strict=True) if not isinstance(one, DataError)}
         return [found[place] for place in range(len(given))]
 
     def _with_known_labels(self, collection: Collection) -> Collection:
         """Return the collection with its classes of negatives as the model has them; `DataError` for unknown words."""
-        known = self.model_.given_labels
+        known = self.model_.answer_labels
         if not set(collection.classes) <= set(known):
             collection = collection.with_negatives(keep=known)
         class_codes(collection.name, [label for label in collection.classes if is_word(label)], known)
@@ -440,10 +428,7 @@ class Classifier(Settings):
         """Return the numbers that `fit` was given as labels, by label in ascending order; nothing for text."""
         numbers = [] if self._numbers is None else self._numbers.tolist()
         values = {str(number): number for number in numbers}
-        return values if set(values) == set(self.model_.given_labels) else {}
-
-    def _probabilities(self, x: Array) -> Array:
-        return predict.probabilities(self.model_, x)
+        return values if set(values) == set(self.model_.answer_labels) else {}
 
 
 def _rows(scored: Sequence[RecordingScores], labels: int) -> Array:

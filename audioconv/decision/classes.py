@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv.errors import DataError
 
 UNKNOWN = "_unknown_"
 """The class of what is none of the words, as in Speech Commands."""
@@ -66,3 +71,15 @@ def negatives_by_name(labels: Iterable[str]) -> dict[str, str]:
     names = list(dict.fromkeys(labels))
     meant = {label: negative_label(label) or label for label in names}
     return meant if any(map(is_word, meant.values())) else {label: label for label in names}
+
+
+def class_codes(name: str, labels: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
+    """Return the class number of each label, (N,) int64; `DataError` if the data `name` have others."""
+    unknown = sorted(set(labels) - set(classes))
+    if unknown:
+        raise DataError(
+            f"{name}: has labels that the model does not know: {', '.join(map(repr, unknown[:5]))}; "
+            f"it knows {', '.join(classes)}"
+        )
+    codes = {label: code for code, label in enumerate(classes)}
+    return np.array([codes[label] for label in labels], np.int64)

@@ -53,9 +53,9 @@ class Decision:
     false_accepts : float, optional
         The share of what is none of the words that the threshold was chosen to let through; None where it was not
         chosen.
-    made : tuple of str
-        Classes that nobody gave examples of, such as ``_unknown_`` made of altered words: they take their share of the
-        probability, and are never the answer.
+    auxiliary : tuple of str
+        Classes without examples of the user's, such as ``_unknown_`` with generated negatives: they take their share of
+        the probability and are never the answer.
     basis : mapping
         What the threshold was chosen on, JSON-compatible: how many words and others, which shares of them pass.
     gate : Gate, optional
@@ -74,13 +74,13 @@ class Decision:
     temperature: float = 1.0
     threshold: float = 0.0
     false_accepts: float | None = None
-    made: tuple[str, ...] = ()
+    auxiliary: tuple[str, ...] = ()
     basis: Mapping[str, Any] = field(default_factory=dict)
     gate: Gate | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        object.__setattr__(self, "made", tuple(self.made))
+        object.__setattr__(self, "auxiliary", tuple(self.auxiliary))
         if not (np.isfinite(self.temperature) and self.temperature > 0):
             raise ConfigError(f"the temperature must be above 0, got {self.temperature}")
         if not 0 <= self.threshold <= 1:
@@ -100,21 +100,26 @@ class Decision:
         probabilities[:, ~words] = (1 - is_one) * _softmax(scaled[:, ~words])
         return probabilities.astype(np.float32)
 
-    def given(self, labels: Sequence[str]) -> list[int]:
+    def answer_codes(self, labels: Sequence[str]) -> list[int]:
         """Return the places in `labels` of the classes that may be an answer."""
-        return [i for i, label in enumerate(labels) if label not in self.made]
+        return [i for i, label in enumerate(labels) if label not in self.auxiliary]
 
     def decide(self, labels: Sequence[str], probabilities: Array) -> Answers:
         """Return what `probabilities` (N, classes) of the classes `labels` mean."""
-        given = np.array(self.given(labels))
-        codes = given[probabilities[:, given].argmax(axis=1)] if len(probabilities) else np.zeros(0, np.int64)
+        possible = np.array(self.answer_codes(labels))
+        codes = possible[probabilities[:, possible].argmax(axis=1)] if len(probabilities) else np.zeros(0, np.int64)
         scores = probabilities[np.arange(len(probabilities)), codes]
         words = np.array([is_word(label) for label in labels])
         return Answers(codes, scores, words[codes] & (scores >= self.threshold))
 
     def to_json(self) -> dict[str, Any]:
         """Return the decision as JSON-compatible data; `from_json` is its inverse."""
-        return {**asdict(self), "made": list(self.made), "basis": dict(self.basis)}
+        described = asdict(self)
+        return {
+            **{_KEYS.get(name, name): value for name, value in described.items()},
+            "made": list(self.auxiliary),
+            "basis": dict(self.basis),
+        }
 
     @classmethod
     def from_json(cls, described: Mapping[str, Any]) -> Self:
@@ -130,6 +135,8 @@ class Decision:
         """
         _check_types("decision", described, _DECISION_TYPES)
         known = {key: value for key, value in described.items() if key in _DECISION_TYPES}
+        if "made" in known:
+            known["auxiliary"] = known.pop("made")
         gate = known.pop("gate", None)
         if gate is None:
             return cls(**known)
@@ -170,6 +177,9 @@ def _is_names(value: Any) -> bool:
 def _is_mapping(value: Any) -> bool:
     return isinstance(value, Mapping)
 
+
+_KEYS = {"auxiliary": "made"}
+"""Keys of a model file that are not called like the field."""
 
 _Types = Mapping[str, tuple[str, Callable[[Any], bool]]]
 

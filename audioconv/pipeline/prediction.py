@@ -93,7 +93,7 @@ class Predictions(list[Prediction]):
 
 def describe(model: Model, scored: Sequence[RecordingScores], values: Mapping[str, Any] | None = None) -> Predictions:
     """Return what `model` makes of recordings or pictures as predictions; `values` as for `Predictions`."""
-    labels, given = model.labels, set(model.given_labels)
+    labels, given = model.labels, set(model.answer_labels)
     rows = [row for one in scored for row in (one.probabilities, *(window.probabilities for window in one.windows))]
     answers = model.decide(np.stack(rows) if rows else np.empty((0, len(labels)), np.float32))
     answered = zip(answers.codes.tolist(), answers.accepted.tolist(), strict=True)

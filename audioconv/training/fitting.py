@@ -23,7 +23,7 @@ from audioconv.training.history import History
 from audioconv.training.losses import Loss, SoftmaxCrossEntropy
 from audioconv.training.optimizers import AdamW, Optimizer
 from audioconv.training.schedules import OneCycle, Schedule
-from audioconv.training.trainer import DivergedError, Purpose, Recipe, Trainer, evaluate_logits, random_stream
+from audioconv.training.trainer import DivergedError, FitSettings, Purpose, Trainer, evaluate_logits, random_stream
 
 __all__ = ["ArrayData", "Dataset", "DivergedError", "FitResult", "evaluate_logits", "fit"]
 
@@ -136,7 +136,7 @@ def fit(
     DivergedError
         If the loss is no longer a number. The checkpoint of the last good epoch stays.
     """
-    recipe = Recipe(
+    step_settings = FitSettings(
         epochs,
         batch_size,
         optimizer or AdamW(),
@@ -147,7 +147,7 @@ def fit(
         seed,
         mixup,
     )
-    recipe.check()
+    step_settings.check()
     if patience is not None and validation is None:
         raise ConfigError("patience needs validation data: without them no epoch is better than another")
     if resume and checkpoint is None:
@@ -158,10 +158,11 @@ def fit(
     if params is None:
         begin = flatten(network.init(in_shape, random_stream(seed, Purpose.INIT)))
     else:
-        begin = _fitting(flatten(params), flatten(network.param_shapes(in_shape)))
-    trainer = Trainer(network, data, begin, recipe)
+        shapes: dict[str, Any] = flatten(network.param_shapes(in_shape))
+        begin = _fitting(flatten(params), shapes)
+    trainer = Trainer(network, data, begin, step_settings)
     described = {
-        **recipe.describe(),
+        **step_settings.describe(),
         "network": to_config(network),
         "start": _digest(*begin.values()),
         "data": _describe_data(data),

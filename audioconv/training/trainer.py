@@ -32,8 +32,8 @@ class DivergedError(AudioconvError):
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How to train: the settings of `fit` that a step needs."""
+class FitSettings:
+    """The settings of `fit` that a training step needs."""
 
     epochs: int
     batch_size: int
@@ -79,13 +79,13 @@ class Trainer:
         The optimiser's.
     """
 
-    def __init__(self, network: Layer, data: Dataset, begin: Mapping[str, Array], recipe: Recipe) -> None:
-        self._network, self._data, self._recipe = network, data, recipe
+    def __init__(self, network: Layer, data: Dataset, begin: Mapping[str, Array], settings: FitSettings) -> None:
+        self._network, self._data, self._settings = network, data, settings
         self._weights = WeightVector({path: array for path, array in begin.items() if is_trained(path)})
         self.arrays = {path: self._weights.views.get(path, array.copy()) for path, array in begin.items()}
-        self.state = recipe.optimizer.init(self._weights)
+        self.state = settings.optimizer.init(self._weights)
         self._maker = BatchMaker()
-        largest = -(-len(data) // batch_count(len(data), recipe.batch_size))
+        largest = -(-len(data) // batch_count(len(data), settings.batch_size))
         in_shape = data.batch(np.arange(min(1, len(data))), None).shape[1:]
         (self._classes,) = network.out_shape(in_shape)
         self._passes = training_passes(network, self._weights, self.arrays, in_shape, largest)
@@ -93,18 +93,18 @@ class Trainer:
     def run_epoch(self, epoch: int, validation: Dataset | None, tell: Callable[[Event], None]) -> EpochRow:
         """Go through the data once, then through the validation data; return what came of it."""
         begun = time.perf_counter()
-        recipe, examples = self._recipe, len(self._data)
-        batches = draw_batches(examples, recipe.batch_size, random_stream(recipe.seed, Purpose.ORDER, epoch))
-        augment = random_stream(recipe.seed, Purpose.AUGMENT, epoch)
-        dropout = random_stream(recipe.seed, Purpose.DROPOUT, epoch)
-        mix = random_stream(recipe.seed, Purpose.MIXUP, epoch)
+        settings, examples = self._settings, len(self._data)
+        batches = draw_batches(examples, settings.batch_size, random_stream(settings.seed, Purpose.ORDER, epoch))
+        augment = random_stream(settings.seed, Purpose.AUGMENT, epoch)
+        dropout = random_stream(settings.seed, Purpose.DROPOUT, epoch)
+        mix = random_stream(settings.seed, Purpose.MIXUP, epoch)
         total_loss = rate = 0.0
         seen = correct = 0
         inputs = self._maker.batches(self._data, batches, augment)
         for number, (indices, x) in enumerate(zip(batches, inputs, strict=True), start=1):
             labels = self._data.labels[indices]
             step = (epoch - 1) * len(batches) + number - 1
-            rate = recipe.schedule.learning_rate(step, recipe.epochs * len(batches))
+            rate = settings.schedule.learning_rate(step, settings.epochs * len(batches))
             try:
                 loss, right = self.step(x, labels, rate, dropout, mix)
             except DivergedError as error:
@@ -151,17 +151,17 @@ class Trainer:
         DivergedError
         """
         targets = labels
-        if self._recipe.mixup:
-            x, targets = mixed(x, labels, self._classes, self._recipe.mixup, mix)
+        if self._settings.mixup:
+            x, targets = mixed(x, labels, self._classes, self._settings.mixup, mix)
         logits = self._passes.forward(x, dropout)
-        loss, gradient = self._recipe.loss(logits, targets)
+        loss, gradient = self._settings.loss(logits, targets)
         correct = int(np.count_nonzero(logits.argmax(axis=1) == labels))
         if not math.isfinite(loss):
             raise DivergedError(f"the loss is {loss}")
         self._passes.backward(gradient)
-        if not math.isfinite(clip_gradients(self._weights, self._recipe.gradient_clip)):
+        if not math.isfinite(clip_gradients(self._weights, self._settings.gradient_clip)):
             raise DivergedError("the gradient is not finite")
-        self._recipe.optimizer.step(self._weights, self.state, rate)
+        self._settings.optimizer.step(self._weights, self.state, rate)
         for path, value in self._passes.updates().items():
             np.copyto(self.arrays[path], value)
         return loss, correct
@@ -170,8 +170,8 @@ class Trainer:
         """Return the loss and the accuracy over the validation data, if there are any."""
         if validation is None:
             return None, None
-        logits = evaluate_logits(self._network, unflatten(self.arrays), validation, self._recipe.batch_size)
-        loss, _ = self._recipe.loss(logits, validation.labels)
+        logits = evaluate_logits(self._network, unflatten(self.arrays), validation, self._settings.batch_size)
+        loss, _ = self._settings.loss(logits, validation.labels)
         if not math.isfinite(loss):
             raise DivergedError(f"epoch {epoch}: the validation loss is {loss}; {_ADVICE}")
         return loss, float(np.mean(logits.argmax(axis=1) == validation.labels))
