@@ -171,7 +171,7 @@ class Classifier(Settings):
         step = None if on_file is None else functools.partial(on_file, len(collection))
         classifier._model, classifier.report_ = train_model(
             classifier,
-            LabelledFiles(collection),
+            LabelledFiles.of(collection),
             pretrained.load_named(classifier),
             checkpoints=checkpoints,
             resume=resume,

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from audioconv.errors import ConfigError, DataError, ShapeError
 from audioconv.features.front_ends import LogMel, Mfcc, RawSamples
-from audioconv.features.normalisation import LEAST_SPREAD, Normalisation
+from audioconv.features.normalisation import MIN_SPREAD, Normalisation
 from audioconv.pipeline import inputs
 
 
@@ -44,7 +44,7 @@ def test_by_the_clip_it_is_the_definition_and_each_clip_stands_alone(features, s
     found = Normalisation(mean, std, by_clip=True)(features)
     wide = features.astype(np.float64)
     own, spread = wide.mean(axis=1, keepdims=True), wide.std(axis=1, keepdims=True)
-    np.testing.assert_allclose(found, (wide - own) / (spread + LEAST_SPREAD * std), atol=1e-4)
+    np.testing.assert_allclose(found, (wide - own) / (spread + MIN_SPREAD * std), atol=1e-4)
     assert found.dtype == np.float32
     for clip, alone in zip(found, features, strict=True):
         np.testing.assert_array_equal(Normalisation(mean, std, by_clip=True)(alone[None])[0], clip)
@@ -78,16 +78,16 @@ def sounds(kind: str, count: int = 24, rate: int = 8000) -> np.ndarray:
 @pytest.mark.parametrize("front_end", [LogMel.for_rate(8000, floor=1e-6), Mfcc.for_rate(8000, floor=1e-6)])
 def test_clips_that_change_and_differ_are_each_its_own_scale(front_end, kind) -> None:
     source, x = inputs.AudioInput(front_end, 8000), sounds(kind)
-    assert inputs.measure(source, x).by_clip == (kind == "rooms")
-    assert inputs.measure(source, x, by_clip=kind != "rooms").by_clip == (kind != "rooms")
+    assert source.measure(x).by_clip == (kind == "rooms")
+    assert source.measure(x, by_clip=kind != "rooms").by_clip == (kind != "rooms")
 
 
 def test_samples_are_not_normalised_by_the_clip_unasked() -> None:
     source = inputs.AudioInput(RawSamples(8000), 8000)
-    assert not inputs.measure(source, sounds("rooms")).by_clip
-    assert inputs.measure(source, sounds("rooms"), by_clip=True).by_clip
+    assert not source.measure(sounds("rooms")).by_clip
+    assert source.measure(sounds("rooms"), by_clip=True).by_clip
 
 
 def test_pictures_are_not_normalised_one_by_one() -> None:
     with pytest.raises(ConfigError, match="only sounds"):
-        inputs.measure(inputs.ImageInput((4, 4, 1)), np.zeros((2, 4, 4, 1), np.float32), by_clip=True)
+        inputs.ImageInput((4, 4, 1)).measure(np.zeros((2, 4, 4, 1), np.float32), by_clip=True)

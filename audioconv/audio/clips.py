@@ -145,7 +145,7 @@ class ClipsWithNegatives:
         return self._clips.prepare(self.samples(indices, rng), rng)
 
     def samples(self, indices: NDArray[np.integer], rng: np.random.Generator | None = None) -> Samples:
-        """Return the clips `indices` as samples (n, T) of the caller's own; negatives are new ones if there is `rng`."""
+        """Return the clips `indices` as samples (n, T), a copy; with a generator `rng` the negatives are new ones."""
         own = self._clips.samples
         clips = np.empty((len(indices), own.shape[1]), np.float32)
         for place, index in enumerate(indices.tolist()):

@@ -2,8 +2,9 @@
 
 A classifier that was trained on its words alone takes every sound for one of them. The negatives have the voices, the
 rooms and the loudness of the words, so that only the content tells them apart: the beginning of one word with the end
-of another, a piece of a word, a reversed word, two words at once, a sustained sound of a word. Gliding tones, bursts and
-noise stand for sounds without a voice. Negative recordings and out-of-vocabulary words by synthetic voices can be added.
+of another, a piece of a word, a reversed word, two words at once, a sustained sound of a word. Gliding tones, bursts
+and noise stand for sounds without a voice. Negative recordings, and out-of-vocabulary words by synthetic voices, can be
+added.
 """
 
 from __future__ import annotations

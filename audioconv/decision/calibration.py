@@ -55,8 +55,8 @@ def calibrate(
         Classes that may not be an answer.
     false_accepts : float, optional
         Share of the negatives that the threshold may accept; without it every clip is accepted. The threshold is higher
-        if that rejects no more than `GIVEN_UP` of the words, and lower if the share would reject more than `MAX_COST` of
-        them.
+        if that rejects no more than `GIVEN_UP` of the words. It is lower if this share would reject more than
+        `MAX_COST` of them.
     negative_hardness_ratio : float
         Ratio of the false accept rate on real negatives, which `false_accepts` limits, to that on these negatives.
 
@@ -156,7 +156,7 @@ def _cost(threshold: float, right: Array) -> float:
 
 
 def _threshold(scores: Array, negatives: int, false_accepts: float) -> float:
-    """Return the lowest threshold that accepts at most this share of so many negatives; `scores` are of some of them."""
+    """Return the lowest threshold that accepts at most this share of so many negatives, some with these `scores`."""
     allowed = int(false_accepts * negatives)
     if len(scores) <= allowed:
         return 0.0

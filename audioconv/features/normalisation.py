@@ -1,4 +1,4 @@
-"""The scale of a network's input: that of the training examples, or each clip's own; and from features to that input."""
+"""From features to a network's input: the scale, of the training examples or each clip's own, and the shape."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from audioconv._types import Array
 from audioconv.errors import DataError, ShapeError
 
 WITHIN = (0.5, 0.85)
-"""Clips are normalised one by one if the share of the variance that lies within clips is in this range. Below it, as for
-steady sounds, the differences between clips tell the classes apart. Above it, as for words cut out in silence, clips
-hardly differ, and normalising them one by one brings nothing."""
+"""Clips are normalised one by one if the share of the variance that lies within clips is in this range. Below it, as
+for steady sounds, the differences between clips tell the classes apart. Above it, as for words cut out in silence,
+clips hardly differ, and normalising them one by one brings nothing."""
 
 MIN_SPREAD = 0.3
 """Share of the training examples' deviation that is added to that of a clip, so that steady bands are not amplified."""

@@ -50,6 +50,7 @@ from audioconv.images import augment as image_augment
 from audioconv.images.read import read as read_picture
 from audioconv.io.files import display_path
 from audioconv.io.parallel import load_many
+from audioconv.layers.base import Shape
 from audioconv.model import Model
 from audioconv.pipeline.user_arrays import samples_of, split_pictures, split_sound
 from audioconv.pipeline.windowing import load_windows, pieces, sample_parts
@@ -57,6 +58,9 @@ from audioconv.training.data import ArrayData, Dataset
 
 MAX_WORD_SECONDS = 2.0
 """Longest window that holds a word. A piece of a longer sound, such as rain, is the same sound."""
+
+File = StrPath | Segment
+OnFile = Callable[[], object] | None
 
 LONG_NOISE_SECONDS = 60.0
 """Longer recordings of noise are held as 16-bit integers."""
@@ -117,7 +121,7 @@ class InputSpec(ABC):
     if TYPE_CHECKING:  # fields of some of the classes, whose defaults these would become
 
         @property
-        def shape(self) -> tuple[int, ...]:
+        def shape(self) -> Shape:
             """Shape of one example, before the front end."""
 
         @property
@@ -127,16 +131,11 @@ class InputSpec(ABC):
     # --- from files and arrays to examples ---
 
     @abstractmethod
-    def read(self, example: StrPath | Segment) -> Array:
-        """Return a file, or a part of it, as one example; `DataError` if it cannot be read."""
-
-    @abstractmethod
     def check(self, example: Array) -> Array:
-        """Return samples or pixels, as mono float32 or float32, of their own length; `ShapeError` if they cannot be."""
+        """Return samples as mono (T,) float32 of their own length, or pixels as one example.
 
-    @abstractmethod
-    def convert(self, example: Array) -> Array:
-        """Return samples or pixels as one example; `ShapeError` if they cannot be."""
+        Raises `ShapeError` or `DataError` if they are something else.
+        """
 
     @abstractmethod
     def split(self, array: Array, count: int | None = None, row_length: int | None = None) -> list[Array]:
@@ -151,15 +150,8 @@ class InputSpec(ABC):
         """Return a file in memory as `check` would."""
 
     @abstractmethod
-    def load(
-        self,
-        files: Sequence[StrPath | Segment],
-        contents: Sequence[Content],
-        *,
-        strict: bool = False,
-        on_file: Callable[[], object] | None = None,
-    ) -> LoadedExamples:
-        """Read files, or parts of them, each with `contents`, as examples to learn from; see `io.parallel.load_many`."""
+    def load(self, files: Sequence[File], contents: Sequence[Content], strict: bool, on_file: OnFile) -> LoadedExamples:
+        """Read files, or parts of them, as examples to learn from; see `io.parallel.load_many`."""
 
     @abstractmethod
     def collect(self, arrays: Sequence[Array], contents: Sequence[Content]) -> LoadedExamples:
@@ -168,7 +160,7 @@ class InputSpec(ABC):
     # --- from examples to a network's data ---
 
     @abstractmethod
-    def input_shape(self, arch: str) -> tuple[int, ...]:
+    def input_shape(self, arch: str) -> Shape:
         """Return the shape of one example as the network `arch` takes it; `ConfigError` if it takes something else."""
 
     @abstractmethod
@@ -188,15 +180,10 @@ class InputSpec(ABC):
 
     @abstractmethod
     def dataset(
-        self,
-        x: Array | Windows,
-        labels: Array,
-        normalisation: Normalisation,
-        input_shape: tuple[int, ...],
-        augmentation: Any = None,
+        self, x: Array | Windows, labels: Array, scale: Normalisation, input_shape: Shape, augmentation: Any = None,
         negatives: NegativeClips | None = None,
-    ) -> Dataset:
-        """Return examples and their class numbers as data for `training.fit`, followed by negatives if there are any."""
+    ) -> Dataset:  # fmt: skip
+        """Return examples with their class numbers, followed by negatives if there are any, as data for `fit`."""
 
     @abstractmethod
     def model_fields(self) -> dict[str, Any]:
@@ -209,7 +196,7 @@ class InputSpec(ABC):
     # --- in use ---
 
     @abstractmethod
-    def whole(self, example: StrPath | Segment) -> Array | None:
+    def whole(self, example: File) -> Array | None:
         """Return a picture or a recording of its own length; None for one of more than a minute or two."""
 
     @abstractmethod
@@ -255,7 +242,7 @@ class AudioInput(InputSpec):
         return self.expects or ("words" if self.holds_a_word else "sounds")
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> Shape:
         """Shape of one example: ``(samples,)``."""
         return (self.clip_samples,)
 
@@ -269,7 +256,7 @@ class AudioInput(InputSpec):
         """Whether a clip is so short that it holds a word; a longer one is a piece of a sound such as rain."""
         return self.clip_samples <= MAX_WORD_SECONDS * self.sample_rate
 
-    def read(self, example: StrPath | Segment) -> Array:
+    def read(self, example: File) -> Array:
         """Return a recording, or the part of it with the samples around it, (samples,) float32."""
         if isinstance(example, Segment):
             return read_window(example, self.sample_rate, self.clip_samples)
@@ -299,14 +286,7 @@ class AudioInput(InputSpec):
     def from_bytes(self, content: bytes, name: str) -> Array:
         return read_bytes(content, name, self.sample_rate)
 
-    def load(
-        self,
-        files: Sequence[StrPath | Segment],
-        contents: Sequence[Content],
-        *,
-        strict: bool = False,
-        on_file: Callable[[], object] | None = None,
-    ) -> LoadedExamples:
+    def load(self, files: Sequence[File], contents: Sequence[Content], strict: bool, on_file: OnFile) -> LoadedExamples:
         found = load_windows(files, contents, self.sample_rate, self.clip_samples, strict=strict, on_file=on_file)
         return LoadedExamples(found.windows, found.windows.recordings, found.failures)
 
@@ -317,7 +297,7 @@ class AudioInput(InputSpec):
         windows = builder.build()
         return LoadedExamples(windows, windows.recordings)
 
-    def input_shape(self, arch: str) -> tuple[int, ...]:
+    def input_shape(self, arch: str) -> Shape:
         features = self.front_end.out_shape(self.clip_samples)
         return (*features, 1) if architectures.input_kind(arch) == "spectrogram-2d" else features
 
@@ -336,15 +316,10 @@ class AudioInput(InputSpec):
         return replace(augmentation, stretch_probability=0.0)  # there are no bands to stretch
 
     def dataset(
-        self,
-        x: Array | Windows,
-        labels: Array,
-        normalisation: Normalisation,
-        input_shape: tuple[int, ...],
-        augmentation: Augmentation | None = None,
-        negatives: NegativeClips | None = None,
-    ) -> Dataset:
-        clips = AudioClips(x, labels, self.front_end, normalisation, augmentation, input_shape)
+        self, x: Array | Windows, labels: Array, scale: Normalisation, input_shape: Shape,
+        augmentation: Augmentation | None = None, negatives: NegativeClips | None = None,
+    ) -> Dataset:  # fmt: skip
+        clips = AudioClips(x, labels, self.front_end, scale, augmentation, input_shape)
         return cast(Dataset, clips if negatives is None else ClipsWithNegatives(clips, negatives))
 
     def model_fields(self) -> dict[str, Any]:
@@ -353,7 +328,7 @@ class AudioInput(InputSpec):
     def describe(self) -> dict[str, Any]:
         return {**front_end_to_config(self.front_end), "clip_samples": self.clip_samples}
 
-    def whole(self, example: StrPath | Segment) -> Array | None:
+    def whole(self, example: File) -> Array | None:
         if isinstance(example, Segment) and example.duration <= self.clip_samples / self.sample_rate:
             return read_window(example, self.sample_rate, self.clip_samples)
         found = pieces(example, self.sample_rate)
@@ -393,14 +368,14 @@ class AudioInput(InputSpec):
 class ImageInput(InputSpec):
     """Pictures of one size, in grey or RGB, 0 to 1."""
 
-    shape: tuple[int, ...]
+    shape: Shape
     kind: ClassVar[Kind] = "images"
     sample_rate: ClassVar[None] = None
     content: ClassVar[None] = None
     holds_a_word: ClassVar[bool] = False
     front_end: ClassVar[None] = None
 
-    def read(self, example: StrPath | Segment) -> Array:
+    def read(self, example: File) -> Array:
         """Return the picture in a file, (H, W, C) float32."""
         if isinstance(example, Segment):
             raise DataError(f"{display_path(example.path)}: a picture has no begin and end; leave them out")
@@ -431,21 +406,14 @@ class ImageInput(InputSpec):
         height, width, channels = self.shape
         return read_picture(io.BytesIO(content), (height, width), channels, name=name)
 
-    def load(
-        self,
-        files: Sequence[StrPath | Segment],
-        contents: Sequence[Content],
-        *,
-        strict: bool = False,
-        on_file: Callable[[], object] | None = None,
-    ) -> LoadedExamples:
+    def load(self, files: Sequence[File], contents: Sequence[Content], strict: bool, on_file: OnFile) -> LoadedExamples:
         found = load_many(files, self.read, self.shape, strict=strict, on_file=on_file)
         return LoadedExamples(found.x, found.indices, found.failures)
 
     def collect(self, arrays: Sequence[Array], contents: Sequence[Content]) -> LoadedExamples:
         return LoadedExamples(np.stack([self.convert(array) for array in arrays]), np.arange(len(arrays)))
 
-    def input_shape(self, arch: str) -> tuple[int, ...]:
+    def input_shape(self, arch: str) -> Shape:
         if architectures.input_kind(arch) != "spectrogram-2d":
             raise ConfigError(f"network {arch} takes sound; choose one for pictures, such as cnn")
         return self.shape
@@ -459,16 +427,11 @@ class ImageInput(InputSpec):
         return image_augment.augment
 
     def dataset(
-        self,
-        x: Array | Windows,
-        labels: Array,
-        normalisation: Normalisation,
-        input_shape: tuple[int, ...],
-        augmentation: Any = None,
+        self, x: Array | Windows, labels: Array, scale: Normalisation, input_shape: Shape, augmentation: Any = None,
         negatives: NegativeClips | None = None,
-    ) -> Dataset:
+    ) -> Dataset:  # fmt: skip
         assert negatives is None, "negatives are generated for sounds only"
-        return ArrayData(normalised_input(x[:], normalisation, input_shape), labels, augmentation)
+        return ArrayData(normalised_input(x[:], scale, input_shape), labels, augmentation)
 
     def model_fields(self) -> dict[str, Any]:
         return {}
@@ -476,7 +439,7 @@ class ImageInput(InputSpec):
     def describe(self) -> dict[str, Any]:
         return {"shape": self.shape}
 
-    def whole(self, example: StrPath | Segment) -> Array:
+    def whole(self, example: File) -> Array:
         return self.read(example)
 
     def begins(self, example: Array) -> list[int]:

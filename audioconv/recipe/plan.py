@@ -32,9 +32,9 @@ missing, and (2) rejection is off by default: on FSDD (6 speakers) it rejected t
 class Plan:
     """What a training run does.
 
-    Two choices need samples and are left to `setup.prepare`: the scale of the input, and with it whether training begins
-    with one of the package's own pretrained models. The default number of epochs needs the number of windows; see
-    `epoch_count`.
+    Two choices need samples and are left to `setup.prepare`: the scale of the input, and with it whether training
+    begins with one of the package's own pretrained models. The default number of epochs needs the number of windows;
+    see `epoch_count`.
 
     Attributes
     ----------

@@ -210,9 +210,7 @@ def prepare(plan: Plan, examples: Examples, callbacks: Sequence[Callback] = ()) 
         codes=codes,
         rejection=rejection,
         spoken=spoken,
-        augmentation=spec.augmentation(settings.noise, settings.seed, synthetic=synthetic)
-        if settings.augment
-        else None,
+        augmentation=augmentation,
         network=network,
         params=params,
         normalisation=normalisation,

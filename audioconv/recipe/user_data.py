@@ -37,12 +37,15 @@ def labelled(
     paths = paths_in(given)
     if paths is None:
         kind, arrays, rate = arrays_to_learn(given, sample_rate)
-        return LabelledArrays(kind, arrays, labels, speakers, rate)
+        nowhere = [None] * len(arrays)
+        return LabelledArrays(
+            kind=kind, arrays=arrays, labels=labels, speakers=speakers, splits=nowhere, sample_rate=rate
+        )
     items = tuple(
         Item(path, label, speaker or speaker_in_name(path))
         for path, label, speaker in zip(paths, labels, speakers, strict=True)
     )
-    return LabelledFiles(Collection(items, one_kind(paths, "X"), "files"))
+    return LabelledFiles.of(Collection(items, one_kind(paths, "X"), "files"))
 
 
 def arrays_to_learn(

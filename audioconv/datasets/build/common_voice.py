@@ -9,14 +9,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from audioconv.audio.read import read_bytes
 from audioconv._types import Samples
 from audioconv.audio.endpoints import find_word, quiet_stretch
+from audioconv.audio.read import read_bytes
 from audioconv.datasets.archives.reader import Archive, Member, Progress
-from audioconv.datasets.build.sampling import SILENCE, UNKNOWN, Chooser
-from audioconv.datasets.collection import Item
 from audioconv.datasets.build.layouts import SPARE_UNKNOWN, Layout, Options, table_rows, tables
+from audioconv.datasets.build.sampling import SILENCE, UNKNOWN, Chooser
 from audioconv.datasets.build.sentences import single_word
+from audioconv.datasets.collection import Item
 from audioconv.errors import ConfigError, DataError
 from audioconv.io.files import display_path
 

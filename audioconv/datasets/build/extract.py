@@ -16,12 +16,12 @@ import numpy as np
 
 from audioconv.audio.read import fit_length, probe, read_bytes
 from audioconv.datasets.archives.reader import Member
-from audioconv.datasets.build.folder import NOISE_FOLDER, FolderNames, Journal
-from audioconv.datasets.build.sampling import SILENCE, UNKNOWN, Chooser
-from audioconv.datasets.collection import Item
 from audioconv.datasets.build.common_voice import SAMPLE_RATE
+from audioconv.datasets.build.folder import NOISE_FOLDER, FolderNames, Journal
 from audioconv.datasets.build.layouts import Layout, Options, silence_items
+from audioconv.datasets.build.sampling import SILENCE, UNKNOWN, Chooser
 from audioconv.datasets.build.sentences import single_word
+from audioconv.datasets.collection import Item
 from audioconv.errors import DataError
 from audioconv.io.files import display_path
 

@@ -11,21 +11,21 @@ from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
-from audioconv.datasets.build import mnist
-from audioconv.datasets.build.unknown_archive import Folders
 from audioconv.datasets.archives.reader import Archive, read_archive
-from audioconv.datasets.build.folder import Journal, Recipe, building, is_built, locked
-from audioconv.datasets.build.sampling import Chooser
-from audioconv.datasets.collection import Item
-from audioconv.datasets.build.common_voice import CommonVoice
 from audioconv.datasets.archives.safety import DamagedArchiveError, Limits
+from audioconv.datasets.build import mnist
+from audioconv.datasets.build.common_voice import CommonVoice
+from audioconv.datasets.build.extract import Clip, Format, Taking, silence
+from audioconv.datasets.build.folder import Journal, Recipe, building, is_built, locked
 from audioconv.datasets.build.layouts import Esc, Esc10, Fsdd, Layout, Mswc, Options, SpeechCommands, SpeechCommandsTest
+from audioconv.datasets.build.locate import Place, find_place
+from audioconv.datasets.build.sampling import Chooser
+from audioconv.datasets.build.unknown_archive import Folders
+from audioconv.datasets.catalogue import Source
+from audioconv.datasets.collection import Item
+from audioconv.datasets.download.mirror import MIRROR_VARIABLE
 from audioconv.datasets.licences import LICENCES
 from audioconv.datasets.manifest import MANIFEST_NAME, write_manifest
-from audioconv.datasets.download.mirror import MIRROR_VARIABLE
-from audioconv.datasets.build.locate import Place, find_place
-from audioconv.datasets.catalogue import Source
-from audioconv.datasets.build.extract import Clip, Format, Taking, silence
 from audioconv.errors import ConfigError, DataError
 from audioconv.io.files import display_path, write_atomic
 

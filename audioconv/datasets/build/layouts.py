@@ -12,9 +12,9 @@ from typing import ClassVar, Literal
 
 from audioconv.datasets.archives.reader import Archive, Member, Progress
 from audioconv.datasets.build.sampling import SILENCE, UNKNOWN, Chooser
+from audioconv.datasets.build.sentences import WordList
 from audioconv.datasets.collection import Item, kind_of
 from audioconv.datasets.folder import speaker_in_name
-from audioconv.datasets.build.sentences import WordList
 from audioconv.datasets.splits import speaker_split, speech_commands_split
 from audioconv.errors import ConfigError, DataError
 from audioconv.io.files import display_path

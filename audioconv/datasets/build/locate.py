@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from audioconv.datasets.download.mirror import MIRROR_VARIABLE, obtain, _in_mirror, _check_hash
-
-import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from audioconv.datasets.download import mozilla
 from audioconv.datasets.archives.reader import Progress
-from audioconv.datasets.download.http import display_url, download
 from audioconv.datasets.build.layouts import Options
 from audioconv.datasets.catalogue import SOURCES, Remote, Source, find
+from audioconv.datasets.download import mozilla
+from audioconv.datasets.download.http import display_url
+from audioconv.datasets.download.mirror import _in_mirror, obtain
 from audioconv.errors import ConfigError, DataError
 from audioconv.io.files import display_path
-
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.datasets.collection import Item
 from audioconv.datasets.archives.safety import DamagedArchiveError
+from audioconv.datasets.collection import Item
 from audioconv.errors import DataError, missing_extra
 from audioconv.io.files import display_path, reason
 

@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 
 from audioconv.datasets.archives.reader import Archive, Progress
 from audioconv.datasets.arrangement import Parts, Place, arrange, split_of
+from audioconv.datasets.build.layouts import Layout, Options
 from audioconv.datasets.collection import Item, kind_of, label_of
 from audioconv.datasets.folder import NOT_CLASSES, speaker_in_name
-from audioconv.datasets.build.layouts import Layout, Options
 from audioconv.datasets.left_out import counted
 from audioconv.io.files import display_path
 
