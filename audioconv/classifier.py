@@ -12,14 +12,15 @@ import numpy as np
 from audioconv._types import Array, StrPath
 from audioconv.datasets.collection import Collection
 from audioconv.datasets.folder import open_collection
-from audioconv.decision.classes import class_codes, is_word, negative_label
+from audioconv.decision.classes import negative_label
 from audioconv.errors import ConfigError, DataError
-from audioconv.evaluation import Evaluation, Scored, Speed
+from audioconv.evaluation import Evaluation, Speed
 from audioconv.evaluation.speed import measure_speed
 from audioconv.model import Model
-from audioconv.pipeline import inputs, negatives
+from audioconv.pipeline import inputs
+from audioconv.pipeline.evaluate import evaluate
 from audioconv.pipeline.inputs import InputSpec
-from audioconv.pipeline.predict import RecordingScores, score_examples, score_files
+from audioconv.pipeline.predict import RecordingScores, score_examples, score_files, stacked
 from audioconv.pipeline.prediction import Prediction, Predictions, describe
 from audioconv.pipeline.user_examples import check_rate, examples_in_memory, listed, split_to_learn
 from audioconv.pipeline.user_labels import groups_of, labels_of
@@ -289,7 +290,7 @@ class Classifier(Settings):
         learn to reject: what is missing is the probability that it is none of these.
         """
         columns = [self.model_.labels.index(label) for label in self._label_values() or self.model_.answer_labels]
-        given = _rows(self._scores(X, sample_rate), len(self.model_.labels))[:, columns]
+        given = stacked(self._scores(X, sample_rate), self.model_)[:, columns]
         probabilities: Array = given / np.maximum(given.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
         return probabilities
 
@@ -344,38 +345,7 @@ class Classifier(Settings):
             If the data are not usable, or have words that the model does not know.
         """
         collection = source if isinstance(source, Collection) else open_collection(source, minimum_classes=1)
-        if split is not None:
-            collection = collection.select(split)
-        if not len(collection):
-            raise DataError(f"{collection.name}: there are no rows to evaluate with split {split!r}")
-        collection = self._with_known_labels(collection)
-        negative_sets = negatives.find(self.model_, outsiders)
-        count = len(collection) + sum(len(one.paths) for one in negative_sets)
-        step = None if on_file is None else lambda: on_file(count)
-        found = list(score_files(self.model_, self.input_, collection.examples, strict=strict, on_file=step))
-        readable = [
-            (item, one) for item, one in zip(collection.items, found, strict=True) if not isinstance(one, DataError)
-        ]
-        failures, of_negatives = tuple(one for one in found if isinstance(one, DataError)), None
-        if not readable:
-            raise DataError(f"{collection.name}: none of the {len(found)} files can be read, such as {failures[0]}")
-        scored = Scored(
-            tuple(item.label for item, _ in readable),
-            _rows([one for _, one in readable], len(self.model_.labels)),
-            tuple(item.example for item, _ in readable),
-        )
-        if negative_sets:
-            of_negatives, failed = negatives.score(self.model_, negative_sets, strict=strict, on_file=step)
-            failures += failed
-        about = {
-            "name": collection.name,
-            "split": split,
-            "counts": collection.counts,
-            "speakers": _count_speakers(collection),
-            "origins": [origin._asdict() for origin in collection.origins],
-            "outsiders": {one.name: len(one.paths) for one in negative_sets},
-        }
-        return Evaluation.judge(self.model_.labels, self.model_.decision, scored, of_negatives, failures, about)
+        return evaluate(self.model_, collection, split=split, negative_paths=outsiders, strict=strict, on_file=on_file)
 
     def measure_speed(self, seconds: float = 0.5) -> Speed:
         """Time the model on this machine, from samples (or pixels) to probabilities, for about twice `seconds`."""
@@ -416,26 +386,8 @@ class Classifier(Settings):
         found |= {place: one for place, one in zip(paths, of_paths, strict=True) if not isinstance(one, DataError)}
         return [found[place] for place in range(len(given))]
 
-    def _with_known_labels(self, collection: Collection) -> Collection:
-        """Return the collection with its classes of negatives as the model has them; `DataError` for unknown words."""
-        known = self.model_.answer_labels
-        if not set(collection.classes) <= set(known):
-            collection = collection.with_negatives(keep=known)
-        class_codes(collection.name, [label for label in collection.classes if is_word(label)], known)
-        return collection
-
     def _label_values(self) -> dict[str, Any]:
         """Return the numbers that `fit` was given as labels, by label in ascending order; nothing for text."""
         numbers = [] if self._numbers is None else self._numbers.tolist()
         values = {str(number): number for number in numbers}
         return values if set(values) == set(self.model_.answer_labels) else {}
-
-
-def _rows(scored: Sequence[RecordingScores], labels: int) -> Array:
-    """Return the probabilities of recordings or pictures, (N, labels) float32."""
-    return np.stack([one.probabilities for one in scored]) if scored else np.empty((0, labels), np.float32)
-
-
-def _count_speakers(collection: Collection) -> int:
-    """Return how many speakers (or source recordings) are known."""
-    return len({speaker for speaker in collection.speakers if speaker})

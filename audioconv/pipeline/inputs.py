@@ -49,7 +49,7 @@ from audioconv.features.normalisation import Normalisation, normalised_input
 from audioconv.images import augment as image_augment
 from audioconv.images.read import read as read_picture
 from audioconv.io.files import display_path
-from audioconv.io.parallel import load_many
+from audioconv.io.parallel import Loaded, load_many
 from audioconv.layers.base import Shape
 from audioconv.model import Model
 from audioconv.pipeline.user_arrays import samples_of, split_pictures, split_sound
@@ -80,45 +80,15 @@ FOR_SYNTHETIC_VOICES: dict[str, Any] = {
 """Synthetic recordings have neither a room nor noise of their own; those of people have both."""
 
 
-@dataclass(frozen=True, eq=False)
-class LoadedExamples:
-    """Examples in memory.
-
-    Attributes
-    ----------
-    x : Windows, or array (N, *shape) float32
-    places : array (N,) int64
-        The file or array that each example is from.
-    failures : tuple of DataError
-        Files that could not be read.
-    """
-
-    x: Windows | Array
-    places: Array
-    failures: tuple[DataError, ...] = ()
-
-
 class InputSpec(ABC):
-    """What one example of a data set or a model is. `AudioInput` and `ImageInput` answer each in its way."""
+    """What one example of a data set or a model is: an `AudioInput` or an `ImageInput`.
+
+    The methods that are not abstract are those of examples that are not cut into windows.
+    """
 
     kind: ClassVar[Kind]
 
-    @property
-    @abstractmethod
-    def sample_rate(self) -> int | None:
-        """In Hz; None for pictures."""
-
-    @property
-    @abstractmethod
-    def content(self) -> Content | None:
-        """What recordings hold; None for pictures."""
-
-    @property
-    @abstractmethod
-    def holds_a_word(self) -> bool:
-        """Whether an example is so short that it holds a word."""
-
-    if TYPE_CHECKING:  # fields of some of the classes, whose defaults these would become
+    if TYPE_CHECKING:  # they are fields of subclasses, which properties of a base class would not let be set
 
         @property
         def shape(self) -> Shape:
@@ -128,14 +98,34 @@ class InputSpec(ABC):
         def front_end(self) -> FrontEnd | None:
             """What makes features of samples; None for pictures."""
 
+    @property
+    def sample_rate(self) -> int | None:
+        """In Hz; None for pictures."""
+        return None if self.front_end is None else self.front_end.sample_rate
+
+    @property
+    def content(self) -> Content | None:
+        """What recordings hold; None for pictures."""
+        return None
+
+    @property
+    def holds_a_word(self) -> bool:
+        """Whether a clip is so short that it holds a word; a longer one is a piece of a sound such as rain."""
+        return False
+
     # --- from files and arrays to examples ---
 
     @abstractmethod
-    def check(self, example: Array) -> Array:
-        """Return samples as mono (T,) float32 of their own length, or pixels as one example.
+    def read(self, example: File) -> Array:
+        """Return a file, or a part of it, as one example, float32; `DataError` if it cannot be read."""
 
-        Raises `ShapeError` or `DataError` if they are something else.
-        """
+    @abstractmethod
+    def convert(self, example: Array) -> Array:
+        """Return samples or pixels as one example, float32; `ShapeError` or `DataError` if they are something else."""
+
+    def check(self, example: Array) -> Array:
+        """Return samples or pixels as `convert` does, but samples of their own length."""
+        return self.convert(example)
 
     @abstractmethod
     def split(self, array: Array, count: int | None = None, row_length: int | None = None) -> list[Array]:
@@ -143,18 +133,20 @@ class InputSpec(ABC):
 
     @abstractmethod
     def from_array(self, array: Array, name: str, sample_rate: float | None) -> Array:
-        """Return a user's array as `check` would; `name` is what errors call it."""
+        """Return a user's array as `check` does; `name` is what errors call it."""
 
     @abstractmethod
     def from_bytes(self, content: bytes, name: str) -> Array:
-        """Return a file in memory as `check` would."""
+        """Return a file in memory as `check` does."""
 
     @abstractmethod
-    def load(self, files: Sequence[File], contents: Sequence[Content], strict: bool, on_file: OnFile) -> LoadedExamples:
+    def load(
+        self, files: Sequence[File], contents: Sequence[Content], strict: bool, on_file: OnFile
+    ) -> Loaded[Windows] | Loaded[Array]:
         """Read files, or parts of them, as examples to learn from; see `io.parallel.load_many`."""
 
     @abstractmethod
-    def collect(self, arrays: Sequence[Array], contents: Sequence[Content]) -> LoadedExamples:
+    def collect(self, arrays: Sequence[Array], contents: Sequence[Content]) -> Loaded[Windows] | Loaded[Array]:
         """Return arrays in memory as examples to learn from."""
 
     # --- from examples to a network's data ---
@@ -165,13 +157,9 @@ class InputSpec(ABC):
 
     @abstractmethod
     def measure(self, x: Array | Windows, by_clip: bool | None = None) -> Normalisation:
-        """Return mean and deviation of each band or channel over examples.
+        """Return mean and deviation of each band or channel over examples (N, *shape).
 
-        Parameters
-        ----------
-        x : array (N, *shape) float32, or Windows
-        by_clip : bool, optional
-            Whether each clip is normalised by its own. Default: for spectrograms; see `features.normalisation.WITHIN`.
+        If `by_clip`, each clip is normalised by its own. Default: see `features.normalisation.WITHIN`.
         """
 
     @abstractmethod
@@ -185,34 +173,31 @@ class InputSpec(ABC):
     ) -> Dataset:  # fmt: skip
         """Return examples with their class numbers, followed by negatives if there are any, as data for `fit`."""
 
-    @abstractmethod
     def model_fields(self) -> dict[str, Any]:
         """Return the fields of a `Model` that lead from an example to features."""
+        return {}
 
-    @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Return what a resumed run must share, JSON-compatible."""
+        return {"shape": self.shape}
 
     # --- in use ---
 
-    @abstractmethod
     def whole(self, example: File) -> Array | None:
         """Return a picture or a recording of its own length; None for one of more than a minute or two."""
+        return self.read(example)
 
-    @abstractmethod
     def begins(self, example: Array) -> list[int]:
-        """Return where the windows begin that are classified, of a recording (T,); ``[0]`` for a picture."""
+        """Return the first samples of the windows of a recording (T,) that are classified; ``[0]`` for a picture."""
+        return [0]
 
-    @abstractmethod
     def window(self, example: Array, begin: int) -> Array:
         """Return the window of an example that begins at a sample."""
+        return example
 
-    @abstractmethod
     def cut(self, path: Path) -> Iterator[tuple[Array, list[Any]]]:
-        """Yield the clips (N, *shape) that a file is cut into, and the place of each: a path or a `Segment`.
-
-        The clips of a long recording come in several parts.
-        """
+        """Yield the clips (N, *shape) that a file is cut into, with their places (paths or `Segment`), part by part."""
+        yield self.read(path)[np.newaxis], [path]
 
 
 @dataclass(frozen=True)
@@ -235,29 +220,23 @@ class AudioInput(InputSpec):
 
     @property
     def content(self) -> Content:
-        """What recordings hold: words, of which one window says all, or sound, of which all windows say the same.
-
-        Default: words, if a clip is at most 2 seconds long.
-        """
+        """Words, of which one window says all, or sounds, of which all windows say the same. Default: by the length."""
         return self.expects or ("words" if self.holds_a_word else "sounds")
 
     @property
     def shape(self) -> Shape:
-        """Shape of one example: ``(samples,)``."""
         return (self.clip_samples,)
 
     @property
     def sample_rate(self) -> int:
-        """In Hz."""
         return self.front_end.sample_rate
 
     @property
     def holds_a_word(self) -> bool:
-        """Whether a clip is so short that it holds a word; a longer one is a piece of a sound such as rain."""
         return self.clip_samples <= MAX_WORD_SECONDS * self.sample_rate
 
     def read(self, example: File) -> Array:
-        """Return a recording, or the part of it with the samples around it, (samples,) float32."""
+        """Return a recording, or the part of it with the samples around it, (clip_samples,) float32."""
         if isinstance(example, Segment):
             return read_window(example, self.sample_rate, self.clip_samples)
         return fit_length(read_recording(example, self.sample_rate), self.clip_samples)
@@ -286,16 +265,17 @@ class AudioInput(InputSpec):
     def from_bytes(self, content: bytes, name: str) -> Array:
         return read_bytes(content, name, self.sample_rate)
 
-    def load(self, files: Sequence[File], contents: Sequence[Content], strict: bool, on_file: OnFile) -> LoadedExamples:
-        found = load_windows(files, contents, self.sample_rate, self.clip_samples, strict=strict, on_file=on_file)
-        return LoadedExamples(found.windows, found.windows.recordings, found.failures)
+    def load(
+        self, files: Sequence[File], contents: Sequence[Content], strict: bool, on_file: OnFile
+    ) -> Loaded[Windows]:
+        return load_windows(files, contents, self.sample_rate, self.clip_samples, strict=strict, on_file=on_file)
 
-    def collect(self, arrays: Sequence[Array], contents: Sequence[Content]) -> LoadedExamples:
+    def collect(self, arrays: Sequence[Array], contents: Sequence[Content]) -> Loaded[Windows]:
         builder = WindowsBuilder(self.clip_samples, len(arrays))
         for place, (array, content) in enumerate(zip(arrays, contents, strict=True)):
             builder.add(place, sample_parts(self.check(array), content, self.sample_rate, self.clip_samples))
         windows = builder.build()
-        return LoadedExamples(windows, windows.recordings)
+        return Loaded(windows, windows.recordings)
 
     def input_shape(self, arch: str) -> Shape:
         features = self.front_end.out_shape(self.clip_samples)
@@ -370,10 +350,10 @@ class ImageInput(InputSpec):
 
     shape: Shape
     kind: ClassVar[Kind] = "images"
-    sample_rate: ClassVar[None] = None
-    content: ClassVar[None] = None
-    holds_a_word: ClassVar[bool] = False
-    front_end: ClassVar[None] = None
+
+    @property
+    def front_end(self) -> None:
+        return None
 
     def read(self, example: File) -> Array:
         """Return the picture in a file, (H, W, C) float32."""
@@ -381,9 +361,6 @@ class ImageInput(InputSpec):
             raise DataError(f"{display_path(example.path)}: a picture has no begin and end; leave them out")
         height, width, channels = self.shape
         return read_picture(example, (height, width), channels)
-
-    def check(self, example: Array) -> Array:
-        return self.convert(example)
 
     def convert(self, example: Array) -> Array:
         """Return `example` (H, W, C), or (H, W) where it is grey, as (H, W, C) float32; bytes become 0 to 1."""
@@ -406,12 +383,11 @@ class ImageInput(InputSpec):
         height, width, channels = self.shape
         return read_picture(io.BytesIO(content), (height, width), channels, name=name)
 
-    def load(self, files: Sequence[File], contents: Sequence[Content], strict: bool, on_file: OnFile) -> LoadedExamples:
-        found = load_many(files, self.read, self.shape, strict=strict, on_file=on_file)
-        return LoadedExamples(found.x, found.indices, found.failures)
+    def load(self, files: Sequence[File], contents: Sequence[Content], strict: bool, on_file: OnFile) -> Loaded[Array]:
+        return load_many(files, self.read, self.shape, strict=strict, on_file=on_file)
 
-    def collect(self, arrays: Sequence[Array], contents: Sequence[Content]) -> LoadedExamples:
-        return LoadedExamples(np.stack([self.convert(array) for array in arrays]), np.arange(len(arrays)))
+    def collect(self, arrays: Sequence[Array], contents: Sequence[Content]) -> Loaded[Array]:
+        return Loaded(np.stack([self.convert(array) for array in arrays]), np.arange(len(arrays)))
 
     def input_shape(self, arch: str) -> Shape:
         if architectures.input_kind(arch) != "spectrogram-2d":
@@ -432,24 +408,6 @@ class ImageInput(InputSpec):
     ) -> Dataset:  # fmt: skip
         assert negatives is None, "negatives are generated for sounds only"
         return ArrayData(normalised_input(x[:], scale, input_shape), labels, augmentation)
-
-    def model_fields(self) -> dict[str, Any]:
-        return {}
-
-    def describe(self) -> dict[str, Any]:
-        return {"shape": self.shape}
-
-    def whole(self, example: File) -> Array:
-        return self.read(example)
-
-    def begins(self, example: Array) -> list[int]:
-        return [0]
-
-    def window(self, example: Array, begin: int) -> Array:
-        return example
-
-    def cut(self, path: Path) -> Iterator[tuple[Array, list[Any]]]:
-        yield self.read(path)[None], [path]
 
 
 def of_model(model: Model) -> InputSpec:

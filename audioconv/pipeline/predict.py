@@ -55,6 +55,11 @@ class RecordingScores:
     windows: tuple[WindowScores, ...] = ()
 
 
+def stacked(scored: Sequence[RecordingScores], model: Model) -> Array:
+    """Return the probabilities of recordings or pictures, (N, labels) float32."""
+    return np.stack([one.probabilities for one in scored]) if scored else np.empty((0, len(model.labels)), np.float32)
+
+
 def score_files(
     model: Model,
     spec: InputSpec,

@@ -200,7 +200,7 @@ def load(plan: Plan, data: Labelled, *, strict: bool = False, on_file: Callable[
     labels, speakers, splits = data.labels, data.speakers, data.splits
     contents = [plan.content(label, split) for label, split in zip(labels, splits, strict=True)]
     found, notes = data.load(plan.spec, contents, strict, on_file)
-    places = found.places.tolist()
+    places = found.indices.tolist()
     return Examples(
         found.x,
         labels=[labels[i] for i in places],

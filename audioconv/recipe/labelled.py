@@ -15,7 +15,8 @@ from audioconv.datasets.check.balance import check_losses
 from audioconv.datasets.collection import Collection, Kind
 from audioconv.decision.classes import negatives_by_name
 from audioconv.errors import DataError
-from audioconv.pipeline.inputs import ImageInput, InputSpec, LoadedExamples
+from audioconv.io.parallel import Loaded
+from audioconv.pipeline.inputs import ImageInput, InputSpec
 from audioconv.recipe.choose_input import choose_image_input
 from audioconv.recipe.window_plan import WindowPlan, plan_for_files, plan_windows
 
@@ -61,7 +62,7 @@ class Labelled(ABC):
     @abstractmethod
     def load(
         self, spec: InputSpec, contents: Sequence[Content], strict: bool, on_file: Callable[[], object] | None
-    ) -> tuple[LoadedExamples, tuple[str, ...]]:
+    ) -> tuple[Loaded[Any], tuple[str, ...]]:
         """Return the examples, and remarks; `DataError` if none can be read, or a class loses most of its files."""
 
 
@@ -102,12 +103,12 @@ class LabelledFiles(Labelled):
 
     def load(
         self, spec: InputSpec, contents: Sequence[Content], strict: bool, on_file: Callable[[], object] | None
-    ) -> tuple[LoadedExamples, tuple[str, ...]]:
+    ) -> tuple[Loaded[Any], tuple[str, ...]]:
         found = spec.load(self.collection.examples, contents, strict, on_file)
-        if not len(found.places):
+        if not len(found.indices):
             count = len(self.collection)
             raise DataError(f"{self.name}: none of the {count} files can be read, such as {found.failures[0]}")
-        lost = check_losses(self.collection, found.places.tolist(), found.failures)
+        lost = check_losses(self.collection, found.indices.tolist(), found.failures)
         return found, () if lost is None else (lost,)
 
 
@@ -137,5 +138,5 @@ class LabelledArrays(Labelled):
 
     def load(
         self, spec: InputSpec, contents: Sequence[Content], strict: bool, on_file: Callable[[], object] | None
-    ) -> tuple[LoadedExamples, tuple[str, ...]]:
+    ) -> tuple[Loaded[Any], tuple[str, ...]]:
         return spec.collect(self.arrays, contents), ()
