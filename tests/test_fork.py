@@ -105,9 +105,9 @@ APP = """
 import os
 import forks
 import audioconv as ac
-from audioconv.machine import workspace
+from audioconv.runtime import executable
 
-workspace.LEAST_WORK = 0
+executable.LEAST_WORK = 0
 classifier = ac.Classifier.load(os.environ["MODEL"])
 before, parent = forks.answer(classifier, 0), os.getpid()
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from drawing.packages import imported, imports_by_part, levels
 
 import audioconv
 
-PACKAGE = Path(audioconv.__file__).parent
+ROOT = Path(__file__).parents[1]
 
 # A part (a module or a package) may import what stands above it here. Parts of one line do not import each other.
 ORDER = [
@@ -51,32 +51,6 @@ REACH = {
 }
 
 
-def imported(source):
-    """Yield the parts of the package that a source imports, wherever in it."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports are absolute"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        for name in names:
-            package, _, rest = name.partition(".")
-            if package == "audioconv":
-                yield "_version" if rest == "__version__" else rest.split(".")[0]
-
-
-def imports_by_part():
-    """Return which other parts each part imports. The package's own file only names where things are."""
-    found = {}
-    for path in PACKAGE.rglob("*.py"):
-        part = path.relative_to(PACKAGE).with_suffix("").parts[0]
-        if part != "__init__":
-            found.setdefault(part, set()).update(set(imported(path.read_text(encoding="utf-8"))) - {part})
-    return found
-
-
 IMPORTS = imports_by_part()
 
 
@@ -106,6 +80,28 @@ def test_the_reader_of_imports_sees_them_all():
     source = "import audioconv.ops as o, numba\nfrom audioconv import layers, __version__\n"
     source += "def f():\n    from audioconv.audio.read import read\n"
     assert sorted(imported(source)) == ["_version", "audio", "layers", "ops"]
+
+
+def test_packages_of_data_sets_do_not_import_in_a_circle():
+    """Its packages (archives, build, check, download) and modules, as parts of their own."""
+    package = Path(audioconv.__file__).parent / "datasets"
+    found = {}
+    for path in package.rglob("*.py"):
+        part = path.relative_to(package).with_suffix("").parts[0]
+        for line in path.read_text("utf-8").splitlines():
+            words = line.split()
+            if words[:1] == ["from"] and words[1].startswith("audioconv.datasets") and part != "__init__":
+                below = words[1].removeprefix("audioconv.datasets").removeprefix(".").split(".")[0]
+                found.setdefault(part, set()).update({below} if below else set(words[3:]))
+    found = {part: used - {part} for part, used in found.items()}
+    assert levels(found)["build"] > levels(found)["download"] > levels(found)["archives"]
+
+
+def test_the_picture_of_the_packages_is_up_to_date():
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "draw_packages", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 # --- what an import costs ------------------------------------------------------------------------------------------

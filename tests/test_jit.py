@@ -192,9 +192,9 @@ def test_numba_has_the_inner_parts_that_kernels_are_compiled_with():
 # A kernel that calls functions of its own, and what Python says of one of these.
 WITH_HELPERS = """
 import numpy as np
-from audioconv.kernels import optimise, pieces
+from audioconv.kernels import optimizers, pieces
 value, gradient, velocity = (np.full(5, number, np.float32) for number in (1, 2, 0))
-optimise.sgd(value, gradient, velocity, 5, np.float32(0.5), np.float32(0.9), True, np.float32(0.1))
+optimizers.sgd(value, gradient, velocity, 5, np.float32(0.5), np.float32(0.9), True, np.float32(0.1))
 print(value.tolist(), velocity.tolist(), "pipeline_class" in pieces.options(), sep="|")
 """
 
@@ -257,9 +257,9 @@ for use in (lambda: audioconv.Classifier, lambda: audioconv.ops):
 
 
 PROVEN = """
-from audioconv.kernels import program
+from audioconv.kernels import interpreter
 from audioconv.kernels.cache import cache_folder
-print(program.worker.address > 0, cache_folder(), sep="|")
+print(interpreter.worker.address > 0, cache_folder(), sep="|")
 """
 
 

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from audioconv.errors import ConfigError, DataError, ShapeError
 from audioconv.features.front_ends import LogMel, Mfcc, RawSamples
-from audioconv.features.normalisation import MIN_SPREAD, Normalisation
+from audioconv.features.normalisation import MIN_DEVIATION, Normalisation
 from audioconv.pipeline import inputs
 
 
@@ -44,7 +44,7 @@ def test_by_the_clip_it_is_the_definition_and_each_clip_stands_alone(features, s
     found = Normalisation(mean, std, by_clip=True)(features)
     wide = features.astype(np.float64)
     own, spread = wide.mean(axis=1, keepdims=True), wide.std(axis=1, keepdims=True)
-    np.testing.assert_allclose(found, (wide - own) / (spread + MIN_SPREAD * std), atol=1e-4)
+    np.testing.assert_allclose(found, (wide - own) / (spread + MIN_DEVIATION * std), atol=1e-4)
     assert found.dtype == np.float32
     for clip, alone in zip(found, features, strict=True):
         np.testing.assert_array_equal(Normalisation(mean, std, by_clip=True)(alone[None])[0], clip)

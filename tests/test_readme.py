@@ -33,12 +33,12 @@ BLOCKS = [(language, code) for language, code in FENCE.findall(README.read_text(
 COMMAND = """
 import dataclasses
 from audioconv.cli import demo, main
-from audioconv.datasets import sources
+from audioconv.datasets import catalogue
 
 for name, value in {{"CLIPS": 6, "EPOCHS": 1}}.items():
     assert hasattr(demo, name)
     setattr(demo, name, value)
-sources.SOURCES["fsdd"] = dataclasses.replace(sources.SOURCES["fsdd"], content="{content}")
+catalogue.SOURCES["fsdd"] = dataclasses.replace(catalogue.SOURCES["fsdd"], content="{content}")
 main()
 """
 

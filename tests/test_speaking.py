@@ -17,7 +17,7 @@ from audioconv.recipe import spoken_words
 from audioconv.training.callbacks import BatchEnded, ClipSpoken, RunStarted
 from audioconv.training.progress import ProgressBar
 from audioconv.tts.dataset import make
-from audioconv.tts.espeak import EspeakCast, family
+from audioconv.tts.espeak import EspeakVoices, family
 from audioconv.tts.espeak_process import Speaker, Utterance
 from audioconv.tts.voices import is_kept_for_test
 
@@ -98,14 +98,14 @@ def test_other_languages(sparing, language, word):
 
 
 def test_what_sounds_like_a_word_is_not_among_the_others():
-    with EspeakCast("en") as cast:
+    with EspeakVoices("en") as cast:
         rest = spoken_words._out_of_vocabulary(["write", "light", "ate", "gate"], ["right", "eight"], cast)
     assert rest == ["light", "gate"]
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_phonemes_of_several_words(language):
-    with EspeakCast(language) as cast:
+    with EspeakVoices(language) as cast:
         speaker, voice = cast.speaker, cast.accents[0].identifier
         apart = [speaker.phonemes(word, voice) for word in ("one", "two")]
         assert all(apart)

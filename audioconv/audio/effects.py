@@ -9,7 +9,7 @@ from audioconv._types import Samples
 from audioconv.audio.samples import as_float, fit_length
 
 # Speech and microphones have next to nothing below: noise that falls with frequency must not put its power there.
-LOWEST_NOISE_FREQUENCY = 50.0
+MIN_NOISE_HZ = 50.0
 
 
 def time_shift(samples: Samples, offset: int) -> Samples:
@@ -72,7 +72,7 @@ def change_speed(samples: Samples, speed: float) -> Samples:
 
 
 def coloured_noise(
-    length: int, sample_rate: int, slope: float, rng: np.random.Generator, lowest: float = LOWEST_NOISE_FREQUENCY
+    length: int, sample_rate: int, slope: float, rng: np.random.Generator, lowest: float = MIN_NOISE_HZ
 ) -> Samples:
     """Return noise (length,) of mean power 1 whose power density falls with frequency f as ``f ** -slope``.
 

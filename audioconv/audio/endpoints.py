@@ -18,7 +18,7 @@ SMOOTHED_HOPS = 3
 PAUSE_SECONDS = 0.25
 """What lies so far apart at most is one word: the stop in "eight" is silent for up to a fifth of a second."""
 
-SHORTEST_SECONDS, LONGEST_SECONDS = 0.1, 1.8
+MIN_SECONDS, LONGEST_SECONDS = 0.1, 1.8
 """What is shorter is a click, what is longer more than a word."""
 
 MARGIN_SECONDS = 0.05
@@ -171,7 +171,7 @@ def _prominent(samples: Samples, sample_rate: int) -> list[Stretch]:
     if range_ < LEAST_RANGE:
         raise NoClearWordError(f"nothing stands out ({range_:.0f} dB above the rest, {LEAST_RANGE:.0f} are needed)")
     sounds = _sounds(loudness > low + max(6.0, _SHARE_OF_RANGE * range_))
-    long_enough = [(begin, end) for begin, end in sounds if (end - begin) * HOP_SECONDS >= SHORTEST_SECONDS]
+    long_enough = [(begin, end) for begin, end in sounds if (end - begin) * HOP_SECONDS >= MIN_SECONDS]
     if not long_enough:
         raise NoClearWordError("what stands out is too short for a word")
     power = 10 ** (loudness / 10)

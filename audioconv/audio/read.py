@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from audioconv._types import Samples, StrPath
 from audioconv.audio.decoders import ffmpeg
-from audioconv.audio.decoders.decoder import MOST_UNKNOWN, Decoder
+from audioconv.audio.decoders.decoder import MAX_UNKNOWN_LENGTH, Decoder
 from audioconv.audio.decoders.opening import open_bytes, open_file
 from audioconv.audio.samples import (
     HIGHEST_RATE,
@@ -58,10 +58,10 @@ _WITHOUT_HEADER = "gsm pcm"
 AUDIO_SUFFIXES = ffmpeg.SUFFIXES | {f".{ending}" for ending in f"{_BY_LIBSNDFILE} {_WITHOUT_HEADER}".split()}
 """Names that end so (in lower case) are taken for recordings. `read` says of those that it cannot read what to do."""
 
-LONGEST_BLOCK = 1 << 20
+MAX_BLOCK = 1 << 20
 """Blocks hold at most so many samples, of all channels together."""
 
-MOST_SAMPLES_OF_A_BYTE = 4
+MAX_SAMPLES_PER_BYTE = 4
 """Memory is reserved for so many at most, whatever the header announces."""
 
 
@@ -234,7 +234,7 @@ class Blocks:
         self.info = AudioInfo(decoder.sample_rate, decoder.channels, decoder.frames)
         self.came = 0
         self._decoder, self._begin, self._end, self._required = decoder, begin, end, required
-        self._length = max(1, min(round(seconds * decoder.sample_rate), LONGEST_BLOCK // decoder.channels))
+        self._length = max(1, min(round(seconds * decoder.sample_rate), MAX_BLOCK // decoder.channels))
 
     def __iter__(self) -> Iterator[Samples]:
         """Yield the blocks from the beginning to the end; the last one may be shorter."""
@@ -262,7 +262,7 @@ class Blocks:
         """Return how many samples there are at `sample_rate`, roughly: memory may be reserved for so many."""
         end = self.info.frames if self._end is None else min(self._end, self.info.frames)
         # A header may announce anything. Where there are more samples in a byte, memory grows as they come.
-        likely = min(max(0, end - self._begin), MOST_SAMPLES_OF_A_BYTE * self._decoder.size)
+        likely = min(max(0, end - self._begin), MAX_SAMPLES_PER_BYTE * self._decoder.size)
         return math.ceil(likely * sample_rate / self.info.sample_rate) + 1
 
 
@@ -318,12 +318,12 @@ def probe(path: StrPath) -> AudioInfo:
     Only where the header does not say the length, the recording is decoded to learn it.
     """
     with open_file(path) as decoder:
-        frames = decoder.frames or decoder.skip(MOST_UNKNOWN)
+        frames = decoder.frames or decoder.skip(MAX_UNKNOWN_LENGTH)
         return AudioInfo(decoder.sample_rate, decoder.channels, frames)
 
 
 def probe_bytes(content: bytes, name: str) -> AudioInfo:
     """Return what the header of the recording with this `content` says, like `probe`; `name` is what errors call it."""
     with open_bytes(content, name) as decoder:
-        frames = decoder.frames or decoder.skip(MOST_UNKNOWN)
+        frames = decoder.frames or decoder.skip(MAX_UNKNOWN_LENGTH)
         return AudioInfo(decoder.sample_rate, decoder.channels, frames)

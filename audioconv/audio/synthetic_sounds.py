@@ -17,7 +17,7 @@ HELD, HELD_SPEEDS = (0.3, 1.0), (0.6, 1.8)
 PITCHES_HZ, GLIDES, TURNS = (80.0, 800.0), (0.6, 1.6), 4
 RESONANCES, RESONANCE_HZ, RESONANCE_WIDTH, BETWEEN = 2, (300.0, 3500.0), 0.15, 0.02
 
-LOWEST_KNOCK_HZ = 20.0
+MIN_KNOCK_HZ = 20.0
 """Breath and wind push the microphone's membrane slower than any sound of speech does."""
 
 BURSTS, ATTACK_SECONDS, DECAY_SECONDS, FLOORS = (1, 8), (0.001, 0.03), (0.01, 0.2), (-4.0, -1.5)
@@ -78,7 +78,7 @@ def knocks(length: int, sample_rate: int, slope: float, rng: np.random.Generator
 
     Its power density falls with frequency f as ``f ** -slope``: 0 for a click, 3 for wind.
     """
-    noise = coloured_noise(length, sample_rate, slope, rng, LOWEST_KNOCK_HZ)
+    noise = coloured_noise(length, sample_rate, slope, rng, MIN_KNOCK_HZ)
     seconds = [bursts(min(sample_rate, length - begin), sample_rate, rng) for begin in range(0, length, sample_rate)]
     heard: Samples = noise * np.concatenate(seconds)
     return heard

@@ -11,8 +11,9 @@ import typer
 
 from audioconv._version import __version__
 from audioconv.cli import classify, data, demo, detect, doctor, evaluate, explain, info, listen, train
+from audioconv.cli.options import present_names
 from audioconv.cli.streams import OutputError, guard, release
-from audioconv.cli.terminal import say_error, shown_notices
+from audioconv.cli.terminal import say, say_error, shown_notices
 from audioconv.errors import AudioconvError, ConfigError
 from audioconv.io.files import display_path, reason
 
@@ -55,7 +56,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         with shown_notices():
             # Without a command, the help; standalone mode would draw boxes round errors.
-            code = app(list(arguments) or ["--help"], prog_name="audioconv", standalone_mode=False)
+            code = app(present_names(arguments, say) or ["--help"], prog_name="audioconv", standalone_mode=False)
     except _UsageError as error:
         say_error(_usage(error))
         return 2

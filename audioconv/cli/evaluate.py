@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from audioconv.evaluation import Evaluation, Speed
 
-MOST_MISTAKES = 15
+MAX_MISTAKES = 15
 """Rows of the list that stands for a confusion matrix too wide to show."""
 
 RATES = (0.1, 0.05, 0.02, 0.01, 0.005)
@@ -44,7 +44,7 @@ def register(app: typer.Typer) -> None:
         app,
         evaluate,
         "audioconv evaluate model recordings --split test",
-        "audioconv evaluate model recordings --split test --outsiders other-sounds --report report.html",
+        "audioconv evaluate model recordings --split test --negatives other-sounds --report report.html",
         "audioconv evaluate model recordings --split test --long evening.wav --labels evening.txt",
         "audioconv evaluate model other-recordings --json > result.json",
     )
@@ -61,11 +61,11 @@ def evaluate(
             metavar="SPLIT", help="Only these rows of the manifest: train, validation or test.", show_default=False
         ),
     ] = None,
-    outsiders: Annotated[
+    negatives: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FILE|FOLDER",
-            help="Recordings none of which is one of the words: what should be turned away. May be given again.",
+            help="Recordings without the words, all to be rejected. May be given again.",
             show_default=False,
         ),
     ] = None,
@@ -101,7 +101,7 @@ def evaluate(
 
     Shows accuracy, precision and recall of each class, which classes are taken for which, what is accepted at the
     model's threshold, whether its probabilities are as often right as they say, and how fast it answers here. Classes
-    such as `_silence_` are no words: they count among the outsiders. With --long it also listens to recordings of any
+    such as `_silence_` are no words: they count among the negatives. With --long it also listens to recordings of any
     length, as `audioconv detect` does, and counts false accepts an hour and missed words.
     """
     from audioconv.classifier import Classifier
@@ -121,7 +121,7 @@ def evaluate(
         say("note: these are all rows, those to train on too; --split test is for the ones kept apart", style="yellow")
     with Steps("reading", "files") as steps:
         evaluation = classifier.evaluate(
-            collection, split=split, outsiders=outsiders or (), strict=strict, on_file=steps.one_of
+            collection, split=split, outsiders=negatives or (), strict=strict, on_file=steps.one_of
         )
     heard = None if recordings is None else recordings.listen(classifier.model_)
     speed = classifier.measure_speed()
@@ -165,7 +165,7 @@ def show_evaluation(evaluation: Evaluation) -> None:
 
 
 def _show_decision(evaluation: Evaluation) -> None:
-    """Write what the model's threshold makes of words and outsiders."""
+    """Write what the model's threshold makes of words and negatives."""
     from audioconv.evaluation import percent
 
     outcomes, false_accepts = evaluation.outcomes, evaluation.false_accepts
@@ -186,7 +186,7 @@ def _show_decision(evaluation: Evaluation) -> None:
         rejected = false_accepts.whole - false_accepts.part
         for place, (what, part) in enumerate({"none of these": rejected, "accepted": false_accepts.part}.items()):
             share = part / false_accepts.whole
-            add_row(table, "" if place else "outsiders", f"{part:,}", what, percent(share))
+            add_row(table, "" if place else "negatives", f"{part:,}", what, percent(share))
         for name, share_of in evaluation.false_accepts_by_name.items():
             add_row(
                 table, "", f"{share_of.part:,}", f"  of {share_of.whole:,} {name}", percent(share_of.value), style="dim"
@@ -197,6 +197,7 @@ def _show_decision(evaluation: Evaluation) -> None:
 def _show_curve(evaluation: Evaluation) -> None:
     """Write what other thresholds would give."""
     from audioconv.evaluation import percent
+    from audioconv.evaluation.curves import OUTSIDERS
 
     detection = evaluation.detection
     if detection is None:
@@ -205,10 +206,11 @@ def _show_curve(evaluation: Evaluation) -> None:
     table = new_table(*heads, right=heads)
     for point in (detection.within(rate) for rate in RATES):
         add_row(table, percent(point.false_accepts.value), percent(point.threshold), percent(point.misses.value))
-    write(f"words against {detection.against}, at other thresholds:")
+    against = "negatives" if detection.against == OUTSIDERS else detection.against
+    write(f"words against {against}, at other thresholds:")
     results().print(table)
     area, error = detection.area, detection.equal_error_rate
-    _line("curve", f"area {area:.4f}, equal error rate {percent(error)} (words against {detection.against})")
+    _line("curve", f"area {area:.4f}, equal error rate {percent(error)} (words against {against})")
 
 
 def _show_speed(speed: Speed) -> None:
@@ -239,7 +241,7 @@ def _show_confusion(evaluation: Evaluation) -> None:
     )
     if mistakes:
         table = new_table("is", "taken for", "clips", right=["clips"])
-        for count, wanted, given in mistakes[:MOST_MISTAKES]:
+        for count, wanted, given in mistakes[:MAX_MISTAKES]:
             add_row(table, wanted, given, f"{count:,}")
         console.print(table)
 

@@ -110,12 +110,12 @@ def _about_model(path: Path, model: Model) -> list[tuple[str, str]]:
         lines += [(name, str(data[name])) for name in ("source", "licence") if data.get(name)]
     lines += _makers(origin.get("source") for origin in origins if isinstance(origin, dict))
     if spoken := spoken_words.describe(known.get("spoken")):
-        lines.append(("spoken by", spoken))
+        lines.append(("synthetic", spoken))
     for name in ("validation", "test"):
         accuracy = known.get(f"{name}_accuracy")
         if isinstance(accuracy, float):
             lines.append((name, f"{accuracy:.1%} right"))
-    lines += [("says no", line) for line in how_it_decides(model.decision)]
+    lines += [("rejection", line) for line in how_it_decides(model.decision)]
     made = f"audioconv {known['audioconv']}" if "audioconv" in known else ""
     settings = known.get("settings")
     if made and isinstance(settings, dict) and settings.get("arch"):

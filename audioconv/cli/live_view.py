@@ -19,7 +19,7 @@ from audioconv.cli.terminal import printable, results
 if TYPE_CHECKING:
     from audioconv.streaming import Detection, Detector
 
-QUIETEST_DB = -60.0
+MIN_DB = -60.0
 """The left end of the level meter; its right end is full scale."""
 
 REFRESH_SECONDS = 0.1
@@ -47,7 +47,7 @@ class LiveView:
 
     def __init__(self, detector: Detector, name: str, console: Console | None = None) -> None:
         self._detector, self._name = detector, printable(name)
-        self._level = QUIETEST_DB
+        self._level = MIN_DB
         self._drawn = 0.0
         self._heard = dict.fromkeys(detector.model.words, 0)
         self._width = max(len(printable(word)) for word in ("level", *detector.model.words))
@@ -100,7 +100,7 @@ class LiveView:
             ("Ctrl-C stops", "dim"),
         )
         level = Table.grid(padding=(0, 2))
-        filled = 1 - self._level / QUIETEST_DB
+        filled = 1 - self._level / MIN_DB
         level.add_row(
             f"{'level':{self._width}}", _bar(filled, _level_style(self._level), self._signs), f"{self._level:4.0f} dB"
         )
@@ -124,16 +124,16 @@ class LiveView:
 
 
 def level_db(block: NDArray[Any]) -> float:
-    """Return the loudness of a block in decibels below full scale, not below `QUIETEST_DB`.
+    """Return the loudness of a block in decibels below full scale, not below `MIN_DB`.
 
     >>> level_db(np.full(10, 0.1)), level_db(np.zeros(3, np.int16))
     (-20.0, -60.0)
     """
     if not block.size:
-        return QUIETEST_DB
+        return MIN_DB
     scale = 32768 if np.issubdtype(block.dtype, np.integer) else 1
     power = float(np.mean(np.square(block / scale, dtype=np.float64)))
-    return max(QUIETEST_DB, round(10 * float(np.log10(power + 1e-12)), 1))
+    return max(MIN_DB, round(10 * float(np.log10(power + 1e-12)), 1))
 
 
 def _level_style(level: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,6 +35,33 @@ Threshold = Annotated[
     ),
 ]
 Hop = Annotated[float, typer.Option(metavar="SECONDS", help="How often the model is asked.")]
+
+
+RENAMED = {
+    "train": {
+        "--others": "--negatives",
+        "--speak": "--tts-language",
+        "--members": "--ensemble-size",
+        "--false-accepts": "--false-accept-rate",
+    },
+    "evaluate": {"--outsiders": "--negatives"},
+}
+"""By command: options under their names of 0.1, which are no longer shown, and the present ones."""
+
+
+def present_names(arguments: Sequence[str], say: Callable[[str], object]) -> list[str]:
+    """Return the arguments of a command line with the present names of options; `say` is told of each old one."""
+    present: list[str] = []
+    renamed: Mapping[str, str] = {}
+    for number, argument in enumerate(arguments):
+        if number == 0:
+            renamed = RENAMED.get(argument, {})
+        name, equals, value = argument.partition("=")
+        if name in renamed and "--" not in present:
+            say(f"{name} is called {renamed[name]} now; the old name goes with the next release")
+            argument = f"{renamed[name]}{equals}{value}"
+        present.append(argument)
+    return present
 
 
 def model_path(path: Path) -> Path:

@@ -20,10 +20,10 @@ ARCHITECTURES = (
 )  # fmt: skip
 """The names of `architectures.NAMES`, for the help: their module takes too long to import for that."""
 
-RUN, LEARNS, SAYS_NO, HEARS = "The run", "How it learns", "What it says no to", "What the network hears"
+RUN, TRAINING, REJECTION, INPUT = "Run", "Training", "Rejection", "Input"
 
-FALSE_ACCEPTS, AUTO = 0.05, "auto"
-"""Those of `settings.Settings`, which takes too long to import for the help."""
+FALSE_ACCEPT_RATE, AUTO = 0.05, "auto"
+"""The defaults of `recipe.settings.Settings`, which takes too long to import for the help."""
 
 NOTHING = "nothing"
 
@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
         "audioconv train recordings -o model --epochs 60 --noise street.wav",
         "audioconv train list.csv -o model --arch ds-cnn-s --seed 1",
         "audioconv train recordings -o model --budget 5m",
-        "audioconv train recordings -o model --speak en",
+        "audioconv train recordings -o model --tts-language en",
         "audioconv train ten-clips-a-word -o mine --init model/model.safetensors",
         "audioconv train recordings -o model --resume",
     )
@@ -75,123 +75,139 @@ def train(
     strict: Strict = False,
     as_json: Json = False,
     resume: Annotated[
-        bool, flag("--resume", "Go on with an interrupted run, to the same bits as without the break.", RUN)
+        bool,
+        flag("--resume", "Continue an interrupted run; the result has the same bits as an uninterrupted one.", RUN),
     ] = False,
-    force: Annotated[bool, flag("--force", "Begin anew where DIR already holds a model.", RUN)] = False,
+    force: Annotated[bool, flag("--force", "Replace the model in DIR.", RUN)] = False,
     epochs: Annotated[
         int | None,
-        _option(
-            "How often to go through the clips. By default 60, and more where they are few.", RUN, metavar="N", min=1
-        ),
+        _option("Number of epochs. Default: 60, more for few clips.", RUN, metavar="N", min=1),
     ] = None,
     budget: Annotated[
         Any,
-        _option("Train as well as so much time allows, such as 90s, 5m or 1h.", RUN, metavar="TIME", parser=_seconds),
+        _option(
+            "Time that training may take, such as 90s, 5m or 1h; sets the number of epochs.",
+            RUN,
+            metavar="TIME",
+            parser=_seconds,
+        ),
     ] = None,
     patience: Annotated[
-        int | None, _option("Stop after N epochs that brought nothing better.", RUN, metavar="N", min=1)
+        int | None, _option("Stop after N epochs without a better validation result.", RUN, metavar="N", min=1)
     ] = None,
     validation_fraction: Annotated[
         float,
-        _option("Share of the clips, in whole speakers, that watches the training.", RUN, metavar="SHARE"),
+        _option("Share of the clips that validates; whole speakers. Default: 0.1.", RUN, metavar="SHARE"),
     ] = 0.1,
     refit: Annotated[
         bool | None,
         _option(
-            "Train once more, with the watching clips. By default where few speakers are known.",
+            "Train once more with the validation clips included. Default: if fewer than 20 speakers are known.",
             RUN,
             "--refit/--no-refit",
             metavar="",
         ),
     ] = None,
-    members: Annotated[
+    ensemble_size: Annotated[
         int,
         _option(
-            "Train N networks that decide together: more is found in noise, in N times the time.",
+            "Train N networks and average them: more words are found in noise, in N times the time.",
             RUN,
             metavar="N",
             min=1,
         ),
     ] = 1,
-    seed: Annotated[int, _option("The same seed gives the same bits.", RUN, metavar="N", min=0)] = 0,
+    seed: Annotated[
+        int, _option("Seed of all random numbers; the same seed gives the same bits.", RUN, metavar="N", min=0)
+    ] = 0,
     arch: Annotated[
         str,
         _option(
-            f"The network: {', '.join(ARCHITECTURES)}; or auto, which chooses by what it hears.",
-            LEARNS,
+            f"Network: {', '.join(ARCHITECTURES)}. Default: auto, chosen by the data.",
+            TRAINING,
             metavar="NAME",
         ),
     ] = "auto",
     init: Annotated[
         str,
         _option(
-            "Begin with this model and its network, for other labels; or with nothing. By default few words begin with "
-            "a network that knows synthetic voices.",
-            LEARNS,
+            "Start from this model and its network, for other labels, or from nothing. Default: auto; fewer than 500 "
+            "clips of words start from a network pretrained on synthetic speech.",
+            TRAINING,
             metavar="MODEL|nothing|auto",
         ),
     ] = AUTO,
-    batch_size: Annotated[int, _option("Clips a step.", LEARNS, metavar="N", min=1)] = 64,
+    batch_size: Annotated[int, _option("Clips a step. Default: 64.", TRAINING, metavar="N", min=1)] = 64,
     learning_rate: Annotated[
         float | None,
-        _option("The greatest of the one-cycle schedule. By default 0.005.", LEARNS, metavar="RATE"),
+        _option("Maximum of the one-cycle schedule. Default: 0.005.", TRAINING, metavar="RATE"),
     ] = None,
     mixup: Annotated[
         float | None,
-        _option(
-            "Mix clips with each other, by a share from Beta(ALPHA, ALPHA). By default not.", LEARNS, metavar="ALPHA"
-        ),
+        _option("Mix pairs of clips, with a share from Beta(ALPHA, ALPHA). Default: off.", TRAINING, metavar="ALPHA"),
     ] = None,
     no_augment: Annotated[
-        bool, flag("--no-augment", "Leave clips as they are: no shift, gain, speed, noise, rooms, masks.", LEARNS)
+        bool,
+        flag("--no-augment", "Train on the clips as they are: no shift, gain, speed, noise, room or mask.", TRAINING),
     ] = False,
     noise: Annotated[
-        Path | None, _option("Recordings to mix in, instead of synthetic noise.", LEARNS, metavar="FILE|FOLDER")
+        Path | None,
+        _option("Recordings to mix into the clips, instead of synthetic noise.", TRAINING, metavar="FILE|FOLDER"),
     ] = None,
     reject: Annotated[
         bool | None,
         _option(
-            'Learn to say "none of these", with other sounds made of the words. By default for words.',
-            SAYS_NO,
+            'Learn to answer "none of these". Default: on for windows up to 2 s, '
+            "off if fewer than 20 speakers are known.",
+            REJECTION,
             "--reject/--no-reject",
             metavar="",
         ),
     ] = None,
     keep_classes: Annotated[
         bool,
-        flag("--keep-classes", "Listen for classes called other, noise, silence and the like, too.", SAYS_NO),
+        flag(
+            "--keep-classes",
+            "Treat classes named other, noise, silence and the like as classes, not as negatives.",
+            REJECTION,
+        ),
     ] = False,
-    others: Annotated[
+    negatives: Annotated[
         Path | None,
-        _option("Recordings of anything that is none of the words, to learn from.", SAYS_NO, metavar="FILE|FOLDER"),
+        _option("Recordings without the words, to train rejection with.", REJECTION, metavar="FILE|FOLDER"),
     ] = None,
-    speak: Annotated[
+    tts_language: Annotated[
         str | None,
         _option(
-            "A language, such as en: synthetic voices say the words, and many others that are none, to learn from.",
-            SAYS_NO,
+            "Add synthetic speech in this language, such as en: the words, and common other words as negatives.",
+            REJECTION,
             metavar="LANGUAGE",
         ),
     ] = None,
-    false_accepts: Annotated[
+    false_accept_rate: Annotated[
         float,
-        _option("Share of other sounds that may be taken for a word; sets the threshold.", SAYS_NO, metavar="SHARE"),
-    ] = FALSE_ACCEPTS,
+        _option(
+            "Share of the negatives that may be accepted; sets the threshold. Default: 0.05.",
+            REJECTION,
+            metavar="SHARE",
+        ),
+    ] = FALSE_ACCEPT_RATE,
     front_end: Annotated[
-        str | None, _option("log-mel, mfcc or raw. By default what the network takes.", HEARS, metavar="NAME")
+        str | None, _option("log-mel, mfcc or raw. Default: what the network takes.", INPUT, metavar="NAME")
     ] = None,
     sample_rate: Annotated[
-        int | None, _option("By default 16000, or lower where most clips are.", HEARS, metavar="HZ")
+        int | None,
+        _option("Sample rate of the model. Default: 16000, or lower if most clips are.", INPUT, metavar="HZ"),
     ] = None,
     clip_seconds: Annotated[
         float | None,
-        _option("Length of the window. By default that of the words, or of sounds.", HEARS, metavar="SECONDS"),
+        _option("Length of the window. Default: chosen from the recordings.", INPUT, metavar="SECONDS"),
     ] = None,
     normalise_clips: Annotated[
         bool | None,
         _option(
-            "Shift and scale each clip's bands by their own mean and deviation. By default if they change, as words.",
-            HEARS,
+            "Normalise each band by the clip's own mean and deviation. Default: chosen from the recordings.",
+            INPUT,
             "--normalise-clips/--no-normalise-clips",
             metavar="",
         ),
@@ -199,15 +215,15 @@ def train(
     image_size: Annotated[
         Any,
         _option(
-            "Of pictures, such as 28 or 32x48. By default theirs, at most 96.", HEARS, metavar="SIZE", parser=_size
+            "Size of pictures, such as 28 or 32x48. Default: theirs, at most 96.", INPUT, metavar="SIZE", parser=_size
         ),
     ] = None,
 ) -> None:
     """Train a classifier on recordings or pictures, a folder a class.
 
-    A tenth of the clips watches the training (whole speakers, where they are known) and chooses the threshold. Rows of
-    a manifest whose split is `test` are never trained on: they tell the accuracy at the end. Unreadable files are
-    skipped, counted and listed.
+    A tenth of the clips, in whole speakers if they are known, validates and sets the threshold. Rows of a manifest
+    whose split is `test` are never trained on; they give the accuracy at the end. Unreadable files are skipped,
+    counted and listed.
     """
     settings = {
         "arch": arch,
@@ -226,13 +242,13 @@ def train(
         "noise": noise,
         "reject": reject,
         "keep_classes": keep_classes,
-        "others": others,
-        "speak": speak,
-        "false_accepts": false_accepts,
+        "others": negatives,
+        "speak": tts_language,
+        "false_accepts": false_accept_rate,
         "validation_fraction": validation_fraction,
         "patience": patience,
         "refit": refit,
-        "members": members,
+        "members": ensemble_size,
         "seed": seed,
     }
     if resume and force:

@@ -114,19 +114,21 @@ def show_report(out: Path, classifier: Classifier, collection: Collection) -> No
     counts = {name: sum(classes.values()) for name, classes in report.counts.items()}
     lines = [("trained on", f"{counts['train']:,} clips of {len(classifier.classes_)} classes")]
     if classifier.members > 1:
-        lines.append(("networks", f"{classifier.members}, which decide together"))
+        lines.append(("ensemble", f"{classifier.members} networks"))
     if (began_with := classifier.model_.provenance["began_with"]) is not None:
-        lines.append(("began with", str(began_with)))
+        lines.append(("start", str(began_with)))
     if (spoken := spoken_words.describe(classifier.model_.provenance["spoken"])) is not None:
-        lines.append(("spoken by", spoken))
+        lines.append(("synthetic", spoken))
     if report.validation_accuracy is not None:
         watched = f"{counts['validation']:,} clips, epoch {report.kept_epoch} of {len(report.history)}"
         lines.append(("validation", f"{report.validation_accuracy:.1%} right ({watched})"))
-    lines += [("says no", line) for line in how_it_decides(classifier.model_.decision)]
+    lines += [("rejection", line) for line in how_it_decides(classifier.model_.decision)]
     if report.final_history is not None and classifier.refit is None and classifier.reject is None:
-        lines.append(("says no", "to nothing, for there are few speakers; --reject makes it, to strangers too"))
+        lines.append(
+            ("rejection", "off (fewer than 20 speakers); --reject turns it on, but may reject unfamiliar voices")
+        )
     if report.final_history is not None:
-        lines.append(("then", "trained once more, with the validation clips"))
+        lines.append(("refit", "trained once more, with the validation clips included"))
     if report.test is not None:
         lines.append(("test", f"{report.test.accuracy:.1%} right ({report.test.count:,} clips, never trained on)"))
     lines.append(("model", f"{display_path(model)} ({megabytes(model.stat().st_size)})"))
@@ -144,10 +146,10 @@ def how_it_decides(decision: Decision) -> list[str]:
     line = f"below a score of {decision.threshold:.2f}"
     passed = [decision.basis.get(name) for name in ("words_accepted_and_right", "others_accepted")]
     if all(isinstance(share, float) for share in passed):
-        line += f", above which are {passed[0]:.1%} of the watching words and {passed[1]:.1%} of other sounds"
+        line += f"; {passed[0]:.1%} of the validation words and {passed[1]:.1%} of the negatives are above it"
     lines, cost, asked = [line], decision.basis.get("words_that_the_share_would_cost"), decision.false_accepts
     if isinstance(cost, float) and cost > 0.1 and asked is not None:
-        lines.append(f"(at most {asked:.1%} of other sounds would cost {cost:.1%} of the words: more clips help)")
+        lines.append(f"(at most {asked:.1%} of the negatives would reject {cost:.1%} of the words: more clips help)")
     return lines
 
 

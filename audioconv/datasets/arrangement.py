@@ -30,7 +30,7 @@ _ALSO_SPLITS = {"train": "train", "validation": "validation", "development": "va
 
 
 @dataclass(frozen=True)
-class Place:
+class FileRole:
     """What a file is by the folders it is in and by its name.
 
     Attributes
@@ -57,7 +57,7 @@ class Arrangement:
 
     Attributes
     ----------
-    places : list of (Place or None)
+    places : list of (FileRole or None)
         In the order of the files; None for a file that is in no class folder.
     notes : tuple of str
         What was assumed, a line each.
@@ -65,7 +65,7 @@ class Arrangement:
         How many folders stand above those of the classes.
     """
 
-    places: list[Place | None]
+    places: list[FileRole | None]
     notes: tuple[str, ...] = ()
     depth: int = 0
 
@@ -128,7 +128,7 @@ def arrange(files: Sequence[Parts], shown: str) -> Arrangement:
     if all(len(parts) > 2 and split_of(parts[1]) for parts in files if len(parts) > 1):
         _check_depth(tops, shown)
         return _above_splits(files)
-    places = [Place(parts[:-1], parts[-1]) if len(parts) > 1 else None for parts in files]
+    places = [FileRole(parts[:-1], parts[-1]) if len(parts) > 1 else None for parts in files]
     return Arrangement(places, _speakers_above(tops))
 
 
@@ -146,7 +146,7 @@ def _flat(files: Sequence[Parts]) -> Arrangement:
     labels = _labels_in_names([parts[-1] for parts in files])
     if labels is None:
         return Arrangement([None] * len(files))
-    return Arrangement([Place((label,), rest) for label, rest in labels], (_EDGE_IMPULSE,))
+    return Arrangement([FileRole((label,), rest) for label, rest in labels], (_EDGE_IMPULSE,))
 
 
 _EDGE_IMPULSE = "the class of each file is taken from its name, up to the first dot (label.name.wav)"
@@ -167,7 +167,7 @@ def _below_splits(files: Sequence[Parts], tops: Mapping[str, list[Parts]], shown
                 "class; move such files into class folders, or elsewhere"
             )
         _check_classes_in_common(tops, splits, shown)
-        places = [Place(parts[1:-1], parts[-1], splits[parts[0]]) if len(parts) > 2 else None for parts in files]
+        places = [FileRole(parts[1:-1], parts[-1], splits[parts[0]]) if len(parts) > 2 else None for parts in files]
         return Arrangement(places, (note,), depth=1)
     inside = [parts for parts in files if len(parts) > 1]
     if all(_fold(top) is not None for top in tops) and all(_URBAN.fullmatch(parts[-1]) for parts in inside):
@@ -180,10 +180,10 @@ def _below_splits(files: Sequence[Parts], tops: Mapping[str, list[Parts]], shown
     if labels is not None:
         by_file = dict(zip(inside, labels, strict=True))
         of = [(parts, *by_file.get(parts, ("", ""))) for parts in files]
-        places = [Place((label,), rest, splits[parts[0]]) if label else None for parts, label, rest in of]
+        places = [FileRole((label,), rest, splits[parts[0]]) if label else None for parts, label, rest in of]
         return Arrangement(places, (note, _EDGE_IMPULSE))
     if len(tops) == 1:  # nothing says that it is not a class
-        return Arrangement([Place(parts[:-1], parts[-1]) if len(parts) > 1 else None for parts in files])
+        return Arrangement([FileRole(parts[:-1], parts[-1]) if len(parts) > 1 else None for parts in files])
     raise DataError(
         f"{shown}: {_folders(tops)} may be splits or classes: recordings lie directly in them, and their names "
         f"({display_path(inside[0][-1])}, ...) do not begin with a class and a dot. If they are splits, put a folder "
@@ -192,16 +192,16 @@ def _below_splits(files: Sequence[Parts], tops: Mapping[str, list[Parts]], shown
     )
 
 
-def _urban(parts: Parts, splits: Mapping[str, str | None]) -> Place:
+def _urban(parts: Parts, splits: Mapping[str, str | None]) -> FileRole:
     match = _URBAN.fullmatch(parts[-1])
     assert match is not None
-    return Place((match["label"],), parts[-1], splits[parts[0]], match["source"])
+    return FileRole((match["label"],), parts[-1], splits[parts[0]], match["source"])
 
 
 def _above_splits(files: Sequence[Parts]) -> Arrangement:
     """Arrange files whose classes have all their files in split folders."""
     splits, note = _splits(list(dict.fromkeys(parts[1] for parts in files if len(parts) > 1)))
-    places = [Place(parts[:1], parts[-1], splits[parts[1]]) if len(parts) > 1 else None for parts in files]
+    places = [FileRole(parts[:1], parts[-1], splits[parts[1]]) if len(parts) > 1 else None for parts in files]
     return Arrangement(places, (f"below the classes {note}",))
 
 

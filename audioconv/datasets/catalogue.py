@@ -371,7 +371,7 @@ SOURCES: Mapping[str, Source] = {
         unpacked=100_000_000,
     ),
 }
-"""The data sets that `getting.get` knows, by their names."""
+"""The data sets that `build.get` knows, by their names."""
 
 
 def makers(title: str) -> str:

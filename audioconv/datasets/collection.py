@@ -154,7 +154,7 @@ class Collection:
     def with_negatives(self, keep: Sequence[str] = ()) -> Collection:
         """Return the same files with the classes that nobody listens for as ``_unknown_`` and ``_silence_``.
 
-        Those are known by their names, see `decision.negative_label`; `keep` are left as they are. A note is added for
+        Those are known by their names, see `classes.negative_label`; `keep` are left as they are. A note is added for
         each. Nothing changes for pictures, and where no class to listen for would be left.
 
         Examples

@@ -13,7 +13,7 @@ from audioconv.evaluation.intervals import Share
 
 OUTSIDERS, OTHER_WORDS = "outsiders", "other words"
 
-MOST_POINTS = 200
+MAX_POINTS = 200
 """Of a curve in JSON."""
 
 
@@ -144,7 +144,7 @@ class Detection:
     def to_json(self) -> dict[str, Any]:
         """Return the curve (thinned), its point in use, area and equal error rate as JSON-compatible data."""
         last = len(self.curve.thresholds) - 1
-        kept = np.unique(np.linspace(0, last, min(last + 1, MOST_POINTS)).round().astype(int))
+        kept = np.unique(np.linspace(0, last, min(last + 1, MAX_POINTS)).round().astype(int))
         return {
             "against": self.against,
             "targets": len(self.targets),

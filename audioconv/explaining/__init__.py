@@ -1,6 +1,6 @@
 """Explaining: what in an example a decision rests on, and what each layer of the network makes of it.
 
-`explain` puts it all together for one recording or picture; `sheet.draw` draws that. The parts are of use alone:
+`explain` puts it all together for one recording or picture; `figure.draw` draws that. The parts are of use alone:
 `saliency`, `feature_maps`, `kernels` and `receptive_fields`.
 """
 

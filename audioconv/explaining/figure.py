@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LAYERS = 6
 """Convolutions that are shown unless asked for otherwise."""
 
-MOST_LABELS = 12
+MAX_LABELS = 12
 """Labels that have a bar; of more, the likeliest."""
 
 TICKS_HZ = (250, 500, 1000, 2000, 4000, 8000, 16000)
@@ -178,7 +178,7 @@ def _draw_picture(paper: Paper, explanation: Explanation) -> None:
 
 def _draw_scores(paper: Paper, axes: Axes, explanation: Explanation) -> None:
     model = explanation.model
-    order = np.argsort(-explanation.probabilities, kind="stable")[:MOST_LABELS]
+    order = np.argsort(-explanation.probabilities, kind="stable")[:MAX_LABELS]
     labels = [model.labels[code] for code in order]
     rows = range(len(labels))
     chosen = explanation.answer if explanation.accepted else None

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 CHANNELS = 8
 """Feature maps in a row."""
 
-MOST_KERNELS = 32
+MAX_KERNELS_SHOWN = 32
 """Kernels of the first layer that are shown together."""
 
-MOST_POINTS = 200
+MAX_POINTS = 200
 """Points of a curve: more could not be told apart."""
 
 BRIGHTEST = 0.995
@@ -175,7 +175,7 @@ def _behind(model: Model) -> dict[str, tuple[str, str]]:
 
 def _draw_strip(paper: Paper, model: Model, row: Row, top: float) -> None:
     count = row.weight.shape[-1]
-    shown = min(count, MOST_KERNELS)
+    shown = min(count, MAX_KERNELS_SHOWN)
     paper.text(_LEFT, top + 0.2, "kernels of the first layer", 11, weight="bold")
     note = f"all {count}" if shown == count else f"{shown} of {count}"
     if model.front_end is not None and not isinstance(model.front_end, RawSamples):
@@ -251,7 +251,7 @@ def draw_map(axes: Axes, values: Array, low: float, high: float, *, is_picture: 
     """Draw what one channel makes of the example: a picture, (T, F) with time to the right, or a curve, (T,)."""
     _bare(axes)
     if values.ndim == 1:
-        edges = np.unique(np.linspace(0, len(values), min(len(values), MOST_POINTS), endpoint=False).astype(int))
+        edges = np.unique(np.linspace(0, len(values), min(len(values), MAX_POINTS), endpoint=False).astype(int))
         highest, lowest = np.maximum.reduceat(values, edges), np.minimum.reduceat(values, edges)
         axes.fill_between(edges, np.minimum(lowest, 0), np.maximum(highest, 0), color=BLUE, lw=0, step="mid")
         axes.set_xlim(-0.5, len(values) - 0.5)

@@ -17,7 +17,7 @@ WITHIN = (0.5, 0.85)
 for steady sounds, the differences between clips tell the classes apart. Above it, as for words cut out in silence,
 clips hardly differ, and normalising them one by one brings nothing."""
 
-MIN_SPREAD = 0.3
+MIN_DEVIATION = 0.3
 """Share of the training examples' deviation that is added to that of a clip, so that steady bands are not amplified."""
 
 
@@ -97,7 +97,7 @@ class Normalisation:
             return normalised
         centred: Array = features - features.mean(axis=-2, keepdims=True)
         spread = np.sqrt(np.square(centred).mean(axis=-2, keepdims=True))
-        centred /= spread + np.float32(MIN_SPREAD) * self.std
+        centred /= spread + np.float32(MIN_DEVIATION) * self.std
         return centred
 
 

@@ -15,8 +15,8 @@ from audioconv.kernels.threads import thread_count
 ALONE = 1 << 17
 """Numbers, of all transforms together, that one thread is done with (in 100 us) before another would be awake."""
 
-LEAST_APART = 1 << 20
-"""Numbers from which on it pays to move a thread to another processor (see `kernels.spread`)."""
+MIN_TASK_SAMPLES = 1 << 20
+"""Numbers from which on it pays to move a thread to another processor (see `kernels.cpu_affinity`)."""
 
 
 class Spectrogram:
@@ -87,7 +87,7 @@ class Spectrogram:
         out = np.empty((len(batch), count, self._width), np.float32)
         work = len(batch) * count * self._fft_length
         threads = thread_count() if work > ALONE else 1
-        apart = threads if work > LEAST_APART else 1
+        apart = threads if work > MIN_TASK_SAMPLES else 1
         # The counters of the blocks and of `spread`, and behind them what the workers are told.
         size = (2 + threads) * APART
         memory = np.zeros(size + spectral.ARGUMENTS, np.int64)

@@ -12,16 +12,16 @@ from audioconv.kernels import affine
 Pictures = NDArray[np.float32]
 Maps = NDArray[np.float32]
 
-LARGEST_SHIFT = 1 / 14
+MAX_SHIFT = 1 / 14
 """Of the smaller side: two pixels of 28."""
 
-LARGEST_TURN = 12.0
+MAX_ROTATION = 12.0
 """In degrees, to either side."""
 
-LARGEST_ZOOM = 1.15
+MAX_ZOOM = 1.15
 """And the smallest is its inverse."""
 
-LARGEST_SHEAR = 0.15
+MAX_SHEAR = 0.15
 """Columns for each row."""
 
 
@@ -30,10 +30,10 @@ def draw_maps(count: int, height: int, width: int, rng: np.random.Generator) -> 
 
     A map leads from a pixel of the new picture to its place in the old one.
     """
-    turn = np.radians(rng.uniform(-LARGEST_TURN, LARGEST_TURN, count))
-    zoom = np.exp(rng.uniform(-1, 1, (count, 2)) * math.log(LARGEST_ZOOM))
-    shear = rng.uniform(-LARGEST_SHEAR, LARGEST_SHEAR, count)
-    shift = rng.uniform(-1, 1, (count, 2)) * LARGEST_SHIFT * min(height, width)
+    turn = np.radians(rng.uniform(-MAX_ROTATION, MAX_ROTATION, count))
+    zoom = np.exp(rng.uniform(-1, 1, (count, 2)) * math.log(MAX_ZOOM))
+    shear = rng.uniform(-MAX_SHEAR, MAX_SHEAR, count)
+    shift = rng.uniform(-1, 1, (count, 2)) * MAX_SHIFT * min(height, width)
     cos, sin = np.cos(turn), np.sin(turn)
     maps = np.empty((count, 2, 3))
     maps[:, 0, 0], maps[:, 0, 1] = cos, -sin

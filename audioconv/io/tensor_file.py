@@ -21,7 +21,7 @@ Kind = Literal["model", "checkpoint"]
 FORMAT_VERSION = 1
 """Raised whenever an older audioconv could not read what is written."""
 
-LONGEST_HEADER = 100_000_000  # bytes: the limit of safetensors itself
+MAX_HEADER_BYTES = 100_000_000  # bytes: the limit of safetensors itself
 
 
 def write(path: str | os.PathLike[str], kind: Kind, arrays: Mapping[str, Array], header: Mapping[str, Any]) -> None:
@@ -101,7 +101,7 @@ def _content(path: str | os.PathLike[str], shown: str, kind: Kind) -> bytes:
             size = os.fstat(file.fileno()).st_size
             if not size:
                 raise ModelFileError(f"{shown}: the file is empty; expected a {kind} that audioconv wrote")
-            if start[8:] != b"{" or int.from_bytes(start[:8], "little") > LONGEST_HEADER:
+            if start[8:] != b"{" or int.from_bytes(start[:8], "little") > MAX_HEADER_BYTES:
                 raise ModelFileError(f"{shown}: not a safetensors file; expected a {kind} that audioconv wrote")
             return start + file.read()
     except OSError as error:

@@ -21,8 +21,8 @@ from audioconv._types import Samples
 from audioconv.audio.samples import FULL_SCALE, fit_length, resample
 from audioconv.decision.classes import is_word
 from audioconv.tts.dataset import checked_words
-from audioconv.tts.espeak import EspeakCast
-from audioconv.tts.voices import SAMPLE_RATE, Clip
+from audioconv.tts.espeak import EspeakVoices
+from audioconv.tts.voices import SAMPLE_RATE, SpokenClip
 
 CLIPS_OF_A_WORD, CLIPS_OF_ANOTHER = 200, 16
 
@@ -85,7 +85,7 @@ def speak(
     """
     words = checked_words([label.replace("_", " ") for label in labels])
     rng = np.random.default_rng(seed)
-    with EspeakCast(language) as cast:
+    with EspeakVoices(language) as cast:
         other_words = _out_of_vocabulary(_common_words(), words, cast)
 
         count = len(words) * CLIPS_OF_A_WORD + len(other_words) * (CLIPS_OF_ANOTHER + 1)
@@ -143,7 +143,7 @@ def describe(about: object) -> str | None:
 
 def check_language(language: str) -> None:
     """Raise `ConfigError` if there are no voices for a language, `MissingExtraError` if there are none at all."""
-    with EspeakCast(language):
+    with EspeakVoices(language):
         pass
 
 
@@ -152,7 +152,7 @@ def _common_words() -> tuple[str, ...]:
     return tuple(Path(__file__).with_name("common_words.txt").read_text("utf-8").split())
 
 
-def _out_of_vocabulary(candidates: Sequence[str], words: Sequence[str], cast: EspeakCast) -> list[str]:
+def _out_of_vocabulary(candidates: Sequence[str], words: Sequence[str], cast: EspeakVoices) -> list[str]:
     """Return the candidates that no voice pronounces like one of the words, as "write" is pronounced like "right"."""
     kept = list(candidates)
     for accent in cast.accents:
@@ -166,6 +166,6 @@ def _as_integers(clips: Iterable[Samples]) -> NDArray[np.int16]:
     return np.stack([np.rint(clip * (FULL_SCALE - 1)).astype(np.int16) for clip in clips])
 
 
-def _fitted(clip: Clip, sample_rate: int, clip_samples: int) -> Samples:
+def _fitted(clip: SpokenClip, sample_rate: int, clip_samples: int) -> Samples:
     samples = clip.samples.astype(np.float32) / np.float32(FULL_SCALE)
     return fit_length(resample(samples, SAMPLE_RATE, sample_rate), clip_samples)

@@ -14,7 +14,7 @@ NOTHING = "\N{EN DASH}"
 NUMBERED_FROM = 13
 """Classes from which on the columns of the confusion matrix stand upright and close together."""
 
-LARGEST_MATRIX = 60
+MAX_MATRIX_CLASSES = 60
 """Classes up to which there is a matrix; of more, the most frequent mistakes are listed alone."""
 
 
@@ -23,7 +23,7 @@ def confusion(evaluation: Evaluation) -> Html | None:
     if not evaluation.count:
         return None
     classes, matrix = evaluation.classes, evaluation.confusion
-    if len(classes) > LARGEST_MATRIX:
+    if len(classes) > MAX_MATRIX_CLASSES:
         return _frequent(evaluation, most=40)
     rows = []
     for i, label in enumerate(classes):

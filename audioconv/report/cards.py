@@ -14,7 +14,7 @@ from audioconv.report.html import Content, Html, join, table, tag
 from audioconv.report.text import count, rounded
 from audioconv.training.progress import duration
 
-MOST_LABELS = 60
+MAX_LABELS = 60
 
 
 def training(facts: Facts) -> Html | None:
@@ -158,8 +158,8 @@ def _layers(layers: Summary) -> Html:
 
 
 def _labels(labels: Sequence[str]) -> Html:
-    shown = [tag("span", label, class_="label") for label in labels[:MOST_LABELS]]
-    more = f" and {len(labels) - MOST_LABELS} more" if len(labels) > MOST_LABELS else None
+    shown = [tag("span", label, class_="label") for label in labels[:MAX_LABELS]]
+    more = f" and {len(labels) - MAX_LABELS} more" if len(labels) > MAX_LABELS else None
     return join([join(label, " ") for label in shown], more)
 
 

@@ -25,8 +25,8 @@ from audioconv.report.html import Html, join, tag
 from audioconv.report.png import data_uri, encode, heat
 from audioconv.report.svg import Axis, Plot
 
-MOST_CLIPS = 12
-MOST_BYTES = 2_000_000
+MAX_CLIPS_SHOWN = 12
+MAX_SOUND_BYTES = 2_000_000
 """Of all sounds and pictures in one list; what comes after that has none."""
 
 BANDS, RANGE_DB = 80, 70.0
@@ -68,7 +68,7 @@ class Case:
         return "rejected" if self.answer == self.name else f"rejected, likeliest {self.answer}"
 
 
-def worst_mistakes(evaluation: Evaluation, most: int = MOST_CLIPS) -> list[Case]:
+def worst_mistakes(evaluation: Evaluation, most: int = MAX_CLIPS_SHOWN) -> list[Case]:
     """Return the labelled clips that went worst: wrong and accepted, then words missed, each by what it was sure of."""
     scored = evaluation.scored
     if scored is None or not len(scored):
@@ -90,7 +90,7 @@ def worst_mistakes(evaluation: Evaluation, most: int = MOST_CLIPS) -> list[Case]
     return [_case(evaluation, scored, i) for _, i in order[:most]]
 
 
-def worst_outsiders(evaluation: Evaluation, most: int = MOST_CLIPS) -> list[Case]:
+def worst_outsiders(evaluation: Evaluation, most: int = MAX_CLIPS_SHOWN) -> list[Case]:
     """Return the outsiders that were accepted with the highest scores, one of each file."""
     outsiders = evaluation.outsiders
     if outsiders is None or not len(outsiders):
@@ -125,7 +125,7 @@ def _items(model: Model, cases: Sequence[Case]) -> Iterator[Html]:
     spec, used = inputs.of_model(model), 0
     for case in cases:
         shown: Html | None = None
-        if used < MOST_BYTES:
+        if used < MAX_SOUND_BYTES:
             try:
                 example, _ = decisive_clip(model, spec, case.example)
             except AudioconvError:  # the file has gone since it was evaluated

@@ -18,7 +18,7 @@ FORMATS = {"s16": "<i2", "f32": "<f4"}
 
 DEFAULT_RATE, DEFAULT_CHANNELS, DEFAULT_FORMAT = 16000, 1, "s16"
 
-MOST_BYTES = 1 << 16
+MAX_WAITING_BYTES = 1 << 16
 
 OTHERS = {
     **{b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "MP3", b"FORM": "AIFF", b"caff": "CAF", b"\x1aE\xdf\xa3": "WebM"},
@@ -95,13 +95,13 @@ class PcmReader:
 
     def _next(self) -> bytes:
         data, self._begin = self._begin, b""
-        data = data or self._file.read1(MOST_BYTES)  # type: ignore[attr-defined]
+        data = data or self._file.read1(MAX_WAITING_BYTES)  # type: ignore[attr-defined]
         if self._left is None:
             return data
         # Behind the samples of a WAV file other chunks may follow, which are no sound.
         data = data[: self._left]
         self._left -= len(data)
-        while not data and self._file.read1(MOST_BYTES):  # type: ignore[attr-defined]
+        while not data and self._file.read1(MAX_WAITING_BYTES):  # type: ignore[attr-defined]
             pass
         return data
 
@@ -197,7 +197,7 @@ class _Beginning:
 
     def take(self, count: int) -> bytes:
         """Return the first bytes without going on."""
-        while len(self.content) < count and (data := self.file.read1(MOST_BYTES)):  # type: ignore[attr-defined]
+        while len(self.content) < count and (data := self.file.read1(MAX_WAITING_BYTES)):  # type: ignore[attr-defined]
             self.content += data
         return self.content[:count]
 
@@ -209,7 +209,7 @@ class _Beginning:
 
     def skip(self, count: int) -> None:
         """Leave out the next bytes."""
-        while count > 0 and (data := self.read(min(count, MOST_BYTES))):
+        while count > 0 and (data := self.read(min(count, MAX_WAITING_BYTES))):
             count -= len(data)
             self.content, self._place = self.content[self._place :], 0
 

@@ -11,11 +11,11 @@ from audioconv._types import Samples
 from audioconv.audio.read import HIGHEST_RATE, LOWEST_RATE, to_mono
 from audioconv.errors import ConfigError, DataError, ShapeError
 
-LOUDEST = 100.0
+MAX_LEVEL = 100.0
 """Samples beyond it are taken for integers that were converted, and not scaled: full scale is 1."""
 
 
-class Source:
+class StreamInput:
     """Mono samples at the model's rate, of blocks at another rate and with several channels.
 
     What it gives, put together, does not depend on how the stream was cut into blocks, to the bit.
@@ -76,7 +76,7 @@ class Source:
         largest = float(max(block.max(), -block.min()))
         if not np.isfinite(largest):
             raise DataError("the block holds NaN or infinite samples; leave it out, or send zeros in its place")
-        if largest > LOUDEST:
+        if largest > MAX_LEVEL:
             raise DataError(
                 f"the block has samples of {largest:g}, where full scale is 1; divide 16-bit integers by 32768, "
                 "for example"

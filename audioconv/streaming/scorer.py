@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from audioconv.errors import ConfigError, DataError
 from audioconv.model import Model
-from audioconv.streaming.resampler import Source
+from audioconv.streaming.resampler import StreamInput
 from audioconv.streaming.windows import AT_ONCE, Scores, WindowScorer
 
 SMOOTHING, SMOOTHING_WHO_REJECTS = (0.3, 1 / 3), (0.6, 0.6)
@@ -47,8 +47,8 @@ class Listener:
             seconds, part = SMOOTHING_WHO_REJECTS if model.decision.gate else SMOOTHING
             smoothing_seconds = min(seconds, part * model.clip_samples / model_rate)
         self._scorer = WindowScorer(model, hop_seconds, smoothing_seconds)
-        self._source = Source(model_rate if sample_rate is None else sample_rate, model_rate)
-        self.sample_rate = self._source.from_rate
+        self._input = StreamInput(model_rate if sample_rate is None else sample_rate, model_rate)
+        self.sample_rate = self._input.from_rate
         self.grid = self._scorer.grid
         self.silence_level = self._scorer.silence_level
         # Samples that make as many windows as go through the network together: a longer block is taken in pieces.
@@ -58,16 +58,16 @@ class Listener:
     @property
     def seconds(self) -> float:
         """How much of the stream has come."""
-        return self._source.sample_count / self.sample_rate
+        return self._input.sample_count / self.sample_rate
 
     @property
     def sample_count(self) -> int:
         """How many samples at the model's rate the stream has so far, rounded down."""
-        return self._source.sample_count * self.grid.sample_rate // self.sample_rate
+        return self._input.sample_count * self.grid.sample_rate // self.sample_rate
 
     def reset(self) -> None:
         """Begin a new stream, at second 0; what is kept of the old one is forgotten."""
-        self._source.reset()
+        self._input.reset()
         self._scorer.reset()
         self._ended = False
 
@@ -79,15 +79,15 @@ class Listener:
                 f"the stream has {self.sample_rate} Hz, this block {sample_rate}; "
                 "a stream of another rate needs a detector of its own"
             )
-        block = self._source.check(samples)
+        block = self._input.check(samples)
         pieces = (block[begin : begin + self._piece] for begin in range(0, len(block), self._piece))
-        return (self._scorer.push(self._source.push(piece)) for piece in pieces)
+        return (self._scorer.push(self._input.push(piece)) for piece in pieces)
 
     def flush(self) -> Iterator[Scores]:
         """End the stream, and return an iterator that yields what was still to be known of it."""
         self._check_open()
         self._ended = True
-        return iter([self._scorer.push(self._source.flush()), self._scorer.flush()])
+        return iter([self._scorer.push(self._input.flush()), self._scorer.flush()])
 
     def _check_open(self) -> None:
         if self._ended:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 QUIET = 0.2
 """Share of a window's rows that are taken for its background."""
 
-LEAST_CONTRAST = 6.0
+MIN_CONTRAST = 6.0
 """Decibels by which something has to stand out of a window; otherwise all of it is taken."""
 
 LINE = 0.4
@@ -46,7 +46,7 @@ def word_extent(levels: NDArray[Any], row_seconds: float) -> tuple[int, int]:
     smooth = _averaged(levels, max(1, round(AVERAGED_SECONDS / row_seconds)))
     background = float(np.partition(smooth, int(QUIET * count))[int(QUIET * count)])
     contrast = float(smooth.max()) - background
-    if contrast < LEAST_CONTRAST:
+    if contrast < MIN_CONTRAST:
         return 0, count
     excess = np.maximum(0, smooth - (background + LINE * contrast))
     edges = np.flatnonzero(np.diff(np.concatenate([[False], excess > 0, [False]]).astype(np.int8)))

@@ -23,7 +23,7 @@ from audioconv.training.history import History
 from audioconv.training.losses import Loss, SoftmaxCrossEntropy
 from audioconv.training.optimizers import AdamW, Optimizer
 from audioconv.training.schedules import OneCycle, Schedule
-from audioconv.training.trainer import DivergedError, FitSettings, Purpose, Trainer, evaluate_logits, random_stream
+from audioconv.training.trainer import DivergedError, Purpose, Trainer, TrainerSettings, evaluate_logits, random_stream
 
 __all__ = ["ArrayData", "Dataset", "DivergedError", "FitResult", "evaluate_logits", "fit"]
 
@@ -136,7 +136,7 @@ def fit(
     DivergedError
         If the loss is no longer a number. The checkpoint of the last good epoch stays.
     """
-    step_settings = FitSettings(
+    run_settings = TrainerSettings(
         epochs,
         batch_size,
         optimizer or AdamW(),
@@ -147,7 +147,7 @@ def fit(
         seed,
         mixup,
     )
-    step_settings.check()
+    run_settings.check()
     if patience is not None and validation is None:
         raise ConfigError("patience needs validation data: without them no epoch is better than another")
     if resume and checkpoint is None:
@@ -160,9 +160,9 @@ def fit(
     else:
         shapes: dict[str, Any] = flatten(network.param_shapes(in_shape))
         begin = _fitting(flatten(params), shapes)
-    trainer = Trainer(network, data, begin, step_settings)
+    trainer = Trainer(network, data, begin, run_settings)
     described = {
-        **step_settings.describe(),
+        **run_settings.describe(),
         "network": to_config(network),
         "start": _digest(*begin.values()),
         "data": _describe_data(data),

@@ -32,7 +32,7 @@ class DivergedError(AudioconvError):
 
 
 @dataclass(frozen=True)
-class FitSettings:
+class TrainerSettings:
     """The settings of `fit` that a training step needs."""
 
     epochs: int
@@ -79,7 +79,7 @@ class Trainer:
         The optimiser's.
     """
 
-    def __init__(self, network: Layer, data: Dataset, begin: Mapping[str, Array], settings: FitSettings) -> None:
+    def __init__(self, network: Layer, data: Dataset, begin: Mapping[str, Array], settings: TrainerSettings) -> None:
         self._network, self._data, self._settings = network, data, settings
         self._weights = WeightVector({path: array for path, array in begin.items() if is_trained(path)})
         self.arrays = {path: self._weights.views.get(path, array.copy()) for path, array in begin.items()}

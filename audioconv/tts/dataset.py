@@ -17,13 +17,13 @@ from audioconv.datasets.build.folder import FolderNames, building, is_built, loc
 from audioconv.datasets.collection import Item
 from audioconv.datasets.manifest import MANIFEST_NAME, write_manifest
 from audioconv.errors import ConfigError
-from audioconv.tts.espeak import EspeakCast
-from audioconv.tts.kokoro import KokoroCast
-from audioconv.tts.voices import SAMPLE_RATE, TEST_SHARE, Cast
+from audioconv.tts.espeak import EspeakVoices
+from audioconv.tts.kokoro import KokoroVoices
+from audioconv.tts.voices import SAMPLE_RATE, TEST_SHARE, VoiceBank
 
 Voices = Literal["espeak-ng", "kokoro"]
 
-LONGEST_WORD = 100
+MAX_WORD_LETTERS = 100
 
 
 def make(
@@ -83,8 +83,8 @@ def make(
     if clips_per_word < 1:
         raise ConfigError(f"clips_per_word must be at least 1; got {clips_per_word}")
     folder = Path(folder)
-    with _cast(voices, language, on_download) as cast:
-        recipe = {**cast.identity, "words": words, "clips": clips_per_word, "seed": seed}
+    with _voice_bank(voices, language, on_download) as speakers:
+        recipe = {**speakers.identity, "words": words, "clips": clips_per_word, "seed": seed}
         if is_built(folder, recipe):
             return folder
         rng = np.random.default_rng(seed)
@@ -96,22 +96,22 @@ def make(
                 (work / name).mkdir()
                 for_test = round(clips_per_word / TEST_SHARE)
                 for split, count in (("train", clips_per_word - for_test), ("test", for_test)):
-                    for clip in cast.clips(word, count, rng, for_test=split == "test"):
+                    for clip in speakers.clips(word, count, rng, for_test=split == "test"):
                         path = work / name / f"{clip.voice}_{len(items)}.wav"
                         _write_wav(path, clip.samples)
                         items.append(Item(path, word, clip.speaker, split))
                         if progress:
                             progress(len(items), len(words) * clips_per_word)
-            described = [replace(item, source=cast.source, licence=cast.licence) for item in items]
+            described = [replace(item, source=speakers.source, licence=speakers.licence) for item in items]
             write_manifest(work / MANIFEST_NAME, described)
     return folder
 
 
-def _cast(voices: str, language: str, on_download: Callable[[str, int, int | None], None] | None) -> Cast:
+def _voice_bank(voices: str, language: str, on_download: Callable[[str, int, int | None], None] | None) -> VoiceBank:
     if voices == "espeak-ng":
-        return EspeakCast(language)
+        return EspeakVoices(language)
     if voices == "kokoro":
-        return KokoroCast(language, on_download)
+        return KokoroVoices(language, on_download)
     raise ConfigError(f"voices must be {' or '.join(get_args(Voices))}; got {voices!r}")
 
 
@@ -123,9 +123,9 @@ def checked_words(words: Sequence[str]) -> list[str]:
     if not checked or not all(checked):
         raise ConfigError(f"words must be given, and none of them empty; got {list(words)!r}")
     for word in checked:
-        if not word.isprintable() or len(word) > LONGEST_WORD or not any(c.isalnum() for c in word):
+        if not word.isprintable() or len(word) > MAX_WORD_LETTERS or not any(c.isalnum() for c in word):
             raise ConfigError(
-                f"cannot speak {word[:LONGEST_WORD]!r}: a word is of letters or digits, at most {LONGEST_WORD}"
+                f"cannot speak {word[:MAX_WORD_LETTERS]!r}: a word is of letters or digits, at most {MAX_WORD_LETTERS}"
             )
     folded = [word.casefold() for word in checked]
     twice = sorted({word for word, fold in zip(checked, folded, strict=True) if folded.count(fold) > 1})

@@ -19,23 +19,23 @@ from numpy.typing import NDArray
 
 from audioconv.errors import ConfigError
 from audioconv.tts.espeak_process import Speaker, Utterance, Voice
-from audioconv.tts.voices import SAMPLE_RATE, Clip, as_clip, is_kept_for_test
+from audioconv.tts.voices import SAMPLE_RATE, SpokenClip, as_clip, is_kept_for_test
 
 # Drawn evenly; words a minute, and espeak-ng's scales from 0 to 99 (50 is the voice's own).
 RATES = (110, 230)
 PITCHES = (25, 75)
 PITCH_RANGES = (20, 80)
 
-SHORTEST_SECONDS = 0.1
-QUIETEST_PEAK = 1000
+MIN_SECONDS = 0.1
+MIN_PEAK = 1000
 """What is shorter or quieter than this (of 32767) is no word: some voices do not speak some texts."""
 
 ATTEMPTS = 20
 LICENCE = "synthetic speech (made with espeak-ng, a program under GPL-3.0-or-later)"
 
 
-class EspeakCast:
-    """All accents of a language, each in all timbres; a `casts.Cast`.
+class EspeakVoices:
+    """All accents of a language, each in all timbres; a `voices.VoiceBank`.
 
     Each clip has a timbre, an accent, a speaking rate, a pitch and a pitch range drawn at random.
 
@@ -80,7 +80,7 @@ class EspeakCast:
         """End espeak-ng."""
         self.speaker.close()
 
-    def clips(self, word: str, count: int, rng: np.random.Generator, *, for_test: bool) -> Iterator[Clip]:
+    def clips(self, word: str, count: int, rng: np.random.Generator, *, for_test: bool) -> Iterator[SpokenClip]:
         """Yield `count` clips of `word`, by the timbres that are kept for a test or by the others."""
         timbres = [timbre for timbre in self.speaker.variants if is_kept_for_test(family(timbre)) == for_test]
         # Each timbre in turn, so that few clips have many of them.
@@ -94,7 +94,7 @@ class EspeakCast:
                 samples = as_clip(spoken.astype(np.float32), self.speaker.sample_rate)
                 if _is_sound(samples):
                     timbre = re.sub(r"[^A-Za-z0-9]", "_", timbres[turn])
-                    yield Clip(samples, f"{accent.tag}+{timbre}", family(timbres[turn]))
+                    yield SpokenClip(samples, f"{accent.tag}+{timbre}", family(timbres[turn]))
                     break
             else:
                 raise ConfigError(
@@ -103,8 +103,8 @@ class EspeakCast:
 
 
 def _is_sound(samples: NDArray[np.int16]) -> bool:
-    loud = np.flatnonzero(np.abs(samples.astype(np.int32)) >= QUIETEST_PEAK)
-    return len(loud) > 0 and len(samples) >= SHORTEST_SECONDS * SAMPLE_RATE
+    loud = np.flatnonzero(np.abs(samples.astype(np.int32)) >= MIN_PEAK)
+    return len(loud) > 0 and len(samples) >= MIN_SECONDS * SAMPLE_RATE
 
 
 def family(timbre: str) -> str:

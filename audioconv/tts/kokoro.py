@@ -26,7 +26,7 @@ from audioconv.datasets.download.mirror import obtain
 from audioconv.errors import ConfigError, DataError, missing_extra
 from audioconv.io.files import display_path
 from audioconv.tts.espeak_process import Speaker
-from audioconv.tts.voices import FULL_SCALE, Clip, as_clip, is_kept_for_test
+from audioconv.tts.voices import FULL_SCALE, SpokenClip, as_clip, is_kept_for_test
 
 _FILES = "https://github.com/thewh1teagle/kokoro-onnx/releases/download/model-files-v1.0/"
 NETWORK = Remote(
@@ -89,8 +89,8 @@ class _Request(NamedTuple):
     speed: float
 
 
-class KokoroCast:
-    """All voices, each mixed with another; a `casts.Cast`.
+class KokoroVoices:
+    """All voices, each mixed with another; a `voices.VoiceBank`.
 
     Each clip has a voice in turn, a second one mixed into it, a speed and an ending drawn at random. The same seed
     gives the same clips on the same processor; on another they differ by rounding.
@@ -157,7 +157,7 @@ class KokoroCast:
         self._threads.shutdown(cancel_futures=True)
         self.speaker.close()
 
-    def clips(self, word: str, count: int, rng: np.random.Generator, *, for_test: bool) -> Iterator[Clip]:
+    def clips(self, word: str, count: int, rng: np.random.Generator, *, for_test: bool) -> Iterator[SpokenClip]:
         """Yield `count` clips of `word`, by the voices that are kept for a test or by the others."""
         names = [name for name in self.voices if is_kept_for_test(name) == for_test]
         spoken = {accent: self.letters(word, accent) for accent in ACCENTS}
@@ -172,7 +172,7 @@ class KokoroCast:
             style = nearest * self.voices[speaker][length] + (1 - nearest) * self.voices[other][length]
             requests.append(_Request(letters, style, rng.uniform(*SPEEDS)))
         for speaker, samples in zip(speakers, self._threads.map(self._say, requests), strict=True):
-            yield Clip(as_clip(trimmed(samples), SAMPLE_RATE), speaker, speaker)
+            yield SpokenClip(as_clip(trimmed(samples), SAMPLE_RATE), speaker, speaker)
 
     def letters(self, word: str, accent: str) -> str:
         """Return the network's letters for a word, as Americans ('a') or British ('b') say it."""

@@ -21,7 +21,7 @@ FULL_SCALE = 32767
 
 
 @dataclass(frozen=True, eq=False)
-class Clip:
+class SpokenClip:
     """A word as one voice says it.
 
     Attributes
@@ -39,7 +39,7 @@ class Clip:
     speaker: str
 
 
-class Cast(Protocol):
+class VoiceBank(Protocol):
     """Voices of one program, speaking one language; used in a ``with`` block.
 
     Attributes
@@ -56,7 +56,7 @@ class Cast(Protocol):
     licence: str
     identity: Mapping[str, object]
 
-    def clips(self, word: str, count: int, rng: np.random.Generator, *, for_test: bool) -> Iterator[Clip]:
+    def clips(self, word: str, count: int, rng: np.random.Generator, *, for_test: bool) -> Iterator[SpokenClip]:
         """Yield `count` clips of `word`, by the voices that are kept for a test or by the others.
 
         `ConfigError` if it cannot say that word.

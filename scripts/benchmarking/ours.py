@@ -20,7 +20,7 @@ from audioconv.training.fitting import ArrayData
 from audioconv.training.losses import SoftmaxCrossEntropy
 from audioconv.training.optimizers import AdamW
 from audioconv.training.schedules import Constant
-from audioconv.training.trainer import FitSettings, Trainer
+from audioconv.training.trainer import Trainer, TrainerSettings
 
 Array = NDArray[Any]
 
@@ -96,7 +96,7 @@ class Training:
     """Training steps by `trainer.Trainer`: forward, loss, backward, AdamW."""
 
     def __init__(self, case: Case) -> None:
-        settings = FitSettings(
+        settings = TrainerSettings(
             epochs=1,
             batch_size=BATCH,
             optimizer=AdamW(),

@@ -38,7 +38,7 @@ class Effort:
 FULL = Effort(least_rounds=9, most_rounds=31, seconds=12.0, turn_seconds=0.03, processes=5)
 QUICK = Effort(least_rounds=2, most_rounds=2, seconds=0.0, turn_seconds=0.02, processes=1)
 
-MOST_CALLS = 100  # of a turn
+MAX_CALLS = 100  # of a turn
 LOOK = 0.012  # seconds
 LONG_CALL = 0.05  # seconds: such a call loses nothing to cold caches or sleeping threads
 GIVE_UP_AFTER, GIVE_UP_RATIO = 3, 1.25  # rounds; how much slower than the best of the same name
@@ -96,7 +96,7 @@ def _calls_per_turn(candidate: Candidate, effort: Effort) -> int:
     settle()
     begun = time.perf_counter()
     candidate.run()
-    return max(1, min(MOST_CALLS, math.ceil(effort.turn_seconds / (time.perf_counter() - begun))))
+    return max(1, min(MAX_CALLS, math.ceil(effort.turn_seconds / (time.perf_counter() - begun))))
 
 
 def _turn(candidate: Candidate, calls: int) -> float:

@@ -174,7 +174,7 @@ def test_mp3_that_was_cut_off_is_told_by_its_xing_header(tmp_path: Path, part: f
 def test_long_mp3_files_are_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path, mp3() + mp3())
     expected = read(path, 16000)
-    monkeypatch.setattr(pieces, "MOST_COPIED", 100)
+    monkeypatch.setattr(pieces, "MAX_COPIED_BYTES", 100)
     np.testing.assert_array_equal(read(path, 16000), expected)
 
 

@@ -112,17 +112,17 @@ def test_a_wide_confusion_matrix(call, tmp_path, monkeypatch):
 
 
 def test_what_the_threshold_makes_of_outsiders(call, careful, trained_on, strangers):
-    answer = call("evaluate", careful, trained_on, "--split", "test", "--outsiders", strangers)
+    answer = call("evaluate", careful, trained_on, "--split", "test", "--negatives", strangers)
     assert (answer.code, answer.err) == (0, "")
     assert "at the threshold of 60.0%:" in answer.out
     assert re.search(r"of 6 strangers\b", answer.out), "the long one is three clips"
-    assert "words against outsiders, at other thresholds:" in answer.out
+    assert "words against negatives, at other thresholds:" in answer.out
     for line in ("interval", "curve", "calibration", "speed"):
         assert re.search(rf"^{line} +\S", answer.out, re.MULTILINE)
 
 
 def test_json_has_everything(call, careful, trained_on, strangers):
-    command = ["evaluate", careful, trained_on, "--split", "test", "--outsiders", strangers, "--json"]
+    command = ["evaluate", careful, trained_on, "--split", "test", "--negatives", strangers, "--json"]
     found = json.loads(call(*command).out)
     assert found["decision"]["threshold"] == 0.6
     assert found["false_accepts"]["whole"] == 6
@@ -142,7 +142,7 @@ def test_without_outsiders_words_are_held_against_each_other(call, model, traine
 
 def test_outsiders_several_times_and_unreadable_ones(call, careful, trained_on, strangers):
     (strangers / "text.wav").write_text("no sound")
-    options = ["--outsiders", strangers, "--outsiders", strangers / "0.wav"]
+    options = ["--negatives", strangers, "--negatives", strangers / "0.wav"]
     answer = call("evaluate", careful, trained_on, "--split", "test", *options, "--json")
     found = json.loads(answer.out)
     assert {name: share["whole"] for name, share in found["false_accepts_by_name"].items()} == {
@@ -161,7 +161,7 @@ def test_a_class_that_is_no_word_is_outside(call, careful, tones):
 
 def test_a_report(call, careful, trained_on, strangers, tmp_path):
     page = tmp_path / "report.html"
-    command = ["evaluate", careful, trained_on, "--split", "test", "--outsiders", strangers, "--report", page]
+    command = ["evaluate", careful, trained_on, "--split", "test", "--negatives", strangers, "--report", page]
     answer = call(*command)
     assert answer.code == 0
     assert re.search(r"^report +\S+report.html \(\d+ kB\)$", answer.out, re.MULTILINE)
@@ -177,9 +177,9 @@ def test_a_report_where_no_folder_is(call, careful, trained_on, tmp_path):
 
 def test_outsiders_that_are_none(call, careful, trained_on, tmp_path):
     (tmp_path / "empty").mkdir()
-    answer = call("evaluate", careful, trained_on, "--outsiders", tmp_path / "empty")
+    answer = call("evaluate", careful, trained_on, "--negatives", tmp_path / "empty")
     assert (answer.code, answer.error) == (1, f"{tmp_path}/empty: holds no recordings")
-    answer = call("evaluate", careful, trained_on, "--outsiders", tmp_path / "missing.wav")
+    answer = call("evaluate", careful, trained_on, "--negatives", tmp_path / "missing.wav")
     assert answer.code == 1
     assert "missing.wav: cannot be read" in answer.error
 

@@ -63,10 +63,10 @@ def test_says_that_few_speakers_are_not_made_to_reject(call, tmp_path):
     (folder / "manifest.csv").write_text("\n".join(["path,label,speaker", *rows]))
     options = [option for option in TRAINING if option != "--no-reject"]
     answer = call("train", folder, "-o", tmp_path / "out", *options)
-    assert "says no     to nothing, for there are few speakers; --reject makes it" in answer.out
+    assert "rejection   off (fewer than 20 speakers); --reject turns it on" in answer.out
     assert Model.load(tmp_path / "out/model.safetensors").labels == ("high", "low")
     asked = call("train", folder, "-o", tmp_path / "asked", *options, "--reject")
-    assert "says no     to nothing" not in asked.out
+    assert "rejection   off" not in asked.out
     assert "_unknown_" in Model.load(tmp_path / "asked/model.safetensors").labels
 
 
@@ -108,13 +108,13 @@ def recordings(rng, tmp_path):
 
 def test_few_words_begin_with_a_network_that_knows_others(call, recordings, tmp_path):
     answer = call("train", recordings, "-o", tmp_path / "out", "--epochs", 1, "--no-reject")
-    assert "began with  common-words-16k.safetensors" in answer.out
+    assert "start       common-words-16k.safetensors" in answer.out
     assert "beginning with common-words-16k.safetensors" in call("info", tmp_path / "out").out
 
 
 def test_they_begin_with_nothing_where_asked(call, recordings, tmp_path):
     answer = call("train", recordings, "-o", tmp_path / "out", "--epochs", 1, "--no-reject", "--init", "nothing")
-    assert "began with" not in answer.out
+    assert "start  " not in answer.out
     assert Model.load(tmp_path / "out/model.safetensors").provenance["began_with"] is None
 
 
@@ -122,12 +122,12 @@ def test_synthetic_voices_say_the_words_besides(call, recordings, tmp_path, monk
     pytest.importorskip("espeakng_loader", reason="needs the extra: pip install 'audioconv[synth]'")
     monkeypatch.setattr(spoken_words, "CLIPS_OF_A_WORD", 2)
     monkeypatch.setattr(spoken_words, "CLIPS_OF_ANOTHER", 1)
-    answer = call("train", recordings, "-o", tmp_path / "out", "--epochs", 1, "--speak", "en")
+    answer = call("train", recordings, "-o", tmp_path / "out", "--epochs", 1, "--tts-language", "en")
     assert "synthetic voices say " in answer.err
-    assert "spoken by   espeak-ng" in answer.out
+    assert "synthetic   espeak-ng" in answer.out
     assert "(en): 2 clips of each word" in answer.out
-    assert "spoken by   espeak-ng" in call("info", tmp_path / "out").out
-    assert call("train", recordings, "-o", tmp_path / "no", "--speak", "en", "--no-reject").code == 2
+    assert "synthetic   espeak-ng" in call("info", tmp_path / "out").out
+    assert call("train", recordings, "-o", tmp_path / "no", "--tts-language", "en", "--no-reject").code == 2
 
 
 def test_a_model_to_begin_with_that_is_not_there(call, recordings, tmp_path):
@@ -137,14 +137,14 @@ def test_a_model_to_begin_with_that_is_not_there(call, recordings, tmp_path):
 
 
 def test_networks_that_decide_together(call, tones, tmp_path):
-    answer = call("train", tones, "-o", tmp_path / "out", *TRAINING, "--members", 2, "--refit")
+    answer = call("train", tones, "-o", tmp_path / "out", *TRAINING, "--ensemble-size", 2, "--refit")
     for line in ("network 1 of 2:", "network 2 of 2:", "once more, with the clips that validated:"):
         assert answer.err.count(line) == 1
-    assert "networks    2, which decide together" in answer.out
+    assert "ensemble    2 networks" in answer.out
     assert names(tmp_path / "out") >= {"checkpoint-2.safetensors", "checkpoint-final-2.safetensors"}
     call("train", tones, "-o", tmp_path / "out", *TRAINING, "--force")
     assert names(tmp_path / "out") == {"history.csv", "model.safetensors", "checkpoint.safetensors"}
-    assert call("train", tones, "-o", tmp_path / "none", "--members", 0).code == 2
+    assert call("train", tones, "-o", tmp_path / "none", "--ensemble-size", 0).code == 2
 
 
 def test_same_seed_same_bits(call, tones, tmp_path):
@@ -168,7 +168,14 @@ def test_pictures(call, tmp_path):
 def test_options_are_those_of_the_classifier():
     assert architectures.NAMES == ARCHITECTURES
     defaults = {name: p.default for name, p in inspect.signature(train).parameters.items()}
-    for name, value in Settings().get_params().items():
+    renamed = {
+        "others": "negatives",
+        "speak": "tts_language",
+        "members": "ensemble_size",
+        "false_accepts": "false_accept_rate",
+    }
+    for setting, value in Settings().get_params().items():
+        name = renamed.get(setting, setting)
         assert (not defaults["no_augment"] if name == "augment" else defaults[name]) == value, name
 
 
@@ -425,3 +432,16 @@ def test_times(text, seconds):
 def test_no_times(text):
     with pytest.raises(typer.BadParameter, match="is no time; write it as 90s"):
         _seconds(text)
+
+
+def test_old_names_of_options_work_for_a_release(call, tones, tmp_path):
+    """They are not in the help; a line on standard error tells the present name."""
+    answer = call("train", tones, "-o", tmp_path / "out", *TRAINING, "--members=2", "--false-accepts", 0.1, "--refit")
+    assert answer.code == 0
+    assert "--members is called --ensemble-size now" in answer.err
+    assert "--false-accepts is called --false-accept-rate now" in answer.err
+    assert "ensemble    2 networks" in answer.out
+    help_ = call("train", "--help").out
+    assert "--ensemble-size" in help_
+    assert "--members" not in help_
+    assert call("evaluate", tmp_path / "out", tones, "--outsiders", tmp_path / "missing.wav").code == 1

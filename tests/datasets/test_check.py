@@ -17,7 +17,7 @@ import soundfile
 from audioconv.datasets import Collection, Item, open_collection, speech_commands_split
 from audioconv.datasets.check.check import Report, check
 from audioconv.datasets.check.measure import FLOOR, measure_sound
-from audioconv.datasets.check.plot import MOST_CLASSES, MOST_SPEAKERS, draw
+from audioconv.datasets.check.plot import MAX_CLASSES, MAX_SPEAKERS, draw
 from audioconv.errors import ConfigError, DataError, MissingExtraError
 from audioconv.io.figures import check_drawable
 
@@ -358,9 +358,7 @@ def test_a_sheet(tmp_path, suffix):
 def test_a_sheet_of_many_classes_and_speakers(tmp_path):
     path = save(tmp_path / "a.wav", noise(0))
     items = [
-        Item(
-            path, f"a class of a rather long name, number {n % (MOST_CLASSES + 5)}", f"{n % (2 * MOST_SPEAKERS)}", split
-        )
+        Item(path, f"a class of a rather long name, number {n % (MAX_CLASSES + 5)}", f"{n % (2 * MAX_SPEAKERS)}", split)
         for n, split in enumerate(["train", "validation", "test", None] * 60)
     ]
     draw(look(items), tmp_path / "sheet.png")

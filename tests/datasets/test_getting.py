@@ -192,7 +192,7 @@ def test_ctrl_c_leaves_what_is_done_for_the_next_call(few_in_mirror, tmp_path, m
 @pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
 def test_killed_at_any_time_a_further_call_completes_it(mirror, tmp_path):
     # The real archive: its extraction takes long enough to be hit.
-    program = "import sys; from audioconv.datasets import getting; getting.get('fsdd', sys.argv[1])"
+    program = "import sys; from audioconv.datasets.build import get; get.get('fsdd', sys.argv[1])"
     folder = tmp_path / "fsdd"
     for seconds in (0.3, 0.5, 0.7):
         with subprocess.Popen([sys.executable, "-c", program, folder]) as process:

@@ -20,16 +20,16 @@ from audioconv.datasets.build.sentences import WordList
 
 PROGRAM = """
 import sys
-from audioconv.datasets import getting
-from audioconv.datasets.layouts import Options
-from audioconv.datasets.sentences import WordList
+from audioconv.datasets.build import get
+from audioconv.datasets.build.layouts import Options
+from audioconv.datasets.build.sentences import WordList
 
 def say(stage, done, total):
     print(stage.split()[-1], flush=True)
 
 print("begun", flush=True)
 options = Options(language="en", words=WordList(["yes", "no"]), limit=25, unknown=20, silence=10)
-getting.get("common-voice", sys.argv[1], options, progress=say)
+get.get("common-voice", sys.argv[1], options, progress=say)
 """
 
 

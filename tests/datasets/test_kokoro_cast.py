@@ -18,7 +18,7 @@ from audioconv.datasets.catalogue import Remote
 from audioconv.errors import ConfigError, DataError, MissingExtraError
 from audioconv.tts import dataset, kokoro
 from audioconv.tts.espeak_process import Speaker
-from audioconv.tts.kokoro import KokoroCast, accent_of, to_letters, trimmed
+from audioconv.tts.kokoro import KokoroVoices, accent_of, to_letters, trimmed
 from audioconv.tts.voices import is_kept_for_test
 
 pytest.importorskip("espeakng_loader", reason="needs the extra: pip install 'audioconv[kokoro]'")
@@ -38,7 +38,7 @@ def humming_network():
     }  # fmt: skip
     nodes = [
         h.make_node("Size", ["tokens"], ["count"]),
-        h.make_node("Cast", ["count"], ["letters"], to=number.FLOAT),
+        h.make_node("VoiceBank", ["count"], ["letters"], to=number.FLOAT),
         h.make_node("Mul", ["letters", "step"], ["slow"]),
         h.make_node("Div", ["slow", "speed"], ["length"]),
         h.make_node("Squeeze", ["length"], ["end"]),
@@ -129,8 +129,8 @@ def test_voices_lie_between_two_and_nearer_to_the_speaker(humming):
     def hertz(n):
         return 0.05 * n * 24000 / 2 / np.pi
 
-    with KokoroCast("en") as cast:
-        clips = list(cast.clips("yes", 40, np.random.default_rng(0), for_test=False))
+    with KokoroVoices("en") as voices:
+        clips = list(voices.clips("yes", 40, np.random.default_rng(0), for_test=False))
     heard = {name: [pitch(clip.samples) for clip in clips if clip.speaker == name] for name in NAMES}
     spread = [len({round(one) for one in some}) for some in heard.values() if len(some) > 2]
     assert min(spread) > 1
@@ -142,16 +142,16 @@ def test_voices_lie_between_two_and_nearer_to_the_speaker(humming):
 
 
 def test_each_voice_in_turn(humming):
-    with KokoroCast("en") as cast:
+    with KokoroVoices("en") as voices:
         known = [name for name in NAMES if not is_kept_for_test(name)]
-        clips = list(cast.clips("yes", len(known), np.random.default_rng(0), for_test=False))
+        clips = list(voices.clips("yes", len(known), np.random.default_rng(0), for_test=False))
     assert sorted(clip.speaker for clip in clips) == known
 
 
 def test_longer_words_take_longer(humming):
-    with KokoroCast("en") as cast:
+    with KokoroVoices("en") as voices:
         short, long = (
-            [len(clip.samples) for clip in cast.clips(word, 8, np.random.default_rng(0), for_test=False)]
+            [len(clip.samples) for clip in voices.clips(word, 8, np.random.default_rng(0), for_test=False)]
             for word in ("go", "vegetable")
         )
     assert min(np.array(long) / short) > 1.5
@@ -173,8 +173,8 @@ def test_a_folder_of_other_voices_is_refused(humming, tmp_path):
 
 @pytest.mark.parametrize(("language", "accents"), [("en", "ab"), ("EN_us", "a"), ("en-gb", "b")])
 def test_languages(humming, language, accents):
-    with KokoroCast(language) as cast:
-        assert {accent_of(name) for name in cast.voices} == set(accents)
+    with KokoroVoices(language) as voices:
+        assert {accent_of(name) for name in voices.voices} == set(accents)
 
 
 def test_impossible_wishes(humming, tmp_path):

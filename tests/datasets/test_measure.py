@@ -58,7 +58,7 @@ def test_short_blocks_give_the_same_sound(tmp_path: Path, name: str, monkeypatch
     samples = np.stack([clipped(0), clipped(0)], axis=1)
     path = save(tmp_path / name, samples)
     whole, part = measure_sound(path), measure_sound(Segment(path, 0.05, 0.2))
-    monkeypatch.setattr(read, "LONGEST_BLOCK", 14)
+    monkeypatch.setattr(read, "MAX_BLOCK", 14)
     for before, after in ((whole, measure_sound(path)), (part, measure_sound(Segment(path, 0.05, 0.2)))):
         assert before.digest == after.digest
         for field in ("seconds", "sample_rate", "channels", "clipped", "is_empty"):
@@ -79,7 +79,7 @@ def test_identical_samples_have_one_digest(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("level", [0.0, 0.25, 1.0])
 def test_silence_of_many_blocks_is_empty(tmp_path: Path, level: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read, "LONGEST_BLOCK", 33)
+    monkeypatch.setattr(read, "MAX_BLOCK", 33)
     sound: Sound = measure_sound(save(tmp_path / "a.wav", np.full(1000, level), subtype="FLOAT"))
     assert sound.is_empty
     assert sound.clipped == (level == 1)

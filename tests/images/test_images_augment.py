@@ -49,13 +49,13 @@ def test_maps_turn_about_the_middle_within_their_limits(rng):
     maps = augment.draw_maps(2000, height, width, rng).astype(np.float64)
     middle = np.array([(height - 1) / 2, (width - 1) / 2, 1])
     away = np.abs(maps @ middle - middle[:2])
-    assert away.max() <= augment.LARGEST_SHIFT * width + 1e-4
-    assert away.max() > 0.9 * augment.LARGEST_SHIFT * width
+    assert away.max() <= augment.MAX_SHIFT * width + 1e-4
+    assert away.max() > 0.9 * augment.MAX_SHIFT * width
     area = np.linalg.det(maps[:, :, :2])
-    assert 1 / augment.LARGEST_ZOOM**2 - 1e-3 <= area.min() < 0.85
-    assert 1.15 < area.max() <= augment.LARGEST_ZOOM**2 + 1e-3
+    assert 1 / augment.MAX_ZOOM**2 - 1e-3 <= area.min() < 0.85
+    assert 1.15 < area.max() <= augment.MAX_ZOOM**2 + 1e-3
     turn = np.degrees(np.arctan2(-maps[:, 0, 1], maps[:, 0, 0]))
-    assert 11 < np.abs(turn).max() <= augment.LARGEST_TURN + 1e-3
+    assert 11 < np.abs(turn).max() <= augment.MAX_ROTATION + 1e-3
     np.testing.assert_allclose(maps[:, :, :2].mean(axis=0), np.eye(2), atol=0.02)
 
 

@@ -98,7 +98,7 @@ def test_work_for_many_threads_has_the_bits_of_work_for_one(threads: int) -> Non
 LITTLE_MEMORY = """
 import resource
 import numpy as np
-from audioconv.audio.filters import Spectrogram
+from audioconv.features.spectrogram import Spectrogram
 
 def spectrogram(length):
     return Spectrogram(np.ones(length), length // 2, np.ones((2, length // 2 + 1)), 1e-10)

@@ -6,7 +6,6 @@ import io
 import itertools
 import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ import report_examples as examples
 
 from audioconv.report import write_report
 
-sys.path.append(str(Path(__file__).parents[2] / "scripts"))
 browser = pytest.importorskip("drawing.browser", reason="the scripts are not beside the tests")
 
 pytestmark = pytest.mark.skipif(browser.find() is None, reason="needs a browser: apt-get install chromium")

@@ -226,7 +226,7 @@ def test_a_clip_that_has_gone_costs_its_sound_only(tmp_path) -> None:
 
 
 def test_the_size_is_bounded(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(clips, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(clips, "MAX_SOUND_BYTES", 10_000)
     facts = examples.facts_of(tmp_path)
     found = Page(render(facts))
     assert len(found.all("audio")) == 2, "one in each list, after which there is no more room"

@@ -238,7 +238,7 @@ def test_times_are_exact_after_years(model):
     stream.frame_count = rows
     detector._levels._first = grid.first_row(windows)
     detector._picker._window_count = windows
-    detector._listener._source.sample_count = rows * grid.row_samples
+    detector._listener._input.sample_count = rows * grid.row_samples
     late = pushed(detector, [samples])
     moved = rows * grid.row_samples / RATE
     assert [one.label for one in late] == [one.label for one in first]

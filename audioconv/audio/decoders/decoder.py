@@ -18,10 +18,10 @@ TOLERATED_LOSS = 0.1
 Less is a slip of the program that wrote it: some count the header as data.
 """
 
-MOST_UNKNOWN = 1 << 62
+MAX_UNKNOWN_LENGTH = 1 << 62
 """Libraries that do not know the length give at least so many samples."""
 
-LOUDEST = 2.0**32
+MAX_ABSOLUTE = 2.0**32
 """Samples beyond it are none, even where a program did not scale 32-bit integers; resampling could overflow."""
 
 SKIPPED_AT_ONCE = 1 << 18
@@ -52,7 +52,7 @@ class Decoder(ABC):
         if channels < 1:
             raise DataError(f"{shown}: its header says {channels} channels; export it again")
         self.shown, self.sample_rate, self.channels, self.size = shown, sample_rate, channels, size
-        self.frames = frames if 0 <= frames < MOST_UNKNOWN else 0
+        self.frames = frames if 0 <= frames < MAX_UNKNOWN_LENGTH else 0
 
     def read(self, frames: int) -> Samples:
         """Return the next samples (T, channels): at most `frames`, none at the end; raises `DataError`."""
@@ -62,7 +62,7 @@ class Decoder(ABC):
         largest = max(float(samples.max()), -float(samples.min())) if samples.size else 0.0
         if not np.isfinite(largest):
             raise DataError(f"{self.shown}: holds NaN or infinite samples; export it again, or remove it")
-        if largest > LOUDEST:
+        if largest > MAX_ABSOLUTE:
             raise DataError(
                 f"{self.shown}: holds samples of {largest:g}, where full scale is 1; export it again, or remove it"
             )

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from audioconv.audio.decoders.pieces import Piece
 
-MOST_CANDIDATES = 20_000
+MAX_CANDIDATES = 20_000
 """So many places are tried for a frame in what is none, before the rest is taken for something else."""
 
 CHUNK = 1 << 18
@@ -114,7 +114,7 @@ def scan(file: BinaryIO, begin: int, end: int) -> Scan | None:
 
     Tags (ID3, APE) and whatever else lies before, between and behind the frames are left out.
     """
-    window, candidates = _Window(file, end), [MOST_CANDIDATES]
+    window, candidates = _Window(file, end), [MAX_CANDIDATES]
     begin = _behind_tags(window, begin)
     if window.bytes(begin, 4) in (b"fLaC", b"OggS", b"RIFF"):
         return None

@@ -13,7 +13,7 @@ from typing import BinaryIO
 Piece = bytes | tuple[int, int]
 """Bytes, or a begin and an end in the other file."""
 
-MOST_COPIED = 1 << 25
+MAX_COPIED_BYTES = 1 << 25
 """A file of up to so many bytes is copied into memory, where a decoder reads it without Python."""
 
 
@@ -21,7 +21,7 @@ MOST_COPIED = 1 << 25
 def assembled(file: BinaryIO, pieces: Sequence[Piece]) -> Iterator[tuple[BinaryIO, int]]:
     """Open the file that `pieces` of `file` make; yield it and its size in bytes."""
     whole = PiecesFile(file, pieces)
-    if whole.size > MOST_COPIED:
+    if whole.size > MAX_COPIED_BYTES:
         yield whole, whole.size  # type: ignore[misc]
         return
     with in_memory(whole.read()) as copied:

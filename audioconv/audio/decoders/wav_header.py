@@ -16,8 +16,8 @@ RIFF_KINDS = (b"RIFF", b"RF64", b"BW64")
 UNKNOWN_LENGTH = 0x7FF00000
 """Programs that write into a pipe announce at least so many bytes, for want of a better number."""
 
-LONGEST_FORMAT = 1 << 16
-MOST_CHUNKS = 1000
+MAX_FORMAT_BYTES = 1 << 16
+MAX_CHUNKS = 1000
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def read_header(read: Callable[[int], bytes], skip: Callable[[int], object]) -> 
     if not is_wave(start):
         return None
     place, form, long_sizes, long_data = 12, None, 0, 0
-    for _ in range(MOST_CHUNKS):
+    for _ in range(MAX_CHUNKS):
         head = read(8)
         if len(head) < 8:
             return None
@@ -95,7 +95,7 @@ def read_header(read: Callable[[int], bytes], skip: Callable[[int], object]) -> 
             announced = long_data if long_sizes and size == 0xFFFFFFFF else size
             return WaveHeader(start[:4], *form[1:], form[0], long_sizes, place, announced)
         content = read(min(size, 40)) if name in (b"fmt ", b"ds64") else b""
-        if name == b"fmt " and len(content) >= 16 and size <= LONGEST_FORMAT:
+        if name == b"fmt " and len(content) >= 16 and size <= MAX_FORMAT_BYTES:
             tag, channels, rate, _, block_size, bits = struct.unpack("<HHIIHH", content[:16])
             if tag == EXTENSIBLE and len(content) >= 26:
                 tag = int.from_bytes(content[24:26], "little")

@@ -1,4 +1,4 @@
-"""Taking recordings out of archives: those that are wanted, as they are, each once, and no more than are wanted."""
+"""Extraction of the wanted recordings from archives, each once and unchanged."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Format = Literal["wav", "flac"]
 
 
 @dataclass(frozen=True)
-class Clip:
+class ExtractedClip:
     """What came of a recording in the archive.
 
     Attributes
@@ -62,14 +62,14 @@ class Clip:
     reason: str = ""
 
 
-class Taking:
+class Extraction:
     """Takes the files of archives, one after the other, and keeps what is wanted.
 
     Attributes
     ----------
-    saved : dict of str to Clip
+    saved : dict of str to ExtractedClip
         What is kept, by its path below the folder.
-    left_out : list of Clip
+    left_out : list of ExtractedClip
         What was of no use.
     """
 
@@ -83,12 +83,12 @@ class Taking:
         self._looked_at: set[str] = set()
         self._paths: dict[str, str] = {}
         self._folders = FolderNames()
-        self.saved: dict[str, Clip] = {}
-        self.left_out: list[Clip] = []
+        self.saved: dict[str, ExtractedClip] = {}
+        self.left_out: list[ExtractedClip] = []
 
     def take(self, members: Iterator[Member]) -> None:
         """Go through all files of an archive."""
-        waiting: deque[Future[Clip]] = deque()
+        waiting: deque[Future[ExtractedClip]] = deque()
         with ThreadPoolExecutor(os.cpu_count() or 1, "audioconv-clips") as pool:
             try:
                 for member in members:
@@ -106,7 +106,7 @@ class Taking:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
 
-    def _wanted(self, member: Member) -> Clip | None:
+    def _wanted(self, member: Member) -> ExtractedClip | None:
         """Return what a file is; None where it is not wanted."""
         if self._layout.is_noise(member.name):
             member.save(self._work / NOISE_FOLDER / member.name.name)
@@ -121,9 +121,9 @@ class Taking:
         if name in self._looked_at:
             raise DataError(f"the archive is refused, it has {display_path(name)} twice")
         self._looked_at.add(name)
-        return Clip(name, replace(item, label=label), item.label)
+        return ExtractedClip(name, replace(item, label=label), item.label)
 
-    def _from_before(self, clip: Clip) -> Clip | None:
+    def _from_before(self, clip: ExtractedClip) -> ExtractedClip | None:
         """Return what an earlier process, which was interrupted, made of a clip; None where that is not to be had."""
         entry = self._before.get(clip.name)
         if entry is None:
@@ -141,7 +141,7 @@ class Taking:
             quiet=entry["quiet"] and tuple(entry["quiet"]),
         )
 
-    def _examine(self, clip: Clip, content: bytes | None) -> Clip:
+    def _examine(self, clip: ExtractedClip, content: bytes | None) -> ExtractedClip:
         """Return the clip with what is to be written of it, or why it is of no use. Runs beside the reading."""
         if content is None:
             return clip
@@ -156,7 +156,7 @@ class Taking:
             clip, content = _converted(clip, content, self._convert)
         return replace(clip, content=content, sha256=hashlib.sha256(content).hexdigest())
 
-    def _decide(self, clip: Clip) -> None:
+    def _decide(self, clip: ExtractedClip) -> None:
         """Keep a clip, if it is still wanted, and write down what became of it."""
         if clip.reason:
             self.left_out.append(clip)
@@ -189,7 +189,7 @@ class Taking:
                 }
             )
 
-    def _path(self, clip: Clip) -> str:
+    def _path(self, clip: ExtractedClip) -> str:
         """Return where a clip goes, below the folder: a place where none is yet."""
         folder = self._folders.of(clip.item.label)
         if clip.item.label == UNKNOWN:
@@ -206,7 +206,7 @@ def _part(item: Item) -> tuple[float, float] | None:
     return None if item.begin is None or item.end is None else (item.begin, item.end)
 
 
-def _converted(clip: Clip, content: bytes, form: Format) -> tuple[Clip, bytes]:
+def _converted(clip: ExtractedClip, content: bytes, form: Format) -> tuple[ExtractedClip, bytes]:
     """Return the clip cut out and encoded anew: its part in the middle of a second, or as long as it is."""
     import soundfile
 
@@ -226,7 +226,7 @@ def _converted(clip: Clip, content: bytes, form: Format) -> tuple[Clip, bytes]:
     return replace(clip, item=item, quiet=None), file.getvalue()
 
 
-def silence(taking: Taking, items: Mapping[Path, Item], work: Path, count: int) -> list[Item]:
+def silence(extraction: Extraction, items: Mapping[Path, Item], work: Path, count: int) -> list[Item]:
     """Return `count` stretches without speech: of the recordings of noise, or else beside the words."""
     if not count:
         return []
@@ -235,7 +235,7 @@ def silence(taking: Taking, items: Mapping[Path, Item], work: Path, count: int) 
         return silence_items(noises, count)
     chooser = Chooser(count)
     chosen: dict[str, Item] = {}
-    for path, clip in sorted(taking.saved.items()):
+    for path, clip in sorted(extraction.saved.items()):
         item = items[work / path]
         if clip.quiet and chooser.would_keep(SILENCE, item.speaker, path):
             dropped = chooser.keep(SILENCE, item.speaker, path)

@@ -28,11 +28,11 @@ JOURNAL_NAME = ".audioconv-journal.jsonl"
 NOISE_FOLDER = "_background_noise_"
 """Long recordings of noise, beside the classes."""
 
-Recipe = Mapping[str, object]
+Description = Mapping[str, object]
 """What the content of a folder follows from, as JSON-compatible data."""
 
 
-def is_built(folder: Path, recipe: Recipe) -> bool:
+def is_built(folder: Path, recipe: Description) -> bool:
     """Return True where `folder` is complete and of `recipe`, False where it is still to be built.
 
     Raises
@@ -59,7 +59,7 @@ def is_built(folder: Path, recipe: Recipe) -> bool:
 
 
 @contextmanager
-def building(folder: Path, recipe: Recipe, *, resumable: bool = False) -> Iterator[Path]:
+def building(folder: Path, recipe: Description, *, resumable: bool = False) -> Iterator[Path]:
     """Yield a folder beside `folder` to build in; it becomes `folder` at the end of the block.
 
     Where the block ends by an exception, nothing is left. What a killed process leaves does not count as built, and is
@@ -205,5 +205,5 @@ def _read_json(path: Path) -> Any:
         return None
 
 
-def _as_json(recipe: Recipe) -> Any:
+def _as_json(recipe: Description) -> Any:
     return json.loads(json.dumps(recipe))

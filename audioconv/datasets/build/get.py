@@ -15,10 +15,10 @@ from audioconv.datasets.archives.reader import Archive, read_archive
 from audioconv.datasets.archives.safety import DamagedArchiveError, Limits
 from audioconv.datasets.build import mnist
 from audioconv.datasets.build.common_voice import CommonVoice
-from audioconv.datasets.build.extract import Clip, Format, Taking, silence
-from audioconv.datasets.build.folder import Journal, Recipe, building, is_built, locked
+from audioconv.datasets.build.extract import ExtractedClip, Extraction, Format, silence
+from audioconv.datasets.build.folder import Description, Journal, building, is_built, locked
 from audioconv.datasets.build.layouts import Esc, Esc10, Fsdd, Layout, Mswc, Options, SpeechCommands, SpeechCommandsTest
-from audioconv.datasets.build.locate import Place, find_place
+from audioconv.datasets.build.locate import DatasetLocation, find_location
 from audioconv.datasets.build.sampling import Chooser
 from audioconv.datasets.build.unknown_archive import Folders
 from audioconv.datasets.catalogue import Source
@@ -70,7 +70,7 @@ def get(
     Parameters
     ----------
     name : str
-        One of `sources.SOURCES`; or ``url:`` and an address; or the path of an archive.
+        One of `catalogue.SOURCES`; or ``url:`` and an address; or the path of an archive.
     folder : path-like
         The new folder. It gets the recordings as ``{label}/{name}``, ``manifest.csv`` (path, label, speaker, split,
         begin, end, source, licence), ``LICENCE.txt``, and ``left-out.csv`` with the clips that were of no use and why.
@@ -113,31 +113,38 @@ def get(
     """
     options, folder = options or Options(), Path(folder)
     stages = progress or _silently
-    place = find_place(name, options, release, dataset, origin, sha256, partial(stages, "downloading"))
-    recipe = {"source": name, **place.identity, **_described(options), "convert": convert}
+    location = find_location(name, options, release, dataset, origin, sha256, partial(stages, "downloading"))
+    recipe = {"source": name, **location.identity, **_described(options), "convert": convert}
     if is_built(folder, recipe):
         return folder
     with locked(folder):
         if not is_built(folder, recipe):  # by another process, meanwhile
-            _make(place, folder, recipe, options, convert, stages)
+            _make(location, folder, recipe, options, convert, stages)
     return folder
 
 
-def _make(place: Place, folder: Path, recipe: Recipe, options: Options, convert: Format | None, stages: Stages) -> None:
+def _make(
+    location: DatasetLocation,
+    folder: Path,
+    recipe: Description,
+    options: Options,
+    convert: Format | None,
+    stages: Stages,
+) -> None:
     """Make the folder of a data set."""
     downloads = folder.absolute().parent / DOWNLOADS_NAME
     try:
-        archives = place.archives(downloads)
+        archives = location.archives(downloads)
         own = [archive for archive in archives if archive.parent == downloads]
         with building(folder, recipe, resumable=True) as work:
             try:
-                items, left_out = _taken(place, archives, work, options, convert, stages)
+                items, left_out = _taken(location, archives, work, options, convert, stages)
             except DamagedArchiveError:
                 for archive in own:
                     archive.unlink()  # so that the next call downloads it again
                 raise
-            _write_lists(work, place.source, items, left_out)
-        if options.takes_all and not (options.language and place.source.several_languages):
+            _write_lists(work, location.source, items, left_out)
+        if options.takes_all and not (options.language and location.source.several_languages):
             for archive in own:
                 archive.unlink()
     finally:
@@ -184,15 +191,20 @@ def _described(options: Options) -> dict[str, object]:
 
 
 def _taken(
-    place: Place, archives: Sequence[Path], work: Path, options: Options, convert: Format | None, stages: Stages
-) -> tuple[list[Item], list[Clip]]:
+    location: DatasetLocation,
+    archives: Sequence[Path],
+    work: Path,
+    options: Options,
+    convert: Format | None,
+    stages: Stages,
+) -> tuple[list[Item], list[ExtractedClip]]:
     """Put what was chosen into `work`; return it, and what was of no use."""
-    source = place.source
+    source = location.source
     if source.layout in PICTURE_CLASSES:
         items = _pictures(source, archives, work, options, stages)
-        left_out: list[Clip] = []
+        left_out: list[ExtractedClip] = []
     else:
-        items, left_out = _recordings(place, archives, work, options, convert, stages)
+        items, left_out = _recordings(location, archives, work, options, convert, stages)
     items = [
         replace(item, source=item.source or source.title, licence=item.licence or source.licence) for item in items
     ]
@@ -200,27 +212,32 @@ def _taken(
 
 
 def _recordings(
-    place: Place, archives: Sequence[Path], work: Path, options: Options, convert: Format | None, stages: Stages
-) -> tuple[list[Item], list[Clip]]:
-    source = place.source
+    location: DatasetLocation,
+    archives: Sequence[Path],
+    work: Path,
+    options: Options,
+    convert: Format | None,
+    stages: Stages,
+) -> tuple[list[Item], list[ExtractedClip]]:
+    source = location.source
     layout = LAYOUTS[source.layout](options)
     limits = Limits(4 * source.unpacked, 4 * source.count) if source.unpacked and source.count else None
     with ExitStack() as stack:
         opened = [stack.enter_context(Archive(archive, limits)) for archive in archives]
         layout.prepare(opened, partial(stages, "looking through"))
-        if source.content and not place.vouched:
+        if source.content and not location.user_supplied:
             _check_content(source, layout, archives[0], limits)
-        taking = Taking(layout, options, work, convert, stack.enter_context(Journal(work)))
+        extraction = Extraction(layout, options, work, convert, stack.enter_context(Journal(work)))
         for archive in opened:
-            taking.take(archive.members(layout.names(), partial(stages, "unpacking")))
-    if not taking.saved:
-        raise _nothing(place, options, taking.left_out)
-    counted = source.count is not None and not source.content and not place.vouched and options.takes_all
-    if counted and len(taking.saved) != source.count:
-        raise _incomplete(source, archives[0], f"{len(taking.saved)} recordings")
-    items = list(layout.finish([replace(clip.item, path=work / path) for path, clip in taking.saved.items()]))
-    items += silence(taking, {item.path: item for item in items}, work, options.silence)
-    return items, taking.left_out
+            extraction.take(archive.members(layout.names(), partial(stages, "unpacking")))
+    if not extraction.saved:
+        raise _nothing(location, options, extraction.left_out)
+    counted = source.count is not None and not source.content and not location.user_supplied and options.takes_all
+    if counted and len(extraction.saved) != source.count:
+        raise _incomplete(source, archives[0], f"{len(extraction.saved)} recordings")
+    items = list(layout.finish([replace(clip.item, path=work / path) for path, clip in extraction.saved.items()]))
+    items += silence(extraction, {item.path: item for item in items}, work, options.silence)
+    return items, extraction.left_out
 
 
 def _check_content(source: Source, layout: Layout, archive: Path, limits: Limits | None) -> None:
@@ -243,17 +260,17 @@ def _incomplete(source: Source, archive: Path, found: str) -> DamagedArchiveErro
     )
 
 
-def _nothing(place: Place, options: Options, left_out: Sequence[Clip]) -> ConfigError | DataError:
+def _nothing(location: DatasetLocation, options: Options, left_out: Sequence[ExtractedClip]) -> ConfigError | DataError:
     """Return the error for a data set that came to nothing."""
     if left_out:
         first = f"{display_path(left_out[0].name)}: {left_out[0].reason}"
-        told = f"{place.source.title}: none of {len(left_out)} clips can be used, such as {first}"
+        told = f"{location.source.title}: none of {len(left_out)} clips can be used, such as {first}"
         # Where little was chosen, the archive is not to blame.
         return DataError(told) if options.takes_all else ConfigError(f"{told}; choose others")
     if options.words is None:
-        return DataError(f"{place.source.title}: holds no recordings that can be used")
+        return DataError(f"{location.source.title}: holds no recordings that can be used")
     wanted = ", ".join(options.words.labels)
-    return ConfigError(f"{place.source.title}: holds none of the words {wanted}; see what it holds, or take others")
+    return ConfigError(f"{location.source.title}: holds none of the words {wanted}; see what it holds, or take others")
 
 
 def _pictures(source: Source, files: Sequence[Path], work: Path, options: Options, stages: Stages) -> list[Item]:
@@ -279,7 +296,7 @@ def _pictures(source: Source, files: Sequence[Path], work: Path, options: Option
     return [item for item, _ in wanted.values()]
 
 
-def _write_lists(work: Path, source: Source, items: Sequence[Item], left_out: Sequence[Clip]) -> None:
+def _write_lists(work: Path, source: Source, items: Sequence[Item], left_out: Sequence[ExtractedClip]) -> None:
     write_manifest(work / MANIFEST_NAME, items)
     (work / LICENCE_NAME).write_text(_licence_text(source), "utf-8")
     if left_out:

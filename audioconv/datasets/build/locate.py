@@ -19,7 +19,7 @@ from audioconv.io.files import display_path
 
 
 @dataclass(frozen=True)
-class Place:
+class DatasetLocation:
     """Where a data set comes from.
 
     Attributes
@@ -30,17 +30,17 @@ class Place:
         What tells its content from another, as JSON-compatible data.
     archives : callable
         Brings the archives, where they are not here yet, to a folder for downloads, and returns where they are.
-    vouched : bool
+    user_supplied : bool
         Whether the user brought the archive, so that nobody knows what it should be.
     """
 
     source: Source
     identity: Mapping[str, object]
     archives: Callable[[Path], list[Path]]
-    vouched: bool = False
+    user_supplied: bool = False
 
 
-def find_place(
+def find_location(
     name: str,
     options: Options,
     release: str | None,
@@ -48,14 +48,16 @@ def find_place(
     origin: str | os.PathLike[str] | None,
     sha256: str | None,
     on_download: Progress | None,
-) -> Place:
-    """Return where the data set `name` comes from; the parameters are those of `getting.get`."""
+) -> DatasetLocation:
+    """Return where the data set `name` comes from; the parameters are those of `build.get`."""
     if name.startswith("url:"):
         remote = Remote(name.removeprefix("url:"), sha256=sha256)
         if not remote.name:
             raise ConfigError(f"{name}: the address has no file name at its end")
         source = _unnamed(remote.name, remote.url)
-        return Place(source, {"url": remote.url, "sha256": sha256}, lambda to: [obtain(remote, to, on_download)])
+        return DatasetLocation(
+            source, {"url": remote.url, "sha256": sha256}, lambda to: [obtain(remote, to, on_download)]
+        )
     if _is_path(name):
         origin, source = Path(name), _unnamed(Path(name).name, "")
     else:
@@ -64,7 +66,7 @@ def find_place(
         here = Path(origin)
         if not here.exists():
             raise DataError(f"{display_path(here)}: no such archive or folder")
-        return Place(source, {"origin": display_path(here.resolve())}, lambda _to: [here], vouched=True)
+        return DatasetLocation(source, {"origin": display_path(here.resolve())}, lambda _to: [here], user_supplied=True)
     if source.account == "mdc":
         return _from_collective(name, source, options, release, dataset, on_download)
     if source.by_language and not options.language:
@@ -76,7 +78,7 @@ def find_place(
         for f in source.files
     ]
     identity = {"content": source.content or [file.sha256 or file.md5 for file in files]}
-    return Place(source, identity, lambda to: [obtain(file, to, on_download) for file in files])
+    return DatasetLocation(source, identity, lambda to: [obtain(file, to, on_download) for file in files])
 
 
 def _is_path(name: str) -> bool:
@@ -93,7 +95,7 @@ def _unnamed(name: str, url: str) -> Source:
 
 def _from_collective(
     name: str, source: Source, options: Options, release: str | None, dataset: str | None, on_download: Progress | None
-) -> Place:
+) -> DatasetLocation:
     if name == "common-voice-single-word":
         dataset = dataset or mozilla.SINGLE_WORDS
         if not options.language:
@@ -114,15 +116,9 @@ def _from_collective(
             mozilla.fetch(listed, path, progress=on_download)
         return [path]
 
-    return Place(source, {"dataset": dataset}, archives)
+    return DatasetLocation(source, {"dataset": dataset}, archives)
 
 
 def _in_mirror_of_release(language: str, release: str | None) -> str | None:
     """Return the id of a release that needs no search."""
     return mozilla.KNOWN.get((release or mozilla.NEWEST, language))
-
-
-
-
-
-

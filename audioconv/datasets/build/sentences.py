@@ -23,7 +23,7 @@ _SAME_LETTER = {"\u0131": "i"}  # in capitals, the Turkish dotless i is the othe
 
 # Scripts that put no spaces between words: a sentence of more letters than this is not taken for a word.
 _UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
-LONGEST_UNSPACED = 4
+MAX_UNSPACED_LETTERS = 4
 
 
 def normalise(text: str) -> str:
@@ -73,7 +73,7 @@ def single_word(sentence: str) -> str | None:
     if not text or " " in text:
         return None
     unspaced = sum(unicodedata.name(c, "").startswith(_UNSPACED) and unicodedata.category(c)[0] == "L" for c in text)
-    return text if unspaced <= LONGEST_UNSPACED else None
+    return text if unspaced <= MAX_UNSPACED_LETTERS else None
 
 
 class WordList:

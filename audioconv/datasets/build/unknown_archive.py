@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from audioconv.datasets.archives.reader import Archive, Progress
-from audioconv.datasets.arrangement import Parts, Place, arrange, split_of
+from audioconv.datasets.arrangement import FileRole, Parts, arrange, split_of
 from audioconv.datasets.build.layouts import Layout, Options
 from audioconv.datasets.collection import Item, kind_of, label_of
 from audioconv.datasets.folder import NOT_CLASSES, speaker_in_name
@@ -26,7 +26,7 @@ class Folders(Layout):
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
-        self._places: dict[PurePosixPath, Place] = {}
+        self._places: dict[PurePosixPath, FileRole] = {}
 
     def prepare(self, archives: Sequence[Archive], progress: Progress | None = None) -> None:
         """Look which folders there are."""

@@ -10,10 +10,10 @@ from audioconv.datasets.left_out import counted
 from audioconv.errors import DataError
 from audioconv.io.files import display_path
 
-LARGEST_RATIO = 10
+MAX_CLASS_RATIO = 10
 """The largest class may have this many times the clips of the smallest."""
 
-FEWEST_TO_TRAIN = 5
+MIN_TRAINING_CLIPS = 5
 """A class with fewer clips than these to train on is hardly learned."""
 
 SHOWN = 5
@@ -33,8 +33,8 @@ def imbalance_notes(counts: Mapping[str, Mapping[str | None, int]]) -> list[str]
     -------
     list of str
         One line for each condition that holds: classes without validation clips (if others have some), classes with
-        fewer than `FEWEST_TO_TRAIN` training clips, a largest class with more than `LARGEST_RATIO` times the clips of
-        the smallest. Otherwise empty.
+        fewer than `MIN_TRAINING_CLIPS` training clips, a largest class with more than `MAX_CLASS_RATIO` times the clips
+        of the smallest. Otherwise empty.
 
     Examples
     --------
@@ -53,15 +53,15 @@ def imbalance_notes(counts: Mapping[str, Mapping[str | None, int]]) -> list[str]
             f"{_classes(unwatched)} no clips to validate with: nothing watches how well "
             f"{'it is' if one else 'they are'} learned; add clips"
         )
-    few = [label for label, count in to_train.items() if count < FEWEST_TO_TRAIN]
+    few = [label for label, count in to_train.items() if count < MIN_TRAINING_CLIPS]
     if few:
-        notes.append(f"{_classes(few)} fewer than {FEWEST_TO_TRAIN} clips to train on; add some")
+        notes.append(f"{_classes(few)} fewer than {MIN_TRAINING_CLIPS} clips to train on; add some")
     if to_train:
         smallest, largest = min(to_train, key=to_train.__getitem__), max(to_train, key=to_train.__getitem__)
-        if to_train[largest] > LARGEST_RATIO * to_train[smallest]:
+        if to_train[largest] > MAX_CLASS_RATIO * to_train[smallest]:
             notes.append(
                 f"class {largest} has {counted(to_train[largest], 'clip')} to train on and class {smallest} only "
-                f"{to_train[smallest]:,}, more than {LARGEST_RATIO} : 1; add clips to the small classes"
+                f"{to_train[smallest]:,}, more than {MAX_CLASS_RATIO} : 1; add clips to the small classes"
             )
     return notes
 

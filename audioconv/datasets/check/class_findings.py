@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from audioconv.datasets.check.balance import LARGEST_RATIO
+from audioconv.datasets.check.balance import MAX_CLASS_RATIO
 from audioconv.datasets.collection import SPLITS, Collection, Item
 from audioconv.datasets.splits import split_validation
 from audioconv.errors import DataError
 
-FEWEST_CLIPS = 10
+MIN_CLIPS = 10
 """A class should have so many."""
 
 Names = Sequence[str] | Mapping[str, Any]
@@ -64,17 +64,17 @@ def balance_findings(collection: Collection) -> Iterator[Finding]:
     """Yield classes that are far smaller than others, that are small, or that are missing from a split."""
     counts = collection.counts
     smallest, largest = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-    if counts[largest] > LARGEST_RATIO * counts[smallest]:
+    if counts[largest] > MAX_CLASS_RATIO * counts[smallest]:
         yield Finding(
             "imbalance",
             f"class {largest!r} has {counts[largest]:,} files and {smallest!r} {counts[smallest]:,}, more than "
-            f"{LARGEST_RATIO} times fewer; add files to the small classes, or use fewer of the large ones",
+            f"{MAX_CLASS_RATIO} times fewer; add files to the small classes, or use fewer of the large ones",
         )
-    small = {label: count for label, count in counts.items() if count < FEWEST_CLIPS}
+    small = {label: count for label, count in counts.items() if count < MIN_CLIPS}
     if small:
         yield Finding(
             "few-clips",
-            f"{of_classes(small, counts)} fewer than {FEWEST_CLIPS} files; add some",
+            f"{of_classes(small, counts)} fewer than {MIN_CLIPS} files; add some",
             tuple(f"{label}: {count}" for label, count in small.items()),
         )
     in_split = Counter((item.label, split_of_item(item)) for item in collection.items)

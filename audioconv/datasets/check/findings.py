@@ -27,7 +27,7 @@ from audioconv.io.files import display_path
 QUIET_PEAK = -40.0
 """dBFS; a clip that stays below has lost half of 16 bits and more of 8."""
 
-LARGEST_OFFSET = 0.05
+MAX_OFFSET = 0.05
 """Of full scale; the mean of a recording is 0 unless its recorder is at fault."""
 
 LENGTH_RATIO = 5
@@ -227,8 +227,8 @@ def _sound_warnings(collection: Collection, measured: Sequence[Sound | Picture |
     )
     yield from finding(
         "offset",
-        lambda sound: abs(sound.offset) > LARGEST_OFFSET,
-        f"off zero (by more than {LARGEST_OFFSET:.0%} of full scale); check the recorder",
+        lambda sound: abs(sound.offset) > MAX_OFFSET,
+        f"off zero (by more than {MAX_OFFSET:.0%} of full scale); check the recorder",
         "{s.offset:+.3f} of full scale",
     )
     yield from finding(

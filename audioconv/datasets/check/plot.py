@@ -17,20 +17,20 @@ from audioconv.io.figures import BLUE, GRID, INK, MUTED, check_drawable, drawing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_CLASSES = 100
+MAX_CLASSES = 100
 """Classes that are shown; of more, the smallest and the largest."""
 
-MOST_SPEAKERS = 24
+MAX_SPEAKERS = 24
 """Speakers that have a bar of their own."""
 
-LOWEST_LEVEL = -80.0
+MIN_LEVEL_DB = -80.0
 """dBFS; what is quieter is drawn there."""
 
 _PERCENTILES = "median, middle half, 5 to 95 %"
 _RED = "#c92a2a"
 _COLOURS = {"train": BLUE, "validation": "#f2a33a", "test": "#d9480f", None: "#7d8aa0"}
 _INCHES_PER_CLASS = 0.21
-_HIGHEST_PANEL = 5.0
+_MAX_PANEL_INCHES = 5.0
 _GAPS: Any = {"w_pad": 0.12, "h_pad": 0.12, "wspace": 0.03, "hspace": 0.03}
 """Round the panels: inches, and shares of their width and height."""
 
@@ -66,8 +66,8 @@ def draw(report: Report, path: str | os.PathLike[str]) -> None:
     with drawing():
         figure = Figure(figsize=(13, height), dpi=110, facecolor="white", layout=ConstrainedLayoutEngine(**_GAPS))
         # On a tall sheet the two panels at the right stay at the top.
-        below = height - 2 * _HIGHEST_PANEL
-        heights = (_HIGHEST_PANEL, _HIGHEST_PANEL, below) if below > 0 else (1, 1)
+        below = height - 2 * _MAX_PANEL_INCHES
+        heights = (_MAX_PANEL_INCHES, _MAX_PANEL_INCHES, below) if below > 0 else (1, 1)
         grid = figure.add_gridspec(len(heights), 3, width_ratios=(1.15, 1, 1.15), height_ratios=heights)
         classes = figure.add_subplot(grid[:, 0])
         levels = figure.add_subplot(grid[:, 1], sharey=classes)
@@ -97,9 +97,9 @@ def _count(findings: Sequence[object], word: str) -> str:
 def _shown_classes(report: Report) -> list[str]:
     """Return the labels from the bottom to the top of the sheet."""
     labels = list(report.clips)
-    if len(labels) > MOST_CLASSES:
+    if len(labels) > MAX_CLASSES:
         by_size = sorted(labels, key=report.collection.counts.__getitem__)
-        kept = {*by_size[: MOST_CLASSES // 2], *by_size[-(MOST_CLASSES // 2) :]}
+        kept = {*by_size[: MAX_CLASSES // 2], *by_size[-(MAX_CLASSES // 2) :]}
         labels = [label for label in labels if label in kept]
     return labels[::-1]
 
@@ -130,7 +130,7 @@ def _draw_levels(axes: Axes, report: Report, labels: Sequence[str]) -> None:
     values: defaultdict[str, list[float]] = defaultdict(list)
     for item, one in zip(report.collection.items, report.measured, strict=True):
         if isinstance(one, Sound):
-            values[item.label].append(max(one.loudness, LOWEST_LEVEL))
+            values[item.label].append(max(one.loudness, MIN_LEVEL_DB))
         elif isinstance(one, Picture):
             values[item.label].append(one.brightness)
     if report.collection.kind == "images":
@@ -181,7 +181,7 @@ def _draw_speakers(axes: Axes, report: Report) -> None:
         _frame(axes, "speakers", "")
         axes.set_axis_off()
         axes.text(0.5, 0.5, "no speakers are known", transform=axes.transAxes, ha="center", color=MUTED)
-    elif len(clips) <= MOST_SPEAKERS:
+    elif len(clips) <= MAX_SPEAKERS:
         _draw_each_speaker(axes, report, clips)
     else:
         _draw_many_speakers(axes, report, clips)

@@ -1,7 +1,7 @@
 """Mozilla Data Collective, where Common Voice is: finding a data set, and the address to download it from.
 
 The package `datacollective` (extra ``commonvoice``) looks data sets up. It downloads too, but neither checks what came
-against the checksum nor whether the server really went on where it was asked to, so that is left to `fetch.download`.
+against the checksum nor whether the server really went on where it was asked to, so that is left to `http.download`.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Session:
     Attributes
     ----------
     url : str
-        A signed address: it holds a key, so show it only by `fetch.display_url`.
+        A signed address: it holds a key, so show it only by `http.display_url`.
     size : int
         In bytes.
     checksum : str
@@ -88,7 +88,7 @@ class Session:
     checksum: str
 
     def hashes(self) -> dict[str, str]:
-        """Return the checksum as what `fetch.download` checks, if it is one of those."""
+        """Return the checksum as what `http.download` checks, if it is one of those."""
         kind, _, value = self.checksum.rpartition(":")
         value = value.lower()
         for name, digits in (("sha256", 64), ("md5", 32)):
