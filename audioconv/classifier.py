@@ -40,69 +40,66 @@ class Classifier(Settings):
     Parameters
     ----------
     arch : str
-        Name of the network, one of `architectures.NAMES`; ``auto`` is `settings.choose_architecture`.
+        Name of the network, one of `architectures.NAMES`. Default: ``"auto"``, see `recipe.plan.choose_architecture`.
     init : path-like, optional
-        A model to begin with: its network (`arch` is not looked at), its front end and its window. The labels may be
-        others. For few examples. By default ``"auto"``: fewer than 500 words begin with a network of
-        `audioconv.recipe.pretrained` if one takes this front end; everything else begins with nothing, as with None.
+        A pretrained model to begin with, for few examples: its network (`arch` is ignored), its front end and its
+        window. The labels may differ. None: random parameters. Default: ``"auto"``, a model of the package for fewer
+        than 500 clips of words if one has this front end, random parameters otherwise; see `recipe.pretrained`.
     epochs : int, optional
-        How often to go through the examples; by default 60, and more where examples are few.
+        Passes through the examples. Default: 60, and more for few examples.
     budget : float, optional
-        Seconds that training may take, the reading of files apart; how many epochs these are is measured first.
+        Seconds for the training without the reading of files. The number of epochs is measured first.
     batch_size : int
-        How many examples make a step.
+        Examples in a step.
     learning_rate : float, optional
-        The greatest of the one-cycle schedule; by default 0.005.
+        The greatest of the one-cycle schedule. Default: 0.005.
     mixup : float, optional
-        See `training.fit`; by default 0, which does not mix.
+        See `training.fit`. Default: 0, no mixing.
     front_end : {"log-mel", "mfcc", "raw"}, optional
-        What the network hears; by default what it takes.
+        Features of sounds. Default: what the network takes.
     sample_rate : int, optional
-        In Hz, of the model; by default 16000, or lower where most recordings are. Samples that are given as arrays
-        are at this rate.
+        Sample rate of the model in Hz. Samples in arrays have this rate. Default: 16000, or lower if most recordings
+        have less.
     clip_seconds : float, optional
-        Length of the window. Shorter recordings lie in its middle, between zeros; longer ones give a window around each
-        word, or windows that cover them. Default: chosen class by class (`window_plan`), 1 to 2 seconds for
-        words, up to 10 for sounds that go on.
+        Length of the window. A shorter recording is centred between zeros; a longer one gives a window around each
+        word, or windows that cover it. Default: chosen class by class (`recipe.window_plan`), 1 to 2 seconds for words,
+        up to 10 for other sounds.
     image_size : (int, int), optional
-        Height and width of pictures; by default those of most of them, at most 96.
+        Height and width of pictures. Default: those of most pictures, at most 96.
     normalise_clips : bool, optional
-        Whether each clip's bands are shifted and scaled by their own mean and deviation, so that neither a microphone
-        nor a voice colours them; by default for spectrograms that change more within clips than from clip to clip, but
-        differ from clip to clip as well, as those of words in different rooms do.
+        Whether each clip's bands are normalised by their own mean and deviation, which removes the colouring by
+        microphones and voices. Default: see `features.normalisation.WITHIN`.
     augment : bool
-        Whether to change examples at random while training: shift, gain, speed, noise, rooms, masks; shifts of
-        pictures.
+        Whether examples are changed at random in training: shift, gain, speed, noise, rooms and masks; pictures are
+        moved, turned and zoomed.
     noise : path-like, optional
         A recording, or a folder of recordings, to mix in instead of synthetic noise.
     reject : bool, optional
-        Whether to learn to say "none of these", with other sounds that are made of the words; by default for sounds
-        whose window is at most 2 seconds long, unless the speakers are known to be fewer than 20, whom it would
-        learn to take for the only ones.
+        Whether the model learns to answer "none of these", from negatives that are generated from the words. Default:
+        on for audio with windows of up to 2 s, off if fewer than 20 speakers are known.
     keep_classes : bool
-        Whether classes with names such as ``other``, ``noise`` or ``silence`` are listened for like any other. Default:
-        False, they are negatives: ``_unknown_`` and ``_silence_``.
+        Whether classes with names such as ``other``, ``noise`` or ``silence`` are words like any other. Default: False,
+        they are negatives: ``_unknown_`` and ``_silence_``.
     others : path-like, optional
-        A recording, or a folder of them, of anything that is none of the words, to learn to reject.
+        A negative recording, or a folder of them, to learn to reject.
     speak : str, optional
-        A language such as ``"en"``: synthetic voices say the labels as its words, and many other words, to learn from
-        besides. Needs the extra ``synth``, and takes half as long again; a third to a half less of what people say
-        beside the words is taken for one. With some hundred clips or fewer it brings nothing.
+        A language such as ``"en"``: training adds the words and many out-of-vocabulary words by synthetic voices. Needs
+        the extra ``synth``. Training takes 1.5 times as long; the false accept rate on other words falls by a third to
+        a half. With some hundred clips or fewer it brings nothing.
     false_accepts : float
-        The share of other sounds that may be taken for one of the words; chooses the threshold.
+        Highest false accept rate on negatives; chooses the threshold.
     validation_fraction : float
-        Share of the examples that watch the training, where no split says which.
+        Share of the examples for validation, if the data do not say which.
     patience : int, optional
         Stop after so many epochs without improvement.
     refit : bool, optional
-        Whether to train a second time, with the validation examples, once they have done their work; by default where
-        there are fewer than 20 known speakers, whose voices would be missed, and no split names the validation
-        examples.
+        Whether to train a second time, with the validation examples. Default: if fewer than 20 speakers are known,
+        whose voices would be missing, and the data do not say which examples validate.
     members : int
-        How many networks are trained, one after the other, that decide together: their logits are averaged. Three
-        take three times as long, and find more words in noise and talk at the same false accepts.
+        Size of the ensemble: so many networks are trained, one after the other, and their logits are averaged. Three
+        take three times as long and find more words in noise and speech at the same false accept rate.
     seed : int
-        Of everything random: the same seed on the same machine gives the same bits.
+        Seed of all randomness: the same seed on the same machine gives the same bits.
 
     Attributes
     ----------
@@ -111,7 +108,7 @@ class Classifier(Settings):
     classes_ : array (classes,)
         The labels.
     report_ : TrainingReport or None
-        What came of training; None in a loaded classifier.
+        Result of the training; None in a loaded classifier.
 
     Examples
     --------

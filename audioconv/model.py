@@ -39,7 +39,7 @@ MAX_MISSING = 1_000_000
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A network, its parameters, and what leads from a clip or a picture to its input and from its output to a label.
+    """A network with its parameters, and the steps from an example to its input and from its output to a label.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class Model:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The labels that are words to listen for: without such as ``_unknown_``."""
+        """The labels of words: without those of negatives such as ``_unknown_``."""
         return tuple(label for label in self.labels if is_word(label))
 
     @property
@@ -240,7 +240,7 @@ class Model:
         Raises
         ------
         ModelFileError
-            If it is not a whole model that this version of audioconv can use; says what is wrong, in one line.
+            If it is not a whole model that this version of audioconv can use; the message names the fault in one line.
         """
         arrays, header = tensor_file.read(path, "model")
         maker = header.get("audioconv_version")
@@ -257,7 +257,7 @@ class Model:
                 input_shape=header["input_shape"],
                 front_end=_front_end_from_config(header["front_end"]),
                 clip_samples=header["clip_samples"],
-                # What older files do not say: they are normalised by the training clips, and accept what is likeliest.
+                # Files of older versions lack these: they are normalised by the training clips and accept every answer.
                 normalisation=_normalisation(scale, by_clip=bool(header.get("normalised_by_clip"))),
                 decision=Decision.from_json(header.get("decision", {})),
                 provenance=dict(header["provenance"]),

@@ -48,7 +48,7 @@ BACKGROUND_CLIPS, BACKGROUND_POWER = 4, 0.0025
 """How long a background is, and how loud each clip of it."""
 
 SYLLABLE_SECONDS = (0.06, 0.25)
-"""Of what talk is made of."""
+"""Length of a syllable of babble."""
 
 NOISES, NOISE_SECONDS, NOISE_SLOPES = 16, 4, (0.0, 2.0)
 NOISE_DB, HUM_HZ, SWELLS = (-60.0, -10.0), (60.0, 4000.0), 12
@@ -150,7 +150,7 @@ class NegativeSampler:
         return self._samples[int(rng.integers(len(self._samples)))][::-1].copy()
 
     def _babble(self, rng: np.random.Generator) -> Samples:
-        """Return pieces of words without pauses, as of somebody who talks on and on."""
+        """Return pieces of words without pauses, like continuous speech."""
         length = self._length
         talk = np.empty(length, np.float32)
         loudest, filled = int(rng.integers(len(self._samples))), 0
@@ -165,16 +165,16 @@ class NegativeSampler:
         return talk
 
     def _sustained(self, rng: np.random.Generator) -> Samples:
-        """Return a sound of a word that is held, higher or lower, as somebody cries or sings."""
+        """Return a sustained sound of a word, higher or lower, like crying or singing."""
         word = self._word(int(rng.integers(len(self._samples))))
         return self._placed(held(word, self._length, self._rate, rng), rng)
 
     def _glide(self, rng: np.random.Generator) -> Samples:
-        """Return a tone that glides: of an animal, a horn, a siren."""
+        """Return a gliding tone, like that of an animal, a horn or a siren."""
         return self._placed(_at_any_level(gliding_tone(self._length, self._rate, rng), rng), rng)
 
     def _bursts(self, rng: np.random.Generator) -> Samples:
-        """Return noise that comes in bursts: of what knocks, crackles, ticks or sneezes."""
+        """Return bursts of noise, like knocking, crackling, ticking or sneezing."""
         length = self._length
         return _at_any_level(self._some_noise(length, rng) * bursts(length, self._rate, rng), rng)
 
@@ -190,8 +190,8 @@ class NegativeSampler:
             top = min(HUM_HZ[1], self._rate / 2)
             phase = 2 * np.pi * rng.uniform(HUM_HZ[0], top) / self._rate * np.arange(length)
             noise = noise + np.sin(phase).astype(np.float32) * np.float32(10 ** (rng.uniform(-20, 20) / 20))
-        heard: Samples = noise * np.float32(10 ** (rng.uniform(*NOISE_DB) / 20))
-        return heard
+        scaled: Samples = noise * np.float32(10 ** (rng.uniform(*NOISE_DB) / 20))
+        return scaled
 
     def _some_noise(self, length: int, rng: np.random.Generator) -> Samples:
         noise = self._noises[int(rng.integers(len(self._noises)))]

@@ -15,14 +15,14 @@ from audioconv.decision.decision import Decision, Gate
 TEMPERATURES = (0.05, 20.0)
 
 GIVEN_UP = 0.05
-"""Share of the words that a threshold may cost where it lets through less than it may."""
+"""Share of the words that a threshold may reject although a lower one would have the false accept rate as well."""
 
 MAX_COST, COMPROMISE = 0.1, 0.4
-"""Share of the right words that the threshold may cost in order to let through what it may, and the score that it gives
-way to where it costs more: all the way from twice that share on. With few clips the clips of no word that are made of
-the words are as hard as words; the share that was asked for would cost a third to a half of them. A score of 0.5 says
-that a word is as likely as none; at 0.4 a missed word weighs one and a half times a false accept. Chosen with speakers
-kept apart: docs/recipes.md."""
+"""Share of the right words that the threshold may reject to reach the false accept rate; and the score that it falls
+towards if it would reject more, fully from twice that share on. With few clips the generated negatives are as hard as
+words, and the rate that was asked for would cost a third to a half of the words. At a score of 0.5 a word is as likely
+as a negative; at 0.4 a missed word weighs one and a half times a false accept. Chosen with speakers kept apart:
+docs/recipes.md."""
 
 MIN_CLIPS, MIN_FOR_TEMPERATURE = 5, 20
 """With fewer words or fewer negatives than the first there is no gate, with fewer words than the second no temperature:

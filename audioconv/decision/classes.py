@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from audioconv.errors import DataError
 
 UNKNOWN = "_unknown_"
-"""The class of what is none of the words, as in Speech Commands."""
+"""The class of out-of-vocabulary words and other negatives, as in Speech Commands."""
 
 
 SILENCE = "_silence_"
-"""The class of what is no speech, as in Speech Commands."""
+"""The class of silence and noise, as in Speech Commands."""
 
 
 # Names that people give to classes of negatives: without underscores, hyphens and case.
@@ -35,7 +35,7 @@ _NEGATIVE_OF_NAME = {name: label for label, names in _NEGATIVES.items() for name
 
 
 def is_word(label: str) -> bool:
-    """Return whether a class is one to listen for: names such as ``_unknown_`` and ``_silence_`` are of the others.
+    """Return whether a class is a word; names such as ``_unknown_`` and ``_silence_`` are those of negatives.
 
     >>> is_word("yes"), is_word("_unknown_")
     (True, False)
@@ -44,7 +44,7 @@ def is_word(label: str) -> bool:
 
 
 def negative_label(label: str) -> str | None:
-    """Return the class of negatives that a label means by its name; None for a class to listen for.
+    """Return the class of negatives that a label means by its name; None for a word.
 
     Case, underscores and hyphens do not matter.
 

@@ -1,4 +1,4 @@
-"""When a model takes what it hears for one of its words, and when it says "none of these"."""
+"""From logits to an answer: one of the words, or "none of these"."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from audioconv.errors import ConfigError
 
 @dataclass(frozen=True)
 class Gate:
-    """How likely it is that there is one of the words at all, given the largest logit of a word.
+    """The probability that an example is one of the words, given the largest logit of a word.
 
-    ``1 / (1 + exp(-(scale * logit + offset)))``: Platt's scaling. The largest logit tells unheard words apart better
-    than the probability of the class of other words, which has learned only what those sound like that it was shown.
+    ``1 / (1 + exp(-(scale * logit + offset)))``: Platt's scaling. The largest logit detects new out-of-vocabulary words
+    better than the probability of the class of negatives, which has learned only the negatives of the training.
 
     Parameters
     ----------
@@ -47,19 +47,18 @@ class Decision:
     Parameters
     ----------
     temperature : float
-        By which logits are divided, so that probabilities are as often right as they say.
+        Divisor of the logits, which calibrates the probabilities.
     threshold : float
-        The least probability with which a word is accepted.
+        Lowest probability with which a word is accepted.
     false_accepts : float, optional
-        The share of what is none of the words that the threshold was chosen to let through; None where it was not
-        chosen.
+        False accept rate on negatives that the threshold was chosen for; None if it was not chosen.
     auxiliary : tuple of str
         Classes without examples of the user's, such as ``_unknown_`` with generated negatives: they take their share of
         the probability and are never the answer.
     basis : mapping
-        What the threshold was chosen on, JSON-compatible: how many words and others, which shares of them pass.
+        The basis of the threshold, JSON-compatible: numbers of words and of negatives, and the accepted shares of them.
     gate : Gate, optional
-        Where there are classes such as ``_unknown_``: whether it is a word at all. What is left to decide is which.
+        Whether an example is a word at all, if there are classes such as ``_unknown_``; the softmax decides which word.
 
     Raises
     ------
@@ -105,7 +104,7 @@ class Decision:
         return [i for i, label in enumerate(labels) if label not in self.auxiliary]
 
     def decide(self, labels: Sequence[str], probabilities: Array) -> Answers:
-        """Return what `probabilities` (N, classes) of the classes `labels` mean."""
+        """Return the answers for `probabilities` (N, classes) of the classes `labels`."""
         possible = np.array(self.answer_codes(labels))
         codes = possible[probabilities[:, possible].argmax(axis=1)] if len(probabilities) else np.zeros(0, np.int64)
         scores = probabilities[np.arange(len(probabilities)), codes]
@@ -114,12 +113,8 @@ class Decision:
 
     def to_json(self) -> dict[str, Any]:
         """Return the decision as JSON-compatible data; `from_json` is its inverse."""
-        described = asdict(self)
-        return {
-            **{_KEYS.get(name, name): value for name, value in described.items()},
-            "made": list(self.auxiliary),
-            "basis": dict(self.basis),
-        }
+        described = {**asdict(self), "auxiliary": list(self.auxiliary), "basis": dict(self.basis)}
+        return {_KEYS.get(name, name): value for name, value in described.items()}
 
     @classmethod
     def from_json(cls, described: Mapping[str, Any]) -> Self:
@@ -149,7 +144,7 @@ class Decision:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a model says of N examples.
+    """The answers of a model for N examples.
 
     Attributes
     ----------
@@ -158,7 +153,7 @@ class Answers:
     scores : array (N,) float32
         Its probability.
     accepted : array (N,) bool
-        Whether it is a word, and likely enough; otherwise the answer is "none of these".
+        Whether it is a word whose probability reaches the threshold; otherwise the answer is "none of these".
     """
 
     codes: NDArray[np.int64]

@@ -163,23 +163,18 @@ class _Undrawn(np.random.Generator):
         super().__init__(np.random.PCG64(0))
         self._left = MAX_UNDRAWN
 
-    def _zeros(self, size: Any, dtype: Any = np.float64) -> Any:
-        self._left -= math.prod(np.atleast_1d(size).tolist()) if size is not None else 1
+    def standard_normal(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
+        self._left -= math.prod(np.atleast_1d(1 if size is None else size).tolist())
         if self._left < 0:
             raise ConfigError(f"the network has more than {MAX_UNDRAWN:,} parameters: too many to try its init")
-        return np.zeros(size, dtype) if size is not None else dtype(0)
+        return np.zeros(() if size is None else size, dtype)[()]
 
-    def random(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
-        return self._zeros(size, dtype)
-
-    def standard_normal(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
-        return self._zeros(size, dtype)
+    random = standard_normal
 
     def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
-        return self._zeros(size)
+        return self.standard_normal(size)
 
-    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
-        return self._zeros(size)
+    uniform = normal
 
 
 def _shapes(params: Params) -> ParamShapes:

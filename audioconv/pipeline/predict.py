@@ -1,4 +1,4 @@
-"""What a model makes of whole recordings: the windows that matter, and what they say together."""
+"""Classifying whole recordings: the windows that are classified, and how their probabilities are combined."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from audioconv.model import Model
 from audioconv.pipeline.inputs import LONG, InputSpec
 from audioconv.pipeline.windowing import pieces
 
-MAX_TOLD = 3
+MAX_REPORTED = 3
 """Windows of a long recording that are reported."""
 
 _AT_ONCE = 64
@@ -24,7 +24,7 @@ _AT_ONCE = 64
 
 @dataclass(frozen=True, eq=False)
 class WindowScores:
-    """What a model makes of one window of a recording.
+    """The probabilities of one window of a recording.
 
     Attributes
     ----------
@@ -40,14 +40,14 @@ class WindowScores:
 
 @dataclass(frozen=True, eq=False)
 class RecordingScores:
-    """What a model makes of one recording, or picture.
+    """The probabilities of one recording, or picture.
 
     Attributes
     ----------
     probabilities : array (labels,) float32
         Probabilities of the best window for a model of words, their mean over all windows for a model of sounds.
     windows : tuple of WindowScores
-        The best windows of a long recording, at most `MAX_TOLD` that hardly overlap, in the order of their times;
+        The best windows of a long recording, at most `MAX_REPORTED` that hardly overlap, in the order of their times;
         empty for other recordings and for pictures.
     """
 
@@ -68,7 +68,7 @@ def score_files(
     strict: bool = False,
     on_file: Callable[[], object] | None = None,
 ) -> Iterator[RecordingScores | DataError]:
-    """Yield what `model` makes of each file, or why it cannot be read, in their order; memory does not grow with them.
+    """Yield the probabilities of each file in their order, or why it cannot be read; memory does not grow with them.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def score_files(
 
 
 def score_examples(model: Model, spec: InputSpec, examples: Sequence[Array]) -> list[RecordingScores]:
-    """Return what `model` makes of recordings (T,) float32 at its rate, or of pictures (H, W, C), in memory."""
+    """Return the probabilities of recordings (T,) float32 at the model's rate, or of pictures (H, W, C), in memory."""
     scored: list[RecordingScores] = []
     for start in range(0, len(examples), _AT_ONCE):
         some = examples[start : start + _AT_ONCE]
@@ -114,7 +114,7 @@ def score_examples(model: Model, spec: InputSpec, examples: Sequence[Array]) -> 
         rows = model.predict(np.stack(windows))
         parts = np.split(rows, np.cumsum([len(own) for own in begins])[:-1])
         scored += [
-            _Together(model, spec, is_long=len(example) > LONG * spec.shape[0]).add(0, own, part).scores()
+            _Combined(model, spec, is_long=len(example) > LONG * spec.shape[0]).add(0, own, part).scores()
             for example, own, part in zip(some, begins, parts, strict=True)
         ]
     return scored
@@ -156,30 +156,30 @@ def decisive_clip(model: Model, spec: InputSpec, example: StrPath | Segment | Ar
 
 
 def _decisive(model: Model, spec: InputSpec, together: Array, rows: Array) -> int:
-    """Return which window, with probabilities (n, labels), the answer to what they say `together` rests on most."""
+    """Return the window that the answer for `together` rests on most, of windows with probabilities (n, labels)."""
     if spec.content == "words":
         return int(np.flatnonzero((rows == together).all(axis=1))[0])
     return int(rows[:, model.decide(together[np.newaxis]).codes[0]].argmax())
 
 
 def combine(model: Model, spec: InputSpec, rows: Array) -> Array:
-    """Return what the windows of one recording, with probabilities (n, labels), say together, (labels,) float32."""
-    return _Together(model, spec, is_long=True).add(0, range(len(rows)), rows).probabilities()
+    """Return the combined probabilities (labels,) float32 of the windows (n, labels) of one recording."""
+    return _Combined(model, spec, is_long=True).add(0, range(len(rows)), rows).probabilities()
 
 
 def _score_pieces(model: Model, spec: InputSpec, file: StrPath | Segment) -> RecordingScores:
-    """Return what `model` makes of a recording that is not in memory as a whole."""
+    """Return the probabilities of a recording that is not in memory as a whole."""
     rate, length = spec.sample_rate, spec.shape[0]
     assert rate is not None, "pictures are in memory as a whole"
-    together = _Together(model, spec, is_long=True)
+    together = _Combined(model, spec, is_long=True)
     for begin, piece in pieces(file, rate, overlap=length if spec.content == "words" else 0):
         own = spec.begins(piece) if len(piece) > length else [fitted_begin(piece, length)]
         together.add(begin, own, model.predict(np.stack([spec.window(piece, first) for first in own])))
     return together.scores()
 
 
-class _Together:
-    """What the windows of one recording say together.
+class _Combined:
+    """The windows of one recording, combined.
 
     Parameters
     ----------
@@ -194,8 +194,8 @@ class _Together:
         self._sum, self._count = np.zeros(len(model.labels)), 0
         self._best: list[tuple[tuple[bool, float], int, Array]] = []
 
-    def add(self, place: int, begins: Sequence[int], rows: Array) -> _Together:
-        """Take the probabilities (n, labels) of windows that begin so many samples behind `place`."""
+    def add(self, place: int, begins: Sequence[int], rows: Array) -> _Combined:
+        """Add windows with probabilities (n, labels) that begin so many samples behind `place`."""
         self._sum += rows.sum(axis=0, dtype=np.float64)
         self._count += len(rows)
         answers = self._model.decide(rows)
@@ -208,22 +208,22 @@ class _Together:
         for one in ranked:
             if all(abs(one[1] - other[1]) >= self._spec.shape[0] // 2 for other in self._best):
                 self._best.append(one)
-            if len(self._best) == MAX_TOLD:
+            if len(self._best) == MAX_REPORTED:
                 break
         return self
 
     def probabilities(self) -> Array:
-        """Return what all windows say, (labels,) float32: their mean for sounds, the best one for words."""
+        """Return the combined probabilities (labels,) float32: the mean for sounds, the best window for words."""
         if self._spec.content == "sounds":
             return (self._sum / self._count).astype(np.float32)
         return self._best[0][2]
 
     def scores(self) -> RecordingScores:
-        """Return what all windows say, with the best ones of a long recording."""
-        return RecordingScores(self.probabilities(), self._told() if self._is_long else ())
+        """Return the combined probabilities, with the best windows of a long recording."""
+        return RecordingScores(self.probabilities(), self._reported() if self._is_long else ())
 
-    def _told(self) -> tuple[WindowScores, ...]:
-        # Of words, only those that are accepted are told, if there are any.
+    def _reported(self) -> tuple[WindowScores, ...]:
+        # Of words, only accepted windows are reported, if there are any.
         best = [one for one in self._best if one[0][0]] or self._best[:1]
         rate, length = self._spec.sample_rate or 1, self._spec.shape[0]
         if self._spec.content == "sounds":

@@ -22,7 +22,7 @@ FEW_EXAMPLES = 500
 """With fewer examples, training on words begins with a pretrained network: with 2,000 clips it brought nothing."""
 
 MAX_RATIO = 1.25
-"""An epoch shows the clips of a small class again, until the largest class to listen for has at most this many times as
+"""An epoch shows the clips of a small class again, until the largest class of words has at most this many times as
 many."""
 
 FEW_RECORDINGS, MIN_WINDOWS_TO_SPLIT = 5, 5

@@ -126,16 +126,8 @@ def choose(
 ) -> Plan:
     """Return the plan for examples of `spec`.
 
-    Parameters
-    ----------
-    settings : Settings
-    spec : InputSpec
-    windows : WindowPlan, optional
-    pretrained : Pretrained, optional
-    few_speakers : bool
-        Whether fewer than `MIN_SPEAKERS` people speak.
-    is_split : bool
-        Whether the data say which examples validate. Those are not trained on by default.
+    `few_speakers`: there are fewer than `MIN_SPEAKERS`. `is_split`: the data say which examples validate; those are not
+    trained on by default.
     """
     arch = settings.arch if pretrained is None else pretrained.arch
     if arch == AUTO:

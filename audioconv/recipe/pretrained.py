@@ -21,14 +21,7 @@ from audioconv.recipe.settings import Settings
 
 @dataclass(frozen=True, eq=False)
 class Pretrained:
-    """A model that training begins with.
-
-    Attributes
-    ----------
-    path : path-like
-        The file that it was read from.
-    model : Model
-    """
+    """A model that training begins with, and the file that it was read from."""
 
     path: StrPath
     model: Model
@@ -68,19 +61,9 @@ def load_named(settings: Settings) -> Pretrained | None:
 
 
 def find(arch: str, spec: InputSpec) -> Pretrained | None:
-    """Return the package's own model for words.
+    """Return the package's own model for words with the network `arch`, None if there is none.
 
-    Parameters
-    ----------
-    arch : str
-        Name of the network.
-    spec : InputSpec
-        Its front end must be that of the model; a word may be shorter or longer.
-
-    Returns
-    -------
-    Pretrained or None
-        None if there is no such model.
+    The front end of `spec` must be that of the model; a word may be shorter or longer.
     """
     if not spec.holds_a_word:
         return None

@@ -45,24 +45,24 @@ GRADIENT_CLIP = 5.0
 
 @dataclass(frozen=True, eq=False)
 class TrainingReport:
-    """What came of a training run.
+    """The result of a training run, besides the model.
 
     Attributes
     ----------
     history : History
-        Epochs of the run that the validation part watched; where several networks decide together, of the first.
+        Epochs of the training with validation; of an ensemble, those of the first network.
     final_history : History or None
-        Epochs of the second run, with the validation speakers, where there was one.
+        Epochs of the second training, with the validation examples, if there was one.
     counts : dict
-        How many examples of each class each split has.
+        Number of examples by split and class.
     failures : tuple of DataError
         Files that could not be read.
     kept_epoch : int
-        Of `history`, whose parameters the validation part judged.
+        Epoch of `history` whose parameters `validation_accuracy` belongs to.
     validation_accuracy : float or None
-        Over examples (speakers, where they are known) that were not trained on.
+        Accuracy on examples (speakers, if they are known) that were not trained on.
     test : Evaluation or None
-        Over the rows whose split is ``test``, where there are any.
+        Evaluation on the rows whose split is ``test``, if there are any.
     """
 
     history: History
