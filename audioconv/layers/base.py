@@ -174,7 +174,7 @@ class _Undrawn(np.random.Generator):
     def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
         return self.standard_normal(size)
 
-    uniform = normal
+    uniform = normal  # type: ignore[assignment]
 
 
 def _shapes(params: Params) -> ParamShapes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from audioconv.datasets.folder import expand
 from audioconv.errors import DataError
 from audioconv.evaluation import Scored
 from audioconv.io.files import display_path
+from audioconv.io.parallel import read_in_parallel
 from audioconv.model import Model
 from audioconv.pipeline import inputs
 
@@ -63,35 +63,29 @@ def score(
     """
     spec = inputs.of_model(model)
 
-    def attempt(path: Path) -> list[tuple[Array, list[Any]]] | DataError | None:
+    def first_clips(path: Path) -> tuple[Array, list[Any]] | None:
         """Return the clips of a file; None for a recording of more than a minute or two, which is read in pieces."""
-        try:
-            found = spec.cut(path)
-            first = next(found)
-            return [first] if next(found, None) is None else None
-        except DataError as error:
-            return error
+        found = spec.cut(path)
+        first = next(found)
+        return first if next(found, None) is None else None
 
-    parts: list[Scored] = []
-    failures: list[DataError] = []
-    files = [(name, path) for name, paths in ((s.name, s.paths) for s in sets) for path in paths]
-    with ThreadPoolExecutor(4) as pool:
-        for start in range(0, len(files), _AT_ONCE):
-            some = files[start : start + _AT_ONCE]
-            for (name, path), found in zip(some, pool.map(attempt, [path for _, path in some]), strict=True):
-                try:
-                    if isinstance(found, DataError):
-                        raise found
-                    parts += [
-                        Scored((name,) * len(clips), model.predict(clips), tuple(examples))
-                        for clips, examples in (found or spec.cut(path))
-                    ]
-                except DataError as error:
-                    if strict:
-                        raise
-                    failures.append(error)
-                if on_file is not None:
-                    on_file()
+    parts, failures = list[Scored](), list[DataError]()
+    files = [(one.name, path) for one in sets for path in one.paths]
+    for start in range(0, len(files), _AT_ONCE):
+        some = files[start : start + _AT_ONCE]
+        read = read_in_parallel([path for _, path in some], first_clips, strict=strict, on_file=on_file)
+        for (name, path), found in zip(some, read, strict=True):
+            try:
+                if isinstance(found, DataError):
+                    raise found
+                parts += [
+                    Scored((name,) * len(clips), model.predict(clips), tuple(examples))
+                    for clips, examples in (spec.cut(path) if found is None else [found])
+                ]
+            except DataError as error:  # perhaps a recording that is damaged behind its first minute
+                if strict:
+                    raise
+                failures.append(error)
     if not parts:
         raise DataError(f"none of the {len(files)} outsiders can be read, such as {failures[0]}")
     return Scored.join(*parts), tuple(failures)
