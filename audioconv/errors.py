@@ -1,4 +1,4 @@
-"""The errors that audioconv raises on purpose: each says where, what was expected, what came, what to do."""
+"""Errors that audioconv raises: place, expected, found, remedy."""
 
 from __future__ import annotations
 

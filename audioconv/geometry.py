@@ -1,4 +1,4 @@
-"""Sizes of convolution and pooling windows: integers only, no arrays.
+"""Sizes of convolution and pooling windows; integers only.
 
 Everywhere, a window of ``kernel`` taps that are ``dilation`` apart spans ``extent = dilation * (kernel - 1) + 1``
 inputs, and an axis of ``size`` inputs with ``before`` and ``after`` zeros added gives

@@ -266,7 +266,7 @@ print(interpreter.worker.address > 0, cache_folder(), sep="|")
 def test_the_worker_of_programs_gets_no_memory():
     """It could not say that there is none: what a worker raises is printed, and others would wait for it for ever."""
     (_, folder), _ = run(PROVEN)
-    compiled = [path.read_bytes() for path in Path(folder).rglob("program._work-*.nbc")]
+    compiled = [path.read_bytes() for path in Path(folder).rglob("interpreter._work-*.nbc")]
     assert compiled
     assert all(b"NRT_Free" in code and b"NRT_MemInfo_alloc" not in code for code in compiled)
 

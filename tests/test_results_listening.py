@@ -191,7 +191,7 @@ def test_rejecting_counts_what_the_parts_say(results, trained, material):
     }
     assert found["clips"]["right"] == 8
     assert found["outsiders"]["noise"]["tested"] == 2 * 24
-    accepted = [one.accepted for one in classifier.predict(list(material.outsiders[1].paths))]
+    accepted = [one.accepted for one in classifier.predict(list(material.negatives[1].paths))]
     assert found["outsiders"]["tones"] == {"accepted": sum(accepted), "tested": 3}
     assert sum(accepted) > 0
     for name, paths in material.long.items():

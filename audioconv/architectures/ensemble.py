@@ -1,4 +1,4 @@
-"""Several networks as one: what each gets wrong by chance, the others outvote."""
+"""Ensembles: several networks as one, their logits averaged."""
 
 from __future__ import annotations
 

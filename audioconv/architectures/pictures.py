@@ -1,4 +1,4 @@
-"""Networks made for pictures, ``(height, width, channels)``."""
+"""Networks for pictures, ``(height, width, channels)``."""
 
 from __future__ import annotations
 

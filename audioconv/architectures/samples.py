@@ -1,4 +1,4 @@
-"""Networks that hear the samples themselves, ``(samples, 1)`` (Dai et al., 2017, arXiv 1610.00087)."""
+"""Networks for samples, ``(samples, 1)`` (Dai et al., 2017, arXiv 1610.00087)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks that see a spectrogram as a picture, ``(frames, mels, 1)``."""
+"""2-D networks for spectrograms, ``(frames, mels, 1)``."""
 
 from __future__ import annotations
 

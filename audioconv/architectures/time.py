@@ -1,4 +1,4 @@
-"""Networks that hear a spectrogram along time, ``(frames, mels)``: the bands are the channels."""
+"""1-D networks for spectrograms, ``(frames, mels)``: the bands are the channels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. Exit codes: 0 fine, 1 it failed, 2 wrong options."""
+"""The command line. Exit codes: 0 success, 1 failure, 2 wrong usage."""
 
 from __future__ import annotations
 

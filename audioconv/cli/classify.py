@@ -1,4 +1,4 @@
-"""``audioconv classify``: using a model."""
+"""``audioconv classify``: answers for recordings or pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``audioconv data``: the group of commands, and what there is to get."""
+"""``audioconv data``: the group of commands, and the catalogue."""
 
 from __future__ import annotations
 

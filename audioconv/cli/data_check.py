@@ -1,4 +1,4 @@
-"""``audioconv data check``: what spoils a data set."""
+"""``audioconv data check``: faults of a data set."""
 
 from __future__ import annotations
 

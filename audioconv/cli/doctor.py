@@ -1,4 +1,4 @@
-"""``audioconv doctor``: whether all is well on this machine."""
+"""``audioconv doctor``: the state of this installation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``audioconv evaluate``: how well a model does, in the terminal, as JSON and as a page to look at."""
+"""``audioconv evaluate``: quality of a model, in the terminal, as JSON and as a page."""
 
 from __future__ import annotations
 

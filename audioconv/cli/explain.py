@@ -1,4 +1,4 @@
-"""``audioconv explain``: what a decision looked at, and what the layers make of it."""
+"""``audioconv explain``: saliency and feature maps of an example."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``audioconv info``: what is in a model, or in a data set."""
+"""``audioconv info``: content of a model or a data set."""
 
 from __future__ import annotations
 

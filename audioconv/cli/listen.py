@@ -1,4 +1,4 @@
-"""``audioconv listen``: a model's words as they are said, from the microphone or from a pipe."""
+"""``audioconv listen``: words from the microphone or a pipe, as they are spoken."""
 
 from __future__ import annotations
 

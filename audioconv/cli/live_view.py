@@ -1,4 +1,4 @@
-"""What `audioconv listen` shows in a terminal: the words that were heard, the level, and the score of each word."""
+"""Terminal view of ``audioconv listen``: words, level, and the score of each word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``audioconv evaluate --long``: listening to long recordings, and what comes of it in the terminal."""
+"""``audioconv evaluate --long``: detection in long recordings, in the terminal."""
 
 from __future__ import annotations
 

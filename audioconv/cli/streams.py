@@ -1,4 +1,4 @@
-"""Standard output and standard error that may be closed, or full: no traceback, and the reason in one line."""
+"""Standard output and error that are closed or full: one line instead of a traceback."""
 
 from __future__ import annotations
 

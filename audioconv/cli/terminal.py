@@ -1,4 +1,4 @@
-"""What all commands share: where results, progress and notices go, and how things are written."""
+"""Results, progress and notices in the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training run as the command line shows it: what comes of it goes to one folder."""
+"""A training run of the command line, and the files of its folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a folder is arranged: which of the folders in it are classes, and which are splits."""
+"""Arrangement of a folder: which of its subfolders are classes, and which are splits."""
 
 from __future__ import annotations
 

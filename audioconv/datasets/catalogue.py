@@ -1,4 +1,4 @@
-"""Public data sets by name: where they are, what they hold, and under which licence."""
+"""Catalogue of public data sets: addresses, content and licences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labelled files: what a folder or a manifest holds."""
+"""Labelled files of a folder or a manifest."""
 
 from __future__ import annotations
 

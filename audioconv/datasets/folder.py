@@ -1,4 +1,4 @@
-"""Opening a data set: a folder with one subfolder a class, or a manifest."""
+"""`open_collection`: a folder with one subfolder a class, or a manifest."""
 
 from __future__ import annotations
 

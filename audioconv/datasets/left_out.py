@@ -1,4 +1,4 @@
-"""What stands in a data set's folder and is none of its files: nothing of it vanishes without a word."""
+"""Files in a data set's folder that are not used, counted and reported."""
 
 from __future__ import annotations
 

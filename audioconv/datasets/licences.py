@@ -1,4 +1,4 @@
-"""What licences of data sets ask for, in a few words."""
+"""Conditions of data-set licences, in a few words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Manifests: a table that lists labelled files."""
+"""Manifests: tables of labelled files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splits that mean something: stratified, repeatable, and no speaker on both sides."""
+"""Splits: stratified, repeatable, without a speaker in two parts."""
 
 from __future__ import annotations
 

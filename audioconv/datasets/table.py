@@ -1,4 +1,4 @@
-"""The text of a manifest as rows: which encoding it has, and what separates its fields."""
+"""Rows of a manifest's text: encoding and delimiter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well a classifier does: right answers, rejections, calibration, curves of false accepts against misses, speed."""
+"""Evaluation of a classifier: accuracy, rejection, calibration, ROC and DET curves, speed."""
 
 from audioconv.evaluation.curves import Detection
 from audioconv.evaluation.intervals import Share, percent

@@ -1,4 +1,4 @@
-"""What each threshold would give: false accepts against misses, as ROC and DET curves show them."""
+"""ROC and DET curves: false accepts against misses for every threshold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shares of a count, how far they can be trusted, and how they are written."""
+"""Proportions, their Wilson intervals, and how they are written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came of listening to long recordings: false accepts an hour against misses."""
+"""Results on long recordings: false accepts an hour against misses."""
 
 from __future__ import annotations
 

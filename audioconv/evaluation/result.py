@@ -1,4 +1,4 @@
-"""What came of classifying examples: right answers, confusions, and what the threshold makes of them."""
+"""`Evaluation`: accuracy, confusions and rejection of classified examples."""
 
 from __future__ import annotations
 

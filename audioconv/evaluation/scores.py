@@ -1,4 +1,4 @@
-"""What an evaluation counts and keeps: a class's scores, what the threshold makes of words, examples."""
+"""Counts of an evaluation: scores of a class, acceptance, examples."""
 
 from __future__ import annotations
 

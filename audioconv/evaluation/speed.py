@@ -1,4 +1,4 @@
-"""How fast a classifier answers on this machine."""
+"""Speed of a classifier on this machine."""
 
 from __future__ import annotations
 

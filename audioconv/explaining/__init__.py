@@ -1,4 +1,4 @@
-"""Explaining: what in an example a decision rests on, and what each layer of the network makes of it.
+"""Explanations: the part of an example that a decision rests on, and the feature maps of the layers.
 
 `explain` puts it all together for one recording or picture; `figure.draw` draws that. The parts are of use alone:
 `saliency`, `feature_maps`, `kernels` and `receptive_fields`.

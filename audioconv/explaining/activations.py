@@ -1,4 +1,4 @@
-"""What the layers of a network are and do: kernels, and what each layer makes of an example."""
+"""Kernels and feature maps of the layers of a network."""
 
 from __future__ import annotations
 

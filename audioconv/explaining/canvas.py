@@ -1,4 +1,4 @@
-"""A sheet on which everything has its place in inches from the top left, and the colours of what is drawn there."""
+"""A Matplotlib figure with positions in inches from the top left, and its colours."""
 
 from __future__ import annotations
 

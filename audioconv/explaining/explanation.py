@@ -1,4 +1,4 @@
-"""All that can be said of one decision: the answer, what in the example it rests on, and where that is."""
+"""`explain`: answer, saliency and word position of one example."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drawing an explanation: one sheet with the example, what the decision looked at, the scores, and the layers."""
+"""Figure of an explanation: example, saliency, scores and layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drawing the layers of a network: a row for each of some convolutions, with kernels and their feature maps."""
+"""Rows of a figure: kernels and feature maps of some convolutions."""
 
 from __future__ import annotations
 

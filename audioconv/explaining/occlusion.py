@@ -1,4 +1,4 @@
-"""What a decision looked at: how much evidence for a label is lost when a part of the input is hidden.
+"""Saliency by occlusion: the evidence that is lost when a part of the input is hidden.
 
 This is occlusion sensitivity (Zeiler and Fergus, 2014), measured as the weight of evidence of prediction difference
 analysis (Robnik-Šikonja and Kononenko, 2008; Zintgraf et al., 2017). It was chosen over gradients because it asks the

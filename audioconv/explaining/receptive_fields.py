@@ -1,4 +1,4 @@
-"""Receptive fields: how much of the input one number of a feature map can depend on."""
+"""Receptive fields: the part of the input that one value of a feature map depends on."""
 
 from __future__ import annotations
 

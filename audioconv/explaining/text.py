@@ -1,4 +1,4 @@
-"""What an explanation says, in words."""
+"""Sentences of an explanation."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Spectrograms: front ends, their streams, and the scale of what a network takes."""
+"""Front ends: spectrograms of clips and streams, and their normalisation."""

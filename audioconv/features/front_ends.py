@@ -1,4 +1,4 @@
-"""Front ends: what a network hears of a clip. Log-mel spectrogram, MFCC, or the samples themselves.
+"""Front ends: log-mel spectrogram, MFCC, or the samples themselves.
 
 librosa defines the two spectral ones (``librosa.feature.melspectrogram`` with its Hann window and Slaney mel filters,
 ``power_to_db``, ``mfcc``); here they are time first, float32, and computed by one parallel kernel. `LogMelStream` gives

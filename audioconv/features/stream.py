@@ -1,4 +1,4 @@
-"""Features of a stream: frame after frame, as samples come in."""
+"""Log-mel frames of a stream."""
 
 from __future__ import annotations
 

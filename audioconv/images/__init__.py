@@ -1,4 +1,4 @@
-"""Pictures: the same layers train on an image folder and on arrays."""
+"""Pictures: reading and augmentation."""
 
 from audioconv.images.read import IMAGE_SUFFIXES, read
 

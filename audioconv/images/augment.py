@@ -1,4 +1,4 @@
-"""Changing pictures in training, so that a network learns what does not matter."""
+"""Augmentation of pictures: shift, rotation, zoom and shear."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading pictures as float arrays, channels last."""
+"""Reading of pictures as float arrays, channels last."""
 
 from __future__ import annotations
 

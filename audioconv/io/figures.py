@@ -1,4 +1,4 @@
-"""What all drawings share: formats, colours and style, the check that they can be made, and writing them."""
+"""Matplotlib figures: formats, style, the check for the extra, and atomic writing."""
 
 from __future__ import annotations
 

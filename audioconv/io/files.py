@@ -1,4 +1,4 @@
-"""Files: writing that keeps what was good, locks, and names that can always be printed."""
+"""Atomic writes, locks, and paths that can always be printed."""
 
 from __future__ import annotations
 

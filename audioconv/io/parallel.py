@@ -1,4 +1,4 @@
-"""Reading many files into one array, several at a time, without one bad file spoiling the rest."""
+"""Parallel reading of many files; an unreadable one is listed and skipped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One file of named arrays and a JSON header: a ``.safetensors``, written atomically and read with suspicion."""
+"""Safetensors files of named arrays and a JSON header, written atomically and validated when read."""
 
 from __future__ import annotations
 

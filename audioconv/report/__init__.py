@@ -1,4 +1,4 @@
-"""An evaluation as one page of HTML that needs nothing else: no network, no scripts, no other files."""
+"""Report of an evaluation: one HTML file without network, scripts or other files."""
 
 from audioconv.report.facts import Facts
 from audioconv.report.page import render, write_report

@@ -1,4 +1,4 @@
-"""Sections on where it all comes from: training, speed, the model, the data."""
+"""Sections on training, speed, model and data."""
 
 from __future__ import annotations
 

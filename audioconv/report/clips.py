@@ -1,4 +1,4 @@
-"""Clips that went wrong, as spectrograms to look at and sounds to play, or as pictures."""
+"""Misclassified clips, as spectrograms and sounds, or as pictures."""
 
 from __future__ import annotations
 

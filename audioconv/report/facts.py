@@ -1,4 +1,4 @@
-"""What a report is made of."""
+"""Facts that the sections of a report share."""
 
 from __future__ import annotations
 

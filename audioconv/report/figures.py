@@ -1,4 +1,4 @@
-"""The figures of a report: from numbers to drawings."""
+"""Figures of a report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing HTML and SVG so that text stays text: all that is not markup already is escaped."""
+"""HTML and SVG markup; all text is escaped here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole page: its sections in order, and the file that it becomes."""
+"""The page of a report: its sections in order, written to a file."""
 
 from __future__ import annotations
 

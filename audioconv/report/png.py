@@ -1,4 +1,4 @@
-"""Pictures as PNG, by the standard library alone."""
+"""PNG encoding by the standard library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drawing curves as SVG: few kinds of marks, whose colours come from the page's style sheet."""
+"""SVG plots of a few kinds of marks, in the colours of the page's style sheet."""
 
 from __future__ import annotations
 

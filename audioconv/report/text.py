@@ -1,4 +1,4 @@
-"""Numbers and sentences as people write them."""
+"""Numbers and sentences of a report."""
 
 from __future__ import annotations
 

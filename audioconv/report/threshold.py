@@ -1,4 +1,4 @@
-"""Sections on what the threshold does, and what another one would."""
+"""Sections on the threshold and its alternatives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Listening: words in a stream of sound as it comes, in long recordings, and how often that goes wrong."""
+"""Keyword detection in streams and long recordings, and its false accepts and misses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Detector`: samples in as they come, words out with their times."""
+"""`Detector`: takes samples of a stream, returns detected words with their times."""
 
 from __future__ import annotations
 

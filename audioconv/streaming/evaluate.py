@@ -1,4 +1,4 @@
-"""How good a model is at listening: false accepts an hour against missed words, for every threshold, in one pass."""
+"""Scoring of long recordings: false accepts an hour against misses, for all thresholds in one pass."""
 
 from __future__ import annotations
 

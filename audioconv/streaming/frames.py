@@ -1,4 +1,4 @@
-"""What a model hears of a stream, row by row: frames of a spectrogram, or samples in short pieces."""
+"""Frames of a stream: of its spectrogram, or short pieces of its samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Label tracks, as Audacity reads and writes them: one line a label, begin, end and text between tabs."""
+"""Label tracks of Audacity: a line a label, with begin, end and text between tabs."""
 
 from __future__ import annotations
 

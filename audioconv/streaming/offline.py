@@ -1,4 +1,4 @@
-"""Words in whole recordings: the same code as for streams, and the same words."""
+"""Detection in whole recordings, by the code for streams, with the same results."""
 
 from __future__ import annotations
 

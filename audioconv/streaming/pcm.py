@@ -1,4 +1,4 @@
-"""Samples from a pipe: raw, or behind the header of a WAV file."""
+"""Samples from a pipe: raw PCM, or a WAV file."""
 
 from __future__ import annotations
 

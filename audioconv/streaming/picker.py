@@ -1,4 +1,4 @@
-"""From the probabilities of windows to events: one for each time that a word is said."""
+"""Detections from window probabilities: one for each occurrence of a word."""
 
 from __future__ import annotations
 

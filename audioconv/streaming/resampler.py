@@ -1,4 +1,4 @@
-"""What comes in: blocks of any size are checked, made mono, and resampled as a stream."""
+"""Input of a stream: blocks of any size are checked, averaged to mono and resampled."""
 
 from __future__ import annotations
 

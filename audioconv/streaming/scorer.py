@@ -1,4 +1,4 @@
-"""`Listener`: blocks of samples in, smoothed probabilities of one window after the other out."""
+"""`Listener`: takes blocks of samples, gives the smoothed probabilities of each window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From samples to the smoothed probabilities of one window after the other."""
+"""Windows of a stream: from samples to smoothed probabilities."""
 
 from __future__ import annotations
 

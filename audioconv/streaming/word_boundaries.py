@@ -1,4 +1,4 @@
-"""Where in a window the word is: the rows that stand out."""
+"""Word boundaries in a window: the frames that stand out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many epochs fit into a time: measured, for nobody knows a machine beforehand."""
+"""Number of epochs that fit into a time, measured on this machine."""
 
 from __future__ import annotations
 

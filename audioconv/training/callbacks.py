@@ -1,4 +1,4 @@
-"""What `training.fit` tells its callbacks as it goes.
+"""Events of `training.fit` for callbacks.
 
 A callback is any function of one event::
 

@@ -1,4 +1,4 @@
-"""A training run after its last whole epoch: everything that the next epoch needs, in one file."""
+"""Checkpoints: the state of a run after its last whole epoch, in one file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data as the trainer takes them: examples by number, and an epoch's batches of them."""
+"""Data sets of the trainer, and the batches of an epoch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training: from a network and data to parameters. Knows nothing of audio."""
+"""`fit`: from a network and data to parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training run measured, epoch by epoch."""
+"""History of a run: measurements of each epoch."""
 
 from __future__ import annotations
 

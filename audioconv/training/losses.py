@@ -1,4 +1,4 @@
-"""Losses: from logits and labels to one number and its gradient by the logits."""
+"""Losses: a number and its gradient, from logits and labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Optimisers: how a gradient changes the weights.
+"""Optimizers: AdamW and SGD.
 
 All trainable arrays of a network lie in one vector (`WeightVector`), of which the network sees views. So a step is a
 single pass over long arrays (`kernels.optimise`), however many small ones there are.

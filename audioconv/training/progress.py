@@ -1,4 +1,4 @@
-"""How a training run shows itself: a bar with time left on a terminal, a line an epoch elsewhere."""
+"""Progress of a run: a bar with time left on a terminal, a line an epoch elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: the learning rate of each step of a run whose length is known."""
+"""Learning-rate schedules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training run while it runs: parameters that change from step to step, epoch by epoch."""
+"""`Trainer`: the state of a run between epochs."""
 
 from __future__ import annotations
 

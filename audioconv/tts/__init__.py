@@ -1,1 +1,1 @@
-"""Text to speech: voices that say words, for data sets and for training."""
+"""Text to speech: voices for synthetic data sets and for training."""

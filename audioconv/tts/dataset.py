@@ -1,4 +1,4 @@
-"""Spoken keywords without recordings: synthetic voices say them, those of espeak-ng or of Kokoro."""
+"""Data sets of synthetic speech, by espeak-ng or Kokoro."""
 
 from __future__ import annotations
 

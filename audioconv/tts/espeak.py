@@ -1,4 +1,4 @@
-"""The voices of espeak-ng: a formant synthesiser with many timbres, which speaks some 140 languages with accents.
+"""Voices of espeak-ng, a formant synthesiser of some 140 languages and accents.
 
 espeak-ng is free software under the GNU General Public License 3; it comes with the extra ``synth`` (package
 ``espeakng-loader``) and runs as a program of its own beside audioconv, which is under the MIT licence. The sounds it

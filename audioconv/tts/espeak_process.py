@@ -1,4 +1,4 @@
-"""espeak-ng in a process of its own, which speaks what it reads.
+"""espeak-ng in a process of its own, which answers through a pipe.
 
 The library keeps its state in globals: it is not thread-safe, and what it said before changes the bits of what it says
 next. In a fresh process the same requests give the same bits, threads of the caller do not matter, and an abort of the

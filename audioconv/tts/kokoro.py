@@ -1,4 +1,4 @@
-"""The voices of Kokoro-82M: a neural network that sounds like people, in 54 voices and whatever lies between two.
+"""Voices of Kokoro-82M, a neural network with 54 voices and mixtures of them.
 
 Kokoro (hexgrad, 2025, https://huggingface.co/hexgrad/Kokoro-82M) is under the Apache License 2.0, and learned from
 recordings. ONNX Runtime runs it (extra ``kokoro``) in the form that kokoro-onnx publishes, whose two files are

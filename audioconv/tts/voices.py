@@ -1,4 +1,4 @@
-"""What those who speak keywords have in common, whatever program speaks for them."""
+"""The interface of voice banks, whatever program synthesises."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -25,8 +27,13 @@ SAMPLES = np.stack([word(300), word(320), word(1500), word(1550)])
 LABELS = np.array([0, 0, 1, 1])
 
 
-def made(kind: str, rng: np.random.Generator, samples=SAMPLES, labels=LABELS) -> np.ndarray:
-    return getattr(NegativeSampler(samples, labels, RATE), f"_{kind}")(rng)
+@functools.cache
+def sampler_of_the_words() -> NegativeSampler:
+    return NegativeSampler(SAMPLES, LABELS, RATE)
+
+
+def made(kind: str, rng: np.random.Generator, others: NegativeSampler | None = None) -> np.ndarray:
+    return getattr(others or sampler_of_the_words(), f"_{kind}")(rng)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -50,17 +57,17 @@ def test_the_words_are_left_alone(rng):
 
 def test_a_splice_has_the_beginning_of_one_word_and_the_end_of_another(rng):
     # Words of one sign each show from which of them a sample is.
-    samples = np.stack([np.abs(word(300)), -np.abs(word(300))])
+    others = NegativeSampler(np.stack([np.abs(word(300)), -np.abs(word(300))]), np.array([0, 1]), RATE)
     for _ in range(20):
-        clip = made("splice", rng, samples, np.array([0, 1]))
+        clip = made("splice", rng, others)
         signs = np.sign(clip[np.abs(clip) > 1e-3])
         assert signs[0] == -signs[-1]
         assert np.count_nonzero(np.diff(signs)) == 1
 
 
 def test_two_words_at_once_are_equally_loud(rng):
-    samples = np.stack([word(300, 0.5), word(1500, 0.005)])
-    spectrum = np.abs(np.fft.rfft(made("overlap", rng, samples, np.array([0, 1]))))
+    others = NegativeSampler(np.stack([word(300, 0.5), word(1500, 0.005)]), np.array([0, 1]), RATE)
+    spectrum = np.abs(np.fft.rfft(made("overlap", rng, others)))
     low, high = np.square(spectrum[:1000]).sum(), np.square(spectrum[1000:]).sum()
     assert 0.3 < low / high < 3
 
@@ -154,7 +161,7 @@ def test_talk_has_no_pauses(rng):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_background_is_as_loud_all_along(kind, rng):
-    background = NegativeSampler(SAMPLES, LABELS, RATE).background(kind, rng)
+    background = sampler_of_the_words().background(kind, rng)
     assert background.shape == (4 * LENGTH,)
     assert background.dtype == np.float32
     powers = np.square(background.reshape(4, LENGTH)).mean(axis=1)

@@ -1,1 +1,1 @@
-"""Archives from strangers: tar and zip, read in one pass, without leaving their folder."""
+"""Untrusted archives: tar and zip, read in one pass, never written outside their folder."""

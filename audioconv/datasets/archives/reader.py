@@ -1,4 +1,4 @@
-"""Reading archives that nobody vouches for: in one pass, and nothing in them can lead out of the folder."""
+"""Reader of untrusted archives: members in one pass, with safe names."""
 
 from __future__ import annotations
 

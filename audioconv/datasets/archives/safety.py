@@ -1,4 +1,4 @@
-"""What archives must not have in them: members that are no files, names that lead elsewhere, more than was expected."""
+"""Limits of archives: no links or devices, no names outside the folder, no more than the expected size."""
 
 from __future__ import annotations
 

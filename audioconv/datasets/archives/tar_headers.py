@@ -1,4 +1,4 @@
-"""Reading the headers of tar files that nobody vouches for: no header makes more of itself than a header may."""
+"""Headers of untrusted tar files, limited in size."""
 
 from __future__ import annotations
 

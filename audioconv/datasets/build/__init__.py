@@ -1,1 +1,1 @@
-"""Data sets made from archives: located, extracted, sampled, and put down as a folder."""
+"""Data sets from archives: located, extracted, sampled and written as a folder."""

@@ -1,4 +1,4 @@
-"""Common Voice as keywords: clips whose sentence is one wanted word, and where in the clip the word is."""
+"""Common Voice as keywords: clips of a single wanted word, and the position of the word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Building a data set's folder: all of it appears at once, and is known to be complete."""
+"""The folder of a data set, which appears complete or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Getting a data set: fetched, verified, unpacked, chosen from, and put down as a folder a class with a manifest."""
+"""`get`: fetches, verifies and extracts a data set into a folder a class with a manifest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How public archives are laid out: what each file of them is, who speaks, and which split it belongs to."""
+"""Layouts of public archives: label, speaker and split of each file."""
 
 from __future__ import annotations
 

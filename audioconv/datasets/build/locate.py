@@ -1,4 +1,4 @@
-"""Where the archives of a data set are: in a mirror, with the user, at Mozilla Data Collective, or on the web."""
+"""Locations of archives: a mirror, a file of the user, Mozilla Data Collective, or the web."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures that come as one array in the format of MNIST, as a folder of PNG files."""
+"""MNIST's array files as a folder of PNG pictures."""
 
 from __future__ import annotations
 

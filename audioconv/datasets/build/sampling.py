@@ -1,4 +1,4 @@
-"""Choosing so many of many, in one pass: always the same ones, of as many speakers as there are."""
+"""Deterministic sampling of clips in one pass, over as many speakers as possible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which sentences are just one word, and whether it is one that is wanted: the same in every script."""
+"""Sentences of a single word, in any script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives in no table: what their files are follows from the folders that they are in."""
+"""Archives that the catalogue does not list, read by their folders."""
 
 from __future__ import annotations
 

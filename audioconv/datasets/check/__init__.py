@@ -1,1 +1,1 @@
-"""Faults of data sets: measured, found, told and drawn."""
+"""Faults of data sets: measured, listed and drawn."""

@@ -1,4 +1,4 @@
-"""What is said before training: classes that are small, that nothing validates, or whose files cannot be read."""
+"""Warnings before training: small classes, classes without validation clips, unreadable files."""
 
 from __future__ import annotations
 

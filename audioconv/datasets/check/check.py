@@ -1,4 +1,4 @@
-"""Looking for what spoils a data set: leaks, wrong labels, unreadable files, clips that cannot be heard."""
+"""`check`: leaks, label conflicts, unreadable files and silent clips of a data set."""
 
 from __future__ import annotations
 

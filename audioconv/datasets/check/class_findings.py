@@ -1,4 +1,4 @@
-"""What may be wrong with the classes of a data set, whatever is in the files."""
+"""Findings about classes, from the list of files alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What spoils a data set: each finding with what it is, how often, where, and what to do."""
+"""Findings of a check: name, count, places and remedy of each."""
 
 from __future__ import annotations
 

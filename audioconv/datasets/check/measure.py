@@ -1,4 +1,4 @@
-"""Measuring clips: the numbers of a recording or a picture, from one reading of it."""
+"""Measurements of a recording or a picture, from one reading."""
 
 from __future__ import annotations
 

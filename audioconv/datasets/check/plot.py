@@ -1,4 +1,4 @@
-"""Drawing what `check` measured: one sheet with the classes, the levels, the lengths and the speakers."""
+"""Figure of a check: classes, levels, lengths and speakers."""
 
 from __future__ import annotations
 

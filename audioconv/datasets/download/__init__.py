@@ -1,1 +1,1 @@
-"""Downloads: resumed, verified, from the web, a mirror or Mozilla Data Collective."""
+"""Downloads: resumed and verified, from the web, a mirror or Mozilla Data Collective."""

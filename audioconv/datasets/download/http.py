@@ -1,4 +1,4 @@
-"""Downloads that can be trusted: resumed only onto the same content, checked, and renamed when complete."""
+"""HTTP downloads: resumed only onto the same content, verified, renamed when complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives in a mirror: a folder or an address that has what the data sets' own addresses have."""
+"""Archives from a mirror folder, or from the address of the data set."""
 
 from __future__ import annotations
 

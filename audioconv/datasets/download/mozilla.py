@@ -1,4 +1,4 @@
-"""Mozilla Data Collective, where Common Voice is: finding a data set, and the address to download it from.
+"""Mozilla Data Collective, the source of Common Voice: search and download addresses.
 
 The package `datacollective` (extra ``commonvoice``) looks data sets up. It downloads too, but neither checks what came
 against the checksum nor whether the server really went on where it was asked to, so that is left to `http.download`.
