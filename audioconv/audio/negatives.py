@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from audioconv._types import Samples
 from audioconv.audio.effects import coloured_noise, mean_power, time_shift
+from audioconv.audio.endpoints import sounding
 from audioconv.audio.samples import as_float, fit_length
 from audioconv.audio.synthetic_sounds import bursts, gliding_tone, held
 from audioconv.audio.windows import Windows
@@ -32,10 +33,6 @@ OF_TWO_WORDS = {"splice", "overlap", "babble"}
 
 RECORDED, SPOKEN = 0.5, 0.5
 """Share of pieces of negative recordings, if there are any; and of the rest, share of synthetic words."""
-
-HOP_SECONDS, SMOOTHED_HOPS = 0.01, 5
-MAX_DEPTH_DB, SHARE_OF_RANGE = 30.0, 0.4
-"""A word begins where a clip is at most so many dB below its loudest, and above this share of its range of loudness."""
 
 FADE_SECONDS = 0.005
 """In which a cut end fades, so that it does not click."""
@@ -260,16 +257,3 @@ def _at_any_level(sound: Samples, rng: np.random.Generator) -> Samples:
     """Return a sound at a power drawn from `NOISE_DB`."""
     power = mean_power(sound)
     return sound * np.float32(10 ** (rng.uniform(*NOISE_DB) / 20) / np.sqrt(power)) if power else sound
-
-
-def sounding(samples: Samples, sample_rate: int) -> tuple[int, int]:
-    """Return the first sample, and the one after the last, of where a clip (T,) is loud; else its beginning and end."""
-    hop = max(1, round(HOP_SECONDS * sample_rate))
-    count = len(samples) // hop
-    if count < SMOOTHED_HOPS:
-        return 0, len(samples)
-    energies = np.square(samples[: count * hop], dtype=np.float64).reshape(count, hop).mean(axis=1)
-    decibels = 10 * np.log10(np.convolve(energies, np.ones(SMOOTHED_HOPS) / SMOOTHED_HOPS, "same") + 1e-9)
-    loudest, quietest = decibels.max(), np.quantile(decibels, 0.1)
-    loud = np.flatnonzero(decibels > max(loudest - MAX_DEPTH_DB, quietest + SHARE_OF_RANGE * (loudest - quietest)))
-    return (int(loud[0]) * hop, int(loud[-1] + 1) * hop) if len(loud) else (0, len(samples))

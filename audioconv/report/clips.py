@@ -18,6 +18,7 @@ from audioconv.decision.classes import is_word
 from audioconv.errors import AudioconvError
 from audioconv.evaluation import Evaluation, Scored, percent
 from audioconv.features.front_ends import LogMel
+from audioconv.features.spectrogram import hertz_to_mel
 from audioconv.model import Model
 from audioconv.pipeline import inputs
 from audioconv.pipeline.predict import decisive_clip
@@ -191,15 +192,10 @@ def _spectrogram(samples: Array, rate: int, description: str) -> Html:
     ticks = [(float(t), f"{t:g}") for t in np.arange(0, seconds + 1e-6, step)]
     ticks[-1] = (ticks[-1][0], f"{ticks[-1][0]:g} s")
     hertz = [h for h in (250, 1000, 4000, 16000) if h < rate / 2]
-    heights = [(_mel(h) / _mel(rate / 2), f"{h} Hz" if h < 1000 else f"{h // 1000} kHz") for h in hertz]
+    heights = [(hertz_to_mel(h) / hertz_to_mel(rate / 2), f"{h} Hz" if h < 1000 else f"{h // 1000} kHz") for h in hertz]
     plot = Plot(Axis(0, seconds, ticks), Axis(0, 1, heights), 330, 176, left=52, bottom=26, top=6, right=14)
     plot.picture(data_uri(heat(heard.T[::-1]), "image/png"))
     return plot.render(description)
-
-
-def _mel(hertz: float) -> float:
-    """Return a frequency on Slaney's mel scale, as the bands of the spectrogram are spaced."""
-    return hertz / (200 / 3) if hertz < 1000 else 15 + float(np.log(hertz / 1000)) / (float(np.log(6.4)) / 27)
 
 
 def _picture(pixels: Array, case: Case) -> Html:
