@@ -21,7 +21,6 @@ from audioconv.features.front_ends import LogMel
 from audioconv.features.spectrogram import hertz_to_mel
 from audioconv.model import Model
 from audioconv.pipeline import inputs
-from audioconv.pipeline.inputs import AudioInput, ImageInput
 from audioconv.pipeline.predict import decisive_clip
 from audioconv.report.html import Html, join, tag
 from audioconv.report.png import data_uri, encode, heat
@@ -124,19 +123,17 @@ def _case(evaluation: Evaluation, scored: Scored, i: int) -> Case:
 
 
 def _items(model: Model, cases: Sequence[Case]) -> Iterator[Html]:
-    source, used = inputs.of_model(model), 0
+    spec, used = inputs.of_model(model), 0
     for case in cases:
         shown: Html | None = None
         if used < MAX_SOUND_BYTES:
             try:
-                if isinstance(source, AudioInput):
-                    example, _ = decisive_clip(model, source, case.example)
-                else:
-                    example = source.read(case.example)
+                example, _ = decisive_clip(model, spec, case.example)
             except AudioconvError:  # the file has gone since it was evaluated
                 shown = tag("p", "can no longer be read", class_="gone")
             else:
-                shown = _picture(example, case) if isinstance(source, ImageInput) else _sound(source, example, case)
+                rate = spec.sample_rate
+                shown = _picture(example, case) if rate is None else _sound(example, rate, case)
                 used += len(shown)
         bars = [
             tag(
@@ -170,11 +167,10 @@ def _file(example: Any) -> Path:
     return Path(example.path if isinstance(example, Segment) else example)
 
 
-def _sound(source: AudioInput, samples: Array, case: Case) -> Html:
+def _sound(samples: Array, rate: int, case: Case) -> Html:
     """Return a spectrogram with a time axis, and what plays it."""
     import soundfile
 
-    rate = source.front_end.sample_rate
     file = io.BytesIO()
     soundfile.write(file, np.clip(samples, -1, 1), rate, format="FLAC", subtype="PCM_16")
     what = f"{case.name}, {case.told}"
