@@ -67,7 +67,7 @@ def classify(
 
     classifier = Classifier.load(model_path(model))
     precompile.start(precompile.USE)
-    paths = list(expand(files, "images" if classifier.model_.front_end is None else "audio"))
+    paths = list(expand(files, classifier.model_.kind))
     table = new_table("file", *["label", "score"] * (top or 1), right=["score"])
     failures: list[DataError] = []
     long_one: Path | None = None

@@ -1,1 +1,1 @@
-"""Compiler of networks: a graph of fused layers, and programs of instructions for forward and backward pass."""
+"""Compiler: a network as a graph of fused layers, and its programs of instructions."""

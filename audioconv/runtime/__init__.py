@@ -1,1 +1,1 @@
-"""Runtime of programs: their instructions, convolution algorithms, memory plans and execution."""
+"""Runtime of programs: instructions, convolution algorithms, memory plans, execution."""

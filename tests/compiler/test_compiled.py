@@ -258,7 +258,7 @@ def test_batches_of_other_sizes_find_nothing_of_the_last(directly):
         whole.passes.backward(part.dy, part.vector.gradient)
         allowed = part.sensitivity()
         for path, wanted in part.gradients.items():
-            these = slice(part.vector.places[path], part.vector.places[path] + wanted.size)
+            these = slice(part.vector.offsets[path], part.vector.offsets[path] + wanted.size)
             found = part.vector.gradient[these]
             assert difference(found, own[these]) < TOLERANCE, path
             if directly:  # the transform rounds more, which shows in what nearly cancels, biases before a normalisation
