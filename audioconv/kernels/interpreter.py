@@ -301,81 +301,77 @@ def _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch,
         _batch_statistics(word, real, bases, N, scratch)
     elif operation == BATCH_STATISTICS_BACKWARD.code:
         _batch_statistics_backward(word, bases, N, scratch)
-    else:
-        _execute_on_images(word, real, bases, n, task, scratch, part, parts)
-
-
-@helper
-def _execute_on_images(word, real, bases, n, task, scratch, part, parts):
-    """Execute an instruction from image to image (`opcodes.FROM_IMAGE`) for example n."""
-    i = ahead(word, FIRST_INTEGER)
-    operation = word[CODE]
-    C, H, W = i[IMAGE.channels], i[IMAGE.in_height], i[IMAGE.in_width]
-    x_line, x_pixel = i[IMAGE.in_line], i[IMAGE.in_pixel]
-    P, Q, y_line, y_pixel = i[IMAGE.out_height], i[IMAGE.out_width], i[IMAGE.out_line], i[IMAGE.out_pixel]
-    R, S, down, along = i[IMAGE.kernel_height], i[IMAGE.kernel_width], i[IMAGE.stride_height], i[IMAGE.stride_width]
-    top, left, border = i[IMAGE.padding_top], i[IMAGE.padding_left], ahead(i, IMAGE.border_top)
-    p0, p1, q0, q1 = 0, P, 0, Q
-    if parts <= P:
-        p0, p1 = part * P // parts, (part + 1) * P // parts
-    elif P == 1:
-        q0, q1 = part * Q // parts, (part + 1) * Q // parts
-    elif part > 0:
-        p1 = 0
-    x = _operand(bases, word, IMAGE.x, n, task, scratch)
-    y = _operand(bases, word, IMAGE.y, n, task, scratch)
-    if operation == NORM_ACTIVATION_POOL.code:
-        norm_activation_pool.forward(
-            x, _operand(bases, word, NORM_ACTIVATION_POOL.vectors, n, task, scratch), y, C, H, W, x_line, x_pixel, P, Q,
-            y_line, y_pixel, R, S, down, along, top, left, real[NORM_ACTIVATION_POOL.slope], border, p0, p1, q0, q1,
-        )  # fmt: skip
-    elif operation == ADD.code:
-        pixelwise.add(
-            x, _operand(bases, word, ADD.second, n, task, scratch), i[ADD.has_second] != 0, y, C, x_line, x_pixel,
-            i[ADD.second_line], i[ADD.second_pixel], P, Q, y_line, y_pixel, real[ADD.slope], border, p0, p1, q0, q1,
-        )  # fmt: skip
-    elif operation == POOL_SELECT.code:
-        norm_activation_pool.select(
-            x, _operand(bases, word, POOL_SELECT.vectors, n, task, scratch), y, C, H, W, x_line, x_pixel, P, Q, y_line,
-            y_pixel, R, S, down, along, top, left, p0, p1, q0, q1,
-        )  # fmt: skip
-    elif operation == NORM_ACTIVATION_SUMS.code:
-        norm_activation_pool.gradient_sums(
-            x, y, _operand(bases, word, NORM_ACTIVATION_SUMS.vectors, n, task, scratch),
-            _doubles(bases, word, NORM_ACTIVATION_SUMS.sums, n), C, H, W, x_line, x_pixel, y_line, y_pixel,
-            real[NORM_ACTIVATION_SUMS.slope],
-        )  # fmt: skip
-    elif operation == NORM_ACTIVATION_POOL_BACKWARD.code:
-        norm_activation_pool.backward(
-            x, y, _operand(bases, word, NORM_ACTIVATION_POOL_BACKWARD.vectors, n, task, scratch),
-            _operand(bases, word, NORM_ACTIVATION_POOL_BACKWARD.factors, n, task, scratch),
-            _operand(bases, word, NORM_ACTIVATION_POOL_BACKWARD.dx, n, task, scratch), C, H, W, x_line, x_pixel, P, Q,
-            y_line, y_pixel, R, S, down, along, top, left, real[NORM_ACTIVATION_POOL_BACKWARD.slope],
-            i[NORM_ACTIVATION_POOL_BACKWARD.dx_line], i[NORM_ACTIVATION_POOL_BACKWARD.dx_pixel], border,
-        )  # fmt: skip
-    elif operation == MOMENTS.code:
-        pixelwise.moments(x, _doubles(bases, word, MOMENTS.sums, n), C, H, W, x_line, x_pixel)
-    elif operation == CHANNEL_SUMS.code:
-        pixelwise.channel_sums(x, _doubles(bases, word, CHANNEL_SUMS.sums, n), C, H, W, x_line, x_pixel)
-    elif operation == AVERAGE.code:
-        if part == 0:
-            pixelwise.average(
-                x, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left,
-                real[AVERAGE.share], border,
+    else:  # from image to image (`opcodes.FROM_IMAGE`); a function of its own would take a tenth longer to compile
+        C, H, W = i[IMAGE.channels], i[IMAGE.in_height], i[IMAGE.in_width]
+        x_line, x_pixel = i[IMAGE.in_line], i[IMAGE.in_pixel]
+        P, Q, y_line, y_pixel = i[IMAGE.out_height], i[IMAGE.out_width], i[IMAGE.out_line], i[IMAGE.out_pixel]
+        R, S, down, along = i[IMAGE.kernel_height], i[IMAGE.kernel_width], i[IMAGE.stride_height], i[IMAGE.stride_width]
+        top, left, border = i[IMAGE.padding_top], i[IMAGE.padding_left], ahead(i, IMAGE.border_top)
+        p0, p1, q0, q1 = 0, P, 0, Q
+        if parts <= P:
+            p0, p1 = part * P // parts, (part + 1) * P // parts
+        elif P == 1:
+            q0, q1 = part * Q // parts, (part + 1) * Q // parts
+        elif part > 0:
+            p1 = 0
+        x = _operand(bases, word, IMAGE.x, n, task, scratch)
+        y = _operand(bases, word, IMAGE.y, n, task, scratch)
+        if operation == NORM_ACTIVATION_POOL.code:
+            norm_activation_pool.forward(
+                x, _operand(bases, word, NORM_ACTIVATION_POOL.vectors, n, task, scratch), y, C, H, W, x_line, x_pixel,
+                P, Q, y_line, y_pixel, R, S, down, along, top, left, real[NORM_ACTIVATION_POOL.slope], border,
+                p0, p1, q0, q1,
             )  # fmt: skip
-    elif operation == AVERAGE_BACKWARD.code:
-        pixelwise.average_backward(
-            _operand(bases, word, AVERAGE_BACKWARD.dy, n, task, scratch),
-            _operand(bases, word, AVERAGE_BACKWARD.dx, n, task, scratch), i[AVERAGE_BACKWARD.accumulate] == ALWAYS,
-            C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, real[AVERAGE_BACKWARD.share],
-        )  # fmt: skip
-    elif operation == ACTIVATE.code:
-        activations.activate(x, y, C, x_line, x_pixel, P, Q, y_line, y_pixel, i[ACTIVATE.kind], border, p0, p1, q0, q1)
-    elif operation == ACTIVATE_BACKWARD.code:
-        activations.activate_backward(
-            x, y, _operand(bases, word, ACTIVATE_BACKWARD.dx, n, task, scratch), C, x_line, x_pixel, P, Q, y_line,
-            y_pixel, i[ACTIVATE_BACKWARD.dx_line], i[ACTIVATE_BACKWARD.dx_pixel], i[ACTIVATE_BACKWARD.kind], border,
-        )  # fmt: skip
+        elif operation == ADD.code:
+            pixelwise.add(
+                x, _operand(bases, word, ADD.second, n, task, scratch), i[ADD.has_second] != 0, y, C, x_line, x_pixel,
+                i[ADD.second_line], i[ADD.second_pixel], P, Q, y_line, y_pixel, real[ADD.slope], border, p0, p1, q0, q1,
+            )  # fmt: skip
+        elif operation == POOL_SELECT.code:
+            norm_activation_pool.select(
+                x, _operand(bases, word, POOL_SELECT.vectors, n, task, scratch), y, C, H, W, x_line, x_pixel, P, Q,
+                y_line, y_pixel, R, S, down, along, top, left, p0, p1, q0, q1,
+            )  # fmt: skip
+        elif operation == NORM_ACTIVATION_SUMS.code:
+            norm_activation_pool.gradient_sums(
+                x, y, _operand(bases, word, NORM_ACTIVATION_SUMS.vectors, n, task, scratch),
+                _doubles(bases, word, NORM_ACTIVATION_SUMS.sums, n), C, H, W, x_line, x_pixel, y_line, y_pixel,
+                real[NORM_ACTIVATION_SUMS.slope],
+            )  # fmt: skip
+        elif operation == NORM_ACTIVATION_POOL_BACKWARD.code:
+            norm_activation_pool.backward(
+                x, y, _operand(bases, word, NORM_ACTIVATION_POOL_BACKWARD.vectors, n, task, scratch),
+                _operand(bases, word, NORM_ACTIVATION_POOL_BACKWARD.factors, n, task, scratch),
+                _operand(bases, word, NORM_ACTIVATION_POOL_BACKWARD.dx, n, task, scratch), C, H, W, x_line, x_pixel,
+                P, Q, y_line, y_pixel, R, S, down, along, top, left, real[NORM_ACTIVATION_POOL_BACKWARD.slope],
+                i[NORM_ACTIVATION_POOL_BACKWARD.dx_line], i[NORM_ACTIVATION_POOL_BACKWARD.dx_pixel], border,
+            )  # fmt: skip
+        elif operation == MOMENTS.code:
+            pixelwise.moments(x, _doubles(bases, word, MOMENTS.sums, n), C, H, W, x_line, x_pixel)
+        elif operation == CHANNEL_SUMS.code:
+            pixelwise.channel_sums(x, _doubles(bases, word, CHANNEL_SUMS.sums, n), C, H, W, x_line, x_pixel)
+        elif operation == AVERAGE.code:
+            if part == 0:
+                pixelwise.average(
+                    x, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left,
+                    real[AVERAGE.share], border,
+                )  # fmt: skip
+        elif operation == AVERAGE_BACKWARD.code:
+            pixelwise.average_backward(
+                _operand(bases, word, AVERAGE_BACKWARD.dy, n, task, scratch),
+                _operand(bases, word, AVERAGE_BACKWARD.dx, n, task, scratch), i[AVERAGE_BACKWARD.accumulate] == ALWAYS,
+                C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left,
+                real[AVERAGE_BACKWARD.share],
+            )  # fmt: skip
+        elif operation == ACTIVATE.code:
+            activations.activate(
+                x, y, C, x_line, x_pixel, P, Q, y_line, y_pixel, i[ACTIVATE.kind], border, p0, p1, q0, q1
+            )
+        elif operation == ACTIVATE_BACKWARD.code:
+            activations.activate_backward(
+                x, y, _operand(bases, word, ACTIVATE_BACKWARD.dx, n, task, scratch), C, x_line, x_pixel, P, Q, y_line,
+                y_pixel, i[ACTIVATE_BACKWARD.dx_line], i[ACTIVATE_BACKWARD.dx_pixel], i[ACTIVATE_BACKWARD.kind], border,
+            )  # fmt: skip
 
 
 @helper
