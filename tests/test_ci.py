@@ -12,7 +12,10 @@ import pytest
 SCRIPT = Path(__file__).parents[1] / ".ci" / "run"
 BASH = shutil.which("bash")
 
-pytestmark = pytest.mark.skipif(BASH is None or not SCRIPT.is_file(), reason="the scripts are not beside the tests")
+pytestmark = [
+    pytest.mark.skipif(os.name == "nt", reason="the scripts are for bash on Unix"),
+    pytest.mark.skipif(BASH is None or not SCRIPT.is_file(), reason="the scripts are not beside the tests"),
+]
 
 ENVIRONMENT = """
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)

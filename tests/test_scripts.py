@@ -13,7 +13,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BASH = shutil.which("bash")
 
-pytestmark = pytest.mark.skipif(BASH is None, reason="the scripts are for bash")
+pytestmark = [
+    pytest.mark.skipif(os.name == "nt", reason="the scripts are for bash on Unix"),
+    pytest.mark.skipif(BASH is None, reason="the scripts are for bash"),
+]
 
 
 @pytest.fixture

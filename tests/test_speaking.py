@@ -10,7 +10,7 @@ from rich.console import Console
 
 import audioconv as ac
 from audioconv import datasets
-from audioconv.audio.negatives import Others
+from audioconv.audio.negatives import NegativeSampler
 from audioconv.errors import ConfigError
 from audioconv.model import Model
 from audioconv.recipe import spoken_words
@@ -56,19 +56,19 @@ def spoken():
 def test_words_and_others_are_clips_as_the_network_hears_them(spoken):
     assert spoken.samples.shape == (8, 16000)
     assert spoken.labels == ("left",) * 4 + ("right",) * 4
-    assert spoken.others.dtype == np.int16
-    assert spoken.others.shape == (spoken.about["other_words"], 16000)
+    assert spoken.negatives.dtype == np.int16
+    assert spoken.negatives.shape == (spoken.about["other_words"], 16000)
     assert spoken.about["other_words"] > 450
-    loudest = np.abs(spoken.others.astype(int)).max(axis=1)
+    loudest = np.abs(spoken.negatives.astype(int)).max(axis=1)
     assert loudest.min() > 1000
-    lengths = [len(np.trim_zeros(clip)) for clip in spoken.others]
+    lengths = [len(np.trim_zeros(clip)) for clip in spoken.negatives]
     assert 0.1 * 16000 < min(lengths) < max(lengths)
 
 
 def test_the_same_seed_says_the_same(sparing):
     first, again, other = (spoken_words.speak(WORDS, "en", **SECOND, seed=seed) for seed in (0, 0, 1))
     assert np.array_equal(again.samples, first.samples)
-    assert np.array_equal(again.others, first.others)
+    assert np.array_equal(again.negatives, first.negatives)
     assert not np.array_equal(other.samples, first.samples)
 
 
@@ -105,12 +105,12 @@ def test_another_rate_and_length(sparing):
 def test_other_languages(sparing, language, word):
     spoken = spoken_words.speak([word], language, **SECOND)
     assert spoken.labels == (word,) * 4
-    assert len(spoken.others) > 450 // EVERY
+    assert len(spoken.negatives) > 450 // EVERY
 
 
 def test_what_sounds_like_a_word_is_not_among_the_others():
     with EspeakVoices("en") as cast:
-        rest = spoken_words._that_sound_differently(["write", "light", "ate", "gate"], ["right", "eight"], cast)
+        rest = spoken_words._out_of_vocabulary(["write", "light", "ate", "gate"], ["right", "eight"], cast)
     assert rest == ["light", "gate"]
 
 
@@ -139,12 +139,12 @@ def test_the_voices_that_are_kept_for_a_test_say_nothing_but_what_chooses(monkey
     to_choose = [is_kept_for_test(family(timbre)) for timbre in used]
     first = to_choose.index(True)
     assert all(to_choose[first:])
-    assert len(spoken.others_to_choose) == spoken.about["other_words"] <= len(used) - first
+    assert len(spoken.calibration_negatives) == spoken.about["other_words"] <= len(used) - first
 
 
 def test_half_of_the_others_are_spoken(spoken):
     words = np.tile(np.hanning(16000).astype(np.float32), (4, 1))
-    others = Others(words, np.array([0, 0, 1, 1]), 16000, spoken=np.full((3, 16000), 16384, np.int16))
+    others = NegativeSampler(words, np.array([0, 0, 1, 1]), 16000, spoken=np.full((3, 16000), 16384, np.int16))
     rng = np.random.default_rng(0)
     made = [others.make(rng) for _ in range(200)]
     assert all(clip.dtype == np.float32 for clip in made)
@@ -161,11 +161,11 @@ def recordings(tmp_path_factory):
 
 
 def test_the_file_tells_who_spoke(recordings, sparing, tmp_path):
-    classifier = ac.Classifier(arch="tc-resnet8", epochs=1, speak="en").fit(*recordings)
+    classifier = ac.Classifier(arch="tc-resnet8", epochs=1, tts_language="en").fit(*recordings)
     assert tuple(classifier.classes_) == WORDS
     classifier.save(tmp_path / "model.safetensors")
     provenance = Model.load(tmp_path / "model.safetensors").provenance
-    assert provenance["settings"]["speak"] == "en"
+    assert provenance["settings"]["tts_language"] == "en"
     assert provenance["spoken"]["clips_of_each_word"] == 4
     assert sum(provenance["data"]["counts"]["train"].values()) < len(recordings[0])  # these are recordings alone
     without = ac.Classifier(arch="tc-resnet8", epochs=1).fit(*recordings)
@@ -182,7 +182,7 @@ def test_few_clips_are_not_gone_through_as_if_nothing_was_spoken(recordings, few
 
     items = [datasets.Item(path, label) for path, label in zip(*recordings, strict=True)]
     collection = datasets.Collection(tuple(items), "audio", "few")
-    for settings in ({}, {"speak": "en"}):
+    for settings in ({}, {"tts_language": "en"}):
         with pytest.raises(KeyboardInterrupt):
             ac.Classifier.train(collection, arch="tc-resnet8", callbacks=[stop], **settings)
     assert seen == [300, 60]
@@ -194,7 +194,7 @@ def test_they_are_learned_from(few_words, monkeypatch):
     noise = [0.1 * rng.standard_normal(16000).astype(np.float32) for _ in range(20)]
     monkeypatch.setattr(spoken_words, "CLIPS_OF_A_WORD", 60)
     settings = {"arch": "tc-resnet8", "epochs": 30, "augment": False, "normalise_clips": True}
-    classifier = ac.Classifier(**settings, speak="en").fit(noise, WORDS * 10)
+    classifier = ac.Classifier(**settings, tts_language="en").fit(noise, WORDS * 10)
     heard = spoken_words.speak(WORDS, "en", **SECOND, seed=5)
     assert classifier.score(list(heard.samples), list(heard.labels)) > 0.9
 
@@ -202,8 +202,8 @@ def test_they_are_learned_from(few_words, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"speak": "xx"}, "espeak-ng has no language 'xx'"),
-        ({"speak": "en", "reject": False}, "synthetic voices are of use only where"),
+        ({"tts_language": "xx"}, "espeak-ng has no language 'xx'"),
+        ({"tts_language": "en", "reject": False}, "tts_language needs a classifier of sounds"),
     ],
 )
 def test_what_cannot_be(settings, message, recordings):
@@ -213,8 +213,8 @@ def test_what_cannot_be(settings, message, recordings):
 
 def test_pictures_say_nothing():
     pictures = [np.zeros((8, 8, 1), np.float32)] * 4
-    with pytest.raises(ConfigError, match="synthetic voices are of use only where"):
-        ac.Classifier(speak="en").fit(pictures, ["a", "b"] * 2)
+    with pytest.raises(ConfigError, match="tts_language needs a classifier of sounds"):
+        ac.Classifier(tts_language="en").fit(pictures, ["a", "b"] * 2)
 
 
 @pytest.mark.parametrize("about", [None, "text", {}, {"clips_of_each_word": "many", "clips_of_others": 3}])

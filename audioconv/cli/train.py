@@ -242,21 +242,23 @@ def train(
         "noise": noise,
         "reject": reject,
         "keep_classes": keep_classes,
-        "others": negatives,
-        "speak": tts_language,
-        "false_accepts": false_accept_rate,
+        "negatives": negatives,
+        "tts_language": tts_language,
+        "false_accept_rate": false_accept_rate,
         "validation_fraction": validation_fraction,
         "patience": patience,
         "refit": refit,
-        "members": ensemble_size,
+        "ensemble_size": ensemble_size,
         "seed": seed,
     }
     if resume and force:
         raise ConfigError("--resume goes on and --force begins anew; give one of them")
     from audioconv.datasets import open_collection
+    from audioconv.kernels import precompile
 
     collection = open_collection(source)
     make_room(out, resume=resume, force=force)
+    precompile.start(precompile.TRAIN_ON_IMAGES if collection.kind == "images" else precompile.TRAIN_ON_SOUNDS)
     with resumable(out, "go on with the same command and --resume"):
         classifier = train_into(out, collection, resume=resume, strict=strict, **settings)
     report = classifier.report_

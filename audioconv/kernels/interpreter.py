@@ -11,7 +11,10 @@ the others have done its work, so the result does not depend on the number of th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
+from numpy.typing import NDArray
 
 from audioconv.kernels import (
     activations,
@@ -23,9 +26,10 @@ from audioconv.kernels import (
     winograd,
     winograd_1d,
 )
-from audioconv.kernels.cpu_affinity import let_in, spread
+from audioconv.kernels.cpu_affinity import leave_shared_cpu, yield_until_started
 from audioconv.kernels.elementwise import draw
 from audioconv.kernels.jit import Worker, helper
+from audioconv.kernels.launch import call_worker, memory_on_stack
 from audioconv.kernels.opcodes import (
     ACTIVATE,
     ACTIVATE_BACKWARD,
@@ -47,6 +51,7 @@ from audioconv.kernels.opcodes import (
     FEW_CHANNELS_GRADIENT,
     FIRST_INTEGER,
     FIRST_OPERAND,
+    FROM_IMAGE,
     IMAGE,
     INSTRUCTIONS,
     MOMENTS,
@@ -57,6 +62,7 @@ from audioconv.kernels.opcodes import (
     OPERAND_OFFSET,
     OPERAND_STRIDE,
     OPERAND_WORDS,
+    OPERATIONS,
     PARTIAL,
     PERMUTE,
     PHASE_BEGIN,
@@ -79,14 +85,22 @@ from audioconv.kernels.opcodes import (
     WINOGRAD_KERNELS,
     WORDS,
 )
-from audioconv.kernels.simd_float32 import ahead, doubles_at, floats_at, ints_at, longs_at, seeds_at
+from audioconv.kernels.simd_float32 import (
+    address_of_pointer,
+    doubles_at,
+    floats_at,
+    ints_at,
+    longs_at,
+    offset_pointer,
+    seeds_at,
+)
 from audioconv.kernels.tile import ROWS, correlate
 
 
 @helper
 def _operand(bases, word, number, n, task, scratch):
     """Return the pointer to float32 operand `number` of an instruction, for example n."""
-    operand = ahead(word, FIRST_OPERAND + OPERAND_WORDS * number)
+    operand = offset_pointer(word, FIRST_OPERAND + OPERAND_WORDS * number)
     base, offset = operand[OPERAND_BASE], operand[OPERAND_OFFSET]
     if base == SCRATCH:
         offset += scratch
@@ -100,20 +114,23 @@ def _operand(bases, word, number, n, task, scratch):
 @helper
 def _doubles(bases, word, number, n):
     """Return the pointer to float64 operand `number` of an instruction, for example n."""
-    operand = ahead(word, FIRST_OPERAND + OPERAND_WORDS * number)
+    operand = offset_pointer(word, FIRST_OPERAND + OPERAND_WORDS * number)
     return doubles_at(bases[operand[OPERAND_BASE]], operand[OPERAND_OFFSET] + n * operand[OPERAND_STRIDE])
 
 
 @helper
 def _stride(word, number):
     """Return the distance of operand `number` from example to example, or from task to task."""
-    return ahead(word, FIRST_OPERAND + OPERAND_WORDS * number)[OPERAND_STRIDE]
+    return offset_pointer(word, FIRST_OPERAND + OPERAND_WORDS * number)[OPERAND_STRIDE]
 
 
 @helper
 def _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch, part, parts):
-    """Execute share `part` of `parts` of one instruction for example n; the task has examples `first` to `last`."""
-    i = ahead(word, FIRST_INTEGER)
+    """Execute share `part` of `parts` of one instruction for example n; the task has examples `first` to `last`.
+
+    The instructions of the routines in `ROUTINES` are executed there.
+    """
+    i = offset_pointer(word, FIRST_INTEGER)
     operation = word[CODE]
     if operation == CORRELATE.code:
         groups = (i[CORRELATE.rows] + ROWS - 1) // ROWS
@@ -150,7 +167,41 @@ def _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch,
         table = ints_at(tables, i[PERMUTE.table])
         for k in range(i[PERMUTE.size]):
             target[k] = source[table[k]]
-    elif operation == WINOGRAD.code:
+    elif operation == SPILL.code:
+        source = _operand(bases, word, SPILL.source, n, task, scratch)
+        pixelwise.stream_copy(source, _operand(bases, word, SPILL.target, n, task, scratch), i[SPILL.size])
+    elif operation == CLEAR_BORDER.code:
+        if part == 0:
+            pixelwise.clear_border(
+                _operand(bases, word, CLEAR_BORDER.y, n, task, scratch), i[CLEAR_BORDER.out_height],
+                i[CLEAR_BORDER.out_width], i[CLEAR_BORDER.channels], i[CLEAR_BORDER.out_line],
+                i[CLEAR_BORDER.out_pixel], offset_pointer(i, CLEAR_BORDER.border_top), 0, i[CLEAR_BORDER.out_height],
+            )  # fmt: skip
+    elif operation == DROPOUT.code:
+        x = _operand(bases, word, DROPOUT.x, n, task, scratch)
+        y = _operand(bases, word, DROPOUT.y, n, task, scratch)
+        size, period, rate = i[DROPOUT.size], i[DROPOUT.period], real[DROPOUT.rate]
+        scale = np.float32(1.0 / (1.0 - rate))
+        limit = np.uint64(rate * 16777216.0)
+        for begin in range(period):
+            if draw(seeds[i[DROPOUT.seed]], n * period + begin) < limit:
+                for k in range(begin, size, period):
+                    y[k] = np.float32(0)
+            else:
+                for k in range(begin, size, period):
+                    y[k] = x[k] * scale
+    elif operation == BATCH_STATISTICS.code:
+        _batch_statistics(word, real, bases, N, scratch)
+    elif operation == BATCH_STATISTICS_BACKWARD.code:
+        _batch_statistics_backward(word, bases, N, scratch)
+
+
+@helper
+def _execute_winograd(word, real, bases, tables, seeds, N, n, first, last, task, scratch, part, parts):
+    """Execute an instruction of `winograd` for example n."""
+    i = offset_pointer(word, FIRST_INTEGER)
+    operation = word[CODE]
+    if operation == WINOGRAD.code:
         winograd.convolve(
             _operand(bases, word, WINOGRAD.x, n, task, scratch), _operand(bases, word, WINOGRAD.U, n, task, scratch),
             _operand(bases, word, WINOGRAD.bias, n, task, scratch), _operand(bases, word, WINOGRAD.y, n, task, scratch),
@@ -184,7 +235,14 @@ def _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch,
         winograd.transform_kernels(
             weight, U, i[WINOGRAD_KERNELS.size], i[WINOGRAD_KERNELS.begin], i[WINOGRAD_KERNELS.end]
         )
-    elif operation == WINOGRAD_1D.code:
+
+
+@helper
+def _execute_winograd_1d(word, real, bases, tables, seeds, N, n, first, last, task, scratch, part, parts):
+    """Execute an instruction of `winograd_1d` for example n."""
+    i = offset_pointer(word, FIRST_INTEGER)
+    operation = word[CODE]
+    if operation == WINOGRAD_1D.code:
         winograd_1d.convolve(
             _operand(bases, word, WINOGRAD_1D.x, n, task, scratch),
             _operand(bases, word, WINOGRAD_1D.U, n, task, scratch),
@@ -223,7 +281,14 @@ def _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch,
             weight, U, i[WINOGRAD_1D_KERNELS.size], i[WINOGRAD_1D_KERNELS.count], i[WINOGRAD_1D_KERNELS.begin],
             i[WINOGRAD_1D_KERNELS.end],
         )  # fmt: skip
-    elif operation == FEW_CHANNELS.code:
+
+
+@helper
+def _execute_few_channels(word, real, bases, tables, seeds, N, n, first, last, task, scratch, part, parts):
+    """Execute an instruction of `few_channels` for example n."""
+    i = offset_pointer(word, FIRST_INTEGER)
+    operation = word[CODE]
+    if operation == FEW_CHANNELS.code:
         few_channels.convolve(
             _operand(bases, word, FEW_CHANNELS.x, n, task, scratch),
             _operand(bases, word, FEW_CHANNELS.U, n, task, scratch),
@@ -254,7 +319,14 @@ def _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch,
         )  # fmt: skip
         if n + 1 == last:  # leaves half of the elements for the sum over tasks
             winograd_1d.finish_gradient(sums, 3 * channels * filters, 1)
-    elif operation == DEPTHWISE.code:
+
+
+@helper
+def _execute_depthwise(word, real, bases, tables, seeds, N, n, first, last, task, scratch, part, parts):
+    """Execute an instruction of `depthwise` for example n."""
+    i = offset_pointer(word, FIRST_INTEGER)
+    operation = word[CODE]
+    if operation == DEPTHWISE.code:
         lines = i[DEPTHWISE.out_height]
         depthwise.convolve(
             _operand(bases, word, DEPTHWISE.x, n, task, scratch),
@@ -274,110 +346,85 @@ def _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch,
             i[DEPTHWISE_GRADIENT.out_height], i[DEPTHWISE_GRADIENT.out_width], i[DEPTHWISE_GRADIENT.out_line],
             i[DEPTHWISE_GRADIENT.out_pixel], n != first,
         )  # fmt: skip
-    elif operation == SPILL.code:
-        source = _operand(bases, word, SPILL.source, n, task, scratch)
-        pixelwise.carry(source, _operand(bases, word, SPILL.target, n, task, scratch), i[SPILL.size])
-    elif operation == CLEAR_BORDER.code:
+
+
+@helper
+def _execute_on_images(word, real, bases, tables, seeds, N, n, first, last, task, scratch, part, parts):
+    """Execute an instruction from image to image (`opcodes.FROM_IMAGE`) for example n."""
+    i = offset_pointer(word, FIRST_INTEGER)
+    operation = word[CODE]
+    C, H, W = i[IMAGE.channels], i[IMAGE.in_height], i[IMAGE.in_width]
+    x_line, x_pixel = i[IMAGE.in_line], i[IMAGE.in_pixel]
+    P, Q, y_line, y_pixel = i[IMAGE.out_height], i[IMAGE.out_width], i[IMAGE.out_line], i[IMAGE.out_pixel]
+    R, S, down, along = i[IMAGE.kernel_height], i[IMAGE.kernel_width], i[IMAGE.stride_height], i[IMAGE.stride_width]
+    top, left, border = i[IMAGE.padding_top], i[IMAGE.padding_left], offset_pointer(i, IMAGE.border_top)
+    p0, p1, q0, q1 = 0, P, 0, Q
+    if parts <= P:
+        p0, p1 = part * P // parts, (part + 1) * P // parts
+    elif P == 1:
+        q0, q1 = part * Q // parts, (part + 1) * Q // parts
+    elif part > 0:
+        p1 = 0
+    x = _operand(bases, word, IMAGE.x, n, task, scratch)
+    y = _operand(bases, word, IMAGE.y, n, task, scratch)
+    if operation == NORM_ACTIVATION_POOL.code:
+        norm_activation_pool.forward(
+            x, _operand(bases, word, NORM_ACTIVATION_POOL.vectors, n, task, scratch), y, C, H, W, x_line, x_pixel, P, Q,
+            y_line, y_pixel, R, S, down, along, top, left, real[NORM_ACTIVATION_POOL.slope], border, p0, p1, q0, q1,
+        )  # fmt: skip
+    elif operation == ADD.code:
+        pixelwise.add(
+            x, _operand(bases, word, ADD.second, n, task, scratch), i[ADD.has_second] != 0, y, C, x_line, x_pixel,
+            i[ADD.second_line], i[ADD.second_pixel], P, Q, y_line, y_pixel, real[ADD.slope], border, p0, p1, q0, q1,
+        )  # fmt: skip
+    elif operation == POOL_SELECT.code:
+        norm_activation_pool.select(
+            x, _operand(bases, word, POOL_SELECT.vectors, n, task, scratch), y, C, H, W, x_line, x_pixel, P, Q, y_line,
+            y_pixel, R, S, down, along, top, left, p0, p1, q0, q1,
+        )  # fmt: skip
+    elif operation == NORM_ACTIVATION_SUMS.code:
+        norm_activation_pool.gradient_sums(
+            x, y, _operand(bases, word, NORM_ACTIVATION_SUMS.vectors, n, task, scratch),
+            _doubles(bases, word, NORM_ACTIVATION_SUMS.sums, n), C, H, W, x_line, x_pixel, y_line, y_pixel,
+            real[NORM_ACTIVATION_SUMS.slope],
+        )  # fmt: skip
+    elif operation == NORM_ACTIVATION_POOL_BACKWARD.code:
+        norm_activation_pool.backward(
+            x, y, _operand(bases, word, NORM_ACTIVATION_POOL_BACKWARD.vectors, n, task, scratch),
+            _operand(bases, word, NORM_ACTIVATION_POOL_BACKWARD.factors, n, task, scratch),
+            _operand(bases, word, NORM_ACTIVATION_POOL_BACKWARD.dx, n, task, scratch), C, H, W, x_line, x_pixel, P, Q,
+            y_line, y_pixel, R, S, down, along, top, left, real[NORM_ACTIVATION_POOL_BACKWARD.slope],
+            i[NORM_ACTIVATION_POOL_BACKWARD.dx_line], i[NORM_ACTIVATION_POOL_BACKWARD.dx_pixel], border,
+        )  # fmt: skip
+    elif operation == MOMENTS.code:
+        pixelwise.moments(x, _doubles(bases, word, MOMENTS.sums, n), C, H, W, x_line, x_pixel)
+    elif operation == CHANNEL_SUMS.code:
+        pixelwise.channel_sums(x, _doubles(bases, word, CHANNEL_SUMS.sums, n), C, H, W, x_line, x_pixel)
+    elif operation == AVERAGE.code:
         if part == 0:
-            pixelwise.clear_border(
-                _operand(bases, word, CLEAR_BORDER.y, n, task, scratch), i[CLEAR_BORDER.out_height],
-                i[CLEAR_BORDER.out_width], i[CLEAR_BORDER.channels], i[CLEAR_BORDER.out_line],
-                i[CLEAR_BORDER.out_pixel], ahead(i, CLEAR_BORDER.border_top), 0, i[CLEAR_BORDER.out_height],
+            pixelwise.average(
+                x, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left,
+                real[AVERAGE.share], border,
             )  # fmt: skip
-    elif operation == DROPOUT.code:
-        x = _operand(bases, word, DROPOUT.x, n, task, scratch)
-        y = _operand(bases, word, DROPOUT.y, n, task, scratch)
-        size, period, rate = i[DROPOUT.size], i[DROPOUT.period], real[DROPOUT.rate]
-        scale = np.float32(1.0 / (1.0 - rate))
-        limit = np.uint64(rate * 16777216.0)
-        for begin in range(period):
-            if draw(seeds[i[DROPOUT.seed]], n * period + begin) < limit:
-                for k in range(begin, size, period):
-                    y[k] = np.float32(0)
-            else:
-                for k in range(begin, size, period):
-                    y[k] = x[k] * scale
-    elif operation == BATCH_STATISTICS.code:
-        _batch_statistics(word, real, bases, N, scratch)
-    elif operation == BATCH_STATISTICS_BACKWARD.code:
-        _batch_statistics_backward(word, bases, N, scratch)
-    else:  # from image to image (`opcodes.FROM_IMAGE`); a function of its own would take a tenth longer to compile
-        C, H, W = i[IMAGE.channels], i[IMAGE.in_height], i[IMAGE.in_width]
-        x_line, x_pixel = i[IMAGE.in_line], i[IMAGE.in_pixel]
-        P, Q, y_line, y_pixel = i[IMAGE.out_height], i[IMAGE.out_width], i[IMAGE.out_line], i[IMAGE.out_pixel]
-        R, S, down, along = i[IMAGE.kernel_height], i[IMAGE.kernel_width], i[IMAGE.stride_height], i[IMAGE.stride_width]
-        top, left, border = i[IMAGE.padding_top], i[IMAGE.padding_left], ahead(i, IMAGE.border_top)
-        p0, p1, q0, q1 = 0, P, 0, Q
-        if parts <= P:
-            p0, p1 = part * P // parts, (part + 1) * P // parts
-        elif P == 1:
-            q0, q1 = part * Q // parts, (part + 1) * Q // parts
-        elif part > 0:
-            p1 = 0
-        x = _operand(bases, word, IMAGE.x, n, task, scratch)
-        y = _operand(bases, word, IMAGE.y, n, task, scratch)
-        if operation == NORM_ACTIVATION_POOL.code:
-            norm_activation_pool.forward(
-                x, _operand(bases, word, NORM_ACTIVATION_POOL.vectors, n, task, scratch), y, C, H, W, x_line, x_pixel,
-                P, Q, y_line, y_pixel, R, S, down, along, top, left, real[NORM_ACTIVATION_POOL.slope], border,
-                p0, p1, q0, q1,
-            )  # fmt: skip
-        elif operation == ADD.code:
-            pixelwise.add(
-                x, _operand(bases, word, ADD.second, n, task, scratch), i[ADD.has_second] != 0, y, C, x_line, x_pixel,
-                i[ADD.second_line], i[ADD.second_pixel], P, Q, y_line, y_pixel, real[ADD.slope], border, p0, p1, q0, q1,
-            )  # fmt: skip
-        elif operation == POOL_SELECT.code:
-            norm_activation_pool.select(
-                x, _operand(bases, word, POOL_SELECT.vectors, n, task, scratch), y, C, H, W, x_line, x_pixel, P, Q,
-                y_line, y_pixel, R, S, down, along, top, left, p0, p1, q0, q1,
-            )  # fmt: skip
-        elif operation == NORM_ACTIVATION_SUMS.code:
-            norm_activation_pool.gradient_sums(
-                x, y, _operand(bases, word, NORM_ACTIVATION_SUMS.vectors, n, task, scratch),
-                _doubles(bases, word, NORM_ACTIVATION_SUMS.sums, n), C, H, W, x_line, x_pixel, y_line, y_pixel,
-                real[NORM_ACTIVATION_SUMS.slope],
-            )  # fmt: skip
-        elif operation == NORM_ACTIVATION_POOL_BACKWARD.code:
-            norm_activation_pool.backward(
-                x, y, _operand(bases, word, NORM_ACTIVATION_POOL_BACKWARD.vectors, n, task, scratch),
-                _operand(bases, word, NORM_ACTIVATION_POOL_BACKWARD.factors, n, task, scratch),
-                _operand(bases, word, NORM_ACTIVATION_POOL_BACKWARD.dx, n, task, scratch), C, H, W, x_line, x_pixel,
-                P, Q, y_line, y_pixel, R, S, down, along, top, left, real[NORM_ACTIVATION_POOL_BACKWARD.slope],
-                i[NORM_ACTIVATION_POOL_BACKWARD.dx_line], i[NORM_ACTIVATION_POOL_BACKWARD.dx_pixel], border,
-            )  # fmt: skip
-        elif operation == MOMENTS.code:
-            pixelwise.moments(x, _doubles(bases, word, MOMENTS.sums, n), C, H, W, x_line, x_pixel)
-        elif operation == CHANNEL_SUMS.code:
-            pixelwise.channel_sums(x, _doubles(bases, word, CHANNEL_SUMS.sums, n), C, H, W, x_line, x_pixel)
-        elif operation == AVERAGE.code:
-            if part == 0:
-                pixelwise.average(
-                    x, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left,
-                    real[AVERAGE.share], border,
-                )  # fmt: skip
-        elif operation == AVERAGE_BACKWARD.code:
-            pixelwise.average_backward(
-                _operand(bases, word, AVERAGE_BACKWARD.dy, n, task, scratch),
-                _operand(bases, word, AVERAGE_BACKWARD.dx, n, task, scratch), i[AVERAGE_BACKWARD.accumulate] == ALWAYS,
-                C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left,
-                real[AVERAGE_BACKWARD.share],
-            )  # fmt: skip
-        elif operation == ACTIVATE.code:
-            activations.activate(
-                x, y, C, x_line, x_pixel, P, Q, y_line, y_pixel, i[ACTIVATE.kind], border, p0, p1, q0, q1
-            )
-        elif operation == ACTIVATE_BACKWARD.code:
-            activations.activate_backward(
-                x, y, _operand(bases, word, ACTIVATE_BACKWARD.dx, n, task, scratch), C, x_line, x_pixel, P, Q, y_line,
-                y_pixel, i[ACTIVATE_BACKWARD.dx_line], i[ACTIVATE_BACKWARD.dx_pixel], i[ACTIVATE_BACKWARD.kind], border,
-            )  # fmt: skip
+    elif operation == AVERAGE_BACKWARD.code:
+        pixelwise.average_backward(
+            _operand(bases, word, AVERAGE_BACKWARD.dy, n, task, scratch),
+            _operand(bases, word, AVERAGE_BACKWARD.dx, n, task, scratch), i[AVERAGE_BACKWARD.accumulate] == ALWAYS,
+            C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, real[AVERAGE_BACKWARD.share],
+        )  # fmt: skip
+    elif operation == ACTIVATE.code:
+        activations.activate(x, y, C, x_line, x_pixel, P, Q, y_line, y_pixel, i[ACTIVATE.kind], border, p0, p1, q0, q1)
+    elif operation == ACTIVATE_BACKWARD.code:
+        activations.activate_backward(
+            x, y, _operand(bases, word, ACTIVATE_BACKWARD.dx, n, task, scratch), C, x_line, x_pixel, P, Q, y_line,
+            y_pixel, i[ACTIVATE_BACKWARD.dx_line], i[ACTIVATE_BACKWARD.dx_pixel], i[ACTIVATE_BACKWARD.kind], border,
+        )  # fmt: skip
 
 
 @helper
 def _batch_statistics(word, real, bases, N, scratch):
     """Merge the examples' moments (Chan, Golub and LeVeque, 1979) into mean, scale and beta; track them."""
-    i = ahead(word, FIRST_INTEGER)
+    i = offset_pointer(word, FIRST_INTEGER)
     begin, size, pixels = (
         i[BATCH_STATISTICS.first_channel], i[BATCH_STATISTICS.padded_channels], i[BATCH_STATISTICS.pixels]
     )  # fmt: skip
@@ -425,7 +472,7 @@ def _batch_statistics_backward(word, bases, N, scratch):
 
     Ioffe and Szegedy, 2015, section 3, rearranged to ``dx = by_dy * dy + by_x * (x - mean) + shift``.
     """
-    i = ahead(word, FIRST_INTEGER)
+    i = offset_pointer(word, FIRST_INTEGER)
     begin, size = i[BATCH_STATISTICS_BACKWARD.first_channel], i[BATCH_STATISTICS_BACKWARD.padded_channels]
     pixels, to_bias = i[BATCH_STATISTICS_BACKWARD.pixels], i[BATCH_STATISTICS_BACKWARD.bias_distance]
     parameters = _operand(bases, word, BATCH_STATISTICS_BACKWARD.parameters, 0, 0, scratch)
@@ -448,10 +495,82 @@ def _batch_statistics_backward(word, bases, N, scratch):
         factors[2 * size + c] = np.float32(-by_dy * dbias / count)
 
 
+# The arguments of a routine, in memory. `_execute` has the same ones.
+CALL_WORDS = 13
+
+
+@helper
+def _call_routine(address, call, thread, word, real, bases, tables, seeds, N, n, first, last, task, scratch, part,
+                  parts):  # fmt: skip
+    """Call a routine by its address; `call` is the address of memory for its arguments."""
+    place = longs_at(call, 0)
+    place[0], place[1], place[2] = address_of_pointer(word), address_of_pointer(real), address_of_pointer(bases)
+    place[3], place[4] = tables, address_of_pointer(seeds)
+    place[5], place[6], place[7], place[8] = N, n, first, last
+    place[9], place[10], place[11], place[12] = task, scratch, part, parts
+    call_worker(address, call, thread)
+
+
+@helper
+def _arguments_of(call):
+    """Return the arguments that `_call_routine` has put into memory."""
+    return (
+        longs_at(call[0], 0), doubles_at(call[1], 0), longs_at(call[2], 0), call[3], seeds_at(call[4], 0),
+        call[5], call[6], call[7], call[8], call[9], call[10], call[11], call[12],
+    )  # fmt: skip
+
+
+def _run_winograd(call, thread):
+    _execute_winograd(*_arguments_of(call))
+
+
+def _run_winograd_1d(call, thread):
+    _execute_winograd_1d(*_arguments_of(call))
+
+
+def _run_few_channels(call, thread):
+    _execute_few_channels(*_arguments_of(call))
+
+
+def _run_depthwise(call, thread):
+    _execute_depthwise(*_arguments_of(call))
+
+
+def _run_on_images(call, thread):
+    _execute_on_images(*_arguments_of(call))
+
+
+ROUTINES = {
+    "winograd": (Worker(_run_winograd), (WINOGRAD, WINOGRAD_GRADIENT, WINOGRAD_KERNELS)),
+    "winograd_1d": (Worker(_run_winograd_1d), (WINOGRAD_1D, WINOGRAD_1D_GRADIENT, WINOGRAD_1D_KERNELS)),
+    "few_channels": (Worker(_run_few_channels), (FEW_CHANNELS, FEW_CHANNELS_GRADIENT)),
+    "depthwise": (Worker(_run_depthwise), (DEPTHWISE, DEPTHWISE_GRADIENT)),
+    "images": (Worker(_run_on_images), FROM_IMAGE),
+}
+"""Workers that execute some operations each, and these operations.
+
+A program needs the routines of its own operations alone (see `routine_addresses`), and several processes can compile
+several routines at the same time: on a machine's first run, compiling is what takes longest.
+"""
+
+
+def routine_addresses(codes: Iterable[int]) -> NDArray[np.int64]:
+    """Return, for each code of an operation, the address of its routine; 0 for the interpreter itself.
+
+    Compiles the routines of the operations `codes`; the addresses of others are 0, too.
+    """
+    needed = set(codes)
+    addresses = np.zeros(len(OPERATIONS), np.int64)
+    for routine, operations in ROUTINES.values():
+        if needed & {operation.code for operation in operations}:
+            addresses[[operation.code for operation in operations]] = routine.address
+    return addresses
+
+
 # The arguments of a worker: addresses, then numbers.
-(PHASES, PHASE_COUNT, WORD_TABLE, REAL_TABLE, OFFSET_TABLES, BASE_TABLE, COUNTERS, SCRATCH_SIZE, SEEDS, EXAMPLE_COUNT,
- THREADS) = range(11)  # fmt: skip
-ARGUMENTS = 11
+(PHASES, PHASE_COUNT, WORD_TABLE, REAL_TABLE, OFFSET_TABLES, ROUTINE_TABLE, BASE_TABLE, COUNTERS, SCRATCH_SIZE, SEEDS,
+ EXAMPLE_COUNT, THREADS) = range(12)  # fmt: skip
+ARGUMENTS = 12
 
 
 def _work(arguments, thread):
@@ -459,12 +578,13 @@ def _work(arguments, thread):
     phases, tables = longs_at(arguments[PHASES], 0), arguments[OFFSET_TABLES]
     words, reals = longs_at(arguments[WORD_TABLE], 0), doubles_at(arguments[REAL_TABLE], 0)
     bases, seeds = longs_at(arguments[BASE_TABLE], 0), seeds_at(arguments[SEEDS], 0)
-    board = longs_at(arguments[COUNTERS], 0)
+    board, routines = longs_at(arguments[COUNTERS], 0), longs_at(arguments[ROUTINE_TABLE], 0)
+    call = memory_on_stack()
     N, scratch = arguments[EXAMPLE_COUNT], thread * arguments[SCRATCH_SIZE]
     if arguments[THREADS] > 1:
-        spread(board, 2 * arguments[PHASE_COUNT], arguments[THREADS])
+        leave_shared_cpu(board, 2 * arguments[PHASE_COUNT], arguments[THREADS])
     for number in range(arguments[PHASE_COUNT]):
-        phase = ahead(phases, PHASE_WORDS * number)
+        phase = offset_pointer(phases, PHASE_WORDS * number)
         kind = phase[PHASE_KIND]
         tasks = min(phase[PHASE_TASKS], N) if kind == EXAMPLES else phase[PHASE_TASKS]
         while True:
@@ -483,12 +603,17 @@ def _work(arguments, thread):
                 part, parts = task, tasks
             for n in range(first, last):
                 for w in range(begin, end):
-                    word, real = ahead(words, w * WORDS), ahead(reals, w * REALS)
-                    _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch, part, parts)
+                    word, real = offset_pointer(words, w * WORDS), offset_pointer(reals, w * REALS)
+                    routine = routines[word[CODE]]
+                    if routine == 0:
+                        _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch, part, parts)
+                    else:
+                        _call_routine(routine, call, thread, word, real, bases, tables, seeds, N, n, first, last, task,
+                                      scratch, part, parts)  # fmt: skip
             counters.fetch_add(board, 2 * number + 1, 1)
         counters.wait_for(board, 2 * number + 1, tasks)
     if arguments[THREADS] > 1:
-        let_in(board, 2 * arguments[PHASE_COUNT], arguments[THREADS])
+        yield_until_started(board, 2 * arguments[PHASE_COUNT], arguments[THREADS])
 
 
 worker = Worker(_work)

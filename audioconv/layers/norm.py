@@ -10,7 +10,7 @@ import numpy as np
 from audioconv import ops
 from audioconv._types import Array
 from audioconv.errors import ShapeError
-from audioconv.layers.base import Layer, Params, Pass, Shape, spatial_axes
+from audioconv.layers.base import Layer, Params, ParamShapes, Pass, Shape, spatial_axes
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,10 @@ class BatchNorm(Layer):
         if not in_shape:
             raise ShapeError("needs an axis of channels, got input of shape ()")
         return in_shape
+
+    def param_shapes(self, in_shape: Shape) -> ParamShapes:
+        self.out_shape(in_shape)
+        return dict.fromkeys(("weight", "bias", "running_mean", "running_var"), (in_shape[-1],))
 
     def init(self, in_shape: Shape, rng: np.random.Generator) -> Params:
         self.out_shape(in_shape)
@@ -102,6 +106,10 @@ class SubSpectralNorm(Layer):
         if self.bands < 1 or in_shape[-2] % self.bands:
             raise ShapeError(f"the bands must divide the last spatial axis, got input of shape {in_shape}")
         return in_shape
+
+    def param_shapes(self, in_shape: Shape) -> ParamShapes:
+        self.out_shape(in_shape)
+        return self.norm.param_shapes((self.bands * in_shape[-1],))
 
     def init(self, in_shape: Shape, rng: np.random.Generator) -> Params:
         self.out_shape(in_shape)

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
+from audioconv._types import cached_property
 from audioconv.kernels import interpreter, opcodes
-from audioconv.kernels.counters import APART
+from audioconv.kernels.counters import COUNTER_STRIDE
 from audioconv.kernels.launch import address_in_memory, launch
 from audioconv.kernels.threads import thread_count
 from audioconv.runtime.memory_plan import assemble
@@ -46,7 +47,7 @@ class Workspace:
 
     def __init__(self, memory: Memory, threads: int, tasks: int, phases: int) -> None:
         self.bases = np.zeros(opcodes.BASES, np.int64)
-        self.counters = np.zeros((2 * phases + 1 + threads) * APART, np.int64)
+        self.counters = np.zeros((2 * phases + 1 + threads) * COUNTER_STRIDE, np.int64)
         self.arguments = np.zeros(interpreter.ARGUMENTS, np.int64)
         self.arguments_address = address_in_memory(self.arguments)
         self.arguments[interpreter.BASE_TABLE] = address_in_memory(self.bases)
@@ -103,6 +104,11 @@ class Executable:
         self._arguments = [np.array([address_in_memory(rows), len(rows), *shared]) for rows in self._phases]
         self._idle: list[Workspace] = []
 
+    @cached_property
+    def _routines(self) -> NDArray[np.int64]:
+        """Addresses of the routines of the program's operations, which are compiled on its first run."""
+        return interpreter.routine_addresses(set(self._words[:, opcodes.CODE].tolist()))
+
     def new_workspace(self, threads: int) -> Workspace:
         """Return memory for a run on so many threads."""
         return Workspace(self._memory, threads, self._tasks, max(len(phases) for phases in self._phases))
@@ -137,4 +143,5 @@ class Executable:
         arguments[interpreter.SEEDS] = address_in_memory(seeds)
         arguments[interpreter.EXAMPLE_COUNT] = examples
         arguments[interpreter.THREADS] = threads
+        arguments[interpreter.ROUTINE_TABLE] = address_in_memory(self._routines)
         launch(interpreter.worker.address, space.arguments_address, threads)

@@ -96,7 +96,7 @@ class Training:
     """Training steps by `trainer.Trainer`: forward, loss, backward, AdamW."""
 
     def __init__(self, case: Case) -> None:
-        recipe = TrainerSettings(
+        settings = TrainerSettings(
             epochs=1,
             batch_size=BATCH,
             optimizer=AdamW(),
@@ -106,7 +106,7 @@ class Training:
             patience=None,
             seed=0,
         )
-        self.trainer = Trainer(case.network, ArrayData(case.x, case.labels), case.params, recipe)
+        self.trainer = Trainer(case.network, ArrayData(case.x, case.labels), case.params, settings)
         self._case = case
         self._rng = np.random.default_rng(0)  # which nothing here draws from
 

@@ -65,7 +65,7 @@ class Material:
     ----------
     collection : Collection
         Clips of the words: rows to train on, and rows whose split is ``test``.
-    negatives : sequence of Source
+    negatives : sequence of NegativeSet
         Recordings that are none of the words; long ones are cut into clips.
     long : mapping of str to sequence of path
         Recordings to listen to, in which none of the words is said.
@@ -76,7 +76,7 @@ class Material:
     """
 
     collection: Collection
-    negatives: Sequence[negatives.Source]
+    negatives: Sequence[negatives.NegativeSet]
     long: Mapping[str, Sequence[Path]]
     backgrounds: Mapping[str, Sequence[Sequence[Path]]]
     passes: int = PASSES
@@ -108,9 +108,9 @@ def material(quick: bool) -> Material:
     return Material(
         five,
         [
-            negatives.Source("the other four words", tuple(others)),
-            negatives.Source(SOUNDS, sounds),
-            negatives.Source(NOISE, noises),
+            negatives.NegativeSet("the other four words", tuple(others)),
+            negatives.NegativeSet(SOUNDS, sounds),
+            negatives.NegativeSet(NOISE, noises),
         ],
         {
             **{name: [path for speaker in some for path in speech[speaker]] for name, some in parts.items()},
