@@ -65,7 +65,7 @@ def test_the_interpreter_has_no_bare_number_as_a_subscript():
     for node in ast.walk(TREE):
         if isinstance(node, ast.Subscript):
             assert not isinstance(node.slice, ast.Constant), ast.unparse(node)
-            if getattr(node.value, "id", None) in ("i", "real", "word", "phase", "operand", "arguments"):
+            if getattr(node.value, "id", None) in ("i", "real", "word", "phase", "operand", "arguments", "call", "memory"):
                 assert not any(isinstance(part, ast.Constant) for part in ast.walk(node.slice)), ast.unparse(node)
 
 
