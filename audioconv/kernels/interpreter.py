@@ -498,7 +498,6 @@ def _batch_statistics_backward(word, bases, N, scratch):
 # The arguments of a routine, in memory. `_execute` has the same ones.
 (CALL_WORD, CALL_REAL, CALL_BASES, CALL_TABLES, CALL_SEEDS, CALL_BATCH, CALL_EXAMPLE, CALL_FIRST, CALL_LAST, CALL_TASK,
  CALL_SCRATCH, CALL_PART, CALL_PARTS) = range(13)  # fmt: skip
-CALL_WORDS = 13
 
 
 @helper
