@@ -31,6 +31,7 @@ NOT_LINUX = (
     r"limits its memory by /proc and RLIMIT_AS",
     r"needs a file system that takes any bytes as a name",
     r"compiles for another processor",
+    r"sets CPU affinity",
 )
 """Reasons that hold on systems other than Linux only."""
 
@@ -38,7 +39,7 @@ WINDOWS = (
     r"could not import '(resource|pty)'|needs limits of a process|measures memory as Unix does",
     r"(kills|ends) by signal|needs (named pipes|pseudo-terminals|descriptors as POSIX has them)|no fork on this system",
     r"symbolic links|POSIX permissions and links|there, backslashes separate folders",
-    r"the scripts are for bash on Unix",
+    r"the scripts are for bash on Unix|Windows has no shared locks",
 )
 """Reasons that hold on Windows only."""
 

@@ -32,9 +32,9 @@ BLOCKS = [(language, code) for language, code in FENCE.findall(README.read_text(
 
 # How often training goes through few clips where nobody says it.
 FEW_EPOCHS = """
-import audioconv.recipe.settings
-assert hasattr(audioconv.recipe.settings, "MOST_EPOCHS")
-audioconv.recipe.settings.MOST_EPOCHS = 3
+import audioconv.recipe.plan
+assert hasattr(audioconv.recipe.plan, "MAX_EPOCHS")
+audioconv.recipe.plan.MAX_EPOCHS = 3
 """
 
 # What the sandbox has in the place of the console script.

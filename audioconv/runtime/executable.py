@@ -143,5 +143,8 @@ class Executable:
         arguments[interpreter.SEEDS] = address_in_memory(seeds)
         arguments[interpreter.EXAMPLE_COUNT] = examples
         arguments[interpreter.THREADS] = threads
-        arguments[interpreter.ROUTINE_TABLE] = address_in_memory(self._routines)
+        # Held until the launch is over: of threads that run a program for the first time, each may make a table, and
+        # the last one replaces the others.
+        routines = self._routines
+        arguments[interpreter.ROUTINE_TABLE] = address_in_memory(routines)
         launch(interpreter.worker.address, space.arguments_address, threads)
