@@ -49,9 +49,9 @@ def built(start: Tensor, end: Tensor, file_groups: Sequence[Group]) -> Imported:
             raise ModelFileError(f"the array of {names.get(path.rpartition('.')[0], path)!r} holds NaN or infinity")
     params = _own(params)
     origins = {id(axis): number for number, group in enumerate(file_groups) for axis in group}
-    ends = {id(axis): number for number, group in enumerate(end.groups) for axis in group}
+    places = {id(axis): number + 1 for number, axis in enumerate(end.order)}
     input_axes = tuple(origins.get(id(axis)) for axis in start.order)
-    output_axes = tuple(ends.get(id(axis)) for axis in end.order)
+    output_axes = tuple(places[id(group[0])] if group else None for group in end.groups[1:])
     return Imported(network, params, start.array_shape, names, input_axes, output_axes)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -30,9 +29,12 @@ class Imported:
         fixed size (`Flatten` with `Dense`) takes longer inputs as well.
     names : mapping of str to str
         Name in the file of each layer, by the layer's path, such as ``{"3.body.0": "/layer1/conv1/Conv"}``.
-    input_axes, output_axes : tuple of (int or None)
-        For each axis of an example, the axis of the file's tensor that it is (0 is the batch); None for an axis of
+    input_axes : tuple of (int or None)
+        For each axis of an example, the axis of the file's input that it is (0 is the batch); None for an axis of
         size 1 that the file does not have.
+    output_axes : tuple of (int or None)
+        For each axis of the file's output behind the batch, the axis of this network's output that it is; None for an
+        axis of size 1 that this one does not have.
     """
 
     network: Layer
@@ -53,16 +55,7 @@ class Imported:
 
     def to_file_order(self, y: Array) -> Array:
         """Return an output (N, ...) of this network with the axes of the file's output."""
-        if y.ndim != len(self.output_axes) + 1:
-            raise ShapeError(f"needs an output with {len(self.output_axes) + 1} axes, got shape {y.shape}")
-        there = [(axis, number + 1) for number, axis in enumerate(self.output_axes) if axis is not None]
-        order = [0, *(number for _, number in sorted(there))]
-        rest = [number for number in range(1, y.ndim) if number not in order]
-        moved = y.transpose([*order, *rest])
-        shape = [1] * (1 + max((axis for axis, _ in there), default=0))
-        for axis, number in [(0, 0), *there]:
-            shape[axis] = y.shape[number]
-        return np.ascontiguousarray(moved).reshape(shape)
+        return _reordered(y, self.output_axes)
 
     def logits(self) -> Imported:
         """Return the network up to one row of scores: without a softmax at its end, and flattened.
@@ -82,10 +75,10 @@ class Imported:
 
 
 def _reordered(x: Array, axes: Sequence[int | None]) -> Array:
-    """Return x (N, ...) with `axes` of it behind the batch; axes that are left out must have size 1."""
+    """Return x (N, ...) with `axes` of it behind the batch; None adds an axis, and those left out must have size 1."""
     order = [0, *(axis for axis in axes if axis is not None)]
     rest = [axis for axis in range(x.ndim) if axis not in order]
     if max(order) >= x.ndim or any(x.shape[axis] != 1 for axis in rest):
-        raise ShapeError(f"needs the axes {order} of the file's input, and others only of size 1, got shape {x.shape}")
-    sizes: list[Any] = [len(x), *(1 if axis is None else x.shape[axis] for axis in axes)]
+        raise ShapeError(f"needs axes {sorted(order)}, and others only of size 1, got an array of shape {x.shape}")
+    sizes = [len(x), *(1 if axis is None else x.shape[axis] for axis in axes)]
     return np.ascontiguousarray(x.transpose([*order, *rest])).reshape(sizes)

@@ -314,7 +314,7 @@ def _joined(call: _Call, a: Tensor, b: Tensor, join: str) -> Tensor:
             raise call.error("needs the batch as its first axis; the network moves it elsewhere")
     for axis in range(1, len(a.groups)):
         sizes = [[part.size for part in tensor.groups[axis]] for tensor in (a, b)]
-        if all(sizes) and sizes[0] != sizes[1]:
+        if all(math.prod(parts) != 1 for parts in sizes) and sizes[0] != sizes[1]:
             a, b = _merged_axis(call, a, axis), _merged_axis(call, b, axis)
             if a.shape[axis] != b.shape[axis]:
                 raise call.error(f"joins {_shown(a)} and {_shown(b)}, whose sizes differ")
