@@ -89,11 +89,25 @@ class _Builder:
                 parts.append(Part(step.layer, step.params, step.name, {}))
                 at = step.inputs[0]
             else:
-                fork = self._common(step.inputs)
-                branches = [self.chain(branch, fork) for branch in step.inputs]
-                parts.append(_joined(step, branches))
-                at = fork
+                at = self._common(step.inputs)
+                parts.append(_joined(step, self._branches(step, step.inputs, at)))
         return _fused(parts[::-1])
+
+    def _branches(self, step: Step, ends: Sequence[Tensor], fork: Tensor) -> list[list[Part]]:
+        """Return the branches from `fork` to `ends`; neighbours that fork again behind it are one branch."""
+        branches = []
+        waiting = list(ends)
+        while waiting:
+            group = [waiting.pop(0)]
+            while waiting and step.join == "concat" and not _is_same(self._common([*group, waiting[0]]), fork):
+                group.append(waiting.pop(0))
+            if len(group) == 1:
+                branches.append(self.chain(group[0], fork))
+            else:
+                inner = self._common(group)
+                joined = _joined(step, self._branches(step, group, inner))
+                branches.append([*self.chain(inner, fork), joined])
+        return branches
 
     def _common(self, tensors: Sequence[Tensor]) -> Tensor:
         """Return the last tensor through which everything goes that `tensors` depend on."""

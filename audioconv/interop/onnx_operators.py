@@ -33,6 +33,7 @@ class Converter:
         self.constants = dict(constants)
         self.tensors: dict[str, Tensor] = {}
         self.batch = batch
+        self.concats: list[tuple[list[tuple[int, tuple[int, ...]]], Tensor]] = []
 
     def convert(self, node: Node) -> None:
         """Add what `node` computes to the constants or to the tensors; `UnsupportedError` if that cannot be."""
@@ -146,6 +147,11 @@ def _activation(make: Callable[[_Call], Layer]) -> Callable[[Converter, _Call], 
 
 def _attribute(call: _Call, key: str, default: float) -> float:
     return _number(call.attributes.get(key, default))
+
+
+def _hard_sigmoid(call: _Call) -> Layer:
+    slope = _attribute(call, "alpha", 0.2)
+    return L.HardSigmoid(1 / 6 if np.float32(slope) == np.float32(1 / 6) else slope, _attribute(call, "beta", 0.5))
 
 
 def _clip(call: _Call) -> Layer:
@@ -381,6 +387,12 @@ def _concat(converter: Converter, call: _Call) -> Tensor:
     axis = call.attributes["axis"] % len(tensors[0].groups)
     if axis == 0 or len({len(tensor.groups) for tensor in tensors}) > 1:
         raise call.error("joins batches, or tensors with different numbers of axes")
+    # One that begins with all of another (DenseNet's blocks) takes what that one gives.
+    sources = [_source(tensor) for tensor in tensors]
+    for begin, made in reversed(converter.concats):
+        if made.groups[axis] == (made.order[-1],) and len(begin) < len(sources) and sources[: len(begin)] == begin:
+            tensors = [made, *tensors[len(begin) :]]
+            break
     tensors = [_merged_axis(call, tensor, axis) for tensor in tensors]
     is_last = all(tensor.groups[axis] == (tensor.order[-1],) for tensor in tensors)
     if not is_last or not all(_lie_alike_but_last(tensors[0], tensor) for tensor in tensors[1:]):
@@ -397,7 +409,14 @@ def _concat(converter: Converter, call: _Call) -> Tensor:
     if len({tensor.array_shape[:-1] for tensor in tensors}) > 1:
         raise call.error(f"joins {', '.join(map(_shown, tensors))}, which differ in other axes")
     groups = [(last,) if number == axis else group for number, group in enumerate(first.groups)]
-    return Tensor(call.output, groups, Layout([*first.order[:-1], last]), step)
+    found = Tensor(call.output, groups, Layout([*first.order[:-1], last]), step)
+    converter.concats.append((sources, found))
+    return found
+
+
+def _source(tensor: Tensor) -> tuple[int, tuple[int, ...]]:
+    """Return what tells a tensor from others: what computes it, and how the file sees its axes."""
+    return id(tensor.step), tuple(id(axis) for group in tensor.groups for axis in group)
 
 
 def _lie_alike_but_last(a: Tensor, b: Tensor) -> bool:
@@ -788,9 +807,7 @@ _RULES: dict[str, Callable[[Converter, _Call], Tensor]] = {
     "Gemm": _gemm,
     "GlobalAveragePool": _global_pool,
     "GlobalMaxPool": _global_pool,
-    "HardSigmoid": _activation(
-        lambda call: L.HardSigmoid(_attribute(call, "alpha", 0.2), _attribute(call, "beta", 0.5))
-    ),
+    "HardSigmoid": _activation(_hard_sigmoid),
     "HardSwish": _activation(lambda call: L.HardSwish()),
     "Identity": _same,
     "LeakyRelu": _activation(lambda call: L.LeakyReLU(_attribute(call, "alpha", 0.01))),

@@ -213,8 +213,9 @@ CASES = {
                   {"w": numbers(5, 9, 2)}),
     "Transpose, there and back": (
         [node("Conv", ["x", "w", "b"], "c"), node("Transpose", ["c"], "t", perm=[0, 2, 3, 1]),
-         node("MatMul", ["t", "m"], "n"), node("Add", ["n", "a"], "o"), node("Transpose", ["o"], "p", perm=[0, 3, 1, 2]),
-         node("Relu", ["p"])], TWO, {**CONV_2D, "m": numbers(6, 5), "a": numbers(5)},
+         node("MatMul", ["t", "m"], "n"), node("Add", ["n", "a"], "o"),
+         node("Transpose", ["o"], "p", perm=[0, 3, 1, 2]), node("Relu", ["p"])],
+        TWO, {**CONV_2D, "m": numbers(6, 5), "a": numbers(5)},
     ),
     "Transpose, time and frequency": (
         [node("Conv", ["x", "w", "b"], "c"), node("Transpose", ["c"], "t", perm=[0, 1, 3, 2]),
