@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from audioconv._types import Array
-from audioconv.interop.onnx_file import Node
+from audioconv.interop.nodes import Node
 
 MAX_NUMBERS = 2**26
 """Largest array that is made of constants."""

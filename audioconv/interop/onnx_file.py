@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import stat
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,49 +12,16 @@ import numpy as np
 
 from audioconv._types import Array, StrPath
 from audioconv.errors import DataError, ModelFileError, missing_extra
+from audioconv.interop.files import MAX_BYTES, read_limited
+from audioconv.interop.nodes import Node, NodeGraph
 from audioconv.io.files import display_path, reason
-
-MAX_BYTES = 2**31
-"""Largest file, and largest sum of the arrays of one; protobuf itself stops here."""
 
 MAX_NODES = 100_000
 
 FLOATS = ("float32", "float16", "float64", "bfloat16")
 
 
-@dataclass(frozen=True, eq=False)
-class Node:
-    """One operation: its operator, its name, the names of its inputs and outputs, and its attributes."""
-
-    operator: str
-    name: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    attributes: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, eq=False)
-class OnnxGraph:
-    """A graph: nodes in order, constants by name, and inputs and outputs.
-
-    Attributes
-    ----------
-    opset : int
-    nodes : list of Node
-    constants : dict of str to array
-    inputs : dict of str to tuple of (int or None)
-        Shape of each input; None where the file leaves a size open.
-    outputs : list of str
-    """
-
-    opset: int
-    nodes: list[Node]
-    constants: dict[str, Array]
-    inputs: dict[str, tuple[int | None, ...]]
-    outputs: list[str]
-
-
-def read_graph(path: StrPath) -> OnnxGraph:
+def read_graph(path: StrPath) -> NodeGraph:
     """Return the graph in the ONNX file `path`.
 
     Arrays outside the file are read from the file's own folder only.
@@ -97,22 +63,7 @@ def read_graph(path: StrPath) -> OnnxGraph:
     if model.graph.sparse_initializer:
         raise ModelFileError(f"{shown}: sparse arrays are not supported; write the model with dense ones")
     opset = opsets.get("", opsets.get("ai.onnx", 0))
-    return OnnxGraph(opset, nodes, constants, inputs, [value.name for value in model.graph.output])
-
-
-def read_limited(path: StrPath, limit: int = MAX_BYTES) -> bytes:
-    """Return the content of a regular file of at most `limit` bytes; `DataError` if it cannot be had."""
-    shown = display_path(path)
-    try:
-        with open(path, "rb") as file:
-            about = os.fstat(file.fileno())
-            if not stat.S_ISREG(about.st_mode):
-                raise DataError(f"{shown}: not a regular file")
-            if about.st_size > limit:
-                raise DataError(f"{shown}: {about.st_size:,} bytes; at most {limit:,} are read")
-            return file.read(limit + 1)[:limit]
-    except OSError as error:
-        raise DataError(f"{shown}: cannot be read ({reason(error)})") from None
+    return NodeGraph(opset, nodes, constants, inputs, [value.name for value in model.graph.output])
 
 
 class _Arrays:

@@ -13,7 +13,7 @@ from audioconv._types import Array
 from audioconv.interop.constants import axes_of, folded
 from audioconv.interop.errors import UnsupportedError
 from audioconv.interop.graph import BATCH, Axis, Group, Layout, Step, Tensor, applied, arranged, reshaped, same_places
-from audioconv.interop.onnx_file import Node
+from audioconv.interop.nodes import Node
 from audioconv.layers.base import Layer, Params
 
 
