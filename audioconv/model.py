@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,25 +17,29 @@ from audioconv.compiler.execution import inference
 from audioconv.decision.classes import UNKNOWN, is_word
 from audioconv.decision.decision import Answers, Decision
 from audioconv.errors import ConfigError, ModelFileError, ShapeError
-from audioconv.features.normalisation import Normalisation
+from audioconv.features.normalisation import Normalisation, normalised_input
 from audioconv.io import tensor_file
 from audioconv.io.files import display_path
 from audioconv.layers.base import Layer, Params, Shape, flatten, from_config, to_config, unflatten
 
 if TYPE_CHECKING:
+    from audioconv.audio.windows import Windows
     from audioconv.features.front_ends import FrontEnd
 
+
+BATCH_SIZE = 64
+"""Examples that are in the network at a time."""
 
 # Paths of parameters have dots, never slashes: so these two cannot be taken for parameters.
 MEAN, STD = "normalisation/mean", "normalisation/std"
 
-MOST_MISSING = 1_000_000
-"""A network may have so many more weights than the file before those that are missing are not listed any more."""
+MAX_MISSING = 1_000_000
+"""If the network has more than this number of weights beyond those of the file, the missing ones are not named."""
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A network, its parameters, and what leads from a clip or a picture to its input and from its output to a label.
+    """A network with its parameters, and the steps from an example to its input and from its output to a label.
 
     Parameters
     ----------
@@ -78,20 +82,35 @@ class Model:
         object.__setattr__(self, "labels", tuple(self.labels))
         object.__setattr__(self, "input_shape", tuple(self.input_shape))
         _check_labels(self.labels)
-        _check_made(self.decision, self.labels)
+        _check_auxiliary(self.decision, self.labels)
         _check_shapes(self)
         _check_normalisation(self)
         _check_params(self)
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The labels that are words to listen for: without such as ``_unknown_``."""
+        """The labels of words: without those of negatives such as ``_unknown_``."""
         return tuple(label for label in self.labels if is_word(label))
 
     @property
+    def answer_labels(self) -> tuple[str, ...]:
+        """The labels that may be an answer: those with examples, ``_unknown_`` too if it had some."""
+        return tuple(self.labels[i] for i in self.decision.answer_codes(self.labels))
+
+    @property
     def given_labels(self) -> tuple[str, ...]:
-        """The labels that may be an answer: those of which there were examples, ``_unknown_`` too where it was one."""
-        return tuple(self.labels[i] for i in self.decision.given(self.labels))
+        """The former name of `answer_labels`."""
+        return self.answer_labels
+
+    @property
+    def kind(self) -> Literal["audio", "images"]:
+        """What the model classifies: sound, or pictures (and other arrays)."""
+        return "images" if self.front_end is None else "audio"
+
+    @property
+    def example_shape(self) -> Shape:
+        """Shape of one example before the front end: ``(clip_samples,)``, or that of a picture."""
+        return self.input_shape if self.clip_samples is None else (self.clip_samples,)
 
     @property
     def feature_shape(self) -> Shape:
@@ -100,7 +119,40 @@ class Model:
             return self.input_shape
         return self.front_end.out_shape(self.clip_samples)
 
-    def logits(self, features: ArrayLike, batch_size: int = 64) -> Array:
+    def predict(self, examples: ArrayLike | Windows, batch_size: int = BATCH_SIZE) -> Array:
+        """Return the probability of each class for samples or pixels, calibrated.
+
+        Parameters
+        ----------
+        examples : (N, *example_shape) array, or Windows
+            Samples (N, clip_samples) at the front end's rate with full scale 1, or pixels (N, H, W, C) from 0 to 1.
+        batch_size : int
+            How many examples to hold as features and in the network at a time.
+
+        Returns
+        -------
+        (N, labels) float32 array
+
+        Raises
+        ------
+        ShapeError
+            If the examples are of another shape.
+        """
+        return self.decision.probabilities(self.labels, self.predict_logits(examples, batch_size))
+
+    def predict_logits(self, examples: ArrayLike | Windows, batch_size: int = BATCH_SIZE) -> Array:
+        """Return the logits (N, labels) float32 for samples or pixels; parameters and errors are those of `predict`."""
+        x: Any = examples if hasattr(examples, "shape") else np.asarray(examples, np.float32)
+        if x.shape[1:] != self.example_shape:
+            raise ShapeError(f"the model takes examples of shape (N, *{self.example_shape}), got {x.shape}")
+        return self._in_batches(len(x), batch_size, lambda part: self.features(x[part]))
+
+    def features(self, examples: ArrayLike) -> Array:
+        """Return what the front end makes of samples (N, clip_samples); pictures are returned as they are, float32."""
+        x = np.asarray(examples, np.float32)
+        return x if self.front_end is None else self.front_end(x)
+
+    def logits(self, features: ArrayLike, batch_size: int = BATCH_SIZE) -> Array:
         """Return the scores of each class before the softmax.
 
         Parameters
@@ -122,20 +174,22 @@ class Model:
         features = np.asarray(features, np.float32)
         if features.shape[1:] not in (self.feature_shape, self.input_shape):
             raise ShapeError(f"the model takes features of shape (N, *{self.feature_shape}), got {features.shape}")
-        if 0 < len(features) <= batch_size:
-            return self._forward(self.network_input(features))
-        logits = np.empty((len(features), len(self.labels)), np.float32)
-        for start in range(0, len(features), batch_size):
-            x = self.network_input(features[start : start + batch_size])
+        return self._in_batches(len(features), batch_size, lambda part: features[part])
+
+    def _in_batches(self, count: int, batch_size: int, features_of: Callable[[slice], Array]) -> Array:
+        """Return the logits (count, labels) float32; the features of one batch at a time are in memory."""
+        if 0 < count <= batch_size:
+            return self._forward(self.network_input(features_of(slice(None))))
+        logits = np.empty((count, len(self.labels)), np.float32)
+        for start in range(0, count, batch_size):
+            x = self.network_input(features_of(slice(start, start + batch_size)))
             logits[start : start + len(x)] = self._forward(x)
         return logits
 
     def network_input(self, features: Array) -> Array:
         """Return normalised `features` (N, *feature_shape) as the network takes them, (N, *input_shape) float32."""
-        features = features.reshape(-1, *self.feature_shape)
-        if self.normalisation is not None:
-            features = self.normalisation(features)
-        return np.require(features.reshape(-1, *self.input_shape), np.float32, ["C", "A"])
+        x = normalised_input(features.reshape(-1, *self.feature_shape), self.normalisation, self.input_shape)
+        return np.require(x, np.float32, ["C", "A"])
 
     @cached_property
     def _forward(self) -> Callable[[Array], Array]:
@@ -146,7 +200,7 @@ class Model:
         """Return what is copied and pickled: not the compiled network, which holds addresses and is made anew."""
         return {name: value for name, value in self.__dict__.items() if name != "_forward"}
 
-    def probabilities(self, features: ArrayLike, batch_size: int = 64) -> Array:
+    def probabilities(self, features: ArrayLike, batch_size: int = BATCH_SIZE) -> Array:
         """Return the probability of each class, (N, labels) float32, calibrated; takes what `logits` takes."""
         return self.decision.probabilities(self.labels, self.logits(features, batch_size))
 
@@ -186,7 +240,7 @@ class Model:
         Raises
         ------
         ModelFileError
-            If it is not a whole model that this version of audioconv can use; says what is wrong, in one line.
+            If it is not a whole model that this version of audioconv can use; the message names the fault in one line.
         """
         arrays, header = tensor_file.read(path, "model")
         maker = header.get("audioconv_version")
@@ -203,7 +257,7 @@ class Model:
                 input_shape=header["input_shape"],
                 front_end=_front_end_from_config(header["front_end"]),
                 clip_samples=header["clip_samples"],
-                # What older files do not say: they are normalised by the training clips, and accept what is likeliest.
+                # Files of older versions lack these: they are normalised by the training clips and accept every answer.
                 normalisation=_normalisation(scale, by_clip=bool(header.get("normalised_by_clip"))),
                 decision=Decision.from_json(header.get("decision", {})),
                 provenance=dict(header["provenance"]),
@@ -234,12 +288,12 @@ def _check_labels(labels: tuple[str, ...]) -> None:
         raise ConfigError(f"labels must differ, but {', '.join(map(repr, twice))} comes more than once")
 
 
-def _check_made(decision: Decision, labels: tuple[str, ...]) -> None:
-    strange = [label for label in decision.made if label not in labels or is_word(label)]
-    if strange or len(decision.given(labels)) < 2:
+def _check_auxiliary(decision: Decision, labels: tuple[str, ...]) -> None:
+    wrong = [label for label in decision.auxiliary if label not in labels or is_word(label)]
+    if wrong or len(decision.answer_codes(labels)) < 2:
         raise ConfigError(
             f"the decision's made classes must be labels such as {UNKNOWN}, and leave at least two others; "
-            f"got {list(decision.made)} of {list(labels)}"
+            f"got {list(decision.auxiliary)} of {list(labels)}"
         )
 
 
@@ -281,31 +335,19 @@ def _check_normalisation(model: Model) -> None:
         raise ConfigError("only sounds are normalised by the clip")
 
 
-class _NoWeights(np.random.Generator):
-    """Instead of random weights, zeros, of which there are at most so many: a damaged file may ask for any number."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__(np.random.PCG64(0))
-        self._left = most
-
-    def standard_normal(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
-        """Return zeros of this shape."""
-        self._left -= math.prod(size)
-        if self._left < 0:
-            raise ConfigError("the network has many times as many weights as the file")
-        return np.zeros(size, dtype)
-
-
 def _check_params(model: Model) -> None:
-    found = flatten(model.params)
-    most = MOST_MISSING + 2 * sum(array.size for array in found.values())
-    expected = flatten(model.network.init(model.input_shape, _NoWeights(most)))
-    for path in [*expected, *found]:
+    found, shapes = flatten(model.params), flatten(model.network.param_shapes(model.input_shape))
+    if not all(isinstance(size, int) for shape in shapes.values() for size in shape):
+        raise ConfigError("the network's sizes must be integers")
+    most = MAX_MISSING + 2 * sum(array.size for array in found.values())
+    if sum(map(math.prod, shapes.values())) > most:
+        raise ConfigError("the network has many times as many weights as the file")
+    for path in [*shapes, *found]:
         if path not in found:
             raise ConfigError(f"array {path} is missing")
-        if path not in expected:
+        if path not in shapes:
             raise ConfigError(f"array {path} is not one of the network's")
-        array, shape = found[path], expected[path].shape
+        array, shape = found[path], shapes[path]
         if array.shape != shape or array.dtype != np.float32:
             raise ShapeError(f"array {path} is {array.dtype} of shape {array.shape}; expected float32 of shape {shape}")
         if not np.isfinite(array).all():

@@ -5,7 +5,10 @@
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.venv
-bin=$venv/bin
+case ${OSTYPE:-} in
+msys* | cygwin*) bin=$venv/Scripts ;; # bash on Windows
+*) bin=$venv/bin ;;
+esac
 
 fail() {
     printf '%s: %s\n' "${0##*/}" "$1" >&2

@@ -35,7 +35,7 @@ class Compared:
         self.network, self.params, self.x = network, params, x
         self.vector = WeightVector({path: array for path, array in params.items() if L.is_trained(path)})
         self.tracked = {path: array for path, array in params.items() if not L.is_trained(path)}
-        self.passes = TrainingPasses(network, x.shape[1:], len(x), self.vector.places, self.tracked)
+        self.passes = TrainingPasses(network, x.shape[1:], len(x), self.vector.offsets, self.tracked)
         self.dy = np.random.default_rng(seed).standard_normal((len(x), *network.out_shape(x.shape[1:])), np.float32)
         run = Pass(training=True, rng=np.random.default_rng(seed))
         nested = L.unflatten(dict(params))
@@ -64,7 +64,7 @@ class Compared:
         # A bias before a batch normalisation has no gradient but rounding: what is small beside all is no error.
         slack = 0.1 * np.sqrt(sum(np.square(g, dtype=np.float64).sum() for g in self.gradients.values()))
         for path, wanted in self.gradients.items():
-            place = self.vector.places[path]
+            place = self.vector.offsets[path]
             found = self.vector.gradient[place : place + wanted.size].reshape(wanted.shape)
             allowed = TOLERANCE if sensitivity is None else max(TOLERANCE, sensitivity[path])
             assert difference(found, wanted, slack) < allowed, path

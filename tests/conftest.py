@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import compiling
 import numpy as np
 import pytest
+import sharing
 import skips
 import soundfile
 from hypothesis import settings
@@ -21,9 +24,40 @@ if TYPE_CHECKING:
 settings.register_profile("audioconv", deadline=None, max_examples=30, derandomize="CI" in os.environ)
 settings.load_profile("audioconv")
 
+FIRST = [
+    "tests/layers/test_contract.py",  # compiles most kernels,
+    "tests/datasets/test_commonvoice.py",  # which this does not need
+    "tests/test_readme.py",
+    "tests/test_doctests.py",
+    "tests/audio/test_features.py",
+    "tests/test_jit.py",
+    "tests/test_fork.py",
+    "tests/kernels/test_lanes.py",  # compiles kernels with vectors of the other width
+    "tests/explaining/test_explanation.py",
+    "tests/cli/test_cli_train.py",
+    "tests/test_speaking.py",
+    "tests/streaming/test_detector.py",
+    "tests/cli/test_cli_live.py",
+    "tests/cli/test_cli_main.py",
+    "tests/test_bench.py",
+    "tests/cli/test_cli_voices.py",
+    "tests/cli/test_cli_folders.py",
+]
+"""The files that take longest. What each needs of a processor is seen with ``pytest --durations=50``."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     skips.watch(config)
+    compiling.take_turns(config)
+    if hasattr(config.option, "loadscopereorder"):  # of pytest-xdist, which would begin with files of many tests
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let processes that share the tests begin with what takes longest, so that they end at the same time."""
+    if hasattr(config, "workerinput"):
+        rank = {name: number for number, name in enumerate(FIRST)}
+        items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(FIRST)))
 
 
 @pytest.fixture
@@ -49,12 +83,18 @@ def mirror() -> Path:
 
 @pytest.fixture(scope="session")
 def spoken(tmp_path_factory) -> Path:
-    """Return two archives of invented people who say words: a release of Common Voice, and single words."""
+    """Return two archives of invented people who say words: a release of Common Voice, and single words.
+
+    `places.json` has where the words of the release begin and end, in seconds by the clip's name.
+    """
     for module in ("espeakng_loader", "datacollective"):
         pytest.importorskip(module, reason="needs the extras: pip install 'audioconv[synth,commonvoice]'")
+    return sharing.made_once(tmp_path_factory, "spoken", write_spoken)
+
+
+def write_spoken(folder: Path) -> None:
     import voices
 
-    folder = tmp_path_factory.mktemp("spoken")
     rng = np.random.default_rng(2)
     english = voices.speak(["yes", "no", "stop", "seven"], folder / "en", 30)
     for n, voice in enumerate(english):
@@ -82,7 +122,8 @@ def spoken(tmp_path_factory) -> Path:
     voices.pack(folder / "cv-corpus-26.0-2026-06-12-en.tar.gz", {"en": [*english, *odd]})
     swahili = voices.speak(["ndiyo", "hapana"], folder / "sw", 4)
     voices.pack(folder / "cv-corpus-7.0-singleword.tar.gz", {"sw": swahili, "en": english[:40]}, single_words=True)
-    return folder
+    places = {f"common_voice_en_{n:08}.mp3": (voice.begin, voice.end) for n, voice in enumerate(english)}
+    (folder / "places.json").write_text(json.dumps(places))
 
 
 @pytest.fixture

@@ -138,7 +138,7 @@ WAYS = {
 
 def main(way: str, path: str, layer: str) -> None:
     assert layer == jit.THREADING_LAYER, jit.THREADING_LAYER
-    executable.LEAST_WORK = 0  # even little work is shared out among threads
+    executable.MIN_WORK = 0  # even little work is shared out among threads
     if way == "everything":
         wanted: object = everything(path)
         found: object = in_a_child(path)

@@ -51,7 +51,7 @@ def _saved(front_end: Any, network: L.Chain) -> bytes:
         front_end=front_end,
         clip_samples=CLIP,
         normalisation=Normalisation(*np.ones((2, features[-1]), np.float32)),
-        decision=Decision(made=("_unknown_",)),
+        decision=Decision(auxiliary=("_unknown_",)),
         provenance={"data": "made up"},
     )
     with tempfile.TemporaryDirectory() as folder:

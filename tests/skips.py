@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections import Counter
 
 import pytest
@@ -25,6 +26,22 @@ ALLOWED = {
 }
 """Patterns of reasons, and what is missing then; nothing where that is no loss."""
 
+NOT_LINUX = (
+    r"needs /dev/full|no /dev/full on this system",
+    r"limits its memory by /proc and RLIMIT_AS",
+    r"needs a file system that takes any bytes as a name",
+    r"compiles for another processor",
+)
+"""Reasons that hold on systems other than Linux only."""
+
+WINDOWS = (
+    r"could not import '(resource|pty)'|needs limits of a process|measures memory as Unix does",
+    r"(kills|ends) by signal|needs (named pipes|pseudo-terminals|descriptors as POSIX has them)|no fork on this system",
+    r"symbolic links|POSIX permissions and links|there, backslashes separate folders",
+    r"the scripts are for bash on Unix",
+)
+"""Reasons that hold on Windows only."""
+
 VARIABLE = "AUDIOCONV_MISSING"
 """Names the file to which each name of what was missing is added, a line each."""
 
@@ -37,7 +54,13 @@ def watch(config: pytest.Config) -> None:
 
 def missing(reason: str) -> str | None:
     """Return what is missing where a test is skipped for `reason`, maybe nothing; None if it may not be skipped."""
-    return next((name for pattern, name in ALLOWED.items() if re.match(pattern, reason)), None)
+    return next((name for pattern, name in allowed(sys.platform).items() if re.match(pattern, reason)), None)
+
+
+def allowed(platform: str) -> dict[str, str]:
+    """Return the patterns that hold on a system, as `sys.platform` names it, and what is missing then."""
+    elsewhere = () if platform == "linux" else NOT_LINUX
+    return ALLOWED | dict.fromkeys((*elsewhere, *(WINDOWS if platform == "win32" else ())), "")
 
 
 class _Watch:

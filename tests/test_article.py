@@ -37,7 +37,7 @@ def spectrogram():
     return LogMel()((np.sin(2 * np.pi * (300 * time + 2000 * time**2)) + noise).astype(np.float32))[0, ..., None]
 
 
-IMAGES = pytest.mark.parametrize("image", [photograph(), spectrogram()], ids=["photograph", "spectrogram"])
+IMAGES = pytest.mark.parametrize("draw", [photograph, spectrogram])
 
 
 def by_hand(image, kernel, stride, padding):
@@ -58,7 +58,8 @@ def by_hand(image, kernel, stride, padding):
 @IMAGES
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("padding", [0, 1])
-def test_the_three_kernels_on_each_channel(image, stride, padding):
+def test_the_three_kernels_on_each_channel(draw, stride, padding):
+    image = draw()
     channels = image.shape[-1]
     # Each channel by itself: a depthwise convolution with three kernels a channel.
     weight = np.tile(KERNELS.transpose(1, 2, 0)[:, :, None], (1, 1, 1, channels))
@@ -131,7 +132,8 @@ def test_three_by_three_windows_three_apart_do_not_overlap():
 
 @IMAGES
 @pytest.mark.parametrize("size", [2, 3])
-def test_max_and_average_pooling_take_each_pixel_once(image, size):
+def test_max_and_average_pooling_take_each_pixel_once(draw, size):
+    image = draw()
     H, W, C = image.shape
     P, Q = H // size, W // size
     tiles = image[: P * size, : Q * size].astype(np.float64).reshape(P, size, Q, size, C)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from audioconv.decision import calibration
-from audioconv.decision.calibration import COMPROMISE, FEWEST, GIVEN_UP, MAX_COST, calibrate
+from audioconv.decision.calibration import COMPROMISE, GIVEN_UP, MAX_COST, MIN_CLIPS, calibrate
 
 LABELS = ("_unknown_", "no", "yes")
 
@@ -36,7 +36,7 @@ def test_the_threshold_lets_the_stated_share_of_others_through_and_no_more(rng, 
     logits, codes = drawn(rng)
     monkeypatch.setattr(calibration, "GIVEN_UP", 0.0)
     monkeypatch.setattr(calibration, "MAX_COST", 1.0)
-    decision = calibrate(LABELS, logits, codes, made=["_unknown_"], false_accepts=share)
+    decision = calibrate(LABELS, logits, codes, auxiliary=["_unknown_"], false_accepts=share)
     answers = decision.decide(LABELS, decision.probabilities(LABELS, logits))
     passed = np.mean(answers.accepted[codes == 0])
     assert share - 1 / 500 <= passed <= share
@@ -48,11 +48,13 @@ def test_the_threshold_lets_the_stated_share_of_others_through_and_no_more(rng, 
     assert decision.false_accepts == share
 
 
-@pytest.mark.parametrize(("easier", "most"), [(1.0, 0.3), (3.0, 0.1)])
-def test_of_what_is_easier_less_may_pass(easier, most, rng, monkeypatch):
+@pytest.mark.parametrize(("ratio", "most"), [(1.0, 0.3), (3.0, 0.1)])
+def test_of_what_is_easier_less_may_pass(ratio, most, rng, monkeypatch):
     logits, codes = drawn(rng)
     monkeypatch.setattr(calibration, "GIVEN_UP", 0.0)
-    decision = calibrate(LABELS, logits, codes, made=["_unknown_"], false_accepts=0.3, easier=easier)
+    decision = calibrate(
+        LABELS, logits, codes, auxiliary=["_unknown_"], false_accepts=0.3, negative_hardness_ratio=ratio
+    )
     passed = decision.decide(LABELS, decision.probabilities(LABELS, logits)).accepted[codes == 0].mean()
     assert most - 1 / 100 < passed <= most
     assert decision.false_accepts == 0.3
@@ -60,7 +62,7 @@ def test_of_what_is_easier_less_may_pass(easier, most, rng, monkeypatch):
 
 def test_the_threshold_is_higher_where_it_costs_few_words(rng):
     logits, codes = drawn(rng)
-    decision = calibrate(LABELS, logits, codes, made=["_unknown_"], false_accepts=0.9)
+    decision = calibrate(LABELS, logits, codes, auxiliary=["_unknown_"], false_accepts=0.9)
     right = decision.decide(LABELS, decision.probabilities(LABELS, logits)).codes[codes > 0] == codes[codes > 0]
     assert decision.basis["words_accepted_and_right"] == pytest.approx((1 - GIVEN_UP) * right.mean(), abs=1 / 400)
     assert decision.basis["others_accepted"] < 0.9
@@ -71,7 +73,7 @@ def test_where_the_share_would_cost_many_words_the_threshold_gives_way(hard, rng
     logits, codes = drawn(rng, distance=6.0)
     # Some of what is no word is like a word, as what is made of few words is.
     logits[500 : 500 + hard] = logits[:hard]
-    decision = calibrate(LABELS, logits, codes, made=["_unknown_"], false_accepts=0.02)
+    decision = calibrate(LABELS, logits, codes, auxiliary=["_unknown_"], false_accepts=0.02)
     cost = decision.basis["words_that_the_share_would_cost"]
     if not hard:
         assert cost < MAX_COST
@@ -99,7 +101,7 @@ def test_the_threshold_gives_way_by_and_by():
 def test_the_gate_is_half_open_where_words_and_others_are_alike(rng):
     logits, codes = drawn(rng, words=4000, others=1000)
     largest = logits[:, 1:].max(axis=1)
-    gate = calibrate(LABELS, logits, codes, made=["_unknown_"]).gate
+    gate = calibrate(LABELS, logits, codes, auxiliary=["_unknown_"]).gate
     even = -gate.offset / gate.scale
     near = np.abs(largest - even) < 0.25
     # Each side counts the same, however many clips it has.
@@ -111,16 +113,16 @@ def test_the_gate_is_half_open_where_words_and_others_are_alike(rng):
 def test_sides_that_do_not_overlap_give_finite_numbers():
     codes = np.repeat([0, 1], 50)
     logits = np.where(codes[:, None] == 1, [[-9.0, 9.0, -9.0]], [[9.0, -9.0, -9.0]])
-    decision = calibrate(LABELS, logits, codes, made=["_unknown_"], false_accepts=0.02)
+    decision = calibrate(LABELS, logits, codes, auxiliary=["_unknown_"], false_accepts=0.02)
     assert np.isfinite([decision.gate.scale, decision.gate.offset]).all()
     assert (decision.basis["words_accepted_and_right"], decision.basis["others_accepted"]) == (1.0, 0.0)
 
 
 def test_with_few_clips_nothing_is_fitted(rng):
-    logits, codes = drawn(rng, words=FEWEST - 1)
-    decision = calibrate(LABELS, logits, codes, made=["_unknown_"], false_accepts=0.05)
+    logits, codes = drawn(rng, words=MIN_CLIPS - 1)
+    decision = calibrate(LABELS, logits, codes, auxiliary=["_unknown_"], false_accepts=0.05)
     assert (decision.temperature, decision.gate, decision.threshold) == (1.0, None, 0.0)
-    assert decision.made == ("_unknown_",)
+    assert decision.auxiliary == ("_unknown_",)
 
 
 def test_nothing_at_all():

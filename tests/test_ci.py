@@ -12,7 +12,10 @@ import pytest
 SCRIPT = Path(__file__).parents[1] / ".ci" / "run"
 BASH = shutil.which("bash")
 
-pytestmark = pytest.mark.skipif(BASH is None or not SCRIPT.is_file(), reason="the scripts are not beside the tests")
+pytestmark = [
+    pytest.mark.skipif(os.name == "nt", reason="the scripts are for bash on Unix"),
+    pytest.mark.skipif(BASH is None or not SCRIPT.is_file(), reason="the scripts are not beside the tests"),
+]
 
 ENVIRONMENT = """
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
@@ -29,21 +32,26 @@ esac
 TEST = """
 echo "tests of ${*:-all} with ${AUDIOCONV_VECTOR_LANES:-own} numbers"
 case "$*" in
-'-n 2 --dist loadfile') printf '%b' "$FIRST" >>"$AUDIOCONV_MISSING" ;;
+'') printf '%b' "$FIRST" >>"$AUDIOCONV_MISSING" ;;
 *) printf '%b' "$SECOND" >>"$AUDIOCONV_MISSING" ;;
 esac
 case "$*" in "$FAILS"*) exit 1 ;; esac
+"""
+LINTER = """
+case "$*" in "$FAILS"*) echo "a line is too long"; exit 1 ;; esac
 """
 
 
 @pytest.fixture
 def run(tmp_path):
     folder = tmp_path / "a clone"
-    for name in (".ci", "scripts", "bin"):
+    for name in (".ci", "scripts", "bin", "tests/audio"):
         (folder / name).mkdir(parents=True)
+    (folder / "tests" / "test_quick.py").write_text("")
+    (folder / "tests" / "audio" / "test_hours.py").write_text("@pytest.mark.slow\n")
     shutil.copy(SCRIPT, folder / ".ci" / "run")
     (folder / "scripts" / "environment.sh").write_text(ENVIRONMENT)
-    for name, text in {"bin/python": PYTHON, "bin/ruff": "", "scripts/test": TEST, "bin/chromium": ""}.items():
+    for name, text in {"bin/python": PYTHON, "bin/ruff": LINTER, "scripts/test": TEST, "bin/chromium": ""}.items():
         (folder / name).write_text(f"#!{BASH}\n{text}\n")
         (folder / name).chmod(0o755)
 
@@ -66,7 +74,7 @@ def test_both_widths_are_tested_and_named(run, width, other):
     assert f"== tests, with vectors of {width} numbers" in lines
     named = f"tests of kernels, runtime, compiler, ops, layers and streaming, with vectors of {other} numbers"
     folders = "tests/kernels tests/runtime tests/compiler tests/test_ops.py tests/layers tests/streaming"
-    assert lines[lines.index(f"== {named}") + 1] == f"tests of -n 2 --dist loadfile {folders} with {other} numbers"
+    assert lines[lines.index(f"== {named}") + 1] == f"tests of {folders} with {other} numbers"
     assert lines[-1] == "all passed"
 
 
@@ -94,5 +102,19 @@ def test_the_last_line_says_what_was_missing(run, first, second, last):
 
 
 def test_the_last_line_says_what_failed(run):
-    code, lines = run(first=r"PyTorch\n", fails="-n 2 --dist loadfile -m slow")
+    code, lines = run(first=r"PyTorch\n", fails="-m slow")
     assert (code, lines[-1]) == (1, "failed: slow tests; without: PyTorch")
+
+
+def test_slow_tests_are_those_of_the_files_that_have_some(run):
+    code, lines = run()
+    assert code == 0
+    assert lines[lines.index("== slow tests") + 1] == "tests of -m slow tests/audio/test_hours.py with own numbers"
+
+
+def test_steps_beside_each_other_are_shown_one_after_the_other(run):
+    code, lines = run(fails="format")
+    assert (code, lines[-1]) == (1, "failed: ruff format")
+    begun = [lines.index(f"== {name}") for name in ("benchmark", "experiments", "ruff check", "ruff format", "mypy")]
+    assert begun == sorted(begun)
+    assert lines[begun[3] + 1] == "a line is too long"

@@ -13,7 +13,7 @@ from audioconv.decision.decision import Decision
 from audioconv.errors import DataError
 from audioconv.pipeline import windowing
 from audioconv.pipeline.inputs import AudioInput
-from audioconv.pipeline.predict import decisive_clip, score_files, score_recordings
+from audioconv.pipeline.predict import decisive_clip, score_examples, score_files
 from audioconv.recipe.choose_input import choose_audio_input
 
 RATE = 8000
@@ -28,7 +28,7 @@ class Loudness:
     front_end: None = None
     seen: int = 0
 
-    def probabilities(self, windows):
+    def predict(self, windows):
         self.seen = max(self.seen, len(windows))
         loud = np.clip(10 * np.abs(windows).mean(axis=1), 0, 1)
         return np.stack([loud, 1 - loud], 1).astype(np.float32)
@@ -49,14 +49,14 @@ def steady(levels):
 
 
 def test_sounds_are_the_mean_over_all_windows():
-    (scored,) = score_recordings(Loudness(), source("sounds"), [steady([0.01, 0.05, 0.09, 0.01])])
+    (scored,) = score_examples(Loudness(), source("sounds"), [steady([0.01, 0.05, 0.09, 0.01])])
     np.testing.assert_allclose(scored.probabilities, [0.4, 0.6], atol=1e-6)
     assert [(one.begin, one.end) for one in scored.windows] == [(0, 1), (2, 3), (3, 4)]
 
 
 def test_a_long_recording_of_words_is_its_best_window():
     samples = steady([0.01, 0.01, 0.09, 0.01, 0.07, 0.01])
-    (scored,) = score_recordings(Loudness(), source("words"), [samples])
+    (scored,) = score_examples(Loudness(), source("words"), [samples])
     np.testing.assert_allclose(scored.probabilities[0], 0.9, atol=0.01)
     # What is accepted comes first, and windows that are nearly the same are told once.
     assert {round(one.begin) for one in scored.windows} >= {2}
@@ -67,7 +67,7 @@ def test_a_long_recording_of_words_is_its_best_window():
 def test_short_recordings_have_no_windows(content):
     model = Loudness()
     for seconds in ([0.05], [0.05, 0.05]):
-        (scored,) = score_recordings(model, source(content), [steady(seconds)])
+        (scored,) = score_examples(model, source(content), [steady(seconds)])
         assert scored.windows == ()
         np.testing.assert_allclose(scored.probabilities, [0.5, 0.5], atol=0.01)
 
@@ -75,7 +75,7 @@ def test_short_recordings_have_no_windows(content):
 def test_one_clear_word_in_a_longer_recording_is_one_window(rng):
     samples = rng.normal(0, 1e-4, 4 * RATE).astype(np.float32)
     samples[2 * RATE : 2 * RATE + 4000] += 0.2 * np.hanning(4000) ** 0.5 * rng.normal(size=4000)
-    (scored,) = score_recordings(Loudness(), source("words"), [samples])
+    (scored,) = score_examples(Loudness(), source("words"), [samples])
     (window,) = scored.windows
     assert window.begin + 0.5 == pytest.approx(2.25, abs=0.05)
 
@@ -91,7 +91,7 @@ def test_a_file_in_pieces_is_what_it_is_in_memory(content, tmp_path, rng, monkey
     (pieces,) = score_files(model, source(content), [tmp_path / "a.wav"])
     np.testing.assert_allclose(pieces.probabilities, whole.probabilities, atol=1e-6)
     assert [round(one.begin) for one in pieces.windows] == [round(one.begin) for one in whole.windows]
-    (in_memory,) = score_recordings(model, source(content), [samples])
+    (in_memory,) = score_examples(model, source(content), [samples])
     np.testing.assert_allclose(in_memory.probabilities, whole.probabilities, atol=1e-6)
 
 
@@ -153,7 +153,7 @@ def test_an_answer_of_words_rests_on_the_best_window(in_pieces, tmp_path, monkey
 def test_an_answer_of_sounds_rests_on_the_window_most_like_it():
     # Soft on the whole, though one window is loud.
     samples = steady([0.02, 0.01, 0.1, 0.02])
-    (scored,) = score_recordings(Loudness(), source("sounds"), [samples])
+    (scored,) = score_examples(Loudness(), source("sounds"), [samples])
     assert scored.probabilities[1] > 0.5
     assert decisive_clip(Loudness(), source("sounds"), samples)[1] == 1
 
@@ -164,8 +164,8 @@ def test_a_click_is_not_what_an_answer_rests_on(rng):
     samples[2 * RATE : 2 * RATE + 4000] += 0.1 * np.hanning(4000) ** 0.5 * rng.normal(size=4000)
     clip, begin = decisive_clip(Loudness(), source("words"), samples)
     assert begin + 0.5 == pytest.approx(2.25, abs=0.05)
-    (scored,) = score_recordings(Loudness(), source("words"), [samples])
-    np.testing.assert_array_equal(scored.probabilities, Loudness().probabilities(clip[None])[0])
+    (scored,) = score_examples(Loudness(), source("words"), [samples])
+    np.testing.assert_array_equal(scored.probabilities, Loudness().predict(clip[None])[0])
 
 
 def test_a_short_recording_rests_on_all_of_it():

@@ -40,7 +40,7 @@ def test_a_class_of_other_words_is_an_answer_but_no_word():
 
 
 def test_a_made_class_is_never_the_answer():
-    answers = decide([[0.7, 0.1, 0.2], [0.3, 0.1, 0.6]], made=["_unknown_"], threshold=0.5)
+    answers = decide([[0.7, 0.1, 0.2], [0.3, 0.1, 0.6]], auxiliary=["_unknown_"], threshold=0.5)
     np.testing.assert_array_equal(answers.codes, [2, 2])
     np.testing.assert_array_equal(answers.accepted, [False, True])
 

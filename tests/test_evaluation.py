@@ -141,7 +141,7 @@ def test_a_long_curve_is_thinned_in_json(rng) -> None:
 # --- a model's answers ---
 
 LABELS = ("_unknown_", "no", "yes")
-MADE = Decision(threshold=0.5, made=("_unknown_",))
+MADE = Decision(threshold=0.5, auxiliary=("_unknown_",))
 
 
 def judged(decision, rows, outsiders=()) -> Evaluation:

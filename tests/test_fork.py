@@ -107,7 +107,7 @@ import forks
 import audioconv as ac
 from audioconv.runtime import executable
 
-executable.LEAST_WORK = 0
+executable.MIN_WORK = 0
 classifier = ac.Classifier.load(os.environ["MODEL"])
 before, parent = forks.answer(classifier, 0), os.getpid()
 

@@ -175,50 +175,6 @@ for arguments in ((1,), (1,), (2.5,)):
     assert found == ["True\nTrue\nTrue"]
 
 
-def test_numba_has_the_inner_parts_that_kernels_are_compiled_with():
-    """Which may change with each of its versions: `pyproject.toml` says up to which they are known."""
-    from numba.core.caching import FunctionCache
-    from numba.core.ccallback import CFunc
-
-    from audioconv.kernels import pieces
-
-    assert pieces.as_expected()
-    assert pieces._PieceCompiler is pieces.options()["pipeline_class"]
-    assert all(callable(getattr(FunctionCache, name)) for name in ("load_overload", "save_overload", "flush"))
-    assert callable(CFunc.compile)
-    assert isinstance(CFunc.address, property)
-
-
-# A kernel that calls functions of its own, and what Python says of one of these.
-WITH_HELPERS = """
-import numpy as np
-from audioconv.kernels import optimizers, pieces
-value, gradient, velocity = (np.full(5, number, np.float32) for number in (1, 2, 0))
-optimizers.sgd(value, gradient, velocity, 5, np.float32(0.5), np.float32(0.9), True, np.float32(0.1))
-print(value.tolist(), velocity.tolist(), "pipeline_class" in pieces.options(), sep="|")
-"""
-
-
-def test_kernels_are_the_same_where_numba_compiles_their_parts_its_own_way(tmp_path):
-    ours, theirs = (
-        run(WITH_HELPERS, AUDIOCONV_PIECES=pieces, AUDIOCONV_CACHE_DIR=str(tmp_path / pieces))[0] for pieces in "10"
-    )
-    assert ours[:2] == theirs[:2]
-    assert (ours[2], theirs[2]) == ("True", "False")
-
-
-def test_without_numbas_inner_parts_its_own_way_is_taken():
-    program = """
-from numba.core import codegen
-for kind in codegen.JITCodeLibrary.__mro__:
-    if "_finalize_final_module" in vars(kind):
-        del kind._finalize_final_module
-from audioconv.kernels import pieces
-print(pieces.as_expected(), "pipeline_class" in pieces.options(), sep="|")
-"""
-    assert run(program)[0] == ["False", "False"]
-
-
 @pytest.mark.parametrize("name", ["0.1.0-0123456789ab", "12.3.4rc1-ffffffffffff"])
 def test_kernels_of_other_versions_are_removed_when_nobody_has_used_them_for_long(name, tmp_path):
     kernels, days = tmp_path / "kernels", 86400
@@ -266,7 +222,7 @@ print(interpreter.worker.address > 0, cache_folder(), sep="|")
 def test_the_worker_of_programs_gets_no_memory():
     """It could not say that there is none: what a worker raises is printed, and others would wait for it for ever."""
     (_, folder), _ = run(PROVEN)
-    compiled = [path.read_bytes() for path in Path(folder).rglob("program._work-*.nbc")]
+    compiled = [path.read_bytes() for path in Path(folder).rglob("interpreter._work-*.nbc")]
     assert compiled
     assert all(b"NRT_Free" in code and b"NRT_MemInfo_alloc" not in code for code in compiled)
 

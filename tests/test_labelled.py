@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from audioconv.audio.windows import Windows, WindowsBuilder, covering_begins
 from audioconv.datasets.collection import Collection, Item
 from audioconv.errors import DataError
-from audioconv.pipeline.inputs import ImageInput
 from audioconv.recipe.choose_input import choose_audio_input
-from audioconv.recipe.examples import MAX_RATIO, Examples, load_collection, notes_of_parts, of_arrays
+from audioconv.recipe.examples import MAX_RATIO, Examples, load, notes_of_parts
+from audioconv.recipe.labelled import LabelledArrays, LabelledFiles
+from audioconv.recipe.plan import choose
+from audioconv.recipe.settings import Settings
 from audioconv.recipe.window_plan import ClassPlan, WindowPlan
 
 LENGTH = 10
@@ -32,8 +34,7 @@ def examples(classes, speakers=None):
             number += 1
     windows = builder.build()
     who = [None if speakers is None else speakers[i] for i in windows.recordings.tolist()]
-    source = choose_audio_input("cnn", [16000], 1.0)
-    return Examples(source, windows, labels, who, [None] * len(labels), {"name": "made"})
+    return Examples(windows, labels, who, [None] * len(labels), {"name": "made"})
 
 
 def count(found, rows):
@@ -78,9 +79,8 @@ def test_a_drawn_window_of_the_training_part_has_no_sample_of_the_validation_par
     for number in range(2):
         samples = np.arange(400, dtype=np.float32) + 1000 * number
         builder.add(number, [(samples, covering_begins(400, LENGTH), True)])
-    source = choose_audio_input("cnn", [16000], 1.0)
     labels = ["a"] * 40 + ["b"] * 40
-    found = Examples(source, builder.build(), labels, [None] * 80, [None] * 80, {"name": "made"})
+    found = Examples(builder.build(), labels, [None] * 80, [None] * 80, {"name": "made"})
     parts = found.split(0.2, 0)
     shown, _ = found.epoch_of(parts["train"])
     drawn = {x for _ in range(200) for x in shown.draw(np.arange(len(shown)), rng).reshape(-1).tolist()}
@@ -114,7 +114,7 @@ def test_a_small_class_is_shown_again():
 
 def test_a_small_class_of_pictures_is_shown_again(rng):
     x = rng.random((12, 4, 4, 1)).astype(np.float32)
-    found = Examples(ImageInput((4, 4, 1)), x, ["a"] * 10 + ["b"] * 2, [None] * 12, [None] * 12, {"name": "made"})
+    found = Examples(x, ["a"] * 10 + ["b"] * 2, [None] * 12, [None] * 12, {"name": "made"})
     shown, rows = found.epoch_of(np.arange(12))
     assert count(found, rows) == {"a": 10, "b": 10 / MAX_RATIO}
     np.testing.assert_array_equal(shown, x[rows])
@@ -163,6 +163,10 @@ def test_what_is_said_of_small_classes():
 # --- reading ---
 
 
+def load_files(source, windows, items):
+    return load(choose(Settings(), source, windows), LabelledFiles.of(Collection(tuple(items), "audio", "few")))
+
+
 def test_a_class_that_loses_most_of_its_files_stops_the_run(tmp_path: Path, rng):
     items = []
     for label in ("yes", "no"):
@@ -175,12 +179,12 @@ def test_a_class_that_loses_most_of_its_files_stops_the_run(tmp_path: Path, rng)
     plan = WindowPlan(1.0, {label: ClassPlan("words", 1.0, 1.0) for label in ("yes", "no")})
     for n in range(2):
         (tmp_path / "no" / f"{n}.wav").write_text("no sound")
-    found = load_collection(source, plan, Collection(tuple(items), "audio", "few"))
+    found = load_files(source, plan, items)
     assert len(found.labels) == 8
     assert found.notes == ("files that cannot be read, by class: no 2 of 5; the others are used",)
     (tmp_path / "no" / "2.wav").write_text("no sound")
     with pytest.raises(DataError, match=r"class no loses most files .*no 3 of 5.*0\.wav: not audio"):
-        load_collection(source, plan, Collection(tuple(items), "audio", "few"))
+        load_files(source, plan, items)
 
 
 def test_what_tests_is_not_cut_by_its_label(tmp_path: Path, rng):
@@ -191,7 +195,7 @@ def test_what_tests_is_not_cut_by_its_label(tmp_path: Path, rng):
     )
     source = choose_audio_input("cnn", [8000], 1.0, sample_rate=8000)
     plan = WindowPlan(1.0, {"_silence_": ClassPlan("sounds", 1.0, 5.0), "yes": ClassPlan("words", 1.0, 1.0)})
-    found = load_collection(source, plan, Collection(items, "audio", "few"))
+    found = load_files(source, plan, items)
     assert list(found.splits) == ["train"] * 5 + ["test"]
 
 
@@ -199,6 +203,10 @@ def test_recordings_in_memory_are_cut_too(rng):
     source = choose_audio_input("cnn", [8000], 1.0, sample_rate=8000)
     plan = WindowPlan(1.0, {"rain": ClassPlan("sounds", 1.0, 5.0), "yes": ClassPlan("words", 1.0, 1.0)})
     arrays = [rng.normal(0, 0.1, size).astype(np.float32) for size in (40000, 8000)]
-    found = of_arrays(source, plan, arrays, ["rain", "yes"], ["her", None])
+    nowhere = [None, None]
+    data = LabelledArrays(
+        kind="audio", arrays=arrays, labels=["rain", "yes"], speakers=["her", None], splits=nowhere, sample_rate=8000
+    )
+    found = load(choose(Settings(), source, plan), data)
     assert list(found.labels) == ["rain"] * 5 + ["yes"]
     assert list(found.speakers) == ["her"] * 5 + [None]

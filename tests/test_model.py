@@ -13,6 +13,7 @@ import safetensors.numpy
 from audioconv import architectures
 from audioconv import layers as L
 from audioconv._version import __version__
+from audioconv.audio.windows import Windows
 from audioconv.errors import ConfigError, DataError, ModelFileError, ShapeError
 from audioconv.features.front_ends import LogMel, Mfcc, RawSamples
 from audioconv.features.normalisation import Normalisation
@@ -68,6 +69,76 @@ def test_a_loaded_model_is_the_saved_one(tmp_path):
     assert list(safetensors.numpy.load_file(tmp_path / "m.safetensors")) == sorted(
         [*L.flatten(saved.params), "normalisation/mean", "normalisation/std"]
     )
+
+
+# --- from samples and pixels ---
+
+
+def test_probabilities_of_samples_are_those_of_their_features(rng):
+    some = model()
+    samples = (0.1 * rng.standard_normal((7, CLIP))).astype(np.float32)
+    expected = some.probabilities(FRONT_END(samples))
+    np.testing.assert_array_equal(some.predict(samples), expected)
+    np.testing.assert_array_equal(some.predict(samples.tolist()), expected)
+    np.testing.assert_array_equal(some.predict(Windows.of_clips(samples)), expected)
+    np.testing.assert_array_equal(some.predict_logits(samples, batch_size=2), some.logits(FRONT_END(samples)))
+    assert some.predict(samples[:0]).shape == (0, 3)
+    assert (some.kind, some.example_shape) == ("audio", (CLIP,))
+
+
+def test_probabilities_of_pixels(rng):
+    network = L.Chain([L.Flatten(), L.Dense(3)])
+    some = Model(network, network.init((4, 5, 1), rng), LABELS, (4, 5, 1))
+    pixels = rng.random((5, 4, 5, 1))
+    np.testing.assert_array_equal(some.predict(pixels), some.probabilities(pixels))
+    assert (some.kind, some.example_shape) == ("images", (4, 5, 1))
+
+
+def test_the_features_of_one_batch_at_a_time_are_in_memory(rng, monkeypatch):
+    sizes, front_end = [], Model.features
+
+    def features_of(self, examples):
+        sizes.append(len(examples))
+        return front_end(self, examples)
+
+    monkeypatch.setattr(Model, "features", features_of)
+    assert model().predict(np.zeros((150, CLIP), np.float32)).shape == (150, 3)
+    assert sizes == [64, 64, 22]
+
+
+@pytest.mark.parametrize("shape", [(CLIP,), (2, CLIP + 1), (2, CLIP, 1), (2, FRAMES, 8)])
+def test_samples_of_another_shape_are_refused(shape):
+    with pytest.raises(ShapeError, match=rf"the model takes examples of shape \(N, \*\({CLIP},\)\), got"):
+        model().predict(np.zeros(shape, np.float32))
+
+
+# --- files ---
+
+
+@pytest.fixture
+def no_draws(monkeypatch):
+    """Make every draw of weights an error."""
+
+    def draw(*_):
+        raise AssertionError("weights are drawn")
+
+    for kind in L.Layer.kinds.values():
+        if "init" in vars(kind):
+            monkeypatch.setattr(kind, "init", draw)
+    for name in ("default_rng", "Generator", "PCG64"):
+        monkeypatch.setattr(np.random, name, draw)
+
+
+@pytest.mark.parametrize("arch", ["bc-resnet-1", "matchboxnet-3x1x64", "inception-v3"])
+def test_a_model_is_loaded_and_changed_without_drawing_weights(tmp_path, request, arch):
+    shape = {"matchboxnet-3x1x64": (98, 40), "inception-v3": (75, 75, 3)}.get(arch, (98, 40, 1))
+    network = architectures.build(arch, 3)
+    saved = Model(network, network.init(shape, np.random.default_rng(0)), LABELS, shape)
+    saved.save(tmp_path / "m.safetensors")
+    request.getfixturevalue("no_draws")
+    loaded = Model.load(tmp_path / "m.safetensors")
+    assert dataclasses.replace(loaded, labels=("a", "b", "c")).labels == ("a", "b", "c")
+    assert L.flatten(loaded.params).keys() == L.flatten(saved.params).keys()
 
 
 def test_normalising_by_the_clip_is_kept(tmp_path):

@@ -78,16 +78,16 @@ def sounds(kind: str, count: int = 24, rate: int = 8000) -> np.ndarray:
 @pytest.mark.parametrize("front_end", [LogMel.for_rate(8000, floor=1e-6), Mfcc.for_rate(8000, floor=1e-6)])
 def test_clips_that_change_and_differ_are_each_its_own_scale(front_end, kind) -> None:
     source, x = inputs.AudioInput(front_end, 8000), sounds(kind)
-    assert inputs.measure(source, x).by_clip == (kind == "rooms")
-    assert inputs.measure(source, x, by_clip=kind != "rooms").by_clip == (kind != "rooms")
+    assert source.measure(x).by_clip == (kind == "rooms")
+    assert source.measure(x, by_clip=kind != "rooms").by_clip == (kind != "rooms")
 
 
 def test_samples_are_not_normalised_by_the_clip_unasked() -> None:
     source = inputs.AudioInput(RawSamples(8000), 8000)
-    assert not inputs.measure(source, sounds("rooms")).by_clip
-    assert inputs.measure(source, sounds("rooms"), by_clip=True).by_clip
+    assert not source.measure(sounds("rooms")).by_clip
+    assert source.measure(sounds("rooms"), by_clip=True).by_clip
 
 
 def test_pictures_are_not_normalised_one_by_one() -> None:
     with pytest.raises(ConfigError, match="only sounds"):
-        inputs.measure(inputs.ImageInput((4, 4, 1)), np.zeros((2, 4, 4, 1), np.float32), by_clip=True)
+        inputs.ImageInput((4, 4, 1)).measure(np.zeros((2, 4, 4, 1), np.float32), by_clip=True)

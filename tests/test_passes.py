@@ -42,7 +42,7 @@ def test_both_ways_give_the_plain_result(activation):
     np.testing.assert_allclose(both.forward(x, np.random.default_rng(1)), logits, rtol=1e-4, atol=1e-5)
     both.backward(dy)
     for path, gradient in L.flatten(net.gradients(nested, saved, dy, run)).items():
-        place = vector.places[path]
+        place = vector.offsets[path]
         found = vector.gradient[place : place + gradient.size].reshape(gradient.shape)
         np.testing.assert_allclose(found, gradient, rtol=1e-3, atol=1e-5)
     for path, value in L.flatten(net.updates(nested, saved)).items():

@@ -38,11 +38,11 @@ def test_front_end_follows_the_network() -> None:
 
 def test_input_shape_of_each_kind() -> None:
     audio = choose_input.choose_audio_input("cnn", [16000], 1)
-    assert inputs.input_shape(audio, "cnn") == (101, 40, 1)
-    assert inputs.input_shape(audio, "tc-resnet8") == (101, 40)
-    assert inputs.input_shape(inputs.ImageInput((28, 28, 1)), "cs231n") == (28, 28, 1)
+    assert audio.input_shape("cnn") == (101, 40, 1)
+    assert audio.input_shape("tc-resnet8") == (101, 40)
+    assert inputs.ImageInput((28, 28, 1)).input_shape("cs231n") == (28, 28, 1)
     with pytest.raises(ConfigError, match="takes sound"):
-        inputs.input_shape(inputs.ImageInput((28, 28, 1)), "m5")
+        inputs.ImageInput((28, 28, 1)).input_shape("m5")
 
 
 def test_audio_arrays_are_checked_and_fitted() -> None:

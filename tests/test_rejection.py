@@ -14,7 +14,7 @@ from audioconv.errors import ConfigError
 from audioconv.features.front_ends import LogMel
 from audioconv.model import Model
 from audioconv.pipeline.inputs import AudioInput, ImageInput
-from audioconv.recipe import rejection
+from audioconv.recipe import plan, rejection
 from audioconv.recipe.settings import Settings
 
 RATE = 8000
@@ -62,8 +62,8 @@ def test_words_are_accepted_and_other_sounds_are_not(trained):
 def test_what_was_made_is_in_the_model_and_not_among_the_answers(trained):
     model = trained.model_
     assert model.labels == (UNKNOWN, "high", "low")
-    assert tuple(trained.classes_) == model.given_labels == model.words == ("high", "low")
-    assert model.decision.made == (UNKNOWN,)
+    assert tuple(trained.classes_) == model.answer_labels == model.words == ("high", "low")
+    assert model.decision.auxiliary == (UNKNOWN,)
     prediction = trained.predict([np.zeros(RATE, np.float32)])[0]
     assert prediction.answer is None
     assert prediction.label in trained.classes_
@@ -77,7 +77,7 @@ def test_how_the_threshold_was_chosen_is_in_the_file(trained, tmp_path):
     decision = Model.load(tmp_path / "m.safetensors").decision
     assert decision == trained.model_.decision
     assert decision.false_accepts == Settings().false_accepts
-    assert decision.basis["others"] == rejection.CALIBRATION_OTHERS
+    assert decision.basis["others"] == rejection.CALIBRATION_NEGATIVES
     assert decision.basis["others_accepted"] <= decision.false_accepts
     assert 0 < decision.threshold < 1
 
@@ -101,7 +101,7 @@ def test_given_others_and_made_ones_are_one_class():
     clips += [(0.1 * rng.standard_normal(RATE)).astype(np.float32) for _ in range(40)]
     classifier = ac.Classifier(**{**QUICK, "epochs": 3}).fit(clips, labels + [UNKNOWN] * 40)
     assert tuple(classifier.classes_) == (UNKNOWN, "high", "low")
-    assert classifier.model_.decision.made == ()
+    assert classifier.model_.decision.auxiliary == ()
     assert classifier.model_.words == ("high", "low")
 
 
@@ -153,12 +153,12 @@ SECOND = AudioInput(LogMel(), 16000)
     ],
 )
 def test_words_are_what_fits_into_two_seconds(settings, source, expected):
-    assert rejection.shall_reject(Settings(**settings), source, few_speakers=False) == expected
+    assert plan.shall_reject(Settings(**settings), source, few_speakers=False) == expected
 
 
 @pytest.mark.parametrize(("settings", "expected"), [({}, False), ({"reject": True}, True), ({"others": "t.wav"}, True)])
 def test_who_knows_few_voices_does_not_learn_to_reject_unasked(settings, expected):
-    assert rejection.shall_reject(Settings(**settings), SECOND, few_speakers=True) == expected
+    assert plan.shall_reject(Settings(**settings), SECOND, few_speakers=True) == expected
 
 
 @pytest.mark.parametrize(("speakers", "expected"), [(19, False), (20, True), (None, True)])

@@ -12,6 +12,7 @@ import pytest
 
 from audioconv import architectures
 from audioconv.datasets import Collection, Item
+from audioconv.recipe import spoken_words
 
 ROOT = Path(__file__).parents[1]
 
@@ -61,3 +62,31 @@ def test_missing_data_are_said(results, monkeypatch):
     monkeypatch.delenv("AUDIOCONV_TEST_DATA", raising=False)
     with pytest.raises(results.DataMissingError, match="AUDIOCONV_TEST_DATA"):
         next(results.EXPERIMENTS["mnist"].runs(True, ()))
+
+
+@pytest.mark.parametrize(("train", "test"), [(3, 1), (1, 2), (100, 100)])
+def test_a_quick_look_takes_some_clips_of_each_class_from_first_to_last(results, train, test):
+    from experiments.common import few
+
+    items = [
+        Item(Path(f"{label}{n:02}.wav"), label, split="test" if n % 4 == 0 else "train")
+        for label, count in (("no", 12), ("yes", 8))
+        for n in range(count)
+    ]
+    taken = few(Collection(tuple(items), "audio", "words"), train, test).items
+    for label, counts in (("no", {"train": 9, "test": 3}), ("yes", {"train": 6, "test": 2})):
+        for split, most in (("train", train), ("test", test)):
+            some = [item.path for item in taken if (item.label, item.split) == (label, split)]
+            assert len(some) == min(most, counts[split])
+            assert some == sorted(set(some))
+    spread = [int(item.path.stem[2:]) for item in taken if (item.label, item.split) == ("no", "train")]
+    assert spread[-1] == 11
+
+
+def test_voices_say_little_for_a_quick_look_alone(results):
+    from experiments.common import speaking_little
+
+    before = spoken_words.CLIPS_OF_A_WORD, spoken_words.CLIPS_OF_ANOTHER
+    with speaking_little():
+        assert before > (spoken_words.CLIPS_OF_A_WORD, spoken_words.CLIPS_OF_ANOTHER)
+    assert before == (spoken_words.CLIPS_OF_A_WORD, spoken_words.CLIPS_OF_ANOTHER)

@@ -20,7 +20,7 @@ from audioconv import layers as L
 from audioconv.audio import LogMel
 from audioconv.datasets import Collection, Item
 from audioconv.decision.decision import Decision
-from audioconv.pipeline.negatives import Source
+from audioconv.pipeline.negatives import NegativeSet
 from audioconv.streaming import detect
 
 NOISE = 4
@@ -70,7 +70,7 @@ def material(results, tmp_path_factory):
     spoken = recording([("low", 3.0)], 8.0, seed=9) + NOISE * recording([], 8.0, seed=10)
     return results.listening.Material(
         Collection(tuple(items), "audio", "tones"),
-        [Source("noise", tuple(noise)), Source("tones", tuple(tones))],
+        [NegativeSet("noise", tuple(noise)), NegativeSet("tones", tuple(tones))],
         {"speech, made of tones": [write("spoken.wav", spoken)], "noise": noise},
         {"speech": [noise], "noise": [[path] for path in noise]},
         passes=2,
@@ -191,7 +191,7 @@ def test_rejecting_counts_what_the_parts_say(results, trained, material):
     }
     assert found["clips"]["right"] == 8
     assert found["outsiders"]["noise"]["tested"] == 2 * 24
-    accepted = [one.accepted for one in classifier.predict(list(material.outsiders[1].paths))]
+    accepted = [one.accepted for one in classifier.predict(list(material.negatives[1].paths))]
     assert found["outsiders"]["tones"] == {"accepted": sum(accepted), "tested": 3}
     assert sum(accepted) > 0
     for name, paths in material.long.items():

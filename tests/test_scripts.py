@@ -13,7 +13,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BASH = shutil.which("bash")
 
-pytestmark = pytest.mark.skipif(BASH is None, reason="the scripts are for bash")
+pytestmark = [
+    pytest.mark.skipif(os.name == "nt", reason="the scripts are for bash on Unix"),
+    pytest.mark.skipif(BASH is None, reason="the scripts are for bash"),
+]
 
 
 @pytest.fixture
@@ -86,6 +89,30 @@ def test_installs_once_and_passes_arguments_on_as_they_are(clone, tools, tmp_pat
     (clone / "pyproject.toml").write_text("# changed\n", "utf-8")
     run(clone / "scripts" / "demo", path=tools, folder=tmp_path)
     assert (tmp_path / "log").read_text().count(" pip install ") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shared"),
+    [
+        ([], True),
+        (["tests/test_ops.py", "-k", "a b"], True),
+        (["-n", "3"], False),
+        (["-n0", "-x"], False),
+        (["--numprocesses=auto"], False),
+        (["--pdb"], False),
+        (["-s"], False),
+        (["-p", "no:xdist"], False),
+    ],
+)
+def test_two_processes_share_the_tests_unless_the_arguments_say_otherwise(clone, tools, tmp_path, arguments, shared):
+    made = clone / ".venv" / "bin"
+    made.mkdir(parents=True)
+    add_command(made, "python", f"""[ "$2" != pytest ] || printf "<%s>" "$@" >"{tmp_path}/given" """)
+    done = run(clone / "scripts" / "test", *arguments, path=tools, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    options = ["-n", "logical", "--maxprocesses", "2", "--dist", "loadfile"] if shared else []
+    given = "".join(f"<{word}>" for word in ["-m", "pytest", *options, *arguments])
+    assert (tmp_path / "given").read_text() == given
 
 
 def test_scripts_are_executable():

@@ -11,8 +11,9 @@ from audioconv import layers as L
 from audioconv.errors import ConfigError
 from audioconv.model import Model
 from audioconv.pipeline import inputs
-from audioconv.recipe import choose_input, train, transfer
-from audioconv.recipe.settings import Recipe, Settings, check, resolve
+from audioconv.recipe import choose_input, plan, pretrained, train, transfer
+from audioconv.recipe.plan import choose
+from audioconv.recipe.settings import Settings, check
 from audioconv.training import budget
 from audioconv.training.fitting import ArrayData
 
@@ -48,13 +49,17 @@ def wavs(tmp_path_factory):
 
 
 def test_what_the_user_says_holds():
-    settings = resolve(Settings(arch="tc-resnet8", epochs=3, learning_rate=0.1, mixup=0.5), 100, WORD)
-    assert (settings.epochs, settings.learning_rate, settings.mixup) == (3, 0.1, 0.5)
+    found = choose(Settings(arch="tc-resnet8", epochs=3, learning_rate=0.1, mixup=0.5), WORD)
+    assert (found.epoch_count(100), found.learning_rate, found.mixup) == (3, 0.1, 0.5)
 
 
 def test_what_the_user_does_not_say_is_the_recipe():
-    settings = resolve(Settings(arch="bc-resnet-1"), 10_000, WORD)
-    assert Recipe(settings.epochs, settings.learning_rate, settings.mixup) == Recipe()
+    found = choose(Settings(arch="bc-resnet-1"), WORD)
+    assert (found.epoch_count(10_000), found.learning_rate, found.mixup) == (
+        plan.EPOCHS,
+        plan.LEARNING_RATE,
+        plan.MIXUP,
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,13 +73,13 @@ def test_what_the_user_does_not_say_is_the_recipe():
     ],
 )
 def test_the_network_fits_the_input(source, arch):
-    assert resolve(Settings(), 100, source).arch == arch
-    assert resolve(Settings(arch="tc-cnn"), 100, source).arch == "tc-cnn"
+    assert choose(Settings(), source).arch == arch
+    assert choose(Settings(arch="tc-cnn"), source).arch == "tc-cnn"
 
 
 @pytest.mark.parametrize(("examples", "epochs"), [(40, 300), (200, 75), (1000, 60)])
 def test_few_examples_are_gone_through_more_often(examples, epochs):
-    assert resolve(Settings(), examples, WORD).epochs == epochs
+    assert choose(Settings(), WORD).epoch_count(examples) == epochs
 
 
 @pytest.mark.parametrize(
@@ -158,7 +163,7 @@ def test_training_begins_with_the_model(model):
     assert after.normalisation.by_clip == before.normalisation.by_clip
     settings = after.provenance["settings"]
     assert settings["init"] == "model.safetensors"
-    assert (settings["arch"], settings["learning_rate"]) == ("tc-resnet8", Recipe().learning_rate)
+    assert (settings["arch"], settings["learning_rate"]) == ("tc-resnet8", plan.LEARNING_RATE)
 
 
 def test_what_a_model_decides_cannot_be_set(model):
@@ -171,8 +176,9 @@ def test_a_model_that_does_not_say_its_network(tmp_path):
     network = L.Chain([L.Flatten(), L.Dense(2)])
     made = Model(network, network.init((4,), np.random.default_rng(0)), ("a", "b"), (4,))
     made.save(tmp_path / "m.safetensors")
+    settings = Settings(init=tmp_path / "m.safetensors")
     with pytest.raises(ConfigError, match=r"m\.safetensors: does not say which network it is"):
-        resolve(Settings(init=tmp_path / "m.safetensors"), 10, WORD)
+        choose(settings, WORD, pretrained=pretrained.load_named(settings))
 
 
 def test_a_network_without_a_dense_end():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -90,3 +92,25 @@ def test_elsewhere_whatever_is_skipped_is_fine(folder):
     found = run(folder)
     assert found.returncode == 0
     assert "ERROR" not in found.stdout
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_what_is_for_some_systems_only_may_be_skipped_on_the_others(platform):
+    """Every mark whose condition asks for the system has a reason that is allowed there."""
+    asks = re.compile(r"sys\.platform|os\.(name|sep)|hasattr\(os|platform\.machine|FULL|/dev/full")
+    found = {}
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.skipif":
+                condition, reason = ast.unparse(node.args[0]), node.keywords[0].value
+                if asks.search(condition) and not (platform == "darwin" and re.search("win32|'nt'|os.sep", condition)):
+                    found[ast.literal_eval(reason)] = path.name
+    assert len(found) > 5
+    patterns = skips.allowed(platform)
+    of_unix = {"needs named pipes", "needs pseudo-terminals", "no fork on this system"}  # macOS is one
+    refused = {reason for reason in found if not any(re.match(pattern, reason) for pattern in patterns)}
+    assert refused - (of_unix if platform == "darwin" else set()) == set()
+
+
+def test_linux_has_what_others_lack():
+    assert skips.allowed("linux") == skips.ALLOWED

@@ -10,7 +10,7 @@ from rich.console import Console
 
 import audioconv as ac
 from audioconv import datasets
-from audioconv.audio.negatives import Others
+from audioconv.audio.negatives import NegativeSampler
 from audioconv.errors import ConfigError
 from audioconv.model import Model
 from audioconv.recipe import spoken_words
@@ -27,11 +27,22 @@ SECOND = {"sample_rate": 16000, "clip_samples": 16000}
 WORDS = ("left", "right")
 
 
+EVERY = 6
+"""Of so many common words one is said where not all are needed."""
+
+
 @pytest.fixture
-def sparing(monkeypatch):
+def few_words(monkeypatch):
+    """Let the voices say few words that are none of the classifier's, once each."""
+    few = spoken_words._common_words()[::EVERY]
+    monkeypatch.setattr(spoken_words, "_common_words", lambda: few)
+    monkeypatch.setattr(spoken_words, "CLIPS_OF_ANOTHER", 1)
+
+
+@pytest.fixture
+def sparing(few_words, monkeypatch):
     """So few clips that a test is quick."""
     monkeypatch.setattr(spoken_words, "CLIPS_OF_A_WORD", 4)
-    monkeypatch.setattr(spoken_words, "CLIPS_OF_ANOTHER", 1)
 
 
 @pytest.fixture(scope="module")
@@ -45,20 +56,20 @@ def spoken():
 def test_words_and_others_are_clips_as_the_network_hears_them(spoken):
     assert spoken.samples.shape == (8, 16000)
     assert spoken.labels == ("left",) * 4 + ("right",) * 4
-    assert spoken.others.dtype == np.int16
-    assert spoken.others.shape == (spoken.about["other_words"], 16000)
+    assert spoken.negatives.dtype == np.int16
+    assert spoken.negatives.shape == (spoken.about["other_words"], 16000)
     assert spoken.about["other_words"] > 450
-    loudest = np.abs(spoken.others.astype(int)).max(axis=1)
+    loudest = np.abs(spoken.negatives.astype(int)).max(axis=1)
     assert loudest.min() > 1000
-    lengths = [len(np.trim_zeros(clip)) for clip in spoken.others]
+    lengths = [len(np.trim_zeros(clip)) for clip in spoken.negatives]
     assert 0.1 * 16000 < min(lengths) < max(lengths)
 
 
-def test_the_same_seed_says_the_same(spoken, sparing):
-    again, other = (spoken_words.speak(WORDS, "en", **SECOND, seed=seed) for seed in (0, 1))
-    assert np.array_equal(again.samples, spoken.samples)
-    assert np.array_equal(again.others, spoken.others)
-    assert not np.array_equal(other.samples, spoken.samples)
+def test_the_same_seed_says_the_same(sparing):
+    first, again, other = (spoken_words.speak(WORDS, "en", **SECOND, seed=seed) for seed in (0, 0, 1))
+    assert np.array_equal(again.samples, first.samples)
+    assert np.array_equal(again.negatives, first.negatives)
+    assert not np.array_equal(other.samples, first.samples)
 
 
 def test_progress_comes_to_an_end(sparing):
@@ -94,12 +105,12 @@ def test_another_rate_and_length(sparing):
 def test_other_languages(sparing, language, word):
     spoken = spoken_words.speak([word], language, **SECOND)
     assert spoken.labels == (word,) * 4
-    assert len(spoken.others) > 450
+    assert len(spoken.negatives) > 450 // EVERY
 
 
 def test_what_sounds_like_a_word_is_not_among_the_others():
     with EspeakVoices("en") as cast:
-        rest = spoken_words._that_sound_differently(["write", "light", "ate", "gate"], ["right", "eight"], cast)
+        rest = spoken_words._out_of_vocabulary(["write", "light", "ate", "gate"], ["right", "eight"], cast)
     assert rest == ["light", "gate"]
 
 
@@ -128,12 +139,12 @@ def test_the_voices_that_are_kept_for_a_test_say_nothing_but_what_chooses(monkey
     to_choose = [is_kept_for_test(family(timbre)) for timbre in used]
     first = to_choose.index(True)
     assert all(to_choose[first:])
-    assert len(spoken.others_to_choose) == spoken.about["other_words"] <= len(used) - first
+    assert len(spoken.calibration_negatives) == spoken.about["other_words"] <= len(used) - first
 
 
 def test_half_of_the_others_are_spoken(spoken):
     words = np.tile(np.hanning(16000).astype(np.float32), (4, 1))
-    others = Others(words, np.array([0, 0, 1, 1]), 16000, spoken=np.full((3, 16000), 16384, np.int16))
+    others = NegativeSampler(words, np.array([0, 0, 1, 1]), 16000, spoken=np.full((3, 16000), 16384, np.int16))
     rng = np.random.default_rng(0)
     made = [others.make(rng) for _ in range(200)]
     assert all(clip.dtype == np.float32 for clip in made)
@@ -161,8 +172,7 @@ def test_the_file_tells_who_spoke(recordings, sparing, tmp_path):
     assert without.model_.provenance["spoken"] is None
 
 
-def test_few_clips_are_not_gone_through_as_if_nothing_was_spoken(recordings, monkeypatch):
-    monkeypatch.setattr(spoken_words, "CLIPS_OF_ANOTHER", 1)
+def test_few_clips_are_not_gone_through_as_if_nothing_was_spoken(recordings, few_words):
     seen = []
 
     def stop(event):
@@ -178,16 +188,14 @@ def test_few_clips_are_not_gone_through_as_if_nothing_was_spoken(recordings, mon
     assert seen == [300, 60]
 
 
-def test_they_are_learned_from():
+def test_they_are_learned_from(few_words, monkeypatch):
     """Two words of noise, and the same two by synthetic voices: those are known afterwards."""
     rng = np.random.default_rng(0)
     noise = [0.1 * rng.standard_normal(16000).astype(np.float32) for _ in range(20)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spoken_words, "CLIPS_OF_A_WORD", 60)
-        patch.setattr(spoken_words, "CLIPS_OF_ANOTHER", 1)
-        settings = {"arch": "tc-resnet8", "epochs": 30, "augment": False, "normalise_clips": True}
-        classifier = ac.Classifier(**settings, speak="en").fit(noise, WORDS * 10)
-        heard = spoken_words.speak(WORDS, "en", **SECOND, seed=5)
+    monkeypatch.setattr(spoken_words, "CLIPS_OF_A_WORD", 60)
+    settings = {"arch": "tc-resnet8", "epochs": 30, "augment": False, "normalise_clips": True}
+    classifier = ac.Classifier(**settings, speak="en").fit(noise, WORDS * 10)
+    heard = spoken_words.speak(WORDS, "en", **SECOND, seed=5)
     assert classifier.score(list(heard.samples), list(heard.labels)) > 0.9
 
 

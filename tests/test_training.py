@@ -233,6 +233,13 @@ def test_params_are_where_to_start_and_are_not_changed():
         fit(NET, toy(), params=start, **SETTINGS)
 
 
+def test_given_params_are_not_drawn(monkeypatch):
+    start = NET.init((8, 2), np.random.default_rng(3))
+    expected = content(fit(NET, toy(), params=start, **SETTINGS))
+    monkeypatch.setattr(type(NET), "init", None)
+    assert content(fit(NET, toy(), params=start, **SETTINGS)) == expected
+
+
 def test_events_come_in_order():
     events = []
     result = fit(NET, toy(), validation=toy(20, 1), callbacks=[events.append], **{**SETTINGS, "epochs": 2})

@@ -153,7 +153,7 @@ def test_of_a_very_long_recording_pieces_all_over_it_are_kept(tmp_path, rng, sho
     assert max(np.diff(places)) <= 14
     assert places[-1] >= 45
     loaded = load_windows([tmp_path / "a.wav"], ["sounds"], RATE, RATE)
-    assert 8 <= len(loaded.windows) <= 14
+    assert 8 <= len(loaded.x) <= 14
 
 
 def test_a_part_of_a_recording_is_cut_like_a_recording(tmp_path, rng):
@@ -162,23 +162,23 @@ def test_a_part_of_a_recording_is_cut_like_a_recording(tmp_path, rng):
     loaded = load_windows(
         [Segment(tmp_path / "a.wav", 4, 8), Segment(tmp_path / "a.wav", 2, 2.5)], ["sounds"] * 2, RATE, RATE
     )
-    assert loaded.windows.recordings.tolist() == [0, 0, 0, 0, 1]
-    np.testing.assert_array_equal(loaded.windows[:4].reshape(-1), samples[4 * RATE : 8 * RATE])
-    np.testing.assert_array_equal(loaded.windows[4], samples[round(1.75 * RATE) : round(2.75 * RATE)])
+    assert loaded.x.recordings.tolist() == [0, 0, 0, 0, 1]
+    np.testing.assert_array_equal(loaded.x[:4].reshape(-1), samples[4 * RATE : 8 * RATE])
+    np.testing.assert_array_equal(loaded.x[4], samples[round(1.75 * RATE) : round(2.75 * RATE)])
     loaded = load_windows([Segment(tmp_path / "a.wav", 30, 34)], ["sounds"], RATE, RATE)
     assert "ends before the part" in str(loaded.failures[0])
 
 
 def test_a_long_recording_of_a_word_without_a_clear_word_is_one_window(tmp_path, rng):
     soundfile.write(tmp_path / "a.wav", room(200, rng, 0.1), RATE)
-    assert len(load_windows([tmp_path / "a.wav"], ["words"], RATE, RATE).windows) == 1
+    assert len(load_windows([tmp_path / "a.wav"], ["words"], RATE, RATE).x) == 1
 
 
 def test_unreadable_recordings_are_left_out_and_named(tmp_path, rng):
     soundfile.write(tmp_path / "b.wav", room(2, rng, 0.1), RATE)
     (tmp_path / "a.wav").touch()
     loaded = load_windows([tmp_path / "a.wav", tmp_path / "b.wav"], ["sounds"] * 2, RATE, RATE)
-    assert loaded.windows.recordings.tolist() == [1, 1]
+    assert loaded.x.recordings.tolist() == [1, 1]
     assert "a.wav: is empty" in str(loaded.failures[0])
     with pytest.raises(DataError, match=r"a\.wav: is empty"):
         load_windows([tmp_path / "a.wav", tmp_path / "b.wav"], ["sounds"] * 2, RATE, RATE, strict=True)

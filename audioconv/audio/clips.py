@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from audioconv._types import Features, Samples
 from audioconv.audio.augment import Augmentation
-from audioconv.audio.negatives import Others
+from audioconv.audio.negatives import NegativeClips
 from audioconv.audio.windows import Windows
 from audioconv.errors import ShapeError
 from audioconv.features.front_ends import FrontEnd
-from audioconv.features.normalisation import Normalisation
+from audioconv.features.normalisation import Normalisation, normalised_input
 
 # Clips whose features are held at a time while they are measured.
 CHUNK = 256
@@ -45,7 +45,7 @@ def network_input(
     -------
     array (N, *input_shape) float32
     """
-    return _reshape(normalisation(front_end(samples)), input_shape)
+    return normalised_input(front_end(samples), normalisation, input_shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,69 +104,53 @@ class AudioClips:
 
     def prepare(self, clips: Samples, rng: np.random.Generator | None = None) -> Features:
         """Return the network's input for any `clips` (n, T), which are overwritten, augmented if there is an `rng`."""
-        if rng is None or self.augmentation is None:
+        augmentation = self.augmentation
+        if rng is None or augmentation is None:
             return network_input(clips, self.front_end, self.normalisation, self.input_shape)
         for clip in clips:
-            clip[:] = self.augmentation.augment_samples(clip, rng)
-        features = self.normalisation(self.front_end(clips))
-        for spectrogram in features:
-            spectrogram[:] = self.augmentation.augment_features(spectrogram, rng)
-        return _reshape(features, self.input_shape)
+            clip[:] = augmentation.augment_samples(clip, rng)
+
+        def augment(features: Features) -> None:
+            for spectrogram in features:
+                spectrogram[:] = augmentation.augment_features(spectrogram, rng)
+
+        return normalised_input(self.front_end(clips), self.normalisation, self.input_shape, augment)
 
 
-def _reshape(features: Features, input_shape: Sequence[int] | None) -> Features:
-    if input_shape is None:
-        return features
-    try:
-        return features.reshape(len(features), *input_shape)
-    except ValueError:
-        raise ShapeError(
-            f"features of shape {features.shape[1:]} do not fill the network's input of shape {tuple(input_shape)}"
-        ) from None
+class ClipsWithNegatives:
+    """Clips of the classes, followed by negative clips, which are generated on demand; data for `training.fit`.
 
-
-class ClipsWithOthers:
-    """Clips of words, and behind them a number of clips of other things, which are made when they are asked for.
-
-    What `audioconv.training.fit` consumes. With a generator, each of the others is another one each time; without one,
-    always the same.
+    With a random generator every negative is a new one; without one, the same number always gives the same clip.
 
     Parameters
     ----------
     clips : AudioClips
-    others : Others
-    count : int
-        How many others there are.
-    label : int
-        Their class.
-    seed : int
-        Of those that are always the same.
+    negatives : NegativeClips
 
     Attributes
     ----------
-    labels : array (N + count,) int64
+    labels : array (N + negatives.count,) int64
     """
 
-    def __init__(self, clips: AudioClips, others: Others, count: int, label: int, seed: int) -> None:
-        self._clips, self._others, self._seed = clips, others, seed
-        self.labels = np.concatenate([clips.labels, np.full(count, label, np.int64)])
+    def __init__(self, clips: AudioClips, negatives: NegativeClips) -> None:
+        self._clips, self._negatives = clips, negatives
+        self.labels = np.concatenate([clips.labels, np.full(negatives.count, negatives.label, np.int64)])
 
     def __len__(self) -> int:
-        """Return the number of clips, with those that are made."""
+        """Return the number of clips, negatives included."""
         return len(self.labels)
 
     def batch(self, indices: NDArray[np.integer], rng: np.random.Generator | None = None) -> Features:
         """Return the network's input for the clips `indices`, augmented if there is a generator `rng`."""
         return self._clips.prepare(self.samples(indices, rng), rng)
 
-    def samples(self, indices: NDArray[np.integer] | None = None, rng: np.random.Generator | None = None) -> Samples:
-        """Return the clips `indices`, or all, as samples (n, T) that are the caller's own."""
+    def samples(self, indices: NDArray[np.integer], rng: np.random.Generator | None = None) -> Samples:
+        """Return the clips `indices` as samples (n, T), a copy; with a generator `rng` the negatives are new ones."""
         own = self._clips.samples
-        wanted = range(len(self)) if indices is None else [int(index) for index in indices]
-        clips = np.empty((len(wanted), own.shape[1]), np.float32)
-        for place, index in enumerate(wanted):
-            if index < len(own):
-                clips[place] = own[index] if rng is None or not isinstance(own, Windows) else own.draw([index], rng)[0]
+        clips = np.empty((len(indices), own.shape[1]), np.float32)
+        for place, index in enumerate(indices.tolist()):
+            if index >= len(own):
+                clips[place] = self._negatives.clip(index, rng)
             else:
-                clips[place] = self._others.make(np.random.default_rng([self._seed, index]) if rng is None else rng)
+                clips[place] = own[index] if rng is None or not isinstance(own, Windows) else own.draw([index], rng)[0]
         return clips

@@ -1,8 +1,14 @@
-"""End points of words: where in a recording the word is, or the words are."""
+"""Endpoint detection: where in a recording or a clip a word is, or words are.
+
+One rule (`Rule`) decides which frames are loud, from the range in dB between the background and the loudest frame. Its
+parameters depend on the purpose: one word in a recording of several seconds (`RECORDING`), a clip that was cut to a
+word (`CLIP`), a window of a stream (`WINDOW`), synthetic speech without noise (`NOISELESS`).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,28 +16,87 @@ from numpy.typing import NDArray
 from audioconv._types import Samples
 from audioconv.errors import ConfigError, DataError
 
-HOP_SECONDS = 0.01
-"""Energies are measured every 10 ms."""
-
-SMOOTHED_HOPS = 3
-
-PAUSE_SECONDS = 0.25
-"""What lies so far apart at most is one word: the stop in "eight" is silent for up to a fifth of a second."""
+FRAME_SECONDS = 0.01
+"""Length of the frames in which loudness is measured."""
 
 MIN_SECONDS, LONGEST_SECONDS = 0.1, 1.8
-"""What is shorter is a click, what is longer more than a word."""
+"""Shorter sounds are clicks, longer ones more than a word."""
 
 MARGIN_SECONDS = 0.05
-"""Before and after, where a word fades in and out below what can be told from noise."""
+"""Before and after a word, where it fades in and out below the noise."""
 
 LEAST_RANGE = 10.0
-"""So many dB, at least, a word stands out of what is around it."""
+"""dB from the background to the loudest frame, in which a recording has to have a word."""
 
-_WIDEST_RANGE = 45.0  # dB below the loudest: what is quieter counts as silence
-_SHARE_OF_RANGE = 0.3  # of the dB between noise and word, where the word begins
 _RIVAL = 0.1  # a second sound with this share of the word's energy is a second word
 _QUIET_DISTANCE = 0.15  # seconds from the word
 _DIGITAL_SILENCE = 1e-5
+_MIN_POWER = 1e-14
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which frames are loud: those above ``background + max(min_step, share * range)``, in dB.
+
+    Attributes
+    ----------
+    background : float
+        Percentile of the frames' loudness that is taken for the background.
+    share : float
+        Share of the range from the background to the loudest frame.
+    deepest : float
+        dB below the loudest frame, below which the background does not lie.
+    min_step : float
+        dB above the background.
+    pause_seconds : float
+        A pause that is no longer joins the sounds beside it.
+    smoothed_frames : int
+        Length of the moving average of the frames' power.
+    pre_emphasis : bool
+        Whether the power is that of the difference of neighbouring samples, which leaves out hum and rumble.
+    """
+
+    background: float
+    share: float
+    deepest: float = np.inf
+    min_step: float = 0.0
+    pause_seconds: float = 0.0
+    smoothed_frames: int = 3
+    pre_emphasis: bool = False
+
+    def threshold(self, levels: NDArray[Any]) -> tuple[float, float]:
+        """Return the level above which frames are loud, and the range from background to loudest frame, in dB."""
+        loudest = float(levels.max())
+        background = max(float(np.percentile(levels, self.background)), loudest - self.deepest)
+        range_ = loudest - background
+        return background + max(self.min_step, self.share * range_), range_
+
+    def sounds(self, loud: NDArray[np.bool_], frame_seconds: float = FRAME_SECONDS) -> list[tuple[int, int]]:
+        """Return first and last frame, exclusive, of each run of loud frames; short pauses are inside a run."""
+        edges = np.flatnonzero(np.diff(loud.astype(np.int8), prepend=0, append=0))
+        sounds: list[tuple[int, int]] = []
+        for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+            if sounds and (begin - sounds[-1][1]) * frame_seconds <= self.pause_seconds:
+                sounds[-1] = (sounds[-1][0], end)
+            else:
+                sounds.append((begin, end))
+        return sounds
+
+
+RECORDING = Rule(10, 0.3, deepest=45.0, min_step=6.0, pause_seconds=0.25, pre_emphasis=True)
+"""A word in a recording. The pause holds the stop in "eight", which is silent for up to a fifth of a second."""
+
+CLIP = Rule(10, 0.4, deepest=50.0, smoothed_frames=5)
+"""What sounds in a clip of one word, from its first loud frame to its last."""
+
+WINDOW = Rule(20, 0.4, pause_seconds=0.1)
+"""The word in a window of a stream, whose levels are decibels; the pause holds the silence before a plosive."""
+
+NOISELESS = Rule(0, 0.0, deepest=40.0, smoothed_frames=1)
+"""Synthetic speech, between digital silence."""
+
+MIN_CONTRAST = 6.0
+"""dB from the background to the loudest frame, in which a window of a stream has to have a word."""
 
 MIN_WORDS_AMONG_SOUNDS = 0.8
 """Share of a recording's sounds that must be no longer than a word, for each of them to be one."""
@@ -64,8 +129,8 @@ def find_word(samples: Samples, sample_rate: int) -> Stretch:
     """Return where the one word is.
 
     The loudness of 10 ms frames is compared to that of the quietest tenth of the recording. What stands out of it,
-    with no pause of more than `PAUSE_SECONDS` inside, is a sound; shorter ones are clicks. The one sound that is left
-    is the word.
+    with no pause of more than 0.25 s inside, is a sound; shorter ones are clicks. The one sound that is left is the
+    word.
 
     Parameters
     ----------
@@ -141,13 +206,13 @@ def quiet_stretch(samples: Samples, sample_rate: int, word: Stretch, seconds: fl
     seconds : float
         Length of the stretch.
     """
-    hops = round(seconds / HOP_SECONDS)
-    power = 10 ** (_loudness(samples, sample_rate) / 10)
+    hops = round(seconds / FRAME_SECONDS)
+    power = 10 ** (loudness(samples, sample_rate, RECORDING) / 10)
     if len(power) < hops:
         return None
     sums = np.concatenate(([0.0], np.cumsum(power)))
     energy = (sums[hops:] - sums[:-hops]) / hops
-    begins = np.arange(len(energy)) * HOP_SECONDS
+    begins = np.arange(len(energy)) * FRAME_SECONDS
     apart = (begins + seconds <= word.begin - _QUIET_DISTANCE) | (begins >= word.end + _QUIET_DISTANCE)
     # No sound in it: at most the loudness that its own noise has now and then.
     apart &= energy > _DIGITAL_SILENCE**2
@@ -160,24 +225,96 @@ def quiet_stretch(samples: Samples, sample_rate: int, word: Stretch, seconds: fl
     return Stretch(float(begins[best]), float(begins[best]) + seconds)
 
 
+def sounding(samples: Samples, sample_rate: int, rule: Rule = CLIP) -> tuple[int, int]:
+    """Return the first sample, and the one after the last, of what is loud in a clip (T,); all if nothing stands out.
+
+    Parameters
+    ----------
+    samples : array (T,)
+        Full scale is 1.
+    sample_rate : int
+        In Hz.
+    rule : Rule
+        Default: `CLIP`.
+    """
+    if len(samples) < rule.smoothed_frames * _frame_length(sample_rate):
+        return 0, len(samples)
+    levels = loudness(samples, sample_rate, rule)
+    loud = np.flatnonzero(levels > rule.threshold(levels)[0])
+    if not len(loud):
+        return 0, len(samples)
+    return int(loud[0]) * _frame_length(sample_rate), int(loud[-1] + 1) * _frame_length(sample_rate)
+
+
+def word_extent(levels: NDArray[Any], row_seconds: float) -> tuple[int, int]:
+    """Return the first row of what stands out most in a window of a stream, and the row behind its last.
+
+    Of several sounds, the one with most of its loudness above the threshold, and nearest to the middle: the model has
+    been trained on words in the middle. If nothing stands out by `MIN_CONTRAST`, all rows.
+
+    Parameters
+    ----------
+    levels : array (rows,)
+        In dB.
+    row_seconds : float
+
+    Examples
+    --------
+    >>> levels = np.full(100, -60.0)
+    >>> levels[40:70] = -20
+    >>> word_extent(levels, 0.01)
+    (40, 70)
+    """
+    count = len(levels)
+    smooth = _averaged(levels, max(1, round(WINDOW.smoothed_frames * FRAME_SECONDS / row_seconds)))
+    threshold, range_ = WINDOW.threshold(smooth)
+    if range_ < MIN_CONTRAST:
+        return 0, count
+    weighted = np.maximum(0, smooth - threshold) * (1.05 - np.abs(np.linspace(-1, 1, count)))
+    sounds = WINDOW.sounds(smooth > threshold, row_seconds)
+    return max(sounds, key=lambda sound: float(weighted[slice(*sound)].sum()))
+
+
+def loudness(samples: Samples, sample_rate: int, rule: Rule) -> NDArray[np.float64]:
+    """Return the power of each frame in dB, (T // frame length,), averaged as the rule says.
+
+    Raises
+    ------
+    ConfigError
+        If a frame has no sample.
+    NoClearWordError
+        If there are fewer frames than are averaged.
+    """
+    length = _frame_length(sample_rate)
+    frames = len(samples) // length
+    if frames < rule.smoothed_frames:
+        raise NoClearWordError("shorter than any word")
+    used = samples[: frames * length]
+    if rule.pre_emphasis:
+        used = np.diff(used, prepend=used[:1])
+    power = np.square(used, dtype=np.float32).reshape(frames, length).mean(axis=1, dtype=np.float64)
+    window = np.ones(rule.smoothed_frames) / rule.smoothed_frames
+    smooth = np.convolve(power, window, "same")
+    return np.asarray(10 * np.log10(smooth + _MIN_POWER))
+
+
 def _prominent(samples: Samples, sample_rate: int) -> list[Stretch]:
     """Return the sounds that are long enough for a word and not far softer than the loudest; at least one.
 
     Each has `MARGIN_SECONDS` before and after, which may lie beyond the recording.
     """
-    loudness = _loudness(samples, sample_rate)
-    low = max(float(np.percentile(loudness, 10)), float(loudness.max()) - _WIDEST_RANGE)
-    range_ = float(loudness.max()) - low
+    levels = loudness(samples, sample_rate, RECORDING)
+    threshold, range_ = RECORDING.threshold(levels)
     if range_ < LEAST_RANGE:
         raise NoClearWordError(f"nothing stands out ({range_:.0f} dB above the rest, {LEAST_RANGE:.0f} are needed)")
-    sounds = _sounds(loudness > low + max(6.0, _SHARE_OF_RANGE * range_))
-    long_enough = [(begin, end) for begin, end in sounds if (end - begin) * HOP_SECONDS >= MIN_SECONDS]
+    sounds = RECORDING.sounds(levels > threshold)
+    long_enough = [(begin, end) for begin, end in sounds if (end - begin) * FRAME_SECONDS >= MIN_SECONDS]
     if not long_enough:
         raise NoClearWordError("what stands out is too short for a word")
-    power = 10 ** (loudness / 10)
+    power = 10 ** (levels / 10)
     energies = np.array([power[begin:end].sum() for begin, end in long_enough])
     return [
-        Stretch(begin * HOP_SECONDS - MARGIN_SECONDS, end * HOP_SECONDS + MARGIN_SECONDS)
+        Stretch(begin * FRAME_SECONDS - MARGIN_SECONDS, end * FRAME_SECONDS + MARGIN_SECONDS)
         for (begin, end), energy in zip(long_enough, energies, strict=True)
         if energy >= _RIVAL * energies.max()
     ]
@@ -188,28 +325,15 @@ def _within(sound: Stretch, seconds: float) -> Stretch:
     return Stretch(max(0.0, sound.begin), min(seconds, sound.end))
 
 
-def _loudness(samples: Samples, sample_rate: int) -> NDArray[np.float64]:
-    """Return the power of each 10 ms, smoothed, in dB; the difference of neighbours leaves out hum and rumble."""
-    hop = round(HOP_SECONDS * sample_rate)
-    if hop < 1:
+def _frame_length(sample_rate: int) -> int:
+    length = round(FRAME_SECONDS * sample_rate)
+    if length < 1:
         raise ConfigError(f"needs a sample rate of at least 100 Hz, got {sample_rate}")
-    frames = len(samples) // hop
-    if frames < SMOOTHED_HOPS:
-        raise NoClearWordError("shorter than any word")
-    raised = np.diff(samples[: frames * hop], prepend=samples[:1])
-    power = np.square(raised, dtype=np.float32).reshape(frames, hop).mean(axis=1, dtype=np.float64)
-    window = np.ones(SMOOTHED_HOPS) / SMOOTHED_HOPS
-    smooth = np.convolve(power, window, "same")
-    return np.asarray(10 * np.log10(smooth + 1e-14))
+    return length
 
 
-def _sounds(loud: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return first and last frame, exclusive, of each run of loud frames, those with a short pause between as one."""
-    edges = np.flatnonzero(np.diff(loud.astype(np.int8), prepend=0, append=0))
-    sounds: list[tuple[int, int]] = []
-    for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        if sounds and (begin - sounds[-1][1]) * HOP_SECONDS <= PAUSE_SECONDS:
-            sounds[-1] = (sounds[-1][0], end)
-        else:
-            sounds.append((begin, end))
-    return sounds
+def _averaged(levels: NDArray[Any], width: int) -> NDArray[np.float64]:
+    """Return running means over `width` rows, of which the first and last are repeated beyond the window."""
+    padded = np.pad(np.asarray(levels, np.float64), (width // 2, width - 1 - width // 2), mode="edge")
+    means: NDArray[np.float64] = np.convolve(padded, np.full(width, 1 / width), mode="valid")
+    return means

@@ -1,21 +1,23 @@
-"""Clips of what is none of the words, made of the words themselves: what a network learns to refuse.
+"""Negative examples, generated from the word clips: a network learns to reject them.
 
-A classifier that has met nothing but its words takes everything for one of them. These clips have the voices, the
-rooms and the loudness of the words, so nothing but what is said tells them from the words: the beginning of one word
-with the end of another, a piece of a word, a word backwards, two words at once, a sound of a word that is held. And
-there are tones that glide, bursts, and noise, for all that is no voice. Recordings of other things, and other words
-that synthetic voices say, can be among them.
+A classifier that was trained on its words alone takes every sound for one of them. The negatives have the voices, the
+rooms and the loudness of the words, so that only the content tells them apart: the beginning of one word with the end
+of another, a piece of a word, a reversed word, two words at once, a sustained sound of a word. Gliding tones, bursts
+and noise stand for sounds without a voice. Negative recordings, and out-of-vocabulary words by synthetic voices, can be
+added.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audioconv._types import Samples
 from audioconv.audio.effects import coloured_noise, mean_power, time_shift
+from audioconv.audio.endpoints import sounding
 from audioconv.audio.samples import as_float, fit_length
 from audioconv.audio.synthetic_sounds import bursts, gliding_tone, held
 from audioconv.audio.windows import Windows
@@ -25,16 +27,12 @@ KINDS = {
     "splice": 0.16, "overlap": 0.27, "piece": 0.09, "reverse": 0.08, "babble": 0.23,
     "sustained": 0.05, "glide": 0.04, "bursts": 0.04, "noise": 0.04,
 }  # fmt: skip
-"""How often each kind is made."""
+"""Probability of each kind."""
 
 OF_TWO_WORDS = {"splice", "overlap", "babble"}
 
 RECORDED, SPOKEN = 0.5, 0.5
-"""How many are pieces of recordings, where there are some; and how many of the rest synthetic voices say."""
-
-HOP_SECONDS, SMOOTHED_HOPS = 0.01, 5
-DEEPEST_DB, SHARE_OF_RANGE = 30.0, 0.4
-"""A word begins where a clip is at most so many dB below its loudest, and above this share of its range of loudness."""
+"""Share of pieces of negative recordings, if there are any; and of the rest, share of synthetic words."""
 
 FADE_SECONDS = 0.005
 """In which a cut end fades, so that it does not click."""
@@ -47,27 +45,27 @@ BACKGROUND_CLIPS, BACKGROUND_POWER = 4, 0.0025
 """How long a background is, and how loud each clip of it."""
 
 SYLLABLE_SECONDS = (0.06, 0.25)
-"""Of what talk is made of."""
+"""Length of a syllable of babble."""
 
 NOISES, NOISE_SECONDS, NOISE_SLOPES = 16, 4, (0.0, 2.0)
 NOISE_DB, HUM_HZ, SWELLS = (-60.0, -10.0), (60.0, 4000.0), 12
 
 
-class Others:
-    """Makes clips of what is none of the words.
+class NegativeSampler:
+    """Generates negative clips.
 
     Parameters
     ----------
     samples : array (N, T) float32, or Windows
         Clips of the words.
     labels : array (N,)
-        Which word each is.
+        The class of each.
     sample_rate : int
         In Hz.
     recordings : sequence of arrays (samples,) float32 or int16
-        Of anything that is none of the words, of any length: other speech, above all.
+        Negative recordings of any length, such as other speech.
     spoken : array (M, T) int16, optional
-        Clips of other words.
+        Clips of out-of-vocabulary words.
     """
 
     def __init__(
@@ -84,7 +82,7 @@ class Others:
         self._length = samples.shape[1]
         self._recordings, self._spoken = tuple(recordings), spoken
         self._spans = [sounding(clip, sample_rate) for clip in samples]
-        # Made clips are on the way of every training step, so what they share is made once.
+        # Clips are generated in every training step, so what they share is computed once.
         self._powers = [mean_power(clip[begin:end]) for clip, (begin, end) in zip(samples, self._spans, strict=True)]
         rng = np.random.default_rng(len(samples))
         self._noises = [
@@ -97,7 +95,7 @@ class Others:
         self._weights = weights / weights.sum()
 
     def make(self, rng: np.random.Generator) -> Samples:
-        """Return a clip (T,) float32 of none of the words, another one each time."""
+        """Return a new negative clip (T,) float32."""
         if self._recordings and rng.random() < RECORDED:
             return self._recorded(rng)
         if self._spoken is not None and rng.random() < SPOKEN:
@@ -149,7 +147,7 @@ class Others:
         return self._samples[int(rng.integers(len(self._samples)))][::-1].copy()
 
     def _babble(self, rng: np.random.Generator) -> Samples:
-        """Return pieces of words without pauses, as of somebody who talks on and on."""
+        """Return pieces of words without pauses, like continuous speech."""
         length = self._length
         talk = np.empty(length, np.float32)
         loudest, filled = int(rng.integers(len(self._samples))), 0
@@ -164,16 +162,16 @@ class Others:
         return talk
 
     def _sustained(self, rng: np.random.Generator) -> Samples:
-        """Return a sound of a word that is held, higher or lower, as somebody cries or sings."""
+        """Return a sustained sound of a word, higher or lower, like crying or singing."""
         word = self._word(int(rng.integers(len(self._samples))))
         return self._placed(held(word, self._length, self._rate, rng), rng)
 
     def _glide(self, rng: np.random.Generator) -> Samples:
-        """Return a tone that glides: of an animal, a horn, a siren."""
+        """Return a gliding tone, like that of an animal, a horn or a siren."""
         return self._placed(_at_any_level(gliding_tone(self._length, self._rate, rng), rng), rng)
 
     def _bursts(self, rng: np.random.Generator) -> Samples:
-        """Return noise that comes in bursts: of what knocks, crackles, ticks or sneezes."""
+        """Return bursts of noise, like knocking, crackling, ticking or sneezing."""
         length = self._length
         return _at_any_level(self._some_noise(length, rng) * bursts(length, self._rate, rng), rng)
 
@@ -189,8 +187,8 @@ class Others:
             top = min(HUM_HZ[1], self._rate / 2)
             phase = 2 * np.pi * rng.uniform(HUM_HZ[0], top) / self._rate * np.arange(length)
             noise = noise + np.sin(phase).astype(np.float32) * np.float32(10 ** (rng.uniform(-20, 20) / 20))
-        heard: Samples = noise * np.float32(10 ** (rng.uniform(*NOISE_DB) / 20))
-        return heard
+        scaled: Samples = noise * np.float32(10 ** (rng.uniform(*NOISE_DB) / 20))
+        return scaled
 
     def _some_noise(self, length: int, rng: np.random.Generator) -> Samples:
         noise = self._noises[int(rng.integers(len(self._noises)))]
@@ -200,8 +198,8 @@ class Others:
     def _pair(self, rng: np.random.Generator) -> tuple[int, int]:
         """Draw two clips of different words."""
         one = int(rng.integers(len(self._samples)))
-        others = np.flatnonzero(self._labels != self._labels[one])
-        return one, int(others[int(rng.integers(len(others)))])
+        different = np.flatnonzero(self._labels != self._labels[one])
+        return one, int(different[int(rng.integers(len(different)))])
 
     def _word(self, index: int) -> Samples:
         begin, end = self._spans[index]
@@ -227,20 +225,35 @@ class Others:
         return time_shift(clip, int(rng.integers(-most, most + 1)))
 
 
+@dataclass(frozen=True, eq=False)
+class NegativeClips:
+    """A number of negative clips that stand behind the clips of a data set.
+
+    Attributes
+    ----------
+    sampler : NegativeSampler
+    count : int
+    label : int
+        Their class.
+    seed : int
+        Seed of the clips that are generated without a generator.
+    """
+
+    sampler: NegativeSampler
+    count: int
+    label: int
+    seed: int
+
+    def clip(self, number: int, rng: np.random.Generator | None = None) -> Samples:
+        """Return a new clip (T,) float32 drawn with `rng`; without it, always the same clip for a `number`."""
+        return self.sampler.make(np.random.default_rng([self.seed, number]) if rng is None else rng)
+
+    def samples(self, first: int) -> Samples:
+        """Return the clips (count, T) float32 with the numbers from `first` on: how many clips they stand behind."""
+        return np.stack([self.clip(first + number) for number in range(self.count)])
+
+
 def _at_any_level(sound: Samples, rng: np.random.Generator) -> Samples:
     """Return a sound at a power drawn from `NOISE_DB`."""
     power = mean_power(sound)
     return sound * np.float32(10 ** (rng.uniform(*NOISE_DB) / 20) / np.sqrt(power)) if power else sound
-
-
-def sounding(samples: Samples, sample_rate: int) -> tuple[int, int]:
-    """Return the first sample, and the one after the last, of where a clip (T,) is loud; else its beginning and end."""
-    hop = max(1, round(HOP_SECONDS * sample_rate))
-    count = len(samples) // hop
-    if count < SMOOTHED_HOPS:
-        return 0, len(samples)
-    energies = np.square(samples[: count * hop], dtype=np.float64).reshape(count, hop).mean(axis=1)
-    decibels = 10 * np.log10(np.convolve(energies, np.ones(SMOOTHED_HOPS) / SMOOTHED_HOPS, "same") + 1e-9)
-    loudest, quietest = decibels.max(), np.quantile(decibels, 0.1)
-    loud = np.flatnonzero(decibels > max(loudest - DEEPEST_DB, quietest + SHARE_OF_RANGE * (loudest - quietest)))
-    return (int(loud[0]) * hop, int(loud[-1] + 1) * hop) if len(loud) else (0, len(samples))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -79,20 +80,33 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Run the command line of this process; the console script `audioconv`."""
-    # Importing Numba makes a million objects that stay: looking through them for garbage, again and again and once more
-    # at the end, would take as long as the imports themselves.
-    gc.set_threshold(100_000)
     guard()
-    try:
-        code = run(sys.argv[1:])
-        sys.stdout.flush()
-    except OutputError as error:
-        if not error.reader_is_gone:  # such as `head`, which has had enough
-            say_error(str(error))
-        code = 1
-    release()
-    gc.freeze()
+    with _little_garbage_collection():
+        try:
+            code = run(sys.argv[1:])
+            sys.stdout.flush()
+        except OutputError as error:
+            if not error.reader_is_gone:  # such as `head`, which has had enough
+                say_error(str(error))
+            code = 1
+        release()
     sys.exit(code)
+
+
+@contextmanager
+def _little_garbage_collection() -> Iterator[None]:
+    """Look for garbage less often meanwhile; what is there in the end is not looked through any more.
+
+    Importing Numba makes a million objects that stay: looking through them again and again, and once more when the
+    process ends, would take as long as the imports themselves.
+    """
+    thresholds = gc.get_threshold()
+    gc.set_threshold(100_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.freeze()
 
 
 def _usage(error: Exception) -> str:

@@ -63,9 +63,11 @@ def classify(
     """
     from audioconv.classifier import Classifier
     from audioconv.datasets.folder import expand
+    from audioconv.kernels import precompile
 
     classifier = Classifier.load(model_path(model))
-    paths = list(expand(files, "images" if classifier.model_.front_end is None else "audio"))
+    precompile.start(precompile.USE)
+    paths = list(expand(files, classifier.model_.kind))
     table = new_table("file", *["label", "score"] * (top or 1), right=["score"])
     failures: list[DataError] = []
     long_one: Path | None = None

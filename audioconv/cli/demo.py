@@ -34,11 +34,13 @@ def demo(
     pip install 'audioconv\[synth]'. An interrupted demo goes on where it was.
     """
     from audioconv.datasets import open_collection
+    from audioconv.kernels import precompile
     from audioconv.tts.dataset import make
 
     make_folder(out)
     words, trained = out / "words", out / "model"
     say(f"1. espeak-ng says, in many voices: {', '.join(WORDS)}", style="bold")
+    precompile.start(precompile.TRAIN_ON_SOUNDS)
     with Steps("speaking", "clips") as steps:
         make(WORDS, words, clips_per_word=CLIPS, progress=steps.show)
     collection = open_collection(words)

@@ -66,10 +66,12 @@ def detect(
     where there are several recordings. Files that cannot be read are listed at the end, and the exit code is 1.
     """
     from audioconv.datasets.folder import expand
+    from audioconv.kernels import precompile
     from audioconv.model import Model as LoadedModel
     from audioconv.streaming import write_labels
 
     loaded = LoadedModel.load(model_path(model))
+    precompile.start(precompile.USE)
     paths = list(expand(recordings, "audio"))
     several = len(paths) > 1
     if labels is not None and several:

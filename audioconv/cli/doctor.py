@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from audioconv.cli.options import Json, add_command
 from audioconv.cli.terminal import megabytes, printable, say_error, write, write_json
+from audioconv.io.files import display_path
 
 if TYPE_CHECKING:
     from audioconv.cli.diagnostics import Findings
@@ -17,15 +18,25 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    add_command(app, doctor, "audioconv doctor", "audioconv doctor --json > doctor.json")
+    add_command(
+        app, doctor, "audioconv doctor", "audioconv doctor --json > doctor.json", "audioconv doctor --clear-cache"
+    )
 
 
-def doctor(as_json: Json = False) -> None:
+def doctor(
+    clear_cache: Annotated[
+        bool, typer.Option("--clear-cache", help="Remove the compiled kernels of all versions, and nothing else.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Show what audioconv finds on this machine, and what is missing.
 
     CPU, threads, kernel cache, versions, optional parts. The exit code is 1 if something does not work. Add the output
     to bug reports.
     """
+    if clear_cache:
+        _clear_cache(as_json)
+        return
     from audioconv.cli.diagnostics import examine
 
     findings = examine()
@@ -41,6 +52,19 @@ def doctor(as_json: Json = False) -> None:
         say_error(problem)
     if findings.problems:
         raise typer.Exit(1)
+
+
+def _clear_cache(as_json: bool) -> None:
+    """Remove compiled kernels that no other process uses, and say what was removed."""
+    from audioconv.kernels.cache import clear, kernels_folder
+
+    freed, left = clear()
+    if as_json:
+        write_json({"folder": str(kernels_folder()), "freed_bytes": freed, "in_use": [path.name for path in left]})
+    else:
+        write(f"removed {megabytes(freed)} of compiled kernels from {display_path(kernels_folder())}")
+        for path in left:
+            write(f"left {display_path(path)}: another process uses it, or it cannot be removed")
 
 
 def _sections(findings: Findings) -> Iterator[tuple[str, list[tuple[str, str]]]]:

@@ -107,6 +107,7 @@ def evaluate(
     from audioconv.classifier import Classifier
     from audioconv.datasets import open_collection
     from audioconv.datasets.collection import SPLITS
+    from audioconv.kernels import precompile
 
     if split is not None and split not in SPLITS:
         raise typer.BadParameter(f"{split!r} is not one of {', '.join(SPLITS)}", param_hint="'--split'")
@@ -115,6 +116,7 @@ def evaluate(
     recordings = LongRecordings.find(long or [], labels or [])
     path = model_path(model)
     classifier = Classifier.load(path)
+    precompile.start(precompile.USE)
     collection = open_collection(source, minimum_classes=1)
     say_notes(collection)
     if split is None and any(item.split == "test" for item in collection.items):

@@ -51,13 +51,16 @@ def explain(
     """
     from audioconv.explaining import explain as explain_example
     from audioconv.explaining.text import findings, verdict
+    from audioconv.kernels import precompile
     from audioconv.model import Model as TrainedModel
 
     if output is not None:
         from audioconv.io.figures import check_drawable
 
         check_drawable(output)  # before there is much to compute
-    explanation = explain_example(TrainedModel.load(model_path(model)), file, label)
+    trained = TrainedModel.load(model_path(model))
+    precompile.start(precompile.USE)
+    explanation = explain_example(trained, file, label)
     if output is not None:
         from audioconv.explaining.figure import draw
 

@@ -172,7 +172,7 @@ def _about_model(path: Path, model: Model) -> list[tuple[str, str]]:
     known = model.provenance
     data = known["data"] if isinstance(known.get("data"), dict) else {}
     lines = [("file", f"{display_path(path)} ({megabytes(path.stat().st_size)})")]
-    lines.append(("labels", f"{len(model.given_labels)}: {', '.join(model.given_labels)}"))
+    lines.append(("labels", f"{len(model.answer_labels)}: {', '.join(model.answer_labels)}"))
     lines.append(("hears", _hears(model)) if model.front_end else ("sees", f"pictures of {_shape(model.input_shape)}"))
     if how := how_it_runs(model.network, model.input_shape):
         lines.append(("runs", how))

@@ -111,6 +111,7 @@ def listen(
     """
     import numpy as np
 
+    from audioconv.kernels import precompile
     from audioconv.model import Model as LoadedModel
     from audioconv.streaming import Detector
 
@@ -120,6 +121,7 @@ def listen(
             param_hint="'[-]'",
         )
     loaded = LoadedModel.load(model_path(model))
+    precompile.start(precompile.USE)
     options: dict[str, Any] = {"threshold": threshold, "hop_seconds": hop}
     if stdin or source == "-":
         if sys.stdin.isatty():

@@ -254,9 +254,11 @@ def train(
     if resume and force:
         raise ConfigError("--resume goes on and --force begins anew; give one of them")
     from audioconv.datasets import open_collection
+    from audioconv.kernels import precompile
 
     collection = open_collection(source)
     make_room(out, resume=resume, force=force)
+    precompile.start(precompile.TRAIN_ON_IMAGES if collection.kind == "images" else precompile.TRAIN_ON_SOUNDS)
     with resumable(out, "go on with the same command and --resume"):
         classifier = train_into(out, collection, resume=resume, strict=strict, **settings)
     report = classifier.report_

@@ -1,1 +1,1 @@
-"""From a network to a program: its layers, merged where they can be, as instructions for the machine."""
+"""Compiler: a network as a graph of fused layers, and its programs of instructions."""

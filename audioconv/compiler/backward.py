@@ -1,8 +1,8 @@
-"""The backward pass of a graph as instructions: what each node does to the gradient of one example.
+"""Backward pass of a graph as instructions.
 
-Gradients go through the graph from its end. A convolution's kernels get theirs summed by task, each task being a fixed
-few examples, so that the sums are the same on any number of threads. Behind a normalisation by the batch a new stage
-begins: its gradient needs two sums over the whole batch.
+Gradients propagate through the graph from its end, one example at a time. The gradient of a convolution's kernels is
+summed by task; each task has a fixed number of examples, so that the sums do not depend on the number of threads.
+Before a batch normalisation a new stage begins: its gradient needs two sums over the whole batch.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from audioconv.compiler.graph import (
     ConvNode,
     DropoutNode,
     Node,
-    SweepNode,
+    NormActivationPoolNode,
     Value,
 )
-from audioconv.geometry import POINT, window
-from audioconv.kernels import interpreter as opcodes
-from audioconv.runtime.copies import Outside, add, bare, clear_border, strides
-from audioconv.runtime.program import NO_BORDER, Border, Buffer, Fixed, Instruction, whole
-from audioconv.runtime.views import geometry, numbers, view, views
+from audioconv.geometry import POINT, Window, window
+from audioconv.kernels import opcodes
+from audioconv.runtime.copies import CallerArray, add, clear_border, without_border
+from audioconv.runtime.program import NO_BORDER, Border, Buffer, Fixed, Instruction, Section, round_up_to_lanes
+from audioconv.runtime.views import View, border, elementwise_views, images, source, view, views, windows
 
 
 class Backward:
-    """Writes the backward pass behind a forward pass.
+    """Writer of the backward pass that follows a forward pass.
 
     Parameters
     ----------
     writer : Writer
-        Has written the forward pass; its stages are continued.
+        Writer of the forward pass; the backward pass continues its stages.
     tasks : int
-        How many have partial sums of their own.
+        The number of tasks with partial sums of their own.
 
     Attributes
     ----------
     first_stage : int
         The first stage of the backward pass.
     forward_preparations : list of Instruction
-        Those of the writer until now; from now on it collects those of the backward pass.
-    after : list of Instruction
-        What is done last, for all examples together.
+        The preparations of the forward pass. From now on the writer collects those of the backward pass.
+    reductions : list of Instruction
+        Executed last: the sums over tasks and examples.
     """
 
     def __init__(self, writer: Writer, tasks: int) -> None:
@@ -55,46 +55,46 @@ class Backward:
         self.first_stage = len(writer.stages)
         self.forward_preparations = writer.preparations
         writer.preparations = []
-        self.after: list[Instruction] = []
+        self.reductions: list[Instruction] = []
         self._gradients: dict[Value, Buffer] = {}
         self._ready: dict[Value, int] = {}
-        self._holders: Counter[Buffer] = Counter()  # how many read it, or will
-        self._owned: set[Buffer] = set()  # what is added to
-        self._wanted = _wanted(writer.graph.nodes)
+        self._holders: Counter[Buffer] = Counter()  # the number of nodes that still read it
+        self._owned: set[Buffer] = set()  # buffers that further gradients are added to
+        self._needs_gradient = _needs_gradient(writer.graph.nodes)
 
     def write(self) -> None:
         """Write the backward pass."""
         output = self._writer.graph.output
-        source = Outside(output.shape, base=opcodes.OUTPUT_GRADIENT)
-        add(self._writer.section(self.first_stage), source, None, self._begin(output, self.first_stage))
+        given = CallerArray(output.shape, base=opcodes.OUTPUT_GRADIENT)
+        add(self._writer.section(self.first_stage), given, None, self._new_gradient(output, self.first_stage))
         for node in reversed(self._writer.graph.nodes):
             if node.output in self._gradients:
                 self._node(node, self._gradients[node.output], self._ready[node.output])
 
     def _node(self, node: Node, dy: Buffer, stage: int) -> None:
-        """Write what a node does, given its output's gradient, which is complete in `stage`."""
+        """Write the gradients of a node's inputs and parameters, given its output's, complete in `stage`."""
         if isinstance(node, ConvNode):
             if node.slope != 1.0:
-                dy = self._behind_activation(node, dy, stage)
+                dy = self._through_activation(node, dy, stage)
             self._weights(node, dy, stage)
-            if node.inputs[0] in self._wanted:
+            if node.inputs[0] in self._needs_gradient:
                 self._conv(node, dy, stage)
-        elif isinstance(node, SweepNode):
-            self._sweep(node, dy, stage)
+        elif isinstance(node, NormActivationPoolNode):
+            self._norm_activation_pool(node, dy, stage)
         elif isinstance(node, AddNode):
             self._sum(node, dy, stage)
-        elif isinstance(node, ActivationNode) and node.inputs[0] in self._wanted:
+        elif isinstance(node, ActivationNode) and node.inputs[0] in self._needs_gradient:
             self._activation(node, dy, stage)
-        elif isinstance(node, AverageNode) and node.inputs[0] in self._wanted:
+        elif isinstance(node, AverageNode) and node.inputs[0] in self._needs_gradient:
             self._average(node, dy, stage)
-        elif isinstance(node, DropoutNode) and node.inputs[0] in self._wanted:
+        elif isinstance(node, DropoutNode) and node.inputs[0] in self._needs_gradient:
             dx, section = Buffer(node.inputs[0].shape), self._writer.section(stage)
-            self._writer.drop(section, node, bare(section, dy), dx)
-            self._add_up(dx, node.inputs[0], stage)
+            self._writer.dropout(section, node, without_border(section, dy), dx)
+            self._add_to_gradient(dx, node.inputs[0], stage)
 
     # --- gradients of values -----------------------------------------------------------------------------------------
 
-    def _begin(self, value: Value, stage: int) -> Buffer:
+    def _new_gradient(self, value: Value, stage: int) -> Buffer:
         """Return a new buffer for the gradient of `value`."""
         self._gradients[value] = Buffer(value.shape, self._border(value))
         self._holders[self._gradients[value]] = 1
@@ -102,29 +102,31 @@ class Backward:
         return self._gradients[value]
 
     def _border(self, value: Value) -> Border:
-        """Return the zeros that the convolution before `value` wants around its gradient."""
+        """Return the border that the convolution before `value` needs around its gradient."""
         node = value.producer
-        return node.conv.gradient_border if isinstance(node, ConvNode) and node.inputs[0] in self._wanted else NO_BORDER
+        if isinstance(node, ConvNode) and node.inputs[0] in self._needs_gradient:
+            return node.conv.gradient_border
+        return NO_BORDER
 
-    def _accumulate(self, value: Value, stage: int) -> tuple[Buffer, int, bool]:
-        """Return the buffer to add to, in which stage, and whether there is something in it."""
+    def _accumulate(self, value: Value, stage: int) -> tuple[Buffer, int, int]:
+        """Return the buffer of a value's gradient, the stage to write it in, and the field `accumulate`."""
         if value in self._gradients:
             self._ready[value] = max(stage, self._ready[value])
-            return self._gradients[value], self._ready[value], True
-        dx = self._begin(value, stage)
+            return self._gradients[value], self._ready[value], opcodes.ALWAYS
+        dx = self._new_gradient(value, stage)
         clear_border(self._writer.section(stage), dx)
-        return dx, stage, False
+        return dx, stage, opcodes.NEVER
 
-    def _whole(self, value: Value, stage: int) -> tuple[Buffer, bool]:
-        """Return a buffer to write a whole gradient to, with its border, and whether it has to be added up then."""
+    def _gradient_buffer(self, value: Value, stage: int) -> tuple[Buffer, bool]:
+        """Return a buffer for a gradient with its border, and whether it must then be added to another gradient."""
         if value in self._gradients:
             return Buffer(value.shape), True
-        return self._begin(value, stage), False
+        return self._new_gradient(value, stage), False
 
-    def _add_up(self, part: Buffer, value: Value, stage: int, own: bool = False) -> None:
-        """Add `part`, or its one line or column all along, to the gradient of `value`.
+    def _add_to_gradient(self, part: Buffer, value: Value, stage: int, own: bool = False) -> None:
+        """Add `part`, with broadcasting of a single line or column, to the gradient of `value`.
 
-        Where `own`, nobody else reads it, and it may become the buffer that all else is added to.
+        If `own`, no other node reads `part`, and it may become the buffer that further gradients are added to.
         """
         fits = part.shape == value.shape and self._border(value) == part.border == NO_BORDER
         free = own or (len(value.consumers) == 1 and part not in self._owned)
@@ -134,7 +136,7 @@ class Backward:
             if len(value.consumers) > 1:
                 self._owned.add(part)
         elif value not in self._gradients:
-            dx = self._begin(value, stage)
+            dx = self._new_gradient(value, stage)
             add(self._writer.section(stage), part, None, dx)
         else:
             dx, stage, _ = self._accumulate(value, stage)
@@ -144,151 +146,162 @@ class Backward:
 
     def _sum(self, node: AddNode, dy: Buffer, stage: int) -> None:
         if node.slope != 1.0:
-            dy = self._behind_activation(node, dy, stage)
-        # A term whose gradient is ready in a later stage only reads it then: until the end, it is not to be changed.
+            dy = self._through_activation(node, dy, stage)
+        # A term whose gradient is complete in a later stage reads dy there, so dy must not change before.
         if all(self._ready.get(x, stage) <= stage for x in node.inputs):
             self._holders[dy] -= 1
         for x in node.inputs:
-            if x in self._wanted and x.shape == dy.shape:
-                self._add_up(dy, x, stage, own=self._holders[dy] == 0)
-            elif x in self._wanted:
-                self._repeated(dy, x, stage)
+            if x in self._needs_gradient and x.shape == dy.shape:
+                self._add_to_gradient(dy, x, stage, own=self._holders[dy] == 0)
+            elif x in self._needs_gradient:
+                self._sum_of_broadcast(dy, x, stage)
 
-    def _behind_activation(self, node: AddNode | ConvNode, dy: Buffer, stage: int) -> Buffer:
-        """Return the gradient before the node's activation: in place, if nobody else holds that behind it."""
+    def _through_activation(self, node: AddNode | ConvNode, dy: Buffer, stage: int) -> Buffer:
+        """Return the gradient before the node's activation, in place if no other node reads dy."""
         writer = self._writer
-        y = writer.need(node.output, stage)  # has the sign of what was activated
+        y = writer.buffer_of(node.output, stage)  # has the sign of the activation's input
         if self._holders[dy] > 1:
             dx = Buffer(dy.shape, self._border(node.output))
             self._holders[dx] = 1
-            signs, g, d = numbers(view(y), view(dy), view(dx))
+            signs, g, d = elementwise_views(view(y), view(dy), view(dx))
         else:
             dx = dy
-            signs, g, d = numbers(*(view(image).bare for image in (y, dy, dx)))  # around dy there are zeros already
+            # dy has a border of zeros already.
+            signs, g, d = elementwise_views(*(view(image).without_border for image in (y, dy, dx)))
         C = d.shape[2]
         vectors, factors = writer.constants.no_norm(C), writer.constants.no_norm_gradient(C)
-        operands = [signs.place, g.place, vectors.at(), factors.at(), d.place]
-        integers = [*geometry(POINT, signs, g), *d.border, d.line, d.pixel]
-        writer.section(stage).emit(opcodes.SWEEP_BACKWARD, operands, integers, [node.slope])
+        _norm_activation_pool_backward(writer.section(stage), POINT, signs, g, d, vectors, factors, node.slope)
         return dx
 
     def _average(self, node: AverageNode, dy: Buffer, stage: int) -> None:
         value, share = node.inputs[0], 1 / math.prod(node.window.kernel)
         sizes = zip(node.window.kernel, dy.shape[:2], value.shape[:2], strict=True)
         if all((taps, outputs) in ((1, inputs), (inputs, 1)) for taps, outputs, inputs in sizes):
-            # Whole axes: every input gets the same.
+            # The average is over whole axes, so all inputs have the same gradient.
             part = Buffer(dy.shape)
-            integers = [*geometry(POINT, view(dy), view(part)), *NO_BORDER]
-            self._writer.section(stage).emit(opcodes.AVERAGE, [dy.at(), part.at()], integers, [share])
-            self._add_up(part, value, stage)
+            self._writer.section(stage).emit(
+                opcodes.AVERAGE, x=dy.at(), y=part.at(), **windows(POINT, view(dy), view(part)), **border(NO_BORDER),
+                share=share,
+            )  # fmt: skip
+            self._add_to_gradient(part, value, stage)
             return
-        dx, stage, onward = self._accumulate(value, stage)
-        onward_or_not = opcodes.ALWAYS if onward else opcodes.NEVER
-        integers = [*geometry(node.window, view(dx), view(dy)), *NO_BORDER, onward_or_not]
-        self._writer.section(stage).emit(opcodes.AVERAGE_BACKWARD, [dy.at(), dx.at()], integers, [share])
+        dx, stage, accumulate = self._accumulate(value, stage)
+        self._writer.section(stage).emit(
+            opcodes.AVERAGE_BACKWARD, dy=dy.at(), dx=dx.at(), **windows(node.window, view(dx), view(dy)),
+            accumulate=accumulate, share=share,
+        )  # fmt: skip
 
-    def _repeated(self, dy: Buffer, value: Value, stage: int) -> None:
-        """Give a value that was added to many numbers the sum of their gradients."""
+    def _sum_of_broadcast(self, dy: Buffer, value: Value, stage: int) -> None:
+        """Write the gradient of a value that was broadcast: the sum over the broadcast axes."""
         many = tuple(n if m == 1 else 1 for m, n in zip(value.shape[:2], dy.shape[:2], strict=True))
-        part, more = self._whole(value, stage)
-        integers = [*geometry(window(many, axes=2), view(dy), view(part)), *part.border]
-        self._writer.section(stage).emit(opcodes.AVERAGE, [dy.at(), part.at()], integers, [1.0])
+        part, more = self._gradient_buffer(value, stage)
+        self._writer.section(stage).emit(
+            opcodes.AVERAGE, x=dy.at(), y=part.at(), **windows(window(many, axes=2), view(dy), view(part)),
+            **border(part.border), share=1.0,
+        )  # fmt: skip
         if more:
-            self._add_up(part, value, stage)
+            self._add_to_gradient(part, value, stage)
 
     def _activation(self, node: ActivationNode, dy: Buffer, stage: int) -> None:
         value = node.inputs[0]
-        x = self._writer.need(value, stage)
-        dx, more = self._whole(value, stage)
-        (images,) = views(POINT, 1, x, dy, dx)
-        integers = [
-            *geometry(POINT, *images[:2]), *images[2].border, images[2].line, images[2].pixel,
-            ops.ACTIVATIONS[node.kind],
-        ]  # fmt: skip
-        places = [image.place for image in images]
-        self._writer.section(stage).emit(opcodes.ACTIVATE_BACKWARD, places, integers)
+        x = self._writer.buffer_of(value, stage)
+        dx, more = self._gradient_buffer(value, stage)
+        ((x_view, g, d),) = views(POINT, 1, x, dy, dx)
+        self._writer.section(stage).emit(
+            opcodes.ACTIVATE_BACKWARD, x=x_view.origin, dy=g.origin, dx=d.origin, **images(x_view, g),
+            **border(d.border), dx_line=d.line, dx_pixel=d.pixel, kind=ops.ACTIVATIONS[node.kind],
+        )  # fmt: skip
         if more:
-            self._add_up(dx, value, stage)
+            self._add_to_gradient(dx, value, stage)
 
-    def _sweep(self, node: SweepNode, dy: Buffer, stage: int) -> None:
+    def _norm_activation_pool(self, node: NormActivationPoolNode, dy: Buffer, stage: int) -> None:
         writer, value = self._writer, node.inputs[0]
         vectors, window = writer.vectors(node), node.pool or POINT
         factors = [writer.constants.no_norm_gradient(value.shape[2])]
         if node.norm is not None:
             memories = writer.norm(node)
-            source = writer.picked(node, stage) if writer.picks(node) else writer.need(value, stage)
-            bands = views(POINT, node.bands, source, dy)
+            values = writer.selected(node, stage) if writer.selects(node) else writer.buffer_of(value, stage)
+            bands = views(POINT, node.bands, values, dy)
             for vector, memory, (x, g) in zip(vectors, memories, bands, strict=True):
-                sums = [x.place, g.place, vector.at(), memory.sums.at()]
-                writer.section(stage).emit(opcodes.SWEEP_SUMS, sums, geometry(POINT, x, g), [node.slope])
+                writer.section(stage).emit(
+                    opcodes.NORM_ACTIVATION_SUMS, x=x.origin, dy=g.origin, vectors=vector.at(), sums=memory.sums.at(),
+                    **images(x, g), slope=node.slope,
+                )  # fmt: skip
             writer.between.setdefault(stage, []).extend(self._normalise(node))
             stage += 1
             factors = [memory.factors for memory in memories]
-        if value not in self._wanted:
+        if value not in self._needs_gradient:
             return
-        z = writer.need(value, stage)
-        dx, more = self._whole(value, stage)
+        z = writer.buffer_of(value, stage)
+        dx, more = self._gradient_buffer(value, stage)
         bands = views(window, node.bands, z, dy, dx)
         for vector, factor, (x, g, d) in zip(vectors, factors, bands, strict=True):
-            operands = [x.place, g.place, vector.at(), factor.at(), d.place]
-            integers = [*geometry(window, x, g), *d.border, d.line, d.pixel]
-            writer.section(stage).emit(opcodes.SWEEP_BACKWARD, operands, integers, [node.slope])
+            _norm_activation_pool_backward(writer.section(stage), window, x, g, d, vector, factor, node.slope)
         if more:
-            self._add_up(dx, value, stage)
+            self._add_to_gradient(dx, value, stage)
 
-    def _normalise(self, node: SweepNode) -> Iterator[Instruction]:
-        """Yield how the sums of the examples become the gradients of weight and bias, and factors for the sweep."""
+    def _normalise(self, node: NormActivationPoolNode) -> Iterator[Instruction]:
+        """Yield the instructions from the examples' sums to the gradients of weight and bias, and the factors of dx."""
         assert node.norm is not None
         H, W, C = node.inputs[0].shape
         weight, bias, *_ = self._writer.norm_parameters(node.norm)
-        gradient, rest = _gradient(weight), [whole(C), H * W // node.bands, bias.offset - weight.offset]
+        gradient = _gradient(weight)
         for band, memory in enumerate(self._writer.norm(node)):
-            operands = [
-                memory.sums.at(), weight.at(band * C), memory.factors.at(), gradient.at(band * C), None,
-                memory.inverse.at(),
-            ]  # fmt: skip
             for block in channel_blocks(C):
-                yield Instruction(opcodes.NORMALISE_BACKWARD, operands, [*block, *rest])
+                yield Instruction(
+                    opcodes.BATCH_STATISTICS_BACKWARD, sums=memory.sums.at(), parameters=weight.at(band * C),
+                    factors=memory.factors.at(), gradients=gradient.at(band * C), inverse_deviation=memory.inverse.at(),
+                    **block, padded_channels=round_up_to_lanes(C), pixels=H * W // node.bands,
+                    bias_distance=bias.offset - weight.offset,
+                )  # fmt: skip
 
     def _weights(self, node: ConvNode, dz: Buffer, stage: int) -> None:
         """Write the gradients of kernels and biases."""
         writer, K = self._writer, node.conv.filters
-        x = writer.need(node.inputs[0], stage)
+        x = writer.buffer_of(node.inputs[0], stage)
         partial = writer.memory.per_task(node.conv.partial_size)
         node.conv.weight_gradient(writer.section(stage), x, dz, partial)
         target = _gradient(writer.parameter(node.weight))
-        self.after.extend(node.conv.reduction(partial, target, self._tasks))
+        self.reductions.extend(node.conv.reduction(partial, target, self._tasks))
         if node.bias is not None:
-            sums = writer.memory.doubles(whole(K), writer.examples)
-            P, Q, _ = node.output.shape
-            operands = [dz.at(), None, None, sums.at()]
-            writer.section(stage).emit(opcodes.CHANNEL_SUMS, operands, [K, P, Q, *strides(dz)])
+            sums = writer.memory.doubles(round_up_to_lanes(K), writer.examples)
+            writer.section(stage).emit(opcodes.CHANNEL_SUMS, x=dz.at(), sums=sums.at(), **source(view(dz)))
             target = _gradient(writer.parameter(node.bias))
-            self.after.append(Instruction(opcodes.REDUCE_DOUBLES, [sums.at(), target.at()], [K]))
+            self.reductions.append(Instruction(opcodes.REDUCE_FLOAT64, source=sums.at(), target=target.at(), size=K))
 
     def _conv(self, node: ConvNode, dz: Buffer, stage: int) -> None:
         """Write the gradient by a convolution's input."""
         value, weight = node.inputs[0], self._writer.parameter(node.weight)
         if not node.conv.dense:
-            dx, stage, onward = self._accumulate(value, stage)
-            node.conv.input_gradient(self._writer.section(stage), dz, weight, dx, onward)
+            dx, stage, accumulate = self._accumulate(value, stage)
+            node.conv.input_gradient(self._writer.section(stage), dz, weight, dx, accumulate)
             return
         dx = Buffer(value.shape)
         section = self._writer.section(stage)
-        node.conv.input_gradient(section, bare(section, dz), weight, dx)
-        self._add_up(dx, value, stage)
+        node.conv.input_gradient(section, without_border(section, dz), weight, dx)
+        self._add_to_gradient(dx, value, stage)
+
+
+def _norm_activation_pool_backward(
+    section: Section, window: Window, x: View, dy: View, dx: View, vectors: Fixed, factors: Fixed, slope: float
+) -> None:
+    section.emit(
+        opcodes.NORM_ACTIVATION_POOL_BACKWARD, x=x.origin, dy=dy.origin, vectors=vectors.at(), factors=factors.at(),
+        dx=dx.origin, **windows(window, x, dy), **border(dx.border), dx_line=dx.line, dx_pixel=dx.pixel, slope=slope,
+    )  # fmt: skip
 
 
 def _gradient(parameter: Fixed) -> Fixed:
-    """Return where the gradient of a parameter lies."""
+    """Return the memory of a parameter's gradient."""
     return Fixed(opcodes.GRADIENTS, parameter.offset)
 
 
-def _wanted(nodes: Sequence[Node]) -> set[Value]:
+def _needs_gradient(nodes: Sequence[Node]) -> set[Value]:
     """Return the values that depend on a parameter."""
     found: set[Value] = set()
     for node in nodes:
-        own = isinstance(node, ConvNode) or (isinstance(node, SweepNode) and node.norm is not None)
-        if own or found.intersection(node.inputs):
+        is_norm = isinstance(node, NormActivationPoolNode) and node.norm is not None
+        has_parameters = isinstance(node, ConvNode) or is_norm
+        if has_parameters or found.intersection(node.inputs):
             found.add(node.output)
     return found

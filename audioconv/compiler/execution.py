@@ -1,6 +1,6 @@
-"""The passes through a network: compiled where that can be, layer by layer otherwise. Both give the same numbers.
+"""Execution of networks: compiled if the compiler supports every layer, layer by layer otherwise.
 
-What runs layer by layer is slower, and says so: once in a log line, and in the network's summary.
+Both give the same numbers. A network that runs layer by layer is slower; a log line, once, and its summary tell so.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ logger = logging.getLogger("audioconv")
 
 
 class Passes(Protocol):
-    """Forward and backward pass of a training step. What they return may be overwritten by the next step."""
+    """Forward and backward pass of a training step. The next step may overwrite the arrays that they return."""
 
     def forward(self, x: Array, rng: np.random.Generator) -> Array:
         """Return the logits (N, classes) of a batch (N, *in_shape)."""
         ...
 
     def backward(self, dy: Array) -> None:
-        """Put the gradient by the weights into their vector, given that by the logits of the last forward pass."""
+        """Write the gradient by the weights into their vector, given that by the logits of the last forward pass."""
         ...
 
     def updates(self) -> Mapping[str, Array]:
@@ -47,11 +47,11 @@ def training_passes(
     ----------
     network : Layer
     weights : WeightVector
-        The trained parameters; gradients are put there.
+        The trained parameters and their gradients.
     arrays : mapping of str to array
-        All parameters by path; of the tracked ones, each pass reads what is in them then.
+        All parameters by path. Each pass reads the current values of the tracked ones.
     in_shape : tuple of int
-        Of one example.
+        The shape of one example.
     examples : int
         The largest batch.
     """
@@ -65,7 +65,7 @@ def training_passes(
 def inference(network: Layer, params: Params, in_shape: Shape) -> Callable[[Array], Array]:
     """Return the function from a batch (N, *in_shape) float32 to its logits (N, classes), of a trained network.
 
-    Parameters that change later may or may not be seen.
+    It may or may not use parameters that change later.
     """
     try:
         return Inference(network, flatten(params), in_shape)
@@ -75,13 +75,13 @@ def inference(network: Layer, params: Params, in_shape: Shape) -> Callable[[Arra
 
 
 def how_it_runs(network: Layer, in_shape: Shape) -> str:
-    """Return in a line that `network` runs layer by layer, and why; nothing if it is compiled.
+    """Return a line with the reason why `network` runs layer by layer, or "" if it is compiled.
 
     Parameters
     ----------
     network : Layer
     in_shape : tuple of int
-        Of one example.
+        The shape of one example.
     """
     for training in (True, False):
         try:
@@ -97,7 +97,7 @@ _said: set[int] = set()
 
 
 def _say_once(network: Layer, reason: str) -> None:
-    """Say, once for each network, that it is not compiled."""
+    """Log, once for each network, that it is not compiled."""
     which = hash((repr(network), reason))  # not of the network: a layer's fields may have no hash
     if which not in _said:
         _said.add(which)
@@ -110,7 +110,7 @@ class _Compiled:
     ) -> None:
         self._weights = weights
         self._tracked = {path: array for path, array in arrays.items() if path not in weights.views}
-        self._passes = TrainingPasses(network, in_shape, examples, weights.places, self._tracked)
+        self._passes = TrainingPasses(network, in_shape, examples, weights.offsets, self._tracked)
 
     def forward(self, x: Array, rng: np.random.Generator) -> Array:
         x = np.require(x, np.float32, ["C", "A"])
@@ -141,6 +141,6 @@ class _Plain:
 
 @remarks.append
 def _remark(network: Layer, in_shape: Shape) -> str:
-    """Return what a summary says of how the network runs; nothing of a part that gives no row of numbers."""
+    """Return the summary's remark on how the network runs; none for a part whose output is not one row of numbers."""
     how = how_it_runs(network, in_shape) if len(network.out_shape(in_shape)) == 1 else ""
     return how and f"runs {how}"

@@ -1,7 +1,7 @@
-"""A network as a graph of few kinds of nodes: what is left of its layers once those that go together are merged.
+"""Graph of a network: few kinds of nodes, into which its layers are fused.
 
-Every value is 2-D: ``(H, W, C)``, a 1-D one with height 1 and features as one pixel. The dense layer is the
-convolution whose kernel covers everything, so `Flatten` leaves no trace.
+Every value is 2-D, ``(H, W, C)``: a 1-D one has height 1, and features are one pixel. A dense layer is a convolution
+whose kernel covers all of its input, so `Flatten` needs no node.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from audioconv.runtime.convolution import Convolution
 
 
 class NotCompiledError(AudioconvError):
-    """A network has a part that there is no fused form of; its plain layers serve it."""
+    """A network has a layer that the compiler does not support; it runs layer by layer instead."""
 
 
 @dataclass(eq=False)
 class Value:
-    """What passes from node to node, for one example.
+    """The output of a node, or the graph's input, for one example.
 
     Attributes
     ----------
@@ -32,14 +32,14 @@ class Value:
     producer : Node or None
         None for the input.
     consumers : list of Node
-    held : bool
-        Somebody else needs it as it is: nothing may be merged into what produces it.
+    pinned : bool
+        Whether other nodes need it as it is, so that nothing may be fused into its producer.
     """
 
     shape: tuple[int, int, int]
     producer: Node | None = None
     consumers: list[Node] = field(default_factory=list)
-    held: bool = False
+    pinned: bool = False
 
 
 @dataclass(eq=False)
@@ -52,7 +52,7 @@ class Node:
 
 @dataclass(eq=False)
 class ConvNode(Node):
-    """A convolution. `slope` is that of an activation behind it; where `pooled`, a max-pool of 2 x 2 follows."""
+    """A convolution, fused with an activation of this `slope` and, if `pooled`, with a max-pool of 2 x 2."""
 
     conv: Convolution
     weight: str
@@ -65,7 +65,7 @@ class ConvNode(Node):
 class Norm:
     """A batch normalisation: path of its parameters, momentum and epsilon.
 
-    Each of several `bands` of columns may be normalised by itself: the parameters of the first come first.
+    Each of several `bands` of columns may have statistics of its own; the parameters of the first band come first.
     """
 
     path: str
@@ -75,8 +75,8 @@ class Norm:
 
 
 @dataclass(eq=False)
-class SweepNode(Node):
-    """Normalise, activate, pool: each may be missing. `slope` is the activation's below zero, 1 for none."""
+class NormActivationPoolNode(Node):
+    """A fused normalisation, activation and max-pool; each may be missing. `slope` is that below zero, 1 for none."""
 
     norm: Norm | None = None
     slope: float = 1.0
@@ -84,20 +84,20 @@ class SweepNode(Node):
 
     @property
     def bands(self) -> int:
-        """How many bands of columns are swept apart."""
+        """How many bands of columns have statistics of their own."""
         return 1 if self.norm is None else self.norm.bands
 
 
 @dataclass(eq=False)
 class ActivationNode(Node):
-    """A smooth activation, by its key in `ops.ACTIVATIONS`. It need not rise everywhere, so no pool goes with it."""
+    """A smooth activation, by its key in `ops.ACTIVATIONS`; it need not be monotonic, so no pool is fused with it."""
 
     kind: str
 
 
 @dataclass(eq=False)
 class AddNode(Node):
-    """The sum of two values; one with a single line or column is added to all of the other's. `slope` as in sweeps."""
+    """The sum of two values, with broadcasting of a single line or column, and an activation of this `slope`."""
 
     slope: float = 1.0
 
@@ -111,7 +111,7 @@ class AverageNode(Node):
 
 @dataclass(eq=False)
 class DropoutNode(Node):
-    """Dropout, of single numbers or of whole channels."""
+    """Dropout of elements or of whole channels."""
 
     rate: float
     whole_channels: bool
@@ -119,22 +119,22 @@ class DropoutNode(Node):
 
 @dataclass
 class Graph:
-    """A network's nodes, each after those whose values it takes."""
+    """A network's nodes in topological order."""
 
     input: Value
     output: Value
     nodes: list[Node]
 
     def values(self) -> list[Value]:
-        """Return the input and what each node gives."""
+        """Return the input and the output of each node."""
         return [self.input, *(node.output for node in self.nodes)]
 
     def merge_activations(self) -> None:
-        """Put each activation that follows a convolution alone into the convolution."""
+        """Fuse each activation into the convolution before it, if it is that one's only consumer."""
         for node in list(self.nodes):
             before = node.inputs[0].producer
             if (
-                isinstance(node, SweepNode)
+                isinstance(node, NormActivationPoolNode)
                 and node.norm is None
                 and node.pool is None
                 and isinstance(before, ConvNode)
@@ -142,10 +142,10 @@ class Graph:
                 and len(before.output.consumers) == 1
             ):
                 before.slope = node.slope
-                self.take_out(node)
+                self.remove(node)
 
-    def take_out(self, node: Node) -> None:
-        """Remove a node that does nothing: who took what it gives takes what it got."""
+    def remove(self, node: Node) -> None:
+        """Remove a node that computes the identity; its consumers read its input."""
         source = node.inputs[0]
         self.nodes.remove(node)
         source.consumers.remove(node)
@@ -157,26 +157,26 @@ class Graph:
 
 
 def trace(network: Layer, in_shape: Shape, training: bool = True) -> Graph:
-    """Return the graph of `network` for examples of `in_shape`; dropout is there in training only.
+    """Return the graph of `network` for examples of `in_shape`, with dropout in training only.
 
     Raises
     ------
     NotCompiledError
-        If it has a layer that there is no node for.
+        If it has a layer that no node can stand for.
     """
     network.out_shape(in_shape)
     if not 1 <= len(in_shape) <= 3:
         raise NotCompiledError(f"only inputs of up to two spatial axes are compiled, got {in_shape}")
-    start = Value(_lifted(in_shape), held=True)
+    entry = Value(_lifted(in_shape), pinned=True)
     tracer = _Tracer([], training)
-    end, _ = tracer.layer(network, "", start, in_shape)
+    end, _ = tracer.layer(network, "", entry, in_shape)
     if end.producer is None or end.shape[:2] != (1, 1):
         raise NotCompiledError("only networks that end in one row of numbers are compiled")
     nodes = tracer.nodes
     for node in nodes:
         for value in node.inputs:
             value.consumers.append(node)
-    return Graph(start, end, nodes)
+    return Graph(entry, end, nodes)
 
 
 @dataclass
@@ -202,7 +202,7 @@ class _Tracer:
         return x
 
     def residual(self, layer: L.Residual, path: str, x: Value, shape: Shape) -> Value:
-        x.held = True
+        x.pinned = True
         body, _ = self.layer(layer.body, _join(path, "body"), x, shape)
         shortcut, _ = self.layer(layer.shortcut, _join(path, "shortcut"), x, shape)
         if body is shortcut:
@@ -211,7 +211,7 @@ class _Tracer:
         return self.add(AddNode([body, shortcut], Value((height, width, channels))))
 
     def sum(self, layer: L.Sum, path: str, x: Value, shape: Shape) -> Value:
-        x.held = True
+        x.pinned = True
         values = [self.layer(part, _join(path, name), x, shape)[0] for name, part, _ in layer.parts(shape)]
         if len(set(map(id, values))) < len(values):
             raise NotCompiledError(f"{path or 'the network'}: adds a value to itself, which is not compiled")
@@ -236,11 +236,11 @@ class _Tracer:
         bias = _join(path, "bias") if with_bias else None
         return self.add(ConvNode([x], Value(conv.out_shape), conv, _join(path, "weight"), bias))
 
-    def sweep(self, x: Value) -> SweepNode:
-        """Return the sweep that gives x if more may be put into it, otherwise a new one that leaves x as it is."""
-        if isinstance(x.producer, SweepNode) and not x.held and x.producer.pool is None:
+    def norm_activation_pool(self, x: Value) -> NormActivationPoolNode:
+        """Return the node that produces x if more can be fused into it, otherwise a new one behind x."""
+        if isinstance(x.producer, NormActivationPoolNode) and not x.pinned and x.producer.pool is None:
             return x.producer
-        node = SweepNode([x], Value(x.shape))
+        node = NormActivationPoolNode([x], Value(x.shape))
         self.add(node)
         return node
 
@@ -248,18 +248,18 @@ class _Tracer:
         if len(shape) == 1 and x.shape[:2] != (1, 1):
             raise NotCompiledError(f"{path}: a normalisation behind Flatten is not compiled")
         bands = layer.bands if isinstance(layer, L.SubSpectralNorm) else 1
-        return self.add(SweepNode([x], Value(x.shape), Norm(path, layer.momentum, layer.epsilon, bands)))
+        return self.add(NormActivationPoolNode([x], Value(x.shape), Norm(path, layer.momentum, layer.epsilon, bands)))
 
     def activation(self, layer: Layer, path: str, x: Value, shape: Shape) -> Value:
         slope = float(getattr(layer, "slope", 0.0))
         if slope < 0:
             raise NotCompiledError(f"{path}: a negative slope is not compiled")
-        if isinstance(x.producer, AddNode) and not x.held and x.producer.slope == 1.0:
+        if isinstance(x.producer, AddNode) and not x.pinned and x.producer.slope == 1.0:
             x.producer.slope = slope
             return x
-        node = self.sweep(x)
+        node = self.norm_activation_pool(x)
         if node.slope != 1.0:
-            node = SweepNode([node.output], Value(x.shape))
+            node = NormActivationPoolNode([node.output], Value(x.shape))
             self.add(node)
         node.slope = slope
         return node.output
@@ -269,9 +269,9 @@ class _Tracer:
         return self.add(ActivationNode([x], Value(x.shape), layer.kind))
 
     def max_pool(self, layer: Layer, path: str, x: Value, shape: Shape) -> Value:
-        node = self.sweep(x)
-        if node.bands > 1:  # windows may reach over two bands
-            node = SweepNode([x], Value(x.shape))
+        node = self.norm_activation_pool(x)
+        if node.bands > 1:  # a window may overlap two bands
+            node = NormActivationPoolNode([x], Value(x.shape))
             self.add(node)
         node.pool = _pool_window(layer, shape)
         node.output.shape = (*node.pool.out_size(x.shape[:2]), x.shape[2])  # type: ignore[assignment]
@@ -289,7 +289,7 @@ class _Tracer:
             raise NotCompiledError(f"{path}: dropping channels behind Flatten is not compiled")
         return self.add(DropoutNode([x], Value(x.shape), layer.rate, layer.whole_channels))
 
-    def nothing(self, layer: Layer, path: str, x: Value, shape: Shape) -> Value:
+    def identity(self, layer: Layer, path: str, x: Value, shape: Shape) -> Value:
         return x
 
 
@@ -316,8 +316,8 @@ _RULES: dict[type[Layer], _Rule] = {
     L.FrequencyAvgPool: _Tracer.average,
     L.Dropout: _Tracer.dropout,  # type: ignore[dict-item]
     L.ChannelDropout: _Tracer.dropout,  # type: ignore[dict-item]
-    L.Flatten: _Tracer.nothing,
-    L.Identity: _Tracer.nothing,
+    L.Flatten: _Tracer.identity,
+    L.Identity: _Tracer.identity,
 }
 
 

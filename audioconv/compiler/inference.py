@@ -1,24 +1,25 @@
-"""A trained network's forward pass, compiled: normalisations folded into the weights, one call for all layers."""
+"""Inference programs: the forward pass of a trained network, with its normalisations folded into the weights."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.compiler.forward import Writer
-from audioconv.compiler.graph import ConvNode, Graph, SweepNode, trace
+from audioconv.compiler.graph import ConvNode, Graph, NormActivationPoolNode, trace
 from audioconv.errors import ShapeError
 from audioconv.geometry import window
-from audioconv.kernels import interpreter as opcodes
+from audioconv.kernels import opcodes
+from audioconv.kernels.winograd_transforms import TILE
 from audioconv.layers.base import Layer, Shape
 from audioconv.runtime.executable import Executable, useful_threads
 from audioconv.runtime.program import UNLIMITED, Constants, Fixed, Instruction, Phase, norm_vectors
 
 Array = NDArray[np.float32]
 
-TASK_WORK = 1e5  # operations that are worth a task
+TASK_WORK = 1e5  # the least operations of a task
 
 
 class Inference:
@@ -30,12 +31,12 @@ class Inference:
     params : mapping of str to array
         By path.
     in_shape : tuple of int
-        Of one example.
+        The shape of one example.
 
     Raises
     ------
     NotCompiledError
-        If the network has a part that cannot be compiled.
+        If the network has a layer that the compiler does not support.
     """
 
     def __init__(self, network: Layer, params: Mapping[str, Array], in_shape: Shape) -> None:
@@ -47,7 +48,7 @@ class Inference:
         _fold(self._graph, params, self._constants)
         self._by_example = self._compile(by_lines=False)
         self._by_lines = self._compile(by_lines=True)
-        self._numbers = self._constants.array()
+        self._constant_values = self._constants.array()
 
     def __call__(self, x: Array) -> Array:
         """Return the logits (N, classes) of examples x (N, *in_shape), float32 and contiguous."""
@@ -60,111 +61,110 @@ class Inference:
         with program.workspace(threads) as space:
             space.point(opcodes.INPUT, x)
             space.point(opcodes.OUTPUT, y)
-            space.point(opcodes.CONSTANTS, self._numbers)
+            space.point(opcodes.CONSTANTS, self._constant_values)
             program.run(0, space, N, threads)
         return y
 
     def _compile(self, by_lines: bool) -> Executable:
-        """Return the program: all of it for one example after the other, or each layer shared out among threads."""
+        """Return the program: an example is one task, or each layer of one example is divided among threads."""
         norms = {
             node.norm.path: [self._constants.find((node.norm, band)) for band in range(node.bands)]
             for node in self._graph.nodes
-            if isinstance(node, SweepNode) and node.norm
+            if isinstance(node, NormActivationPoolNode) and node.norm
         }
         writer = Writer(self._graph, self._constants.find, 1, self._constants, norms)
         for node in self._graph.nodes:
             if isinstance(node, ConvNode) and (node.weight, "transformed") in self._constants:
                 kernels = self._constants.find((node.weight, "transformed"))
-                writer.known[self._constants.find(node.weight).offset] = kernels
+                writer.transformed_weights[self._constants.find(node.weight).offset] = kernels
         writer.forward()
         (instructions,) = writer.stages
         if by_lines:
-            first = [one for one in instructions if _waits_for_nothing(one)]
-            rest = [one for one in instructions if not _waits_for_nothing(one)]
+            first = [one for one in instructions if _is_independent(one)]
+            rest = [one for one in instructions if not _is_independent(one)]
             phases = [Phase(opcodes.INSTRUCTIONS, 0, first)]
-            phases += [Phase(opcodes.LINES, _tasks(one.operation, one.integers), [one]) for one in rest]
+            phases += [Phase(opcodes.LINES, _tasks(one), [one]) for one in rest]
         else:
             phases = [Phase(opcodes.EXAMPLES, UNLIMITED, instructions)]
         return Executable([phases], writer.tables, writer.memory, 1)
 
 
-def _waits_for_nothing(instruction: Instruction) -> bool:
-    """Tell whether an instruction needs nothing of another: borders, and the copy of the input."""
-    if instruction.operation == opcodes.BORDER:
+def _is_independent(instruction: Instruction) -> bool:
+    """Tell whether an instruction reads no result of another: clearing a border, and the copy of the input."""
+    if instruction.opcode == opcodes.CLEAR_BORDER:
         return True
-    source = instruction.operands[0]
-    return source is not None and isinstance(source.memory, Fixed) and source.memory.base == opcodes.INPUT
+    x = instruction.operands.get("x")
+    return x is not None and isinstance(x.memory, Fixed) and x.memory.base == opcodes.INPUT
 
 
-def _tasks(operation: int, integers: Sequence[int]) -> int:
-    """Return into how many tasks an instruction is worth dividing."""
-    if operation == opcodes.CORRELATE:
-        columns, _, rows, _, terms = integers[:5]
-        return int(max(1, min(8, 2 * columns * rows * terms // TASK_WORK, rows // 6)))
-    if operation == opcodes.WINOGRAD:
-        channels, kernels, _, _, _, lines, columns = integers[:7]
-        tiles = -(-lines // 4) * -(-columns // 4)
-        return int(max(1, min(8, 72 * channels * kernels * tiles // TASK_WORK, tiles // 3)))
-    if operation == opcodes.WINOGRAD_LINE:
-        channels, kernels, blocks, _, _, columns = integers[:6]
-        tiles = -(-columns // 4)
-        return int(max(1, min(8, 12 * blocks * channels * kernels * tiles // TASK_WORK, tiles // 6)))
-    if operation == opcodes.NARROW:
-        channels, kernels, _, _, _, _, lines, columns = integers[:8]
-        tiles = -(-lines // 4)
-        return int(max(1, min(8, 36 * channels * kernels * columns * tiles // TASK_WORK, tiles // 2)))
-    if operation == opcodes.DEPTHWISE:
-        channels, _, _, lines, columns = integers[:5]
-        return int(max(1, min(8, 18 * channels * lines * columns // TASK_WORK, lines // 2)))
-    if operation == opcodes.SWEEP:
-        return int(max(1, min(4, integers[0] * integers[1] * integers[2] // 2e4)))
+def _tasks(instruction: Instruction) -> int:
+    """Return the number of tasks to divide an instruction into."""
+    opcode, i = instruction.opcode, instruction.integers
+    if opcode == opcodes.CORRELATE:
+        return int(max(1, min(8, 2 * i["columns"] * i["rows"] * i["terms"] // TASK_WORK, i["rows"] // 6)))
+    if opcode == opcodes.WINOGRAD:
+        tiles = -(-i["out_height"] // TILE) * -(-i["out_width"] // TILE)
+        return int(max(1, min(8, 72 * i["channels"] * i["filters"] * tiles // TASK_WORK, tiles // 3)))
+    if opcode == opcodes.WINOGRAD_1D:
+        tiles = -(-i["out_width"] // TILE)
+        multiply_adds = i["blocks"] * i["channels"] * i["filters"]
+        return int(max(1, min(8, 12 * multiply_adds * tiles // TASK_WORK, tiles // 6)))
+    if opcode == opcodes.FEW_CHANNELS:
+        tiles = -(-i["out_height"] // TILE)
+        multiply_adds = i["channels"] * i["filters"] * i["out_width"]
+        return int(max(1, min(8, 36 * multiply_adds * tiles // TASK_WORK, tiles // 2)))
+    if opcode == opcodes.DEPTHWISE:
+        lines = i["out_height"]
+        return int(max(1, min(8, 18 * i["channels"] * lines * i["out_width"] // TASK_WORK, lines // 2)))
+    if opcode == opcodes.NORM_ACTIVATION_POOL:
+        return int(max(1, min(4, i["channels"] * i["in_height"] * i["in_width"] // 2e4)))
     return 1
 
 
 def _fold(graph: Graph, params: Mapping[str, Array], constants: Constants) -> None:
-    """Put the parameters into `constants`, and each normalisation that follows a convolution into its weights.
+    """Store the parameters in `constants`, with normalisations folded into the convolutions before them.
 
-    What then does nothing is taken out of the graph.
+    Activations and max-pools are fused into convolutions if possible. Nodes that become the identity are removed.
     """
     for node in list(graph.nodes):
         if isinstance(node, ConvNode):
             follower = node.output.consumers[0] if len(node.output.consumers) == 1 else None
             weight, bias = params[node.weight], None if node.bias is None else params[node.bias]
-            if isinstance(follower, SweepNode) and follower.norm is not None and follower.bands == 1:
+            if isinstance(follower, NormActivationPoolNode) and follower.norm is not None and follower.bands == 1:
                 mean, scale, shift = _norm(params, follower.norm.path, follower.norm.epsilon)
                 weight = np.asarray(weight * scale, np.float32)
                 bias = np.asarray(shift + scale * ((0.0 if bias is None else bias) - mean), np.float32)
                 follower.norm = None
                 node.bias = node.bias or f"{node.weight}, with the normalisation's"
             constants.add(node.weight, weight)
-            form = node.conv.form
-            kernels = None if form is None else form.kernels(weight.reshape(node.conv.weight_shape))
+            algorithm = node.conv.algorithm
+            kernels = None if algorithm is None else algorithm.kernels(weight.reshape(node.conv.weight_shape))
             if kernels is not None:
                 constants.add((node.weight, "transformed"), kernels)
             if node.bias is not None and bias is not None:
                 constants.add(node.bias, bias)
-        elif isinstance(node, SweepNode):
+        elif isinstance(node, NormActivationPoolNode):
             if node.norm is not None:
                 channels = node.inputs[0].shape[2]
-                numbers = np.stack(_norm(params, node.norm.path, node.norm.epsilon)).reshape(3, node.bands, channels)
+                vectors = np.stack(_norm(params, node.norm.path, node.norm.epsilon)).reshape(3, node.bands, channels)
                 for band in range(node.bands):
-                    constants.add((node.norm, band), norm_vectors(channels, *numbers[:, band]))
-            elif node.pool is None or _goes_with_tiles(node):
+                    constants.add((node.norm, band), norm_vectors(channels, *vectors[:, band]))
+            elif node.pool is None or _pool_fits_tiles(node):
                 before = node.inputs[0].producer
                 if isinstance(before, ConvNode) and len(node.inputs[0].consumers) == 1 and before.slope == 1.0:
                     before.slope, node.slope = node.slope, 1.0
                     if node.pool is not None:
                         before.pooled, node.pool, before.output.shape = True, None, node.output.shape
                 if node.slope == 1.0 and node.pool is None:
-                    graph.take_out(node)
+                    graph.remove(node)
 
 
-def _goes_with_tiles(node: SweepNode) -> bool:
-    """Tell whether the windows of a pool are the tiles that the convolution before it computes."""
+def _pool_fits_tiles(node: NormActivationPoolNode) -> bool:
+    """Tell whether the convolution before a max-pool can compute it, its windows being parts of tiles."""
     before = node.inputs[0].producer
     halving = window((2, 2), axes=2, stride=2)
-    form = before.conv.form if isinstance(before, ConvNode) else None
-    return form is not None and form.pools and node.pool == halving
+    algorithm = before.conv.algorithm if isinstance(before, ConvNode) else None
+    return algorithm is not None and algorithm.fuses_pool and node.pool == halving
 
 
 def _norm(params: Mapping[str, Array], path: str, epsilon: float) -> tuple[NDArray[np.float64], ...]:

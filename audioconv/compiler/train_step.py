@@ -1,4 +1,4 @@
-"""Forward and backward pass of a network that is being trained, compiled: each one call for all layers."""
+"""Training programs: forward and backward pass of a network, each one call for all layers."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from audioconv.compiler.backward import Backward
 from audioconv.compiler.forward import Writer
 from audioconv.compiler.graph import ConvNode, trace
 from audioconv.errors import ShapeError
-from audioconv.kernels import interpreter as opcodes
+from audioconv.kernels import opcodes
 from audioconv.kernels.jit import PARTS
 from audioconv.layers.base import Layer, Pass, Shape
 from audioconv.runtime.executable import Executable, Workspace, useful_threads
-from audioconv.runtime.program import MOST_PARTIAL, UNLIMITED, Constants, Fixed, Phase
+from audioconv.runtime.program import MAX_PARTIAL_ELEMENTS, UNLIMITED, Constants, Fixed, Phase
 
 Array = NDArray[np.float32]
 
 
 class TrainingPasses:
-    """The two passes of a training step. One step at a time.
+    """The forward and backward pass of a training step, for one caller at a time.
 
     Parameters
     ----------
     network : Layer
     in_shape : tuple of int
-        Of one example.
+        The shape of one example.
     examples : int
         The largest batch.
-    places : mapping of str to int
-        By path: where each trained parameter begins in the vector of all.
+    offsets : mapping of str to int
+        By path: the index in the vector of all parameters at which each trained one begins.
     tracked : mapping of str to array
         By path: the running statistics.
 
@@ -40,12 +40,12 @@ class TrainingPasses:
     tracked : dict of str to array
         By path: the running statistics after the last forward pass. The next pass overwrites them.
     traffic : int
-        Bytes an example that both passes together have to read and write at least, as they are divided into stages.
+        Bytes an example that both passes read and write in arrays that outlive a stage.
 
     Raises
     ------
     NotCompiledError
-        If the network has a part that cannot be compiled.
+        If the network has a layer that the compiler does not support.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class TrainingPasses:
         network: Layer,
         in_shape: Shape,
         examples: int,
-        places: Mapping[str, int],
+        offsets: Mapping[str, int],
         tracked: Mapping[str, Array],
     ) -> None:
         self._classes = network.out_shape(in_shape)[-1]
@@ -62,23 +62,23 @@ class TrainingPasses:
         graph = trace(network, in_shape)
         graph.merge_activations()
         self._constants = Constants()
-        self._tracked_places, size = {}, 0
+        self._tracked_offsets, size = {}, 0
         for path, array in tracked.items():
-            self._tracked_places[path] = size
+            self._tracked_offsets[path] = size
             size += array.size
         self._before, self._after = np.zeros((2, size), np.float32)
         self.tracked = {
-            path: self._after[place : place + tracked[path].size] for path, place in self._tracked_places.items()
+            path: self._after[offset : offset + tracked[path].size] for path, offset in self._tracked_offsets.items()
         }
 
         def parameter(path: str) -> Fixed:
-            if path in places:
-                return Fixed(opcodes.PARAMETERS, places[path])
-            return Fixed(opcodes.TRACKED, self._tracked_places[path])
+            if path in offsets:
+                return Fixed(opcodes.PARAMETERS, offsets[path])
+            return Fixed(opcodes.TRACKED, self._tracked_offsets[path])
 
         writer = Writer(graph, parameter, examples, self._constants)
         weights = sum(node.conv.partial_size for node in graph.nodes if isinstance(node, ConvNode))
-        tasks = max(1, min(examples, PARTS, MOST_PARTIAL // max(1, weights)))
+        tasks = max(1, min(examples, PARTS, MAX_PARTIAL_ELEMENTS // max(1, weights)))
         writer.forward()
         backward = Backward(writer, tasks)
         backward.write()
@@ -90,15 +90,15 @@ class TrainingPasses:
             ],
             [
                 Phase(opcodes.INSTRUCTIONS, 0, writer.preparations),
-                Phase(opcodes.INSTRUCTIONS, 0, writer.later),
+                Phase(opcodes.INSTRUCTIONS, 0, writer.late_preparations),
                 *_phases(writer, range(split, len(writer.stages)), tasks),
-                Phase(opcodes.INSTRUCTIONS, 0, backward.after),
+                Phase(opcodes.INSTRUCTIONS, 0, backward.reductions),
             ],
         ]
         self._program = Executable(programs, writer.tables, writer.memory, examples, tasks)
         self.traffic = self._program.traffic
         self._dropouts = len(writer.dropouts)
-        self._numbers = self._constants.array()
+        self._constant_values = self._constants.array()
         self._space: Workspace | None = None
         self._logits = np.empty((examples, self._classes), np.float32)
         self._seeds = np.zeros(max(1, self._dropouts), np.uint64)
@@ -111,11 +111,11 @@ class TrainingPasses:
         values : array
             All trained parameters.
         x : array (N, *in_shape)
-            float32, contiguous; of at most as many examples as was said.
+            float32, contiguous; at most `examples` of them.
         tracked : mapping of str to array
             By path: the running statistics before the pass.
         rng : numpy.random.Generator
-            Gives each dropout its seed, in the network's order.
+            Draws the seed of each dropout, in the network's order.
         """
         if len(x) > self._examples or x.shape[1:] != self._in_shape:
             raise ShapeError(
@@ -125,8 +125,8 @@ class TrainingPasses:
         threads = useful_threads(len(x) * self._work)
         if self._space is None or self._space.threads < threads:
             self._space = self._program.new_workspace(threads)
-        for path, place in self._tracked_places.items():
-            self._before[place : place + tracked[path].size] = tracked[path]
+        for path, offset in self._tracked_offsets.items():
+            self._before[offset : offset + tracked[path].size] = tracked[path]
         if self._dropouts:
             run = Pass(training=True, rng=rng)
             self._seeds[:] = [run.draw_seed() for _ in range(self._dropouts)]
@@ -137,15 +137,15 @@ class TrainingPasses:
             (opcodes.PARAMETERS, values),
             (opcodes.TRACKED, self._before),
             (opcodes.TRACKED_NEXT, self._after),
-            (opcodes.CONSTANTS, self._numbers),
+            (opcodes.CONSTANTS, self._constant_values),
         ):
             space.point(base, array)
-        self._x, self._values = x, values  # they are read again in the backward pass
+        self._x, self._values = x, values  # the backward pass reads them again
         self._program.run(0, space, len(x), threads, self._seeds)
         return self._logits[: len(x)]
 
     def backward(self, dy: Array, gradient: Array) -> None:
-        """Put the gradient by all trained parameters into `gradient`, given that by the last forward pass's logits."""
+        """Write the gradient by all trained parameters into `gradient`, given that by the last logits."""
         assert self._space is not None, "there was no forward pass"
         self._dy = np.require(dy, np.float32, ["C", "A"])
         self._space.point(opcodes.OUTPUT_GRADIENT, self._dy)
@@ -155,7 +155,7 @@ class TrainingPasses:
 
 
 def _phases(writer: Writer, stages: range, tasks: int) -> list[Phase]:
-    """Return the phases of these stages, and what is done between them."""
+    """Return the phases of these stages and those between them."""
     phases = []
     for stage in stages:
         phases.append(Phase(opcodes.EXAMPLES, tasks, writer.stages[stage]))

@@ -1,1 +1,1 @@
-"""From probabilities to an answer: a word, or none of the words."""
+"""From logits to an answer: one of the words, or "none of these"."""

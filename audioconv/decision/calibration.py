@@ -15,21 +15,21 @@ from audioconv.decision.decision import Decision, Gate
 TEMPERATURES = (0.05, 20.0)
 
 GIVEN_UP = 0.05
-"""Share of the words that a threshold may cost where it lets through less than it may."""
+"""Share of the words that a threshold may reject although a lower one would have the false accept rate as well."""
 
 MAX_COST, COMPROMISE = 0.1, 0.4
-"""Share of the right words that the threshold may cost in order to let through what it may, and the score that it gives
-way to where it costs more: all the way from twice that share on. With few clips the clips of no word that are made of
-the words are as hard as words; the share that was asked for would cost a third to a half of them. A score of 0.5 says
-that a word is as likely as none; at 0.4 a missed word weighs one and a half times a false accept. Chosen with speakers
-kept apart: docs/recipes.md."""
+"""Share of the right words that the threshold may reject to reach the false accept rate; and the score that it falls
+towards if it would reject more, fully from twice that share on. With few clips the generated negatives are as hard as
+words, and the rate that was asked for would cost a third to a half of the words. At a score of 0.5 a word is as likely
+as a negative; at 0.4 a missed word weighs one and a half times a false accept. Chosen with speakers kept apart:
+docs/recipes.md."""
 
-FEWEST, FEWEST_FOR_TEMPERATURE = 5, 20
-"""Clips of words, and of others, without which there is no gate, and of words without which there is no temperature:
-chance would choose."""
+MIN_CLIPS, MIN_FOR_TEMPERATURE = 5, 20
+"""With fewer words or fewer negatives than the first there is no gate, with fewer words than the second no temperature:
+chance would choose them."""
 
 RIDGE = 1e-3
-"""Keeps the gate finite where words and others do not overlap."""
+"""Keeps the gate finite if the logits of words and negatives do not overlap."""
 
 
 def calibrate(
@@ -37,9 +37,9 @@ def calibrate(
     logits: Array,
     codes: NDArray[np.integer],
     *,
-    made: Sequence[str] = (),
+    auxiliary: Sequence[str] = (),
     false_accepts: float | None = None,
-    easier: float = 1.0,
+    negative_hardness_ratio: float = 1.0,
 ) -> Decision:
     """Return the decision that fits clips which the network has not learned.
 
@@ -51,14 +51,14 @@ def calibrate(
         What the network gives for the clips.
     codes : array (N,) int
         The class of each clip.
-    made : sequence of str
+    auxiliary : sequence of str
         Classes that may not be an answer.
     false_accepts : float, optional
-        The share of clips of no word that the threshold may let through; without it every clip is taken for a word.
-        The threshold is higher where that costs no more than `GIVEN_UP` of the words, and lower where the share would
-        cost more than `MAX_COST` of them.
-    easier : float
-        How many times as often as these clips of no word those pass that `false_accepts` means.
+        Share of the negatives that the threshold may accept; without it every clip is accepted. The threshold is higher
+        if that rejects no more than `GIVEN_UP` of the words. It is lower if this share would reject more than
+        `MAX_COST` of them.
+    negative_hardness_ratio : float
+        Ratio of the false accept rate on real negatives, which `false_accepts` limits, to that on these negatives.
 
     Returns
     -------
@@ -69,22 +69,24 @@ def calibrate(
     of_words = words[codes] if len(codes) else np.zeros(0, bool)
     columns = words if not words.all() else np.ones(len(labels), bool)
     temperature = _temperature(logits[of_words][:, columns], _renumbered(codes[of_words], columns))
-    enough = min(of_words.sum(), (~of_words).sum()) >= FEWEST
+    enough = min(of_words.sum(), (~of_words).sum()) >= MIN_CLIPS
     largest = logits[:, words].max(axis=1, initial=-np.inf)
     gate = _gate(largest[of_words], largest[~of_words]) if enough else None
-    decision = Decision(temperature, made=tuple(made), gate=gate)
+    decision = Decision(temperature, auxiliary=tuple(auxiliary), gate=gate)
     if false_accepts is None or not enough:
         return decision
     answers = decision.decide(labels, decision.probabilities(labels, logits))
     of_word = words[answers.codes]
     right = np.sort(answers.scores[of_words & (answers.codes == codes)])
-    least = _threshold(answers.scores[~of_words & of_word], int((~of_words).sum()), false_accepts / easier)
-    threshold = _affordable(least, right)
+    lowest = _threshold(
+        answers.scores[~of_words & of_word], int((~of_words).sum()), false_accepts / negative_hardness_ratio
+    )
+    threshold = _affordable(lowest, right)
     passed = of_word & (answers.scores >= threshold)
     basis = {
         "words": int(of_words.sum()),
         "others": int((~of_words).sum()),
-        "words_that_the_share_would_cost": _cost(least, right),
+        "words_that_the_share_would_cost": _cost(lowest, right),
         "words_accepted_and_right": float(np.mean((passed & (answers.codes == codes))[of_words])),
         "others_accepted": float(np.mean(passed[~of_words])),
     }
@@ -99,7 +101,7 @@ def _renumbered(codes: NDArray[np.integer], columns: NDArray[np.bool_]) -> NDArr
 
 def _temperature(logits: Array, codes: NDArray[np.integer]) -> float:
     """Return the temperature under which the clips are likeliest."""
-    if len(codes) < FEWEST_FOR_TEMPERATURE:
+    if len(codes) < MIN_FOR_TEMPERATURE:
         return 1.0
     from scipy.optimize import minimize_scalar
 
@@ -112,12 +114,15 @@ def _temperature(logits: Array, codes: NDArray[np.integer]) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))
 
 
-def _gate(words: Array, others: Array) -> Gate:
-    """Return the logistic curve between the largest logits of words and of others, each side counting the same."""
+def _gate(words: Array, negatives: Array) -> Gate:
+    """Return the logistic curve between the largest logits of words and of negatives, both with equal weight."""
     from scipy.optimize import minimize
 
-    centre, spread = np.mean([words.mean(), others.mean()]), max(float(np.std(np.concatenate([words, others]))), 1e-9)
-    one, other = ((side.astype(np.float64) - centre) / spread for side in (words, others))
+    centre, spread = (
+        np.mean([words.mean(), negatives.mean()]),
+        max(float(np.std(np.concatenate([words, negatives]))), 1e-9),
+    )
+    one, other = ((side.astype(np.float64) - centre) / spread for side in (words, negatives))
 
     def loss(numbers: Array) -> float:
         scale, offset = numbers
@@ -150,9 +155,9 @@ def _cost(threshold: float, right: Array) -> float:
     return float(np.searchsorted(right, threshold)) / max(1, len(right))
 
 
-def _threshold(scores: Array, others: int, false_accepts: float) -> float:
-    """Return the least threshold that lets at most this share of the `others` through, of which these are `scores`."""
-    allowed = int(false_accepts * others)
+def _threshold(scores: Array, negatives: int, false_accepts: float) -> float:
+    """Return the lowest threshold that accepts at most this share of so many negatives, some with these `scores`."""
+    allowed = int(false_accepts * negatives)
     if len(scores) <= allowed:
         return 0.0
     # Just above the score of the first one that must not pass.

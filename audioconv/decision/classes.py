@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv.errors import DataError
 
 UNKNOWN = "_unknown_"
-"""The class of what is none of the words, as in Speech Commands."""
+"""The class of out-of-vocabulary words and other negatives, as in Speech Commands."""
 
 
 SILENCE = "_silence_"
-"""The class of what is no speech, as in Speech Commands."""
+"""The class of silence and noise, as in Speech Commands."""
 
 
 # Names that people give to classes of negatives: without underscores, hyphens and case.
@@ -30,7 +35,7 @@ _NEGATIVE_OF_NAME = {name: label for label, names in _NEGATIVES.items() for name
 
 
 def is_word(label: str) -> bool:
-    """Return whether a class is one to listen for: names such as ``_unknown_`` and ``_silence_`` are of the others.
+    """Return whether a class is a word; names such as ``_unknown_`` and ``_silence_`` are those of negatives.
 
     >>> is_word("yes"), is_word("_unknown_")
     (True, False)
@@ -39,7 +44,7 @@ def is_word(label: str) -> bool:
 
 
 def negative_label(label: str) -> str | None:
-    """Return the class of negatives that a label means by its name; None for a class to listen for.
+    """Return the class of negatives that a label means by its name; None for a word.
 
     Case, underscores and hyphens do not matter.
 
@@ -66,3 +71,15 @@ def negatives_by_name(labels: Iterable[str]) -> dict[str, str]:
     names = list(dict.fromkeys(labels))
     meant = {label: negative_label(label) or label for label in names}
     return meant if any(map(is_word, meant.values())) else {label: label for label in names}
+
+
+def class_codes(name: str, labels: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
+    """Return the class number of each label, (N,) int64; `DataError` if the data `name` have others."""
+    unknown = sorted(set(labels) - set(classes))
+    if unknown:
+        raise DataError(
+            f"{name}: has labels that the model does not know: {', '.join(map(repr, unknown[:5]))}; "
+            f"it knows {', '.join(classes)}"
+        )
+    codes = {label: code for code, label in enumerate(classes)}
+    return np.array([codes[label] for label in labels], np.int64)

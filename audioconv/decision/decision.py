@@ -1,4 +1,4 @@
-"""When a model takes what it hears for one of its words, and when it says "none of these"."""
+"""From logits to an answer: one of the words, or "none of these"."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from audioconv.errors import ConfigError
 
 @dataclass(frozen=True)
 class Gate:
-    """How likely it is that there is one of the words at all, given the largest logit of a word.
+    """The probability that an example is one of the words, given the largest logit of a word.
 
-    ``1 / (1 + exp(-(scale * logit + offset)))``: Platt's scaling. The largest logit tells unheard words apart better
-    than the probability of the class of other words, which has learned only what those sound like that it was shown.
+    ``1 / (1 + exp(-(scale * logit + offset)))``: Platt's scaling. The largest logit detects new out-of-vocabulary words
+    better than the probability of the class of negatives, which has learned only the negatives of the training.
 
     Parameters
     ----------
@@ -47,19 +47,18 @@ class Decision:
     Parameters
     ----------
     temperature : float
-        By which logits are divided, so that probabilities are as often right as they say.
+        Divisor of the logits, which calibrates the probabilities.
     threshold : float
-        The least probability with which a word is accepted.
+        Lowest probability with which a word is accepted.
     false_accepts : float, optional
-        The share of what is none of the words that the threshold was chosen to let through; None where it was not
-        chosen.
-    made : tuple of str
-        Classes that nobody gave examples of, such as ``_unknown_`` made of altered words: they take their share of the
-        probability, and are never the answer.
+        False accept rate on negatives that the threshold was chosen for; None if it was not chosen.
+    auxiliary : tuple of str
+        Classes without examples of the user's, such as ``_unknown_`` with generated negatives: they take their share of
+        the probability and are never the answer.
     basis : mapping
-        What the threshold was chosen on, JSON-compatible: how many words and others, which shares of them pass.
+        The basis of the threshold, JSON-compatible: numbers of words and of negatives, and the accepted shares of them.
     gate : Gate, optional
-        Where there are classes such as ``_unknown_``: whether it is a word at all. What is left to decide is which.
+        Whether an example is a word at all, if there are classes such as ``_unknown_``; the softmax decides which word.
 
     Raises
     ------
@@ -74,13 +73,13 @@ class Decision:
     temperature: float = 1.0
     threshold: float = 0.0
     false_accepts: float | None = None
-    made: tuple[str, ...] = ()
+    auxiliary: tuple[str, ...] = ()
     basis: Mapping[str, Any] = field(default_factory=dict)
     gate: Gate | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        object.__setattr__(self, "made", tuple(self.made))
+        object.__setattr__(self, "auxiliary", tuple(self.auxiliary))
         if not (np.isfinite(self.temperature) and self.temperature > 0):
             raise ConfigError(f"the temperature must be above 0, got {self.temperature}")
         if not 0 <= self.threshold <= 1:
@@ -100,21 +99,22 @@ class Decision:
         probabilities[:, ~words] = (1 - is_one) * _softmax(scaled[:, ~words])
         return probabilities.astype(np.float32)
 
-    def given(self, labels: Sequence[str]) -> list[int]:
+    def answer_codes(self, labels: Sequence[str]) -> list[int]:
         """Return the places in `labels` of the classes that may be an answer."""
-        return [i for i, label in enumerate(labels) if label not in self.made]
+        return [i for i, label in enumerate(labels) if label not in self.auxiliary]
 
     def decide(self, labels: Sequence[str], probabilities: Array) -> Answers:
-        """Return what `probabilities` (N, classes) of the classes `labels` mean."""
-        given = np.array(self.given(labels))
-        codes = given[probabilities[:, given].argmax(axis=1)] if len(probabilities) else np.zeros(0, np.int64)
+        """Return the answers for `probabilities` (N, classes) of the classes `labels`."""
+        possible = np.array(self.answer_codes(labels))
+        codes = possible[probabilities[:, possible].argmax(axis=1)] if len(probabilities) else np.zeros(0, np.int64)
         scores = probabilities[np.arange(len(probabilities)), codes]
         words = np.array([is_word(label) for label in labels])
         return Answers(codes, scores, words[codes] & (scores >= self.threshold))
 
     def to_json(self) -> dict[str, Any]:
         """Return the decision as JSON-compatible data; `from_json` is its inverse."""
-        return {**asdict(self), "made": list(self.made), "basis": dict(self.basis)}
+        described = {**asdict(self), "auxiliary": list(self.auxiliary), "basis": dict(self.basis)}
+        return {_KEYS.get(name, name): value for name, value in described.items()}
 
     @classmethod
     def from_json(cls, described: Mapping[str, Any]) -> Self:
@@ -130,6 +130,8 @@ class Decision:
         """
         _check_types("decision", described, _DECISION_TYPES)
         known = {key: value for key, value in described.items() if key in _DECISION_TYPES}
+        if "made" in known:
+            known["auxiliary"] = known.pop("made")
         gate = known.pop("gate", None)
         if gate is None:
             return cls(**known)
@@ -142,7 +144,7 @@ class Decision:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a model says of N examples.
+    """The answers of a model for N examples.
 
     Attributes
     ----------
@@ -151,7 +153,7 @@ class Answers:
     scores : array (N,) float32
         Its probability.
     accepted : array (N,) bool
-        Whether it is a word, and likely enough; otherwise the answer is "none of these".
+        Whether it is a word whose probability reaches the threshold; otherwise the answer is "none of these".
     """
 
     codes: NDArray[np.int64]
@@ -170,6 +172,9 @@ def _is_names(value: Any) -> bool:
 def _is_mapping(value: Any) -> bool:
     return isinstance(value, Mapping)
 
+
+_KEYS = {"auxiliary": "made"}
+"""Keys of a model file that are not called like the field."""
 
 _Types = Mapping[str, tuple[str, Callable[[Any], bool]]]
 

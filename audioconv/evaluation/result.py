@@ -86,12 +86,12 @@ class Evaluation:
         outsiders : Scored, optional
             More examples that are none of the words, named by where they are from.
         """
-        answers = [labels[i] for i in decision.given(labels)]
+        answers = [labels[i] for i in decision.answer_codes(labels)]
         places = {label: i for i, label in enumerate(answers)}
         strangers = labelled.select([not is_word(name) for name in labelled.names])
         scored = labelled.select([name in places for name in labelled.names])
         # Class numbers among all labels become those among the labels that may be an answer.
-        among = {code: places[labels[code]] for code in decision.given(labels)}
+        among = {code: places[labels[code]] for code in decision.answer_codes(labels)}
         wanted = np.array([places[name] for name in scored.names], np.int64)
         given = np.array([among[int(c)] for c in decision.decide(labels, scored.probabilities).codes], np.int64)
         return cls(

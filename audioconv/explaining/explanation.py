@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,6 @@ from audioconv.explaining.occlusion import evidence, hide, label_code, places_of
 from audioconv.features.front_ends import FrontEnd, LogMel, Mfcc, RawSamples
 from audioconv.model import Model
 from audioconv.pipeline import inputs
-from audioconv.pipeline.inputs import AudioInput, ImageInput
 from audioconv.pipeline.predict import decisive_clip
 
 
@@ -128,8 +126,8 @@ def explain(model: Model, example: StrPath | Array, label: str | None = None) ->
     """
     if label is not None:
         label_code(model, label)  # before the file is read
-    clip, begin_seconds = _listen(model, inputs.of_model(model), example)
-    features = clip if model.front_end is None else model.front_end(clip)[0]
+    clip, begin_seconds = decisive_clip(model, inputs.of_model(model), example)
+    features = model.features(clip[np.newaxis])[0]
     probabilities = model.probabilities(features[None])
     answers = model.decide(probabilities)
     answer, accepted = model.labels[answers.codes[0]], bool(answers.accepted[0])
@@ -178,13 +176,6 @@ def seconds(front_end: FrontEnd, frames: slice, clip_samples: int) -> tuple[floa
         return frames.start / front_end.sample_rate, frames.stop / front_end.sample_rate
     begin, end = ((frame - 0.5) * front_end.hop_length for frame in (frames.start, frames.stop))
     return max(0.0, begin) / front_end.sample_rate, min(clip_samples, end) / front_end.sample_rate
-
-
-def _listen(model: Model, source: AudioInput | ImageInput, example: StrPath | Array) -> tuple[Array, float]:
-    """Return the example as the model takes it, and where in the recording it begins, in seconds."""
-    if isinstance(source, ImageInput):
-        return (source.read(example) if isinstance(example, str | os.PathLike) else source.convert(example)), 0.0
-    return decisive_clip(model, source, example if isinstance(example, str | os.PathLike) else source.check(example))
 
 
 def _region(

@@ -14,7 +14,7 @@ from audioconv.explaining.layers import draw_layers, height_of_layers
 from audioconv.explaining.text import findings, percent, verdict
 from audioconv.features.front_ends import LogMel, Mfcc, RawSamples
 from audioconv.io.figures import BLUE, GRID, INK, MUTED, ORANGE, check_drawable, drawing, write_figure
-from audioconv.recipe.choose_input import QUIETEST
+from audioconv.recipe.choose_input import MIN_ENERGY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +61,7 @@ def draw(explanation: Explanation, path: str | os.PathLike[str], layers: int = L
     """
     check_drawable(path)
     with drawing():
-        is_picture = explanation.model.front_end is None
+        is_picture = explanation.model.kind == "images"
         head = 4.3 if is_picture else 6.1
         paper = Paper(13, head + height_of_layers(explanation, layers))
         _draw_title(paper, explanation, title)
@@ -229,7 +229,7 @@ def _for_people(front_end: LogMel | Mfcc | RawSamples) -> LogMel:
     """Return the front end of the spectrogram that is shown: the model's, or a usual one where it has none."""
     if isinstance(front_end, Mfcc):
         return LogMel(**{name: getattr(front_end, name) for name in LogMel.__dataclass_fields__})
-    return front_end if isinstance(front_end, LogMel) else LogMel.for_rate(front_end.sample_rate, floor=QUIETEST)
+    return front_end if isinstance(front_end, LogMel) else LogMel.for_rate(front_end.sample_rate, floor=MIN_ENERGY)
 
 
 def _extent(front_end: LogMel, shape: tuple[int, ...], begin: float) -> tuple[float, float, float, float]:

@@ -202,7 +202,7 @@ def _draw_row(paper: Paper, model: Model, row: Row, top: float) -> None:
         draw_kernel(paper.axes(left, top + 0.1, _KERNEL, _KERNEL), row.weight[..., channel], model)
         paper.text(left + _KERNEL / 2, top + 0.1 + _HIGH - 0.06, str(channel), 8, MUTED, ha="center")
         axes = paper.axes(left + _KERNEL + 0.05, top + 0.1, _MAP, _HIGH)
-        draw_map(axes, shown[..., place], low, high, is_picture=model.front_end is None)
+        draw_map(axes, shown[..., place], low, high, is_picture=model.kind == "images")
 
 
 def _draw_foot(paper: Paper, model: Model, rows: list[Row], top: float) -> None:
@@ -229,13 +229,13 @@ def draw_kernel(axes: Axes, weight: Array, model: Model) -> None:
         axes.set_ylim(-1.1 * most, 1.1 * most)
         return
     if weight.ndim == 3 and weight.shape[:2] != (1, 1):
-        if channels == 3 and model.front_end is None and weight.shape[-1] == model.input_shape[-1]:
+        if channels == 3 and model.kind == "images" and weight.shape[-1] == model.input_shape[-1]:
             axes.imshow(
                 0.5 + 0.5 * weight / max(float(np.abs(weight).max()), 1e-12), interpolation="nearest", aspect="auto"
             )
             return
         weight = weight[..., int(np.square(weight).sum(axis=(0, 1)).argmax())]
-        picture = weight if model.front_end is None else weight.T[::-1]
+        picture = weight if model.kind == "images" else weight.T[::-1]
     else:
         picture = weight.reshape(-1, channels).T[::-1]
     from matplotlib.colors import LinearSegmentedColormap

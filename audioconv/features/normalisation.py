@@ -1,8 +1,8 @@
-"""Normalisation of features: by the training clips, or by each clip."""
+"""From features to a network's input: the scale, of the training examples or each clip's own, and the shape."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,12 +13,12 @@ from audioconv._types import Array
 from audioconv.errors import DataError, ShapeError
 
 WITHIN = (0.5, 0.85)
-"""Share of the features' variance that lies within clips, between which each clip is its own scale. Below, as of sounds
-that go on as they are, how clips differ is what they are. Above, as of words that were cut out in silence, they hardly
-differ, and nothing would be won."""
+"""Clips are normalised one by one if the share of the variance that lies within clips is in this range. Below it, as
+for steady sounds, the differences between clips tell the classes apart. Above it, as for words cut out in silence,
+clips hardly differ, and normalising them one by one brings nothing."""
 
 MIN_DEVIATION = 0.3
-"""Of the training examples' deviation, added to that of a clip: bands that hardly change are not blown up."""
+"""Share of the training examples' deviation that is added to that of a clip, so that steady bands are not amplified."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +84,8 @@ class Normalisation:
         mean = total / count
         variance = np.maximum(squares / count - mean**2, 0)
         if by_clip is None:
-            least, most = (share * count * float(variance.sum()) for share in WITHIN)
-            by_clip = least <= within <= most
+            lowest, highest = (share * count * float(variance.sum()) for share in WITHIN)
+            by_clip = lowest <= within <= highest
         std = np.sqrt(variance)
         std[std < 1e-6 * np.maximum(np.abs(mean), 1e-3)] = 1.0  # a constant, up to the rounding of the sums
         return cls(mean.astype(np.float32), std.astype(np.float32), by_clip)
@@ -99,3 +99,45 @@ class Normalisation:
         spread = np.sqrt(np.square(centred).mean(axis=-2, keepdims=True))
         centred /= spread + np.float32(MIN_DEVIATION) * self.std
         return centred
+
+
+def normalised_input(
+    features: Array,
+    normalisation: Normalisation | None,
+    input_shape: Sequence[int] | None = None,
+    change: Callable[[Array], object] | None = None,
+) -> Array:
+    """Return what a network takes for features or pixels, the same in training and in use.
+
+    Parameters
+    ----------
+    features : array (N, ..., bands) float32
+        As the front end gives them, or pictures.
+    normalisation : Normalisation, optional
+        Default: the features keep their scale.
+    input_shape : sequence of int, optional
+        The network's, without the batch axis. Default: the shape of the features.
+    change : callable, optional
+        Changes the normalised features (N, ..., bands) in place, as augmentation does.
+
+    Returns
+    -------
+    array (N, *input_shape) float32
+
+    Raises
+    ------
+    ShapeError
+        If the features do not fill the input.
+    """
+    if normalisation is not None:
+        features = normalisation(features)
+    if change is not None:
+        change(features)
+    if input_shape is None:
+        return features
+    try:
+        return features.reshape(len(features), *input_shape)
+    except ValueError:
+        raise ShapeError(
+            f"features of shape {features.shape[1:]} do not fill the network's input of shape {tuple(input_shape)}"
+        ) from None

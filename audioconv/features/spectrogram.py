@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.kernels import spectral
-from audioconv.kernels.counters import APART
+from audioconv.kernels.counters import COUNTER_STRIDE
 from audioconv.kernels.launch import address_in_memory, launch
 from audioconv.kernels.threads import thread_count
 
 ALONE = 1 << 17
-"""Numbers, of all transforms together, that one thread is done with (in 100 us) before another would be awake."""
+"""Elements of all transforms together that one thread finishes (in 100 us) before another would be awake."""
 
 MIN_TASK_SAMPLES = 1 << 20
-"""Numbers from which on it pays to move a thread to another processor (see `kernels.cpu_affinity`)."""
+"""Elements from which on it pays to move a thread to another processor (see `kernels.cpu_affinity`)."""
 
 
 class Spectrogram:
@@ -87,9 +87,9 @@ class Spectrogram:
         out = np.empty((len(batch), count, self._width), np.float32)
         work = len(batch) * count * self._fft_length
         threads = thread_count() if work > ALONE else 1
-        apart = threads if work > MIN_TASK_SAMPLES else 1
-        # The counters of the blocks and of `spread`, and behind them what the workers are told.
-        size = (2 + threads) * APART
+        separated = threads if work > MIN_TASK_SAMPLES else 1
+        # The counters of the blocks and of `leave_shared_cpu`, then the arguments of the workers.
+        size = (2 + threads) * COUNTER_STRIDE
         memory = np.zeros(size + spectral.ARGUMENTS, np.int64)
         counters = address_in_memory(memory)
         told = memory[size:]
@@ -98,7 +98,7 @@ class Spectrogram:
             address_in_memory(batch),
             address_in_memory(out),
             counters,
-            apart,
+            separated,
             *batch.shape,
             count,
             begin,
@@ -124,22 +124,33 @@ def mel_filters(
     return filters
 
 
+_KNEE, _KNEE_MEL = 1000.0, 15.0
+_MEL_PER_E = 27.0 / math.log(6.4)
+
+
+def hertz_to_mel(frequency: float) -> float:
+    """Return a frequency in Hz on Slaney's mel scale.
+
+    The scale is linear up to 1 kHz (3 mel per 200 Hz) and logarithmic above (27 mel for a factor of 6.4); M. Slaney,
+    Auditory Toolbox, Interval Research Technical Report 1998-010.
+
+    Examples
+    --------
+    >>> hertz_to_mel(200), round(hertz_to_mel(6400), 9)
+    (3.0, 42.0)
+    """
+    if frequency < _KNEE:
+        return frequency * _KNEE_MEL / _KNEE
+    return _KNEE_MEL + _MEL_PER_E * math.log(frequency / _KNEE)
+
+
 def mel_edges(bands: int, min_frequency: float, max_frequency: float) -> NDArray[np.float64]:
     """Return where triangles on Slaney's mel scale begin, peak and end, (bands + 2,) float64 in Hz.
 
-    Band `i` begins at entry `i`, has its peak at `i + 1` and ends at `i + 2`. The scale is linear up to 1 kHz (3 mel
-    per 200 Hz) and logarithmic above (27 mel for a factor of 6.4); M. Slaney, Auditory Toolbox, Interval Research
-    Technical Report 1998-010.
+    Band `i` begins at entry `i`, has its peak at `i + 1` and ends at `i + 2`; see `hertz_to_mel`.
     """
-    knee, knee_mel, mel_per_e = 1000.0, 15.0, 27.0 / math.log(6.4)
-
-    def to_mel(frequency: float) -> float:
-        if frequency < knee:
-            return frequency * knee_mel / knee
-        return knee_mel + mel_per_e * math.log(frequency / knee)
-
-    mel = np.linspace(to_mel(min_frequency), to_mel(max_frequency), bands + 2)
-    return np.where(mel < knee_mel, mel * knee / knee_mel, knee * np.exp((mel - knee_mel) / mel_per_e))
+    mel = np.linspace(hertz_to_mel(min_frequency), hertz_to_mel(max_frequency), bands + 2)
+    return np.where(mel < _KNEE_MEL, mel * _KNEE / _KNEE_MEL, _KNEE * np.exp((mel - _KNEE_MEL) / _MEL_PER_E))
 
 
 def hann_window(window_length: int, fft_length: int) -> NDArray[np.float64]:

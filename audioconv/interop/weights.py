@@ -178,11 +178,11 @@ def _of_caffe(weights: dict[str, tuple[str, list[Array]]]) -> list[Module]:
 
 @dataclass(frozen=True, eq=False)
 class _Leaf:
-    """A layer with parameters: its path, what they are at first, and the shape that was flattened before it."""
+    """A layer with parameters: its path, their shapes, and the shape that was flattened before it."""
 
     path: str
     layer: Layer
-    expected: dict[str, Array]
+    expected: dict[str, Shape]
     flattened: Shape | None
 
     def taken(self, module: Module) -> dict[str, Array] | None:
@@ -198,7 +198,7 @@ class _Leaf:
                     return None
                 axes = array.reshape(channels, *spatial, -1)
                 array = axes.transpose(*range(1, axes.ndim - 1), 0, axes.ndim - 1).reshape(array.shape)
-            fitted = _fitted(array, wanted.shape)
+            fitted = _fitted(array, wanted)
             if fitted is None:
                 return None
             found[name] = fitted
@@ -221,7 +221,7 @@ def _leaves(layer: Layer, path: str, shape: Shape, flattened: Shape | None) -> I
     """Yield the layers with parameters, in order."""
     parts = list(layer.parts(shape))
     if not parts:
-        expected = layer.init(shape, np.random.default_rng(0))
+        expected = layer.param_shapes(shape)
         if expected:
             yield _Leaf(path, layer, expected, flattened if isinstance(layer, L.Dense) else None)
         return
@@ -250,7 +250,7 @@ def _matched(leaves: list[_Leaf], modules: list[Module]) -> tuple[dict[str, Arra
             if arrays is not None:
                 break
         else:
-            wanted = ", ".join(f"{name} {array.shape}" for name, array in leaf.expected.items())
+            wanted = ", ".join(f"{name} {shape}" for name, shape in leaf.expected.items())
             left = [module for module in candidates if module.name not in used][:3]
             found = "; ".join(f"{m.name or 'without a name'}: {_shapes(m)}" for m in left)
             raise ConfigError(f"nothing fits {leaf.path} {leaf.layer.label()} ({wanted}); left are {found or 'none'}")

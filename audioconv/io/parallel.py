@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,23 +17,26 @@ File = TypeVar("File")
 Content = TypeVar("Content")
 
 
+Examples = TypeVar("Examples")
+
+
 @dataclass(frozen=True, eq=False)
-class Loaded:
-    """What `load_many` could read, and what it could not.
+class Loaded(Generic[Examples]):
+    """Examples that could be read, and files that could not.
 
     Attributes
     ----------
-    x : array (N, *shape) float32
-        The examples that could be read.
+    x : array (N, *shape) float32, or what stands for one
+        The examples.
     indices : array (N,) int64
-        Their places in the list of files.
+        The place of each one's file in the list of files.
     failures : tuple of DataError
-        Why the others could not; each message names its file.
+        Why other files could not be read; each message names its file.
     """
 
-    x: NDArray[np.float32]
+    x: Examples
     indices: NDArray[np.int64]
-    failures: tuple[DataError, ...]
+    failures: tuple[DataError, ...] = ()
 
 
 def load_many(
@@ -43,7 +46,7 @@ def load_many(
     *,
     strict: bool = False,
     on_file: Callable[[], object] | None = None,
-) -> Loaded:
+) -> Loaded[NDArray[np.float32]]:
     """Read each file with `read_one`, which returns an array of `shape`.
 
     Parameters

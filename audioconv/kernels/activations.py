@@ -1,6 +1,7 @@
-"""Activations made of the exponential function, for one example: sigmoid, SiLU and tanh. Letters as in `sweeps`.
+"""Activations made of the exponential function, for one example: sigmoid, SiLU and tanh.
 
-With ``e = exp(-k * v) - 1`` all of them are quotients by ``2 + e``: sigmoid and SiLU of k = 1, tanh of k = 2.
+With ``e = exp(-k * v) - 1`` all of them are quotients by ``2 + e``: k = 1 for sigmoid and SiLU, 2 for tanh. Letters as
+in `norm_activation_pool`.
 """
 
 from __future__ import annotations
@@ -12,19 +13,19 @@ from audioconv.kernels.jit import LANES, helper
 from audioconv.kernels.pixelwise import clear_border
 from audioconv.kernels.simd_float32 import load, splat, store_first, two_to_the, where_less
 
-LOWEST, HIGHEST = np.float32(-87), np.float32(88)  # beyond, exp leaves the normal numbers
+MIN_EXPONENT, MAX_EXPONENT = np.float32(-87), np.float32(88)  # beyond, exp leaves the normal numbers
 LOG2_E = np.float32(1.44269504088896341)
 LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)  # their sum is ln 2, and n * LN2_HIGH is exact
-TO_WHOLE = np.float32(1.5 * 2**23)  # added to it, a small number is rounded to a whole one
+ROUNDING_SHIFT = np.float32(1.5 * 2**23)  # added to it, a small number is rounded to a whole one
 
 
 @helper
 def _exp_less_one(v):
     """Return ``exp(v) - 1`` with the last digits that it has near 0: polynomial of Cephes' expf (Moshier, 1989)."""
-    v = where_less(v, splat(LOWEST), splat(LOWEST), v)
-    v = where_less(splat(HIGHEST), v, splat(HIGHEST), v)
-    shifted = v * splat(LOG2_E) + splat(TO_WHOLE)
-    n = shifted - splat(TO_WHOLE)
+    v = where_less(v, splat(MIN_EXPONENT), splat(MIN_EXPONENT), v)
+    v = where_less(splat(MAX_EXPONENT), v, splat(MAX_EXPONENT), v)
+    shifted = v * splat(LOG2_E) + splat(ROUNDING_SHIFT)
+    n = shifted - splat(ROUNDING_SHIFT)
     r = v - n * splat(LN2_HIGH) - n * splat(LN2_LOW)
     series = splat(np.float32(1.9875691500e-4)) * r + splat(np.float32(1.3981999507e-3))
     series = series * r + splat(np.float32(8.3334519073e-3))
@@ -36,8 +37,8 @@ def _exp_less_one(v):
 
 
 @helper
-def _of(v, kind):
-    """Return ``e`` and ``1 / (2 + e)`` of an activation."""
+def _exp_and_share(v, kind):
+    """Return the ``e`` of an activation, and ``1 / (2 + e)``."""
     e = _exp_less_one(v * splat(np.float32(-2 if kind == TANH else -1)))
     return e, splat(np.float32(1)) / (splat(np.float32(2)) + e)
 
@@ -50,7 +51,7 @@ def activate(x, y, C, x_line, x_pixel, P, Q, y_line, y_pixel, kind, border, p0, 
         for c in range(0, C, LANES):
             for q in range(q0, q1):
                 v = load(x, p * x_line + q * x_pixel + c)
-                e, share = _of(v, kind)
+                e, share = _exp_and_share(v, kind)
                 if kind == SILU:
                     share = share * v
                 elif kind == TANH:
@@ -67,7 +68,7 @@ def activate_backward(x, dy, dx, C, x_line, x_pixel, P, Q, y_line, y_pixel, dx_l
         for c in range(0, C, LANES):
             for q in range(Q):
                 v = load(x, p * x_line + q * x_pixel + c)
-                e, share = _of(v, kind)
+                e, share = _exp_and_share(v, kind)
                 rest = (one + e) * share  # 1 - sigmoid
                 if kind == SILU:
                     slope = share * (one + v * rest)

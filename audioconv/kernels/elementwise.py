@@ -1,4 +1,4 @@
-"""Activations and dropout, number by number, on flat arrays."""
+"""Activations and dropout, element by element, on flat arrays."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numba import prange
 from audioconv.kernels.jit import helper, kernel
 
 BLOCK = 8192
-"""Numbers a task."""
+"""Elements a task."""
 
 # Which activation. Sigmoid, SiLU and tanh share one formula by exp.
 RELU, LEAKY_RELU, SIGMOID, SILU, TANH = range(5)
@@ -96,7 +96,7 @@ def draw(seed, index):
 
 @kernel
 def dropout(x, seed, rate, period, run, out):
-    """Zero each number of ``x`` with probability ``rate`` and scale the others by ``1 / (1 - rate)``.
+    """Zero each element of ``x`` with probability ``rate`` and scale the others by ``1 / (1 - rate)``.
 
     Number i stands under draw ``(i // run) * period + i % period``: with run = 1 = period each number has a draw of its
     own; with run = H*W*C and period = C all pixels of one example's channel share one. The draws come from ``seed``

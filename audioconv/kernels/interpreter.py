@@ -1,17 +1,20 @@
-"""A whole pass through a network as one call: a small machine that works through a table of instructions.
+"""Interpreter of programs: a whole pass through a network as one call.
 
-A program is a list of phases. In a phase, tasks are taken by whichever thread is free; the next phase begins when all
-are done. A task is a few examples, and goes through all instructions of its phase with one example after the other:
-what passes between them stays in the cache. Only where something is needed of the whole batch (the statistics of a
-batch normalisation, the sum of a gradient) does a phase end.
+A program is a list of phases, each with its instructions (see `opcodes`). A free thread takes the next task of the
+phase; the next phase begins when all tasks are done. A task is a number of examples: it executes all instructions of
+the phase for one example, then for the next, so that intermediate results stay in the cache. A phase ends only where
+an instruction needs the whole batch: for the statistics of a batch normalisation, or for the sum of a gradient.
 
-Threads meet in counters, not in the threading layer: one launch a pass. A thread that comes late finds the work done
-by the others, so nothing depends on how many threads there really are.
+Threads synchronise by atomic counters, not by the threading layer: there is one launch a pass. If a thread starts late,
+the others have done its work, so the result does not depend on the number of threads that run.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
+from numpy.typing import NDArray
 
 from audioconv.kernels import (
     activations,
@@ -23,331 +26,464 @@ from audioconv.kernels import (
     winograd,
     winograd_1d,
 )
-from audioconv.kernels.cpu_affinity import let_in, spread
+from audioconv.kernels.cpu_affinity import leave_shared_cpu, yield_until_started
 from audioconv.kernels.elementwise import draw
 from audioconv.kernels.jit import Worker, helper
-from audioconv.kernels.simd_float32 import ahead, doubles_at, floats_at, ints_at, longs_at, seeds_at
+from audioconv.kernels.launch import call_worker, memory_on_stack
+from audioconv.kernels.opcodes import (
+    ACTIVATE,
+    ACTIVATE_BACKWARD,
+    ADD,
+    ALWAYS,
+    AVERAGE,
+    AVERAGE_BACKWARD,
+    BATCH_STATISTICS,
+    BATCH_STATISTICS_BACKWARD,
+    CHANNEL_SUMS,
+    CLEAR_BORDER,
+    CODE,
+    CORRELATE,
+    DEPTHWISE,
+    DEPTHWISE_GRADIENT,
+    DROPOUT,
+    EXAMPLES,
+    FEW_CHANNELS,
+    FEW_CHANNELS_GRADIENT,
+    FIRST_INTEGER,
+    FIRST_OPERAND,
+    FROM_IMAGE,
+    IMAGE,
+    INSTRUCTIONS,
+    MOMENTS,
+    NORM_ACTIVATION_POOL,
+    NORM_ACTIVATION_POOL_BACKWARD,
+    NORM_ACTIVATION_SUMS,
+    OPERAND_BASE,
+    OPERAND_OFFSET,
+    OPERAND_STRIDE,
+    OPERAND_WORDS,
+    OPERATIONS,
+    PARTIAL,
+    PERMUTE,
+    PHASE_BEGIN,
+    PHASE_END,
+    PHASE_KIND,
+    PHASE_TASKS,
+    PHASE_WORDS,
+    POOL_SELECT,
+    REALS,
+    REDUCE,
+    REDUCE_FLOAT64,
+    SCRATCH,
+    SPILL,
+    UNLESS_FIRST,
+    WINOGRAD,
+    WINOGRAD_1D,
+    WINOGRAD_1D_GRADIENT,
+    WINOGRAD_1D_KERNELS,
+    WINOGRAD_GRADIENT,
+    WINOGRAD_KERNELS,
+    WORDS,
+)
+from audioconv.kernels.simd_float32 import (
+    address_of_pointer,
+    doubles_at,
+    floats_at,
+    ints_at,
+    longs_at,
+    offset_pointer,
+    seeds_at,
+)
 from audioconv.kernels.tile import ROWS, correlate
-
-# Where an operand may lie: an array that the caller names, or memory of the program's own.
-(INPUT, OUTPUT, OUTPUT_GRADIENT, PARAMETERS, GRADIENTS, TRACKED, TRACKED_NEXT, CONSTANTS, ARENA, SCRATCH, PARTIAL,
- STATISTICS) = range(12)  # fmt: skip
-BASES = 12
-
-(CORRELATE, SWEEP, SWEEP_SUMS, SWEEP_BACKWARD, MOMENTS, CHANNEL_SUMS, ADD, AVERAGE, AVERAGE_BACKWARD, DROPOUT,
- NORMALISE, NORMALISE_BACKWARD, REDUCE, REDUCE_DOUBLES, TRANSPOSE, BORDER, WINOGRAD, WINOGRAD_GRADIENT,
- WINOGRAD_KERNELS, ACTIVATE, ACTIVATE_BACKWARD, CARRY, PICK, DEPTHWISE, DEPTHWISE_GRADIENT,
- WINOGRAD_LINE, WINOGRAD_LINE_GRADIENT, WINOGRAD_LINE_KERNELS, NARROW, NARROW_GRADIENT) = range(30)  # fmt: skip
-
-# An instruction: its operation, operands of (base, offset, stride), then integers. Its real numbers lie beside it.
-OPERANDS = 7
-FIRST_INTEGER = 1 + 3 * OPERANDS
-WORDS = FIRST_INTEGER + 26
-REALS = 2
-
-# A phase: first and last instruction, number of tasks, and what a task is.
-EXAMPLES, INSTRUCTIONS, LINES = range(3)
-PHASE_WORDS = 4
-
-ALWAYS, NEVER, UNLESS_FIRST = 1, 0, 2
-"""Whether a correlation adds to what is there."""
 
 
 @helper
 def _operand(bases, word, number, n, task, scratch):
-    base = word[1 + 3 * number]
-    offset = word[2 + 3 * number]
+    """Return the pointer to float32 operand `number` of an instruction, for example n."""
+    operand = offset_pointer(word, FIRST_OPERAND + OPERAND_WORDS * number)
+    base, offset = operand[OPERAND_BASE], operand[OPERAND_OFFSET]
     if base == SCRATCH:
         offset += scratch
     elif base == PARTIAL:
-        offset += task * word[3 + 3 * number]
+        offset += task * operand[OPERAND_STRIDE]
     else:
-        offset += n * word[3 + 3 * number]
+        offset += n * operand[OPERAND_STRIDE]
     return floats_at(bases[base], offset)
 
 
 @helper
 def _doubles(bases, word, number, n):
-    return doubles_at(bases[word[1 + 3 * number]], word[2 + 3 * number] + n * word[3 + 3 * number])
+    """Return the pointer to float64 operand `number` of an instruction, for example n."""
+    operand = offset_pointer(word, FIRST_OPERAND + OPERAND_WORDS * number)
+    return doubles_at(bases[operand[OPERAND_BASE]], operand[OPERAND_OFFSET] + n * operand[OPERAND_STRIDE])
+
+
+@helper
+def _stride(word, number):
+    """Return the distance of operand `number` from example to example, or from task to task."""
+    return offset_pointer(word, FIRST_OPERAND + OPERAND_WORDS * number)[OPERAND_STRIDE]
 
 
 @helper
 def _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch, part, parts):
-    """Carry out one instruction for example n of the task's, which are `first` to `last`; of `parts` shares, one."""
-    i = ahead(word, FIRST_INTEGER)
-    operation = word[0]
-    if operation == CORRELATE:
-        # integers: columns, row table, rows, term table, terms, depthwise, onward, activate. reals: slope
-        groups = (i[2] + ROWS - 1) // ROWS
+    """Execute share `part` of `parts` of one instruction for example n; the task has examples `first` to `last`.
+
+    The instructions of the routines in `ROUTINES` are executed there.
+    """
+    i = offset_pointer(word, FIRST_INTEGER)
+    operation = word[CODE]
+    if operation == CORRELATE.code:
+        groups = (i[CORRELATE.rows] + ROWS - 1) // ROWS
         begin = part * groups // parts * ROWS
-        end = min(i[2], (part + 1) * groups // parts * ROWS)
-        onward = i[6] == ALWAYS or (i[6] == UNLESS_FIRST and n != first)
+        end = min(i[CORRELATE.rows], (part + 1) * groups // parts * ROWS)
+        mode = i[CORRELATE.accumulate]
+        accumulate = mode == ALWAYS or (mode == UNLESS_FIRST and n != first)
         if end > begin:
             correlate(
-                _operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch),
-                _operand(bases, word, 2, n, task, scratch), onward, _operand(bases, word, 3, n, task, scratch),
-                i[0], ints_at(tables, i[1] + 2 * begin), end - begin, ints_at(tables, i[3]), i[4], i[5] != 0, i[7] != 0,
-                np.float32(real[0]),
+                _operand(bases, word, CORRELATE.a, n, task, scratch),
+                _operand(bases, word, CORRELATE.b, n, task, scratch),
+                _operand(bases, word, CORRELATE.bias, n, task, scratch),
+                accumulate,
+                _operand(bases, word, CORRELATE.c, n, task, scratch),
+                i[CORRELATE.columns], ints_at(tables, i[CORRELATE.row_table] + 2 * begin), end - begin,
+                ints_at(tables, i[CORRELATE.term_table]), i[CORRELATE.terms], i[CORRELATE.depthwise] != 0,
+                i[CORRELATE.activate] != 0, np.float32(real[CORRELATE.slope]),
             )  # fmt: skip
-    elif operation == REDUCE:
-        # partial sums of tasks, as far apart as the first operand's stride says -> gradient. integers: size, tasks
-        source = _operand(bases, word, 0, 0, 0, scratch)
-        target = _operand(bases, word, 1, 0, 0, scratch)
-        pixelwise.add_up(source, target, i[0], min(i[1], N), word[3])
-    elif operation == REDUCE_DOUBLES:
-        # sums of examples -> gradient. integers: size
-        target = _operand(bases, word, 1, 0, 0, scratch)
-        for c in range(i[0]):
+    elif operation == REDUCE.code:
+        source = _operand(bases, word, REDUCE.source, 0, 0, scratch)
+        target = _operand(bases, word, REDUCE.target, 0, 0, scratch)
+        count = min(i[REDUCE.tasks], N)
+        pixelwise.add_up(source, target, i[REDUCE.size], count, _stride(word, REDUCE.source))
+    elif operation == REDUCE_FLOAT64.code:
+        target = _operand(bases, word, REDUCE_FLOAT64.target, 0, 0, scratch)
+        for c in range(i[REDUCE_FLOAT64.size]):
             total = 0.0
             for m in range(N):
-                total += _doubles(bases, word, 0, m)[c]
+                total += _doubles(bases, word, REDUCE_FLOAT64.source, m)[c]
             target[c] = np.float32(total)
-    elif operation == TRANSPOSE:
-        # weights for the input gradient. integers: table, size
-        source = _operand(bases, word, 0, 0, 0, scratch)
-        target = _operand(bases, word, 1, 0, 0, scratch)
-        table = ints_at(tables, i[0])
-        for k in range(i[1]):
+    elif operation == PERMUTE.code:
+        source = _operand(bases, word, PERMUTE.source, 0, 0, scratch)
+        target = _operand(bases, word, PERMUTE.target, 0, 0, scratch)
+        table = ints_at(tables, i[PERMUTE.table])
+        for k in range(i[PERMUTE.size]):
             target[k] = source[table[k]]
-    elif operation == WINOGRAD:
-        # x, U, start, y, V, M. integers: C, K, strip, x_line, x_pixel, P, Q, y_line, y_pixel, rows, terms, onward,
-        # pooled. reals: slope
-        winograd.convolve(
-            _operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch),
-            _operand(bases, word, 2, n, task, scratch), _operand(bases, word, 3, n, task, scratch),
-            _operand(bases, word, 4, n, task, scratch), _operand(bases, word, 5, n, task, scratch),
-            i[0], i[1], i[2], i[3], i[4], i[5], i[6], i[7], i[8], ints_at(tables, i[9]), ints_at(tables, i[10]),
-            _operand(bases, word, 6, n, task, scratch), i[11] == ALWAYS, i[12] != 0, np.float32(real[0]), part,
-            parts,
-        )  # fmt: skip
-    elif operation == WINOGRAD_GRADIENT:
-        # x, dy, -, sums, V, M. integers: C, K, strip, x_line, x_pixel, P, Q, y_line, y_pixel, rows, their number, terms
-        sums = _operand(bases, word, 3, n, task, scratch)
-        winograd.kernel_gradient(
-            _operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch),
-            sums, _operand(bases, word, 4, n, task, scratch),
-            _operand(bases, word, 5, n, task, scratch),
-            i[0], i[1], i[2], i[3], i[4], i[5], i[6], i[7], i[8], ints_at(tables, i[9]), i[10], ints_at(tables, i[11]),
-            _operand(bases, word, 6, n, task, scratch), n - first, n + 1 == last,
-        )  # fmt: skip
-        if n + 1 == last:  # a quarter of the numbers is left to add up with those of other tasks
-            winograd.finish_gradient(sums, i[0] * i[1])
-    elif operation == WINOGRAD_KERNELS:
-        # kernels -> U. integers: size, begin, end
-        source = _operand(bases, word, 0, 0, 0, scratch)
-        winograd.transform_kernels(source, _operand(bases, word, 1, 0, 0, scratch), i[0], i[1], i[2])
-    elif operation == WINOGRAD_LINE:
-        # x, U, start, y, V, M, zeros. integers: C, K, blocks, strip, apart, Q, y_pixel, rows, terms, onward.
-        # reals: slope
-        winograd_1d.convolve(
-            _operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch),
-            _operand(bases, word, 2, n, task, scratch), _operand(bases, word, 3, n, task, scratch),
-            _operand(bases, word, 4, n, task, scratch), _operand(bases, word, 5, n, task, scratch),
-            i[0], i[1], i[2], i[3], i[4], i[5], i[6], ints_at(tables, i[7]), ints_at(tables, i[8]),
-            _operand(bases, word, 6, n, task, scratch), i[9] == ALWAYS, np.float32(real[0]), part, parts,
-        )  # fmt: skip
-    elif operation == WINOGRAD_LINE_GRADIENT:
-        # x, dy, -, sums, V, M, zeros. integers: C, K, blocks, strip, apart, Q, y_pixel, rows, their number, terms
-        sums = _operand(bases, word, 3, n, task, scratch)
-        winograd_1d.kernel_gradient(
-            _operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch), sums,
-            _operand(bases, word, 4, n, task, scratch), _operand(bases, word, 5, n, task, scratch),
-            i[0], i[1], i[2], i[3], i[4], i[5], i[6], ints_at(tables, i[7]), i[8], ints_at(tables, i[9]),
-            _operand(bases, word, 6, n, task, scratch), n != first,
-        )  # fmt: skip
-        if n + 1 == last:  # half of the numbers are left to add up with those of other tasks
-            winograd_1d.finish_gradient(sums, i[0] * i[1], i[2])
-    elif operation == WINOGRAD_LINE_KERNELS:
-        # kernels -> U. integers: size, count, begin, end
-        source = _operand(bases, word, 0, 0, 0, scratch)
-        target = _operand(bases, word, 1, 0, 0, scratch)
-        winograd_1d.transform_kernels(source, target, i[0], i[1], i[2], i[3])
-    elif operation == NARROW:
-        # x, U, start, y, V, M, zeros. integers: C, K, strip, apart, x_line, x_pixel, P, Q, y_line, y_pixel, rows, their
-        # number, terms, onward, pooled. reals: slope
-        few_channels.convolve(
-            _operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch),
-            _operand(bases, word, 2, n, task, scratch), _operand(bases, word, 3, n, task, scratch),
-            _operand(bases, word, 4, n, task, scratch), _operand(bases, word, 5, n, task, scratch),
-            i[0], i[1], i[2], i[3], i[4], i[5], i[6], i[7], i[8], i[9], ints_at(tables, i[10]), i[11],
-            ints_at(tables, i[12]), _operand(bases, word, 6, n, task, scratch), i[13] == ALWAYS, i[14] != 0,
-            np.float32(real[0]), part, parts,
-        )  # fmt: skip
-    elif operation == NARROW_GRADIENT:
-        # x, dy, -, sums, V, M. integers: C, K, strip, apart, x_line, x_pixel, P, Q, y_line, y_pixel
-        sums = _operand(bases, word, 3, n, task, scratch)
-        few_channels.kernel_gradient(
-            _operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch), sums,
-            _operand(bases, word, 4, n, task, scratch), _operand(bases, word, 5, n, task, scratch),
-            i[0], i[1], i[2], i[3], i[4], i[5], i[6], i[7], i[8], i[9], n != first,
-        )  # fmt: skip
-        if n + 1 == last:  # half of the numbers are left to add up with those of other tasks
-            winograd_1d.finish_gradient(sums, 3 * i[0] * i[1], 1)
-    elif operation == DEPTHWISE:
-        # x, weight, start, y. integers: C, x_line, x_pixel, P, Q, y_line, y_pixel, turned, onward. reals: slope
-        depthwise.convolve(
-            _operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch),
-            _operand(bases, word, 2, n, task, scratch), _operand(bases, word, 3, n, task, scratch),
-            i[0], i[1], i[2], i[4], i[5], i[6], i[7] != 0, i[8] == ALWAYS, real[0],
-            part * i[3] // parts, (part + 1) * i[3] // parts,
-        )  # fmt: skip
-    elif operation == DEPTHWISE_GRADIENT:
-        # x, dy, sums. integers: C, x_line, x_pixel, P, Q, y_line, y_pixel
-        depthwise.weight_gradient(
-            _operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch),
-            _operand(bases, word, 2, n, task, scratch), i[0], i[1], i[2], i[3], i[4], i[5], i[6], n != first,
-        )  # fmt: skip
-    elif operation == CARRY:
-        # integers: size
-        pixelwise.carry(_operand(bases, word, 0, n, task, scratch), _operand(bases, word, 1, n, task, scratch), i[0])
-    elif operation == BORDER:
-        # integers: C, P, Q, line, pixel, border (4)
+    elif operation == SPILL.code:
+        source = _operand(bases, word, SPILL.source, n, task, scratch)
+        pixelwise.stream_copy(source, _operand(bases, word, SPILL.target, n, task, scratch), i[SPILL.size])
+    elif operation == CLEAR_BORDER.code:
         if part == 0:
-            y = _operand(bases, word, 0, n, task, scratch)
-            pixelwise.clear_border(y, i[1], i[2], i[0], i[3], i[4], ahead(i, 5), 0, i[1])
-    elif operation == NORMALISE:
-        _normalise(word, real, bases, N, scratch)
-    elif operation == NORMALISE_BACKWARD:
-        _normalise_backward(word, bases, N, scratch)
-    else:
-        # integers: C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left,
-        # border (4), ...
-        C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel = i[0], i[1], i[2], i[3], i[4], i[5], i[6], i[7], i[8]
-        R, S, down, along, top, left, border = i[9], i[10], i[11], i[12], i[13], i[14], ahead(i, 15)
-        p0, p1, q0, q1 = 0, P, 0, Q
-        if parts <= P:
-            p0, p1 = part * P // parts, (part + 1) * P // parts
-        elif P == 1:
-            q0, q1 = part * Q // parts, (part + 1) * Q // parts
-        elif part > 0:
-            p1 = 0
-        x = _operand(bases, word, 0, n, task, scratch)
-        y = _operand(bases, word, 1, n, task, scratch)
-        if operation == SWEEP:
-            vectors = _operand(bases, word, 2, n, task, scratch)
-            norm_activation_pool.sweep(
-                x, vectors, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, real[0],
-                border, p0, p1, q0, q1,
+            pixelwise.clear_border(
+                _operand(bases, word, CLEAR_BORDER.y, n, task, scratch), i[CLEAR_BORDER.out_height],
+                i[CLEAR_BORDER.out_width], i[CLEAR_BORDER.channels], i[CLEAR_BORDER.out_line],
+                i[CLEAR_BORDER.out_pixel], offset_pointer(i, CLEAR_BORDER.border_top), 0, i[CLEAR_BORDER.out_height],
             )  # fmt: skip
-        elif operation == ADD:
-            # the second's lines and pixels stand where windows have their size; S tells whether there is a second
-            second = _operand(bases, word, 2, n, task, scratch)
-            pixelwise.add(
-                x, second, i[10] != 0, y, C, x_line, x_pixel, i[19], i[20], P, Q, y_line, y_pixel, real[0],
-                border, p0, p1, q0, q1,
-            )  # fmt: skip
-        elif operation == PICK:
-            norm_activation_pool.pick(
-                x, _operand(bases, word, 2, n, task, scratch), y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel,
-                R, S, down, along, top, left, p0, p1, q0, q1,
-            )  # fmt: skip
-        elif operation == SWEEP_SUMS:
-            norm_activation_pool.sweep_sums(
-                x, y, _operand(bases, word, 2, n, task, scratch), _doubles(bases, word, 3, n), C, H, W, x_line, x_pixel,
-                y_line, y_pixel, real[0],
-            )  # fmt: skip
-        elif operation == SWEEP_BACKWARD:
-            norm_activation_pool.sweep_backward(
-                x, y, _operand(bases, word, 2, n, task, scratch), _operand(bases, word, 3, n, task, scratch),
-                _operand(bases, word, 4, n, task, scratch), C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S,
-                down, along, top, left, real[0], i[19], i[20], border,
-            )  # fmt: skip
-        elif operation == MOMENTS:
-            pixelwise.moments(x, _doubles(bases, word, 3, n), C, H, W, x_line, x_pixel)
-        elif operation == CHANNEL_SUMS:
-            pixelwise.channel_sums(x, _doubles(bases, word, 3, n), C, H, W, x_line, x_pixel)
-        elif operation == AVERAGE:
-            if part == 0:
-                pixelwise.average(
-                    x, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left,
-                    real[0], border,
-                )  # fmt: skip
-        elif operation == AVERAGE_BACKWARD:
-            # x is the output's gradient, y the input's
-            pixelwise.average_backward(
-                x, y, i[19] == ALWAYS, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left,
-                real[0],
-            )  # fmt: skip
-        elif operation == DROPOUT:
-            # integers from 19 on: size, period, seed. Numbers that lie whole periods apart share a draw.
-            size, period = i[19], i[20]
-            scale = np.float32(1.0 / (1.0 - real[0]))
-            limit = np.uint64(real[0] * 16777216.0)
-            for begin in range(period):
-                if draw(seeds[i[21]], n * period + begin) < limit:
-                    for k in range(begin, size, period):
-                        y[k] = np.float32(0)
-                else:
-                    for k in range(begin, size, period):
-                        y[k] = x[k] * scale
-        elif operation == ACTIVATE:
-            # integers from 19 on: 0, 0, which activation
-            activations.activate(x, y, C, x_line, x_pixel, P, Q, y_line, y_pixel, i[21], border, p0, p1, q0, q1)
-        elif operation == ACTIVATE_BACKWARD:
-            dx = _operand(bases, word, 2, n, task, scratch)
-            activations.activate_backward(
-                x, y, dx, C, x_line, x_pixel, P, Q, y_line, y_pixel, i[19], i[20], i[21], border
-            )
+    elif operation == DROPOUT.code:
+        x = _operand(bases, word, DROPOUT.x, n, task, scratch)
+        y = _operand(bases, word, DROPOUT.y, n, task, scratch)
+        size, period, rate = i[DROPOUT.size], i[DROPOUT.period], real[DROPOUT.rate]
+        scale = np.float32(1.0 / (1.0 - rate))
+        limit = np.uint64(rate * 16777216.0)
+        for begin in range(period):
+            if draw(seeds[i[DROPOUT.seed]], n * period + begin) < limit:
+                for k in range(begin, size, period):
+                    y[k] = np.float32(0)
+            else:
+                for k in range(begin, size, period):
+                    y[k] = x[k] * scale
+    elif operation == BATCH_STATISTICS.code:
+        _batch_statistics(word, real, bases, N, scratch)
+    elif operation == BATCH_STATISTICS_BACKWARD.code:
+        _batch_statistics_backward(word, bases, N, scratch)
 
 
 @helper
-def _normalise(word, real, bases, N, scratch):
-    """Merge the examples' moments (Chan, Golub and LeVeque, 1979) into mean, scale and beta; track them.
+def _execute_winograd(word, real, bases, tables, seeds, N, n, first, last, task, scratch, part, parts):
+    """Execute an instruction of `winograd` for example n."""
+    i = offset_pointer(word, FIRST_INTEGER)
+    operation = word[CODE]
+    if operation == WINOGRAD.code:
+        winograd.convolve(
+            _operand(bases, word, WINOGRAD.x, n, task, scratch), _operand(bases, word, WINOGRAD.U, n, task, scratch),
+            _operand(bases, word, WINOGRAD.bias, n, task, scratch), _operand(bases, word, WINOGRAD.y, n, task, scratch),
+            _operand(bases, word, WINOGRAD.V, n, task, scratch), _operand(bases, word, WINOGRAD.M, n, task, scratch),
+            i[WINOGRAD.channels], i[WINOGRAD.filters], i[WINOGRAD.strip], i[WINOGRAD.in_line], i[WINOGRAD.in_pixel],
+            i[WINOGRAD.out_height], i[WINOGRAD.out_width], i[WINOGRAD.out_line], i[WINOGRAD.out_pixel],
+            ints_at(tables, i[WINOGRAD.row_table]), ints_at(tables, i[WINOGRAD.term_table]),
+            _operand(bases, word, WINOGRAD.zeros, n, task, scratch), i[WINOGRAD.accumulate] == ALWAYS,
+            i[WINOGRAD.pooled] != 0, np.float32(real[WINOGRAD.slope]), part, parts,
+        )  # fmt: skip
+    elif operation == WINOGRAD_GRADIENT.code:
+        sums = _operand(bases, word, WINOGRAD_GRADIENT.sums, n, task, scratch)
+        channels, filters = i[WINOGRAD_GRADIENT.channels], i[WINOGRAD_GRADIENT.filters]
+        winograd.kernel_gradient(
+            _operand(bases, word, WINOGRAD_GRADIENT.x, n, task, scratch),
+            _operand(bases, word, WINOGRAD_GRADIENT.dy, n, task, scratch),
+            sums,
+            _operand(bases, word, WINOGRAD_GRADIENT.V, n, task, scratch),
+            _operand(bases, word, WINOGRAD_GRADIENT.M, n, task, scratch),
+            channels, filters, i[WINOGRAD_GRADIENT.strip], i[WINOGRAD_GRADIENT.in_line], i[WINOGRAD_GRADIENT.in_pixel],
+            i[WINOGRAD_GRADIENT.out_height], i[WINOGRAD_GRADIENT.out_width], i[WINOGRAD_GRADIENT.out_line],
+            i[WINOGRAD_GRADIENT.out_pixel], ints_at(tables, i[WINOGRAD_GRADIENT.row_table]), i[WINOGRAD_GRADIENT.rows],
+            ints_at(tables, i[WINOGRAD_GRADIENT.term_table]),
+            _operand(bases, word, WINOGRAD_GRADIENT.zeros, n, task, scratch), n - first, n + 1 == last,
+        )  # fmt: skip
+        if n + 1 == last:  # leaves a quarter of the elements for the sum over tasks
+            winograd.finish_gradient(sums, channels * filters)
+    elif operation == WINOGRAD_KERNELS.code:
+        weight = _operand(bases, word, WINOGRAD_KERNELS.weight, 0, 0, scratch)
+        U = _operand(bases, word, WINOGRAD_KERNELS.U, 0, 0, scratch)
+        winograd.transform_kernels(
+            weight, U, i[WINOGRAD_KERNELS.size], i[WINOGRAD_KERNELS.begin], i[WINOGRAD_KERNELS.end]
+        )
 
-    integers: channels, from which on, whole C, pixels an example, distances from weight to bias and from running mean
-    to running variance. reals: epsilon, momentum.
-    """
-    i = ahead(word, FIRST_INTEGER)
-    begin, size, pixels, to_bias, to_variance = i[1], i[2], i[3], i[4], i[5]
-    parameters = _operand(bases, word, 1, 0, 0, scratch)
-    vectors = _operand(bases, word, 2, 0, 0, scratch)
-    tracked = _operand(bases, word, 3, 0, 0, scratch)
-    following = _operand(bases, word, 4, 0, 0, scratch)
-    inverse = _doubles(bases, word, 5, 0)
+
+@helper
+def _execute_winograd_1d(word, real, bases, tables, seeds, N, n, first, last, task, scratch, part, parts):
+    """Execute an instruction of `winograd_1d` for example n."""
+    i = offset_pointer(word, FIRST_INTEGER)
+    operation = word[CODE]
+    if operation == WINOGRAD_1D.code:
+        winograd_1d.convolve(
+            _operand(bases, word, WINOGRAD_1D.x, n, task, scratch),
+            _operand(bases, word, WINOGRAD_1D.U, n, task, scratch),
+            _operand(bases, word, WINOGRAD_1D.bias, n, task, scratch),
+            _operand(bases, word, WINOGRAD_1D.y, n, task, scratch),
+            _operand(bases, word, WINOGRAD_1D.V, n, task, scratch),
+            _operand(bases, word, WINOGRAD_1D.M, n, task, scratch),
+            i[WINOGRAD_1D.channels], i[WINOGRAD_1D.filters], i[WINOGRAD_1D.blocks], i[WINOGRAD_1D.strip],
+            i[WINOGRAD_1D.plane_stride], i[WINOGRAD_1D.out_width], i[WINOGRAD_1D.out_pixel],
+            ints_at(tables, i[WINOGRAD_1D.row_table]), ints_at(tables, i[WINOGRAD_1D.term_table]),
+            _operand(bases, word, WINOGRAD_1D.zeros, n, task, scratch), i[WINOGRAD_1D.accumulate] == ALWAYS,
+            np.float32(real[WINOGRAD_1D.slope]), part, parts,
+        )  # fmt: skip
+    elif operation == WINOGRAD_1D_GRADIENT.code:
+        sums = _operand(bases, word, WINOGRAD_1D_GRADIENT.sums, n, task, scratch)
+        channels, filters = i[WINOGRAD_1D_GRADIENT.channels], i[WINOGRAD_1D_GRADIENT.filters]
+        blocks = i[WINOGRAD_1D_GRADIENT.blocks]
+        winograd_1d.kernel_gradient(
+            _operand(bases, word, WINOGRAD_1D_GRADIENT.x, n, task, scratch),
+            _operand(bases, word, WINOGRAD_1D_GRADIENT.dy, n, task, scratch),
+            sums,
+            _operand(bases, word, WINOGRAD_1D_GRADIENT.V, n, task, scratch),
+            _operand(bases, word, WINOGRAD_1D_GRADIENT.M, n, task, scratch),
+            channels, filters, blocks, i[WINOGRAD_1D_GRADIENT.strip], i[WINOGRAD_1D_GRADIENT.plane_stride],
+            i[WINOGRAD_1D_GRADIENT.out_width], i[WINOGRAD_1D_GRADIENT.out_pixel],
+            ints_at(tables, i[WINOGRAD_1D_GRADIENT.row_table]), i[WINOGRAD_1D_GRADIENT.rows],
+            ints_at(tables, i[WINOGRAD_1D_GRADIENT.term_table]),
+            _operand(bases, word, WINOGRAD_1D_GRADIENT.zeros, n, task, scratch), n != first,
+        )  # fmt: skip
+        if n + 1 == last:  # leaves half of the elements for the sum over tasks
+            winograd_1d.finish_gradient(sums, channels * filters, blocks)
+    elif operation == WINOGRAD_1D_KERNELS.code:
+        weight = _operand(bases, word, WINOGRAD_1D_KERNELS.weight, 0, 0, scratch)
+        U = _operand(bases, word, WINOGRAD_1D_KERNELS.U, 0, 0, scratch)
+        winograd_1d.transform_kernels(
+            weight, U, i[WINOGRAD_1D_KERNELS.size], i[WINOGRAD_1D_KERNELS.count], i[WINOGRAD_1D_KERNELS.begin],
+            i[WINOGRAD_1D_KERNELS.end],
+        )  # fmt: skip
+
+
+@helper
+def _execute_few_channels(word, real, bases, tables, seeds, N, n, first, last, task, scratch, part, parts):
+    """Execute an instruction of `few_channels` for example n."""
+    i = offset_pointer(word, FIRST_INTEGER)
+    operation = word[CODE]
+    if operation == FEW_CHANNELS.code:
+        few_channels.convolve(
+            _operand(bases, word, FEW_CHANNELS.x, n, task, scratch),
+            _operand(bases, word, FEW_CHANNELS.U, n, task, scratch),
+            _operand(bases, word, FEW_CHANNELS.bias, n, task, scratch),
+            _operand(bases, word, FEW_CHANNELS.y, n, task, scratch),
+            _operand(bases, word, FEW_CHANNELS.V, n, task, scratch),
+            _operand(bases, word, FEW_CHANNELS.M, n, task, scratch),
+            i[FEW_CHANNELS.channels], i[FEW_CHANNELS.filters], i[FEW_CHANNELS.strip], i[FEW_CHANNELS.plane_stride],
+            i[FEW_CHANNELS.in_line], i[FEW_CHANNELS.in_pixel], i[FEW_CHANNELS.out_height], i[FEW_CHANNELS.out_width],
+            i[FEW_CHANNELS.out_line], i[FEW_CHANNELS.out_pixel], ints_at(tables, i[FEW_CHANNELS.row_table]),
+            i[FEW_CHANNELS.rows], ints_at(tables, i[FEW_CHANNELS.term_table]),
+            _operand(bases, word, FEW_CHANNELS.zeros, n, task, scratch), i[FEW_CHANNELS.accumulate] == ALWAYS,
+            i[FEW_CHANNELS.pooled] != 0, np.float32(real[FEW_CHANNELS.slope]), part, parts,
+        )  # fmt: skip
+    elif operation == FEW_CHANNELS_GRADIENT.code:
+        sums = _operand(bases, word, FEW_CHANNELS_GRADIENT.sums, n, task, scratch)
+        channels, filters = i[FEW_CHANNELS_GRADIENT.channels], i[FEW_CHANNELS_GRADIENT.filters]
+        few_channels.kernel_gradient(
+            _operand(bases, word, FEW_CHANNELS_GRADIENT.x, n, task, scratch),
+            _operand(bases, word, FEW_CHANNELS_GRADIENT.dy, n, task, scratch),
+            sums,
+            _operand(bases, word, FEW_CHANNELS_GRADIENT.V, n, task, scratch),
+            _operand(bases, word, FEW_CHANNELS_GRADIENT.M, n, task, scratch),
+            channels, filters, i[FEW_CHANNELS_GRADIENT.strip], i[FEW_CHANNELS_GRADIENT.plane_stride],
+            i[FEW_CHANNELS_GRADIENT.in_line], i[FEW_CHANNELS_GRADIENT.in_pixel], i[FEW_CHANNELS_GRADIENT.out_height],
+            i[FEW_CHANNELS_GRADIENT.out_width], i[FEW_CHANNELS_GRADIENT.out_line], i[FEW_CHANNELS_GRADIENT.out_pixel],
+            n != first,
+        )  # fmt: skip
+        if n + 1 == last:  # leaves half of the elements for the sum over tasks
+            winograd_1d.finish_gradient(sums, 3 * channels * filters, 1)
+
+
+@helper
+def _execute_depthwise(word, real, bases, tables, seeds, N, n, first, last, task, scratch, part, parts):
+    """Execute an instruction of `depthwise` for example n."""
+    i = offset_pointer(word, FIRST_INTEGER)
+    operation = word[CODE]
+    if operation == DEPTHWISE.code:
+        lines = i[DEPTHWISE.out_height]
+        depthwise.convolve(
+            _operand(bases, word, DEPTHWISE.x, n, task, scratch),
+            _operand(bases, word, DEPTHWISE.weight, n, task, scratch),
+            _operand(bases, word, DEPTHWISE.bias, n, task, scratch),
+            _operand(bases, word, DEPTHWISE.y, n, task, scratch),
+            i[DEPTHWISE.channels], i[DEPTHWISE.in_line], i[DEPTHWISE.in_pixel], i[DEPTHWISE.out_width],
+            i[DEPTHWISE.out_line], i[DEPTHWISE.out_pixel], i[DEPTHWISE.flipped] != 0, i[DEPTHWISE.accumulate] == ALWAYS,
+            real[DEPTHWISE.slope], part * lines // parts, (part + 1) * lines // parts,
+        )  # fmt: skip
+    elif operation == DEPTHWISE_GRADIENT.code:
+        depthwise.weight_gradient(
+            _operand(bases, word, DEPTHWISE_GRADIENT.x, n, task, scratch),
+            _operand(bases, word, DEPTHWISE_GRADIENT.dy, n, task, scratch),
+            _operand(bases, word, DEPTHWISE_GRADIENT.sums, n, task, scratch),
+            i[DEPTHWISE_GRADIENT.channels], i[DEPTHWISE_GRADIENT.in_line], i[DEPTHWISE_GRADIENT.in_pixel],
+            i[DEPTHWISE_GRADIENT.out_height], i[DEPTHWISE_GRADIENT.out_width], i[DEPTHWISE_GRADIENT.out_line],
+            i[DEPTHWISE_GRADIENT.out_pixel], n != first,
+        )  # fmt: skip
+
+
+@helper
+def _execute_on_images(word, real, bases, tables, seeds, N, n, first, last, task, scratch, part, parts):
+    """Execute an instruction from image to image (`opcodes.FROM_IMAGE`) for example n."""
+    i = offset_pointer(word, FIRST_INTEGER)
+    operation = word[CODE]
+    C, H, W = i[IMAGE.channels], i[IMAGE.in_height], i[IMAGE.in_width]
+    x_line, x_pixel = i[IMAGE.in_line], i[IMAGE.in_pixel]
+    P, Q, y_line, y_pixel = i[IMAGE.out_height], i[IMAGE.out_width], i[IMAGE.out_line], i[IMAGE.out_pixel]
+    R, S, down, along = i[IMAGE.kernel_height], i[IMAGE.kernel_width], i[IMAGE.stride_height], i[IMAGE.stride_width]
+    top, left, border = i[IMAGE.padding_top], i[IMAGE.padding_left], offset_pointer(i, IMAGE.border_top)
+    p0, p1, q0, q1 = 0, P, 0, Q
+    if parts <= P:
+        p0, p1 = part * P // parts, (part + 1) * P // parts
+    elif P == 1:
+        q0, q1 = part * Q // parts, (part + 1) * Q // parts
+    elif part > 0:
+        p1 = 0
+    x = _operand(bases, word, IMAGE.x, n, task, scratch)
+    y = _operand(bases, word, IMAGE.y, n, task, scratch)
+    if operation == NORM_ACTIVATION_POOL.code:
+        norm_activation_pool.forward(
+            x, _operand(bases, word, NORM_ACTIVATION_POOL.vectors, n, task, scratch), y, C, H, W, x_line, x_pixel, P, Q,
+            y_line, y_pixel, R, S, down, along, top, left, real[NORM_ACTIVATION_POOL.slope], border, p0, p1, q0, q1,
+        )  # fmt: skip
+    elif operation == ADD.code:
+        pixelwise.add(
+            x, _operand(bases, word, ADD.second, n, task, scratch), i[ADD.has_second] != 0, y, C, x_line, x_pixel,
+            i[ADD.second_line], i[ADD.second_pixel], P, Q, y_line, y_pixel, real[ADD.slope], border, p0, p1, q0, q1,
+        )  # fmt: skip
+    elif operation == POOL_SELECT.code:
+        norm_activation_pool.select(
+            x, _operand(bases, word, POOL_SELECT.vectors, n, task, scratch), y, C, H, W, x_line, x_pixel, P, Q, y_line,
+            y_pixel, R, S, down, along, top, left, p0, p1, q0, q1,
+        )  # fmt: skip
+    elif operation == NORM_ACTIVATION_SUMS.code:
+        norm_activation_pool.gradient_sums(
+            x, y, _operand(bases, word, NORM_ACTIVATION_SUMS.vectors, n, task, scratch),
+            _doubles(bases, word, NORM_ACTIVATION_SUMS.sums, n), C, H, W, x_line, x_pixel, y_line, y_pixel,
+            real[NORM_ACTIVATION_SUMS.slope],
+        )  # fmt: skip
+    elif operation == NORM_ACTIVATION_POOL_BACKWARD.code:
+        norm_activation_pool.backward(
+            x, y, _operand(bases, word, NORM_ACTIVATION_POOL_BACKWARD.vectors, n, task, scratch),
+            _operand(bases, word, NORM_ACTIVATION_POOL_BACKWARD.factors, n, task, scratch),
+            _operand(bases, word, NORM_ACTIVATION_POOL_BACKWARD.dx, n, task, scratch), C, H, W, x_line, x_pixel, P, Q,
+            y_line, y_pixel, R, S, down, along, top, left, real[NORM_ACTIVATION_POOL_BACKWARD.slope],
+            i[NORM_ACTIVATION_POOL_BACKWARD.dx_line], i[NORM_ACTIVATION_POOL_BACKWARD.dx_pixel], border,
+        )  # fmt: skip
+    elif operation == MOMENTS.code:
+        pixelwise.moments(x, _doubles(bases, word, MOMENTS.sums, n), C, H, W, x_line, x_pixel)
+    elif operation == CHANNEL_SUMS.code:
+        pixelwise.channel_sums(x, _doubles(bases, word, CHANNEL_SUMS.sums, n), C, H, W, x_line, x_pixel)
+    elif operation == AVERAGE.code:
+        if part == 0:
+            pixelwise.average(
+                x, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left,
+                real[AVERAGE.share], border,
+            )  # fmt: skip
+    elif operation == AVERAGE_BACKWARD.code:
+        pixelwise.average_backward(
+            _operand(bases, word, AVERAGE_BACKWARD.dy, n, task, scratch),
+            _operand(bases, word, AVERAGE_BACKWARD.dx, n, task, scratch), i[AVERAGE_BACKWARD.accumulate] == ALWAYS,
+            C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, real[AVERAGE_BACKWARD.share],
+        )  # fmt: skip
+    elif operation == ACTIVATE.code:
+        activations.activate(x, y, C, x_line, x_pixel, P, Q, y_line, y_pixel, i[ACTIVATE.kind], border, p0, p1, q0, q1)
+    elif operation == ACTIVATE_BACKWARD.code:
+        activations.activate_backward(
+            x, y, _operand(bases, word, ACTIVATE_BACKWARD.dx, n, task, scratch), C, x_line, x_pixel, P, Q, y_line,
+            y_pixel, i[ACTIVATE_BACKWARD.dx_line], i[ACTIVATE_BACKWARD.dx_pixel], i[ACTIVATE_BACKWARD.kind], border,
+        )  # fmt: skip
+
+
+@helper
+def _batch_statistics(word, real, bases, N, scratch):
+    """Merge the examples' moments (Chan, Golub and LeVeque, 1979) into mean, scale and beta; track them."""
+    i = offset_pointer(word, FIRST_INTEGER)
+    begin, size, pixels = (
+        i[BATCH_STATISTICS.first_channel], i[BATCH_STATISTICS.padded_channels], i[BATCH_STATISTICS.pixels]
+    )  # fmt: skip
+    to_bias, to_variance = i[BATCH_STATISTICS.bias_distance], i[BATCH_STATISTICS.variance_distance]
+    parameters = _operand(bases, word, BATCH_STATISTICS.parameters, 0, 0, scratch)
+    vectors = _operand(bases, word, BATCH_STATISTICS.vectors, 0, 0, scratch)
+    tracked = _operand(bases, word, BATCH_STATISTICS.tracked, 0, 0, scratch)
+    following = _operand(bases, word, BATCH_STATISTICS.tracked_next, 0, 0, scratch)
+    inverse = _doubles(bases, word, BATCH_STATISTICS.inverse_deviation, 0)
     share = 1.0 / pixels
     count = N * pixels
-    for c in range(begin, begin + i[0]):
+    for c in range(begin, begin + i[BATCH_STATISTICS.channels]):
         mean = 0.0
         for n in range(N):
-            sums = _doubles(bases, word, 0, n)
+            sums = _doubles(bases, word, BATCH_STATISTICS.moments, n)
             mean += sums[c] + sums[size + c] * share
         mean /= N
         squares = 0.0
         for n in range(N):
-            sums = _doubles(bases, word, 0, n)
+            sums = _doubles(bases, word, BATCH_STATISTICS.moments, n)
             distance = sums[size + c] * share
             off = sums[c] + distance - mean
             squares += sums[2 * size + c] - sums[size + c] * distance + off * off * pixels
         variance = squares / count
         if variance < 0.0:  # by rounding
             variance = 0.0
-        inverse[c] = 1.0 / np.sqrt(variance + real[0])
+        inverse[c] = 1.0 / np.sqrt(variance + real[BATCH_STATISTICS.epsilon])
         vectors[c] = np.float32(mean)
         vectors[size + c] = np.float32(parameters[c] * inverse[c])
         vectors[2 * size + c] = parameters[to_bias + c]
         unbiased = variance * count / max(count - 1, 1)
-        following[c] = np.float32((1.0 - real[1]) * tracked[c] + real[1] * mean)
-        following[to_variance + c] = np.float32((1.0 - real[1]) * tracked[to_variance + c] + real[1] * unbiased)
+        # Momentum is read where it is used: kept in a variable, other products would be fused, and round otherwise.
+        following[c] = np.float32(
+            (1.0 - real[BATCH_STATISTICS.momentum]) * tracked[c] + real[BATCH_STATISTICS.momentum] * mean
+        )
+        following[to_variance + c] = np.float32(
+            (1.0 - real[BATCH_STATISTICS.momentum]) * tracked[to_variance + c]
+            + real[BATCH_STATISTICS.momentum] * unbiased
+        )
 
 
 @helper
-def _normalise_backward(word, bases, N, scratch):
-    """Merge the examples' sums into the gradients of weight and bias, and into what dx is made of.
+def _batch_statistics_backward(word, bases, N, scratch):
+    """Merge the examples' sums into the gradients of weight and bias, and into the factors of dx.
 
-    Ioffe and Szegedy, 2015, section 3, rearranged to ``dx = by_dy * dy + by_x * (x - mean) + shift``. Integers as in
-    `_normalise`.
+    Ioffe and Szegedy, 2015, section 3, rearranged to ``dx = by_dy * dy + by_x * (x - mean) + shift``.
     """
-    i = ahead(word, FIRST_INTEGER)
-    begin, size, pixels, to_bias = i[1], i[2], i[3], i[4]
-    parameters = _operand(bases, word, 1, 0, 0, scratch)
-    factors = _operand(bases, word, 2, 0, 0, scratch)
-    gradients = _operand(bases, word, 3, 0, 0, scratch)
-    inverse = _doubles(bases, word, 5, 0)
+    i = offset_pointer(word, FIRST_INTEGER)
+    begin, size = i[BATCH_STATISTICS_BACKWARD.first_channel], i[BATCH_STATISTICS_BACKWARD.padded_channels]
+    pixels, to_bias = i[BATCH_STATISTICS_BACKWARD.pixels], i[BATCH_STATISTICS_BACKWARD.bias_distance]
+    parameters = _operand(bases, word, BATCH_STATISTICS_BACKWARD.parameters, 0, 0, scratch)
+    factors = _operand(bases, word, BATCH_STATISTICS_BACKWARD.factors, 0, 0, scratch)
+    gradients = _operand(bases, word, BATCH_STATISTICS_BACKWARD.gradients, 0, 0, scratch)
+    inverse = _doubles(bases, word, BATCH_STATISTICS_BACKWARD.inverse_deviation, 0)
     count = N * pixels
-    for c in range(begin, begin + i[0]):
+    for c in range(begin, begin + i[BATCH_STATISTICS_BACKWARD.channels]):
         dbias = dweight = 0.0
         for n in range(N):
-            sums = _doubles(bases, word, 0, n)
+            sums = _doubles(bases, word, BATCH_STATISTICS_BACKWARD.sums, n)
             dbias += sums[c]
             dweight += sums[size + c]
         dweight *= inverse[c]
@@ -359,32 +495,105 @@ def _normalise_backward(word, bases, N, scratch):
         factors[2 * size + c] = np.float32(-by_dy * dbias / count)
 
 
-# What a worker is told: addresses of what else there is, and a few numbers.
-(PHASES, PHASE_COUNT, WORD_TABLE, REAL_TABLE, OFFSET_TABLES, BASE_TABLE, COUNTERS, SCRATCH_SIZE, SEEDS, EXAMPLE_COUNT,
- APART) = range(11)  # fmt: skip
-ARGUMENTS = 11
+# The arguments of a routine, in memory. `_execute` has the same ones.
+CALL_WORDS = 13
+
+
+@helper
+def _call_routine(address, call, thread, word, real, bases, tables, seeds, N, n, first, last, task, scratch, part,
+                  parts):  # fmt: skip
+    """Call a routine by its address; `call` is the address of memory for its arguments."""
+    place = longs_at(call, 0)
+    place[0], place[1], place[2] = address_of_pointer(word), address_of_pointer(real), address_of_pointer(bases)
+    place[3], place[4] = tables, address_of_pointer(seeds)
+    place[5], place[6], place[7], place[8] = N, n, first, last
+    place[9], place[10], place[11], place[12] = task, scratch, part, parts
+    call_worker(address, call, thread)
+
+
+@helper
+def _arguments_of(call):
+    """Return the arguments that `_call_routine` has put into memory."""
+    return (
+        longs_at(call[0], 0), doubles_at(call[1], 0), longs_at(call[2], 0), call[3], seeds_at(call[4], 0),
+        call[5], call[6], call[7], call[8], call[9], call[10], call[11], call[12],
+    )  # fmt: skip
+
+
+def _run_winograd(call, thread):
+    _execute_winograd(*_arguments_of(call))
+
+
+def _run_winograd_1d(call, thread):
+    _execute_winograd_1d(*_arguments_of(call))
+
+
+def _run_few_channels(call, thread):
+    _execute_few_channels(*_arguments_of(call))
+
+
+def _run_depthwise(call, thread):
+    _execute_depthwise(*_arguments_of(call))
+
+
+def _run_on_images(call, thread):
+    _execute_on_images(*_arguments_of(call))
+
+
+ROUTINES = {
+    "winograd": (Worker(_run_winograd), (WINOGRAD, WINOGRAD_GRADIENT, WINOGRAD_KERNELS)),
+    "winograd_1d": (Worker(_run_winograd_1d), (WINOGRAD_1D, WINOGRAD_1D_GRADIENT, WINOGRAD_1D_KERNELS)),
+    "few_channels": (Worker(_run_few_channels), (FEW_CHANNELS, FEW_CHANNELS_GRADIENT)),
+    "depthwise": (Worker(_run_depthwise), (DEPTHWISE, DEPTHWISE_GRADIENT)),
+    "images": (Worker(_run_on_images), FROM_IMAGE),
+}
+"""Workers that execute some operations each, and these operations.
+
+A program needs the routines of its own operations alone (see `routine_addresses`), and several processes can compile
+several routines at the same time: on a machine's first run, compiling is what takes longest.
+"""
+
+
+def routine_addresses(codes: Iterable[int]) -> NDArray[np.int64]:
+    """Return, for each code of an operation, the address of its routine; 0 for the interpreter itself.
+
+    Compiles the routines of the operations `codes`; the addresses of others are 0, too.
+    """
+    needed = set(codes)
+    addresses = np.zeros(len(OPERATIONS), np.int64)
+    for routine, operations in ROUTINES.values():
+        if needed & {operation.code for operation in operations}:
+            addresses[[operation.code for operation in operations]] = routine.address
+    return addresses
+
+
+# The arguments of a worker: addresses, then numbers.
+(PHASES, PHASE_COUNT, WORD_TABLE, REAL_TABLE, OFFSET_TABLES, ROUTINE_TABLE, BASE_TABLE, COUNTERS, SCRATCH_SIZE, SEEDS,
+ EXAMPLE_COUNT, THREADS) = range(12)  # fmt: skip
+ARGUMENTS = 12
 
 
 def _work(arguments, thread):
-    """Take tasks of one phase after the other until the program is done."""
+    """Take tasks, phase by phase, until the program is done."""
     phases, tables = longs_at(arguments[PHASES], 0), arguments[OFFSET_TABLES]
     words, reals = longs_at(arguments[WORD_TABLE], 0), doubles_at(arguments[REAL_TABLE], 0)
     bases, seeds = longs_at(arguments[BASE_TABLE], 0), seeds_at(arguments[SEEDS], 0)
-    board = longs_at(arguments[COUNTERS], 0)
+    board, routines = longs_at(arguments[COUNTERS], 0), longs_at(arguments[ROUTINE_TABLE], 0)
+    call = memory_on_stack()
     N, scratch = arguments[EXAMPLE_COUNT], thread * arguments[SCRATCH_SIZE]
-    if arguments[APART] > 1:
-        spread(board, 2 * arguments[PHASE_COUNT], arguments[APART])
+    if arguments[THREADS] > 1:
+        leave_shared_cpu(board, 2 * arguments[PHASE_COUNT], arguments[THREADS])
     for number in range(arguments[PHASE_COUNT]):
-        phase = ahead(phases, PHASE_WORDS * number)
-        kind = phase[3]
-        tasks = min(phase[2], N) if kind == EXAMPLES else phase[2]
+        phase = offset_pointer(phases, PHASE_WORDS * number)
+        kind = phase[PHASE_KIND]
+        tasks = min(phase[PHASE_TASKS], N) if kind == EXAMPLES else phase[PHASE_TASKS]
         while True:
-            # From both ends: what a thread meets in a phase is mostly what it worked on in the phase before.
+            # From both ends, so that most tasks of a thread have the examples of its tasks in the phase before.
             task = counters.take(board, 2 * number, tasks, thread % 2 == 1)
             if task < 0:
                 break
             first, last = 0, 1
-            begin, end = phase[0], phase[1]
+            begin, end = phase[PHASE_BEGIN], phase[PHASE_END]
             part, parts = 0, 1
             if kind == EXAMPLES:
                 first, last = task * N // tasks, (task + 1) * N // tasks
@@ -394,13 +603,18 @@ def _work(arguments, thread):
                 part, parts = task, tasks
             for n in range(first, last):
                 for w in range(begin, end):
-                    word, real = ahead(words, w * WORDS), ahead(reals, w * REALS)
-                    _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch, part, parts)
+                    word, real = offset_pointer(words, w * WORDS), offset_pointer(reals, w * REALS)
+                    routine = routines[word[CODE]]
+                    if routine == 0:
+                        _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch, part, parts)
+                    else:
+                        _call_routine(routine, call, thread, word, real, bases, tables, seeds, N, n, first, last, task,
+                                      scratch, part, parts)  # fmt: skip
             counters.fetch_add(board, 2 * number + 1, 1)
         counters.wait_for(board, 2 * number + 1, tasks)
-    if arguments[APART] > 1:
-        let_in(board, 2 * arguments[PHASE_COUNT], arguments[APART])
+    if arguments[THREADS] > 1:
+        yield_until_started(board, 2 * arguments[PHASE_COUNT], arguments[THREADS])
 
 
 worker = Worker(_work)
-"""Compiled once, and called by its address (see `launch`)."""
+"""The interpreter, compiled once and called by its address (see `launch`)."""

@@ -1,28 +1,24 @@
-"""How kernels are compiled: the one place with Numba's options, threading layer and kernel cache."""
+"""How kernels are compiled: the one place with Numba's options and the kernel cache."""
 
 from __future__ import annotations
 
 import functools
-import logging
 import types as python_types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import numba
 from numba import types
-from numba.core import event
-from numba.core.ccallback import CFunc
 
 from audioconv._types import cached_property
-from audioconv.kernels import pieces
-from audioconv.kernels.cache import KernelCache, cache_folder
+from audioconv.kernels import cache, numba_internals, parts
+from audioconv.kernels.cache import cache_folder
 from audioconv.kernels.lanes import LANES
+from audioconv.kernels.numba_internals import PLAIN
 from audioconv.kernels.threads import THREADING_LAYER, launching
 
 __all__ = ["FASTMATH", "LANES", "PARTS", "THREADING_LAYER", "Worker", "cache_folder", "helper", "kernel"]
-
-logger = logging.getLogger("audioconv")
 
 PARTS = 16
 """Into how many partial sums a reduction is split. Fixed, so that the bits do not depend on the thread count."""
@@ -30,21 +26,23 @@ PARTS = 16
 # NaN and infinity keep their meaning: only the order and contraction of sums is left to the compiler.
 FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 
+_OPTIONS: dict[str, Any] = {"fastmath": FASTMATH, "error_model": "numpy"}
+_WORKER = types.void(types.CPointer(types.int64), types.int64)
+
 _settings: Any = numba.config
 
 
-@contextmanager
-def _caching() -> Iterator[None]:
-    """Let Numba know our folder while a dispatcher is made: it reads the setting once."""
-    previous = _settings.CACHE_DIR
-    _settings.CACHE_DIR = str(cache_folder())
-    try:
-        yield
-    finally:
-        _settings.CACHE_DIR = previous
+class Kernel(Protocol):
+    """A compiled function that Python calls."""
+
+    def __call__(self, *args: Any) -> None:
+        """Run it."""
+
+    def compile(self, *types: Any) -> None:
+        """Compile it for arguments of these types of Numba's, or load it from the cache folder; does not run it."""
 
 
-def kernel(function: Callable[..., None]) -> Callable[..., None]:
+def kernel(function: Callable[..., None]) -> Kernel:
     """Compile `function` for parallel launch from Python on first use, and keep the result in the cache folder.
 
     In a process that must not launch threads (see `threads`), the same function runs without them, compiled for that.
@@ -67,13 +65,34 @@ def kernel(function: Callable[..., None]) -> Callable[..., None]:
             with launching.turn:
                 compiled(*args)
 
-    return launch_in_turn if THREADING_LAYER == "workqueue" else launch
+    chosen: Any = launch_in_turn if THREADING_LAYER == "workqueue" else launch
+    chosen.compile = lambda *types: compiled.compile(types)
+    launched: Kernel = chosen
+    return launched
+
+
+@contextmanager
+def _cache_folder_of_numba() -> Iterator[None]:
+    """Let Numba's caches that are made meanwhile lie in our folder.
+
+    Numba reads the folder from a setting of the whole process, when a cache is made. A cache that another thread makes
+    in these microseconds, for functions of its own, lies in our folder, too: it works there.
+    """
+    previous = _settings.CACHE_DIR
+    _settings.CACHE_DIR = str(cache_folder())
+    try:
+        yield
+    finally:
+        _settings.CACHE_DIR = previous
 
 
 def _compiled(function: Callable[..., None], parallel: bool) -> Any:
-    with _caching():
-        compiled: Any = numba.njit(function, parallel=parallel, nogil=True, fastmath=FASTMATH, error_model="numpy")
-        compiled._cache = KernelCache(function)  # as cache=True would, with Numba's own
+    compiled: Any = numba.njit(function, parallel=parallel, nogil=True, **_OPTIONS)
+    with _cache_folder_of_numba():
+        if PLAIN:
+            compiled.enable_caching()  # as cache=True does
+        else:
+            compiled._cache = cache.KernelCache(function)
     return compiled
 
 
@@ -88,19 +107,19 @@ def _renamed(function: Callable[..., None], ending: str) -> Callable[..., None]:
 
 def helper(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile `function` for use inside kernels: Python cannot call it."""
-    compiled: Callable[..., Any] = numba.njit(function, fastmath=FASTMATH, error_model="numpy", **pieces.options())
+    compiled: Callable[..., Any] = numba.njit(function, **_OPTIONS, **parts.options())
     return compiled
 
 
 class Worker:
-    """A function that is called by its address, from wherever: compiled for itself, on first use, and kept.
+    """A function that is called by its address, compiled on its own, on first use, and kept in the cache folder.
 
-    What calls a compiled function directly holds a copy of it, and compiles that again.
+    A compiled function that calls another one directly holds a copy of it, and compiles that again.
 
     Parameters
     ----------
     function : callable
-        Takes a pointer to int64 numbers and an int64, returns nothing.
+        Takes a pointer to int64 and an int64, returns nothing.
     """
 
     def __init__(self, function: Callable[[Any, int], None]) -> None:
@@ -108,34 +127,18 @@ class Worker:
 
     @cached_property
     def _compiled(self) -> Any:
-        options = {"nopython": True, "fastmath": FASTMATH, "error_model": "numpy"}
-        kind = ((types.CPointer(types.int64), types.int64), types.void)
-        with _caching():
-            compiled: Any = CFunc(self._function, kind, locals={}, options=options)
-            compiled._cache = KernelCache(self._function)
+        if PLAIN:
+            with _cache_folder_of_numba():
+                return numba.cfunc(_WORKER, cache=True, **_OPTIONS)(self._function)
+        signature, options = (_WORKER.args, _WORKER.return_type), {"nopython": True, **_OPTIONS}
+        compiled: Any = numba_internals.CFunc(self._function, signature, locals={}, options=options)
+        with _cache_folder_of_numba():
+            compiled._cache = cache.KernelCache(self._function)
         compiled.compile()
         return compiled
 
     @property
     def address(self) -> int:
-        """Where its machine code begins."""
+        """Address of the machine code."""
         address: int = self._compiled.address
         return address
-
-
-class _CompileNotice(event.Listener):
-    """Says once a process that kernels are being compiled."""
-
-    def __init__(self) -> None:
-        self.said = False
-
-    def on_start(self, event: Any) -> None:
-        if not self.said and event.data["dispatcher"].py_func.__module__.startswith("audioconv."):
-            self.said = True
-            logger.warning("compiling kernels for this machine; this happens once (kept in %s)", cache_folder())
-
-    def on_end(self, event: Any) -> None:
-        """Nothing to do: the next kernel may follow."""
-
-
-event.register("numba:compile", _CompileNotice())

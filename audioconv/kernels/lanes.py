@@ -50,4 +50,4 @@ def _lanes() -> int:
 
 _check_compiler()
 LANES = _lanes()
-"""float32 numbers in a vector. LLVM splits what is wider than the processor's registers."""
+"""float32 elements in a vector. LLVM splits what is wider than the processor's registers."""

@@ -1,4 +1,4 @@
-"""Letting threads work: a worker is called by its address, on one thread or on several."""
+"""Launches a worker, by its address, on one thread or on several."""
 
 from __future__ import annotations
 
@@ -11,35 +11,48 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from audioconv.kernels.jit import kernel
-from audioconv.kernels.llvm_vectors import I64
+from audioconv.kernels.llvm_vectors import I64, stack_slot
+from audioconv.kernels.numba_internals import call_address, pointer_type
+
+STACK_WORDS = 16
+"""Room for the arguments of a worker."""
 
 
 @intrinsic
-def _call(context, address, arguments, thread):
+def call_worker(context, address, arguments, thread):
     """Call the function ``(int64 *, int64) -> void`` at an address."""
 
     def codegen(context, builder, signature, values):
         address, arguments, thread = values
-        kind = ir.FunctionType(ir.VoidType(), [I64.as_pointer(), I64])
-        function = builder.inttoptr(address, kind.as_pointer())
-        builder.call(function, [builder.inttoptr(arguments, I64.as_pointer()), thread])
+        kind = ir.FunctionType(ir.VoidType(), [pointer_type(I64), I64])
+        call_address(builder, address, kind, [builder.inttoptr(arguments, pointer_type(I64)), thread])
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64), codegen
 
 
+@intrinsic
+def memory_on_stack(context):
+    """Return the address of `STACK_WORDS` int64 on the stack of the function that calls this, until it returns."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.ptrtoint(stack_slot(builder, I64, STACK_WORDS), I64)
+
+    return types.int64(), codegen
+
+
 @kernel
 def launch(address, arguments, threads):
-    """Let `threads` threads work: `address` is the worker's, `arguments` that of its arguments (int64)."""
+    """Run the worker at `address` on so many threads; `arguments` is the address of its arguments (int64)."""
     if threads == 1:
-        _call(address, arguments, 0)
+        call_worker(address, arguments, 0)
     else:
         for thread in prange(threads):
-            _call(address, arguments, thread)
+            call_worker(address, arguments, thread)
 
 
 def address_in_memory(array: NDArray[Any]) -> int:
-    """Return where the numbers of an array begin, as arguments and operands have it."""
+    """Return the address of an array's first element."""
     buffer: Any = array
     try:
         return ctypes.addressof(ctypes.c_char.from_buffer(buffer))

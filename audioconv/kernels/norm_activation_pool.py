@@ -1,13 +1,13 @@
-"""What stands between two convolutions, for one example: normalise, activate, pool, in one sweep, and backward.
+"""Fused batch normalisation, activation and pooling for one example, forward and backward.
 
 A sweep computes ``y = pool(activate((x - mean) * scale + beta))``. Any of the three may do nothing: a scale of 1, an
 activation of slope 1, a window of 1 x 1. Activations are ReLU (slope 0 below zero) and leaky ReLU. Backward, whatever
 is needed of the way is computed again from x: that is cheaper than keeping it.
 
-Letters: x (H, W, C) with `x_line` numbers from line to line and `x_pixel` from pixel to pixel, y (P, Q, C) likewise.
+Letters: x (H, W, C) with `x_line` elements from line to line and `x_pixel` from pixel to pixel, y (P, Q, C) likewise.
 `vectors` holds mean, scale and beta one behind the other, each of C rounded up to whole vectors, as all rows of C
-numbers are here; `gradients` holds the three factors of batch normalisation's gradient. Channels run along the vector;
-numbers behind the last channel are computed from whatever lies there, and not written.
+elements are here; `gradients` holds the three factors of batch normalisation's gradient. Channels run along the vector;
+elements behind the last channel are computed from whatever lies there, and not written.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from __future__ import annotations
 import numpy as np
 
 from audioconv.kernels.jit import LANES, helper
-from audioconv.kernels.pixelwise import RUN, clear_border, whole
+from audioconv.kernels.pixelwise import RUN, clear_border, round_up_to_lanes
 from audioconv.kernels.simd_float32 import (
-    add_to_doubles,
-    fetch,
+    add_to_float64,
     larger,
     load,
+    prefetch,
     splat,
     store_first,
     where_equal,
     where_less,
 )
 
-CACHE_LINE = 16  # numbers
+CACHE_LINE = 16  # elements
 
 
 @helper
 def _fetch_lines(x, offset, count):
-    """Let the processor bring `count` numbers: blocks of channels are read with gaps, which it does not foresee."""
+    """Let the processor bring `count` elements: blocks of channels are read with gaps, which it does not foresee."""
     for i in range(0, count, CACHE_LINE):
-        fetch(x, offset + i)
+        prefetch(x, offset + i)
 
 
 @helper
 def _is_four(R, S, top, left, H, W, P, Q, down, along):
-    """Tell whether windows are of four numbers, and none reaches beyond x: those have loops without branches."""
+    """Tell whether windows are of four elements, and none reaches beyond x: those have loops without branches."""
     return R * S == 4 and top == left == 0 and (P - 1) * down + R <= H and (Q - 1) * along + S <= W
 
 
@@ -51,7 +51,7 @@ def _places(S, line, pixel):
 
 @helper
 def _four(x, place, places, mean):
-    """Return the four numbers of a window, less the mean."""
+    """Return the four elements of a window, less the mean."""
     second, third, fourth = places
     return (
         load(x, place) - mean,
@@ -69,10 +69,10 @@ def _normalised(x, place, vectors, size, c):
 
 
 @helper
-def sweep(x, vectors, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, slope,
-          border, p0, p1, q0, q1):  # fmt: skip
+def forward(x, vectors, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, slope,
+            border, p0, p1, q0, q1):  # fmt: skip
     """Compute y for its lines p0 to p1 and columns q0 to q1."""
-    size = whole(C)
+    size = round_up_to_lanes(C)
     is_four, places = _is_four(R, S, top, left, H, W, P, Q, down, along), _places(S, x_line, x_pixel)
     zero = splat(np.float32(0))
     slopes = splat(np.float32(slope))
@@ -113,12 +113,14 @@ def sweep(x, vectors, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, 
 
 
 @helper
-def pick(x, vectors, picked, C, H, W, x_line, x_pixel, P, Q, line, pixel, R, S, down, along, top, left, p0, p1, q0, q1):
-    """Of each window, put the number that is largest behind the normalisation, the first of equals, into `picked`.
+def select(
+    x, vectors, selected, C, H, W, x_line, x_pixel, P, Q, line, pixel, R, S, down, along, top, left, p0, p1, q0, q1
+):
+    """Write the element of each window that a max-pool behind the normalisation selects, not normalised, to `selected`.
 
-    That is x itself, not yet normalised: all that anybody has to know of the window but where it was.
+    Of equal elements it is the first.
     """
-    size = whole(C)
+    size = round_up_to_lanes(C)
     is_four, places = _is_four(R, S, top, left, H, W, P, Q, down, along), _places(S, x_line, x_pixel)
     zero = splat(np.float32(0))
     for p in range(p0, p1):
@@ -134,7 +136,7 @@ def pick(x, vectors, picked, C, H, W, x_line, x_pixel, P, Q, line, pixel, R, S, 
                     v2, v3 = (x2 - mean) * scale + beta, (x3 - mean) * scale + beta
                     first, second = where_less(v0, v1, x1, x0), where_less(v2, v3, x3, x2)
                     best = where_less(larger(v1, v0), larger(v3, v2), second, first)
-                    store_first(picked, p * line + q * pixel + c, C - c, best)
+                    store_first(selected, p * line + q * pixel + c, C - c, best)
                 continue
             for q in range(q0, q1):
                 s0, s1 = max(0, left - q * along), min(S, W + left - q * along)
@@ -146,16 +148,16 @@ def pick(x, vectors, picked, C, H, W, x_line, x_pixel, P, Q, line, pixel, R, S, 
                         v = (number - mean) * scale + beta
                         chosen = where_less(best, v, number, chosen)
                         best = where_less(best, v, v, best)
-                store_first(picked, p * line + q * pixel + c, C - c, chosen)
+                store_first(selected, p * line + q * pixel + c, C - c, chosen)
 
 
 @helper
-def sweep_sums(x, dy, vectors, sums, C, H, W, x_line, x_pixel, dy_line, dy_pixel, slope):
+def gradient_sums(x, dy, vectors, sums, C, H, W, x_line, x_pixel, dy_line, dy_pixel, slope):
     """Add up, by channel, the gradient g behind the normalisation, and ``g * (x - mean)``: sums (2, C) float64.
 
-    x (H, W, C) are numbers that were not pooled, or those that were picked.
+    x (H, W, C) are elements that were not pooled, or those that were selected.
     """
-    size = whole(C)
+    size = round_up_to_lanes(C)
     zero = splat(np.float32(0))
     slopes = splat(np.float32(slope))
     for i in range(2 * size):
@@ -173,15 +175,15 @@ def sweep_sums(x, dy, vectors, sums, C, H, W, x_line, x_pixel, dy_line, dy_pixel
                     g = where_less(zero, d * scale + beta, g, g * slopes)
                     plain = plain + g
                     product = product + g * d
-                add_to_doubles(sums, c, plain)
-                add_to_doubles(sums, size + c, product)
+                add_to_float64(sums, c, plain)
+                add_to_float64(sums, size + c, product)
 
 
 @helper
-def sweep_backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along,
-                   top, left, slope, dx_line, dx_pixel, border):  # fmt: skip
+def backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along,
+             top, left, slope, dx_line, dx_pixel, border):  # fmt: skip
     """Compute ``dx = by_dy * g + by_x * (x - mean) + shift``, g being the gradient behind the normalisation."""
-    size = whole(C)
+    size = round_up_to_lanes(C)
     zero = splat(np.float32(0))
     slopes = splat(np.float32(slope))
     if R * S * down * along == 1:

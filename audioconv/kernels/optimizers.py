@@ -1,4 +1,4 @@
-"""What an optimiser does to each weight, on flat arrays: all of it at once, while the numbers are in registers."""
+"""What an optimiser does to each weight, on flat arrays: all of it at once, while the elements are in registers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from audioconv.kernels.jit import helper, kernel
 
 @kernel
 def squares(x, sums):
-    """Put the sum of the squares of each block of `BLOCK` numbers into `sums`, float64."""
+    """Put the sum of the squares of each block of `BLOCK` elements into `sums`, float64."""
     for block in prange(sums.size):
         part = x[block * BLOCK : min((block + 1) * BLOCK, x.size)]
         total = 0.0
@@ -67,7 +67,7 @@ def _adapt(value, gradient, mean, square, keep, means, correction, epsilon, rate
 def adamw(value, gradient, mean, square, decayed, keep, means, correction, epsilon, rate):
     """Change `value`, and the means of the gradient and of its square.
 
-    Of each of the first `decayed` weights the share `keep` is kept. `means` are four float32 numbers: which share of
+    Of each of the first `decayed` weights the share `keep` is kept. `means` are four float32 elements: which share of
     the first mean is kept and which of the gradient comes in, and the same of the second. The root of the mean square
     is divided by `correction` before it divides.
     """

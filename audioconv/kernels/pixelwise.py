@@ -1,4 +1,4 @@
-"""Images of one example: zeros around them, their sums, their averages. Letters as in `sweeps`."""
+"""Images of one example: zeros around them, their sums, their averages. Letters as in `norm_activation_pool`."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ import numpy as np
 
 from audioconv.kernels.jit import LANES, helper
 from audioconv.kernels.simd_float32 import (
-    add_to_doubles,
+    add_to_float64,
     fence,
     load,
     load_first,
     splat,
     store_first,
-    store_past_caches,
+    store_nontemporal,
     where_less,
 )
 
 
 @helper
-def whole(channels):
+def round_up_to_lanes(channels):
     """Return `channels` rounded up to whole vectors."""
     return (channels + LANES - 1) // LANES * LANES
 
 
 @helper
 def clear(y, offset, count):
-    """Set `count` numbers to zero."""
+    """Set `count` elements to zero."""
     zero = splat(np.float32(0))
     for i in range(0, count, LANES):
         store_first(y, offset + i, count - i, zero)
 
 
 @helper
-def carry(x, y, count):
-    """Copy `count` numbers, rounded up to whole vectors, past the caches: what is not read again soon."""
+def stream_copy(x, y, count):
+    """Copy `count` elements, rounded up to whole vectors, by non-temporal stores: they are not read again soon."""
     for i in range(0, count, LANES):
-        store_past_caches(y, i, load(x, i))
+        store_nontemporal(y, i, load(x, i))
     fence()
 
 
@@ -57,7 +57,7 @@ def clear_border(y, P, Q, C, line, pixel, border, p0, p1):
 
 
 RUN = 64
-"""Numbers of a channel that are added up in float32 at most: longer lines would lose digits."""
+"""Elements of a channel that are added up in float32 at most: longer lines would lose digits."""
 
 
 @helper
@@ -66,7 +66,7 @@ def moments(x, sums, C, H, W, x_line, x_pixel):
 
     Distances from a number that is there lose no digits where the mean is far from zero.
     """
-    size = whole(C)
+    size = round_up_to_lanes(C)
     zero = splat(np.float32(0))
     for c in range(size):
         sums[c] = np.float64(x[c])
@@ -91,14 +91,14 @@ def moments(x, sums, C, H, W, x_line, x_pixel):
                     d = load(x, place + (end - 1) * x_pixel) - origin
                     first = first + d
                     second = second + d * d
-                add_to_doubles(sums, size + c, first + third)
-                add_to_doubles(sums, 2 * size + c, second + fourth)
+                add_to_float64(sums, size + c, first + third)
+                add_to_float64(sums, 2 * size + c, second + fourth)
 
 
 @helper
 def channel_sums(x, sums, C, H, W, x_line, x_pixel):
     """Put the sum of all pixels into sums (C,) float64."""
-    for c in range(whole(C)):
+    for c in range(round_up_to_lanes(C)):
         sums[c] = 0.0
     for h in range(H):
         for c in range(0, C, LANES):
@@ -106,12 +106,12 @@ def channel_sums(x, sums, C, H, W, x_line, x_pixel):
                 total = splat(np.float32(0))
                 for w in range(begin, min(W, begin + RUN)):
                     total = total + load(x, h * x_line + w * x_pixel + c)
-                add_to_doubles(sums, c, total)
+                add_to_float64(sums, c, total)
 
 
 @helper
 def add(a, b, both, y, C, a_line, a_pixel, b_line, b_pixel, P, Q, y_line, y_pixel, slope, border, p0, p1, q0, q1):
-    """Compute ``y = a + b``, or ``y = a`` unless `both`, `slope` times as much below zero; reads no number too many."""
+    """Compute ``y = a + b``, or ``y = a`` unless `both`, `slope` times as much below zero; reads nothing beyond."""
     zero, slopes = splat(np.float32(0)), splat(np.float32(slope))
     for p in range(p0, p1):
         for c in range(0, C, LANES):
@@ -145,11 +145,11 @@ def average(x, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, a
 
 
 @helper
-def average_backward(dy, dx, onward, C, H, W, dx_line, dx_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left,
-                     share):  # fmt: skip
-    """Give each of a window's inputs its `share` of the output's gradient; `onward` adds to what is in dx."""
+def average_backward(dy, dx, accumulate, C, H, W, dx_line, dx_pixel, P, Q, y_line, y_pixel, R, S, down, along, top,
+                     left, share):  # fmt: skip
+    """Give each of a window's inputs its `share` of the output's gradient; `accumulate` adds to what is in dx."""
     shares = splat(np.float32(share))
-    if not onward:
+    if not accumulate:
         for h in range(H):
             for w in range(W):
                 clear(dx, h * dx_line + w * dx_pixel, C)
@@ -168,7 +168,7 @@ def average_backward(dy, dx, onward, C, H, W, dx_line, dx_pixel, P, Q, y_line, y
 
 @helper
 def add_up(parts, y, size, count, distance):
-    """Add up `count` arrays of `size` numbers that begin `distance` apart; reads no further than a vector behind."""
+    """Add up `count` arrays of `size` elements that begin `distance` apart; reads no further than a vector behind."""
     for i in range(0, size, LANES):
         total = load(parts, i)
         for part in range(1, count):

@@ -10,9 +10,9 @@ from audioconv.kernels.jit import kernel
 
 @kernel
 def max_forward(x, R, S, stride_h, stride_w, top, left, y, chosen):
-    """Take the largest number of each window; ``chosen`` gets its tap, ``r*S + s``.
+    """Take the largest element of each window; ``chosen`` gets its tap, ``r*S + s``.
 
-    Padding counts as minus infinity: it never wins. The first of equal numbers wins; NaN wins over all.
+    Padding counts as minus infinity: it never wins. The first of equal elements wins; NaN wins over all.
     """
     N, H, W, C = x.shape
     _, P, Q, _ = y.shape

@@ -12,14 +12,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Processor:
-    """What computes.
+    """A processor.
 
     Attributes
     ----------
     name, architecture : str
-        As the system and LLVM call them.
+        Its names, as the system and LLVM give them.
     cores, usable_cores : int
-        Of the machine, and those that this process may use.
+        Number of cores of the machine, and of those that this process may use.
     vector_bits : int
         Width of the widest vector register that kernels use.
     """
@@ -32,7 +32,7 @@ class Processor:
 
 
 def find_processor() -> Processor:
-    """Return what computes here."""
+    """Return the processor of this machine."""
     import llvmlite.binding as llvm
 
     from audioconv.kernels.lanes import LANES, has_avx512
@@ -42,13 +42,18 @@ def find_processor() -> Processor:
         name=_processor_name() or llvm.get_host_cpu_name(),
         architecture=f"{platform.machine()}, {llvm.get_host_cpu_name()}",
         cores=os.cpu_count() or 1,
-        usable_cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        usable_cores=usable_cores(),
         vector_bits=min(widest, 32 * LANES),
     )
 
 
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _processor_name() -> str:
-    """Return the name that the maker gave the processor; empty where the system does not tell."""
+    """Return the name that the maker gave the processor; empty if the system does not know it."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
             if line.startswith("model name"):

@@ -1,10 +1,10 @@
-"""Vectors of float32 in Numba code: one register, `LANES` numbers, and the operations on it.
+"""Vectors of float32 in Numba code: one register, `LANES` elements, and the operations on it.
 
 A Numba loop becomes vector code only where LLVM can prove that it may, and knows nothing of what should stay in a
 register. These say it: ``load(p, i) * scale + shift`` is two instructions, whatever stands around it. Memory is a
-pointer (`floats_at` makes one of an address), and an offset is a count of numbers. Nothing is checked.
+pointer (`floats_at` makes one of an address), and an offset is a count of elements. Nothing is checked.
 
-Where fewer than `LANES` numbers are left, `load_first` and `store_first` touch no more than those.
+Where fewer than `LANES` elements are left, `load_first` and `store_first` touch no more than those.
 """
 
 from __future__ import annotations
@@ -13,26 +13,29 @@ import operator
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.core.imputils import lower_builtin
-from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
-from numba.extending import intrinsic, models, register_model
+from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
 from audioconv.kernels.jit import LANES
 from audioconv.kernels.llvm_vectors import (
     F64,
+    HAS_MASKED_STORES,
+    I8,
     I32,
     I64,
-    MASKS,
-    REGISTER,
-    at,
-    larger_register,
-    load_register,
+    VECTOR,
+    broadcast,
+    declare,
+    element_pointer,
+    larger_vector,
+    load_as,
+    load_vector,
     mask_of_first,
     masked_load,
-    spread,
-    store_register,
+    stack_slot,
+    store_as,
+    store_vector,
 )
+from audioconv.kernels.numba_internals import pointer_to, pointer_type
 
 _DOUBLES = ir.VectorType(F64, LANES)
 _CONTRACT = ("contract",)  # a product and a sum may become one fused operation
@@ -45,7 +48,7 @@ SEEDS = types.CPointer(types.uint64)
 
 
 class VectorType(types.Type):
-    """Numba's type of `LANES` float32 numbers."""
+    """Numba's type of `LANES` float32 elements."""
 
     def __init__(self) -> None:
         super().__init__(name=f"float32x{LANES}")
@@ -57,15 +60,15 @@ vector = VectorType()
 @register_model(VectorType)
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager, kind):
-        super().__init__(manager, kind, REGISTER)
+        super().__init__(manager, kind, VECTOR)
 
 
 def _operation(function, instruction):
     """Make Python's operator `function` on two vectors the builder's `instruction`."""
 
-    @infer_global(function)
-    class Operation(ConcreteTemplate):
-        cases = (signature(vector, vector, vector),)
+    @type_callable(function)
+    def type_operation(context):
+        return lambda a, b: vector if a == b == vector else None
 
     @lower_builtin(function, vector, vector)
     def lower(context, builder, signature, arguments):
@@ -85,7 +88,8 @@ def _pointer_to(kind):
     @intrinsic
     def cast(context, address, offset):
         def codegen(context, builder, signature, arguments):
-            return at(builder, builder.inttoptr(arguments[0], context.get_value_type(kind)), arguments[1])
+            base = builder.inttoptr(arguments[0], context.get_value_type(kind))
+            return element_pointer(builder, base, arguments[1], context.get_value_type(kind.dtype))
 
         return kind(types.int64, types.int64), codegen
 
@@ -93,7 +97,7 @@ def _pointer_to(kind):
 
 
 floats_at = _pointer_to(FLOATS)
-"""``floats_at(address, i)``: pointer to float32 number i behind an address."""
+"""``floats_at(address, i)``: pointer to float32 element i behind an address."""
 doubles_at = _pointer_to(DOUBLES)
 ints_at = _pointer_to(INTS)
 longs_at = _pointer_to(LONGS)
@@ -102,7 +106,7 @@ seeds_at = _pointer_to(SEEDS)
 
 @intrinsic
 def address_of(context, array):
-    """Return where the numbers of a contiguous array begin."""
+    """Return where the elements of a contiguous array begin."""
 
     def codegen(context, builder, signature, arguments):
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
@@ -112,59 +116,69 @@ def address_of(context, array):
 
 
 @intrinsic
-def ahead(context, base, offset):
-    """Return the pointer `offset` numbers behind `base`."""
+def address_of_pointer(context, pointer):
+    """Return the address that a pointer holds: `longs_at` and the like, backward."""
 
     def codegen(context, builder, signature, arguments):
-        return at(builder, *arguments)
+        return builder.ptrtoint(arguments[0], I64)
+
+    return types.int64(pointer), codegen
+
+
+@intrinsic
+def offset_pointer(context, base, offset):
+    """Return the pointer `offset` elements behind `base`."""
+
+    def codegen(context, builder, signature, arguments):
+        return element_pointer(builder, *arguments, context.get_value_type(signature.args[0].dtype))
 
     return base(base, types.int64), codegen
 
 
 @intrinsic
 def load(context, base, offset):
-    """Return the `LANES` numbers from ``base[offset]``."""
+    """Return the `LANES` elements from ``base[offset]``."""
 
     def codegen(context, builder, signature, arguments):
-        return load_register(builder, at(builder, *arguments))
+        return load_vector(builder, element_pointer(builder, *arguments))
 
     return vector(FLOATS, types.int64), codegen
 
 
 @intrinsic
 def load_first(context, base, offset, count):
-    """Return the first `count` numbers from ``base[offset]``, zeros behind them."""
+    """Return the first `count` elements from ``base[offset]``, zeros behind them."""
 
     def codegen(context, builder, signature, arguments):
         base, offset, count = arguments
-        place = at(builder, base, offset)
-        if MASKS:
+        place = element_pointer(builder, base, offset)
+        if HAS_MASKED_STORES:
             return masked_load(builder, place, count)
-        value = cgutils.alloca_once(builder, REGISTER)
-        with builder.if_else(builder.icmp_signed(">=", count, I64(LANES)), likely=True) as (whole, part):
-            with whole:
-                builder.store(load_register(builder, place), value)
+        value = stack_slot(builder, VECTOR)
+        with builder.if_else(builder.icmp_signed(">=", count, I64(LANES)), likely=True) as (round_up_to_lanes, part):
+            with round_up_to_lanes:
+                builder.store(load_vector(builder, place), value)
             with part:
                 builder.store(masked_load(builder, place, count), value)
-        return builder.load(value)
+        return load_as(builder, value, VECTOR)
 
     return vector(FLOATS, types.int64, types.int64), codegen
 
 
 @intrinsic
 def store_first(context, base, offset, count, value):
-    """Write the first `count` numbers of `value` to ``base[offset]``; `count` may be more than there are lanes."""
+    """Write the first `count` elements of `value` to ``base[offset]``; `count` may be more than there are lanes."""
 
     def codegen(context, builder, signature, arguments):
         base, offset, count, value = arguments
-        store_register(builder, value, at(builder, base, offset), count)
+        store_vector(builder, value, element_pointer(builder, base, offset), count)
         return context.get_dummy_value()
 
     return types.void(FLOATS, types.int64, types.int64, vector), codegen
 
 
 @intrinsic
-def store_past_caches(context, base, offset, value):
+def store_nontemporal(context, base, offset, value):
     """Write all of `value` to ``base[offset]``, a multiple of its size in memory, without bringing the line first.
 
     Other threads see it after a `fence`.
@@ -172,9 +186,7 @@ def store_past_caches(context, base, offset, value):
 
     def codegen(context, builder, signature, arguments):
         base, offset, value = arguments
-        place = builder.bitcast(at(builder, base, offset), REGISTER.as_pointer())
-        store = builder.store(value, place)
-        store.align = 4 * LANES
+        store = store_as(builder, value, element_pointer(builder, base, offset), 4 * LANES)
         store.set_metadata("nontemporal", builder.module.add_metadata([I32(1)]))
         return context.get_dummy_value()
 
@@ -193,14 +205,14 @@ def fence(context):
 
 
 @intrinsic
-def fetch(context, base, offset):
+def prefetch(context, base, offset):
     """Let the processor bring the cache line of ``base[offset]``; any address will do."""
 
     def codegen(context, builder, signature, arguments):
-        place = builder.bitcast(at(builder, *arguments), ir.IntType(8).as_pointer())
-        kind = ir.FunctionType(ir.VoidType(), [place.type, I32, I32, I32])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [place, I32(0), I32(3), I32(1)])  # to read, into all caches, data
+        pointer = pointer_to(builder, element_pointer(builder, *arguments), I8)
+        kind = ir.FunctionType(ir.VoidType(), [pointer_type(I8), I32, I32, I32])
+        function = declare(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [pointer, I32(0), I32(3), I32(1)])  # to read, into all caches, data
         return context.get_dummy_value()
 
     return types.void(FLOATS, types.int64), codegen
@@ -208,11 +220,11 @@ def fetch(context, base, offset):
 
 @intrinsic
 def first_of(context, value, count):
-    """Return the first `count` numbers of `value`, zeros behind them."""
+    """Return the first `count` elements of `value`, zeros behind them."""
 
     def codegen(context, builder, signature, arguments):
         value, count = arguments
-        zeros = ir.Constant(REGISTER, [0.0] * LANES)
+        zeros = ir.Constant(VECTOR, [0.0] * LANES)
         return builder.select(mask_of_first(builder, count), value, zeros)
 
     return vector(vector, types.int64), codegen
@@ -223,7 +235,7 @@ def splat(context, number):
     """Return a vector with `number` in all lanes."""
 
     def codegen(context, builder, signature, arguments):
-        return spread(builder, arguments[0])
+        return broadcast(builder, arguments[0])
 
     return vector(types.float32), codegen
 
@@ -250,7 +262,7 @@ def larger(context, a, b):
     """Return the larger of each pair; NaN where either is."""
 
     def codegen(context, builder, signature, arguments):
-        return larger_register(builder, *arguments)
+        return larger_vector(builder, *arguments)
 
     return vector(vector, vector), codegen
 
@@ -262,21 +274,20 @@ def two_to_the(context, shifted):
     def codegen(context, builder, signature, arguments):
         integers = ir.VectorType(I32, LANES)
         exponents = builder.shl(builder.bitcast(arguments[0], integers), ir.Constant(integers, [23] * LANES))
-        return builder.bitcast(builder.add(exponents, ir.Constant(integers, [127 << 23] * LANES)), REGISTER)
+        return builder.bitcast(builder.add(exponents, ir.Constant(integers, [127 << 23] * LANES)), VECTOR)
 
     return vector(vector), codegen
 
 
 @intrinsic
-def add_to_doubles(context, base, offset, value):
-    """Add the lanes of `value` to the float64 numbers from ``base[offset]``."""
+def add_to_float64(context, base, offset, value):
+    """Add the lanes of `value` to the float64 elements from ``base[offset]``."""
 
     def codegen(context, builder, signature, arguments):
         base, offset, value = arguments
-        place = builder.bitcast(at(builder, base, offset), _DOUBLES.as_pointer())
-        total = builder.load(place)
-        total.align = 8
-        builder.store(builder.fadd(total, builder.fpext(value, _DOUBLES)), place).align = 8
+        place = element_pointer(builder, base, offset, F64)
+        total = load_as(builder, place, _DOUBLES, 8)
+        store_as(builder, builder.fadd(total, builder.fpext(value, _DOUBLES)), place, 8)
         return context.get_dummy_value()
 
     return types.void(DOUBLES, types.int64, vector), codegen

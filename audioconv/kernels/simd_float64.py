@@ -1,8 +1,8 @@
-"""Registers of float64 in Numba code: one number of each of `FRAMES` frames, real or complex, and what is done to them.
+"""SIMD vectors of float64 in Numba code: one element, real or complex, of each of `FRAMES` frames.
 
-As in `vector.py`, these say what shall stay in a register. Signal processing by them needs no shuffles, since frames
-stand side by side: every operation does the same to each. Memory is a contiguous array counted in rows, of one number
-of each frame; a complex row is two rows, the real parts and the imaginary parts. Nothing is checked.
+As in `simd_float32`, the operations say which values stay in a register. Signal processing on them needs no shuffles:
+frames lie side by side, and every operation treats all of them alike. Memory is a contiguous array counted in rows, of
+one element of each frame; a complex row is two rows, the real parts and the imaginary parts. Nothing is checked.
 """
 
 from __future__ import annotations
@@ -13,16 +13,14 @@ import operator
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core.imputils import lower_builtin
-from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
-from numba.extending import intrinsic, models, register_model
+from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
 from audioconv.kernels.jit import LANES, helper
-from audioconv.kernels.llvm_vectors import F32, F64, I32, I64
+from audioconv.kernels.llvm_vectors import F32, F64, I32, I64, element_pointer, load_as, store_as
 from audioconv.kernels.simd_float32 import address_of
 
 FRAMES = LANES // 2
-"""float64 numbers in a vector register of this machine: so many frames stand side by side."""
+"""float64 elements in a vector register of this machine: so many frames stand side by side."""
 
 _DOUBLES = ir.VectorType(F64, FRAMES)
 _FLOATS = ir.VectorType(F32, FRAMES)
@@ -32,7 +30,7 @@ _CONTRACT = ("contract",)  # a product and a sum may become one fused operation
 
 
 class _RegisterType(types.Type):
-    """Numba's type of one number of each frame of a block."""
+    """Numba's type of one element of each frame of a block."""
 
 
 class _ComplexType(types.Type):
@@ -91,11 +89,11 @@ def _part_by_part(operation):
 
 
 def _operation(function, kind, emit):
-    """Make Python's operator `function` on two numbers of `kind` what `emit` writes."""
+    """Make Python's operator `function` on two elements of `kind` what `emit` writes."""
 
-    @infer_global(function)
-    class Operation(ConcreteTemplate):
-        cases = (signature(kind, kind, kind),)
+    @type_callable(function)
+    def type_operation(context):
+        return lambda a, b: kind if a == b == kind else None
 
     @lower_builtin(function, kind, kind)
     def lower(context, builder, signature, arguments):
@@ -116,16 +114,18 @@ def _data(context, builder, kind, memory):
 
 def _row(context, builder, kind, memory, row):
     data = _data(context, builder, kind, memory)
-    return builder.bitcast(builder.gep(data, [builder.mul(row, I64(FRAMES))]), _DOUBLES.as_pointer())
+    return element_pointer(builder, data, builder.mul(row, I64(FRAMES)), F64)
 
 
-def _load(builder, place, align=8):
-    value = builder.load(place)
-    value.align = align
-    return value
+def _next_row(builder, pointer, number=1):
+    return element_pointer(builder, pointer, I64(number * FRAMES), F64)
 
 
-def _spread(builder, scalar):
+def _load(builder, pointer):
+    return load_as(builder, pointer, _DOUBLES, 8)
+
+
+def _broadcast(builder, scalar):
     undefined = ir.Constant(_DOUBLES, ir.Undefined)
     zeros = ir.Constant(ir.VectorType(I32, FRAMES), [0] * FRAMES)
     return builder.shuffle_vector(builder.insert_element(undefined, scalar, I32(0)), undefined, zeros)
@@ -147,7 +147,7 @@ def store(context, memory, row, value):
 
     def codegen(context, builder, signature, arguments):
         memory, row, value = arguments
-        builder.store(value, _row(context, builder, signature.args[0], memory, row)).align = 8
+        store_as(builder, value, _row(context, builder, signature.args[0], memory, row), 8)
         return context.get_dummy_value()
 
     return types.void(memory, types.int64, doubles), codegen
@@ -159,7 +159,7 @@ def load_complex(context, memory, row):
 
     def codegen(context, builder, signature, arguments):
         place = _row(context, builder, signature.args[0], *arguments)
-        return _complex(builder, _load(builder, place), _load(builder, builder.gep(place, [I64(1)])))
+        return _complex(builder, _load(builder, place), _load(builder, _next_row(builder, place)))
 
     return complexes(memory, types.int64), codegen
 
@@ -172,7 +172,7 @@ def store_complex(context, memory, row, value):
         memory, row, value = arguments
         place = _row(context, builder, signature.args[0], memory, row)
         for number, part in enumerate(_parts(builder, value)):
-            builder.store(part, builder.gep(place, [I64(number)])).align = 8
+            store_as(builder, part, _next_row(builder, place, number), 8)
         return context.get_dummy_value()
 
     return types.void(memory, types.int64, complexes), codegen
@@ -181,7 +181,7 @@ def store_complex(context, memory, row, value):
 @intrinsic
 def splat(context, number):
     """Return the same number for all frames."""
-    return doubles(types.float64), lambda context, builder, signature, arguments: _spread(builder, arguments[0])
+    return doubles(types.float64), lambda context, builder, signature, arguments: _broadcast(builder, arguments[0])
 
 
 @intrinsic
@@ -191,9 +191,10 @@ def splat_complex(context, numbers, k):
     def codegen(context, builder, signature, arguments):
         numbers, k = arguments
         data = _data(context, builder, signature.args[0], numbers)
-        place = builder.gep(data, [builder.mul(k, I64(2))])
-        real, imaginary = builder.load(place), builder.load(builder.gep(place, [I64(1)]))
-        return _complex(builder, _spread(builder, real), _spread(builder, imaginary))
+        place = element_pointer(builder, data, builder.mul(k, I64(2)), F64)
+        real = load_as(builder, place, F64)
+        imaginary = load_as(builder, element_pointer(builder, place, I64(1), F64), F64)
+        return _complex(builder, _broadcast(builder, real), _broadcast(builder, imaginary))
 
     return complexes(numbers, types.int64), codegen
 
@@ -230,7 +231,7 @@ def conjugate(context, value):
 
 
 @intrinsic
-def turned(context, value):
+def times_minus_i(context, value):
     """Return complex numbers times -i."""
 
     def codegen(context, builder, signature, arguments):
@@ -247,11 +248,11 @@ def store_windowed(context, samples, start, hop, window, k, memory):
     def codegen(context, builder, signature, arguments):
         samples, start, hop, window, k, memory = arguments
         data = _data(context, builder, signature.args[0], samples)
-        weights = builder.gep(_data(context, builder, signature.args[3], window), [k])
+        weights = element_pointer(builder, _data(context, builder, signature.args[3], window), k, F64)
         rows = []
         for frame in range(FRAMES):
-            place = builder.gep(data, [builder.add(builder.add(start, k), builder.mul(hop, I64(frame)))])
-            rows.append(_load(builder, builder.bitcast(place, _FLOATS.as_pointer()), 4))
+            place = element_pointer(builder, data, builder.add(builder.add(start, k), builder.mul(hop, I64(frame))))
+            rows.append(load_as(builder, place, _FLOATS, 4))
         # Interleave first half and second half until rows are columns.
         half = FRAMES // 2
         for _ in range(FRAMES.bit_length() - 1):
@@ -262,9 +263,9 @@ def store_windowed(context, samples, start, hop, window, k, memory):
             ]
         place = _row(context, builder, signature.args[5], memory, k)
         for i, row in enumerate(rows):
-            weight = _spread(builder, builder.load(builder.gep(weights, [I64(i)])))
+            weight = _broadcast(builder, load_as(builder, element_pointer(builder, weights, I64(i), F64), F64))
             value = builder.fmul(builder.fpext(row, _DOUBLES), weight)
-            builder.store(value, builder.gep(place, [I64(i)])).align = 8
+            store_as(builder, value, _next_row(builder, place, i), 8)
         return context.get_dummy_value()
 
     return types.void(samples, types.int64, types.int64, window, types.int64, memory), codegen
@@ -285,7 +286,7 @@ def decibels(context, energy, floor):
     """
 
     def codegen(context, builder, signature, arguments):
-        energy, floor = arguments[0], _spread(builder, arguments[1])
+        energy, floor = arguments[0], _broadcast(builder, arguments[1])
         energy = builder.select(builder.fcmp_ordered("<", energy, floor), floor, energy)
         # Times 2^54, so that no number is subnormal: those have another exponent than their bits say.
         bits = builder.bitcast(builder.fmul(energy, _every(2.0**54)), _LONGS)

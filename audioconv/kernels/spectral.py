@@ -2,7 +2,7 @@
 
 As many frames as a vector register has lanes stand side by side, one a lane, and go through all steps together: each
 operation works on whole registers, and what a frame becomes does not depend on its neighbours. Memory of a block of
-frames is counted in rows, of one number of each.
+frames is counted in rows, of one element of each.
 
 All is in double precision up to the decibels: the FFT of single precision is noise where a band lies 100 dB below the
 rest of its frame, as above 4 kHz in a telephone recording.
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rocket_fft import r2c
 
 from audioconv.kernels.counters import fetch_add
-from audioconv.kernels.cpu_affinity import spread
+from audioconv.kernels.cpu_affinity import leave_shared_cpu
 from audioconv.kernels.jit import Worker, helper
 from audioconv.kernels.simd_float32 import address_of, doubles_at, floats_at, longs_at
 from audioconv.kernels.simd_float64 import (
@@ -32,11 +32,11 @@ from audioconv.kernels.simd_float64 import (
     store,
     store_complex,
     store_windowed,
-    turned,
+    times_minus_i,
 )
 
-# What a worker is told: numbers, and addresses of arrays.
-(SAMPLES, OUT, COUNTERS, APART, CLIPS, SAMPLE_COUNT, FRAME_COUNT, BEGIN, HOP, FFT_LENGTH, BANDS, COEFFICIENTS,
+# The arguments of the worker: integers, and addresses of arrays.
+(SAMPLES, OUT, COUNTERS, THREADS, CLIPS, SAMPLE_COUNT, FRAME_COUNT, BEGIN, HOP, FFT_LENGTH, BANDS, COEFFICIENTS,
  HALF_WINDOW, ROOTS, ROWS, FILTERS, FIRST_BIN, END_BIN, BASIS, FLOOR, FAILED) = range(21)  # fmt: skip
 ARGUMENTS = 21
 
@@ -65,8 +65,8 @@ def _make_blocks(arguments):
     floor = doubles_at(arguments[FLOOR], 0)[0]
     first_bin, end_bin = longs_at(arguments[FIRST_BIN], 0), longs_at(arguments[END_BIN], 0)
     rows, counters = longs_at(arguments[ROWS], 0), longs_at(arguments[COUNTERS], 0)
-    if arguments[APART] > 1:
-        spread(counters, 1, arguments[APART])
+    if arguments[THREADS] > 1:
+        leave_shared_cpu(counters, 1, arguments[THREADS])
     segments = np.empty(FRAMES * F, np.float32)
     work = empty_rows(F + 1)
     levels = empty_rows(M + C)
@@ -179,7 +179,7 @@ def fft(work, N, roots):
                 second, third, fourth = first + 2 * quarter, first + 4 * quarter, first + 6 * quarter
                 a, b = load_complex(work, first), load_complex(work, second)
                 c, d = load_complex(work, third), load_complex(work, fourth)
-                even, odd, difference, turn = a + c, b + d, a - c, turned(b - d)
+                even, odd, difference, turn = a + c, b + d, a - c, times_minus_i(b - d)
                 store_complex(work, first, even + odd)
                 store_complex(work, second, (even - odd) * splat_complex(roots, 2 * j * step))
                 store_complex(work, third, (difference + turn) * splat_complex(roots, j * step))
@@ -205,6 +205,6 @@ def _part_bins(work, N, roots, rows):
     store(work, 1, difference * difference * splat(4.0))
     for k in range(1, N // 2 + 1):
         low, high = load_complex(work, rows[k]), conjugate(load_complex(work, rows[N - k]))
-        even, odd = low + high, turned(low - high) * splat_complex(roots, k)
+        even, odd = low + high, times_minus_i(low - high) * splat_complex(roots, k)
         store(work, rows[k], power(even + odd))
         store(work, rows[N - k], power(even - odd))

@@ -6,49 +6,69 @@ to. So the children of a process that has launched threads compute on one, with 
 
 from __future__ import annotations
 
-import importlib
 import os
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numba
-from numba.core.compiler_lock import global_compiler_lock
-from numba.np.ufunc import threading_layer
+
+from audioconv.kernels.numba_internals import global_compiler_lock, load_threading_layer
 
 SPIN_COUNT = "3000"  # some tens of microseconds
 
+LAYERS = ("omp", "tbb", "workqueue")
+"""Numba's threading layers, the best first; only `workqueue` is always there, and is unsafe from several threads."""
+
+_numba: Any = numba
+_settings: Any = numba.config
+
 
 def _threading_layer() -> str:
-    """Return the best threading layer that is installed; only `workqueue` is always there."""
+    """Return the threading layer of this process: the one that runs, or that the user chose, or the best there is."""
     with suppress(ValueError):
-        return str(threading_layer())  # another library has launched threads: there is one layer a process
-    # OpenMP reads its settings once, when it is loaded. Waiting threads shall sleep, not spin: with another program on
-    # the same cores, spinning made a training step five to ten times slower.
-    # But not at once: calls often follow each other within microseconds, and GNU OpenMP may spin for that long.
-    previous = {name: os.environ.get(name) for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
-    if previous["OMP_WAIT_POLICY"] is None:
-        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-        os.environ["GOMP_SPINCOUNT"] = previous["GOMP_SPINCOUNT"] or SPIN_COUNT
-    try:
-        for layer, module in (("omp", "omppool"), ("tbb", "tbbpool")):
-            with suppress(ImportError):
-                importlib.import_module(f"numba.np.ufunc.{module}")
-                return layer
-    finally:
-        for name, value in previous.items():
-            if value is None:
-                os.environ.pop(name, None)
+        return str(_numba.threading_layer())  # another library has launched threads: a process has one layer
+    chosen = _settings.THREADING_LAYER  # from NUMBA_THREADING_LAYER, or set by another library
+    with _sleeping_threads():
+        for layer in (chosen,) if chosen in LAYERS else LAYERS:
+            if layer == "workqueue" or load_threading_layer(layer):
+                return str(layer)
     return "workqueue"
 
 
+@contextmanager
+def _sleeping_threads() -> Iterator[None]:
+    """Let threads of OpenMP sleep when they wait, if it is loaded meanwhile and nobody chose otherwise.
+
+    With another program on the same cores, spinning made a training step five to ten times slower. But they spin for
+    some microseconds, for calls often follow each other so fast.
+
+    OpenMP knows no other way than environment variables, and reads them once, when it is loaded. So they are there
+    for these milliseconds of the import alone, and child processes do not inherit them.
+    """
+    if "OMP_WAIT_POLICY" in os.environ:
+        yield
+        return
+    added = {"OMP_WAIT_POLICY": "PASSIVE"}
+    if "GOMP_SPINCOUNT" not in os.environ:
+        added["GOMP_SPINCOUNT"] = SPIN_COUNT
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
 THREADING_LAYER = _threading_layer()
-_settings: Any = numba.config
+# A process has one layer, whichever library launches first, and Numba reads the setting then. Left at its default, the
+# layer could be another one than the one that `jit` takes its precautions for.
 _settings.THREADING_LAYER = THREADING_LAYER
 
 
 class Launching:
-    """What decides how kernels are launched in this process.
+    """How kernels are launched in this process.
 
     Attributes
     ----------
@@ -63,10 +83,10 @@ class Launching:
         self.turn = threading.Lock()
 
     def begin_child(self) -> None:
-        """Be a child that was forked: another thread of the parent may have held the lock."""
+        """Prepare a forked child: another thread of the parent may have held the lock."""
         self.turn = threading.Lock()
         with suppress(ValueError):
-            threading_layer()  # raises where no threads were launched
+            _numba.threading_layer()  # raises where no threads were launched
             self.alone = True
         global_compiler_lock.release()
 

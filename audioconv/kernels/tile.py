@@ -2,15 +2,15 @@
 
 A tile holds up to six rows by two vectors of sums in registers while one loop feeds them::
 
-    C[c(i) + j] = start[j] + sum over k of  A[a(i) + a(k)] * B[b(k) + j]
+    C[c(i) + j] = biases[j] + sum over k of  A[a(i) + a(k)] * B[b(k) + j]
 
 Where a row begins in A and in C, and where a term of the sum lies in A and in B, stand in two tables of pairs:
 ``rows (i) -> (a, c)`` and ``terms (k) -> (a, b)``. That is all that a convolution is: rows are its outputs, terms its
 taps, whatever the stride, the dilation and the layout of the images. And it is the gradients as well: by the weights,
 with the two tables exchanged (rows are taps, terms are outputs); by the input, with tables of its own.
 
-In a depthwise convolution each channel meets its own weight: the tile is the same, but A gives a vector where
-otherwise one number is spread over all columns.
+In a depthwise convolution each channel has its own weight: the tile is the same, but A gives a vector where
+otherwise one number is broadcast over all columns.
 
 LLVM keeps the sums in registers because the code is emitted as operations on ``rows * vectors`` separate values; the
 two tables cost one load each per term and row, and nothing is ever unrolled into a matrix (im2col).
@@ -19,12 +19,24 @@ two tables cost one load each per term and row, and nothing is ever unrolled int
 from __future__ import annotations
 
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from audioconv.kernels.jit import LANES, helper
-from audioconv.kernels.llvm_vectors import F32, I64, REGISTER, at, load_register, multiply_add, spread, store_registers
-from audioconv.kernels.simd_float32 import FLOATS, INTS, ahead
+from audioconv.kernels.llvm_vectors import (
+    F32,
+    I32,
+    I64,
+    VECTOR,
+    broadcast,
+    element_pointer,
+    load_as,
+    load_vector,
+    loop,
+    multiply_add,
+    stack_slot,
+    store_vectors,
+)
+from audioconv.kernels.simd_float32 import FLOATS, INTS, offset_pointer
 
 # AVX2 has 16 registers: 6 x 2 sums, 2 of B and 1 of A. AVX-512 has 32, but 12 sums already hide the latency of an FMA.
 ROWS = 6
@@ -42,53 +54,56 @@ def _make_tile(rows, vectors, depthwise):
     """Return the tile of `rows` x `vectors` as an intrinsic."""
 
     @intrinsic
-    def tile(context, columns, A, B, start, onward, C, row_table, term_table, terms, activate, slope):
+    def tile(context, columns, A, B, biases, accumulate, C, row_table, term_table, terms, activate, slope):
         kind = types.void(
             columns, FLOATS, FLOATS, FLOATS, types.boolean, FLOATS, INTS, INTS, terms, types.boolean, types.float32
         )
 
         def codegen(context, builder, signature, arguments):
-            columns, A, B, start, onward, C, row_table, term_table, terms, activate, slope = arguments
+            columns, A, B, biases, accumulate, C, row_table, term_table, terms, activate, slope = arguments
 
             def entry(table, number):
-                return builder.zext(builder.load(at(builder, table, number)), I64)
+                return builder.zext(load_as(builder, element_pointer(builder, table, number, I32), I32), I64)
 
             row_numbers, vector_numbers = range(rows), range(vectors)
-            a_rows = [at(builder, A, entry(row_table, I64(2 * i))) for i in row_numbers]
-            c_rows = [at(builder, C, entry(row_table, I64(2 * i + 1))) for i in row_numbers]
+            a_rows = [element_pointer(builder, A, entry(row_table, I64(2 * i))) for i in row_numbers]
+            c_rows = [element_pointer(builder, C, entry(row_table, I64(2 * i + 1))) for i in row_numbers]
             # Stack slots, which LLVM's mem2reg turns into registers.
-            sums = [[cgutils.alloca_once(builder, REGISTER) for _ in vector_numbers] for _ in row_numbers]
-            with builder.if_else(onward) as (go_on, begin):
+            sums = [[stack_slot(builder, VECTOR) for _ in vector_numbers] for _ in row_numbers]
+            with builder.if_else(accumulate) as (go_on, begin):
                 with go_on:
                     for i in row_numbers:
                         for j in vector_numbers:
-                            builder.store(load_register(builder, c_rows[i], j), sums[i][j])
+                            builder.store(load_vector(builder, c_rows[i], j), sums[i][j])
                 with begin:
                     for j in vector_numbers:
-                        value = load_register(builder, start, j)
+                        value = load_vector(builder, biases, j)
                         for i in row_numbers:
                             builder.store(value, sums[i][j])
-            with cgutils.for_range(builder, terms) as k:
-                pair = builder.shl(k.index, I64(1))
+            with loop(builder, terms) as k:
+                pair = builder.shl(k, I64(1))
                 a = entry(term_table, pair)
-                b = at(builder, B, entry(term_table, builder.add(pair, I64(1))))
-                weights = [load_register(builder, b, j) for j in vector_numbers]
+                b = element_pointer(builder, B, entry(term_table, builder.add(pair, I64(1))))
+                weights = [load_vector(builder, b, j) for j in vector_numbers]
                 for i in row_numbers:
-                    place = at(builder, a_rows[i], a)
-                    value = load_register(builder, place) if depthwise else spread(builder, builder.load(place), F32)
+                    place = element_pointer(builder, a_rows[i], a)
+                    if depthwise:
+                        value = load_vector(builder, place)
+                    else:
+                        value = broadcast(builder, load_as(builder, place, F32))
                     for j in vector_numbers:
-                        total = multiply_add(builder, value, weights[j], builder.load(sums[i][j]))
+                        total = multiply_add(builder, value, weights[j], load_as(builder, sums[i][j], VECTOR))
                         builder.store(total, sums[i][j])
             with builder.if_then(activate):
-                zeros, slopes = spread(builder, F32(0.0), F32), spread(builder, slope, F32)
+                zeros, slopes = broadcast(builder, F32(0.0)), broadcast(builder, slope)
                 for slot in (slot for row in sums for slot in row):
-                    value = builder.load(slot)
+                    value = load_as(builder, slot, VECTOR)
                     negative = builder.fcmp_ordered("<", value, zeros)
                     builder.store(builder.select(negative, builder.fmul(value, slopes), value), slot)
             for j in vector_numbers:
-                places = [at(builder, c_row, I64(j * LANES)) for c_row in c_rows]
+                places = [element_pointer(builder, c_row, I64(j * LANES)) for c_row in c_rows]
                 left = builder.sub(columns, I64(j * LANES))
-                store_registers(builder, [builder.load(row[j]) for row in sums], places, left)
+                store_vectors(builder, [load_as(builder, row[j], VECTOR) for row in sums], places, left)
             return context.get_dummy_value()
 
         return kind, codegen
@@ -103,12 +118,12 @@ _own6, _own4 = _make_tile(ROWS, 1, True), _make_tile(FEWER, 1, True)
 
 
 @helper
-def correlate(A, B, start, onward, C, columns, row_table, rows, term_table, terms, depthwise, activate, slope):
+def correlate(A, B, biases, accumulate, C, columns, row_table, rows, term_table, terms, depthwise, activate, slope):
     """Compute all `columns` of all rows of C, in blocks as wide as the tile.
 
-    `onward` adds to what is in C, otherwise sums begin with `start`. Where `activate`, what comes out below zero is
-    multiplied by `slope` in the end. Reads up to two vectors beyond what it needs of
-    B, C and `start` (of A too, where `depthwise`), and writes nothing beyond.
+    If `accumulate`, the sums are added to C, otherwise to `biases`. If `activate`, results below zero are multiplied by
+    `slope` in the end. Reads up to two vectors beyond the end of B, C and `biases` (of A too, if `depthwise`), and
+    writes nothing beyond.
     """
     width = LANES if depthwise else COLUMNS
     first = 0
@@ -117,31 +132,31 @@ def correlate(A, B, start, onward, C, columns, row_table, rows, term_table, term
         last = activate and first + TERMS >= terms
         for j in range(0, columns, width):
             left = columns - j
-            b = ahead(B, j)
-            c = ahead(C, j)
-            s = ahead(start, j)
-            a = ahead(A, j) if depthwise else A
-            chosen = ahead(term_table, 2 * first)
+            b = offset_pointer(B, j)
+            c = offset_pointer(C, j)
+            s = offset_pointer(biases, j)
+            a = offset_pointer(A, j) if depthwise else A
+            chosen = offset_pointer(term_table, 2 * first)
             i = 0
             while i < rows:
-                r = ahead(row_table, 2 * i)
+                r = offset_pointer(row_table, 2 * i)
                 high = rows - i > FEWER and not ROWS < rows - i <= 2 * FEWER
                 i += ROWS if high else FEWER
                 if depthwise:
                     if high:
-                        _own6(left, a, b, s, onward, c, r, chosen, some, last, slope)
+                        _own6(left, a, b, s, accumulate, c, r, chosen, some, last, slope)
                     else:
-                        _own4(left, a, b, s, onward, c, r, chosen, some, last, slope)
+                        _own4(left, a, b, s, accumulate, c, r, chosen, some, last, slope)
                 elif left > LANES:
                     if high:
-                        _two6(left, a, b, s, onward, c, r, chosen, some, last, slope)
+                        _two6(left, a, b, s, accumulate, c, r, chosen, some, last, slope)
                     else:
-                        _two4(left, a, b, s, onward, c, r, chosen, some, last, slope)
+                        _two4(left, a, b, s, accumulate, c, r, chosen, some, last, slope)
                 elif high:
-                    _one6(left, a, b, s, onward, c, r, chosen, some, last, slope)
+                    _one6(left, a, b, s, accumulate, c, r, chosen, some, last, slope)
                 else:
-                    _one4(left, a, b, s, onward, c, r, chosen, some, last, slope)
+                    _one4(left, a, b, s, accumulate, c, r, chosen, some, last, slope)
         first += TERMS
         if first >= terms:
             break
-        onward = True
+        accumulate = True

@@ -1,6 +1,6 @@
 """Four outputs of three weights each with six multiplications instead of twelve, along one axis (Winograd, 1980).
 
-Six inputs d and three weights g are mixed to six numbers each, multiplied, and mixed to four outputs::
+Six inputs d and three weights g are mixed to six elements each, multiplied, and mixed to four outputs::
 
     Y = A' ((G g) * (B' d))
 
@@ -28,7 +28,7 @@ NEAR, FAR = 0.5**0.5, 2.0**0.5
 
 @helper
 def mix_inputs(a, b, c, d, e, f):
-    """Return ``B'`` times six numbers."""
+    """Return ``B'`` times six elements."""
     middle = splat(np.float32(2.5))
     near, far, half, two = splat(np.float32(NEAR)), splat(np.float32(FAR)), splat(np.float32(0.5)), splat(np.float32(2))
     even_near, odd_near = e - two * c, near * (d - two * b)
@@ -45,7 +45,7 @@ def mix_inputs(a, b, c, d, e, f):
 
 @helper
 def mix_gradients(a, b, c, d):
-    """Return ``A`` times four numbers."""
+    """Return ``A`` times four elements."""
     near, far, half, two = splat(np.float32(NEAR)), splat(np.float32(FAR)), splat(np.float32(0.5)), splat(np.float32(2))
     even_near, odd_near = a + half * c, near * (b + half * d)
     even_far, odd_far = a + two * c, far * (b + two * d)
@@ -54,7 +54,7 @@ def mix_gradients(a, b, c, d):
 
 @helper
 def unmix_outputs(a, b, c, d, e, f):
-    """Return ``A'`` times six numbers."""
+    """Return ``A'`` times six elements."""
     near, far, half, two = splat(np.float32(NEAR)), splat(np.float32(FAR)), splat(np.float32(0.5)), splat(np.float32(2))
     even_near, odd_near, even_far, odd_far = b + c, near * (b - c), d + e, far * (d - e)
     return (
@@ -67,7 +67,7 @@ def unmix_outputs(a, b, c, d, e, f):
 
 @helper
 def mix_kernels(a, b, c):
-    """Return ``G`` times three numbers."""
+    """Return ``G`` times three elements."""
     by_near, by_far = splat(np.float32(-1 / 1.5)), splat(np.float32(1 / 6))
     near, far, half, two = splat(np.float32(NEAR)), splat(np.float32(FAR)), splat(np.float32(0.5)), splat(np.float32(2))
     even_near, odd_near = by_near * (a + half * c), by_near * (near * b)
@@ -77,7 +77,7 @@ def mix_kernels(a, b, c):
 
 @helper
 def unmix_kernels(a, b, c, d, e, f):
-    """Return ``G'`` times six numbers."""
+    """Return ``G'`` times six elements."""
     by_near, by_far = splat(np.float32(-1 / 1.5)), splat(np.float32(1 / 6))
     near, far, half, two = splat(np.float32(NEAR)), splat(np.float32(FAR)), splat(np.float32(0.5)), splat(np.float32(2))
     even_near, odd_near = by_near * (b + c), by_near * (b - c)
@@ -86,32 +86,32 @@ def unmix_kernels(a, b, c, d, e, f):
 
 
 @helper
-def load_six(source, offset, apart):
-    """Return six vectors that begin `apart` from each other."""
+def load_six(source, offset, stride):
+    """Return six vectors that begin `stride` from each other."""
     return (
         load(source, offset),
-        load(source, offset + apart),
-        load(source, offset + 2 * apart),
-        load(source, offset + 3 * apart),
-        load(source, offset + 4 * apart),
-        load(source, offset + 5 * apart),
+        load(source, offset + stride),
+        load(source, offset + 2 * stride),
+        load(source, offset + 3 * stride),
+        load(source, offset + 4 * stride),
+        load(source, offset + 5 * stride),
     )
 
 
 @helper
-def store_six(target, offset, apart, left, six):
-    """Write the first `left` numbers of each of six vectors, `apart` from each other."""
+def store_six(target, offset, stride, left, six):
+    """Write the first `left` elements of each of six vectors, `stride` from each other."""
     store_first(target, offset, left, six[0])
-    store_first(target, offset + apart, left, six[1])
-    store_first(target, offset + 2 * apart, left, six[2])
-    store_first(target, offset + 3 * apart, left, six[3])
-    store_first(target, offset + 4 * apart, left, six[4])
-    store_first(target, offset + 5 * apart, left, six[5])
+    store_first(target, offset + stride, left, six[1])
+    store_first(target, offset + 2 * stride, left, six[2])
+    store_first(target, offset + 3 * stride, left, six[3])
+    store_first(target, offset + 4 * stride, left, six[4])
+    store_first(target, offset + 5 * stride, left, six[5])
 
 
 @helper
-def store_three(target, offset, apart, left, three):
-    """Write the first `left` numbers of each of three vectors, `apart` from each other."""
+def store_three(target, offset, stride, left, three):
+    """Write the first `left` elements of each of three vectors, `stride` from each other."""
     store_first(target, offset, left, three[0])
-    store_first(target, offset + apart, left, three[1])
-    store_first(target, offset + 2 * apart, left, three[2])
+    store_first(target, offset + stride, left, three[1])
+    store_first(target, offset + 2 * stride, left, three[2])

@@ -10,7 +10,7 @@ import numpy as np
 from audioconv import ops
 from audioconv._types import Array
 from audioconv.errors import ConfigError, ShapeError
-from audioconv.layers.base import Layer, Params, Pass, Shape, check_axes, needs_axes
+from audioconv.layers.base import Layer, Params, ParamShapes, Pass, Shape, check_axes, needs_axes
 
 
 @dataclass(frozen=True)
@@ -199,9 +199,12 @@ class PReLU(Layer):
             raise ShapeError("needs an axis of channels, got input of shape ()")
         return in_shape
 
-    def init(self, in_shape: Shape, rng: np.random.Generator) -> Params:
+    def param_shapes(self, in_shape: Shape) -> ParamShapes:
         self.out_shape(in_shape)
-        return {"weight": np.full(1 if self.shared else in_shape[-1], 0.25, np.float32)}
+        return {"weight": (1 if self.shared else in_shape[-1],)}
+
+    def init(self, in_shape: Shape, rng: np.random.Generator) -> Params:
+        return {"weight": np.full(self.param_shapes(in_shape)["weight"], 0.25, np.float32)}
 
     def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
         return np.where(x > 0, x, params["weight"] * x), x if run.training else None

@@ -7,6 +7,7 @@ parameters may be read-only. Everything that changes is passed in and returned.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,12 @@ from audioconv.errors import ConfigError, ShapeError
 Shape = tuple[int, ...]
 Params = dict[str, Any]
 """Arrays by name; combinators nest the dictionaries of their parts under the parts' names."""
+
+ParamShapes = dict[str, Any]
+"""Shapes by name, nested like `Params`."""
+
+MAX_UNDRAWN = 2**27
+"""Numbers that `Layer.param_shapes` lets an `init` make: a damaged file may ask for any number."""
 
 
 @dataclass
@@ -95,6 +102,24 @@ class Layer:
         self.out_shape(in_shape)
         return {}
 
+    def param_shapes(self, in_shape: Shape) -> ParamShapes:
+        """Return the shape of each parameter that `init` returns, under the same names and in the same order.
+
+        The layers of this package compute the shapes. The default, for a layer that only has `init`, calls `init` with
+        a generator that draws zeros, at most `MAX_UNDRAWN` of them.
+
+        Raises
+        ------
+        ShapeError
+            Like `out_shape`.
+        ConfigError
+            If the default would make more than `MAX_UNDRAWN` numbers.
+        """
+        if type(self).init is Layer.init:
+            self.out_shape(in_shape)
+            return {}
+        return _shapes(self.init(in_shape, _Undrawn()))
+
     def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
         """Return the output for the batch `x` and what `backward` needs (None unless ``run.training``)."""
         raise NotImplementedError
@@ -129,6 +154,31 @@ class Layer:
             elif value != field.default:
                 shown.append(f"{field.name}={value!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class _Undrawn(np.random.Generator):
+    """A generator for the shapes alone: it draws nothing and returns zeros."""
+
+    def __init__(self) -> None:
+        super().__init__(np.random.PCG64(0))
+        self._left = MAX_UNDRAWN
+
+    def standard_normal(self, size: Any = None, dtype: Any = np.float64, out: Any = None) -> Any:
+        self._left -= math.prod(np.atleast_1d(1 if size is None else size).tolist())
+        if self._left < 0:
+            raise ConfigError(f"the network has more than {MAX_UNDRAWN:,} parameters: too many to try its init")
+        return np.zeros(() if size is None else size, dtype)[()]
+
+    random = standard_normal
+
+    def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
+        return self.standard_normal(size)
+
+    uniform = normal  # type: ignore[assignment]
+
+
+def _shapes(params: Params) -> ParamShapes:
+    return {name: _shapes(value) if isinstance(value, dict) else value.shape for name, value in params.items()}
 
 
 def spatial_axes(in_shape: Shape, kernel: int | Sequence[int] | None = None) -> int:

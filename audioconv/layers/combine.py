@@ -10,7 +10,7 @@ import numpy as np
 
 from audioconv._types import Array
 from audioconv.errors import ConfigError, ShapeError
-from audioconv.layers.base import Layer, Params, Pass, Shape, inside
+from audioconv.layers.base import Layer, Params, ParamShapes, Pass, Shape, inside
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,14 @@ class _Combinator(Layer):
 
     def label(self) -> str:
         return type(self).__name__
+
+    def param_shapes(self, in_shape: Shape) -> ParamShapes:
+        self.out_shape(in_shape)
+        shapes: ParamShapes = {}
+        for name, layer, shape in self.parts(in_shape):
+            with inside(name):
+                shapes[name] = layer.param_shapes(shape)
+        return shapes
 
     def init(self, in_shape: Shape, rng: np.random.Generator) -> Params:
         self.out_shape(in_shape)

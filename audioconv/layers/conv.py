@@ -13,7 +13,7 @@ from audioconv import geometry, ops
 from audioconv._types import Array
 from audioconv.errors import ShapeError
 from audioconv.geometry import Padding, Window
-from audioconv.layers.base import Layer, Params, Pass, Shape, spatial_axes
+from audioconv.layers.base import Layer, Params, ParamShapes, Pass, Shape, spatial_axes
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,12 @@ class Conv(Layer):
         ops.check_conv(in_shape, self.weight_shape(in_shape), self.groups)
         return (*window.out_size(in_shape[:-1]), self.filters)
 
-    def init(self, in_shape: Shape, rng: np.random.Generator) -> Params:
+    def param_shapes(self, in_shape: Shape) -> ParamShapes:
         self.out_shape(in_shape)
-        shape = self.weight_shape(in_shape)
+        return {"weight": self.weight_shape(in_shape)} | ({"bias": (self.filters,)} if self.bias else {})
+
+    def init(self, in_shape: Shape, rng: np.random.Generator) -> Params:
+        shape = self.param_shapes(in_shape)["weight"]
         scale = np.float32(math.sqrt(2 / math.prod(shape[:-1])))
         params: Params = {"weight": scale * rng.standard_normal(shape, np.float32)}
         if self.bias:
@@ -119,6 +122,10 @@ class DepthwiseConv(Layer):
     def infer_shape(self, in_shape: Shape) -> Shape:
         spatial_axes(in_shape, self.kernel)
         return self.conv(in_shape[-1]).infer_shape(in_shape)
+
+    def param_shapes(self, in_shape: Shape) -> ParamShapes:
+        self.out_shape(in_shape)
+        return self.conv(in_shape[-1]).param_shapes(in_shape)
 
     def init(self, in_shape: Shape, rng: np.random.Generator) -> Params:
         self.out_shape(in_shape)

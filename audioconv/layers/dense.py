@@ -11,7 +11,7 @@ import numpy as np
 from audioconv import ops
 from audioconv._types import Array
 from audioconv.errors import ShapeError
-from audioconv.layers.base import Layer, Params, Pass, Shape
+from audioconv.layers.base import Layer, Params, ParamShapes, Pass, Shape
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,10 @@ class Dense(Layer):
                 f"needs one axis of features, got input of shape {in_shape}; put Flatten() or a global pool before it"
             )
         return (self.units,)
+
+    def param_shapes(self, in_shape: Shape) -> ParamShapes:
+        self.out_shape(in_shape)
+        return {"weight": (in_shape[0], self.units)} | ({"bias": (self.units,)} if self.bias else {})
 
     def init(self, in_shape: Shape, rng: np.random.Generator) -> Params:
         self.out_shape(in_shape)

@@ -11,7 +11,7 @@ import numpy as np
 from audioconv import ops
 from audioconv._types import Array
 from audioconv.errors import ConfigError, ShapeError
-from audioconv.layers.base import Layer, Params, Pass, Shape, check_axes, needs_axes, spatial_axes
+from audioconv.layers.base import Layer, Params, ParamShapes, Pass, Shape, check_axes, needs_axes, spatial_axes
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,10 @@ class BatchNorm(Layer):
         if not in_shape:
             raise ShapeError("needs an axis of channels, got input of shape ()")
         return in_shape
+
+    def param_shapes(self, in_shape: Shape) -> ParamShapes:
+        self.out_shape(in_shape)
+        return dict.fromkeys(("weight", "bias", "running_mean", "running_var"), (in_shape[-1],))
 
     def init(self, in_shape: Shape, rng: np.random.Generator) -> Params:
         self.out_shape(in_shape)
@@ -104,6 +108,10 @@ class SubSpectralNorm(Layer):
             raise ShapeError(f"the bands must divide the last spatial axis, got input of shape {in_shape}")
         return in_shape
 
+    def param_shapes(self, in_shape: Shape) -> ParamShapes:
+        self.out_shape(in_shape)
+        return self.norm.param_shapes((self.bands * in_shape[-1],))
+
     def init(self, in_shape: Shape, rng: np.random.Generator) -> Params:
         self.out_shape(in_shape)
         return self.norm.init((self.bands * in_shape[-1],), rng)
@@ -164,13 +172,14 @@ class Scale(Layer):
         needs_axes(in_shape, -min(self.axes))
         return in_shape
 
-    def init(self, in_shape: Shape, rng: np.random.Generator) -> Params:
+    def param_shapes(self, in_shape: Shape) -> ParamShapes:
         self.out_shape(in_shape)
-        shape = [in_shape[axis] if axis in self.axes else 1 for axis in range(min(self.axes), 0)]
-        params: Params = {"weight": np.ones(shape, np.float32)} if self.weight else {}
-        if self.bias:
-            params["bias"] = np.zeros(shape, np.float32)
-        return params
+        shape = tuple(in_shape[axis] if axis in self.axes else 1 for axis in range(min(self.axes), 0))
+        return {name: shape for name in ("weight", "bias") if getattr(self, name)}
+
+    def init(self, in_shape: Shape, rng: np.random.Generator) -> Params:
+        shapes = self.param_shapes(in_shape)
+        return {name: np.full(shape, name == "weight", np.float32) for name, shape in shapes.items()}
 
     def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
         y = x * params["weight"] if self.weight else x

@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from audioconv.layers.base import Layer, Shape, flatten
 
 remarks: list[Callable[[Layer, Shape], str]] = []
@@ -93,8 +91,8 @@ def summary(network: Layer, in_shape: Shape) -> Summary:
 
 def count_parameters(network: Layer, in_shape: Shape) -> int:
     """Return how many numbers training changes."""
-    arrays = flatten(network.init(in_shape, np.random.default_rng(0)))
-    return sum(math.prod(a.shape) for path, a in arrays.items() if is_trained(path))
+    shapes = flatten(network.param_shapes(in_shape))
+    return sum(math.prod(shape) for path, shape in shapes.items() if is_trained(path))
 
 
 def is_trained(path: str) -> bool:

@@ -10,12 +10,12 @@ from numpy.typing import ArrayLike
 from audioconv import geometry
 from audioconv.errors import ShapeError
 from audioconv.geometry import POINT, Padding, Window
-from audioconv.kernels import interpreter as opcodes
+from audioconv.kernels import opcodes
 from audioconv.kernels.jit import PARTS
 from audioconv.ops import programs
 from audioconv.ops.arrays import Array, as_input, check_gradient, lift_size
 from audioconv.runtime.convolution import Convolution
-from audioconv.runtime.program import MOST_PARTIAL
+from audioconv.runtime.program import MAX_PARTIAL_ELEMENTS
 
 
 def conv1d(
@@ -58,7 +58,7 @@ def conv2d(
 ) -> Array:
     """Convolve (cross-correlate) over height and width.
 
-    At each place, the weighted sum of the pixels under the kernel plus a bias.
+    An output is the weighted sum of the pixels under the kernel, plus a bias.
 
     Parameters
     ----------
@@ -115,8 +115,8 @@ def conv(x: Array, weight: Array, bias: ArrayLike | None, window: Window, groups
 def conv_input_gradient(dy: Array, weight: Array, in_shape: Sequence[int], window: Window, groups: int = 1) -> Array:
     """Return the gradient by the input of shape `in_shape` of `conv`, given that by its output.
 
-    It is a convolution itself, or several: of the output gradient, with the kernels turned around and input and output
-    channels exchanged, one for all inputs that the stride treats alike.
+    It is itself a convolution of the output gradient, with the kernels flipped and input and output channels exchanged:
+    one for all inputs of the same remainder by the stride.
     """
     check_conv(in_shape, weight.shape, groups)
     _check_kernel(weight.shape, window)
@@ -128,8 +128,8 @@ def conv_input_gradient(dy: Array, weight: Array, in_shape: Sequence[int], windo
         if planned.window == POINT and groups == 1:
             # A matrix product: with the weights transposed, it is the forward pass.
             planned = replace(planned, in_shape=planned.out_shape, filters=planned.in_shape[2])
-            numbers = programs.parameters(weight.reshape(-1, weight.shape[-1]).T)
-            arrays = {opcodes.INPUT: dy, opcodes.PARAMETERS: numbers, opcodes.OUTPUT: dx}
+            parameters = programs.parameters(weight.reshape(-1, weight.shape[-1]).T)
+            arrays = {opcodes.INPUT: dy, opcodes.PARAMETERS: parameters, opcodes.OUTPUT: dx}
             programs.forward(planned, examples == 1).run(examples, arrays)
         else:
             arrays = {opcodes.OUTPUT_GRADIENT: dy, opcodes.PARAMETERS: programs.parameters(weight), opcodes.OUTPUT: dx}
@@ -147,7 +147,7 @@ def conv_weight_gradient(x: Array, dy: Array, window: Window, groups: int = 1) -
         dw.fill(0)
         return dw
     examples, planned = _plan(x.shape, window, shape[-1], groups)
-    tasks = max(1, min(PARTS, MOST_PARTIAL // planned.partial_size))
+    tasks = max(1, min(PARTS, MAX_PARTIAL_ELEMENTS // planned.partial_size))
     arrays = {opcodes.INPUT: as_input(x), opcodes.OUTPUT_GRADIENT: as_input(dy), opcodes.OUTPUT: dw}
     programs.weight_gradient(planned, examples == 1, tasks).run(examples, arrays)
     return dw
@@ -171,9 +171,9 @@ def _check_kernel(weight_shape: Sequence[int], window: Window) -> None:
 
 
 def _plan(in_shape: Sequence[int], window: Window, K: int, groups: int) -> tuple[int, Convolution]:
-    """Return how many examples there are for the machine, and what to do with each.
+    """Return the number of examples of the program, and the convolution of each.
 
-    Where a kernel covers all of its input, that is a matrix product: the examples are the pixels of one line.
+    If the kernels cover all of the input, it is a matrix product: the examples are the pixels of one line.
     """
     (H, W), C = lift_size(in_shape[1:-1]), in_shape[-1]
     planned = Convolution((H, W, C), window.lifted(), K, groups)

@@ -1,4 +1,4 @@
-"""What a classifier answers: one `Prediction` an example, and the list of them that scikit-learn's scorers can read."""
+"""`Prediction`: the answer of a classifier for one example; and a list of them that scikit-learn's scorers can read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from audioconv.pipeline.predict import RecordingScores
 
 @dataclass(frozen=True)
 class WindowPrediction:
-    """What a classifier says of a part of a recording.
+    """The answer of a classifier for a part of a recording.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class WindowPrediction:
     score : float
         Its probability, 0 to 1.
     accepted : bool
-        Whether it is likely enough to be the answer.
+        Whether its probability reaches the threshold.
     """
 
     begin: float
@@ -38,7 +38,7 @@ class WindowPrediction:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a classifier says of one example.
+    """The answer of a classifier for one example.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Prediction:
     scores : dict of str to float
         The probability of every class, likeliest first.
     accepted : bool
-        Whether it is likely enough to be the answer; otherwise that is "none of these".
+        Whether its probability reaches the threshold; otherwise the answer is "none of these".
     windows : tuple of WindowPrediction
         The best windows of a recording that is longer than twice the model's window; empty for others.
     """
@@ -93,7 +93,7 @@ class Predictions(list[Prediction]):
 
 def describe(model: Model, scored: Sequence[RecordingScores], values: Mapping[str, Any] | None = None) -> Predictions:
     """Return what `model` makes of recordings or pictures as predictions; `values` as for `Predictions`."""
-    labels, given = model.labels, set(model.given_labels)
+    labels, given = model.labels, set(model.answer_labels)
     rows = [row for one in scored for row in (one.probabilities, *(window.probabilities for window in one.windows))]
     answers = model.decide(np.stack(rows) if rows else np.empty((0, len(labels)), np.float32))
     answered = zip(answers.codes.tolist(), answers.accepted.tolist(), strict=True)

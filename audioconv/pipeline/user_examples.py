@@ -5,21 +5,24 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from audioconv._types import Array, StrPath
-from audioconv.errors import DataError, ShapeError
-from audioconv.pipeline.inputs import AudioInput, ImageInput
+from audioconv.audio.read import HIGHEST_RATE, LOWEST_RATE
+from audioconv.errors import ConfigError, DataError, ShapeError
+from audioconv.io.files import display_path, reason
+from audioconv.pipeline.inputs import InputSpec
+from audioconv.pipeline.user_arrays import names, split_sound
 
 Example = StrPath | BinaryIO | Array
 
-MAX_CHANNELS = 8
-"""Channels that a recording has at most (7.1 surround): an axis that is longer is not one of channels."""
-
-MIN_CLIP_SAMPLES = 400
-"""Length of the rows of an array (N, T) that are taken for clips, at least: 25 ms at 16 kHz."""
+INSTEAD_OF_FOLDER = (
+    "give predict_files the files in it, such as sorted(Path(folder).rglob('*.wav')), "
+    "or evaluate the folder, which compares with its subfolders' names"
+)
 
 
 def listed(X: Any, split: Callable[[Array], list[Array]]) -> list[Example]:
@@ -59,67 +62,6 @@ def listed(X: Any, split: Callable[[Array], list[Array]]) -> list[Example]:
     return [_checked(example, name(place)) for place, example in enumerate(given)]
 
 
-def listed_for(
-    X: Any, source: AudioInput | ImageInput, count: int | None = None, row_length: int | None = None
-) -> list[Example]:
-    """Return the examples in `X` for a model that takes `source`; see `listed` and `split_sound`."""
-    if isinstance(source, ImageInput):
-        return listed(X, lambda array: split_pictures(array, source.shape, count))
-    return listed(X, lambda array: split_sound(array, count, row_length))
-
-
-def split_sound(array: Array, count: int | None = None, row_length: int | None = None) -> list[Array]:
-    """Return the recordings in `array`; `ShapeError` where it could be two things.
-
-    Parameters
-    ----------
-    array : array
-        (T,) is one recording and so is (T, channels), as `soundfile.read` gives it; (N, T) are N clips, and
-        (N, T, channels) N recordings.
-    count : int, optional
-        How many labels are given for them.
-    row_length : int, optional
-        Length of the rows of the array (N, T) that the model was trained on: such rows are clips.
-    """
-    if array.ndim != 2:
-        if array.ndim not in (1, 3):
-            raise ShapeError(f"X: an array of samples has 1 to 3 axes, got shape {array.shape}")
-        return [array] if array.ndim == 1 else list(array)
-    N, T = array.shape
-    if count is not None:
-        if count == 1 and N != 1:
-            return [array]
-        if N and T < MIN_CLIP_SAMPLES:
-            raise ShapeError(
-                f"X of shape {array.shape}: rows of {T} samples are too short for clips; "
-                "pictures are (N, height, width), and features of sounds are made of samples by the model itself"
-            )
-        return list(array)
-    if N == 0 or row_length == T:
-        return list(array)
-    if N == 1 or (T <= MAX_CHANNELS and N >= MIN_CLIP_SAMPLES):
-        return [array]
-    if T >= MIN_CLIP_SAMPLES:
-        if N > MAX_CHANNELS:
-            return list(array)
-        raise ShapeError(
-            f"X of shape {array.shape} could be {N} clips or one recording of {N} channels; "
-            "write list(X) for the clips, or X.T for the one recording"
-        )
-    raise ShapeError(
-        f"X of shape {array.shape} is neither one recording (time, channels) of up to {MAX_CHANNELS} channels nor "
-        f"clips (N, time) of at least {MIN_CLIP_SAMPLES} samples; write [X] for one recording, or list(X) for clips"
-    )
-
-
-def split_pictures(array: Array, shape: Sequence[int], count: int | None = None) -> list[Array]:
-    """Return the pictures in `array`: (H, W) or (H, W, C) is one, (N, H, W) and (N, H, W, C) are N of `shape`."""
-    several = array.ndim == 3 and (count == len(array) if count is not None else array.shape != tuple(shape))
-    if array.ndim == 4 or (several and (*array.shape[1:], 1) == tuple(shape)):
-        return list(array)
-    return [array]
-
-
 def split_to_learn(array: Array, count: int) -> list[Array]:
     """Return the recordings or pictures in an array for `count` labels, of a kind that is not known yet."""
     if array.ndim < 2:
@@ -127,6 +69,98 @@ def split_to_learn(array: Array, count: int) -> list[Array]:
             f"X of shape {array.shape} is one recording at most; training takes several: a list of arrays, or (N, time)"
         )
     return split_sound(array, count) if array.ndim == 2 else list(array)
+
+
+def examples_in_memory(
+    given: Sequence[Example], spec: InputSpec, sample_rate: float | None
+) -> tuple[dict[int, Array], dict[int, StrPath]]:
+    """Return recordings or pictures in arrays or open files, and the paths, each by its place in `given`.
+
+    Parameters
+    ----------
+    given : sequence of paths, open files and arrays
+    spec : InputSpec
+    sample_rate : float or None
+        Of arrays of samples, in Hz; None for pictures.
+
+    Returns
+    -------
+    arrays : dict of int to array
+        Mono samples (T,) float32 at the rate of `spec`, of their own length; or pixels (H, W, C).
+    paths : dict of int to path-like
+    """
+    name = names(len(given))
+    arrays, paths = dict[int, Array](), dict[int, StrPath]()
+    for place, example in enumerate(given):
+        if isinstance(example, str | os.PathLike):
+            check_is_file(example, INSTEAD_OF_FOLDER)
+            paths[place] = example
+        elif isinstance(example, np.ndarray):
+            arrays[place] = spec.from_array(example, name(place), sample_rate)
+        else:
+            own_name = file_name(example, name(place))
+            arrays[place] = spec.from_bytes(content_of(example, own_name), own_name)
+    return arrays, paths
+
+
+def check_rate(sample_rate: float | None, spec: InputSpec) -> float | None:
+    """Return the rate of samples in arrays, None for pictures; `ConfigError` for a rate that cannot be."""
+    if sample_rate is None:
+        return spec.sample_rate
+    if spec.sample_rate is None:
+        raise ConfigError("sample_rate is of sounds; this is a model of pictures")
+    if isinstance(sample_rate, bool) or not isinstance(sample_rate, int | float | np.integer | np.floating):
+        raise ConfigError(f"sample_rate must be a number in Hz, got {sample_rate!r}")
+    if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
+        raise ConfigError(f"sample_rate lies between {LOWEST_RATE} and {HIGHEST_RATE} Hz, got {sample_rate}")
+    return float(sample_rate)
+
+
+def paths_in(given: Sequence[Example]) -> list[Path] | None:
+    """Return the examples as paths where they are, and None where they are arrays or open files."""
+    paths = [Path(example) for example in given if isinstance(example, str | os.PathLike)]
+    if paths and len(paths) < len(given):
+        raise DataError(
+            f"X: {len(paths)} of the {len(given)} examples are paths, the others arrays or open files; "
+            "training takes one of the two"
+        )
+    for path in paths:
+        check_is_file(path, "Classifier.train takes folders")
+    return paths or None
+
+
+def content_of(file: Any, name: str) -> bytes:
+    """Return the content of an open file from its beginning, whose position stays; `DataError` if there is none."""
+    name = file_name(file, name)
+    try:
+        if file.seekable():
+            position = file.tell()
+            file.seek(0)
+            content = file.read()
+            file.seek(position)
+        else:
+            content = file.read()
+    except OSError as error:
+        raise DataError(f"{name}: the open file cannot be read ({reason(error)})") from None
+    except (AttributeError, ValueError) as error:  # ValueError: it is closed
+        raise DataError(f"{name}: the open file cannot be read ({error})") from None
+    if not isinstance(content, bytes | bytearray):
+        raise DataError(f"{name}: the file is open as text; open it with mode 'rb'")
+    if not content:
+        raise DataError(f"{name}: is empty (0 bytes), expected a recording or a picture")
+    return bytes(content)
+
+
+def file_name(file: Any, name: str) -> str:
+    """Return what errors call an open file: its own name where it has one."""
+    own = getattr(file, "name", None)
+    return display_path(own) if isinstance(own, str | os.PathLike) and os.fspath(own) else name
+
+
+def check_is_file(path: StrPath, instead: str) -> None:
+    """Raise `DataError` if `path` is a folder; `instead` says what to do."""
+    if os.path.isdir(path):
+        raise DataError(f"{display_path(path)}: is a folder, expected a file; {instead}")
 
 
 def is_path(example: Any) -> bool:
@@ -137,11 +171,6 @@ def is_path(example: Any) -> bool:
 def is_file(example: Any) -> bool:
     """Tell whether an example is an open file, or a buffer that is used as one."""
     return hasattr(example, "read") and not is_path(example)
-
-
-def names(count: int) -> Callable[[int], str]:
-    """Return what errors call the example at a place."""
-    return lambda place: "X" if count == 1 else f"X[{place}]"
 
 
 def _one_column(array: Array) -> list[Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,27 +12,11 @@ from audioconv.audio.read import Segment, blocks, read_window
 from audioconv.audio.samples import resample_blocks
 from audioconv.audio.windows import Content, Windows, WindowsBuilder, window_begins, word_begins
 from audioconv.errors import DataError
-from audioconv.io.parallel import read_in_parallel
+from audioconv.io.parallel import Loaded, read_in_parallel
 
 PIECE_SECONDS, MAX_KEPT_SECONDS = 60.0, 1200.0
 """A recording is cut into windows piece by piece; of a longer one than the second, so much is kept, in pieces evenly
 spread over it."""
-
-
-@dataclass(frozen=True, eq=False)
-class LoadedWindows:
-    """What `load_windows` could read, and what it could not.
-
-    Attributes
-    ----------
-    windows : Windows
-        Of the recordings that could be read; `Windows.recordings` are places in the list of files.
-    failures : tuple of DataError
-        Why the others could not; each message names its file.
-    """
-
-    windows: Windows
-    failures: tuple[DataError, ...]
 
 
 def load_windows(
@@ -44,7 +27,7 @@ def load_windows(
     *,
     strict: bool = False,
     on_file: Callable[[], object] | None = None,
-) -> LoadedWindows:
+) -> Loaded[Windows]:
     """Read recordings as windows of `length` samples at `sample_rate`, several of them at a time.
 
     Parameters
@@ -76,7 +59,8 @@ def load_windows(
             failures.append(parts)
         else:
             builder.add(place, parts)
-    return LoadedWindows(builder.build(), tuple(failures))
+    windows = builder.build()
+    return Loaded(windows, windows.recordings, tuple(failures))
 
 
 Part = tuple[Samples, Sequence[int], bool]

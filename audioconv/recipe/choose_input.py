@@ -1,106 +1,28 @@
-"""What a classifier hears or sees: chosen from the data, or from the model that it begins with."""
+"""The input of a classifier, chosen from the data: the front end, the sample rate and the size of pictures."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from audioconv import architectures
 from audioconv._types import StrPath
 from audioconv.audio.windows import Content
-from audioconv.datasets.collection import Collection
 from audioconv.errors import ConfigError, DataError
 from audioconv.features.front_ends import FrontEnd, LogMel, Mfcc, RawSamples
 from audioconv.images.read import read as read_picture
 from audioconv.io.parallel import evenly
-from audioconv.model import Model
-from audioconv.pipeline.inputs import AudioInput, ImageInput, of_model
-from audioconv.recipe.settings import AUTO, Settings
-from audioconv.recipe.window_plan import WindowPlan, plan_for_files, plan_windows
-
-
-def for_collection(settings: Settings, collection: Collection) -> tuple[AudioInput | ImageInput, WindowPlan | None]:
-    """Return the input for the files of `collection`, and how its recordings become windows; None for pictures."""
-    if settings.named_init is None and collection.kind == "images":
-        return choose_image_input(collection.paths, settings.image_size), None
-    if settings.named_init is None:
-        rates, plan = plan_for_files(collection.labels, collection.examples, settings.clip_seconds)
-        return _for_audio(settings, rates, plan), plan
-    source = _of_beginning(settings, settings.named_init)
-    if isinstance(source, ImageInput) != (collection.kind == "images"):
-        hears = "pictures" if isinstance(source, ImageInput) else "sound"
-        raise ConfigError(f"{settings.init}: is a model of {hears}, but {collection.name} holds {collection.kind}")
-    if isinstance(source, ImageInput):
-        return source, None
-    seconds = source.clip_samples / source.front_end.sample_rate
-    _, plan = plan_for_files(collection.labels, collection.examples, seconds)
-    return replace(source, expects="words" if plan.holds_words else "sounds"), plan
-
-
-def for_arrays(
-    settings: Settings, arrays: Sequence[NDArray[Any]], labels: Sequence[str], sample_rate: int | None = None
-) -> tuple[AudioInput | ImageInput, WindowPlan | None]:
-    """Return the input for samples (T,) at `sample_rate` Hz (default 16000), or for pictures (H, W[, C]), in memory.
-
-    With it comes how the samples become windows; None for pictures.
-    """
-    if not arrays:
-        raise DataError("there are no examples to train on")
-    source = None if settings.named_init is None else _of_beginning(settings, settings.named_init)
-    if isinstance(source, ImageInput) or (source is None and arrays[0].ndim != 1):
-        return source or ImageInput(np.atleast_3d(arrays[0]).shape), None
-    rate = source.front_end.sample_rate if source else sample_rate or 16000
-    plan = plan_windows(
-        labels,
-        lambda place: len(arrays[place]) / rate,
-        lambda place, seconds: (arrays[place][: round(seconds * rate)].astype(np.float32), rate),
-        source.clip_samples / rate if source else settings.clip_seconds,
-    )
-    if source is None:
-        return _for_audio(settings, [rate], plan), plan
-    return replace(source, expects="words" if plan.holds_words else "sounds"), plan
-
-
-def rate_of_arrays(settings: Settings) -> int | None:
-    """Return the rate (Hz) of samples in memory: that of the settings, or of the model that training begins with."""
-    if settings.named_init is not None:
-        source = _of_beginning(settings, settings.named_init)
-        return None if isinstance(source, ImageInput) else source.front_end.sample_rate
-    return settings.sample_rate
-
-
-def _of_beginning(settings: Settings, init: StrPath) -> AudioInput | ImageInput:
-    given = [name for name in ("front_end", "sample_rate", "clip_seconds", "image_size") if getattr(settings, name)]
-    if given:
-        raise ConfigError(f"{given[0]} is what the model has that training begins with; leave it out")
-    return of_model(Model.load(init))
-
-
-def _for_audio(settings: Settings, rates: Sequence[int], plan: WindowPlan) -> AudioInput:
-    return choose_audio_input(
-        None if settings.arch == AUTO else settings.arch,
-        rates,
-        plan.seconds,
-        front_end=settings.front_end,
-        sample_rate=settings.sample_rate,
-        content="words" if plan.holds_words else "sounds",
-    )
-
+from audioconv.pipeline.inputs import AudioInput, ImageInput
 
 FRONT_ENDS = ("log-mel", "mfcc", "raw")
 
 
-# Energy below which bands of a spectrogram count as silent. What is quieter is the recorder's noise, or the zeros that
-# fill a clip up, and tells more of who recorded than of what was said.
-QUIETEST = 1e-6
+# Energy below which bands of a spectrogram count as silent: noise of the recorder, or zeros around a short clip, which
+# depend on the recording rather than on the word.
+MIN_ENERGY = 1e-6
 
 
-LARGEST_PICTURE = 96
+MAX_PICTURE_SIDE = 96
 """Pixels of the longer side of pictures, unless asked for otherwise."""
 
 
@@ -138,18 +60,18 @@ def choose_audio_input(
         takes = "raw samples" if kind == "samples" else "spectrograms"
         raise ConfigError(f"network {arch} takes {takes}, so the front end cannot be {name!r}")
     rate = sample_rate or min(16000, Counter(rates).most_common(1)[0][0] if rates else 16000)
-    hears: FrontEnd
+    chosen: FrontEnd
     if name == "raw":
-        hears = RawSamples(rate)
+        chosen = RawSamples(rate)
     else:
-        hears = (LogMel if name == "log-mel" else Mfcc).for_rate(rate, floor=QUIETEST)
-    return AudioInput(hears, max(1, round(seconds * rate)), content)
+        chosen = (LogMel if name == "log-mel" else Mfcc).for_rate(rate, floor=MIN_ENERGY)
+    return AudioInput(chosen, max(1, round(seconds * rate)), content)
 
 
 def choose_image_input(paths: Sequence[StrPath], size: tuple[int, int] | None = None) -> ImageInput:
     """Return the input for the pictures in `paths`.
 
-    Its size is that of most of them, scaled down to a longer side of `LARGEST_PICTURE`; it is grey if all that were
+    Its size is that of most of them, scaled down to a longer side of `MAX_PICTURE_SIDE`; it is grey if all that were
     looked at are.
     """
     shapes = Counter[tuple[int, ...]]()
@@ -161,6 +83,6 @@ def choose_image_input(paths: Sequence[StrPath], size: tuple[int, int] | None = 
     if not shapes:
         raise DataError("none of the pictures can be read")
     height, width, _ = shapes.most_common(1)[0][0]
-    scale = min(1.0, LARGEST_PICTURE / max(height, width))
+    scale = min(1.0, MAX_PICTURE_SIDE / max(height, width))
     chosen = size or (max(1, round(height * scale)), max(1, round(width * scale)))
     return ImageInput((*chosen, max(shape[2] for shape in shapes)))

@@ -9,27 +9,20 @@ from typing import Any
 import numpy as np
 
 from audioconv._types import Array
-from audioconv.audio.windows import Content, Windows, WindowsBuilder
-from audioconv.datasets.check.balance import check_losses, imbalance_notes
-from audioconv.datasets.collection import Collection
+from audioconv.audio.windows import Windows
+from audioconv.datasets.check.balance import imbalance_notes
 from audioconv.datasets.splits import split_validation
 from audioconv.decision.classes import is_word
 from audioconv.errors import DataError
-from audioconv.pipeline import inputs
-from audioconv.pipeline.inputs import AudioInput, ImageInput
-from audioconv.pipeline.windowing import load_windows, sample_parts
+from audioconv.recipe.labelled import Labelled
+from audioconv.recipe.plan import Plan
 from audioconv.recipe.spoken_words import count_to_learn
-from audioconv.recipe.window_plan import WindowPlan
-
-FEW_SPEAKERS = 20
-"""With fewer speakers, those that validate are missed: once they have, the network is trained again with them. And it
-does not learn to reject unasked: of FSDD's speakers, who are six, those that it had not heard were rejected."""
 
 FEW_EXAMPLES = 500
-"""With fewer, words begin with a base: with 2,000 clips it brought nothing."""
+"""With fewer examples, training on words begins with a pretrained network: with 2,000 clips it brought nothing."""
 
 MAX_RATIO = 1.25
-"""An epoch shows the clips of a small class again, until the largest class to listen for has at most this many times as
+"""An epoch shows the clips of a small class again, until the largest class of words has at most this many times as
 many."""
 
 FEW_RECORDINGS, MIN_WINDOWS_TO_SPLIT = 5, 5
@@ -43,9 +36,7 @@ class Examples:
 
     Attributes
     ----------
-    source : AudioInput or ImageInput
-        How they were made from files or arrays.
-    x : Windows, or array (N, *source.shape) float32
+    x : Windows, or array (N, H, W, C) float32
         Windows of sounds, of which several may be of one recording; or pictures.
     labels : sequence of str
     speakers, splits : sequence of (str or None)
@@ -58,7 +49,6 @@ class Examples:
         What came up when they were read, a line each.
     """
 
-    source: AudioInput | ImageInput
     x: Windows | Array
     labels: Sequence[str]
     speakers: Sequence[str | None]
@@ -66,12 +56,6 @@ class Examples:
     about: Mapping[str, Any]
     failures: tuple[DataError, ...] = ()
     notes: tuple[str, ...] = ()
-
-    @property
-    def have_few_speakers(self) -> bool:
-        """Whether all speakers that may be learned from are known, and fewer than `FEW_SPEAKERS`."""
-        rest = {speaker for speaker, split in zip(self.speakers, self.splits, strict=True) if split != "test"}
-        return None not in rest and len(rest) < FEW_SPEAKERS
 
     @property
     def are_few(self) -> bool:
@@ -196,22 +180,13 @@ class Examples:
         return {label: (end, gap) for label, (end, gap) in ends.items() if len(end)}
 
 
-def load_collection(
-    source: AudioInput | ImageInput,
-    plan: WindowPlan | None,
-    collection: Collection,
-    *,
-    strict: bool = False,
-    on_file: Callable[[], object] | None = None,
-) -> Examples:
-    """Read the files of a data set as examples.
+def load(plan: Plan, data: Labelled, *, strict: bool = False, on_file: Callable[[], object] | None = None) -> Examples:
+    """Read or decode labelled data as the plan says.
 
     Parameters
     ----------
-    source : AudioInput or ImageInput
-    plan : WindowPlan or None
-        How recordings become windows; None for pictures.
-    collection : Collection
+    plan : Plan
+    data : Labelled
     strict : bool
         Whether the first unreadable file ends it all, instead of being skipped.
     on_file : callable, optional
@@ -222,64 +197,18 @@ def load_collection(
     DataError
         If no file can be read, or a class loses most of its files.
     """
-    x: Windows | Array
-    if isinstance(source, ImageInput) or plan is None:
-        loaded = inputs.load_files(source, collection.examples, strict=strict, on_file=on_file)
-        x, places, failures = loaded.x, loaded.indices, loaded.failures
-    else:
-        contents = [_content(source, plan, item.label, item.split) for item in collection.items]
-        rate = source.front_end.sample_rate
-        cut = load_windows(collection.examples, contents, rate, source.clip_samples, strict=strict, on_file=on_file)
-        x, places, failures = cut.windows, cut.windows.recordings, cut.failures
-    if not len(places):
-        raise DataError(f"{collection.name}: none of the {len(collection)} files can be read, such as {failures[0]}")
-    lost = check_losses(collection, places.tolist(), failures)
-    items = [collection.items[i] for i in places.tolist()]
+    labels, speakers, splits = data.labels, data.speakers, data.splits
+    contents = [plan.content(label, split) for label, split in zip(labels, splits, strict=True)]
+    found, notes = data.load(plan.spec, contents, strict, on_file)
+    places = found.indices.tolist()
     return Examples(
-        source,
-        x,
-        labels=[item.label for item in items],
-        speakers=[item.speaker for item in items],
-        splits=[item.split for item in items],
-        about={
-            "name": collection.name,
-            "source": collection.source,
-            "licence": collection.licence,
-            "speakers": len({speaker for speaker in collection.speakers if speaker}),
-            "origins": [origin._asdict() for origin in collection.origins],
-        },
-        failures=failures,
-        notes=() if lost is None else (lost,),
-    )
-
-
-def of_arrays(
-    source: AudioInput | ImageInput,
-    plan: WindowPlan | None,
-    arrays: Sequence[Array],
-    labels: Sequence[str],
-    speakers: Sequence[str | None],
-) -> Examples:
-    """Return samples (T,) or pixels in memory as examples; parameters are those of `load_collection`."""
-    about = {"name": "arrays"}
-    if isinstance(source, ImageInput) or plan is None:
-        x = np.stack([source.convert(array) for array in arrays])
-        return Examples(source, x, labels, speakers, [None] * len(arrays), about)
-    builder = WindowsBuilder(source.clip_samples, len(arrays))
-    for place, (array, label) in enumerate(zip(arrays, labels, strict=True)):
-        samples = source.check(array)
-        builder.add(
-            place, sample_parts(samples, plan.content(label), source.front_end.sample_rate, source.clip_samples)
-        )
-    windows = builder.build()
-    places = windows.recordings.tolist()
-    return Examples(
-        source,
-        windows,
+        found.x,
         labels=[labels[i] for i in places],
         speakers=[speakers[i] for i in places],
-        splits=[None] * len(places),
-        about=about,
+        splits=[splits[i] for i in places],
+        about=data.about,
+        failures=found.failures,
+        notes=notes,
     )
 
 
@@ -291,8 +220,3 @@ def notes_of_parts(examples: Examples, parts: Mapping[str, Array]) -> list[str]:
             of_label = counts[examples.labels[i]]
             of_label[name] = of_label.get(name, 0) + 1
     return imbalance_notes(counts)
-
-
-def _content(source: AudioInput, plan: WindowPlan, label: str, split: str | None) -> Content:
-    """Return how a recording becomes windows; what tests may not be cut by what it is."""
-    return source.content if split == "test" else plan.content(label)

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 from audioconv import architectures
 from audioconv._types import StrPath
 from audioconv.errors import ConfigError
-from audioconv.features.front_ends import Mfcc, RawSamples
-from audioconv.io.files import display_path
 from audioconv.model import Model
-from audioconv.pipeline.inputs import AudioInput, ImageInput
 from audioconv.recipe.spoken_words import check_language
-from audioconv.training.data import batch_count
 
 AUTO = "auto"
-"""Of `Settings.arch`: what fits the input. Of `Settings.init`: what fits, if there is something."""
+"""`Settings.arch`: the network that suits the input. `Settings.init`: the pretrained network that suits it, if any."""
 
 
 @dataclass(eq=False)
 class Settings:
-    """How to train a classifier: the parameters of `Classifier`, which explains them. None: what `resolve` says."""
+    """How to train a classifier: the parameters of `Classifier`, which explains them. None: see `plan.resolve`."""
 
     arch: str = AUTO
     init: StrPath | None = AUTO
@@ -54,7 +49,7 @@ class Settings:
 
     @property
     def named_init(self) -> StrPath | None:
-        """The model to begin with, where the user has named one."""
+        """The model file to begin with, if the user has named one."""
         return None if self.init == AUTO else self.init
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -92,39 +87,8 @@ def stored_settings(model: Model) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """What every network is trained with unless the user says otherwise; docs/recipes.md has what it was chosen by.
-
-    Attributes
-    ----------
-    epochs : int
-    learning_rate : float
-        The greatest of the one-cycle schedule.
-    mixup : float
-        See `training.fit`.
-    """
-
-    epochs: int = 60
-    learning_rate: float = 5e-3
-    mixup: float = 0.0
-
-
-LEAST_STEPS, MOST_EPOCHS = 300, 300
-"""Few examples are gone through more often than the recipe says, until there were so many steps."""
-
-
-def choose_architecture(source: AudioInput | ImageInput) -> str:
-    """Return the network that ``auto`` means for such an input; docs/recipes.md has what it was chosen by."""
-    if isinstance(source, ImageInput) or isinstance(source.front_end, Mfcc):
-        return "cnn"
-    if isinstance(source.front_end, RawSamples):
-        return "m5-32"
-    return "tc-cnn-l" if source.holds_a_word else "tc-cnn-events"
-
-
 def check(settings: Settings, kind: Literal["audio", "images"]) -> None:
-    """Raise `ConfigError` for what cannot be, before anything is read."""
+    """Raise `ConfigError` for settings that cannot work for such data, before anything is read."""
     if settings.arch != AUTO:
         architectures.input_kind(settings.arch)
     if settings.budget is not None and settings.epochs is not None:
@@ -143,37 +107,3 @@ def check(settings: Settings, kind: Literal["audio", "images"]) -> None:
         check_language(settings.speak)
     if settings.members < 1:
         raise ConfigError(f"there must be at least one network, got members={settings.members}")
-
-
-def resolve(settings: Settings, examples: int, source: AudioInput | ImageInput) -> Settings:
-    """Return the settings with nothing left to choose, for so many examples of this input to train on."""
-    arch = settings.arch if settings.named_init is None else _architecture_of(settings.named_init)
-    if arch == AUTO:
-        arch = choose_architecture(source)
-    recipe = Recipe()
-    epochs = min(MOST_EPOCHS, max(recipe.epochs, math.ceil(LEAST_STEPS / batch_count(examples, settings.batch_size))))
-    recipe = dataclasses.replace(recipe, epochs=epochs)
-    chosen = {
-        "arch": arch,
-        **{
-            field.name: getattr(recipe, field.name)
-            for field in dataclasses.fields(Recipe)
-            if getattr(settings, field.name) is None
-        },
-    }
-    return Settings(**{**settings.get_params(), **chosen})
-
-
-def recipe_of(settings: Settings) -> Recipe:
-    """Return the recipe that is in settings from `resolve`."""
-    assert settings.epochs is not None
-    assert settings.learning_rate is not None
-    assert settings.mixup is not None
-    return Recipe(settings.epochs, settings.learning_rate, settings.mixup)
-
-
-def _architecture_of(path: StrPath) -> str:
-    made_with = Model.load(path).provenance.get("settings")
-    if not isinstance(made_with, dict) or made_with.get("arch") not in architectures.NAMES:
-        raise ConfigError(f"{display_path(path)}: does not say which network it is, so nothing can begin with it")
-    return str(made_with["arch"])

@@ -1,8 +1,8 @@
-"""Synthetic voices that say the words of a classifier, and others: how what is none of the words sounds.
+"""Words by synthetic voices: those of a classifier, and out-of-vocabulary words as negatives.
 
-Clips of a few words do not tell what else there is to hear: where no word ends in a nasal, "down" is "go" to the
-network. Common words by espeak-ng tell. Since it says the classifier's own words too, a voice being synthetic tells
-nothing.
+A few words do not show a network how other words sound: if none of them ends in a nasal, it takes "down" for "go".
+Common words by espeak-ng show it. The classifier's own words are synthesised as well, so that a synthetic voice alone
+does not tell a negative.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ CLIPS_OF_A_WORD, CLIPS_OF_ANOTHER = 200, 16
 
 @dataclass(frozen=True, eq=False)
 class Spoken:
-    """What synthetic voices say for a classifier.
+    """Clips by synthetic voices.
 
     Attributes
     ----------
     samples : array (N, T) float32
         The words.
     labels : tuple of str
-        Which each is.
-    others, others_to_choose : array (M, T) int16
-        Other words, which a network is to reject; 32768 is full scale. The second, by other voices, choose its
-        threshold.
+        The class of each.
+    negatives, calibration_negatives : array (M, T) int16
+        Out-of-vocabulary words, which a network is to reject; 32768 is full scale. The second choose its threshold;
+        held-out voices speak them.
     about : dict
-        Which program and language, and how many clips; JSON-compatible.
+        Program, language and numbers of clips; JSON-compatible.
     """
 
     samples: Samples
     labels: tuple[str, ...]
-    others: NDArray[np.int16]
-    others_to_choose: NDArray[np.int16]
+    negatives: NDArray[np.int16]
+    calibration_negatives: NDArray[np.int16]
     about: dict[str, Any]
 
 
@@ -60,15 +60,15 @@ def speak(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Spoken:
-    """Return the words, and others, by espeak-ng's voices; those that are kept for a test say what chooses alone.
+    """Synthesise the words, and out-of-vocabulary words, with espeak-ng; held-out voices speak the calibration clips.
 
     Parameters
     ----------
     labels : sequence of str
         The words; an underscore is a space.
     language : str
-        How they are pronounced: one of `synth.languages`. In any but English the other words are English ones that
-        somebody reads who does not know it, which are words of none.
+        Their pronunciation: one of `synth.languages`. In other languages than English the out-of-vocabulary words are
+        English words with the pronunciation of that language.
     sample_rate, clip_samples : int
         Of the clips.
     seed : int
@@ -86,9 +86,9 @@ def speak(
     words = checked_words([label.replace("_", " ") for label in labels])
     rng = np.random.default_rng(seed)
     with EspeakVoices(language) as cast:
-        strangers = _that_sound_differently(_common_words(), words, cast)
+        other_words = _out_of_vocabulary(_common_words(), words, cast)
 
-        count = len(words) * CLIPS_OF_A_WORD + len(strangers) * (CLIPS_OF_ANOTHER + 1)
+        count = len(words) * CLIPS_OF_A_WORD + len(other_words) * (CLIPS_OF_ANOTHER + 1)
         numbers = itertools.count(1)
 
         def say(some: Sequence[str], times: int, *, for_test: bool = False) -> Iterator[Samples]:
@@ -99,20 +99,20 @@ def speak(
                         progress(next(numbers), count)
 
         own = list(say(words, CLIPS_OF_A_WORD))
-        others = _as_integers(say(strangers, CLIPS_OF_ANOTHER))
-        to_choose = _as_integers(say(strangers, 1, for_test=True))
+        negatives = _as_integers(say(other_words, CLIPS_OF_ANOTHER))
+        calibration_negatives = _as_integers(say(other_words, 1, for_test=True))
         about = {
             "program": cast.source,
             "language": language,
             "clips_of_each_word": CLIPS_OF_A_WORD,
-            "other_words": len(strangers),
-            "clips_of_others": len(others),
+            "other_words": len(other_words),
+            "clips_of_others": len(negatives),
         }
     return Spoken(
         samples=np.stack(own),
         labels=tuple(label for label in labels for _ in range(CLIPS_OF_A_WORD)),
-        others=others,
-        others_to_choose=to_choose,
+        negatives=negatives,
+        calibration_negatives=calibration_negatives,
         about=about,
     )
 
@@ -152,13 +152,13 @@ def _common_words() -> tuple[str, ...]:
     return tuple(Path(__file__).with_name("common_words.txt").read_text("utf-8").split())
 
 
-def _that_sound_differently(others: Sequence[str], words: Sequence[str], cast: EspeakVoices) -> list[str]:
-    """Return the `others` that no voice says as it says one of the words: "write" is no stranger to "right"."""
-    strangers = list(others)
+def _out_of_vocabulary(candidates: Sequence[str], words: Sequence[str], cast: EspeakVoices) -> list[str]:
+    """Return the candidates that no voice pronounces like one of the words, as "write" is pronounced like "right"."""
+    kept = list(candidates)
     for accent in cast.accents:
         sounds = {cast.speaker.phonemes(word, accent.identifier) for word in words}
-        strangers = [word for word in strangers if cast.speaker.phonemes(word, accent.identifier) not in sounds]
-    return strangers
+        kept = [word for word in kept if cast.speaker.phonemes(word, accent.identifier) not in sounds]
+    return kept
 
 
 def _as_integers(clips: Iterable[Samples]) -> NDArray[np.int16]:

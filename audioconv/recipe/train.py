@@ -1,34 +1,35 @@
-"""The default way of training: what `Classifier` does between labelled examples and a model."""
+"""The default way of training, from labelled data to a model: resolve, load, prepare, fit, decide."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from audioconv._types import Array, StrPath
 from audioconv._version import __version__
 from audioconv.architectures.ensemble import check_ends_in_dense, join
-from audioconv.audio.windows import Windows
 from audioconv.errors import DataError
 from audioconv.evaluation import Evaluation, Scored
 from audioconv.model import Model
-from audioconv.pipeline import predict
-from audioconv.pipeline.inputs import ImageInput
+from audioconv.pipeline.inputs import InputSpec
 from audioconv.pipeline.predict import combine
-from audioconv.recipe.examples import Examples, notes_of_parts
+from audioconv.recipe.examples import Examples, load, notes_of_parts
+from audioconv.recipe.labelled import Labelled
+from audioconv.recipe.plan import MAX_EPOCHS, resolve
+from audioconv.recipe.pretrained import Pretrained
 from audioconv.recipe.rejection import decide
-from audioconv.recipe.settings import MOST_EPOCHS, Settings, recipe_of
-from audioconv.recipe.setup import Task
+from audioconv.recipe.settings import Settings
+from audioconv.recipe.setup import TrainingSetup, prepare
 from audioconv.training.budget import epochs_within
 from audioconv.training.callbacks import Callback, Noted
 from audioconv.training.checkpoint import Checkpoint
+from audioconv.training.data import Dataset
 from audioconv.training.fitting import FitResult, fit
 from audioconv.training.history import History
 from audioconv.training.optimizers import AdamW
@@ -36,32 +37,32 @@ from audioconv.training.schedules import OneCycle
 
 CHECKPOINT, CHECKPOINTS = "checkpoint.safetensors", "checkpoint*.safetensors"
 
-SEEDS_APART = 1000
-"""From one network's seed to that of the next that decides with it: runs with the seeds 0, 1, 2 share none."""
+SEED_STEP = 1000
+"""Difference of the seeds of two networks of an ensemble: ensembles with the seeds 0, 1, 2 share none."""
 
 GRADIENT_CLIP = 5.0
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingReport:
-    """What came of a training run.
+    """The result of a training run, besides the model.
 
     Attributes
     ----------
     history : History
-        Epochs of the run that the validation part watched; where several networks decide together, of the first.
+        Epochs of the training with validation; of an ensemble, those of the first network.
     final_history : History or None
-        Epochs of the second run, with the validation speakers, where there was one.
+        Epochs of the second training, with the validation examples, if there was one.
     counts : dict
-        How many examples of each class each split has.
+        Number of examples by split and class.
     failures : tuple of DataError
         Files that could not be read.
     kept_epoch : int
-        Of `history`, whose parameters the validation part judged.
+        Epoch of `history` whose parameters `validation_accuracy` belongs to.
     validation_accuracy : float or None
-        Over examples (speakers, where they are known) that were not trained on.
+        Accuracy on examples (speakers, if they are known) that were not trained on.
     test : Evaluation or None
-        Over the rows whose split is ``test``, where there are any.
+        Evaluation on the rows whose split is ``test``, if there are any.
     """
 
     history: History
@@ -74,50 +75,73 @@ class TrainingReport:
 
 
 def train_model(
-    examples: Examples,
     settings: Settings,
+    data: Labelled,
+    pretrained: Pretrained | None = None,
     *,
     checkpoints: StrPath | None = None,
     resume: bool = False,
+    strict: bool = False,
     callbacks: Sequence[Callback] = (),
+    on_file: Callable[[], object] | None = None,
 ) -> tuple[Model, TrainingReport]:
-    """Train as `settings` say, which `settings.resolve` has gone through; see `Classifier.train`."""
-    task = Task.prepare(examples, settings, callbacks)
-    notes = (*examples.notes, *notes_of_parts(examples, task.parts))
+    """Train on labelled data; `pretrained` is what `pretrained.load_named` returns. See `Classifier.train`."""
+    data = data if settings.keep_classes else data.with_negatives()
+    plan = resolve(settings, data, pretrained)
+    _tell(callbacks, *data.notes, *([plan.windows.describe()] if plan.windows else []))
+    examples = load(plan, data, strict=strict, on_file=on_file)
+    del data  # the examples have copies of arrays in memory
+    setup = prepare(plan, examples, callbacks)
+    _tell(callbacks, *examples.notes, *notes_of_parts(examples, setup.parts))
+    return _train(setup, checkpoints, resume, callbacks)
+
+
+def _tell(callbacks: Sequence[Callback], *notes: str) -> None:
     for note in notes:
         for callback in callbacks:
             callback(Noted(note))
-    if settings.members > 1:
-        check_ends_in_dense(task.network)
-    shall_refit = _shall_refit(examples, settings)
-    if settings.budget is not None:
-        settings = _within_budget(task, 2 if shall_refit else 1, None if not resume else checkpoints)
-    run = _Runs(task, settings, checkpoints, resume, callbacks)
-    train, validation, test = (task.parts[name] for name in ("train", "validation", "test"))
-    results = run(train, validation)
-    finals = run(np.concatenate([train, validation]), None) if shall_refit else []
 
-    model = _joined(task, results)
-    # What the network of the second run says of the validation clips would be too good: it has learned them.
-    watched, rows = examples.epoch_of(validation, balanced=False)
-    decision = decide(model, settings, watched, task.codes[rows], task.rejection)
-    accuracy = _validation_accuracy(task, model, results)
-    counts = {name: _count(examples, part, name) for name, part in task.parts.items() if len(part)}
+
+def _train(
+    setup: TrainingSetup, checkpoints: StrPath | None, resume: bool, callbacks: Sequence[Callback]
+) -> tuple[Model, TrainingReport]:
+    """Train the networks, choose the decision, and evaluate the model on the test part."""
+    plan, examples, parts = setup.plan, setup.examples, setup.parts
+    if plan.ensemble_size > 1:
+        check_ends_in_dense(setup.network)
+    data, watch = setup.data_to_train(parts["train"]), setup.data(parts["validation"])
+    epochs = setup.epochs
+    if plan.settings.budget is not None:
+        epochs = _epochs_within_budget(setup, plan.settings.budget, data, watch, checkpoints if resume else None)
+    fit_all = partial(_fit_all, setup, epochs, checkpoints=checkpoints, resume=resume, callbacks=callbacks)
+    results = fit_all(parts["train"], data, watch)
+    del data, watch  # they may have copies of all samples
+    finals = []
+    if plan.refits:
+        both = np.concatenate([parts["train"], parts["validation"]])
+        finals = fit_all(both, setup.data_to_train(both), None)
+
+    model = _joined(setup, results)
+    # The second network's predictions for the validation clips would be too good: it has learned them.
+    watched, rows = examples.epoch_of(parts["validation"], balanced=False)
+    decision = decide(model, watched, setup.codes[rows], setup.rejection, plan.settings.false_accepts)
+    accuracy = _validation_accuracy(setup, model, results)
+    counts = {name: _count(examples, part, name) for name, part in parts.items() if len(part)}
     model = dataclasses.replace(
-        _joined(task, finals or results),
+        _joined(setup, finals or results),
         decision=decision,
         provenance={
             "audioconv": __version__,
             "data": {**examples.about, "counts": counts, "unreadable": len(examples.failures)},
-            "settings": _portable(settings),
-            "spoken": None if task.spoken is None else task.spoken.about,
-            "began_with": None if task.init is None else os.path.basename(os.fspath(task.init)),
-            "content": None if isinstance(examples.source, ImageInput) else examples.source.content,
+            "settings": setup.stored_settings(epochs),
+            "spoken": None if setup.spoken is None else setup.spoken.about,
+            "began_with": None if setup.pretrained is None else setup.pretrained.name,
+            "content": plan.spec.content,
             "validation_accuracy": accuracy,
             "refit_with_validation": bool(finals),
         },
     )
-    evaluation = _evaluate(model, examples, test) if len(test) else None
+    evaluation = _evaluate(model, plan.spec, examples, parts["test"]) if len(parts["test"]) else None
     if evaluation is not None:
         model = dataclasses.replace(model, provenance={**model.provenance, "test_accuracy": evaluation.accuracy})
     return model, TrainingReport(
@@ -131,43 +155,46 @@ def train_model(
     )
 
 
-@dataclass(frozen=True)
-class _Runs:
-    """What the trainings of a task share; called, it trains each network that is to decide."""
-
-    task: Task
-    settings: Settings
-    checkpoints: StrPath | None
-    resume: bool
-    callbacks: Sequence[Callback]
-
-    def __call__(self, train: Array, validation: Array | None) -> list[FitResult]:
-        return [self._fit(member, train, validation) for member in range(self.settings.members)]
-
-    def _fit(self, member: int, train: Array, validation: Array | None) -> FitResult:
-        task, recipe, patience = self.task, recipe_of(self.settings), self.settings.patience
-        name = checkpoint_name(member, final=validation is None)
-        return fit(
-            task.network,
-            task.data_to_train(train),
-            validation=None if validation is None else task.data(validation),
-            epochs=recipe.epochs,
-            batch_size=self.settings.batch_size,
-            optimizer=AdamW(),
-            schedule=OneCycle(recipe.learning_rate),
-            loss=task.loss(train),
-            gradient_clip=GRADIENT_CLIP,
-            mixup=recipe.mixup,
-            patience=None if validation is None else patience,
-            # The learning rate ends at nothing, so no epoch before the last is better but by chance; cut short it does.
-            keep="last" if patience is None else "best",
-            seed=self.settings.seed + SEEDS_APART * member,
-            params=task.params,
-            checkpoint=None if self.checkpoints is None else Path(self.checkpoints) / name,
-            resume=self.resume,
-            settings=task.describe(),
-            callbacks=self.callbacks,
+def _fit_all(
+    setup: TrainingSetup,
+    epochs: int,
+    part: Array,
+    data: Dataset,
+    watch: Dataset | None,
+    *,
+    checkpoints: StrPath | None,
+    resume: bool,
+    callbacks: Sequence[Callback],
+) -> list[FitResult]:
+    """Train each network of the ensemble on the examples `part`, of which `data` are made."""
+    plan, patience, loss = setup.plan, setup.plan.settings.patience, setup.loss(part)
+    results = []
+    for member in range(plan.ensemble_size):
+        name = checkpoint_name(member, final=watch is None)
+        results.append(
+            fit(
+                setup.network,
+                data,
+                validation=watch,
+                epochs=epochs,
+                batch_size=plan.batch_size,
+                optimizer=AdamW(),
+                schedule=OneCycle(plan.learning_rate),
+                loss=loss,
+                gradient_clip=GRADIENT_CLIP,
+                mixup=plan.mixup,
+                patience=None if watch is None else patience,
+                # The learning rate falls to zero: an earlier epoch is better by chance only, unless patience ends it.
+                keep="last" if patience is None else "best",
+                seed=plan.settings.seed + SEED_STEP * member,
+                params=setup.params,
+                checkpoint=None if checkpoints is None else Path(checkpoints) / name,
+                resume=resume,
+                settings=setup.describe(),
+                callbacks=callbacks,
+            )
         )
+    return results
 
 
 def checkpoint_name(member: int, final: bool) -> str:
@@ -180,67 +207,39 @@ def checkpoint_name(member: int, final: bool) -> str:
     return f"{stem}{'-final' if final else ''}{f'-{member + 1}' if member else ''}.{suffix}"
 
 
-def _within_budget(task: Task, runs: int, begun: StrPath | None) -> Settings:
-    """Return the task's settings with as many epochs as fit into its budget, for so many runs of each network.
-
-    The model's file shall say what to repeat, not its time. In the folder `begun` there may be a run to go on with.
-    """
-    settings, parts = task.settings, task.parts
-    assert settings.budget is not None
+def _epochs_within_budget(
+    setup: TrainingSetup, budget: float, data: Dataset, watch: Dataset, begun: StrPath | None
+) -> int:
+    """Return the number of epochs that fit into `budget` seconds; in the folder `begun` may be a run to resume."""
     if begun is not None and (checkpoint := Path(begun) / CHECKPOINT).exists():
-        # It goes on with the number it began with: another measurement would give another one.
-        epochs = int(Checkpoint.load(checkpoint).settings["epochs"])
-    else:
-        seconds = settings.budget / settings.members / runs
-        data, watch = task.data_to_train(parts["train"]), task.data(parts["validation"])
-        fitting = epochs_within(seconds, task.network, data, watch, task.params, settings.batch_size)
-        epochs = min(fitting, MOST_EPOCHS)
-    return Settings(**{**settings.get_params(), "epochs": epochs, "budget": None})
+        # The run goes on with its first number of epochs: another measurement would give another one.
+        return int(Checkpoint.load(checkpoint).settings["epochs"])
+    plan = setup.plan
+    seconds = budget / plan.ensemble_size / (2 if plan.refits else 1)
+    return min(epochs_within(seconds, setup.network, data, watch, setup.params, plan.batch_size), MAX_EPOCHS)
 
 
-def _shall_refit(examples: Examples, settings: Settings) -> bool:
-    if settings.refit is not None:
-        return settings.refit
-    # Rows that the data set itself keeps for validation are not trained on unasked.
-    return "validation" not in examples.splits and examples.have_few_speakers
+def _joined(setup: TrainingSetup, results: Sequence[FitResult]) -> Model:
+    return setup.model(*join([setup.network] * len(results), [result.params for result in results]))
 
 
-def _joined(task: Task, results: Sequence[FitResult]) -> Model:
-    return task.model(*join([task.network] * len(results), [result.params for result in results]))
-
-
-def _validation_accuracy(task: Task, model: Model, results: Sequence[FitResult]) -> float | None:
-    """Return how much of the validation part the networks get right together."""
-    validation = task.parts["validation"]
+def _validation_accuracy(setup: TrainingSetup, model: Model, results: Sequence[FitResult]) -> float | None:
+    """Return the accuracy of all networks together on the validation part."""
+    validation = setup.parts["validation"]
     if len(results) == 1 or not len(validation):
         return results[0].history[results[0].kept_epoch - 1].validation_accuracy
-    x, rows = task.examples.epoch_of(validation, balanced=False)
-    codes = predict.logits(model, x).argmax(axis=1)
-    return float(np.mean(codes == task.codes[rows]))
+    x, rows = setup.examples.epoch_of(validation, balanced=False)
+    return float(np.mean(model.predict_logits(x).argmax(axis=1) == setup.codes[rows]))
 
 
-def _evaluate(model: Model, examples: Examples, part: Array) -> Evaluation:
-    places, probabilities = _by_recording(model, examples, part)
+def _evaluate(model: Model, spec: InputSpec, examples: Examples, part: Array) -> Evaluation:
+    """Evaluate the model on each recording of `part`, of which the windows are combined, or on each picture."""
+    rows = model.predict(examples.take(part))
+    _, first, of = np.unique(examples.recordings[part], return_index=True, return_inverse=True)
+    together = np.stack([combine(model, spec, rows[of == number]) for number in range(len(first))])
+    places = part[first].tolist()
     labels = tuple(examples.labels[i] for i in places)
-    return Evaluation.judge(model.labels, model.decision, Scored(labels, probabilities, tuple(places)))
-
-
-def _by_recording(model: Model, examples: Examples, part: Array) -> tuple[list[int], Array]:
-    """Return the first example of each recording, and what `model` makes of it, (recordings, labels) float32."""
-    source, x = examples.source, examples.take(part)
-    rows = predict.probabilities(model, x)
-    if isinstance(source, ImageInput) or not isinstance(x, Windows):
-        return part.tolist(), rows
-    _, first, of = np.unique(x.recordings, return_index=True, return_inverse=True)
-    together = [combine(model, source, rows[of == number]) for number in range(len(first))]
-    return part[first].tolist(), np.stack(together)
-
-
-def _portable(settings: Settings) -> dict[str, Any]:
-    """Return the settings for a model file, without the folders of the machine it was trained on."""
-    files = {"noise": settings.noise, "init": settings.init, "others": settings.others}
-    names = {name: None if path is None else os.path.basename(os.fspath(path)) for name, path in files.items()}
-    return {**settings.get_params(), **names}
+    return Evaluation.judge(model.labels, model.decision, Scored(labels, together, tuple(places)))
 
 
 def _count(examples: Examples, part: Array, name: str) -> dict[str, int]:

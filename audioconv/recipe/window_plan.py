@@ -88,14 +88,14 @@ class WindowPlan:
 
     @property
     def holds_words(self) -> bool:
-        """Whether most classes to listen for are words."""
+        """Whether most classes, those of negatives left out, are words."""
         return _most_are_words(self.classes)
 
     def describe(self) -> str:
         """Return in one line which window it is, and why."""
         line = f"window of {self.seconds:g} s: "
-        listened = {label: plan for label, plan in self.classes.items() if is_word(label)}
-        of_words = [plan for plan in listened.values() if plan.content == "words"]
+        positive = {label: plan for label, plan in self.classes.items() if is_word(label)}
+        of_words = [plan for plan in positive.values() if plan.content == "words"]
         found = [plan for plan in of_words if plan.words_found and plan.longest > 1.1 * self.seconds]
         if self.is_given:
             line += "as given"
@@ -105,7 +105,7 @@ class WindowPlan:
         elif self.holds_words:
             line += "so long are most of the recordings, or shorter"
         else:
-            typical = sorted(plan.seconds for plan in listened.values())[len(listened) // 2]
+            typical = sorted(plan.seconds for plan in positive.values())[len(positive) // 2]
             if self.seconds < typical and self.seconds < MAX_WINDOW_SECONDS:
                 line += f"the recordings of a class then give at least {MIN_WINDOWS} windows"
             else:
@@ -133,8 +133,8 @@ def plan_windows(
     Where nothing stands out, the window is as long as the recordings, up to 10 seconds, and shorter where there are so
     few that they would not give `MIN_WINDOWS`.
 
-    The window of the data set is that of its words, if half of the classes to listen for are words; else the median of
-    those of the other classes. Classes such as ``_unknown_`` are only cut into windows.
+    The window of the data set is that of its words, if half of the classes (without those of negatives) are words;
+    otherwise the median of those of the other classes. Classes such as ``_unknown_`` are only cut into windows.
 
     Parameters
     ----------
@@ -166,13 +166,13 @@ def plan_windows(
             classes[label] = replace(found, total=total)
     if clip_seconds is not None:
         return WindowPlan(clip_seconds, classes, is_given=True)
-    listened = [plan for label, plan in classes.items() if is_word(label)] or list(classes.values())
-    if not listened:
+    positive = [plan for label, plan in classes.items() if is_word(label)] or list(classes.values())
+    if not positive:
         return WindowPlan(MIN_WINDOW_SECONDS, classes)
     if _most_are_words(classes):
-        return WindowPlan(max(plan.seconds for plan in listened if plan.content == "words"), classes)
-    needed = sorted(plan.seconds for plan in listened if plan.content == "sounds")
-    totals = sorted(plan.total for plan in listened)
+        return WindowPlan(max(plan.seconds for plan in positive if plan.content == "words"), classes)
+    needed = sorted(plan.seconds for plan in positive if plan.content == "sounds")
+    totals = sorted(plan.total for plan in positive)
     enough = max(MIN_WINDOW_SECONDS, math.floor(10 * totals[len(totals) // 2] / MIN_WINDOWS) / 10)
     return WindowPlan(min(needed[len(needed) // 2], enough), classes)
 
@@ -217,8 +217,8 @@ def _ceiled(seconds: float) -> float:
 
 
 def _most_are_words(classes: Mapping[str, ClassPlan]) -> bool:
-    listened = [plan for label, plan in classes.items() if is_word(label)]
-    return 2 * sum(plan.content == "words" for plan in listened) >= len(listened)
+    positive = [plan for label, plan in classes.items() if is_word(label)]
+    return 2 * sum(plan.content == "words" for plan in positive) >= len(positive)
 
 
 def plan_for_files(

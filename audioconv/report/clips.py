@@ -18,9 +18,9 @@ from audioconv.decision.classes import is_word
 from audioconv.errors import AudioconvError
 from audioconv.evaluation import Evaluation, Scored, percent
 from audioconv.features.front_ends import LogMel
+from audioconv.features.spectrogram import hertz_to_mel
 from audioconv.model import Model
 from audioconv.pipeline import inputs
-from audioconv.pipeline.inputs import AudioInput, ImageInput
 from audioconv.pipeline.predict import decisive_clip
 from audioconv.report.html import Html, join, tag
 from audioconv.report.png import data_uri, encode, heat
@@ -123,19 +123,17 @@ def _case(evaluation: Evaluation, scored: Scored, i: int) -> Case:
 
 
 def _items(model: Model, cases: Sequence[Case]) -> Iterator[Html]:
-    source, used = inputs.of_model(model), 0
+    spec, used = inputs.of_model(model), 0
     for case in cases:
         shown: Html | None = None
         if used < MAX_SOUND_BYTES:
             try:
-                if isinstance(source, AudioInput):
-                    example, _ = decisive_clip(model, source, case.example)
-                else:
-                    example = source.read(case.example)
+                example, _ = decisive_clip(model, spec, case.example)
             except AudioconvError:  # the file has gone since it was evaluated
                 shown = tag("p", "can no longer be read", class_="gone")
             else:
-                shown = _picture(example, case) if isinstance(source, ImageInput) else _sound(source, example, case)
+                rate = spec.sample_rate
+                shown = _picture(example, case) if rate is None else _sound(example, rate, case)
                 used += len(shown)
         bars = [
             tag(
@@ -169,11 +167,10 @@ def _file(example: Any) -> Path:
     return Path(example.path if isinstance(example, Segment) else example)
 
 
-def _sound(source: AudioInput, samples: Array, case: Case) -> Html:
+def _sound(samples: Array, rate: int, case: Case) -> Html:
     """Return a spectrogram with a time axis, and what plays it."""
     import soundfile
 
-    rate = source.front_end.sample_rate
     file = io.BytesIO()
     soundfile.write(file, np.clip(samples, -1, 1), rate, format="FLAC", subtype="PCM_16")
     what = f"{case.name}, {case.told}"
@@ -195,15 +192,10 @@ def _spectrogram(samples: Array, rate: int, description: str) -> Html:
     ticks = [(float(t), f"{t:g}") for t in np.arange(0, seconds + 1e-6, step)]
     ticks[-1] = (ticks[-1][0], f"{ticks[-1][0]:g} s")
     hertz = [h for h in (250, 1000, 4000, 16000) if h < rate / 2]
-    heights = [(_mel(h) / _mel(rate / 2), f"{h} Hz" if h < 1000 else f"{h // 1000} kHz") for h in hertz]
+    heights = [(hertz_to_mel(h) / hertz_to_mel(rate / 2), f"{h} Hz" if h < 1000 else f"{h // 1000} kHz") for h in hertz]
     plot = Plot(Axis(0, seconds, ticks), Axis(0, 1, heights), 330, 176, left=52, bottom=26, top=6, right=14)
     plot.picture(data_uri(heat(heard.T[::-1]), "image/png"))
     return plot.render(description)
-
-
-def _mel(hertz: float) -> float:
-    """Return a frequency on Slaney's mel scale, as the bands of the spectrogram are spaced."""
-    return hertz / (200 / 3) if hertz < 1000 else 15 + float(np.log(hertz / 1000)) / (float(np.log(6.4)) / 27)
 
 
 def _picture(pixels: Array, case: Case) -> Html:

@@ -96,7 +96,7 @@ def _sections(facts: Facts) -> list[Section]:
 
 def _heading(facts: Facts) -> Html:
     about = facts.evaluation.about
-    what = "pictures" if facts.model.front_end is None else "clips"
+    what = "pictures" if facts.model.kind == "images" else "clips"
     split = f"{about['split']} " if about.get("split") else ""
     where = f" of {about['name']}" if about.get("name") else ""
     told = f"{facts.evaluation.count:,} {split}{what}{where}"

@@ -120,8 +120,8 @@ def _explained(evaluation: Evaluation) -> str:
         said += f" The threshold is meant to let at most {percent(decision.false_accepts)} of other sounds through."
         chosen_on = _basis(decision.basis)
         said += f" {chosen_on}" if chosen_on else ""
-    if decision.made:
-        made = ", ".join(decision.made)
+    if decision.auxiliary:
+        made = ", ".join(decision.auxiliary)
         said += f" The class {made} was made in training and is never the answer."
     return said
 

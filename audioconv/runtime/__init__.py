@@ -1,1 +1,1 @@
-"""Programs of convolutions, copies and sums: how they are written, where their memory lies, and how they run."""
+"""Runtime of programs: instructions, convolution algorithms, memory plans, execution."""

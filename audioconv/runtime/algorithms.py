@@ -1,4 +1,4 @@
-"""Forms that some convolutions of compiled networks take: kernels of their own instead of the tile's tables."""
+"""Convolution algorithms of compiled networks other than the register tile, and the choice between them."""
 
 from __future__ import annotations
 
@@ -7,61 +7,61 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.kernels import interpreter as opcodes
-from audioconv.runtime.copies import strides
-from audioconv.runtime.few_channels import Narrow
-from audioconv.runtime.program import Border, Buffer, Fixed, Place, Section
-from audioconv.runtime.winograd import Lines, Planes
+from audioconv.kernels import opcodes
+from audioconv.runtime.copies import in_strides, out_strides
+from audioconv.runtime.few_channels import FewChannels
+from audioconv.runtime.program import Border, Buffer, Fixed, Operand, Section
+from audioconv.runtime.winograd import Winograd1d, Winograd2d
 
 if TYPE_CHECKING:
     from audioconv.runtime.convolution import Convolution
 
 
-class Form(Protocol):
-    """A way to compute a convolution and its gradients.
+class Algorithm(Protocol):
+    """An algorithm for a convolution and its gradients.
 
     Attributes
     ----------
-    pools : bool
-        Whether a max-pool of 2 x 2 can be merged into it.
-    turns : bool
-        Whether the gradient by the input is computed so, too.
+    fuses_pool : bool
+        Whether a max-pool of 2 x 2 can be fused into it.
+    has_input_gradient : bool
+        Whether it computes the gradient by the input, too.
     partial_size : int
-        Numbers of a task's partial sums of the gradient by the weights.
+        Elements of a task's partial sums of the gradient by the weights.
     """
 
-    pools: bool
-    turns: bool
+    fuses_pool: bool
+    has_input_gradient: bool
     partial_size: int
 
     def border(self, border: Border, outputs: tuple[int, ...]) -> Border:
-        """Return the border that an image needs if a convolution with these outputs needs `border`."""
+        """Return the border that the algorithm needs if a convolution with these outputs needs `border`."""
 
     def forward(
-        self, section: Section, x: Buffer, weight: Fixed, start: Fixed, z: Buffer, slope: float, pooled: bool
+        self, section: Section, x: Buffer, weight: Fixed, bias: Fixed, z: Buffer, slope: float, pooled: bool
     ) -> None:
-        """Write ``z = x * weight + start``, activated; where `pooled`, z gets the largest of each 2 x 2."""
+        """Emit ``z = x * weight + bias`` with an activation; if `pooled`, z gets the maximum of each 2 x 2."""
 
     def weight_gradient(self, section: Section, x: Buffer, dz: Buffer, partial: Fixed) -> None:
-        """Write how this example's gradient by the weights is added to the task's `partial`."""
+        """Emit the addition of this example's gradient by the weights to the task's `partial`."""
 
-    def input_gradient(self, section: Section, dz: Buffer, weight: Fixed, dx: Buffer, onward: int) -> None:
-        """Write the gradient by the input, or add it to what is in dx."""
+    def input_gradient(self, section: Section, dz: Buffer, weight: Fixed, dx: Buffer, accumulate: int) -> None:
+        """Emit the gradient by the input, which overwrites dx or, by `accumulate`, is added to it."""
 
     def kernels(self, weight: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        """Return trained kernels as they are multiplied, if that is not as they are."""
+        """Return trained kernels as the algorithm multiplies them, or None if it takes them as they are."""
 
 
-class Along:
-    """A depthwise convolution of 3 x 3 that goes along its lines.
+class DepthwiseRows:
+    """A depthwise convolution of 3 x 3 that computes line by line.
 
     Parameters
     ----------
     conv : Convolution
-        For which it `fits`.
+        One that it `fits`.
     """
 
-    pools, turns = False, True
+    fuses_pool, has_input_gradient = False, True
 
     def __init__(self, conv: Convolution) -> None:
         self._conv = conv
@@ -69,7 +69,7 @@ class Along:
 
     @staticmethod
     def fits(conv: Convolution) -> bool:
-        """Tell whether it is depthwise, of 3 x 3, and goes by single pixels."""
+        """Tell whether `conv` is depthwise, of 3 x 3, with stride and dilation 1."""
         window = conv.window
         return conv.depthwise and window.kernel == (3, 3) and window.stride == window.dilation == (1, 1)
 
@@ -78,37 +78,43 @@ class Along:
         return border
 
     def forward(
-        self, section: Section, x: Buffer, weight: Fixed, start: Fixed, z: Buffer, slope: float, pooled: bool
+        self, section: Section, x: Buffer, weight: Fixed, bias: Fixed, z: Buffer, slope: float, pooled: bool
     ) -> None:
-        """Write ``z = x * weight + start``, activated."""
+        """Emit ``z = x * weight + bias`` with an activation."""
         assert not pooled
-        self._go(section, self._conv.corner(x), x, weight, start, z, False, opcodes.NEVER, slope)
+        self._emit(section, self._conv.corner(x), x, weight, bias, z, False, opcodes.NEVER, slope)
 
     def weight_gradient(self, section: Section, x: Buffer, dz: Buffer, partial: Fixed) -> None:
-        """Write how this example's gradient by the weights is added to the task's `partial`."""
-        integers = [dz.shape[2], *strides(x), *dz.shape[:2], *strides(dz)]
-        section.emit(opcodes.DEPTHWISE_GRADIENT, [self._conv.corner(x), dz.at(), partial.at()], integers)
+        """Emit the addition of this example's gradient by the weights to the task's `partial`."""
+        height, width, channels = dz.shape
+        section.emit(
+            opcodes.DEPTHWISE_GRADIENT, x=self._conv.corner(x), dy=dz.at(), sums=partial.at(), channels=channels,
+            out_height=height, out_width=width, **in_strides(x), **out_strides(dz),
+        )  # fmt: skip
 
-    def input_gradient(self, section: Section, dz: Buffer, weight: Fixed, dx: Buffer, onward: int) -> None:
-        """Write the gradient by the input, or add it to what is in dx."""
-        start = section.constants.zeros(dx.shape[2])
-        self._go(section, self._conv.gradient_corner(dz), dz, weight, start, dx, True, onward, 1.0)
+    def input_gradient(self, section: Section, dz: Buffer, weight: Fixed, dx: Buffer, accumulate: int) -> None:
+        """Emit the gradient by the input, which overwrites dx or, by `accumulate`, is added to it."""
+        bias = section.constants.zeros(dx.shape[2])
+        self._emit(section, self._conv.gradient_corner(dz), dz, weight, bias, dx, True, accumulate, 1.0)
 
-    def _go(
-        self, section: Section, corner: Place, x: Buffer, weight: Fixed, start: Fixed, y: Buffer, turned: bool,
-        onward: int, slope: float,
+    def _emit(
+        self, section: Section, corner: Operand, x: Buffer, weight: Fixed, bias: Fixed, y: Buffer, flipped: bool,
+        accumulate: int, slope: float,
     ) -> None:  # fmt: skip
         height, width, channels = y.shape
-        integers = [channels, *strides(x), height, width, *strides(y), int(turned), onward]
-        section.emit(opcodes.DEPTHWISE, [corner, weight.at(), start.at(), y.at()], integers, [slope])
+        section.emit(
+            opcodes.DEPTHWISE, x=corner, weight=weight.at(), bias=bias.at(), y=y.at(), channels=channels,
+            out_height=height, out_width=width, **in_strides(x), **out_strides(y), flipped=flipped,
+            accumulate=accumulate, slope=slope,
+        )  # fmt: skip
 
     def kernels(self, weight: NDArray[np.float32]) -> None:
-        """Return None: they are taken as they are."""
+        """Return None: the kernels are taken as they are."""
 
 
-def form_of(conv: Convolution) -> Form | None:
-    """Return the form that suits a convolution, if one does."""
-    for form in (Narrow, Planes, Lines, Along):
-        if form.fits(conv):
-            return form(conv)
+def algorithm_for(conv: Convolution) -> Algorithm | None:
+    """Return the algorithm for a convolution, or None for the register tile."""
+    for algorithm in (FewChannels, Winograd2d, Winograd1d, DepthwiseRows):
+        if algorithm.fits(conv):
+            return algorithm(conv)
     return None

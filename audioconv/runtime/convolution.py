@@ -1,6 +1,6 @@
-"""What the machine has to do for a convolution, forward and backward, for one example.
+"""Convolutions as instructions: forward pass and both gradients of one example.
 
-All three are correlations by the register tile and differ in their tables alone (see `kernels.tile`):
+All three are correlations by the register tile and differ only in their offset tables (see `kernels.tile`):
 
 ==================  =======================  =========================  =======================
 ..                  rows                     terms of the sum           columns
@@ -10,7 +10,7 @@ weight gradient     taps                     outputs                    kernels
 input gradient      inputs                   taps and kernels           input channels
 ==================  =======================  =========================  =======================
 
-In a compiled network some have a form of their own, with fewer multiplications or fewer loads: see `forms`.
+In a compiled network some use another algorithm, with fewer multiplications or fewer loads: see `algorithms`.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ import numpy as np
 
 from audioconv._types import cached_property
 from audioconv.geometry import Window
-from audioconv.kernels import interpreter as opcodes
-from audioconv.runtime.algorithms import Form, form_of
-from audioconv.runtime.copies import SHARED, turned
+from audioconv.kernels import opcodes
+from audioconv.runtime.algorithms import Algorithm, algorithm_for
+from audioconv.runtime.copies import BLOCK_ELEMENTS, permuted
 from audioconv.runtime.offsets import Pairs, gradient_border, input_gradients, pairs, pixels, rows, taps
-from audioconv.runtime.program import NO_BORDER, Border, Buffer, Fixed, Instruction, Place, Section
+from audioconv.runtime.program import NO_BORDER, Border, Buffer, Fixed, Instruction, Operand, Section
 
-FEW_TERMS = 16
-"""Numbers of a sum that takes less time than reading its result from memory: at the register tile's peak and copying's
-rate, 23."""
+MAX_CHEAP_TERMS = 16
+"""Terms of a sum up to which computing it again takes less time than reading it from memory.
+
+At the register tile's peak and the rate of copying the two are equal at 23 terms (two cores with AVX-512)."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Convolution:
     window : Window
     filters, groups : int
     compiled : bool
-        Whether it may take a form of its own.
+        Whether it may use another algorithm than the register tile.
     """
 
     in_shape: tuple[int, int, int]
@@ -56,7 +57,7 @@ class Convolution:
 
     @cached_property
     def out_shape(self) -> tuple[int, int, int]:
-        """Height, width and kernels."""
+        """Height, width and filters of the output."""
         return (*self.window.out_size(self.in_shape[:2]), self.filters)  # type: ignore[return-value]
 
     @property
@@ -66,146 +67,150 @@ class Convolution:
 
     @property
     def dense(self) -> bool:
-        """Whether the one output sees all of the input through kernels of its size."""
+        """Whether the kernels cover all of the input, so that there is one output pixel."""
         return self.groups == 1 and self.window.kernel == self.in_shape[:2] and self.in_border == NO_BORDER
 
     @property
-    def is_slight(self) -> bool:
-        """Whether an output is computed sooner than it is read from memory."""
-        return math.prod(self.window.kernel) * (self.in_shape[2] // self.groups) <= FEW_TERMS
+    def is_cheap(self) -> bool:
+        """Whether an output is computed in less time than it is read from memory."""
+        return math.prod(self.window.kernel) * (self.in_shape[2] // self.groups) <= MAX_CHEAP_TERMS
 
     @cached_property
-    def form(self) -> Form | None:
-        """How it is computed, if not by the register tile's tables."""
-        return form_of(self) if self.compiled else None
+    def algorithm(self) -> Algorithm | None:
+        """How it is computed: by an algorithm of its own, or None for the register tile."""
+        return algorithm_for(self) if self.compiled else None
 
     @property
     def partial_size(self) -> int:
-        """Numbers of the partial sums of the weight gradient."""
-        return math.prod(self.weight_shape) if self.form is None else self.form.partial_size
+        """Elements of the partial sums of the weight gradient."""
+        return math.prod(self.weight_shape) if self.algorithm is None else self.algorithm.partial_size
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:
-        """Of the kernels."""
+        """Kernel height, kernel width, channels of a group, filters."""
         return (*self.window.kernel, self.in_shape[2] // self.groups, self.filters)  # type: ignore[return-value]
 
     @property
     def in_border(self) -> Border:
-        """Zeros that the input needs around it."""
+        """The border of zeros that the input needs."""
         (top, bottom), (left, right) = self.window.padding
         border = top, bottom, left, right
-        return border if self.form is None else self.form.border(border, self.out_shape)
+        return border if self.algorithm is None else self.algorithm.border(border, self.out_shape)
 
     @property
     def gradient_border(self) -> Border:
-        """Zeros that the output's gradient needs around it for that of the input."""
+        """The border of zeros that the output's gradient needs for the input's gradient."""
         if self.dense:
             return NO_BORDER
         border = gradient_border(self.window, self.in_shape[:2], self.out_shape[:2])
-        if self.form is None or not self.form.turns:
+        if self.algorithm is None or not self.algorithm.has_input_gradient:
             return border
-        return self.form.border(border, self.in_shape)
+        return self.algorithm.border(border, self.in_shape)
 
-    def corner(self, x: Buffer, channel: int = 0) -> Place:
-        """Return where the first window in `x` begins, which may have a wider border than this needs."""
+    def corner(self, x: Buffer, channel: int = 0) -> Operand:
+        """Return the first element of the first window in `x`, whose border may be wider than needed."""
         top, _, left, _ = self.in_border
         return x.at(-top, -left, channel)
 
-    def gradient_corner(self, dz: Buffer) -> Place:
-        """Return where in `dz` the first window of the gradient by the input begins, at stride and dilation 1."""
+    def gradient_corner(self, dz: Buffer) -> Operand:
+        """Return the first element in `dz` of the input gradient's first window, at stride and dilation 1."""
         (R, S), (top, _), (left, _) = self.window.kernel, *self.window.padding
         return dz.at(top - R + 1, left - S + 1)
 
     # --- the three passes --------------------------------------------------------------------------------------------
 
     def forward(
-        self, section: Section, x: Buffer, weight: Fixed, start: Fixed, z: Buffer, slope: float = 1.0,
+        self, section: Section, x: Buffer, weight: Fixed, bias: Fixed, z: Buffer, slope: float = 1.0,
         pooled: bool = False,
     ) -> None:  # fmt: skip
-        """Write ``z = x * weight + start``, an activation of this `slope` behind it.
+        """Emit ``z = x * weight + bias`` with an activation of this `slope`.
 
-        Where `pooled`, a max-pool of 2 x 2 stands behind both: `z` is its output. That takes a form that `pools`.
+        If `pooled`, a max-pool of 2 x 2 follows, and `z` is its output; only algorithms that fuse pools do that.
         """
-        if self.form is not None:
-            self.form.forward(section, x, weight, start, z, slope, pooled)
+        if self.algorithm is not None:
+            self.algorithm.forward(section, x, weight, bias, z, slope, pooled)
             return
         table = self._outputs(x, z)
         for c, channels, k, kernels in self._groups():
-            _correlate(
+            correlate(
                 section, self.depthwise, table, self._taps(x, channels), kernels,
-                self.corner(x, c), weight.at(k), start.at(k), z.at(0, 0, k), opcodes.NEVER, slope,
+                self.corner(x, c), weight.at(k), bias.at(k), z.at(0, 0, k), opcodes.NEVER, slope,
             )  # fmt: skip
 
     def weight_gradient(self, section: Section, x: Buffer, dz: Buffer, partial: Fixed) -> None:
-        """Write how this example's weight gradient is added to the task's `partial`, of which `reduction` makes one."""
-        if self.form is not None:
-            self.form.weight_gradient(section, x, dz, partial)
+        """Emit the addition of this example's weight gradient to the task's `partial` (see `reduction`)."""
+        if self.algorithm is not None:
+            self.algorithm.weight_gradient(section, x, dz, partial)
             return
-        terms, start = self._outputs(x, dz), section.constants.zeros(self.filters)
+        terms, bias = self._outputs(x, dz), section.constants.zeros(self.filters)
         for c, channels, k, kernels in self._groups():
-            _correlate(
+            correlate(
                 section, self.depthwise, self._taps(x, channels), terms, kernels,
-                self.corner(x, c), dz.at(0, 0, k), start.at(k), partial.at(k), opcodes.UNLESS_FIRST,
+                self.corner(x, c), dz.at(0, 0, k), bias.at(k), partial.at(k), opcodes.UNLESS_FIRST,
             )  # fmt: skip
 
-    def input_gradient(self, section: Section, dz: Buffer, weight: Fixed, dx: Buffer, onward: bool = False) -> None:
-        """Write the gradient by the input, or add it to what is there; of a dense layer into a `dx` without border."""
+    def input_gradient(
+        self, section: Section, dz: Buffer, weight: Fixed, dx: Buffer, accumulate: int = opcodes.NEVER
+    ) -> None:
+        """Emit the gradient by the input, or its addition to `dx`; that of a dense layer has no border."""
         if self.dense:
-            self._dense_input_gradient(section, dz, weight, dx, onward)
+            self._dense_input_gradient(section, dz, weight, dx, accumulate)
             return
-        add = opcodes.ALWAYS if onward else opcodes.NEVER
         top, _, left, _ = dz.border
         K = self.filters
-        if self.form is not None and self.form.turns:
-            self.form.input_gradient(section, dz, weight, dx, add)
+        if self.algorithm is not None and self.algorithm.has_input_gradient:
+            self.algorithm.input_gradient(section, dz, weight, dx, accumulate)
             return
-        numbers = np.arange(math.prod(self.weight_shape)).reshape(self.weight_shape)
+        indices = np.arange(math.prod(self.weight_shape)).reshape(self.weight_shape)
         for part in input_gradients(self.window, *self.in_shape[:2]):
             inputs = pixels(part.height, part.width, dx.layout, self.window.stride)
             table = pairs(pixels(part.height, part.width, dz.layout), inputs)
-            places = np.array(
+            tap_offsets = np.array(
                 [(down + top) * dz.layout.line + (along + left) * dz.layout.pixel for *_, down, along in part.taps],
                 np.int64,
             )
             if self.depthwise:
-                taken = np.array([numbers[r, s, 0, 0] for r, s, *_ in part.taps], np.int64)
-                _correlate(
-                    section, True, table, pairs(places, taken), K, dz.at(-top, -left), weight.at(),
-                    section.constants.zeros(K).at(), dx.at(*part.corner), add,
+                taken = np.array([indices[r, s, 0, 0] for r, s, *_ in part.taps], np.int64)
+                correlate(
+                    section, True, table, pairs(tap_offsets, taken), K, dz.at(-top, -left), weight.at(),
+                    section.constants.zeros(K).at(), dx.at(*part.corner), accumulate,
                 )  # fmt: skip
                 continue
             for c, channels, k, kernels in self._groups():
-                order = np.array([numbers[r, s, :, k : k + kernels].T for r, s, *_ in part.taps], np.int64)
-                offsets = (places[:, None] + np.arange(kernels)).reshape(-1)
+                order = np.array([indices[r, s, :, k : k + kernels].T for r, s, *_ in part.taps], np.int64)
+                offsets = (tap_offsets[:, None] + np.arange(kernels)).reshape(-1)
                 terms = pairs(offsets, np.arange(len(offsets)) * channels)
-                _correlate(
-                    section, False, table, terms, channels, dz.at(-top, -left, k), turned(section, weight, order).at(),
-                    section.constants.zeros(channels).at(), dx.at(*part.corner, c), add,
+                correlate(
+                    section, False, table, terms, channels,
+                    dz.at(-top, -left, k), permuted(section, weight, order).at(),
+                    section.constants.zeros(channels).at(), dx.at(*part.corner, c), accumulate,
                 )  # fmt: skip
 
-    def _dense_input_gradient(self, section: Section, dz: Buffer, weight: Fixed, dx: Buffer, onward: bool) -> None:
+    def _dense_input_gradient(self, section: Section, dz: Buffer, weight: Fixed, dx: Buffer, accumulate: int) -> None:
         size, K = math.prod(self.in_shape), self.filters
         order = np.arange(size * K).reshape(size, K).T
         terms = pairs(np.arange(K), np.arange(K) * size)
-        _correlate(
+        correlate(
             section, False, np.zeros((1, 2), np.int32), terms, size, dz.at(),
-            turned(section, weight, order).at(), section.constants.zeros(size).at(), dx.at(),
-            opcodes.ALWAYS if onward else opcodes.NEVER,
+            permuted(section, weight, order).at(), section.constants.zeros(size).at(), dx.at(),
+            accumulate,
         )  # fmt: skip
 
     def reduction(self, partial: Fixed, gradient: Fixed, tasks: int) -> list[Instruction]:
-        """Return what adds up the partial sums of all tasks, and writes the gradient in the weights' own order."""
+        """Return the instructions that sum the partial sums of all tasks into the gradient."""
         size = math.prod(self.weight_shape)
         instructions = []
-        for begin in range(0, size, SHARED):
-            operands = [partial.at(begin), gradient.at(begin)]
-            instructions.append(Instruction(opcodes.REDUCE, operands, [min(SHARED, size - begin), tasks]))
+        for begin in range(0, size, BLOCK_ELEMENTS):
+            some = min(BLOCK_ELEMENTS, size - begin)
+            instructions.append(
+                Instruction(opcodes.REDUCE, source=partial.at(begin), target=gradient.at(begin), size=some, tasks=tasks)
+            )
         return instructions
 
     # --- tables ------------------------------------------------------------------------------------------------------
 
     def _groups(self) -> Iterator[tuple[int, int, int, int]]:
-        """Yield first channel, channels, first kernel and kernels of each group; all of a depthwise one go together."""
+        """Yield first channel, channels, first filter and filters of each group; of a depthwise one, all at once."""
         if self.depthwise:
             yield 0, 1, 0, self.filters
             return
@@ -214,23 +219,24 @@ class Convolution:
             yield group * channels, channels, group * kernels, kernels
 
     def _outputs(self, x: Buffer, z: Buffer) -> Pairs:
-        """Return each output's place in x and in z."""
+        """Return each output's offset in x and in z."""
         P, Q, _ = self.out_shape
         return pairs(pixels(P, Q, x.layout, self.window.stride), pixels(P, Q, z.layout))
 
     def _taps(self, x: Buffer, channels: int) -> Pairs:
-        """Return each tap's place in x and in the weights."""
+        """Return each tap's offset in x and in the weights."""
         offsets = taps(self.window, channels, x.layout)
         return pairs(offsets, np.arange(len(offsets)) * self.filters)
 
 
-def _correlate(
+def correlate(
     section: Section, depthwise: bool, table: Pairs, terms: Pairs, columns: int,
-    a: Place, b: Place, start: Place, c: Place, onward: int, slope: float = 1.0,
+    a: Operand, b: Operand, bias: Operand, c: Operand, accumulate: int, slope: float = 1.0,
 ) -> None:  # fmt: skip
+    """Emit ``c = a * b + bias`` by the register tile: `table` has its rows, `terms` the terms of its sums."""
     tables = section.tables
-    integers = [
-        columns, tables.add(rows(table)), len(table), tables.add(terms), len(terms), int(depthwise), onward,
-        int(slope != 1.0),
-    ]  # fmt: skip
-    section.emit(opcodes.CORRELATE, [a, b, start, c], integers, [slope])
+    section.emit(
+        opcodes.CORRELATE, a=a, b=b, bias=bias, c=c, columns=columns, row_table=tables.add(rows(table)),
+        rows=len(table), term_table=tables.add(terms), terms=len(terms), depthwise=depthwise, accumulate=accumulate,
+        activate=slope != 1.0, slope=slope,
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Moving images: from and to arrays of the caller's, from buffer to buffer, adding them, and zeros around them."""
+"""Instructions that copy and add images, clear their borders, and permute weights."""
 
 from __future__ import annotations
 
@@ -7,55 +7,67 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.kernels import interpreter as opcodes
-from audioconv.runtime.program import NO_BORDER, Buffer, Fixed, Place, Section
-from audioconv.runtime.views import numbers, view
+from audioconv.kernels import opcodes
+from audioconv.runtime.program import NO_BORDER, Buffer, Fixed, Operand, Section
+from audioconv.runtime.views import View, border, elementwise_views, images, view
 
-SHARED = 16384
-"""Numbers that one instruction adds up or brings into another order: what several threads can share."""
+BLOCK_ELEMENTS = 16384
+"""Elements that one instruction reduces or permutes, so that several threads can share the work."""
 
 
 @dataclass(eq=False)
-class Outside(Buffer):
+class CallerArray(Buffer):
     """An image for each example in an array of the caller's, one behind the other.
 
     Attributes
     ----------
     base : int
-        By which name the caller gives the array.
+        The array, as one of the bases in `kernels.opcodes`.
     """
 
     base: int = opcodes.INPUT
 
-    def at(self, line: int = 0, column: int = 0, channel: int = 0) -> Place:
-        """Return the place of a pixel, the border being negative."""
-        return Place(Fixed(self.base, 0, self.size), super().at(line, column, channel).offset)
+    def at(self, line: int = 0, column: int = 0, channel: int = 0) -> Operand:
+        """Return a pixel as an operand."""
+        return Operand(Fixed(self.base, 0, self.size), super().at(line, column, channel).offset)
 
 
 def copy(section: Section, x: Buffer, y: Buffer) -> None:
-    """Write how `x`, which has no border, is copied into `y` with zeros around it; no number too many is read."""
+    """Copy `x`, which has no border, into `y` and clear the border of `y`; reads nothing behind `x`."""
     H, W, C = y.shape
     clear_border(section, y)
-    # A line is taken for one pixel of W * C channels: the longest vectors there are.
-    integers = [W * C, H, 1, W * C, 0, H, 1, y.layout.line, 0]
-    section.emit(opcodes.ADD, [x.at(), y.at(), None], integers, [1.0])
+    # A line is taken for one pixel of W * C channels, for the longest loops.
+    lines = View(x.at(), (H, 1, W * C), W * C, 0, NO_BORDER), View(y.at(), (H, 1, W * C), y.layout.line, 0, NO_BORDER)
+    _add(section, *lines, None, 1.0)
 
 
 def add(section: Section, a: Buffer, b: Buffer | None, y: Buffer, slope: float = 1.0) -> None:
-    """Write ``y = a + b``, or ``y = a``, with y's border and an activation of this `slope`; reads no number too many.
+    """Compute ``y = a + b``, or ``y = a``, with y's border and an activation of this `slope`.
 
-    Along an axis where `a` or `b` has one line or column, and y more, it is added to each.
+    A single line or column of `a` or `b` is broadcast. Reads nothing behind `a` and `b`.
     """
     size = y.shape[:2]
-    out, one, two = numbers(view(y), view(a).repeated(*size), view(a if b is None else b).repeated(*size))
-    H, W, C = out.shape
-    window = [0, int(b is not None), 0, 0, 0, 0]
-    integers = [C, H, W, one.line, one.pixel, H, W, out.line, out.pixel, *window, *out.border, two.line, two.pixel]
-    section.emit(opcodes.ADD, [a.at(), y.at(), None if b is None else b.at()], integers, [slope])
+    out, one, two = elementwise_views(view(y), view(a).broadcast(*size), view(a if b is None else b).broadcast(*size))
+    _add(section, one, out, None if b is None else two, slope)
 
 
-def bare(section: Section, buffer: Buffer) -> Buffer:
-    """Return `buffer` without a border."""
+def _add(section: Section, x: View, y: View, second: View | None, slope: float) -> None:
+    section.emit(
+        opcodes.ADD,
+        x=x.origin,
+        y=y.origin,
+        second=None if second is None else second.origin,
+        second_line=0 if second is None else second.line,
+        second_pixel=0 if second is None else second.pixel,
+        has_second=second is not None,
+        slope=slope,
+        **images(x, y),
+        **border(y.border),
+    )
+
+
+def without_border(section: Section, buffer: Buffer) -> Buffer:
+    """Return `buffer`, copied if it has a border."""
     if buffer.border == NO_BORDER:
         return buffer
     copy = Buffer(buffer.shape)
@@ -64,23 +76,30 @@ def bare(section: Section, buffer: Buffer) -> Buffer:
 
 
 def clear_border(section: Section, buffer: Buffer) -> None:
-    """Zero what surrounds an image, for who writes nothing but the image."""
+    """Clear the border of an image that is written by an instruction without a border."""
     if buffer.border != NO_BORDER:
         H, W, C = buffer.shape
-        integers = [C, H, W, *strides(buffer), *buffer.border]
-        section.emit(opcodes.BORDER, [buffer.at()], integers)
+        section.emit(
+            opcodes.CLEAR_BORDER, y=buffer.at(), channels=C, out_height=H, out_width=W, **out_strides(buffer),
+            **border(buffer.border),
+        )  # fmt: skip
 
 
-def strides(buffer: Buffer) -> tuple[int, int]:
-    """Return the distances between lines and between pixels."""
-    return buffer.layout.line, buffer.layout.pixel
+def in_strides(buffer: Buffer) -> dict[str, int]:
+    """Return the fields with the strides of an image that is read."""
+    return {"in_line": buffer.layout.line, "in_pixel": buffer.layout.pixel}
 
 
-def turned(section: Section, weight: Fixed, order: NDArray[np.int64]) -> Fixed:
-    """Return where the numbers of `weight` will lie in another order, from before the first example on."""
+def out_strides(buffer: Buffer) -> dict[str, int]:
+    """Return the fields with the strides of the image on the output's side."""
+    return {"out_line": buffer.layout.line, "out_pixel": buffer.layout.pixel}
+
+
+def permuted(section: Section, weight: Fixed, order: NDArray[np.int64]) -> Fixed:
+    """Permute `weight` before the first example, so that element i is number `order[i]`; return its memory."""
     memory = section.memory.fixed(order.size)
     table = section.tables.add(order.astype(np.int32))
-    for begin in range(0, order.size, SHARED):
-        some = min(SHARED, order.size - begin)
-        section.before(opcodes.TRANSPOSE, [weight.at(), memory.at(begin)], [table + begin, some])
+    for begin in range(0, order.size, BLOCK_ELEMENTS):
+        some = min(BLOCK_ELEMENTS, order.size - begin)
+        section.prepare(opcodes.PERMUTE, source=weight.at(), target=memory.at(begin), table=table + begin, size=some)
     return memory

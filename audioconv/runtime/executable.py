@@ -1,4 +1,4 @@
-"""Memory of a running program, and running it."""
+"""Executable programs and the memory of a run."""
 
 from __future__ import annotations
 
@@ -8,48 +8,51 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.kernels import interpreter as opcodes
-from audioconv.kernels.counters import APART
+from audioconv._types import cached_property
+from audioconv.kernels import interpreter, opcodes
+from audioconv.kernels.counters import COUNTER_STRIDE
 from audioconv.kernels.launch import address_in_memory, launch
 from audioconv.kernels.threads import thread_count
 from audioconv.runtime.memory_plan import assemble
 from audioconv.runtime.program import Memory, Phase, Tables, aligned
 
-LEAST_WORK = 8e6
-"""Operations that one thread does before another is awake."""
+MIN_WORK = 8e6
+"""Operations that one thread completes before a second has woken up."""
 
-OF_PROGRAM = opcodes.OFFSET_TABLES + 1
-"""How many of a worker's arguments are the program's; the next are the workspace's."""
+PROGRAM_ARGUMENTS = interpreter.OFFSET_TABLES + 1
+"""The number of a worker's first arguments, which belong to the program; the others belong to the workspace."""
 
 NO_SEEDS = np.zeros(1, np.uint64)
 
 
 def useful_threads(work: float) -> int:
-    """Return on how many threads to do so many operations: all that there are, or one if others would come late."""
-    return thread_count() if work > LEAST_WORK else 1
+    """Return the number of threads for so many operations: all, or one if the others would start too late."""
+    return thread_count() if work > MIN_WORK else 1
 
 
 class Workspace:
-    """The memory of one pass: nobody else may use it at the same time.
+    """The memory of one run of a program: one caller at a time.
 
     Parameters
     ----------
     memory : Memory
-        How much of everything.
-    threads, tasks : int
-        How many have scratch memory, and partial sums, of their own.
+        The size of each kind of memory.
+    threads : int
+        Each has scratch memory of its own.
+    tasks : int
+        Each has partial sums of its own.
     phases : int
-        How many counters are needed.
+        Each has two counters.
     """
 
     def __init__(self, memory: Memory, threads: int, tasks: int, phases: int) -> None:
         self.bases = np.zeros(opcodes.BASES, np.int64)
-        self.counters = np.zeros((2 * phases + 1 + threads) * APART, np.int64)
-        self.arguments = np.zeros(opcodes.ARGUMENTS, np.int64)
+        self.counters = np.zeros((2 * phases + 1 + threads) * COUNTER_STRIDE, np.int64)
+        self.arguments = np.zeros(interpreter.ARGUMENTS, np.int64)
         self.arguments_address = address_in_memory(self.arguments)
-        self.arguments[opcodes.BASE_TABLE] = address_in_memory(self.bases)
-        self.arguments[opcodes.COUNTERS] = address_in_memory(self.counters)
-        self.arguments[opcodes.SCRATCH_SIZE] = memory.scratch
+        self.arguments[interpreter.BASE_TABLE] = address_in_memory(self.bases)
+        self.arguments[interpreter.COUNTERS] = address_in_memory(self.counters)
+        self.arguments[interpreter.SCRATCH_SIZE] = memory.scratch
         self.threads = threads
         self._arrays: dict[int, NDArray[np.float32] | NDArray[np.float64]] = {
             opcodes.ARENA: aligned(memory.arena),
@@ -61,52 +64,59 @@ class Workspace:
             self.point(base, array)
 
     def point(self, base: int, array: NDArray[np.float32] | NDArray[np.float64]) -> None:
-        """Let operands of `base` lie in `array`, which the caller keeps alive."""
+        """Use `array`, which the caller keeps alive, as the memory of operands of `base`."""
         self.bases[base] = address_in_memory(array)
 
 
 class Executable:
-    """Programs that share their memory, and can be run.
+    """Programs that share their memory, ready to run.
 
     Parameters
     ----------
     parts : list of list of Phase
-        The phases of each program; what one leaves in memory is there for the next.
+        The phases of each program. A program finds in memory the values that the one before it has left there.
     tables : Tables
     memory : Memory
-        What has been asked for so far.
+        The sizes reserved so far.
     examples : int
-        At most so many at a time where something is kept for each.
+        The largest batch, if values of each example are kept.
     tasks : int
-        How many have partial sums of their own.
+        The number of tasks with partial sums of their own.
 
     Attributes
     ----------
+    program : Program
+        All parts, one after the other, as the interpreter reads them. Its `listing` is their disassembly.
     traffic : int
-        Bytes an example that pass from phase to phase through memory, in all programs together.
+        Bytes an example in arrays that outlive a phase, summed over the phases of all programs.
     """
 
     def __init__(
         self, parts: Sequence[Sequence[Phase]], tables: Tables, memory: Memory, examples: int, tasks: int = 0
     ) -> None:
-        whole = assemble([phase for part in parts for phase in part], examples, memory)
+        self.program = program = assemble([phase for part in parts for phase in part], examples, memory)
         self._memory, self._tasks = memory, tasks
-        self.traffic = 4 * sum(whole.traffic)
-        self._words, self._reals, self._tables = whole.words, whole.reals, tables.array()
+        self.traffic = 4 * sum(program.traffic)
+        self._words, self._reals, self._tables = program.words, program.reals, tables.array()
         ends = np.cumsum([len(part) for part in parts])
-        self._phases = [np.ascontiguousarray(rows) for rows in np.split(whole.phases, ends[:-1])]
+        self._phases = [np.ascontiguousarray(rows) for rows in np.split(program.phases, ends[:-1])]
         shared = [address_in_memory(array) for array in (self._words, self._reals, self._tables)]
         self._arguments = [np.array([address_in_memory(rows), len(rows), *shared]) for rows in self._phases]
         self._idle: list[Workspace] = []
 
+    @cached_property
+    def _routines(self) -> NDArray[np.int64]:
+        """Addresses of the routines of the program's operations, which are compiled on its first run."""
+        return interpreter.routine_addresses(set(self._words[:, opcodes.CODE].tolist()))
+
     def new_workspace(self, threads: int) -> Workspace:
-        """Return memory for a pass on so many threads."""
+        """Return memory for a run on so many threads."""
         return Workspace(self._memory, threads, self._tasks, max(len(phases) for phases in self._phases))
 
     @contextmanager
     def workspace(self, threads: int) -> Iterator[Workspace]:
-        """Lend memory for a pass on so many threads; each of several callers at once gets its own."""
-        # No lock, which a process that is forked meanwhile would hold for ever: lists are safe by themselves.
+        """Lend memory for a run on so many threads; each of several concurrent callers gets its own."""
+        # No lock: a process forked meanwhile would hold it for ever. The operations on lists are atomic.
         try:
             space = self._idle.pop()
         except IndexError:
@@ -126,11 +136,12 @@ class Executable:
         threads: int,
         seeds: NDArray[np.uint64] = NO_SEEDS,
     ) -> None:
-        """Carry out program number `part` for so many examples."""
+        """Run program number `part` for so many examples."""
         space.counters.fill(0)
         arguments = space.arguments
-        arguments[:OF_PROGRAM] = self._arguments[part]
-        arguments[opcodes.SEEDS] = address_in_memory(seeds)
-        arguments[opcodes.EXAMPLE_COUNT] = examples
-        arguments[opcodes.APART] = threads
-        launch(opcodes.worker.address, space.arguments_address, threads)
+        arguments[:PROGRAM_ARGUMENTS] = self._arguments[part]
+        arguments[interpreter.SEEDS] = address_in_memory(seeds)
+        arguments[interpreter.EXAMPLE_COUNT] = examples
+        arguments[interpreter.THREADS] = threads
+        arguments[interpreter.ROUTINE_TABLE] = address_in_memory(self._routines)
+        launch(interpreter.worker.address, space.arguments_address, threads)

@@ -1,4 +1,4 @@
-"""Convolutions of few channels: what the machine has to do for `kernels.narrow`."""
+"""Convolutions of few channels as instructions for `kernels.few_channels`, and when they are the fastest."""
 
 from __future__ import annotations
 
@@ -9,33 +9,34 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.kernels import interpreter as opcodes
+from audioconv.kernels import opcodes
 from audioconv.kernels.few_channels import MORE
 from audioconv.kernels.jit import LANES
 from audioconv.kernels.winograd_transforms import SIDE, TILE
-from audioconv.runtime.copies import strides
+from audioconv.runtime.copies import in_strides, out_strides
 from audioconv.runtime.offsets import pairs, rows
-from audioconv.runtime.program import Border, Buffer, Fixed, Place, Section, whole
-from audioconv.runtime.winograd import MATRIX, Planes, Transformed
+from audioconv.runtime.program import Border, Buffer, Fixed, Operand, Section, round_up_to_lanes
+from audioconv.runtime.winograd import MATRIX, Winograd2d, WinogradBase
 
 if TYPE_CHECKING:
     from audioconv.runtime.convolution import Convolution
 
-STRIP_NUMBERS, LONG_STRIP_NUMBERS = 2**15, 2**17
-"""What a strip may take of the second-level cache (512 KiB); that of the gradient by the weights, whose sums end with a
-strip, may take most of it."""
+STRIP_ELEMENTS, GRADIENT_STRIP_ELEMENTS = 2**15, 2**17
+"""Elements of a strip of lines in the forward pass (128 KiB) and in the gradient by the weights (512 KiB).
+
+A second-level cache of 512 KiB holds both; the gradient's sums are reduced once a strip, so it takes longer ones."""
 
 
-class Narrow(Transformed):
-    """3 x 3 of few channels, whose vectors are pixels: half of the multiplications.
+class FewChannels(WinogradBase):
+    """3 x 3 kernels of few channels, with SIMD vectors of pixels: half of the multiplications.
 
     Parameters
     ----------
     conv : Convolution
-        For which it `fits`.
+        One that it `fits`.
     """
 
-    pools, turns = True, True
+    fuses_pool, has_input_gradient = True, True
 
     def __init__(self, conv: Convolution) -> None:
         self._conv = conv
@@ -43,110 +44,123 @@ class Narrow(Transformed):
 
     @staticmethod
     def fits(conv: Convolution) -> bool:
-        """Tell whether it is of 3 x 3, goes by single pixels, and takes less time so than otherwise."""
+        """Tell whether `conv` is of 3 x 3 with stride and dilation 1, and the cost model finds this the fastest."""
         window = conv.window
         return (
             window.kernel == (3, 3)
             and window.stride == window.dilation == (1, 1)
             and conv.groups == 1
-            and _own_work(conv) <= (_work_of_planes(conv) if Planes.fits(conv) else _work_of_the_tile(conv))
+            and _cost(conv) <= (_cost_of_winograd(conv) if Winograd2d.fits(conv) else _cost_of_register_tile(conv))
         )
 
     def border(self, border: Border, outputs: tuple[int, ...]) -> Border:
-        """Return a border that lets whole tiles of outputs be computed."""
+        """Return a border for whole tiles of outputs."""
         top, bottom, left, right = border
         return top, bottom + -outputs[0] % TILE, left, right
 
     def _convolve(
-        self, section: Section, corner: Place, x: Buffer, U: Fixed, start: Fixed, y: Buffer, onward: int,
+        self, section: Section, corner: Operand, x: Buffer, U: Fixed, bias: Fixed, y: Buffer, accumulate: int,
         slope: float = 1.0, pooled: bool = False,
     ) -> None:  # fmt: skip
         C, K = x.shape[2], y.shape[2]
         height, width = (2 * y.shape[0], 2 * y.shape[1]) if pooled else y.shape[:2]
-        strip, apart, V, M = _strip(C, K, height, width)
-        kernels, numbers = np.arange(K), np.arange(3 * C)
-        table = pairs(kernels, kernels * apart)
-        terms = section.tables.add(pairs(numbers * K, numbers % C * apart + numbers // C))
-        integers = [
-            C, K, strip, apart, *strides(x), height, width, *strides(y), section.tables.add(rows(table)), K, terms,
-            onward, int(pooled),
-        ]  # fmt: skip
-        zeros = section.constants.zeros(apart).at()
-        operands = [corner, U.at(), start.at(), y.at(), Place(V), Place(M), zeros]
-        section.emit(opcodes.NARROW, operands, integers, [slope])
+        strip, plane_stride, V, M = _strip(C, K, height, width)
+        kernels, terms_of_line = np.arange(K), np.arange(3 * C)
+        table = pairs(kernels, kernels * plane_stride)
+        terms = section.tables.add(pairs(terms_of_line * K, terms_of_line % C * plane_stride + terms_of_line // C))
+        section.emit(
+            opcodes.FEW_CHANNELS, x=corner, U=U.at(), bias=bias.at(), y=y.at(), V=Operand(V), M=Operand(M),
+            zeros=section.constants.zeros(plane_stride).at(), channels=C, filters=K, strip=strip,
+            plane_stride=plane_stride, **in_strides(x), out_height=height, out_width=width, **out_strides(y),
+            row_table=section.tables.add(rows(table)), rows=K, term_table=terms, accumulate=accumulate, pooled=pooled,
+            slope=slope,
+        )  # fmt: skip
 
     def weight_gradient(self, section: Section, x: Buffer, dz: Buffer, partial: Fixed) -> None:
-        """Write how this example's weight gradient is added to the task's `partial`."""
+        """Emit the addition of this example's weight gradient to the task's `partial`."""
         C, K = x.shape[2], dz.shape[2]
-        strip, apart, V, M = _strip(C, K, *dz.shape[:2], LONG_STRIP_NUMBERS)
-        integers = [C, K, strip, apart, *strides(x), *dz.shape[:2], *strides(dz)]
-        operands = [self._conv.corner(x), dz.at(), None, partial.at(), Place(V), Place(M)]
-        section.emit(opcodes.NARROW_GRADIENT, operands, integers)
+        strip, plane_stride, V, M = _strip(C, K, *dz.shape[:2], GRADIENT_STRIP_ELEMENTS)
+        section.emit(
+            opcodes.FEW_CHANNELS_GRADIENT, x=self._conv.corner(x), dy=dz.at(), sums=partial.at(), V=Operand(V),
+            M=Operand(M), channels=C, filters=K, strip=strip, plane_stride=plane_stride, **in_strides(x),
+            out_height=dz.shape[0], out_width=dz.shape[1], **out_strides(dz),
+        )  # fmt: skip
 
-    def _transformed(self, section: Section, weight: Fixed, later: bool) -> Fixed:
-        """Return where the transformed kernels will lie."""
+    def _emit_transform(self, section: Section, weight: Fixed, late: bool) -> Fixed:
+        """Emit the transform of the kernels, before the first example; return their memory."""
         size = 3 * self._conv.in_shape[2] * self._conv.filters
         memory = section.memory.fixed(SIDE * size)
-        section.before(opcodes.WINOGRAD_LINE_KERNELS, [weight.at(), memory.at()], [size, 3 * size, 0, 1], later)
+        section.prepare(
+            opcodes.WINOGRAD_1D_KERNELS, weight=weight.at(), U=memory.at(), size=size, count=3 * size, begin=0, end=1,
+            late=late,
+        )  # fmt: skip
         return memory
 
     def kernels(self, weight: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return kernels (3, 3, C, K) as they are multiplied, (6, 3, C, K)."""
+        """Return kernels (3, 3, C, K) transformed, (6, 3, C, K)."""
         return np.asarray(np.einsum("ir,rsck->isck", MATRIX, weight.astype(np.float64)), np.float32)
 
 
-def _strip(C: int, K: int, height: int, width: int, most: int = STRIP_NUMBERS) -> tuple[int, int, Buffer, Buffer]:
-    """Return how many tiles of lines go together, from where to where a plane is, and room for both sides."""
+def _strip(C: int, K: int, height: int, width: int, most: int = STRIP_ELEMENTS) -> tuple[int, int, Buffer, Buffer]:
+    """Return the number of tiles in a strip, the distance between planes, and buffers for V and M."""
     tiles, wide = math.ceil(height / TILE), width + MORE
     strips = math.ceil(tiles / max(1, most // (SIDE * (C + K) * wide)))
     strip = math.ceil(tiles / strips)
-    apart = whole(strip * wide) + LANES
-    room = SIDE * whole(max(C, K)) * LANES
-    return strip, apart, Buffer((1, 1, SIDE * C * apart)), Buffer((1, 1, SIDE * K * apart + room))
+    plane_stride = round_up_to_lanes(strip * wide) + LANES
+    room = SIDE * round_up_to_lanes(max(C, K)) * LANES
+    return strip, plane_stride, Buffer((1, 1, SIDE * C * plane_stride)), Buffer((1, 1, SIDE * K * plane_stride + room))
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What a pixel takes, in multiplications of this form; measured, for 2 to 32 channels and kernels.
-
-    What the arrays' way to and from planes and tiles takes, and what parts of vectors do, comes from there.
+    """The cost model: the time of a pixel by each algorithm, in multiplications of this one.
 
     Attributes
     ----------
-    inputs, outputs, own : float
-        This form's, for each channel, for each kernel, and besides.
-    vectors, planes : float
-        By tiles: for each channel and kernel, and besides.
+    inputs, outputs, constant : float
+        This algorithm: the transforms of each channel and of each filter, and the rest.
+    vectors, winograd : float
+        `Winograd2d`: the transforms of each channel and filter, and the rest.
     tile, part : float
-        By the register tile: for each multiplication, and where kernels leave a part of a vector empty.
+        The register tile: each multiplication, and a vector that the filters fill in part.
     """
 
     inputs: float
     outputs: float
-    own: float
+    constant: float
     vectors: float
-    planes: float
+    winograd: float
     tile: float
     part: float
 
 
 COSTS = {8: Costs(10, 16, 120, 11, 380, 7.2, 130), 16: Costs(27, 30, 0, 0, 350, 6.8, 0)}[LANES]
-"""With AVX2, and with AVX-512, where a multiplication takes half of the time and most else as long."""
+"""For vectors of 8 and of 16 lanes.
+
+Fitted to measurements with 2 to 32 channels and filters, each width on one machine with two cores: 8 lanes on an AMD
+EPYC with AVX2, 16 lanes on a processor with AVX-512, where a multiplication takes half of the time and most else as
+long. On other processors the choice may be wrong by some per cent of the time; the results do not depend on it. A
+training step of `cs231n`, with ten channels, takes 10 % less time by this algorithm with 8 lanes; with 16 lanes it uses
+`Winograd2d`."""
 
 
-def _own_work(conv: Convolution) -> float:
+def _cost(conv: Convolution) -> float:
     (P, Q, K), C = conv.out_shape, conv.in_shape[2]
-    moved = (COSTS.inputs * C + COSTS.outputs * K) * whole(Q) / Q
-    return math.ceil(P / TILE) * TILE / P * (4.5 * C * K + moved + COSTS.own)
+    moved = (COSTS.inputs * C + COSTS.outputs * K) * round_up_to_lanes(Q) / Q
+    return math.ceil(P / TILE) * TILE / P * (4.5 * C * K + moved + COSTS.constant)
 
 
-def _work_of_planes(conv: Convolution) -> float:
+def _cost_of_winograd(conv: Convolution) -> float:
     (P, Q, K), C = conv.out_shape, conv.in_shape[2]
     tiles = math.ceil(P / TILE) * math.ceil(Q / TILE)
-    work = 2.25 * whole(C) * whole(K) + COSTS.vectors * (whole(C) + whole(K)) + COSTS.planes
+    work = (
+        2.25 * round_up_to_lanes(C) * round_up_to_lanes(K)
+        + COSTS.vectors * (round_up_to_lanes(C) + round_up_to_lanes(K))
+        + COSTS.winograd
+    )
     return tiles * TILE**2 / (P * Q) * work
 
 
-def _work_of_the_tile(conv: Convolution) -> float:
+def _cost_of_register_tile(conv: Convolution) -> float:
     C, K = conv.in_shape[2], conv.filters
-    return COSTS.tile * C * whole(K) + (COSTS.part if K % LANES else 0)
+    return COSTS.tile * C * round_up_to_lanes(K) + (COSTS.part if K % LANES else 0)

@@ -1,34 +1,45 @@
-"""Where the memory of a program lies.
+"""Memory planning: an address for every buffer of a program, and the encoding of its instructions.
 
-What is used in one phase only becomes scratch memory of the thread that works on the example; what is used in several
-is kept for every example. Both are used again as soon as their last reader is done.
+A buffer that is used in one phase only lies in the scratch memory of the thread that works on the example. A buffer
+that is used in several phases lies in the arena, once for every example. Memory is reused after a buffer's last reader.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.kernels import interpreter as opcodes
-from audioconv.runtime.program import SLACK, Buffer, Instruction, Memory, Phase, Place, rounded
+from audioconv.kernels import opcodes
+from audioconv.runtime.program import (
+    SLACK,
+    UNLIMITED,
+    Buffer,
+    Instruction,
+    Memory,
+    Operand,
+    Phase,
+    round_up_to_cache_lines,
+)
 
-LEAST_CARRIED = 4 * 2**20
-"""Bytes of all examples together that are not in the caches any more when the next phase asks for them."""
+MIN_SPILL_BYTES = 4 * 2**20
+"""Bytes of a buffer, over all examples, from which on the next phase no longer finds it in the caches."""
 
 
 @dataclass
 class Program:
-    """What `kernels.program.worker` reads, beside the memory.
+    """An encoded program, as `kernels.interpreter` reads it.
 
     Attributes
     ----------
-    phases, words, reals : arrays
-        As the machine reads them.
+    phases : (phases, PHASE_WORDS) int64 array
+    words : (instructions, WORDS) int64 array
+        Codes, operands and integers.
+    reals : (instructions, REALS) float64 array
     traffic : list of int
-        For each phase: numbers an example in arrays that outlive the phase. So many have to be read or written.
+        For each phase: elements an example in arrays that outlive the phase, each of which it reads or writes.
     """
 
     phases: NDArray[np.int64]
@@ -36,24 +47,40 @@ class Program:
     reals: NDArray[np.float64]
     traffic: list[int]
 
+    def listing(self) -> str:
+        """Return the program as text: a line for each phase, and one for each of its instructions.
+
+        An operand is given as ``base[offset + stride n]``: n is the example or, in ``partial``, the task.
+        """
+        lines = []
+        for number, phase in enumerate(self.phases):
+            tasks, kind = phase[opcodes.PHASE_TASKS], opcodes.KIND_NAMES[phase[opcodes.PHASE_KIND]]
+            lines.append(f"phase {number}: {'a task each' if tasks == UNLIMITED else f'tasks={tasks}'}, {kind}")
+            rows = range(phase[opcodes.PHASE_BEGIN], phase[opcodes.PHASE_END])
+            lines += [f"  {_decode(self.words[row], self.reals[row])}" for row in rows]
+        return "\n".join(lines)
+
 
 def assemble(phases: Sequence[Phase], examples: int, memory: Memory) -> Program:
-    """Give every buffer its place in `memory`, for so many examples; return the phases as the machine reads them."""
-    phases = _carried(phases, examples)
+    """Give every buffer an address in `memory`, for so many examples; return the encoded program."""
+    phases = _with_spills(phases, examples)
     buffers = _lifetimes(phases)
     kept = {buffer: (uses[0][0], uses[-1][0]) for buffer, uses in buffers.items() if uses[0][0] != uses[-1][0]}
-    sizes = {buffer: rounded(buffer.size) * examples + SLACK for buffer in kept}
-    places = {b: (opcodes.ARENA, memory.arena + offset, rounded(b.size)) for b, offset in _pack(kept, sizes).items()}
-    memory.arena += max((offset - memory.arena + sizes[b] for b, (_, offset, _) in places.items()), default=0)
+    sizes = {buffer: round_up_to_cache_lines(buffer.size) * examples + SLACK for buffer in kept}
+    addresses = {
+        b: (opcodes.ARENA, memory.arena + offset, round_up_to_cache_lines(b.size))
+        for b, offset in _pack(kept, sizes).items()
+    }
+    memory.arena += max((offset - memory.arena + sizes[b] for b, (_, offset, _) in addresses.items()), default=0)
     for number in range(len(phases)):
-        passing = {
-            buffer: (0, len(phases[number].instructions)) if buffer.lasting else (uses[0][1], uses[-1][1])
+        transient = {
+            buffer: (0, len(phases[number].instructions)) if buffer.persistent else (uses[0][1], uses[-1][1])
             for buffer, uses in buffers.items()
             if buffer not in kept and uses[0][0] == number
         }
-        sizes = {buffer: rounded(buffer.size + SLACK) for buffer in passing}
-        for buffer, offset in _pack(passing, sizes).items():
-            places[buffer] = (opcodes.SCRATCH, offset, 0)
+        sizes = {buffer: round_up_to_cache_lines(buffer.size + SLACK) for buffer in transient}
+        for buffer, offset in _pack(transient, sizes).items():
+            addresses[buffer] = (opcodes.SCRATCH, offset, 0)
             memory.scratch = max(memory.scratch, offset + sizes[buffer])
     count = sum(len(phase.instructions) for phase in phases)
     words = np.zeros((max(count, 1), opcodes.WORDS), np.int64)
@@ -62,16 +89,15 @@ def assemble(phases: Sequence[Phase], examples: int, memory: Memory) -> Program:
     row = 0
     for number, phase in enumerate(phases):
         tasks = len(phase.instructions) if phase.kind == opcodes.INSTRUCTIONS else phase.tasks
-        table[number] = row, row + len(phase.instructions), tasks, phase.kind
+        table[number, opcodes.PHASE_BEGIN] = row
+        table[number, opcodes.PHASE_END] = row + len(phase.instructions)
+        table[number, opcodes.PHASE_TASKS] = tasks
+        table[number, opcodes.PHASE_KIND] = phase.kind
         for instruction in phase.instructions:
-            word = words[row]
-            word[0] = instruction.operation
-            for i, operand in enumerate(instruction.operands):
-                if operand is not None:
-                    word[1 + 3 * i : 4 + 3 * i] = _address(operand, places, memory)
-            end = opcodes.FIRST_INTEGER + len(instruction.integers)
-            word[opcodes.FIRST_INTEGER : end] = instruction.integers
-            reals[row, : len(instruction.reals)] = instruction.reals
+            operands = {
+                name: _address(o, addresses, memory) for name, o in instruction.operands.items() if o is not None
+            }
+            _encode(instruction, operands, words[row], reals[row])
             row += 1
     traffic = [
         sum(buffer.size for buffer in kept if any(number == phase for phase, _ in buffers[buffer]))
@@ -80,44 +106,80 @@ def assemble(phases: Sequence[Phase], examples: int, memory: Memory) -> Program:
     return Program(table, words, reals, traffic)
 
 
-def _carried(phases: Sequence[Phase], examples: int) -> list[Phase]:
-    """Return the phases with what is large and outlives the phase that makes it made in scratch memory there.
+def _encode(
+    instruction: Instruction,
+    addresses: Mapping[str, tuple[int, int, int]],
+    word: NDArray[np.int64],
+    real: NDArray[np.float64],
+) -> None:
+    """Write an instruction, whose operands have these addresses, into its rows of words and of real numbers."""
+    operation = opcodes.operation_of(instruction.opcode)
+    word[opcodes.CODE] = instruction.opcode.code
+    for name, address in addresses.items():
+        begin = opcodes.FIRST_OPERAND + opcodes.OPERAND_WORDS * operation.operands[name]
+        word[begin : begin + opcodes.OPERAND_WORDS] = address
+    for name, integer in instruction.integers.items():
+        word[opcodes.FIRST_INTEGER + operation.integers[name]] = integer
+    for name, number in instruction.reals.items():
+        real[operation.reals[name]] = number
 
-    A copy of it goes to memory past the caches. Written there at once, each line would be read before it is written.
+
+def _decode(word: NDArray[np.int64], real: NDArray[np.float64]) -> str:
+    """Return an instruction as a line of text, its fields by their names."""
+    operation = opcodes.OPERATIONS[word[opcodes.CODE]]
+    fields = []
+    for name, number in operation.operands.items():
+        begin = opcodes.FIRST_OPERAND + opcodes.OPERAND_WORDS * number
+        base, offset, stride = word[begin : begin + opcodes.OPERAND_WORDS]
+        fields.append(f"{name}={opcodes.BASE_NAMES[base]}[{offset}{f' + {stride} n' if stride else ''}]")
+    fields += [f"{name}={word[opcodes.FIRST_INTEGER + number]}" for name, number in operation.integers.items()]
+    fields += [f"{name}={real[number]:g}" for name, number in operation.reals.items()]
+    return f"{operation.name} {' '.join(fields)}"
+
+
+def _with_spills(phases: Sequence[Phase], examples: int) -> list[Phase]:
+    """Return the phases with a spill of each large buffer at the end of its writing in its first phase.
+
+    There the buffer lies in scratch memory, and a copy goes to the arena with non-temporal stores. Written to the
+    arena directly, each cache line would be read before it is written.
     """
     phases = [Phase(phase.kind, phase.tasks, list(phase.instructions)) for phase in phases]
     for buffer, uses in _lifetimes(phases).items():
         first, last = uses[0][0], uses[-1][0]
         phase = phases[first]
-        if first == last or phase.kind != opcodes.EXAMPLES or 4 * buffer.size * examples < LEAST_CARRIED:
+        if first == last or phase.kind != opcodes.EXAMPLES or 4 * buffer.size * examples < MIN_SPILL_BYTES:
             continue
         here = Buffer(buffer.shape, buffer.border)
         for number, one in enumerate(phase.instructions):
-            operands = [Place(here, o.offset) if o and o.memory is buffer else o for o in one.operands]
-            phase.instructions[number] = replace(one, operands=operands)
-        copy = Instruction(opcodes.CARRY, [Place(here), Place(buffer)], [buffer.size])
+            moved = {name: Operand(here, o.offset) for name, o in one.operands.items() if o and o.memory is buffer}
+            if moved:
+                phase.instructions[number] = one.replaced(**moved)
+        copy = Instruction(opcodes.SPILL, source=Operand(here), target=Operand(buffer), size=buffer.size)
         end = max(number for number, one in enumerate(phase.instructions) if _uses(one, here)) + 1
         phase.instructions.insert(end, copy)
     return phases
 
 
 def _uses(instruction: Instruction, buffer: Buffer) -> bool:
-    return any(operand is not None and operand.memory is buffer for operand in instruction.operands)
+    return any(operand is not None and operand.memory is buffer for operand in instruction.operands.values())
 
 
 def _lifetimes(phases: Sequence[Phase]) -> dict[Buffer, list[tuple[int, int]]]:
-    """Return, for each buffer, the phases and instructions that use it, in order."""
+    """Return, for each buffer, the (phase, instruction) of its uses, in order."""
     uses: dict[Buffer, list[tuple[int, int]]] = {}
     for number, phase in enumerate(phases):
         for index, instruction in enumerate(phase.instructions):
-            for operand in instruction.operands:
+            for operand in instruction.operands.values():
                 if operand is not None and isinstance(operand.memory, Buffer):
                     uses.setdefault(operand.memory, []).append((number, index))
     return uses
 
 
 def _pack(lifetimes: dict[Buffer, tuple[int, int]], sizes: dict[Buffer, int]) -> dict[Buffer, int]:
-    """Return an offset for each buffer such that those whose lifetimes meet do not: the largest first, each lowest."""
+    """Return an offset for each buffer; those with overlapping lifetimes do not overlap.
+
+    The largest buffer is placed first, each at the lowest free offset.
+    """
     placed: dict[Buffer, int] = {}
     for buffer in sorted(lifetimes, key=lambda b: -sizes[b]):
         begin, end = lifetimes[buffer]
@@ -135,11 +197,11 @@ def _pack(lifetimes: dict[Buffer, tuple[int, int]], sizes: dict[Buffer, int]) ->
     return placed
 
 
-def _address(place: Place, places: dict[Buffer, tuple[int, int, int]], memory: Memory) -> tuple[int, int, int]:
-    if isinstance(place.memory, Buffer):
-        base, offset, stride = places[place.memory]
+def _address(operand: Operand, addresses: dict[Buffer, tuple[int, int, int]], memory: Memory) -> tuple[int, int, int]:
+    if isinstance(operand.memory, Buffer):
+        base, offset, stride = addresses[operand.memory]
     else:
-        base, offset, stride = place.memory.base, place.memory.offset, place.memory.stride
+        base, offset, stride = operand.memory.base, operand.memory.offset, operand.memory.stride
         if base == opcodes.PARTIAL:
-            stride = memory.partial  # from task to task, which is known at the end only
-    return base, offset + place.offset, stride
+            stride = memory.partial  # from task to task: final only when all partial sums are reserved
+    return base, offset + operand.offset, stride

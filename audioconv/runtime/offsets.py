@@ -1,7 +1,7 @@
-"""Where the numbers of a convolution lie: the pairs of offsets that the register tile works through.
+"""Offset tables of convolutions: the pairs of offsets that the register tile iterates over.
 
-An image lies in memory line by line, `Layout` says how; windows begin at the image's padded corner, so that no offset
-is negative.
+An image is stored line by line, with the strides of its `Layout`. Windows begin at the image's padded corner, so that
+no offset is negative.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ Pairs = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Layout:
-    """Distances between lines and between pixels, in numbers."""
+    """Strides between lines and between pixels, in elements."""
 
     line: int
     pixel: int
 
 
 def pixels(height: int, width: int, layout: Layout, step: Sequence[int] = (1, 1)) -> NDArray[np.int64]:
-    """Return the offset of each pixel (or of each `step`-th), line by line."""
+    """Return the offset of each pixel, or of each `step`-th, line by line."""
     lines = np.arange(height)[:, None] * step[0] * layout.line
     return (lines + np.arange(width) * step[1] * layout.pixel).reshape(-1)
 
 
 def taps(window: Window, channels: int, layout: Layout) -> NDArray[np.int64]:
-    """Return the offset of each number under a window: by row, column and channel."""
+    """Return the offset of each element under a window: by row, column and channel."""
     R, S = window.kernel
-    places = pixels(R, S, layout, window.dilation)
-    return (places[:, None] + np.arange(channels)).reshape(-1)
+    pixel_offsets = pixels(R, S, layout, window.dilation)
+    return (pixel_offsets[:, None] + np.arange(channels)).reshape(-1)
 
 
 def pairs(first: NDArray[np.int64], second: NDArray[np.int64]) -> Pairs:
@@ -45,23 +45,23 @@ def pairs(first: NDArray[np.int64], second: NDArray[np.int64]) -> Pairs:
 
 
 def rows(table: Pairs) -> Pairs:
-    """Return `table` as rows of tiles: the last is repeated, as often as a tile may go beyond it."""
+    """Return `table` with its last row repeated as often as a register tile may read beyond it."""
     return np.concatenate([table, np.repeat(table[-1:], SPARE, axis=0)])
 
 
 @dataclass(frozen=True)
 class InputGradient:
-    """One of the convolutions that make up an input gradient: that of the inputs which a stride treats alike.
+    """One of the convolutions that make up an input gradient: that of the inputs of one remainder by the stride.
 
     Attributes
     ----------
     height, width : int
-        How many inputs.
+        The number of inputs along each axis.
     corner : (int, int)
-        The first of them.
+        The first input.
     taps : list of (row, column, down, along)
-        Which taps of the kernel reach them, and from how far away: the output gradient's line is ``down`` below the
-        number of the input's line.
+        The taps of the kernel that reach these inputs, with the distance of the output: input (u, v) of the part gets
+        from output (u + down, v + along).
     """
 
     height: int
@@ -73,9 +73,9 @@ class InputGradient:
 def input_gradients(window: Window, height: int, width: int) -> Iterator[InputGradient]:
     """Yield the convolutions that make up the gradient by an input of `height` x `width`.
 
-    Input h gets from output p through tap r where ``h = p * stride - padding + r * dilation``. All h of one remainder
-    by the stride get from the same taps, so each remainder is a convolution of its own with a part of the kernel, and
-    no zeros are multiplied.
+    Output p reaches input h through tap r if ``h = p * stride - padding + r * dilation``. The same taps reach all h of
+    one remainder by the stride. So each remainder is a convolution of its own with a part of the kernel, and no zeros
+    are multiplied.
     """
     (R, S), (top, _), (left, _) = window.kernel, *window.padding
     for i in range(min(window.stride[0], height)):
@@ -87,13 +87,13 @@ def input_gradients(window: Window, height: int, width: int) -> Iterator[InputGr
             yield InputGradient(lines, columns, (i, j), found)
 
 
-def _reaching(place: int, taps: int, stride: int, dilation: int) -> list[tuple[int, int]]:
-    distances = ((tap, place - tap * dilation) for tap in range(taps))
+def _reaching(position: int, taps: int, stride: int, dilation: int) -> list[tuple[int, int]]:
+    distances = ((tap, position - tap * dilation) for tap in range(taps))
     return [(tap, distance // stride) for tap, distance in distances if distance % stride == 0]
 
 
 def gradient_border(window: Window, in_size: tuple[int, int], out_size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Return how many zeros the output gradient needs above, below, left and right for the input gradient."""
+    """Return the padding of the output gradient, above, below, left and right, for the input gradient."""
     top = bottom = left = right = 0
     for part in input_gradients(window, *in_size):
         for _, _, down, along in part.taps:

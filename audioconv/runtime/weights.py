@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from audioconv._types import Array
 from audioconv.errors import ShapeError
-from audioconv.runtime.program import roomy, rounded
+from audioconv.runtime.program import aligned_with_slack, round_up_to_cache_lines
 
 State = dict[str, Array]
 
@@ -14,8 +14,8 @@ State = dict[str, Array]
 class WeightVector:
     """Trainable arrays side by side in one float32 vector, and the vector of their gradients.
 
-    Arrays with weight decay (those with more than one axis: kernels and matrices, but neither biases nor the scales
-    of a normalisation) come first. The gaps that align the arrays hold zeros, which no optimiser changes.
+    The arrays with weight decay come first: those with more than one axis, that is kernels and matrices, but neither
+    biases nor the scales of a normalisation. The gaps that align the arrays hold zeros, which no optimiser changes.
 
     Parameters
     ----------
@@ -28,26 +28,26 @@ class WeightVector:
         All weights, and the gradient that `gather` put together.
     views : dict of str to array
         The weights by path, with their shapes; they share the memory of `values`.
-    places : dict of str to int
-        By path: where each array begins in `values`.
+    offsets : dict of str to int
+        By path: the index in `values` at which each array begins.
     decayed : int
-        How many of the first values have weight decay.
+        The number of values, from the first on, that have weight decay.
     """
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
         paths = sorted(arrays, key=lambda path: arrays[path].ndim <= 1)  # stable: keeps the network's order
-        places: dict[str, slice] = {}
+        slices: dict[str, slice] = {}
         size = self.decayed = 0
         for path in paths:
-            places[path] = slice(size, size + arrays[path].size)
-            size += rounded(arrays[path].size)
+            slices[path] = slice(size, size + arrays[path].size)
+            size += round_up_to_cache_lines(arrays[path].size)
             if arrays[path].ndim > 1:
                 self.decayed = size
-        self._places = places
-        self.places = {path: place.start for path, place in places.items()}
+        self._slices = slices
+        self.offsets = {path: part.start for path, part in slices.items()}
         self.values = _zeros(size)
         self.gradient = _zeros(size)
-        self.views = {path: self.values[self._places[path]].reshape(array.shape) for path, array in arrays.items()}
+        self.views = {path: self.values[self._slices[path]].reshape(array.shape) for path, array in arrays.items()}
         for path, array in arrays.items():
             self.views[path][...] = array
 
@@ -57,7 +57,7 @@ class WeightVector:
         Raises
         ------
         ShapeError
-            If they are not one for each array, each of its array's shape.
+            If there is not exactly one for each array, of its shape.
         """
         if gradients.keys() != self.views.keys():
             raise ShapeError(f"gradients {sorted(gradients)} do not fit the trainable arrays {sorted(self.views)}")
@@ -66,11 +66,11 @@ class WeightVector:
                 raise ShapeError(
                     f"gradient has shape {gradient.shape}, but the parameter {self.views[path].shape}", path=path
                 )
-            self.gradient[self._places[path]] = gradient.reshape(-1)
+            self.gradient[self._slices[path]] = gradient.reshape(-1)
 
 
 def _zeros(size: int) -> Array:
-    """Return zeros that kernels can read in whole vectors."""
-    zeros = roomy(size)
+    """Return zeros that kernels can read in full SIMD vectors."""
+    zeros = aligned_with_slack(size)
     zeros.fill(0)
     return zeros

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from audioconv._types import Array
+from audioconv.audio.endpoints import word_extent
 from audioconv.decision.classes import is_word
 from audioconv.decision.decision import Decision
 from audioconv.errors import ConfigError
 from audioconv.streaming.windows import Grid
-from audioconv.streaming.word_boundaries import word_extent
 
 # A word has had its best window when the next ones are no better by more than RISE for CONFIRM_SECONDS. It waits no
 # longer than WAIT windows' lengths since it was first heard.

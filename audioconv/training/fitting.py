@@ -155,9 +155,11 @@ def fit(
     in_shape = _check_data(network, data, "training")
     if validation is not None:
         _check_data(network, validation, "validation")
-    begin = flatten(network.init(in_shape, random_stream(seed, Purpose.INIT)))
-    if params is not None:
-        begin = _fitting(flatten(params), begin)
+    if params is None:
+        begin = flatten(network.init(in_shape, random_stream(seed, Purpose.INIT)))
+    else:
+        shapes: dict[str, Any] = flatten(network.param_shapes(in_shape))
+        begin = _fitting(flatten(params), shapes)
     trainer = Trainer(network, data, begin, run_settings)
     described = {
         **run_settings.describe(),
@@ -223,14 +225,14 @@ def _check_data(network: Layer, data: Dataset, name: str) -> Shape:
     return tuple(x.shape[1:])
 
 
-def _fitting(given: dict[str, Array], expected: dict[str, Array]) -> dict[str, Array]:
-    """Return the `given` parameters, in the order of the network's own, if they have their names and shapes."""
-    for path in sorted(expected.keys() | given.keys()):
+def _fitting(given: dict[str, Array], shapes: dict[str, Shape]) -> dict[str, Array]:
+    """Return the `given` parameters in the order of `shapes`, if they have those names and shapes."""
+    for path in sorted(shapes.keys() | given.keys()):
         found = given[path].shape if path in given else "none"
-        wanted = expected[path].shape if path in expected else "none"
+        wanted = shapes.get(path, "none")
         if found != wanted:
             raise ShapeError(f"params do not fit the network: expected shape {wanted}, got {found}", path=path)
-    return {path: given[path].astype(np.float32) for path in expected}
+    return {path: given[path].astype(np.float32) for path in shapes}
 
 
 def _describe_data(data: Dataset) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class DivergedError(AudioconvError):
 
 @dataclass(frozen=True)
 class TrainerSettings:
-    """How to train: the settings of `fit` that a step needs."""
+    """The settings of `fit` that a training step needs."""
 
     epochs: int
     batch_size: int

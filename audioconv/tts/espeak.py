@@ -17,6 +17,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from audioconv.audio.endpoints import MIN_SECONDS
 from audioconv.errors import ConfigError
 from audioconv.tts.espeak_process import Speaker, Utterance, Voice
 from audioconv.tts.voices import SAMPLE_RATE, SpokenClip, as_clip, is_kept_for_test
@@ -26,9 +27,8 @@ RATES = (110, 230)
 PITCHES = (25, 75)
 PITCH_RANGES = (20, 80)
 
-MIN_SECONDS = 0.1
 MIN_PEAK = 1000
-"""What is shorter or quieter than this (of 32767) is no word: some voices do not speak some texts."""
+"""A clip whose peak is lower (of 32767) holds no word: some voices do not speak some texts."""
 
 ATTEMPTS = 20
 LICENCE = "synthetic speech (made with espeak-ng, a program under GPL-3.0-or-later)"
@@ -103,8 +103,8 @@ class EspeakVoices:
 
 
 def _is_sound(samples: NDArray[np.int16]) -> bool:
-    loud = np.flatnonzero(np.abs(samples.astype(np.int32)) >= MIN_PEAK)
-    return len(loud) > 0 and len(samples) >= MIN_SECONDS * SAMPLE_RATE
+    peak = int(np.abs(samples.astype(np.int32)).max(initial=0))
+    return peak >= MIN_PEAK and len(samples) >= MIN_SECONDS * SAMPLE_RATE
 
 
 def family(timbre: str) -> str:

@@ -21,6 +21,7 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from audioconv.audio.endpoints import MARGIN_SECONDS, NOISELESS, sounding
 from audioconv.datasets.catalogue import Remote
 from audioconv.datasets.download.mirror import obtain
 from audioconv.errors import ConfigError, DataError, missing_extra
@@ -49,10 +50,6 @@ ENDINGS = ("", ".", "!", "?", ",")
 """What stands behind a word and bends its melody."""
 
 PEAK = 0.6
-SILENCE = 0.01
-"""Of the peak: what is quieter, before and after the word, is cut off but for `MARGIN`."""
-MARGIN = 0.05
-"""In seconds."""
 
 # Voices are called "am_adam": the first letter is the language they are of. Those of other languages than English
 # speak it as Americans do, with a timbre of their own.
@@ -232,21 +229,19 @@ def to_letters(ipa: str, accent: str) -> str:
 
 
 def trimmed(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a word without the silence around it, `PEAK` of `FULL_SCALE` loud.
+    """Return a word with `MARGIN_SECONDS` of the silence around it, `PEAK` of `FULL_SCALE` loud.
 
     Parameters
     ----------
     samples : array (T,) float32
         At `SAMPLE_RATE`.
     """
-    loudness = np.abs(samples)
-    peak = loudness.max(initial=0)
+    peak = np.abs(samples).max(initial=0)
     if peak == 0:
         return samples[:0]
-    heard = np.flatnonzero(loudness > SILENCE * peak)
-    margin = round(MARGIN * SAMPLE_RATE)
-    word = samples[max(0, heard[0] - margin) : heard[-1] + margin]
-    return word * np.float32(PEAK * FULL_SCALE / peak)
+    begin, end = sounding(samples, SAMPLE_RATE, NOISELESS)
+    margin = round(MARGIN_SECONDS * SAMPLE_RATE)
+    return samples[max(0, begin - margin) : end + margin] * np.float32(PEAK * FULL_SCALE / peak)
 
 
 @contextmanager

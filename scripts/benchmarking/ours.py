@@ -88,7 +88,7 @@ def training_traffic(case: Case) -> int:
     """Return the bytes that a training step has to read and write, as its passes are divided into stages."""
     trained = {path: array for path, array in case.params.items() if L.is_trained(path)}
     tracked = {path: array for path, array in case.params.items() if not L.is_trained(path)}
-    passes = TrainingPasses(case.network, case.in_shape, BATCH, WeightVector(trained).places, tracked)
+    passes = TrainingPasses(case.network, case.in_shape, BATCH, WeightVector(trained).offsets, tracked)
     return BATCH * passes.traffic
 
 
@@ -96,7 +96,7 @@ class Training:
     """Training steps by `trainer.Trainer`: forward, loss, backward, AdamW."""
 
     def __init__(self, case: Case) -> None:
-        recipe = TrainerSettings(
+        settings = TrainerSettings(
             epochs=1,
             batch_size=BATCH,
             optimizer=AdamW(),
@@ -106,7 +106,7 @@ class Training:
             patience=None,
             seed=0,
         )
-        self.trainer = Trainer(case.network, ArrayData(case.x, case.labels), case.params, recipe)
+        self.trainer = Trainer(case.network, ArrayData(case.x, case.labels), case.params, settings)
         self._case = case
         self._rng = np.random.default_rng(0)  # which nothing here draws from
 

@@ -11,8 +11,8 @@ import numba
 import numpy as np
 from numba import prange
 
-from audioconv.kernels.counters import APART
-from audioconv.kernels.cpu_affinity import spread
+from audioconv.kernels.counters import COUNTER_STRIDE
+from audioconv.kernels.cpu_affinity import leave_shared_cpu
 from audioconv.kernels.jit import kernel
 from audioconv.kernels.simd_float32 import address_of, floats_at, ints_at, longs_at
 from audioconv.kernels.tile import COLUMNS, ROWS, correlate
@@ -32,7 +32,7 @@ def _tiles(a, b, c, row_table, term_table, repeats, board):
     tasks, _, inner = a.shape
     for task in prange(tasks):
         # As passes do: threads on the same processor would each have half of it.
-        spread(longs_at(address_of(board), 0), 0, tasks)
+        leave_shared_cpu(longs_at(address_of(board), 0), 0, tasks)
         A = floats_at(address_of(a), task * ROWS * inner)
         B = floats_at(address_of(b), task * inner * COLUMNS)
         C = floats_at(address_of(c), task * ROWS * COLUMNS)
@@ -59,7 +59,7 @@ def tile_work() -> tuple[Callable[[], Any], int]:
     tables = rows(pairs(lines * INNER, lines * COLUMNS)), pairs(terms, terms * COLUMNS)
 
     def run(repeats: int = REPEATS) -> None:
-        _tiles(a, b, c, *tables, repeats, np.zeros((1 + tasks) * APART, np.int64))
+        _tiles(a, b, c, *tables, repeats, np.zeros((1 + tasks) * COUNTER_STRIDE, np.int64))
 
     run(3)
     check_array("register tile", c, 3 * (a.astype(np.float64) @ b.astype(np.float64)))

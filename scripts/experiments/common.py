@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from audioconv import layers as L
 from audioconv.classifier import Classifier
 from audioconv.datasets.build.get import get
 from audioconv.datasets.collection import Collection
+from audioconv.recipe import spoken_words
 from audioconv.training.callbacks import Callback
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +24,8 @@ TEST_DATA = "AUDIOCONV_TEST_DATA"
 
 SEEDS = (0, 1, 2)
 QUICK_EPOCHS = 2
+QUICK_CLIPS, QUICK_TESTS = 40, 10
+"""How many clips of each class a quick run learns from, and how many test it."""
 
 
 class DataMissingError(Exception):
@@ -77,7 +82,8 @@ def train(
     name: str, collection: Collection, seed: int, quick: bool, callbacks: Sequence[Callback], **settings: Any
 ) -> Run:
     """Train as `audioconv train` does by default, but for these settings; the time includes reading the files."""
-    settings |= {"epochs": QUICK_EPOCHS} if quick else {}
+    if quick:
+        collection, settings = few(collection, QUICK_CLIPS, QUICK_TESTS), {**settings, "epochs": QUICK_EPOCHS}
     begun = time.perf_counter()
     classifier = Classifier.train(collection, seed=seed, callbacks=callbacks, **settings)
     seconds = time.perf_counter() - begun
@@ -86,6 +92,29 @@ def train(
         raise DataMissingError(f"{collection.name} has no test clips")
     epochs = model.provenance["settings"]["epochs"]
     return Run(name, model.network, model.input_shape, epochs, report.test.count, report.test.accuracy, seconds)
+
+
+def few(collection: Collection, train: int, test: int) -> Collection:
+    """Return a collection with so many clips of each class to train on, and to test, from its first to its last."""
+    kind = [(item.label, item.split == "test") for item in collection.items]
+    there, seen, items = Counter(kind), Counter[tuple[str, bool]](), []
+    for one, item in zip(kind, collection.items, strict=True):
+        wanted = min(test if one[1] else train, there[one])
+        if seen[one] * wanted // there[one] < (seen[one] + 1) * wanted // there[one]:
+            items.append(item)
+        seen[one] += 1
+    return replace(collection, items=tuple(items))
+
+
+@contextmanager
+def speaking_little() -> Iterator[None]:
+    """Let synthetic voices say the words of a classifier, and others, a few times."""
+    before = spoken_words.CLIPS_OF_A_WORD, spoken_words.CLIPS_OF_ANOTHER
+    spoken_words.CLIPS_OF_A_WORD, spoken_words.CLIPS_OF_ANOTHER = 20, 1
+    try:
+        yield
+    finally:
+        spoken_words.CLIPS_OF_A_WORD, spoken_words.CLIPS_OF_ANOTHER = before
 
 
 def tested_with(collection: Collection, is_test: Callable[[Any], bool]) -> Collection:

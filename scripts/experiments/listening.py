@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from audioconv.model import Model
 from audioconv.pipeline import negatives
 from audioconv.streaming.evaluate import THRESHOLDS, TOLERANCE_SECONDS, hear, match, score_recordings
 from audioconv.training.callbacks import Callback
-from experiments.common import QUICK_EPOCHS, SEEDS, nine_words, test_data
+from experiments.common import QUICK_EPOCHS, SEEDS, few, nine_words, speaking_little, test_data
 from experiments.splicing import Word, spliced_recordings
 
 WORDS = ("down", "go", "left", "right", "up")
@@ -64,7 +65,7 @@ class Material:
     ----------
     collection : Collection
         Clips of the words: rows to train on, and rows whose split is ``test``.
-    outsiders : sequence of Source
+    negatives : sequence of NegativeSet
         Recordings that are none of the words; long ones are cut into clips.
     long : mapping of str to sequence of path
         Recordings to listen to, in which none of the words is said.
@@ -75,7 +76,7 @@ class Material:
     """
 
     collection: Collection
-    negatives: Sequence[negatives.Source]
+    negatives: Sequence[negatives.NegativeSet]
     long: Mapping[str, Sequence[Path]]
     backgrounds: Mapping[str, Sequence[Sequence[Path]]]
     passes: int = PASSES
@@ -107,9 +108,9 @@ def material(quick: bool) -> Material:
     return Material(
         five,
         [
-            negatives.Source("the other four words", tuple(others)),
-            negatives.Source(SOUNDS, sounds),
-            negatives.Source(NOISE, noises),
+            negatives.NegativeSet("the other four words", tuple(others)),
+            negatives.NegativeSet(SOUNDS, sounds),
+            negatives.NegativeSet(NOISE, noises),
         ],
         {
             **{name: [path for speaker in some for path in speech[speaker]] for name, some in parts.items()},
@@ -131,24 +132,13 @@ def speech_without(folder: Path, words: Sequence[str]) -> dict[str, list[Path]]:
     return found
 
 
-def few(collection: Collection, train: int, test: int) -> Collection:
-    """Return a collection with so many clips of each class to train on, and to test."""
-    left = {(label, split): train for label in collection.classes for split in ("train", None)}
-    left |= {(label, "test"): test for label in collection.classes}
-    items = []
-    for item in collection.items:
-        left[item.label, item.split] -= 1
-        if left[item.label, item.split] >= 0:
-            items.append(item)
-    return replace(collection, items=tuple(items))
-
-
 def train_models(collection: Collection, kind: Kind, quick: bool, callbacks: Sequence[Callback]) -> Iterator[Trained]:
     """Train as `audioconv train` does by default but for the kind's settings, once with each of its seeds."""
     settings = {**kind.settings, **({"epochs": QUICK_EPOCHS} if quick else {})}
     for seed in kind.seeds[:1] if quick else kind.seeds:
         begun = time.perf_counter()
-        classifier = Classifier.train(collection, seed=seed, callbacks=callbacks, **settings)
+        with speaking_little() if quick else nullcontext():
+            classifier = Classifier.train(collection, seed=seed, callbacks=callbacks, **settings)
         yield Trained(f"seed {seed}", seed, classifier, time.perf_counter() - begun)
 
 
@@ -158,7 +148,7 @@ def rejecting(trained: Trained, given: Material) -> dict[str, Any]:
     evaluation = classifier.evaluate(given.collection, split="test", strict=True)
     outcomes = evaluation.outcomes
     assert outcomes is not None
-    scored, _ = negatives.score(model, given.outsiders, strict=True)
+    scored, _ = negatives.score(model, given.negatives, strict=True)
     accepted, names = model.decide(scored.probabilities).accepted, np.array(scored.names)
     heard = {name: score_recordings(model, paths, thresholds=()) for name, paths in given.long.items()}
     return {
@@ -169,7 +159,7 @@ def rejecting(trained: Trained, given: Material) -> dict[str, Any]:
                 "accepted": int(accepted[names == source.name].sum()),
                 "tested": int(sum(names == source.name)),
             }
-            for source in given.outsiders
+            for source in given.negatives
         },
         "listening": {
             name: {"hours": result.hours, "false_accepts": result.in_use.false_accepts}

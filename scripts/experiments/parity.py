@@ -10,10 +10,9 @@ from benchmarking.ours import Case
 
 from audioconv import layers as L
 from audioconv.audio.augment import Augmentation
-from audioconv.pipeline import data as pipeline
-from audioconv.pipeline import inputs
+from audioconv.decision.classes import class_codes
+from audioconv.io.parallel import load_many
 from audioconv.recipe import choose_input
-from audioconv.recipe.setup import class_codes
 from audioconv.training.callbacks import Callback
 from audioconv.training.data import BatchMaker, Dataset, batch_count, draw_batches
 from audioconv.training.fitting import evaluate_logits, fit
@@ -29,16 +28,16 @@ BATCH_SIZE, EPOCHS, LEARNING_RATE, SMOOTHING, CLIP = 64, 30, 5e-3, 0.1, 5.0
 def nine_words_in_memory(arch: str) -> tuple[Dataset, Dataset]:
     """Return the clips to train on, augmented, and those that test."""
     collection = nine_words()
-    source = choose_input.choose_audio_input(arch, [16000], 1.0)
-    x = inputs.load_files(source, collection.examples, strict=True).x
+    spec = choose_input.choose_audio_input(arch, [16000], 1.0)
+    x = load_many(collection.examples, spec.read, spec.shape, strict=True).x
     labels = class_codes(collection.name, collection.labels, collection.classes)
     test = np.array([item.split == "test" for item in collection.items])
-    normalisation = inputs.measure(source, x[~test])
-    shape = inputs.input_shape(source, arch)
-    augmentation = Augmentation.default(source.front_end.sample_rate)
+    normalisation = spec.measure(x[~test])
+    shape = spec.input_shape(arch)
+    augmentation = Augmentation.default(spec.sample_rate)
     return (
-        pipeline.dataset(source, x[~test], labels[~test], normalisation, shape, augmentation, augmented=True),
-        pipeline.dataset(source, x[test], labels[test], normalisation, shape),
+        spec.dataset(x[~test], labels[~test], normalisation, shape, augmentation),
+        spec.dataset(x[test], labels[test], normalisation, shape),
     )
 
 

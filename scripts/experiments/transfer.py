@@ -17,14 +17,25 @@ from audioconv.datasets.collection import Collection
 from audioconv.errors import DataError, MissingExtraError
 from audioconv.training.callbacks import Callback
 from audioconv.tts.dataset import Voices, make
-from experiments.common import QUICK_EPOCHS, DataMissingError, Run, fsdd, nine_words, seeds, train
+from experiments.common import (
+    QUICK_CLIPS,
+    QUICK_EPOCHS,
+    QUICK_TESTS,
+    DataMissingError,
+    Run,
+    few,
+    fsdd,
+    nine_words,
+    seeds,
+    train,
+)
 
 UNSEEN = ("go", "left", "right", "zero")
 CLIPS = 10
 BEGINNINGS = Literal["nothing", "base", "five words"]
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-QUICK_CLIPS = 20
+CLIPS_QUICKLY_SPOKEN = 20
 
 
 def ten_clips(begin: BEGINNINGS, epochs: int | None, quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
@@ -39,10 +50,19 @@ def ten_clips(begin: BEGINNINGS, epochs: int | None, quick: bool, callbacks: Seq
         settings: dict[str, Any] = {"nothing": {"init": None}, "base": {}, "five words": {"init": model}}[begin]
         if begin == "five words":
             five = replace(collection, items=tuple(others))
+            five = few(five, QUICK_CLIPS, QUICK_TESTS) if quick else five
             Classifier.train(five, seed=0, callbacks=callbacks, epochs=QUICK_EPOCHS if quick else None).save(model)
         for seed in seeds(quick):
-            few = few_clips(collection, seed)
-            yield train(f"seed {seed}", few, seed, quick, callbacks, refit=True, epochs=epochs, **settings)
+            yield train(
+                f"seed {seed}",
+                few_clips(collection, seed),
+                seed,
+                quick,
+                callbacks,
+                refit=True,
+                epochs=epochs,
+                **settings,
+            )
 
 
 def few_clips(collection: Collection, seed: int) -> Collection:
@@ -59,14 +79,17 @@ def synthetic(voices: Voices, clips: int, epochs: int, quick: bool, callbacks: S
     """Train on so many clips of each digit by synthetic voices, test with all recordings of FSDD: six people."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            made = make(DIGITS, Path(folder, "digits"), voices=voices, clips_per_word=QUICK_CLIPS if quick else clips)
+            made = make(
+                DIGITS, Path(folder, "digits"), voices=voices, clips_per_word=CLIPS_QUICKLY_SPOKEN if quick else clips
+            )
         except (DataError, MissingExtraError) as error:
             raise DataMissingError(str(error)) from None
         spoken = datasets.open_collection(made)
         spoken = replace(spoken, items=tuple(replace(item, split="train") for item in spoken.items))
         real = fsdd()
         real = replace(real, items=tuple(replace(item, label=DIGITS[int(item.label)]) for item in real.items))
-        epochs = QUICK_EPOCHS if quick else epochs
+        if quick:
+            epochs, real = QUICK_EPOCHS, few(real, QUICK_TESTS, QUICK_TESTS)
         for seed in seeds(quick):
             begun = time.perf_counter()
             classifier = Classifier.train(spoken, seed=seed, sample_rate=8000, callbacks=callbacks, epochs=epochs)

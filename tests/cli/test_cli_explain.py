@@ -104,6 +104,7 @@ def test_without_matplotlib(call, trained, tones, tmp_path, monkeypatch):
     ],
 )
 def test_a_bad_file_is_one_line(call, trained, tmp_path, name, content, message):
+    pytest.importorskip("matplotlib")
     if content is not None:
         (tmp_path / name).write_bytes(content)
     picture = tmp_path / "out.png"

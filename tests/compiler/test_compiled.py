@@ -19,7 +19,7 @@ from audioconv.compiler.inference import Inference
 from audioconv.errors import ShapeError
 from audioconv.layers.base import Pass
 from audioconv.runtime import executable, memory_plan, winograd
-from audioconv.runtime.few_channels import Narrow
+from audioconv.runtime.few_channels import FewChannels
 from audioconv.runtime.weights import WeightVector
 
 CLASSES = 5
@@ -130,7 +130,7 @@ def test_inference_is_the_plain_forward_pass(case, examples, seed):
     wanted, _ = network.forward(L.unflatten(dict(params)), x, Pass())
     compiled = Inference(network, params, in_shape)
     assert difference(compiled(x), wanted) < TOLERANCE
-    with mock.patch.object(executable, "LEAST_WORK", 0):  # a single example is shared out among threads
+    with mock.patch.object(executable, "MIN_WORK", 0):  # a single example is shared out among threads
         assert difference(compiled(x[:1].copy()), wanted[:1]) < TOLERANCE
 
 
@@ -243,7 +243,7 @@ def small_case(examples):
 @pytest.mark.parametrize("directly", [True, False])
 def test_batches_of_other_sizes_find_nothing_of_the_last(directly):
     network, params, x = small_case(9)
-    with mock.patch.object(winograd, "LEAST_CHANNELS", 2**30 if directly else winograd.LEAST_CHANNELS):
+    with mock.patch.object(winograd, "MIN_CHANNELS", 2**30 if directly else winograd.MIN_CHANNELS):
         whole = Compared(network, params, x)
         parts = [Compared(network, params, x[:examples]) for examples in (8, 2, 9)]
     whole.check(whole.sensitivity())
@@ -258,7 +258,7 @@ def test_batches_of_other_sizes_find_nothing_of_the_last(directly):
         whole.passes.backward(part.dy, part.vector.gradient)
         allowed = part.sensitivity()
         for path, wanted in part.gradients.items():
-            these = slice(part.vector.places[path], part.vector.places[path] + wanted.size)
+            these = slice(part.vector.offsets[path], part.vector.offsets[path] + wanted.size)
             found = part.vector.gradient[these]
             assert difference(found, own[these]) < TOLERANCE, path
             if directly:  # the transform rounds more, which shows in what nearly cancels, biases before a normalisation
@@ -335,7 +335,7 @@ def test_a_pool_is_one_with_the_tiles_before_it(in_shape, behind, threads):
     params = draw_params(network, in_shape, 0)
     x = np.random.default_rng(1).standard_normal((threads, *in_shape), np.float32)
     wanted, _ = network.forward(L.unflatten(dict(params)), x, Pass())
-    with mock.patch.object(executable, "LEAST_WORK", 0):
+    with mock.patch.object(executable, "MIN_WORK", 0):
         inference = Inference(network, params, in_shape)
         assert inference._graph.nodes[0].pooled
         assert difference(inference(x), wanted) < TOLERANCE
@@ -356,9 +356,9 @@ def test_the_transform_rounds_little_more_than_the_direct_sum(channels):
     x = rng.standard_normal((4, height, width, channels), np.float32)
     wanted = reference.conv(x, weight, padding=1).reshape(4, -1)
     # Vectors of 16 numbers, half of which 8 channels leave empty, are better filled with pixels.
-    with mock.patch.object(Narrow, "fits", return_value=False):
+    with mock.patch.object(FewChannels, "fits", return_value=False):
         inference = Inference(network, params, x.shape[1:])
-    assert isinstance(inference._graph.nodes[0].conv.form, winograd.Planes)
+    assert isinstance(inference._graph.nodes[0].conv.algorithm, winograd.Winograd2d)
     direct, _ = network.forward(L.unflatten(dict(params)), x, Pass())
     assert difference(inference(x), wanted) < min(1e-6, 5 * difference(direct, wanted))
 
@@ -371,7 +371,7 @@ def test_what_goes_past_the_caches_comes_back_to_the_bit(name):
     x = np.random.default_rng(2).standard_normal((9, *in_shape), np.float32)
     found = []
     for least in (0, 2**62):
-        with mock.patch.object(memory_plan, "LEAST_CARRIED", least), mock.patch.object(executable, "LEAST_WORK", 0):
+        with mock.patch.object(memory_plan, "MIN_SPILL_BYTES", least), mock.patch.object(executable, "MIN_WORK", 0):
             step = Compared(network, params, x)
             step.check(step.sensitivity())
         found.append([array.tobytes() for array in (step.vector.gradient, *step.passes.tracked.values())])

@@ -38,7 +38,7 @@ def humming_network():
     }  # fmt: skip
     nodes = [
         h.make_node("Size", ["tokens"], ["count"]),
-        h.make_node("VoiceBank", ["count"], ["letters"], to=number.FLOAT),
+        h.make_node("Cast", ["count"], ["letters"], to=number.FLOAT),
         h.make_node("Mul", ["letters", "step"], ["slow"]),
         h.make_node("Div", ["slow", "speed"], ["length"]),
         h.make_node("Squeeze", ["length"], ["end"]),

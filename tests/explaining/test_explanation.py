@@ -17,7 +17,7 @@ from audioconv.audio import LogMel, Mfcc, RawSamples
 from audioconv.decision.decision import Decision
 from audioconv.errors import ConfigError, DataError, MissingExtraError
 from audioconv.explaining import explain
-from audioconv.explaining.figure import draw
+from audioconv.explaining.figure import LAYERS, draw
 from audioconv.explaining.layers import CHANNELS, reach, rows_of
 from audioconv.explaining.text import findings, verdict
 from audioconv.features.normalisation import Normalisation
@@ -269,27 +269,22 @@ def drawn(monkeypatch):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_sheet_of_every_kind_of_input(name, drawn, tmp_path, rng):
+    """All is said, and nothing is written over the edge or over something else."""
     model = MODELS[name]()
     example = burst(0.4, 0.6, 1000) if model.front_end else rng.uniform(0, 1, model.input_shape).astype(np.float32)
     explanation = explain(model, example)
-    draw(explanation, tmp_path / "sheet.png", layers=3, title="a $tone$")
+    draw(explanation, tmp_path / "sheet.png", title="a $tone$ with as long a name as can be shown")
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
     said = texts(drawn[0])
-    assert f"a $tone$: {verdict(explanation)}" in said
+    assert f"a $tone$ with as long a name as can be shown: {verdict(explanation)}" in said
     for line in findings(explanation):
         assert line in said
-    for row in rows_of(explanation, 3):
+    for row in rows_of(explanation, LAYERS):
         assert f"{row.path}  {row.label}" in said
         assert reach(model, row.fields) in said
     assert "threshold" not in said
     assert ("accepted from 90 %" in said) == (model.decision.threshold > 0)
 
-
-@pytest.mark.parametrize("name", MODELS)
-def test_nothing_is_written_over_the_edge_or_over_something_else(name, drawn, tmp_path, rng):
-    model = MODELS[name]()
-    example = burst(0.4, 0.6, 1000) if model.front_end else rng.uniform(0, 1, model.input_shape).astype(np.float32)
-    draw(explain(model, example), tmp_path / "sheet.png", title="a recording with quite a long name, as they come")
     figure = drawn[0]
     boxes = {text.get_text(): text.get_window_extent() for text in figure.texts if not text.get_text().isdigit()}
     assert len(boxes) > 8
@@ -310,11 +305,12 @@ def test_labels_of_any_kind(label, drawn, tmp_path):
 
 
 def test_the_sheet_says_what_was_left_out(drawn, tmp_path):
-    draw(explain(untrained("cnn", MEL), burst(0.4, 0.6, 1000)), tmp_path / "sheet.png", layers=2)
+    explanation = explain(untrained("cnn", MEL), burst(0.4, 0.6, 1000))
+    draw(explanation, tmp_path / "sheet.png", layers=2)
     assert "2 of 4 convolutions" in texts(drawn[0])
-    draw(explain(untrained("cnn", MEL), burst(0.4, 0.6, 1000)), tmp_path / "sheet.png", layers=9)
+    draw(explanation, tmp_path / "sheet.png", layers=9)
     assert "all 4 convolutions" in texts(drawn[1])
-    draw(explain(untrained("cnn", MEL), burst(0.4, 0.6, 1000)), tmp_path / "sheet.png", layers=0)
+    draw(explanation, tmp_path / "sheet.png", layers=0)
     assert "convolutions" not in texts(drawn[2])
 
 

@@ -10,12 +10,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from audioconv import geometry, ops
-from audioconv.kernels import interpreter as opcodes
+from audioconv.kernels import opcodes
 from audioconv.kernels.jit import LANES, PARTS
 from audioconv.kernels.tile import COLUMNS, TERMS
 from audioconv.ops import convolution, programs
 from audioconv.runtime import copies, executable
-from audioconv.runtime.copies import Outside
+from audioconv.runtime.copies import CallerArray
 from audioconv.runtime.executable import Executable
 from audioconv.runtime.program import Constants, Memory, Phase, Section, Tables
 
@@ -96,7 +96,7 @@ def test_an_image_is_copied_with_zeros_around_it_and_into_nothing_else(rng, bord
     x = rng.standard_normal((2, 4, 5, channels), np.float32)
     section = Section([], [], Tables(), Memory(), Constants())
     top, bottom, left, right = border
-    copies.copy(section, Outside(x.shape[1:]), Outside(x.shape[1:], border, opcodes.OUTPUT))
+    copies.copy(section, CallerArray(x.shape[1:]), CallerArray(x.shape[1:], border, opcodes.OUTPUT))
     program = Executable([[Phase(opcodes.EXAMPLES, 2, section.instructions)]], section.tables, section.memory, 1)
     wanted = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
     found = np.full(wanted.size + 2 * LANES, np.nan, np.float32)
@@ -112,7 +112,7 @@ def test_an_image_is_copied_with_zeros_around_it_and_into_nothing_else(rng, bord
 @pytest.mark.parametrize("groups", [1, 4])
 @pytest.mark.parametrize("batch", [1, 2])
 def test_long_lines_are_cut_without_a_seam(rng, monkeypatch, time, groups, batch):
-    monkeypatch.setattr(programs, "STRIP", 1)  # strips of few rows
+    monkeypatch.setattr(programs, "STRIP_ELEMENTS", 1)  # strips of few rows
     monkeypatch.setattr(programs, "TASK_WORK", 1)  # and as many tasks as there may be
     clear_programs()
     x = rng.standard_normal((batch, time + 2, 4), np.float32)
@@ -151,7 +151,7 @@ def test_input_gradient_of_few_channels(rng, channels, stride):
 @pytest.mark.parametrize("shape", [(1, 16, 15, 20), (5, 7, 8, 20)])
 @pytest.mark.parametrize("groups", [1, 4, 20])
 def test_several_threads_give_the_same_bits_as_one(rng, monkeypatch, shape, groups):
-    monkeypatch.setattr(executable, "LEAST_WORK", 0)
+    monkeypatch.setattr(executable, "MIN_WORK", 0)
     x = rng.standard_normal(shape, np.float32)
     weight = rng.standard_normal((3, 3, 20 // groups, 40 if groups < 20 else 20), np.float32)
     window = geometry.window((3, 3), axes=2, padding=1)
@@ -182,11 +182,11 @@ def test_programs_are_kept_for_the_shape_and_not_without_end():
     clear_programs()
     weight, window = np.ones((3, 1, 1), np.float32), geometry.window(3, axes=1)
     for _ in range(2):
-        for time in range(3, programs.KEPT + 13):
+        for time in range(3, programs.CACHE_SIZE + 13):
             ops.conv(np.ones((2, time, 1), np.float32), weight, None, window)
     kept = programs.forward.cache_info()
-    assert kept.currsize == programs.KEPT
-    ops.conv(np.ones((7, programs.KEPT + 12, 1), np.float32), weight, None, window)  # any number of examples
+    assert kept.currsize == programs.CACHE_SIZE
+    ops.conv(np.ones((7, programs.CACHE_SIZE + 12, 1), np.float32), weight, None, window)  # any number of examples
     assert programs.forward.cache_info().hits == kept.hits + 1
 
 
@@ -202,9 +202,9 @@ def test_weight_gradient_of_any_batch_size(rng, batch, groups):
 def test_weight_gradient_of_a_layer_too_large_for_sixteen_partial_sums(rng, monkeypatch):
     x, dy = rng.standard_normal((2, 20, 5, 6), np.float32)
     window = geometry.window(3, axes=1, padding=1)
-    monkeypatch.setattr(convolution, "MOST_PARTIAL", 3 * 6 * 6 * 2 + 1)
+    monkeypatch.setattr(convolution, "MAX_PARTIAL_ELEMENTS", 3 * 6 * 6 * 2 + 1)
     close(ops.conv_weight_gradient(x, dy, window), reference.conv_weight_gradient(x, dy, (3,), padding=1))
-    monkeypatch.setattr(convolution, "MOST_PARTIAL", 1)
+    monkeypatch.setattr(convolution, "MAX_PARTIAL_ELEMENTS", 1)
     close(ops.conv_weight_gradient(x, dy, window), reference.conv_weight_gradient(x, dy, (3,), padding=1))
 
 

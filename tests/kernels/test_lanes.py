@@ -86,7 +86,7 @@ except ConfigError as error:
 
 
 def test_tile_and_convolution_with_vectors_of_the_other_width():
-    """Vectors of 8 also store what is left of one in a way of their own (see `kernels.vector`)."""
+    """Vectors of 8 also store what is left of one in a way of their own (see `kernels.llvm_vectors`)."""
     names = {
         "test_tile.py": [
             "test_any_number_of_rows_columns_and_terms",

@@ -10,6 +10,8 @@ import pytest
 
 from audioconv import layers as L
 from audioconv.errors import ConfigError, ShapeError
+from audioconv.layers import base
+from audioconv.model import Model
 
 SPATIAL = "shapes are (*spatial, channels)"
 
@@ -317,11 +319,19 @@ def test_init_draws_from_the_generator_alone(case):
 
 
 @every_case
+def test_the_shapes_of_the_parameters_are_known_without_drawing_them(case, rng, monkeypatch):
+    expected = {path: array.shape for path, array in L.flatten(case.layer.init(case.in_shape, rng)).items()}
+    monkeypatch.setattr(base, "_Undrawn", None)
+    shapes = L.flatten(case.layer.param_shapes(case.in_shape))
+    assert list(shapes.items()) == list(expected.items())
+
+
+@every_case
 def test_the_error_for_a_wrong_input_is_exact(case, rng):
     if case.wrong_shape is None:
         assert len(case.layer.out_shape(case.in_shape)) >= 1
         return
-    for act in (case.layer.out_shape, lambda shape: case.layer.init(shape, rng)):
+    for act in (case.layer.out_shape, case.layer.param_shapes, lambda shape: case.layer.init(shape, rng)):
         with pytest.raises(ShapeError) as caught:
             act(case.wrong_shape)
         assert str(caught.value) == case.message
@@ -331,7 +341,7 @@ def test_the_error_for_a_wrong_input_is_exact(case, rng):
 def test_inside_a_network_the_error_begins_with_the_dotted_path(case, rng):
     network = L.Chain([L.Identity(), L.Residual(L.Chain([L.Concat([case.layer])]))])
     path = "1.body.0.0"
-    for act in (network.out_shape, lambda shape: network.init(shape, rng)):
+    for act in (network.out_shape, network.param_shapes, lambda shape: network.init(shape, rng)):
         with pytest.raises(ShapeError) as caught:
             act(case.wrong_shape)
         found = str(caught.value)
@@ -392,3 +402,55 @@ def test_a_configuration_of_no_known_layer_is_refused(config):
 def test_a_configuration_that_does_not_fit_its_layer_is_refused(config):
     with pytest.raises(ConfigError):
         L.from_config(config)
+
+
+# --- a layer of a user's own ---
+
+
+@dataclass(frozen=True)
+class Scale(L.Layer):
+    """A factor for each channel, with an `init` and nothing that tells its shapes."""
+
+    count: int = 1
+
+    def infer_shape(self, in_shape):
+        return in_shape
+
+    def init(self, in_shape, rng):
+        drawn = {name: getattr(rng, name)(size=in_shape[-1]).astype(np.float32) for name in ("normal", "uniform")}
+        factors = rng.standard_normal((self.count, in_shape[-1]), np.float32)
+        return {"factors": factors, "drawn": {**drawn, "one": np.full((), rng.random(), np.float32)}}
+
+    def forward(self, params, x, run):
+        return x * params["factors"].sum(axis=0), x if run.training else None
+
+    def backward(self, params, saved, dy, run):
+        return dy * params["factors"].sum(axis=0), {"factors": (saved * dy).sum(axis=0)}
+
+
+@pytest.fixture
+def own_layer():
+    yield Scale(2)
+    del L.Layer.kinds["Scale"]
+
+
+def test_the_shapes_of_a_users_layer_come_from_its_init(own_layer):
+    L.Layer.kinds["Scale"] = Scale
+    network = L.Chain([own_layer, L.Dense(2)])
+    shapes = L.flatten(network.param_shapes((3,)))
+    assert shapes == {
+        "0.factors": (2, 3), "0.drawn.normal": (3,), "0.drawn.uniform": (3,), "0.drawn.one": (),
+        "1.weight": (3, 2), "1.bias": (2,),
+    }  # fmt: skip
+    assert shapes == {path: x.shape for path, x in L.flatten(network.init((3,), np.random.default_rng(0))).items()}
+    with pytest.raises(ConfigError, match="more than 134,217,728 parameters"):
+        Scale(10**10).param_shapes((3,))
+
+
+def test_a_model_with_a_users_layer_is_saved_and_loaded(own_layer, tmp_path, rng):
+    L.Layer.kinds["Scale"] = Scale
+    network = L.Chain([own_layer, L.Dense(2)])
+    model = Model(network, network.init((3,), rng), ("a", "b"), (3,))
+    model.save(tmp_path / "m.safetensors")
+    x = rng.standard_normal((4, 3), np.float32)
+    np.testing.assert_array_equal(Model.load(tmp_path / "m.safetensors").logits(x), model.logits(x))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from audioconv.geometry import POINT, Window
 from audioconv.runtime.program import NO_BORDER, Buffer
-from audioconv.runtime.views import numbers, view, views
+from audioconv.runtime.views import elementwise_views, view, views
 
 BORDERS = st.tuples(*[st.integers(0, 2)] * 4)
 HALVES = Window((2, 2), (2, 2), (1, 1), ((0, 0), (0, 0)))
@@ -20,7 +20,7 @@ def offsets(image, border=NO_BORDER):
     """Return where the numbers of a view lie, of its border too."""
     (H, W, C), (top, bottom, left, right) = image.shape, border
     pixels = itertools.product(range(-top, H + bottom), range(-left, W + right), range(C))
-    return [image.place.offset + h * image.line + w * image.pixel + c for h, w, c in pixels]
+    return [image.origin.offset + h * image.line + w * image.pixel + c for h, w, c in pixels]
 
 
 @given(st.integers(1, 12), st.integers(1, 4), st.integers(1, 5), st.integers(1, 3), BORDERS, st.booleans())
@@ -43,7 +43,7 @@ def test_windows_see_lines_as_lines(height, width, channels, border):
 @given(st.integers(1, 12), st.integers(1, 5), st.integers(1, 40), st.tuples(BORDERS, BORDERS))
 def test_numbers_of_two_images_are_paired_whatever_their_borders(height, width, channels, borders):
     buffers = [Buffer((height, width, channels), border) for border in borders]
-    images = numbers(*map(view, buffers))
+    images = elementwise_views(*map(view, buffers))
     assert len({image.shape for image in images}) == 1
     assert math.prod(images[0].shape) == height * width * channels
     places = [
@@ -55,7 +55,7 @@ def test_numbers_of_two_images_are_paired_whatever_their_borders(height, width, 
 @given(st.integers(1, 12), st.integers(1, 5), st.integers(1, 40), st.tuples(BORDERS, BORDERS))
 def test_numbers_without_their_borders_are_the_same_numbers(height, width, channels, borders):
     buffers = [Buffer((height, width, channels), border) for border in borders]
-    images = numbers(*(view(buffer).bare for buffer in buffers))
+    images = elementwise_views(*(view(buffer).without_border for buffer in buffers))
     places = [
         [buffer.at(*place).offset for place in itertools.product(*map(range, buffer.shape))] for buffer in buffers
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import errno
+import gzip
 import hashlib
 import io
 import lzma
@@ -12,21 +13,18 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
-from audioconv.datasets.archives.gzip_index import MOST_POINTS, SPACING, GzipReader, Index
 from audioconv.datasets.archives.safety import DamagedArchiveError, Guard, Limits
 from audioconv.datasets.archives.tar_headers import checked_headers
 from audioconv.errors import DataError
 from audioconv.io.files import display_path, reason
 
 CHUNK = 1 << 20
-
-BUFFER = 1 << 16
-"""So many bytes of a member that was gone back to are unpacked at a time."""
 
 Progress = Callable[[int, int | None], None]
 """Called with how many bytes of the archive are done, and of how many."""
@@ -82,9 +80,7 @@ class Member:
                 raise tarfile.ReadError("unexpected end of data")
 
 
-def read_archive(
-    archive: Path, limits: Limits | None = None, progress: Progress | None = None, index: Index | None = None
-) -> Generator[Member]:
+def read_archive(archive: Path, limits: Limits | None = None, progress: Progress | None = None) -> Generator[Member]:
     """Yield the files of an archive, in one pass from front to back.
 
     The archive as a whole is refused when any member is a link or a device, has a name that leaves the folder or that
@@ -99,8 +95,6 @@ def read_archive(
         By default `Limits.for_archive`.
     progress : callable, optional
         Called now and then with the bytes of the archive that are done.
-    index : Index, optional
-        Gets to know where the files of a tar file are; memory then grows by 12 bytes for each.
 
     Raises
     ------
@@ -114,67 +108,27 @@ def read_archive(
         if file.peek(2).startswith(b"PK"):
             yield from _read_zip(file, guard, progress, size)
         else:
-            yield from _read_tar(file, guard, progress, size, index)
+            yield from _read_tar(file, guard, progress, size)
 
 
+@dataclass(frozen=True)
 class Archive:
-    """An archive that is read once, though what is wanted of it may be known only when much of it has gone by.
+    """An archive that is read several times: for its tables first, then for what they name.
 
-    Of a tar file it is kept in mind where the files are (`Index`), and `members` goes back for those that are wanted.
-    In a gzip or plain file nearly nothing else is read on the way; bzip2 and xz have to be decompressed once more, as
-    far as the last one. ZIP files and folders have a directory, so going through them again reads nothing else either.
-
-    Parameters
+    Attributes
     ----------
     path : Path
         As for `read_archive`.
     limits : Limits, optional
-        By default `Limits.for_archive`.
+        Default: `Limits.for_archive`.
     """
 
-    def __init__(self, path: Path, limits: Limits | None = None) -> None:
-        self.path = path
-        self._limits, self._index = limits, Index()
-        self._pass: Generator[Member] | None = None
-        self._progress: Progress | None = None
+    path: Path
+    limits: Limits | None = None
 
-    def __enter__(self) -> Archive:
-        """Begin; nothing is opened yet."""
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        """Close what is open."""
-        if self._pass:
-            self._pass.close()
-
-    def look_through(self, progress: Progress | None = None) -> Iterator[Member]:
-        """Yield the files as `read_archive` does, whose errors these are; who stops goes on by `members`."""
-        self._progress = progress
-        self._pass = read_archive(self.path, self._limits, self._show, self._index)
-        return self._pass
-
-    def members(self, names: Iterable[str] | None = None, progress: Progress | None = None) -> Iterator[Member]:
-        """Yield the files in their order: of those that were looked through, the wanted ones, and all that are left.
-
-        Parameters
-        ----------
-        names : iterable of str, optional
-            What the wanted ones are called, without their folders; a few others may come as well. By default all are
-            wanted.
-        progress : callable, optional
-            As for `read_archive`.
-        """
-        self._progress = progress
-        if self._pass is None or names is None or not self._index.useful:
-            yield from read_archive(self.path, self._limits, progress)
-            return
-        with _opened(self.path, self._limits) as (file, guard, size):
-            yield from _read_tar_at(self._index.offsets(names), file, guard, progress, size, self._index)
-        yield from self._pass
-
-    def _show(self, done: int, total: int | None) -> None:
-        if self._progress:
-            self._progress(done, total)
+    def members(self, progress: Progress | None = None) -> Generator[Member]:
+        """Yield the files from front to back, as `read_archive` does, whose errors these are."""
+        return read_archive(self.path, self.limits, progress)
 
 
 @contextmanager
@@ -186,10 +140,8 @@ def _opened(archive: Path, limits: Limits | None) -> Iterator[tuple[io.BufferedR
         yield file, Guard(shown, limits or Limits.for_archive(size)), size
 
 
-def _read_tar(
-    file: io.BufferedReader, guard: Guard, progress: Progress | None, size: int, index: Index | None
-) -> Iterator[Member]:
-    plain = _unpacked(file, index or Index(), max(SPACING, size // MOST_POINTS) if index else None)
+def _read_tar(file: io.BufferedReader, guard: Guard, progress: Progress | None, size: int) -> Iterator[Member]:
+    plain = _unpacked(file)
     last = 0
     headers = checked_headers(guard.shown)
     with tarfile.open(fileobj=plain, mode="r|", bufsize=CHUNK, tarinfo=headers) as members:
@@ -200,9 +152,6 @@ def _read_tar(
                 last = file.tell()
                 progress(last, size)
             if name is not None and not _is_junk(name):
-                if index:
-                    index.add(name.name, member.offset)
-                    index.exact &= not members.pax_headers  # those for all members that follow
                 yield Member(name, member.size, guard.shown, _opener(members, member))
     while plain.read(CHUNK):  # only at the end of its data does a decompressor check them
         pass
@@ -210,28 +159,11 @@ def _read_tar(
         progress(size, size)
 
 
-def _read_tar_at(
-    offsets: Iterable[int], file: io.BufferedReader, guard: Guard, progress: Progress | None, size: int, index: Index
-) -> Iterator[Member]:
-    """Yield the members that begin at `offsets` of a tar file that was read once."""
-    plain = _unpacked(file, index)
-    for offset in offsets:
-        plain.seek(offset)
-        with tarfile.TarFile(fileobj=plain, tarinfo=checked_headers(guard.shown)) as members:
-            member = members.next()
-            name = guard.admit(member) if member else None
-            if member is None or name is None:
-                raise tarfile.ReadError("it has changed while it was read")
-            if progress:
-                progress(min(file.tell(), size), size)
-            yield Member(name, member.size, guard.shown, _opener(members, member))
-
-
-def _unpacked(file: io.BufferedReader, index: Index, spacing: int | None = None) -> io.BufferedIOBase:
-    """Return a file with what `file` unpacks to, or `file` itself; points are added to the index by the spacing."""
+def _unpacked(file: io.BufferedReader) -> io.BufferedIOBase:
+    """Return a file with what `file` unpacks to, or `file` itself."""
     begin = file.peek(6)
     if begin.startswith(b"\x1f\x8b"):
-        return io.BufferedReader(GzipReader(file, index.points, spacing), BUFFER)
+        return gzip.GzipFile(fileobj=file)
     if begin.startswith(b"BZh"):
         return bz2.BZ2File(file)
     return lzma.LZMAFile(file) if begin.startswith(b"\xfd7zXZ\x00") else file

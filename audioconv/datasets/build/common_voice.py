@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
@@ -89,10 +89,6 @@ class CommonVoice(Layout):
             self._items[key] = item
             if single_word(sentence):
                 self._of_words.add(item.path.name)
-
-    def names(self) -> Iterable[str]:
-        """Return what the wanted clips are called."""
-        return (item.path.name for item in self._items.values())
 
     def item(self, name: PurePosixPath) -> Item | None:
         """Return the clip's sentence and speaker."""

@@ -223,13 +223,13 @@ def _recordings(
     layout = LAYOUTS[source.layout](options)
     limits = Limits(4 * source.unpacked, 4 * source.count) if source.unpacked and source.count else None
     with ExitStack() as stack:
-        opened = [stack.enter_context(Archive(archive, limits)) for archive in archives]
+        opened = [Archive(archive, limits) for archive in archives]
         layout.prepare(opened, partial(stages, "looking through"))
         if source.content and not location.user_supplied:
             _check_content(source, layout, archives[0], limits)
         extraction = Extraction(layout, options, work, convert, stack.enter_context(Journal(work)))
         for archive in opened:
-            extraction.take(archive.members(layout.names(), partial(stages, "unpacking")))
+            extraction.take(archive.members(partial(stages, "unpacking")))
     if not extraction.saved:
         raise _nothing(location, options, extraction.left_out)
     counted = source.count is not None and not source.content and not location.user_supplied and options.takes_all

@@ -6,6 +6,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
@@ -73,7 +74,7 @@ class Layout:
     """What the files of an archive are.
 
     A layout is made for one use: `prepare` first reads the tables that say more than names do, then `item` is asked
-    for each file, or those that are called one of `names`, and `look` is shown the others.
+    for each file, and `look` is shown the others.
 
     Parameters
     ----------
@@ -96,10 +97,6 @@ class Layout:
 
     def prepare(self, archives: Sequence[Archive], progress: Progress | None = None) -> None:
         """Read what stands in tables."""
-
-    def names(self) -> Iterable[str] | None:
-        """Return what the files are called that may be examples, without folders; None where no table says so."""
-        return None
 
     def item(self, name: PurePosixPath) -> Item | None:
         """Return what the file `name` is, with the word or class as its label; None for what is no example."""
@@ -284,10 +281,6 @@ class Mswc(Layout):
                     del self._items[dropped]
             self._items[key] = item
 
-    def names(self) -> Iterable[str]:
-        """Return what the clips of the wanted words are called."""
-        return (item.path.name for item in self._items.values())
-
     def item(self, name: PurePosixPath) -> Item | None:
         """Return the recording's word and speaker."""
         return self._items.get("/".join(name.parts[-4:]))
@@ -302,9 +295,8 @@ def tables(
 ) -> Iterator[Member]:
     """Yield the files of the archives that `wanted` names, before anything else is read."""
     for archive in archives:
-        for member in archive.look_through(progress):
-            if wanted(member.name):
-                yield member
+        with closing(archive.members(progress)) as members:
+            yield from (member for member in members if wanted(member.name))
 
 
 def table_rows(table: Member, columns: Sequence[str], delimiter: str = ",") -> Iterator[dict[str, str]]:

@@ -33,7 +33,7 @@ class Folders(Layout):
         names = [
             member.name
             for archive in archives
-            for member in archive.look_through(progress)
+            for member in archive.members(progress)
             if kind_of(Path(member.name)) and not self.is_noise(member.name)
             and not any(part.startswith(".") or part in NOT_CLASSES for part in member.name.parts)
         ]  # fmt: skip

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.audio.read import Blocks, Segment, blocks, part
-from audioconv.datasets.collection import Collection, Item
+from audioconv.datasets.collection import Collection
 from audioconv.errors import DataError
+from audioconv.io.parallel import read_in_parallel
 
 CLIPPED_LEVEL, CLIPPED_RUN, CLIPPED_SHARE = 0.98, 3, 0.001
 """Samples beyond the level that are equal to their neighbours, so many in a row, are clipped; up to this share passes.
@@ -99,23 +98,8 @@ class Picture:
 def measure_all(collection: Collection, on_file: Callable[[], object] | None) -> Iterator[Sound | Picture | DataError]:
     """Yield what is measured of each clip, in order; of its samples nothing stays in memory."""
     measure = measure_picture if collection.kind == "images" else measure_sound
-
-    def attempt(item: Item) -> Sound | Picture | DataError:
-        try:
-            return measure(item.example)
-        except DataError as error:
-            return error
-
-    # The libraries that decode, and SHA-256, let other Python threads run meanwhile.
-    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
-        try:
-            for one in pool.map(attempt, collection.items):
-                yield one
-                if on_file is not None:
-                    on_file()
-        except BaseException:  # Ctrl-C too: leaving the block would wait for all files to be read
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    # SHA-256, too, lets other Python threads run meanwhile.
+    return read_in_parallel([item.example for item in collection.items], measure, on_file=on_file)
 
 
 def measure_sound(example: Path | Segment) -> Sound:

@@ -1,4 +1,4 @@
-"""How programs are written: where memory lies, and which numbers a convolution's tables pair."""
+"""Programs: memory plans, and the offset tables of convolutions."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from audioconv import geometry
 from audioconv.errors import ShapeError
-from audioconv.kernels import interpreter as opcodes
+from audioconv.kernels import opcodes
 from audioconv.runtime import memory_plan
 from audioconv.runtime.memory_plan import assemble
 from audioconv.runtime.offsets import gradient_border, input_gradients, rows
-from audioconv.runtime.program import ALIGNMENT, Buffer, Instruction, Memory, Phase, Tables, rounded
+from audioconv.runtime.program import ALIGNMENT, Buffer, Instruction, Memory, Phase, Tables, round_up_to_cache_lines
 
 
 @st.composite
@@ -98,35 +98,49 @@ def test_a_table_is_kept_once():
     np.testing.assert_array_equal(kept[other : other + 2], [5, 6])
 
 
+def using(*operands):
+    """Return an instruction with one to three operands; its operation does not matter here."""
+    fields = opcodes.operation_of(opcodes.DEPTHWISE_GRADIENT)
+    places = dict(zip(fields.operands, [*operands, operands[-1], operands[-1]], strict=False))
+    return Instruction(opcodes.DEPTHWISE_GRADIENT, **places, **dict.fromkeys(fields.integers, 0))
+
+
+def address(word, number):
+    """Return base, offset and stride of an operand."""
+    begin = opcodes.FIRST_OPERAND + opcodes.OPERAND_WORDS * number
+    return tuple(word[begin : begin + opcodes.OPERAND_WORDS])
+
+
 def test_what_outlives_its_phase_is_made_in_scratch_and_carried_once():
     early, late, short = (Buffer((5, 3, 10), (1, 0, 0, 2)) for _ in range(3))
     examples = 7
     phases = [
         Phase(opcodes.EXAMPLES, 4, [
-            Instruction(opcodes.SWEEP, [short.at(), early.at()], []),
-            Instruction(opcodes.MOMENTS, [early.at(1, 2)], []),
-            Instruction(opcodes.SWEEP, [short.at(), short.at()], []),
+            using(short.at(), early.at()),
+            using(early.at(1, 2)),
+            using(short.at(), short.at()),
         ]),
-        Phase(opcodes.EXAMPLES, 4, [Instruction(opcodes.ADD, [early.at(), late.at()], [])]),
-        Phase(opcodes.LINES, 2, [Instruction(opcodes.ADD, [late.at(), early.at(1)], [])]),
+        Phase(opcodes.EXAMPLES, 4, [using(early.at(), late.at())]),
+        Phase(opcodes.LINES, 2, [using(late.at(), early.at(1))]),
     ]  # fmt: skip
-    with mock.patch.object(memory_plan, "LEAST_CARRIED", 4 * early.size * examples):
+    with mock.patch.object(memory_plan, "MIN_SPILL_BYTES", 4 * early.size * examples):
         program = assemble(phases, examples, Memory())
-    assert [word[0] for word in program.words] == [
-        opcodes.SWEEP, opcodes.MOMENTS, opcodes.CARRY, opcodes.SWEEP, opcodes.ADD, opcodes.CARRY, opcodes.ADD
-    ]  # fmt: skip
-    bases = [word[1 : 1 + 3 * opcodes.OPERANDS : 3].tolist() for word in program.words]
-    assert bases[0][:2] == [opcodes.SCRATCH] * 2
+    made = [opcodes.DEPTHWISE_GRADIENT.code] * len(program.words)
+    made[2] = made[5] = opcodes.SPILL.code
+    assert program.words[:, opcodes.CODE].tolist() == made
+    bases = [[address(word, number)[0] for number in range(2)] for word in program.words]
+    assert bases[0] == [opcodes.SCRATCH] * 2
     assert bases[1][0] == opcodes.SCRATCH
-    assert bases[2][:2] == bases[5][:2] == [opcodes.SCRATCH, opcodes.ARENA]
-    assert bases[4][:2] == [opcodes.ARENA, opcodes.SCRATCH]
-    assert bases[6][:2] == [opcodes.ARENA] * 2
+    assert bases[2] == bases[5] == [opcodes.SCRATCH, opcodes.ARENA]
+    assert bases[4] == [opcodes.ARENA, opcodes.SCRATCH]
+    assert bases[6] == [opcodes.ARENA] * 2
     for word in (program.words[2], program.words[5]):
-        assert word[opcodes.FIRST_INTEGER] == early.size
-        assert all(number % ALIGNMENT == 0 for number in (word[2], word[5], word[6]))
-    with mock.patch.object(memory_plan, "LEAST_CARRIED", 4 * early.size * examples + 1):
+        assert word[opcodes.FIRST_INTEGER + opcodes.SPILL.size] == early.size
+        (_, source, _), (_, target, stride) = (address(word, n) for n in (opcodes.SPILL.source, opcodes.SPILL.target))
+        assert all(number % ALIGNMENT == 0 for number in (source, target, stride))
+    with mock.patch.object(memory_plan, "MIN_SPILL_BYTES", 4 * early.size * examples + 1):
         program = assemble(phases, examples, Memory())
-    assert opcodes.CARRY not in program.words[:, 0]
+    assert opcodes.SPILL.code not in program.words[:, opcodes.CODE]
 
 
 @given(st.lists(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=3), max_size=4), min_size=1, max_size=4))
@@ -134,8 +148,7 @@ def test_buffers_that_live_at_the_same_time_do_not_meet(program):
     examples = 3
     buffers = [Buffer((1 + n % 3, 2 + n, 1 + n)) for n in range(10)]
     phases = [
-        Phase(opcodes.EXAMPLES, 4, [Instruction(opcodes.ADD, [buffers[n].at(0, 0) for n in use], []) for use in phase])
-        for phase in program
+        Phase(opcodes.EXAMPLES, 4, [using(*(buffers[n].at(0, 0) for n in use)) for use in phase]) for phase in program
     ]
     memory = Memory()
     words = assemble(phases, examples, memory).words
@@ -146,7 +159,7 @@ def test_buffers_that_live_at_the_same_time_do_not_meet(program):
         for index, use in enumerate(phase):
             for i, n in enumerate(use):
                 uses.setdefault(n, []).append((number, index))
-                places.setdefault(n, set()).add(tuple(words[row, 1 + 3 * i : 4 + 3 * i]))
+                places.setdefault(n, set()).add(address(words[row], i))
             row += 1
     assert all(len(found) == 1 for found in places.values())  # always at the same place
     extents = {}
@@ -154,8 +167,8 @@ def test_buffers_that_live_at_the_same_time_do_not_meet(program):
         base, offset, stride = next(iter(found))
         several = uses[n][0][0] != uses[n][-1][0]
         assert base == (opcodes.ARENA if several else opcodes.SCRATCH)
-        assert stride == (rounded(buffers[n].size) if several else 0)
-        end = offset + (rounded(buffers[n].size) * examples if several else buffers[n].size)
+        assert stride == (round_up_to_cache_lines(buffers[n].size) if several else 0)
+        end = offset + (round_up_to_cache_lines(buffers[n].size) * examples if several else buffers[n].size)
         assert end <= (memory.arena if several else memory.scratch)
         lives = (uses[n][0][0], uses[n][-1][0]) if several else (uses[n][0], uses[n][-1])
         extents[n] = base, offset, end, lives

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audioconv.streaming.word_boundaries import word_extent
+from audioconv.audio.endpoints import word_extent
 
 
 def levels(*parts: tuple[int, int, float], noise: float = 0.0, count: int = 100) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Convolutions that compiled networks compute in forms of their own, against the plain layers."""
+"""Convolution algorithms of compiled networks, against the plain layers."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audioconv import layers as L
-from audioconv.compiler.graph import ConvNode, SweepNode, trace
+from audioconv.compiler.graph import ConvNode, NormActivationPoolNode, trace
 from audioconv.compiler.inference import Inference
 from audioconv.kernels.jit import LANES
 from audioconv.layers.base import Pass
 from audioconv.runtime import executable, few_channels, winograd
-from audioconv.runtime.algorithms import Along
-from audioconv.runtime.few_channels import Narrow
-from audioconv.runtime.winograd import Lines, Planes
+from audioconv.runtime.algorithms import DepthwiseRows
+from audioconv.runtime.few_channels import FewChannels
+from audioconv.runtime.winograd import Winograd1d, Winograd2d
 
 CLASSES = 5
 EXAMPLES = 37  # of which tasks get two or three
 
 
-def form_of(conv, in_shape):
-    """Return the form in which `conv` is computed."""
+def algorithm_of(conv, in_shape):
+    """Return the algorithm that computes `conv`."""
     node = trace(L.Chain([conv, L.GlobalAvgPool(), L.Dense(CLASSES)]), in_shape).nodes[0]
     assert isinstance(node, ConvNode)
-    return node.conv.form
+    return node.conv.algorithm
 
 
 def check(conv, in_shape, seed=0):
@@ -42,7 +42,7 @@ def check(conv, in_shape, seed=0):
     wanted, _ = network.forward(L.unflatten(dict(params)), x, Pass())
     inference = Inference(network, params, in_shape)
     assert difference(inference(x), wanted) < 1e-6
-    with mock.patch.object(executable, "LEAST_WORK", 0):
+    with mock.patch.object(executable, "MIN_WORK", 0):
         np.testing.assert_array_equal(inference(x[:1].copy()), inference(x)[:1])
 
 
@@ -67,8 +67,8 @@ LINES = [
 @pytest.mark.parametrize(("in_shape", "filters", "size", "stride", "padding"), LINES)
 def test_lines_are_those_of_the_plain_layers(in_shape, filters, size, stride, padding):
     conv = L.Conv(filters, size, stride, padding)
-    with mock.patch.object(winograd, "LINE_WORTHWHILE", 100):
-        assert isinstance(form_of(conv, in_shape), Lines)
+    with mock.patch.object(winograd, "MAX_SHARE_1D", 100):
+        assert isinstance(algorithm_of(conv, in_shape), Winograd1d)
         check(conv, in_shape)
 
 
@@ -79,22 +79,22 @@ def test_lines_are_those_of_the_plain_layers(in_shape, filters, size, stride, pa
 def test_any_line(width, channels, filters, size, stride, padding, seed):
     if width + 2 * padding < size:
         width = size
-    with mock.patch.object(winograd, "LINE_WORTHWHILE", 100):
+    with mock.patch.object(winograd, "MAX_SHARE_1D", 100):
         check(L.Conv(filters, size, stride, padding), (width, channels), seed)
 
 
 def test_where_lines_pay():
     # Blocks of three, and outputs that tiles of four fit.
-    assert isinstance(form_of(L.Conv(32, 80, 4), (8000, 1)), Lines)
-    assert isinstance(form_of(L.Conv(32, 3), (500, 32)), Lines)
-    assert isinstance(form_of(L.Conv(24, 9, padding="same"), (51, 24)), Lines)
-    assert form_of(L.Conv(32, 4), (500, 32)) is None
-    assert form_of(L.Conv(32, 3, padding="same"), (5, 32)) is None
-    assert form_of(L.Conv(32, 3, dilation=2), (500, 32)) is None
-    assert form_of(L.Conv(32, 3, groups=2), (500, 32)) is None
-    assert form_of(L.Conv(4, 3), (500, 32)) is None
-    # Across a picture's lines there is no such form yet.
-    assert form_of(L.Conv(32, (1, 3)), (6, 500, 32)) is None
+    assert isinstance(algorithm_of(L.Conv(32, 80, 4), (8000, 1)), Winograd1d)
+    assert isinstance(algorithm_of(L.Conv(32, 3), (500, 32)), Winograd1d)
+    assert isinstance(algorithm_of(L.Conv(24, 9, padding="same"), (51, 24)), Winograd1d)
+    assert algorithm_of(L.Conv(32, 4), (500, 32)) is None
+    assert algorithm_of(L.Conv(32, 3, padding="same"), (5, 32)) is None
+    assert algorithm_of(L.Conv(32, 3, dilation=2), (500, 32)) is None
+    assert algorithm_of(L.Conv(32, 3, groups=2), (500, 32)) is None
+    assert algorithm_of(L.Conv(4, 3), (500, 32)) is None
+    # Across a picture's lines there is no such algorithm.
+    assert algorithm_of(L.Conv(32, (1, 3)), (6, 500, 32)) is None
 
 
 @pytest.mark.parametrize(("channels", "size", "stride"), [(1, 80, 4), (16, 3, 1), (64, 3, 1), (32, 9, 1)])
@@ -121,16 +121,16 @@ def test_lines_round_little_more_than_direct_sums(channels, size, stride):
 def test_planes_are_those_of_the_plain_layers(in_shape, padding):
     conv = L.Conv(16, 3, padding=padding)
     with (
-        mock.patch.object(winograd, "PLANE_WORTHWHILE", 100),
-        mock.patch.object(Narrow, "fits", return_value=False),
+        mock.patch.object(winograd, "MAX_SHARE_2D", 100),
+        mock.patch.object(FewChannels, "fits", return_value=False),
     ):
-        assert isinstance(form_of(conv, in_shape), Planes)
+        assert isinstance(algorithm_of(conv, in_shape), Winograd2d)
         check(conv, in_shape)
 
 
 # --- few channels, whose vectors are pixels --------------------------------------------------------------------------
 
-ALWAYS = mock.patch.object(few_channels, "_own_work", return_value=0)
+ALWAYS = mock.patch.object(few_channels, "_cost", return_value=0)
 
 
 @pytest.mark.parametrize("padding", ["same", 0, 3, ((4, 0), (0, 3))])
@@ -149,7 +149,7 @@ ALWAYS = mock.patch.object(few_channels, "_own_work", return_value=0)
 def test_few_channels_are_those_of_the_plain_layers(in_shape, filters, padding):
     conv = L.Conv(filters, 3, padding=padding)
     with ALWAYS:
-        assert isinstance(form_of(conv, in_shape), Narrow)
+        assert isinstance(algorithm_of(conv, in_shape), FewChannels)
         check(conv, in_shape)
 
 
@@ -173,11 +173,11 @@ def test_few_channels_with_a_pool_behind(in_shape):
 def test_where_vectors_of_pixels_pay():
     # Vectors of 16 leave more of each empty, but multiply so quickly that turning images costs more.
     for channels, filters in [(5, 5), (16, 3), (32, 4), (10, 2), *([(10, 10)] if LANES == 8 else [])]:
-        assert isinstance(form_of(L.Conv(filters, 3, padding="same"), (40, 40, channels)), Narrow)
+        assert isinstance(algorithm_of(L.Conv(filters, 3, padding="same"), (40, 40, channels)), FewChannels)
     # Full vectors of channels; a sum that is short; images that tiles of lines do not fit.
-    assert isinstance(form_of(L.Conv(32, 3, padding="same"), (40, 40, 16)), Planes)
-    assert form_of(L.Conv(16, 3, padding="same"), (40, 40, 1)) is None
-    assert form_of(L.Conv(10, 3, padding="same"), (1, 40, 10)) is None
+    assert isinstance(algorithm_of(L.Conv(32, 3, padding="same"), (40, 40, 16)), Winograd2d)
+    assert algorithm_of(L.Conv(16, 3, padding="same"), (40, 40, 1)) is None
+    assert algorithm_of(L.Conv(10, 3, padding="same"), (1, 40, 10)) is None
 
 
 def test_few_channels_round_little_more_than_direct_sums():
@@ -200,7 +200,7 @@ def test_few_channels_round_little_more_than_direct_sums():
 @pytest.mark.parametrize("in_shape", [(3, 3, 2), (6, 7, 33), (5, 3, 8), (3, 20, 64), (9, 4, 10)])
 def test_depthwise_ones_are_those_of_the_plain_layers(in_shape, padding):
     conv = L.DepthwiseConv(3, padding=padding)
-    assert isinstance(form_of(conv, in_shape), Along)
+    assert isinstance(algorithm_of(conv, in_shape), DepthwiseRows)
     check(conv, in_shape)
 
 
@@ -211,7 +211,7 @@ def test_a_depthwise_one_of_a_single_line_or_column(in_shape):
 
 def test_other_depthwise_ones_go_by_the_tile():
     for conv in (L.DepthwiseConv(3, stride=2), L.DepthwiseConv(3, dilation=2), L.DepthwiseConv(5)):
-        assert form_of(conv, (20, 20, 16)) is None
+        assert algorithm_of(conv, (20, 20, 16)) is None
 
 
 # --- activations -----------------------------------------------------------------------------------------------------
@@ -247,4 +247,4 @@ def test_an_activation_goes_into_the_convolution_before_it():
     graph = trace(L.Chain(layers), (9, 9, 1))
     graph.merge_activations()
     assert [node.slope for node in graph.nodes if isinstance(node, ConvNode)] == [0.0, 1.0, 0.0]
-    assert [node.norm is None for node in graph.nodes if isinstance(node, SweepNode)] == [False]
+    assert [node.norm is None for node in graph.nodes if isinstance(node, NormActivationPoolNode)] == [False]

@@ -15,8 +15,10 @@ import audioconv as ac
 from audioconv import layers as L
 from audioconv.model import Model
 from audioconv.recipe import choose_input, pretrained
-from audioconv.recipe.settings import Settings, resolve
-from audioconv.recipe.setup import Examples, Task
+from audioconv.recipe.examples import Examples
+from audioconv.recipe.plan import choose
+from audioconv.recipe.settings import Settings
+from audioconv.recipe.setup import prepare
 
 FILES = sorted(Path(pretrained.__file__).parent.glob("*.safetensors"))
 TESTED = {"down", "eight", "five", "go", "left", "one", "right", "up", "zero"}
@@ -29,11 +31,11 @@ def base():
     return Model.load(file)
 
 
-def task(rng, source=WORD, changing=True, count=24, **settings):
+def setup(rng, source=WORD, changing=True, count=24, **settings):
     x, labels = words(rng, count, source.clip_samples, changing)
     nobody = [None] * len(x)
-    examples = Examples(source, x, labels, nobody, nobody, {"name": "words"})
-    return Task.prepare(examples, resolve(Settings(reject=False, **settings), len(x), source))
+    examples = Examples(x, labels, nobody, nobody, {"name": "words"})
+    return prepare(choose(Settings(reject=False, **settings), source), examples)
 
 
 def test_the_base_tells_many_words_apart(base):
@@ -53,8 +55,8 @@ def test_the_base_names_no_folder(base):
 
 
 def test_words_begin_with_the_base(rng, base):
-    begun = task(rng)
-    assert begun.init.name == FILES[0].name
+    begun = setup(rng)
+    assert begun.pretrained.name == FILES[0].name
     assert begun.normalisation.by_clip
     known, own = L.flatten(base.params), L.flatten(begun.params)
     head = f"{len(base.network.layers) - 1}."
@@ -66,7 +68,7 @@ def test_words_begin_with_the_base(rng, base):
 def test_shorter_and_longer_words_do_too(rng):
     for seconds in (0.8, 1.7):
         source = choose_input.choose_audio_input("tc-cnn-l", [16000], seconds)
-        assert task(rng, source).init is not None
+        assert setup(rng, source).pretrained is not None
 
 
 @pytest.mark.parametrize(
@@ -82,19 +84,19 @@ def test_shorter_and_longer_words_do_too(rng):
     ids=["asked", "another network", "another scale", "another rate", "no word", "another front end"],
 )
 def test_everything_else_begins_with_nothing(rng, source, settings):
-    begun = task(rng, source, **settings)
-    assert begun.init is None
+    begun = setup(rng, source, **settings)
+    assert begun.pretrained is None
     assert begun.params is None
 
 
 def test_many_words_begin_with_nothing(rng):
-    assert task(rng, count=500).init is None
+    assert setup(rng, count=500).pretrained is None
 
 
 def test_sounds_that_go_on_as_they_are_begin_with_nothing(rng):
-    begun = task(rng, changing=False)
+    begun = setup(rng, changing=False)
     assert not begun.normalisation.by_clip
-    assert begun.init is None
+    assert begun.pretrained is None
 
 
 def test_the_file_says_what_it_began_with(rng):
@@ -115,4 +117,4 @@ def test_each_network_of_several_begins_with_the_base(rng):
 
 def test_a_base_for_another_front_end_is_none(tmp_path):
     louder = replace(WORD, front_end=replace(WORD.front_end, mel_bands=64))
-    assert pretrained.find_base("tc-cnn-l", louder) is None
+    assert pretrained.find("tc-cnn-l", louder) is None

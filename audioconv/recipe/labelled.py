@@ -1,0 +1,142 @@
+"""Labelled data before they are read or decoded: files of a collection, or arrays in memory."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+
+from audioconv._types import Array, Samples
+from audioconv.audio.windows import Content
+from audioconv.datasets.check.balance import check_losses
+from audioconv.datasets.collection import Collection, Kind
+from audioconv.decision.classes import negatives_by_name
+from audioconv.errors import DataError
+from audioconv.io.parallel import Loaded
+from audioconv.pipeline.inputs import ImageInput, InputSpec
+from audioconv.recipe.choose_input import choose_image_input
+from audioconv.recipe.window_plan import WindowPlan, plan_for_files, plan_windows
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Labelled(ABC):
+    """Labelled data to learn from: `LabelledFiles` or `LabelledArrays`.
+
+    Attributes
+    ----------
+    kind : {"audio", "images"}
+    name : str
+        What messages call the data.
+    labels : sequence of str
+    speakers, splits : sequence of (str or None)
+        As in `datasets.Item`.
+    about : mapping
+        Name, source and licence of the data, for the model's provenance.
+    notes : tuple of str
+        Remarks for the user, a line each.
+    """
+
+    kind: Kind
+    name: str = "arrays"
+    labels: Sequence[str]
+    speakers: Sequence[str | None]
+    splits: Sequence[str | None]
+    about: Mapping[str, Any] = field(default_factory=lambda: {"name": "arrays"})
+    notes: tuple[str, ...] = ()
+
+    @abstractmethod
+    def with_negatives(self) -> Self:
+        """Return the same with classes such as "other" as negatives; see `Collection.with_negatives`."""
+
+    @abstractmethod
+    def image_spec(self, size: tuple[int, int] | None) -> ImageInput:
+        """Return the size of the pictures."""
+
+    @abstractmethod
+    def window_plan(self, clip_seconds: float | None) -> tuple[Sequence[int], WindowPlan]:
+        """Return sample rates (Hz) of recordings, and the window that fits them; see `window_plan.plan_windows`."""
+
+    @abstractmethod
+    def load(
+        self, spec: InputSpec, contents: Sequence[Content], strict: bool, on_file: Callable[[], object] | None
+    ) -> tuple[Loaded[Any], tuple[str, ...]]:
+        """Return the examples, and remarks; `DataError` if none can be read, or a class loses most of its files."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LabelledFiles(Labelled):
+    """The files of a data set."""
+
+    collection: Collection
+
+    @classmethod
+    def of(cls, collection: Collection) -> Self:
+        """Return a collection as data to learn from."""
+        return cls(
+            collection=collection,
+            kind=collection.kind,
+            name=collection.name,
+            labels=collection.labels,
+            speakers=collection.speakers,
+            splits=[item.split for item in collection.items],
+            about={
+                "name": collection.name,
+                "source": collection.source,
+                "licence": collection.licence,
+                "speakers": len({speaker for speaker in collection.speakers if speaker}),
+                "origins": [origin._asdict() for origin in collection.origins],
+            },
+            notes=tuple(collection.notes),
+        )
+
+    def with_negatives(self) -> Self:
+        return self.of(self.collection.with_negatives())
+
+    def image_spec(self, size: tuple[int, int] | None) -> ImageInput:
+        return choose_image_input(self.collection.paths, size)
+
+    def window_plan(self, clip_seconds: float | None) -> tuple[Sequence[int], WindowPlan]:
+        return plan_for_files(self.labels, self.collection.examples, clip_seconds)
+
+    def load(
+        self, spec: InputSpec, contents: Sequence[Content], strict: bool, on_file: Callable[[], object] | None
+    ) -> tuple[Loaded[Any], tuple[str, ...]]:
+        found = spec.load(self.collection.examples, contents, strict, on_file)
+        if not len(found.indices):
+            count = len(self.collection)
+            raise DataError(f"{self.name}: none of the {count} files can be read, such as {found.failures[0]}")
+        lost = check_losses(self.collection, found.indices.tolist(), found.failures)
+        return found, () if lost is None else (lost,)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LabelledArrays(Labelled):
+    """Samples (T,) at `sample_rate` Hz, or pictures (H, W[, C]), in memory."""
+
+    arrays: Sequence[Array]
+    sample_rate: int | None = None
+
+    def with_negatives(self) -> Self:
+        meant = negatives_by_name(self.labels) if self.kind == "audio" else {}
+        return replace(self, labels=[meant.get(label, label) for label in self.labels])
+
+    def image_spec(self, size: tuple[int, int] | None) -> ImageInput:
+        return ImageInput(np.atleast_3d(self.arrays[0]).shape)
+
+    def window_plan(self, clip_seconds: float | None) -> tuple[Sequence[int], WindowPlan]:
+        rate = self.sample_rate
+        assert rate is not None, "pictures have no windows"
+
+        def samples_of(place: int, seconds: float) -> tuple[Samples, int]:
+            return self.arrays[place][: round(seconds * rate)].astype(np.float32), rate
+
+        lengths = [len(array) / rate for array in self.arrays]
+        return [rate], plan_windows(self.labels, lengths.__getitem__, samples_of, clip_seconds)
+
+    def load(
+        self, spec: InputSpec, contents: Sequence[Content], strict: bool, on_file: Callable[[], object] | None
+    ) -> tuple[Loaded[Any], tuple[str, ...]]:
+        return spec.collect(self.arrays, contents), ()

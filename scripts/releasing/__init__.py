@@ -1,0 +1,1 @@
+"""What `scripts/release-check` checks before a version is published."""
