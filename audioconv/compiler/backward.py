@@ -170,7 +170,7 @@ class Backward:
             signs, g, d = elementwise_views(*(view(image).without_border for image in (y, dy, dx)))
         C = d.shape[2]
         vectors, factors = writer.constants.no_norm(C), writer.constants.no_norm_gradient(C)
-        _norm_activation_pool_backward(writer.section(stage), POINT, signs, g, d, vectors, factors, node.slope)
+        _norm_activation_pool_backward(writer.section(stage), POINT, signs, g, d, vectors, factors, slope=node.slope)
         return dx
 
     def _average(self, node: AverageNode, dy: Buffer, stage: int) -> None:
@@ -225,7 +225,7 @@ class Backward:
             for vector, memory, (x, g) in zip(vectors, memories, bands, strict=True):
                 writer.section(stage).emit(
                     opcodes.NORM_ACTIVATION_SUMS, x=x.origin, dy=g.origin, vectors=vector.at(), sums=memory.sums.at(),
-                    **images(x, g), slope=node.slope,
+                    **images(x, g), slope=node.slope, low=node.low, high=node.high,
                 )  # fmt: skip
             writer.between.setdefault(stage, []).extend(self._normalise(node))
             stage += 1
@@ -236,7 +236,9 @@ class Backward:
         dx, more = self._gradient_buffer(value, stage)
         bands = views(window, node.bands, z, dy, dx)
         for vector, factor, (x, g, d) in zip(vectors, factors, bands, strict=True):
-            _norm_activation_pool_backward(writer.section(stage), window, x, g, d, vector, factor, node.slope)
+            _norm_activation_pool_backward(
+                writer.section(stage), window, x, g, d, vector, factor, node.slope, node.low, node.high
+            )
         if more:
             self._add_to_gradient(dx, value, stage)
 
@@ -283,11 +285,21 @@ class Backward:
 
 
 def _norm_activation_pool_backward(
-    section: Section, window: Window, x: View, dy: View, dx: View, vectors: Fixed, factors: Fixed, slope: float
+    section: Section,
+    window: Window,
+    x: View,
+    dy: View,
+    dx: View,
+    vectors: Fixed,
+    factors: Fixed,
+    slope: float,
+    low: float = -math.inf,
+    high: float = math.inf,
 ) -> None:
     section.emit(
         opcodes.NORM_ACTIVATION_POOL_BACKWARD, x=x.origin, dy=dy.origin, vectors=vectors.at(), factors=factors.at(),
         dx=dx.origin, **windows(window, x, dy), **border(dx.border), dx_line=dx.line, dx_pixel=dx.pixel, slope=slope,
+        low=low, high=high,
     )  # fmt: skip
 
 

@@ -199,7 +199,7 @@ class Writer:
         for vectors, (x, y) in zip(self.vectors(node), views(window, node.bands, input, buffer), strict=True):
             section.emit(
                 opcodes.NORM_ACTIVATION_POOL, x=x.origin, y=y.origin, vectors=vectors.at(), **windows(window, x, y),
-                **border(y.border), slope=node.slope,
+                **border(y.border), slope=node.slope, low=node.low, high=node.high,
             )  # fmt: skip
 
     def selects(self, node: NormActivationPoolNode) -> bool:

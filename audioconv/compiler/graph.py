@@ -6,6 +6,7 @@ whose kernel covers all of its input, so `Flatten` needs no node.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -76,11 +77,21 @@ class Norm:
 
 @dataclass(eq=False)
 class NormActivationPoolNode(Node):
-    """A fused normalisation, activation and max-pool; each may be missing. `slope` is that below zero, 1 for none."""
+    """A fused normalisation, activation and max-pool; each may be missing.
+
+    The activation has this `slope` below zero, 1 for none, and is then clamped to `low` and `high`, infinite for none.
+    """
 
     norm: Norm | None = None
     slope: float = 1.0
+    low: float = -math.inf
+    high: float = math.inf
     pool: Window | None = None
+
+    @property
+    def is_clamped(self) -> bool:
+        """Whether the activation has a bound."""
+        return math.isfinite(self.low) or math.isfinite(self.high)
 
     @property
     def bands(self) -> int:
@@ -137,6 +148,7 @@ class Graph:
                 isinstance(node, NormActivationPoolNode)
                 and node.norm is None
                 and node.pool is None
+                and not node.is_clamped
                 and isinstance(before, ConvNode)
                 and before.slope == 1.0
                 and len(before.output.consumers) == 1
@@ -258,10 +270,21 @@ class _Tracer:
             x.producer.slope = slope
             return x
         node = self.norm_activation_pool(x)
-        if node.slope != 1.0:
+        if node.slope != 1.0 or node.is_clamped:
             node = NormActivationPoolNode([node.output], Value(x.shape))
             self.add(node)
         node.slope = slope
+        return node.output
+
+    def clamp(self, layer: L.Clamp, path: str, x: Value, shape: Shape) -> Value:
+        if layer.low is None and layer.high is None:
+            return x
+        node = self.norm_activation_pool(x)
+        if node.is_clamped:
+            node = NormActivationPoolNode([node.output], Value(x.shape))
+            self.add(node)
+        node.low = -math.inf if layer.low is None else float(layer.low)
+        node.high = math.inf if layer.high is None else float(layer.high)
         return node.output
 
     def smooth(self, layer: Layer, path: str, x: Value, shape: Shape) -> Value:
@@ -306,6 +329,7 @@ _RULES: dict[type[Layer], _Rule] = {
     L.SubSpectralNorm: _Tracer.norm,  # type: ignore[dict-item]
     L.ReLU: _Tracer.activation,
     L.LeakyReLU: _Tracer.activation,
+    L.Clamp: _Tracer.clamp,  # type: ignore[dict-item]
     L.SiLU: _Tracer.smooth,
     L.Sigmoid: _Tracer.smooth,
     L.Tanh: _Tracer.smooth,

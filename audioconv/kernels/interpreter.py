@@ -370,7 +370,8 @@ def _execute_on_images(word, real, bases, tables, seeds, N, n, first, last, task
     if operation == NORM_ACTIVATION_POOL.code:
         norm_activation_pool.forward(
             x, _operand(bases, word, NORM_ACTIVATION_POOL.vectors, n, task, scratch), y, C, H, W, x_line, x_pixel, P, Q,
-            y_line, y_pixel, R, S, down, along, top, left, real[NORM_ACTIVATION_POOL.slope], border, p0, p1, q0, q1,
+            y_line, y_pixel, R, S, down, along, top, left, real[NORM_ACTIVATION_POOL.slope],
+            real[NORM_ACTIVATION_POOL.low], real[NORM_ACTIVATION_POOL.high], border, p0, p1, q0, q1,
         )  # fmt: skip
     elif operation == ADD.code:
         pixelwise.add(
@@ -386,7 +387,7 @@ def _execute_on_images(word, real, bases, tables, seeds, N, n, first, last, task
         norm_activation_pool.gradient_sums(
             x, y, _operand(bases, word, NORM_ACTIVATION_SUMS.vectors, n, task, scratch),
             _doubles(bases, word, NORM_ACTIVATION_SUMS.sums, n), C, H, W, x_line, x_pixel, y_line, y_pixel,
-            real[NORM_ACTIVATION_SUMS.slope],
+            real[NORM_ACTIVATION_SUMS.slope], real[NORM_ACTIVATION_SUMS.low], real[NORM_ACTIVATION_SUMS.high],
         )  # fmt: skip
     elif operation == NORM_ACTIVATION_POOL_BACKWARD.code:
         norm_activation_pool.backward(
@@ -394,6 +395,7 @@ def _execute_on_images(word, real, bases, tables, seeds, N, n, first, last, task
             _operand(bases, word, NORM_ACTIVATION_POOL_BACKWARD.factors, n, task, scratch),
             _operand(bases, word, NORM_ACTIVATION_POOL_BACKWARD.dx, n, task, scratch), C, H, W, x_line, x_pixel, P, Q,
             y_line, y_pixel, R, S, down, along, top, left, real[NORM_ACTIVATION_POOL_BACKWARD.slope],
+            real[NORM_ACTIVATION_POOL_BACKWARD.low], real[NORM_ACTIVATION_POOL_BACKWARD.high],
             i[NORM_ACTIVATION_POOL_BACKWARD.dx_line], i[NORM_ACTIVATION_POOL_BACKWARD.dx_pixel], border,
         )  # fmt: skip
     elif operation == MOMENTS.code:

@@ -187,14 +187,14 @@ DROPOUT = _operation(
 
 # --- from image to image ---------------------------------------------------------------------------------------------
 
-NORM_ACTIVATION_POOL = _operation("norm_activation_pool", "x y vectors", _IMAGES + _WINDOW + _BORDER, "slope")
+NORM_ACTIVATION_POOL = _operation("norm_activation_pool", "x y vectors", _IMAGES + _WINDOW + _BORDER, "slope low high")
 NORM_ACTIVATION_POOL_BACKWARD = _operation(
     "norm_activation_pool_backward",
     "x dy vectors factors dx",
     _IMAGES + _WINDOW + _BORDER + "dx_line dx_pixel",
-    "slope",
+    "slope low high",
 )
-NORM_ACTIVATION_SUMS = _operation("norm_activation_sums", "x dy vectors sums", _IMAGES, "slope")
+NORM_ACTIVATION_SUMS = _operation("norm_activation_sums", "x dy vectors sums", _IMAGES, "slope low high")
 POOL_SELECT = _operation("pool_select", "x y vectors", _IMAGES + _WINDOW)
 MOMENTS = _operation("moments", "x _ sums", _SOURCE)
 CHANNEL_SUMS = _operation("channel_sums", "x _ sums", _SOURCE)
