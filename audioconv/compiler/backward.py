@@ -17,15 +17,17 @@ from audioconv.compiler.graph import (
     ActivationNode,
     AddNode,
     AverageNode,
+    ConcatNode,
     ConvNode,
     DropoutNode,
+    MultiplyNode,
     Node,
     NormActivationPoolNode,
     Value,
 )
 from audioconv.geometry import POINT, Window, window
 from audioconv.kernels import opcodes
-from audioconv.runtime.copies import CallerArray, add, clear_border, without_border
+from audioconv.runtime.copies import CallerArray, add, add_channels, clear_border, multiply, without_border
 from audioconv.runtime.program import NO_BORDER, Border, Buffer, Fixed, Instruction, Section, round_up_to_lanes
 from audioconv.runtime.views import View, border, elementwise_views, images, source, view, views, windows
 
@@ -83,6 +85,10 @@ class Backward:
             self._norm_activation_pool(node, dy, stage)
         elif isinstance(node, AddNode):
             self._sum(node, dy, stage)
+        elif isinstance(node, MultiplyNode):
+            self._product(node, dy, stage)
+        elif isinstance(node, ConcatNode):
+            self._concat(node, dy, stage)
         elif isinstance(node, ActivationNode) and node.inputs[0] in self._needs_gradient:
             self._activation(node, dy, stage)
         elif isinstance(node, AverageNode) and node.inputs[0] in self._needs_gradient:
@@ -155,6 +161,30 @@ class Backward:
                 self._add_to_gradient(dy, x, stage, own=self._holders[dy] == 0)
             elif x in self._needs_gradient:
                 self._sum_of_broadcast(dy, x, stage)
+
+    def _product(self, node: MultiplyNode, dy: Buffer, stage: int) -> None:
+        for value, other in zip(node.inputs, reversed(node.inputs), strict=True):
+            if value not in self._needs_gradient:
+                continue
+            part = Buffer(dy.shape)
+            multiply(self._writer.section(stage), dy, self._writer.buffer_of(other, stage), part)
+            if value.shape == dy.shape:
+                self._holders[part] = 0
+                self._add_to_gradient(part, value, stage, own=True)
+            else:
+                self._sum_of_broadcast(part, value, stage)
+
+    def _concat(self, node: ConcatNode, dy: Buffer, stage: int) -> None:
+        channel = 0
+        for value in node.inputs:
+            if value in self._needs_gradient:
+                is_first = value not in self._gradients
+                if is_first:
+                    dx, ready = self._new_gradient(value, stage), stage
+                else:
+                    dx, ready, _ = self._accumulate(value, stage)
+                add_channels(self._writer.section(ready), None if is_first else dx, dy, channel, dx)
+            channel += value.shape[2]
 
     def _through_activation(self, node: AddNode | ConvNode, dy: Buffer, stage: int) -> Buffer:
         """Return the gradient before the node's activation, in place if no other node reads dy."""

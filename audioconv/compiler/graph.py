@@ -114,6 +114,16 @@ class AddNode(Node):
 
 
 @dataclass(eq=False)
+class MultiplyNode(Node):
+    """The product of two values, with broadcasting of a single line or column."""
+
+
+@dataclass(eq=False)
+class ConcatNode(Node):
+    """Values one behind the other along the channels."""
+
+
+@dataclass(eq=False)
 class AverageNode(Node):
     """Average pooling."""
 
@@ -232,6 +242,35 @@ class _Tracer:
             total = self.add(AddNode([total, value], Value(value.shape)))
         return total
 
+    def branches(self, layer: L.Concat | L.Multiply, path: str, x: Value, shape: Shape) -> list[Value]:
+        """Add the nodes of branches; return their outputs, which have equally many axes."""
+        x.pinned = True
+        found = []
+        for name, part, _ in layer.parts(shape):
+            value, out_shape = self.layer(part, _join(path, name), x, shape)
+            if len(out_shape) == 1 and value.shape[:2] != (1, 1):
+                raise NotCompiledError(f"{path or 'the network'}: joining branches behind Flatten is not compiled")
+            found.append(value)
+        if len(set(map(id, found))) < len(found):
+            raise NotCompiledError(f"{path or 'the network'}: joins a value with itself, which is not compiled")
+        return found
+
+    def concat(self, layer: L.Concat, path: str, x: Value, shape: Shape) -> Value:
+        values = self.branches(layer, path, x, shape)
+        if len(values) == 1:
+            return values[0]
+        height, width, _ = values[0].shape
+        return self.add(ConcatNode(values, Value((height, width, sum(value.shape[2] for value in values)))))
+
+    def multiply(self, layer: L.Multiply, path: str, x: Value, shape: Shape) -> Value:
+        product, *others = self.branches(layer, path, x, shape)
+        for value in others:
+            if value.shape[2] != product.shape[2]:
+                raise NotCompiledError(f"{path or 'the network'}: a factor with one channel is not compiled")
+            height, width, channels = map(max, product.shape, value.shape)
+            product = self.add(MultiplyNode([product, value], Value((height, width, channels))))
+        return product
+
     def conv(self, layer: L.Conv, path: str, x: Value, shape: Shape) -> Value:
         window = layer.window(len(shape) - 1).lifted()
         return self.convolution(
@@ -322,6 +361,8 @@ _RULES: dict[type[Layer], _Rule] = {
     L.Chain: _Tracer.chain,  # type: ignore[dict-item]
     L.Residual: _Tracer.residual,  # type: ignore[dict-item]
     L.Sum: _Tracer.sum,  # type: ignore[dict-item]
+    L.Concat: _Tracer.concat,  # type: ignore[dict-item]
+    L.Multiply: _Tracer.multiply,  # type: ignore[dict-item]
     L.Conv: _Tracer.conv,  # type: ignore[dict-item]
     L.DepthwiseConv: _Tracer.depthwise,  # type: ignore[dict-item]
     L.Dense: _Tracer.dense,  # type: ignore[dict-item]

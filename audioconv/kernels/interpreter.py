@@ -55,6 +55,7 @@ from audioconv.kernels.opcodes import (
     IMAGE,
     INSTRUCTIONS,
     MOMENTS,
+    MULTIPLY,
     NORM_ACTIVATION_POOL,
     NORM_ACTIVATION_POOL_BACKWARD,
     NORM_ACTIVATION_SUMS,
@@ -377,6 +378,11 @@ def _execute_on_images(word, real, bases, tables, seeds, N, n, first, last, task
         pixelwise.add(
             x, _operand(bases, word, ADD.second, n, task, scratch), i[ADD.has_second] != 0, y, C, x_line, x_pixel,
             i[ADD.second_line], i[ADD.second_pixel], P, Q, y_line, y_pixel, real[ADD.slope], border, p0, p1, q0, q1,
+        )  # fmt: skip
+    elif operation == MULTIPLY.code:
+        pixelwise.multiply(
+            x, _operand(bases, word, MULTIPLY.second, n, task, scratch), y, C, x_line, x_pixel, i[MULTIPLY.second_line],
+            i[MULTIPLY.second_pixel], P, Q, y_line, y_pixel, border, p0, p1, q0, q1,
         )  # fmt: skip
     elif operation == POOL_SELECT.code:
         norm_activation_pool.select(

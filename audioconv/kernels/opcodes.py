@@ -205,6 +205,7 @@ ADD = _operation(
     "slope",
     optional="second",
 )
+MULTIPLY = _operation("multiply", "x y second", _IMAGES + _NO_WINDOW + _BORDER + "second_line second_pixel")
 AVERAGE = _operation("average", "x y", _IMAGES + _WINDOW + _BORDER, "share")
 AVERAGE_BACKWARD = _operation("average_backward", "dy dx", _IMAGES + _WINDOW + _NO_BORDER + "accumulate", "share")
 ACTIVATE = _operation("activate", "x y", _IMAGES + _NO_WINDOW + _BORDER + "kind")
@@ -212,7 +213,7 @@ ACTIVATE_BACKWARD = _operation("activate_backward", "x dy dx", _IMAGES + _NO_WIN
 
 FROM_IMAGE = (
     NORM_ACTIVATION_POOL, NORM_ACTIVATION_POOL_BACKWARD, NORM_ACTIVATION_SUMS, POOL_SELECT, MOMENTS, CHANNEL_SUMS, ADD,
-    AVERAGE, AVERAGE_BACKWARD, ACTIVATE, ACTIVATE_BACKWARD,
+    MULTIPLY, AVERAGE, AVERAGE_BACKWARD, ACTIVATE, ACTIVATE_BACKWARD,
 )  # fmt: skip
 
 # --- where the fields stand ------------------------------------------------------------------------------------------

@@ -53,6 +53,7 @@ def convolutions(draw, axes, channels):
 
 KINDS = [
     "conv", "conv", "norm", "bands", "relu", "leaky", "clamp", "smooth", "max", "avg", "drop", "residual", "broadcast",
+    "concat", "gate",
 ]  # fmt: skip
 
 
@@ -72,6 +73,10 @@ def bodies(draw, axes, shape, depth=0):
             layer = draw(st.sampled_from([L.SiLU(), L.Sigmoid(), L.Tanh()]))
         elif kind == "broadcast":
             layer = draw(broadcasts(axes, shape))
+        elif kind == "concat":
+            layer = draw(concats(axes, shape))
+        elif kind == "gate":
+            layer = draw(gates(shape))
         elif kind == "relu":
             layer = L.ReLU()
         elif kind == "leaky":
@@ -111,6 +116,28 @@ def broadcasts(draw, axes, shape):
     body = [draw(st.sampled_from(poolings)), *draw(st.sampled_from([[], [L.Conv(shape[-1], 1)], [L.SiLU()]]))]
     other = draw(st.sampled_from([L.Identity(), L.Conv(shape[-1], 1), L.Chain([draw(st.sampled_from(poolings))])]))
     return L.Residual(*draw(st.permutations([L.Chain(body), other])))
+
+
+@st.composite
+def concats(draw, axes, shape):
+    """Draw branches of one size, one of which may do nothing."""
+    kinds = st.sampled_from(["conv", "norm", "pool", "both"])
+    branches = [L.Identity()] if draw(st.booleans()) else []
+    for kind in draw(st.lists(kinds, min_size=2 - len(branches), max_size=3)):
+        first = L.Conv(draw(st.sampled_from([1, 3, 16, 20])), draw(st.sampled_from([1, 3])), padding="same")
+        more = {"conv": [], "norm": [L.BatchNorm(), L.ReLU()], "pool": [L.MaxPool(3, 1, 1)]}
+        both = [L.LeakyReLU(0.1), L.Concat([L.Conv(3, 1), L.Chain([L.Tanh(), L.Conv(5, 3, padding=1)])])]
+        branches.append(L.Chain([first, *more.get(kind, both)]))
+    return L.Concat(draw(st.permutations(branches)))
+
+
+@st.composite
+def gates(draw, shape):
+    """Draw squeeze-and-excite, or a product of two branches."""
+    squeeze = [L.GlobalAvgPool(), L.Dense(3), L.ReLU(), L.Dense(shape[-1]), L.Sigmoid()]
+    other = draw(st.sampled_from([L.Chain(squeeze), L.Conv(shape[-1], 1), L.Chain([L.AvgPool(shape[:-1]), L.Tanh()])]))
+    first = draw(st.sampled_from([L.Identity(), L.Chain([L.Conv(shape[-1], 1), L.BatchNorm(), L.ReLU()])]))
+    return L.Multiply(draw(st.permutations([first, other])))
 
 
 @st.composite
@@ -467,7 +494,7 @@ def test_nan_is_not_hidden_by_a_maximum(pool):
     assert not np.isnan(found[0]).any()
 
 
-@pytest.mark.parametrize("layer", [L.Concat([L.ReLU(), L.Identity()])])
+@pytest.mark.parametrize("layer", [L.ELU(), L.PReLU()])
 def test_what_has_no_fused_form_is_named(layer):
     network = L.Chain([L.Conv(4, 3), layer, L.GlobalAvgPool(), L.Dense(2)])
     with pytest.raises(NotCompiledError, match=f"1 is {type(layer).__name__}"):

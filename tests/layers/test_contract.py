@@ -408,7 +408,7 @@ def test_a_configuration_that_does_not_fit_its_layer_is_refused(config):
 
 
 @dataclass(frozen=True)
-class Scale(L.Layer):
+class Factors(L.Layer):
     """A factor for each channel, with an `init` and nothing that tells its shapes."""
 
     count: int = 1
@@ -430,12 +430,12 @@ class Scale(L.Layer):
 
 @pytest.fixture
 def own_layer():
-    yield Scale(2)
-    del L.Layer.kinds["Scale"]
+    yield Factors(2)
+    del L.Layer.kinds["Factors"]
 
 
 def test_the_shapes_of_a_users_layer_come_from_its_init(own_layer):
-    L.Layer.kinds["Scale"] = Scale
+    L.Layer.kinds["Factors"] = Factors
     network = L.Chain([own_layer, L.Dense(2)])
     shapes = L.flatten(network.param_shapes((3,)))
     assert shapes == {
@@ -444,11 +444,11 @@ def test_the_shapes_of_a_users_layer_come_from_its_init(own_layer):
     }  # fmt: skip
     assert shapes == {path: x.shape for path, x in L.flatten(network.init((3,), np.random.default_rng(0))).items()}
     with pytest.raises(ConfigError, match="more than 134,217,728 parameters"):
-        Scale(10**10).param_shapes((3,))
+        Factors(10**10).param_shapes((3,))
 
 
 def test_a_model_with_a_users_layer_is_saved_and_loaded(own_layer, tmp_path, rng):
-    L.Layer.kinds["Scale"] = Scale
+    L.Layer.kinds["Factors"] = Factors
     network = L.Chain([own_layer, L.Dense(2)])
     model = Model(network, network.init((3,), rng), ("a", "b"), (3,))
     model.save(tmp_path / "m.safetensors")
