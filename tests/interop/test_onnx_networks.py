@@ -307,6 +307,16 @@ def test_the_speech_network_computes_the_same_window_by_window(speech, kind, req
     np.testing.assert_allclose(at_once[0], wanted[:, 0], atol=2e-6 * largest)
 
 
+def test_the_speech_network_is_compiled(speech, rng):
+    from compared import Compared
+
+    found = interop.read_onnx(speech).logits()
+    x = (2 + 2 * rng.standard_normal((3, *found.in_shape))).astype(np.float32)
+    assert L.summary(found.network, found.in_shape).remarks == ()
+    step = Compared(found.network, L.flatten(found.params), x)
+    step.check(step.sensitivity())
+
+
 def test_gradients_through_the_speech_network_are_those_of_differences(speech, rng):
     found = interop.read_onnx(speech)
     x = (2 + 2 * rng.standard_normal((2, *found.in_shape))).astype(np.float32)
