@@ -26,13 +26,14 @@ from audioconv.pipeline.user_examples import check_rate, examples_in_memory, lis
 from audioconv.pipeline.user_labels import groups_of, labels_of
 from audioconv.recipe import pretrained, user_data
 from audioconv.recipe.labelled import LabelledFiles
-from audioconv.recipe.settings import Settings, stored_settings
+from audioconv.recipe.settings import Settings, accepts_old_names, stored_settings
 from audioconv.recipe.train import TrainingReport, train_model
 from audioconv.training.callbacks import Callback
 
 __all__ = ["Classifier", "Evaluation", "Prediction", "TrainingReport"]
 
 
+@accepts_old_names
 @dataclass(eq=False)
 class Classifier(Settings):
     """A classifier of sounds or pictures, with the habits of a scikit-learn estimator.
@@ -80,13 +81,13 @@ class Classifier(Settings):
     keep_classes : bool
         Whether classes with names such as ``other``, ``noise`` or ``silence`` are words like any other. Default: False,
         they are negatives: ``_unknown_`` and ``_silence_``.
-    others : path-like, optional
+    negatives : path-like, optional
         A negative recording, or a folder of them, to learn to reject.
-    speak : str, optional
+    tts_language : str, optional
         A language such as ``"en"``: training adds the words and many out-of-vocabulary words by synthetic voices. Needs
         the extra ``synth``. Training takes 1.5 times as long; the false accept rate on other words falls by a third to
         a half. With some hundred clips or fewer it brings nothing.
-    false_accepts : float
+    false_accept_rate : float
         Highest false accept rate on negatives; chooses the threshold.
     validation_fraction : float
         Share of the examples for validation, if the data do not say which.
@@ -95,7 +96,7 @@ class Classifier(Settings):
     refit : bool, optional
         Whether to train a second time, with the validation examples. Default: if fewer than 20 speakers are known,
         whose voices would be missing, and the data do not say which examples validate.
-    members : int
+    ensemble_size : int
         Size of the ensemble: so many networks are trained, one after the other, and their logits are averaged. Three
         take three times as long and find more words in noise and speech at the same false accept rate.
     seed : int

@@ -67,7 +67,7 @@ def test_only_what_ends_in_a_dense_layer_is_joined():
 
 def test_members_are_networks_of_other_seeds(tmp_path):
     x, labels = pictures(60, 0)
-    three = ac.Classifier(**QUICK, members=3).fit(x, labels)
+    three = ac.Classifier(**QUICK, ensemble_size=3).fit(x, labels)
     assert isinstance(three.model_.network, L.Sum)
     alone = ac.Classifier(**QUICK).fit(x, labels)
     last = len(alone.model_.network.layers) - 1
@@ -80,27 +80,27 @@ def test_members_are_networks_of_other_seeds(tmp_path):
     three.save(tmp_path / "three.safetensors")
     loaded = ac.Classifier.load(tmp_path / "three.safetensors")
     np.testing.assert_array_equal(loaded.model_.logits(x), three.model_.logits(x))
-    assert loaded.model_.provenance["settings"]["members"] == 3
+    assert loaded.model_.provenance["settings"]["ensemble_size"] == 3
 
 
 def test_validation_is_that_of_all_together():
     x, labels = pictures(200, 0)
-    two = ac.Classifier(**{**QUICK, "epochs": 30}, members=2).fit(x, labels)
+    two = ac.Classifier(**{**QUICK, "epochs": 30}, ensemble_size=2).fit(x, labels)
     assert two.report_.validation_accuracy == two.model_.provenance["validation_accuracy"]
     assert two.report_.validation_accuracy >= 0.9
 
 
 def test_they_are_trained_again_together():
     x, labels = pictures(40, 0)
-    again = ac.Classifier(**{**QUICK, "refit": True}, members=2).fit(x, labels)
+    again = ac.Classifier(**{**QUICK, "refit": True}, ensemble_size=2).fit(x, labels)
     assert again.report_.final_history is not None
-    once = ac.Classifier(**QUICK, members=2).fit(x, labels)
+    once = ac.Classifier(**QUICK, ensemble_size=2).fit(x, labels)
     assert not np.array_equal(again.model_.logits(x), once.model_.logits(x))
 
 
 def test_an_interrupted_run_goes_on_with_the_network_it_was_at(tmp_path):
     folder = write_pictures(tmp_path / "pictures", *pictures(30, 0))
-    settings = {**QUICK, "members": 3}
+    settings = {**QUICK, "ensemble_size": 3}
     whole = ac.Classifier.train(folder, **settings)
     ended = 0
 
@@ -123,16 +123,16 @@ def test_an_interrupted_run_goes_on_with_the_network_it_was_at(tmp_path):
 def test_another_model_begins_with_all_of_them(tmp_path):
     x, labels = pictures(60, 0)
     model = tmp_path / "two.safetensors"
-    ac.Classifier(**QUICK, members=2).fit(x, labels).save(model)
+    ac.Classifier(**QUICK, ensemble_size=2).fit(x, labels).save(model)
     others = [{"above": "up", "below": "down"}[label] for label in labels]
     settings = {name: value for name, value in QUICK.items() if name != "arch"}
     classifier = ac.Classifier(init=model, **settings).fit(x, others)
     assert classifier.model_.labels == ("down", "up")
     assert isinstance(classifier.model_.network, L.Sum)
     with pytest.raises(ConfigError, match="only networks that end in a dense layer can decide together"):
-        ac.Classifier(init=model, members=2, **settings).fit(x, others)
+        ac.Classifier(init=model, ensemble_size=2, **settings).fit(x, others)
 
 
 def test_there_must_be_one():
-    with pytest.raises(ConfigError, match="there must be at least one network, got members=0"):
-        ac.Classifier(**QUICK, members=0).fit(*pictures(20, 0))
+    with pytest.raises(ConfigError, match="there must be at least one network, got ensemble_size=0"):
+        ac.Classifier(**QUICK, ensemble_size=0).fit(*pictures(20, 0))

@@ -110,7 +110,7 @@ def test_the_file_says_what_it_began_with(rng):
 
 def test_each_network_of_several_begins_with_the_base(rng):
     x, labels = words(rng)
-    together = ac.Classifier(epochs=1, augment=False, reject=False, members=2).fit(list(x), labels)
+    together = ac.Classifier(epochs=1, augment=False, reject=False, ensemble_size=2).fit(list(x), labels)
     assert together.model_.provenance["began_with"] == FILES[0].name
     assert len(together.model_.network.branches) == 2
 

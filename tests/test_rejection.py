@@ -88,11 +88,11 @@ def test_recordings_of_other_things_are_learned_from(tmp_path):
     for n in range(3):  # steady tones, one of which a word passes through
         tone = np.sin(2 * np.pi * (400 + 10 * n) * np.arange(20 * RATE) / RATE) * np.hanning(RATE // 2).max()
         soundfile.write(tmp_path / "others" / f"{n}.wav", 0.2 * tone, RATE)
-    classifier = ac.Classifier(**QUICK, others=tmp_path / "others").fit(*words(60, 0))
+    classifier = ac.Classifier(**QUICK, negatives=tmp_path / "others").fit(*words(60, 0))
     time = np.arange(RATE) / RATE
     tones = [(0.2 * np.sin(2 * np.pi * 410 * time + rng.uniform(0, 6))).astype(np.float32) for _ in range(20)]
     assert accepted(classifier, tones) == 0
-    assert classifier.model_.provenance["settings"]["others"] == "others"
+    assert classifier.model_.provenance["settings"]["negatives"] == "others"
 
 
 def test_given_others_and_made_ones_are_one_class():
@@ -147,8 +147,8 @@ SECOND = AudioInput(LogMel(), 16000)
         ({}, dataclasses.replace(SECOND, clip_samples=32001), False),
         ({"reject": True}, dataclasses.replace(SECOND, clip_samples=80000), True),
         ({"reject": False}, SECOND, False),
-        ({"others": "talk.wav"}, dataclasses.replace(SECOND, clip_samples=80000), True),
-        ({"speak": "en"}, dataclasses.replace(SECOND, clip_samples=80000), True),
+        ({"negatives": "talk.wav"}, dataclasses.replace(SECOND, clip_samples=80000), True),
+        ({"tts_language": "en"}, dataclasses.replace(SECOND, clip_samples=80000), True),
         ({}, ImageInput((28, 28, 1)), False),
     ],
 )
@@ -156,7 +156,9 @@ def test_words_are_what_fits_into_two_seconds(settings, source, expected):
     assert plan.shall_reject(Settings(**settings), source, few_speakers=False) == expected
 
 
-@pytest.mark.parametrize(("settings", "expected"), [({}, False), ({"reject": True}, True), ({"others": "t.wav"}, True)])
+@pytest.mark.parametrize(
+    ("settings", "expected"), [({}, False), ({"reject": True}, True), ({"negatives": "t.wav"}, True)]
+)
 def test_who_knows_few_voices_does_not_learn_to_reject_unasked(settings, expected):
     assert plan.shall_reject(Settings(**settings), SECOND, few_speakers=True) == expected
 

@@ -186,3 +186,18 @@ def test_a_network_without_a_dense_end():
     made = Model(network, network.init((8, 1), np.random.default_rng(0)), ("a", "b"), (8, 1))
     with pytest.raises(ConfigError, match="ends in a dense layer"):
         transfer.begin_from(made, ("a", "c"), np.random.default_rng(0))
+
+
+def test_old_names_of_settings_work_for_a_release(tmp_path):
+    """In the constructor, in `set_params`, as attributes, and in the provenance of model files."""
+    with pytest.warns(DeprecationWarning, match="the setting members is called ensemble_size now"):
+        classifier = ac.Classifier(members=2)
+    assert classifier.ensemble_size == classifier.members == 2
+    with pytest.warns(DeprecationWarning, match="the setting speak is called tts_language now"):
+        classifier.set_params(speak="en")
+    assert classifier.get_params()["tts_language"] == "en"
+    assert "members" not in classifier.get_params()
+    with pytest.raises(AttributeError, match="'Classifier' object has no attribute 'nothing'"):
+        _ = classifier.nothing
+    with pytest.raises(ConfigError, match="there is no setting 'nothing'"):
+        classifier.set_params(nothing=1)

@@ -60,7 +60,7 @@ def test_a_clone_has_the_settings_and_no_model(trained: ac.Classifier) -> None:
     assert clone.get_params() == trained.get_params()
     with pytest.raises(ConfigError, match="not trained yet"):
         clone.predict([np.zeros(10)])
-    settings = {"image_size": (3, 4), "noise": "hum.wav", "members": 3}
+    settings = {"image_size": (3, 4), "noise": "hum.wav", "ensemble_size": 3}
     assert sklearn.base.clone(ac.Classifier(**settings)).get_params() == ac.Classifier(**settings).get_params()
 
 

@@ -161,11 +161,11 @@ def recordings(tmp_path_factory):
 
 
 def test_the_file_tells_who_spoke(recordings, sparing, tmp_path):
-    classifier = ac.Classifier(arch="tc-resnet8", epochs=1, speak="en").fit(*recordings)
+    classifier = ac.Classifier(arch="tc-resnet8", epochs=1, tts_language="en").fit(*recordings)
     assert tuple(classifier.classes_) == WORDS
     classifier.save(tmp_path / "model.safetensors")
     provenance = Model.load(tmp_path / "model.safetensors").provenance
-    assert provenance["settings"]["speak"] == "en"
+    assert provenance["settings"]["tts_language"] == "en"
     assert provenance["spoken"]["clips_of_each_word"] == 4
     assert sum(provenance["data"]["counts"]["train"].values()) < len(recordings[0])  # these are recordings alone
     without = ac.Classifier(arch="tc-resnet8", epochs=1).fit(*recordings)
@@ -182,7 +182,7 @@ def test_few_clips_are_not_gone_through_as_if_nothing_was_spoken(recordings, few
 
     items = [datasets.Item(path, label) for path, label in zip(*recordings, strict=True)]
     collection = datasets.Collection(tuple(items), "audio", "few")
-    for settings in ({}, {"speak": "en"}):
+    for settings in ({}, {"tts_language": "en"}):
         with pytest.raises(KeyboardInterrupt):
             ac.Classifier.train(collection, arch="tc-resnet8", callbacks=[stop], **settings)
     assert seen == [300, 60]
@@ -194,7 +194,7 @@ def test_they_are_learned_from(few_words, monkeypatch):
     noise = [0.1 * rng.standard_normal(16000).astype(np.float32) for _ in range(20)]
     monkeypatch.setattr(spoken_words, "CLIPS_OF_A_WORD", 60)
     settings = {"arch": "tc-resnet8", "epochs": 30, "augment": False, "normalise_clips": True}
-    classifier = ac.Classifier(**settings, speak="en").fit(noise, WORDS * 10)
+    classifier = ac.Classifier(**settings, tts_language="en").fit(noise, WORDS * 10)
     heard = spoken_words.speak(WORDS, "en", **SECOND, seed=5)
     assert classifier.score(list(heard.samples), list(heard.labels)) > 0.9
 
@@ -202,8 +202,8 @@ def test_they_are_learned_from(few_words, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"speak": "xx"}, "espeak-ng has no language 'xx'"),
-        ({"speak": "en", "reject": False}, "synthetic voices are of use only where"),
+        ({"tts_language": "xx"}, "espeak-ng has no language 'xx'"),
+        ({"tts_language": "en", "reject": False}, "tts_language needs a classifier of sounds"),
     ],
 )
 def test_what_cannot_be(settings, message, recordings):
@@ -213,8 +213,8 @@ def test_what_cannot_be(settings, message, recordings):
 
 def test_pictures_say_nothing():
     pictures = [np.zeros((8, 8, 1), np.float32)] * 4
-    with pytest.raises(ConfigError, match="synthetic voices are of use only where"):
-        ac.Classifier(speak="en").fit(pictures, ["a", "b"] * 2)
+    with pytest.raises(ConfigError, match="tts_language needs a classifier of sounds"):
+        ac.Classifier(tts_language="en").fit(pictures, ["a", "b"] * 2)
 
 
 @pytest.mark.parametrize("about", [None, "text", {}, {"clips_of_each_word": "many", "clips_of_others": 3}])

@@ -84,7 +84,7 @@ def test_a_model_of_the_package_is_read_once(calls):
 @pytest.mark.parametrize(("refit", "samplers"), [(False, 2), (True, 3)])
 def test_negatives_have_one_sampler_for_all_networks_of_an_ensemble(refit, samplers, calls):
     clips, labels = tones()
-    ac.Classifier(**{**QUICK, "epochs": 1}, init=None, reject=True, members=3, refit=refit).fit(clips, labels)
+    ac.Classifier(**{**QUICK, "epochs": 1}, init=None, reject=True, ensemble_size=3, refit=refit).fit(clips, labels)
     training, *final, calibration = calls["sampler"]
     assert len(calls["sampler"]) == samplers
     assert training + calibration == len(clips)  # those that are trained on, and those that choose the threshold

@@ -242,13 +242,13 @@ def train(
         "noise": noise,
         "reject": reject,
         "keep_classes": keep_classes,
-        "others": negatives,
-        "speak": tts_language,
-        "false_accepts": false_accept_rate,
+        "negatives": negatives,
+        "tts_language": tts_language,
+        "false_accept_rate": false_accept_rate,
         "validation_fraction": validation_fraction,
         "patience": patience,
         "refit": refit,
-        "members": ensemble_size,
+        "ensemble_size": ensemble_size,
         "seed": seed,
     }
     if resume and force:

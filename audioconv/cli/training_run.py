@@ -56,7 +56,7 @@ def train_into(out: Path, collection: Collection, *, resume: bool, strict: bool 
     from audioconv.training.callbacks import Event, Noted, RunStarted
     from audioconv.training.progress import ProgressBar
 
-    runs, members = 0, int(settings.get("members", 1))
+    runs, members = 0, int(settings.get("ensemble_size", 1))
 
     def announce(event: Event) -> None:
         nonlocal runs
@@ -113,8 +113,8 @@ def show_report(out: Path, classifier: Classifier, collection: Collection) -> No
     assert report is not None
     counts = {name: sum(classes.values()) for name, classes in report.counts.items()}
     lines = [("trained on", f"{counts['train']:,} clips of {len(classifier.classes_)} classes")]
-    if classifier.members > 1:
-        lines.append(("ensemble", f"{classifier.members} networks"))
+    if classifier.ensemble_size > 1:
+        lines.append(("ensemble", f"{classifier.ensemble_size} networks"))
     if (began_with := classifier.model_.provenance["began_with"]) is not None:
         lines.append(("start", str(began_with)))
     if (spoken := spoken_words.describe(classifier.model_.provenance["spoken"])) is not None:

@@ -503,19 +503,21 @@ def _batch_statistics_backward(word, bases, N, scratch):
         factors[2 * size + c] = np.float32(-by_dy * dbias / count)
 
 
-# The arguments of a routine, in memory. `_execute` has the same ones.
-CALL_WORDS = 13
+# The arguments of a routine, in memory: those of `_execute`.
+(CALL_WORD, CALL_REAL, CALL_BASES, CALL_TABLES, CALL_SEEDS, CALL_EXAMPLES, CALL_EXAMPLE, CALL_FIRST, CALL_LAST,
+ CALL_TASK, CALL_SCRATCH, CALL_PART, CALL_PARTS) = range(13)  # fmt: skip
 
 
 @helper
 def _call_routine(address, call, thread, word, real, bases, tables, seeds, N, n, first, last, task, scratch, part,
                   parts):  # fmt: skip
     """Call a routine by its address; `call` is the address of memory for its arguments."""
-    place = longs_at(call, 0)
-    place[0], place[1], place[2] = address_of_pointer(word), address_of_pointer(real), address_of_pointer(bases)
-    place[3], place[4] = tables, address_of_pointer(seeds)
-    place[5], place[6], place[7], place[8] = N, n, first, last
-    place[9], place[10], place[11], place[12] = task, scratch, part, parts
+    memory = longs_at(call, 0)
+    memory[CALL_WORD], memory[CALL_REAL] = address_of_pointer(word), address_of_pointer(real)
+    memory[CALL_BASES], memory[CALL_TABLES] = address_of_pointer(bases), tables
+    memory[CALL_SEEDS], memory[CALL_EXAMPLES], memory[CALL_EXAMPLE] = address_of_pointer(seeds), N, n
+    memory[CALL_FIRST], memory[CALL_LAST], memory[CALL_TASK], memory[CALL_SCRATCH] = first, last, task, scratch
+    memory[CALL_PART], memory[CALL_PARTS] = part, parts
     call_worker(address, call, thread)
 
 
@@ -523,8 +525,9 @@ def _call_routine(address, call, thread, word, real, bases, tables, seeds, N, n,
 def _arguments_of(call):
     """Return the arguments that `_call_routine` has put into memory."""
     return (
-        longs_at(call[0], 0), doubles_at(call[1], 0), longs_at(call[2], 0), call[3], seeds_at(call[4], 0),
-        call[5], call[6], call[7], call[8], call[9], call[10], call[11], call[12],
+        longs_at(call[CALL_WORD], 0), doubles_at(call[CALL_REAL], 0), longs_at(call[CALL_BASES], 0), call[CALL_TABLES],
+        seeds_at(call[CALL_SEEDS], 0), call[CALL_EXAMPLES], call[CALL_EXAMPLE], call[CALL_FIRST], call[CALL_LAST],
+        call[CALL_TASK], call[CALL_SCRATCH], call[CALL_PART], call[CALL_PARTS],
     )  # fmt: skip
 
 

@@ -122,11 +122,12 @@ def load_threading_layer(layer: str) -> bool:
 # them, still do, and `store` and `call` compare it. llvmlite announces that this ends. In 0.44 (LLVM 15), unless its
 # environment says otherwise, LLVM's have one, too.
 _OPAQUE = getattr(llvmlite, "opaque_pointers_enabled", True)
+_POINTER = ir.PointerType()  # one for all: in 0.44 two of them are not equal
 
 
 def pointer_type(element: ir.Type) -> ir.Type:
     """Return LLVM's type of pointers, to `element` where pointers have a type."""
-    return ir.PointerType() if _OPAQUE else element.as_pointer()
+    return _POINTER if _OPAQUE else element.as_pointer()
 
 
 def pointer_to(builder: ir.IRBuilder, pointer: ir.Value, element: ir.Type) -> ir.Value:

@@ -143,7 +143,7 @@ def choose(
         batch_size=settings.batch_size,
         learning_rate=LEARNING_RATE if settings.learning_rate is None else settings.learning_rate,
         mixup=MIXUP if settings.mixup is None else settings.mixup,
-        ensemble_size=settings.members,
+        ensemble_size=settings.ensemble_size,
         rejects=shall_reject(settings, spec, few_speakers),
         refits=few_speakers and not is_split if settings.refit is None else settings.refit,
     )
@@ -165,7 +165,7 @@ def shall_reject(settings: Settings, spec: InputSpec, few_speakers: bool) -> boo
     if settings.reject is not None:
         return settings.reject
     # A network that has learned few voices takes the words of other people for negatives.
-    return bool(settings.others or settings.speak) or (spec.holds_a_word and not few_speakers)
+    return bool(settings.negatives or settings.tts_language) or (spec.holds_a_word and not few_speakers)
 
 
 def have_few_speakers(speakers: Sequence[str | None], splits: Sequence[str | None]) -> bool:

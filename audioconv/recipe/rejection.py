@@ -73,7 +73,7 @@ class Rejection:
         self._code = self.classes.index(UNKNOWN)
         self._words = np.array([is_word(label) for label in self.classes])
         self._seed, self._rate = settings.seed, sample_rate
-        recordings = [] if settings.others is None else inputs.read_noises(settings.others, sample_rate)
+        recordings = [] if settings.negatives is None else inputs.read_noises(settings.negatives, sample_rate)
         cuts = [round(TRAINING_SHARE * len(recording)) for recording in recordings]
         self._to_train = [recording[:cut] for recording, cut in zip(recordings, cuts, strict=True) if cut]
         self._to_calibrate = [r[cut:] for r, cut in zip(recordings, cuts, strict=True) if cut < len(r)]
@@ -164,5 +164,5 @@ def decide(
 
 def describe(settings: Settings, rejection: Rejection | None) -> dict[str, Any]:
     """Return what a resumed run must share."""
-    negatives = None if settings.others is None else os.fspath(settings.others)
-    return {"reject": rejection is not None, "others": negatives, "speak": settings.speak}
+    negatives = None if settings.negatives is None else os.fspath(settings.negatives)
+    return {"reject": rejection is not None, "others": negatives, "speak": settings.tts_language}

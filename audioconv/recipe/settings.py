@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from audioconv import architectures
 from audioconv._types import StrPath
@@ -12,10 +15,47 @@ from audioconv.errors import ConfigError
 from audioconv.model import Model
 from audioconv.recipe.spoken_words import check_language
 
+C = TypeVar("C", bound="Settings")
+
 AUTO = "auto"
 """`Settings.arch`: the network that suits the input. `Settings.init`: the pretrained network that suits it, if any."""
 
 
+RENAMED = {
+    "others": "negatives",
+    "speak": "tts_language",
+    "false_accepts": "false_accept_rate",
+    "members": "ensemble_size",
+}
+"""Settings under their names of 0.1, which model files and callers may still use, and the present ones."""
+
+
+def present_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings, such as those in a model's provenance, under their present names."""
+    return {RENAMED.get(name, name): value for name, value in settings.items()}
+
+
+def accepts_old_names(cls: type[C]) -> type[C]:
+    """Make the constructor of a class of settings take the old names, with a `DeprecationWarning`."""
+    original = cls.__init__
+
+    @functools.wraps(original)
+    def construct(self: Settings, *arguments: Any, **settings: Any) -> None:
+        original(self, *arguments, **_announced(settings))
+
+    cls.__init__ = construct  # type: ignore[method-assign]
+    return cls
+
+
+def _announced(settings: Mapping[str, Any]) -> dict[str, Any]:
+    for name in settings:
+        if name in RENAMED:
+            told = f"the setting {name} is called {RENAMED[name]} now; the old name goes with the next release"
+            warnings.warn(told, DeprecationWarning, stacklevel=3)
+    return present_names(settings)
+
+
+@accepts_old_names
 @dataclass(eq=False)
 class Settings:
     """How to train a classifier: the parameters of `Classifier`, which explains them. None: see `plan.resolve`."""
@@ -36,13 +76,13 @@ class Settings:
     noise: StrPath | None = None
     reject: bool | None = None
     keep_classes: bool = False
-    others: StrPath | None = None
-    speak: str | None = None
-    false_accepts: float = 0.05
+    negatives: StrPath | None = None
+    tts_language: str | None = None
+    false_accept_rate: float = 0.05
     validation_fraction: float = 0.1
     patience: int | None = None
     refit: bool | None = None
-    members: int = 1
+    ensemble_size: int = 1
     seed: int = 0
 
     _estimator_type: ClassVar[str] = "classifier"  # how scikit-learn before 1.6 knows one
@@ -67,9 +107,14 @@ class Settings:
             input_tags=InputTags(one_d_array=True, three_d_array=True, string=True),
         )
 
+    def __getattr__(self, name: str) -> Any:
+        if name in RENAMED:
+            return getattr(self, RENAMED[name])
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def set_params(self, **settings: Any) -> Self:
         """Change settings; `ConfigError` for one that there is not."""
-        for name, value in settings.items():
+        for name, value in _announced(settings).items():
             if name not in self.get_params():
                 raise ConfigError(f"there is no setting {name!r}; there are {', '.join(self.get_params())}")
             setattr(self, name, value)
@@ -82,7 +127,7 @@ def stored_settings(model: Model) -> dict[str, Any]:
     known = {field.name for field in dataclasses.fields(Settings)}
     return {
         name: tuple(value) if isinstance(value, list) else value  # JSON has no tuples
-        for name, value in (stored.items() if isinstance(stored, dict) else ())
+        for name, value in (present_names(stored).items() if isinstance(stored, dict) else ())
         if name in known
     }
 
@@ -97,13 +142,17 @@ def check(settings: Settings, kind: Literal["audio", "images"]) -> None:
         raise ConfigError(f"the budget must be more than 0 seconds, got {settings.budget}")
     if settings.clip_seconds is not None and not settings.clip_seconds > 0:
         raise ConfigError(f"the clip must be longer than 0 seconds, got {settings.clip_seconds}")
-    if not 0 < settings.false_accepts < 1:
-        raise ConfigError(f"false_accepts is a share between 0 and 1, got {settings.false_accepts}")
-    if settings.others is not None and (settings.reject is False or kind == "images"):
-        raise ConfigError("recordings of other things are of use only where a classifier of sounds learns to reject")
-    if settings.speak is not None:
+    if not 0 < settings.false_accept_rate < 1:
+        raise ConfigError(f"false_accept_rate is a share between 0 and 1, got {settings.false_accept_rate}")
+    if settings.negatives is not None and (settings.reject is False or kind == "images"):
+        raise ConfigError(
+            "negatives need a classifier of sounds that learns to reject; leave them out, or do not turn rejection off"
+        )
+    if settings.tts_language is not None:
         if settings.reject is False or kind == "images":
-            raise ConfigError("synthetic voices are of use only where a classifier of sounds learns to reject")
-        check_language(settings.speak)
-    if settings.members < 1:
-        raise ConfigError(f"there must be at least one network, got members={settings.members}")
+            raise ConfigError(
+                "tts_language needs a classifier of sounds that rejects; leave it out or leave rejection on"
+            )
+        check_language(settings.tts_language)
+    if settings.ensemble_size < 1:
+        raise ConfigError(f"there must be at least one network, got ensemble_size={settings.ensemble_size}")

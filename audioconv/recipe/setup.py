@@ -138,7 +138,7 @@ class TrainingSetup:
     def stored_settings(self, epochs: int) -> dict[str, Any]:
         """Return the settings for a model file: nothing left to choose, and no folders of this machine."""
         settings = self.plan.settings
-        files = {"noise": settings.noise, "init": settings.init, "others": settings.others}
+        files = {"noise": settings.noise, "init": settings.init, "negatives": settings.negatives}
         return {
             **settings.get_params(),
             **{name: None if path is None else os.path.basename(os.fspath(path)) for name, path in files.items()},
@@ -203,7 +203,7 @@ def prepare(plan: Plan, examples: Examples, callbacks: Sequence[Callback] = ()) 
     return TrainingSetup(
         plan=plan,
         examples=examples,
-        epochs=plan.epoch_count(examples.epoch_count(settings.speak)),
+        epochs=plan.epoch_count(examples.epoch_count(settings.tts_language)),
         pretrained=pretrained,
         parts=parts,
         classes=classes,
@@ -228,7 +228,7 @@ def _scale(model: Model) -> Normalisation:
 def _speak(plan: Plan, classes: Sequence[str], callbacks: Sequence[Callback]) -> Spoken | None:
     """Return words by synthetic voices, if they are asked for."""
     settings, rate = plan.settings, plan.spec.sample_rate
-    if settings.speak is None or rate is None:
+    if settings.tts_language is None or rate is None:
         return None
 
     def tell(done: int, clips: int) -> None:
@@ -237,4 +237,4 @@ def _speak(plan: Plan, classes: Sequence[str], callbacks: Sequence[Callback]) ->
 
     words = [name for name in classes if is_word(name)]
     (length,) = plan.spec.shape
-    return speak(words, settings.speak, sample_rate=rate, clip_samples=length, seed=settings.seed, progress=tell)
+    return speak(words, settings.tts_language, sample_rate=rate, clip_samples=length, seed=settings.seed, progress=tell)

@@ -8,6 +8,7 @@ from typing import Any
 from audioconv.evaluation import percent
 from audioconv.layers import Summary, summary
 from audioconv.recipe import spoken_words
+from audioconv.recipe.settings import present_names
 from audioconv.report import figures
 from audioconv.report.facts import Facts
 from audioconv.report.html import Content, Html, join, table, tag
@@ -31,7 +32,7 @@ def training(facts: Facts) -> Html | None:
     said += ". Training clips are changed at random while they are learned from, so they may look harder."
     if final is not None:
         said += f" Then {count(len(final), 'epoch')} more, anew, with the clips that had watched."
-    members = _mapping(facts.model.provenance.get("settings")).get("members")
+    members = present_names(_mapping(facts.model.provenance.get("settings"))).get("ensemble_size")
     if isinstance(members, int) and members > 1:
         said += f" These are the epochs of the first of {members} networks that decide together."
     return join(tag("p", said), tag("div", figures.training(history, final), class_="pair"))
@@ -61,7 +62,7 @@ def model(facts: Facts) -> Html:
     """Return the model's card."""
     described, known = facts.model, facts.model.provenance
     layers = summary(described.network, described.input_shape)
-    settings = _mapping(known.get("settings"))
+    settings = present_names(_mapping(known.get("settings")))
     lines: list[tuple[str, Content]] = [
         ("labels", _labels(described.labels)),
         ("hears" if described.front_end else "sees", _input(facts)),

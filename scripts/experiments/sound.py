@@ -62,7 +62,7 @@ def esc10(members: int, quick: bool, callbacks: Sequence[Callback]) -> Iterator[
         folds = []
         for fold in range(1, 2 if quick else 6):
             others = tested_with(collection, lambda item, fold=fold: item.path.name.startswith(f"{fold}-"))
-            folds.append(train(f"fold {fold}", others, seed, quick, callbacks, members=members))
+            folds.append(train(f"fold {fold}", others, seed, quick, callbacks, ensemble_size=members))
         tested = sum(run.tested for run in folds)
         accuracy = sum(run.accuracy * run.tested for run in folds) / tested
         first = folds[0]

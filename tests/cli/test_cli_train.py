@@ -168,14 +168,7 @@ def test_pictures(call, tmp_path):
 def test_options_are_those_of_the_classifier():
     assert architectures.NAMES == ARCHITECTURES
     defaults = {name: p.default for name, p in inspect.signature(train).parameters.items()}
-    renamed = {
-        "others": "negatives",
-        "speak": "tts_language",
-        "members": "ensemble_size",
-        "false_accepts": "false_accept_rate",
-    }
-    for setting, value in Settings().get_params().items():
-        name = renamed.get(setting, setting)
+    for name, value in Settings().get_params().items():
         assert (not defaults["no_augment"] if name == "augment" else defaults[name]) == value, name
 
 

@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 
 from audioconv.kernels import interpreter, opcodes
+from audioconv.kernels.launch import STACK_WORDS
 
 OPCODES = {name: value for name, value in vars(opcodes).items() if isinstance(value, ModuleType) and name != "IMAGE"}
 TREE = ast.parse(inspect.getsource(interpreter))
@@ -101,3 +102,14 @@ def test_the_interpreter_reads_each_field_as_its_kind_and_in_its_own_branch():
         assert field.attr in getattr(opcodes.operation_of(OPCODES[owner]), kind), ast.unparse(node)
         checked.add(owner)
     assert checked >= OPCODES.keys() - {name for name, one in OPCODES.items() if one in opcodes.FROM_IMAGE}
+
+
+def test_each_operation_has_one_routine_at_most_and_its_arguments_have_room():
+    codes = [operation.code for _, operations in interpreter.ROUTINES.values() for operation in operations]
+    assert len(codes) == len(set(codes))
+    assert interpreter.CALL_PARTS < STACK_WORDS
+    needed = interpreter.ROUTINES["depthwise"][1][0].code
+    addresses = interpreter.routine_addresses({needed, opcodes.CORRELATE.code})
+    assert addresses[needed] != 0
+    assert addresses[opcodes.CORRELATE.code] == 0  # of the interpreter itself
+    assert len(set(addresses.tolist())) == 2  # no other one was compiled
