@@ -503,9 +503,9 @@ def _batch_statistics_backward(word, bases, N, scratch):
         factors[2 * size + c] = np.float32(-by_dy * dbias / count)
 
 
-# The arguments of a routine, in memory: those of `_execute`.
-(CALL_WORD, CALL_REAL, CALL_BASES, CALL_TABLES, CALL_SEEDS, CALL_EXAMPLES, CALL_EXAMPLE, CALL_FIRST, CALL_LAST,
- CALL_TASK, CALL_SCRATCH, CALL_PART, CALL_PARTS) = range(13)  # fmt: skip
+# The arguments of a routine, in memory. `_execute` has the same ones.
+(CALL_WORD, CALL_REAL, CALL_BASES, CALL_TABLES, CALL_SEEDS, CALL_BATCH, CALL_EXAMPLE, CALL_FIRST, CALL_LAST, CALL_TASK,
+ CALL_SCRATCH, CALL_PART, CALL_PARTS) = range(13)  # fmt: skip
 
 
 @helper
@@ -514,10 +514,10 @@ def _call_routine(address, call, thread, word, real, bases, tables, seeds, N, n,
     """Call a routine by its address; `call` is the address of memory for its arguments."""
     memory = longs_at(call, 0)
     memory[CALL_WORD], memory[CALL_REAL] = address_of_pointer(word), address_of_pointer(real)
-    memory[CALL_BASES], memory[CALL_TABLES] = address_of_pointer(bases), tables
-    memory[CALL_SEEDS], memory[CALL_EXAMPLES], memory[CALL_EXAMPLE] = address_of_pointer(seeds), N, n
-    memory[CALL_FIRST], memory[CALL_LAST], memory[CALL_TASK], memory[CALL_SCRATCH] = first, last, task, scratch
-    memory[CALL_PART], memory[CALL_PARTS] = part, parts
+    memory[CALL_BASES], memory[CALL_SEEDS] = address_of_pointer(bases), address_of_pointer(seeds)
+    memory[CALL_TABLES] = tables
+    memory[CALL_BATCH], memory[CALL_EXAMPLE], memory[CALL_FIRST], memory[CALL_LAST] = N, n, first, last
+    memory[CALL_TASK], memory[CALL_SCRATCH], memory[CALL_PART], memory[CALL_PARTS] = task, scratch, part, parts
     call_worker(address, call, thread)
 
 
@@ -526,7 +526,7 @@ def _arguments_of(call):
     """Return the arguments that `_call_routine` has put into memory."""
     return (
         longs_at(call[CALL_WORD], 0), doubles_at(call[CALL_REAL], 0), longs_at(call[CALL_BASES], 0), call[CALL_TABLES],
-        seeds_at(call[CALL_SEEDS], 0), call[CALL_EXAMPLES], call[CALL_EXAMPLE], call[CALL_FIRST], call[CALL_LAST],
+        seeds_at(call[CALL_SEEDS], 0), call[CALL_BATCH], call[CALL_EXAMPLE], call[CALL_FIRST], call[CALL_LAST],
         call[CALL_TASK], call[CALL_SCRATCH], call[CALL_PART], call[CALL_PARTS],
     )  # fmt: skip
 

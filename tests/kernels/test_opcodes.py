@@ -15,6 +15,7 @@ OPCODES = {name: value for name, value in vars(opcodes).items() if isinstance(va
 TREE = ast.parse(inspect.getsource(interpreter))
 READERS = {"_operand": "operands", "_doubles": "operands", "_stride": "operands"}
 ROWS = {"i": "integers", "real": "reals"}
+RECORDS = {"i", "real", "word", "phase", "operand", "arguments", "call", "memory"}
 
 
 def test_every_opcode_is_in_the_table():
@@ -66,7 +67,7 @@ def test_the_interpreter_has_no_bare_number_as_a_subscript():
     for node in ast.walk(TREE):
         if isinstance(node, ast.Subscript):
             assert not isinstance(node.slice, ast.Constant), ast.unparse(node)
-            if getattr(node.value, "id", None) in ("i", "real", "word", "phase", "operand", "arguments"):
+            if getattr(node.value, "id", None) in RECORDS:
                 assert not any(isinstance(part, ast.Constant) for part in ast.walk(node.slice)), ast.unparse(node)
 
 
