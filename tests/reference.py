@@ -192,6 +192,20 @@ def activate_input_gradient(x, dy, kind, slope=0.0):
     return dy * slopes[kind]
 
 
+def rearrange(x, axes):
+    """Return the output axis by axis, number by number: where each comes from is counted out."""
+    groups = [tuple(group) if isinstance(group, list | tuple) else (group,) for group in axes]
+    sizes = [[x.shape[axis + 1] for axis in group] for group in groups]
+    y = np.zeros((len(x), *(int(np.prod(group)) for group in sizes)), x.dtype)
+    for place in np.ndindex(*y.shape[1:]):
+        source = [0] * (x.ndim - 1)
+        for group, group_sizes, number in zip(groups, sizes, place, strict=True):
+            for axis, size in reversed(list(zip(group, group_sizes, strict=True))):
+                source[axis], number = number % size, number // size
+        y[(slice(None), *place)] = x[(slice(None), *source)]
+    return y
+
+
 # --- networks ------------------------------------------------------------------------------------------------------
 
 
@@ -240,6 +254,45 @@ def forward(layer, params, x, training=True):
         case "ReLU" | "LeakyReLU" | "Sigmoid" | "SiLU" | "Tanh":
             names = {"ReLU": "relu", "LeakyReLU": "leaky_relu", "Sigmoid": "sigmoid", "SiLU": "silu", "Tanh": "tanh"}
             return activate(x, names[kind], getattr(layer, "slope", 0.0))
+        case "Clamp":
+            low, high = (bound if bound is None else float(np.float32(bound)) for bound in (layer.low, layer.high))
+            x = x if low is None else np.maximum(x, low)
+            return x if high is None else np.minimum(x, high)
+        case "HardSigmoid":
+            return np.minimum(np.maximum(layer.slope * x + layer.shift, 0), 1)
+        case "HardSwish":
+            return x * np.minimum(np.maximum(x + 3, 0), 6) / 6
+        case "ELU":
+            return np.where(x > 0, x, layer.alpha * (np.exp(x) - 1))
+        case "Power":
+            return (layer.scale * x.astype(np.float64) + layer.shift) ** layer.power
+        case "PReLU":
+            return np.maximum(x, 0) + params["weight"] * np.minimum(x, 0)
+        case "Softmax":
+            exponentials = np.exp(x.astype(np.float64))
+            y = exponentials / exponentials.sum(axis=layer.axis, keepdims=True)
+            return np.log(y) if layer.log else y
+        case "Scale":
+            return x * params.get("weight", 1) + params.get("bias", 0)
+        case "Mean":
+            for axis in layer.axes:
+                x = x.astype(np.float64).mean(axis=axis, keepdims=True)
+            return x
+        case "AvgPoolExcludePadding":
+            sums = avg_pool(x, layer.size, layer.stride, layer.padding)
+            return sums / avg_pool(np.ones_like(x), layer.size, layer.stride, layer.padding)
+        case "Rearrange":
+            return rearrange(x, layer.axes)
+        case "Pad":
+            return np.pad(x, ((0, 0), *layer.padding), constant_values=layer.value)
+        case "Multiply":
+            outputs = [part(str(i), branch, x) for i, branch in enumerate(layer.branches)]
+            axes = max(output.ndim for output in outputs)
+            y = 1.0
+            for output in outputs:
+                features = output.ndim == 2
+                y = y * (output.reshape(len(x), *(1,) * (axes - 2), -1) if features else output)
+            return y
         case "Chain":
             for number, sublayer in enumerate(layer.layers):
                 x = part(str(number), sublayer, x)

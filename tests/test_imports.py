@@ -24,7 +24,7 @@ ORDER = [
     audio ops
     datasets layers
     architectures compiler tts
-    model training
+    interop model training
     pipeline streaming
     recipe
     classifier explaining report

@@ -6,9 +6,11 @@ import copy
 
 import numpy as np
 import pytest
+from compared import TOLERANCE, Compared, difference, draw_params
 
 from audioconv import architectures
 from audioconv import layers as L
+from audioconv.compiler.inference import Inference
 from audioconv.training.losses import SoftmaxCrossEntropy
 
 torch = pytest.importorskip("torch", reason="compares with PyTorch")
@@ -203,3 +205,14 @@ def test_gradients_where_no_kink_lies_near(monkeypatch):
             unavoidable = np.linalg.norm(single[name].grad.numpy() - expected)
             error = np.linalg.norm(to_torch(grads[path]).numpy() - expected)
             assert error < 3 * unavoidable + 1e-5 * np.linalg.norm(expected), path
+
+
+def test_the_compiled_step_is_that_of_the_plain_layers():
+    network = without_kinks(architectures.build("inception-v3", num_classes=10))
+    in_shape = (147, 147, 3)
+    params = draw_params(network, in_shape, 0)
+    x = np.random.default_rng(1).standard_normal((4, *in_shape), np.float32)
+    step = Compared(network, params, x)
+    step.check(step.sensitivity())
+    wanted, _ = network.forward(L.unflatten(dict(params)), x, L.Pass())
+    assert difference(Inference(network, params, in_shape)(x), wanted) < TOLERANCE

@@ -28,7 +28,10 @@ from audioconv.errors import DataError
 from audioconv.io.files import display_path
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from audioconv.datasets import Collection, Item
+    from audioconv.layers import Summary
     from audioconv.model import Model
 
 Header = dict[str, Any]
@@ -38,9 +41,14 @@ _TABLES = frozenset({".csv", ".tsv", ".tab", ".txt", ".xls", ".xlsx", ".ods", ".
 """Names that end so (in lower case) are of data sets, or spreadsheets that should be: never of models."""
 
 
+_NETWORKS = frozenset({".onnx", ".keras", ".h5", ".hdf5", ".caffemodel", ".pt", ".pth"})
+"""Names that end so are of networks, or weights, of other frameworks."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
-    add_command(app, info, "audioconv info model", "audioconv info recordings", "audioconv info list.csv --json")
+    add_command(app, info, "audioconv info model", "audioconv info recordings", "audioconv info list.csv --json",
+                "audioconv info network.onnx")  # fmt: skip
 
 
 def info(
@@ -50,17 +58,93 @@ def info(
     ],
     as_json: Json = False,
 ) -> None:
-    """Show what is in a model or in a data set.
+    """Show what is in a model, in a network of another framework or in a data set.
 
     Of a model: its labels, its layers, what it hears, and what it was trained on. Of a data set: how many clips each
-    class has, how long they are, who speaks, and under which licence.
+    class has, how long they are, who speaks, and under which licence. Networks are read from ONNX, Keras and Caffe
+    files, the names and shapes of weights from PyTorch's.
     """
     if path.is_dir() and (path / MODEL_NAME).is_file():
         _show_model(path / MODEL_NAME, as_json=as_json)
     elif path.is_dir() or path.suffix.lower() in _TABLES:
         _show_data(path, as_json=as_json)
+    elif path.suffix.lower() in _NETWORKS:
+        _show_network(path, as_json=as_json)
     else:
         _show_model(path, as_json=as_json)
+
+
+# --- a network of another framework ---
+
+
+def _show_network(path: Path, *, as_json: bool) -> None:
+    from audioconv import interop
+    from audioconv.layers import summary, to_config
+
+    if path.suffix.lower() in interop.WEIGHTS:
+        _show_weights(path, as_json=as_json)
+        return
+    found = interop.read(path)
+    layers = summary(found.network, found.in_shape)
+    if as_json:
+        rows = [{**vars(row), "name": found.names.get(row.path, "")} for row in layers.rows]
+        write_json(
+            {
+                "path": json_path(path),
+                "bytes": path.stat().st_size,
+                "input_shape": list(found.in_shape),
+                "output_shape": list(found.out_shape),
+                "parameters": layers.parameters,
+                "multiply_adds": layers.multiply_adds,
+                "layers": rows,
+                "network": to_config(found.network),
+            }
+        )
+        return
+    results().print(_layers_table(layers, found.names))
+    write(f"{'file':<11} {printable(display_path(path))} ({megabytes(path.stat().st_size)})")
+    write(f"{'input':<11} {_shape(found.in_shape)}, channels last")
+    write(f"{'output':<11} {_shape(found.out_shape)}")
+    for remark in layers.remarks:
+        name, _, value = remark.partition(" ")
+        write(f"{name:<11} {value}")
+
+
+def _show_weights(path: Path, *, as_json: bool) -> None:
+    from audioconv import interop
+
+    arrays = interop.arrays_of(path)
+    numbers = sum(array.size for array in arrays.values())
+    if as_json:
+        shapes = {name: list(array.shape) for name, array in arrays.items()}
+        write_json({"path": json_path(path), "bytes": path.stat().st_size, "parameters": numbers, "arrays": shapes})
+        return
+    table = new_table("array", "shape", "numbers", right=["numbers"])
+    for name, array in arrays.items():
+        add_row(table, name, _shape(array.shape), f"{array.size:,}")
+    table.add_section()
+    add_row(table, "total", "", f"{numbers:,}", style="bold")
+    results().print(table)
+    write(f"{'file':<11} {printable(display_path(path))} ({megabytes(path.stat().st_size)})")
+    write(f"{'holds':<11} weights alone, without a network")
+
+
+def _layers_table(layers: Summary, names: Mapping[str, str] | None = None) -> Table:
+    """Return the table of a network's layers, with their names in a file where there are some."""
+    heads = ["name in the file"] if names is not None else []
+    table = new_table(
+        "", "layer", *heads, "output", "parameters", "multiply-adds", right=["parameters", "multiply-adds"]
+    )
+    name = [""] if names is not None else []
+    add_row(table, "", "input", *name, _shape(layers.in_shape), "", "")
+    for row in layers.rows:
+        name = [names.get(row.path, "")] if names is not None else []
+        cells = (_shape(row.out_shape), f"{row.parameters:,}", f"{row.multiply_adds:,}")
+        add_row(table, row.path, row.label, *name, *cells)
+    table.add_section()
+    blank = [""] if names is not None else []
+    add_row(table, "", "total", *blank, "", f"{layers.parameters:,}", f"{layers.multiply_adds:,}", style="bold")
+    return table
 
 
 # --- a model ---
@@ -75,13 +159,7 @@ def _show_model(path: Path, *, as_json: bool) -> None:
     if as_json:
         write_json(_model_as_json(path, model))
         return
-    table = new_table("", "layer", "output", "parameters", "multiply-adds", right=["parameters", "multiply-adds"])
-    add_row(table, "", "input", _shape(layers.in_shape), "", "")
-    for row in layers.rows:
-        add_row(table, row.path, row.label, _shape(row.out_shape), f"{row.parameters:,}", f"{row.multiply_adds:,}")
-    table.add_section()
-    add_row(table, "", "total", "", f"{layers.parameters:,}", f"{layers.multiply_adds:,}", style="bold")
-    results().print(table)
+    results().print(_layers_table(layers))
     for name, value in _about_model(path, model):
         write(f"{name:<11} {printable(value)}")
 

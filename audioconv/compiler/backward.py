@@ -17,15 +17,17 @@ from audioconv.compiler.graph import (
     ActivationNode,
     AddNode,
     AverageNode,
+    ConcatNode,
     ConvNode,
     DropoutNode,
+    MultiplyNode,
     Node,
     NormActivationPoolNode,
     Value,
 )
 from audioconv.geometry import POINT, Window, window
 from audioconv.kernels import opcodes
-from audioconv.runtime.copies import CallerArray, add, clear_border, without_border
+from audioconv.runtime.copies import CallerArray, add, add_channels, clear_border, multiply, without_border
 from audioconv.runtime.program import NO_BORDER, Border, Buffer, Fixed, Instruction, Section, round_up_to_lanes
 from audioconv.runtime.views import View, border, elementwise_views, images, source, view, views, windows
 
@@ -83,6 +85,10 @@ class Backward:
             self._norm_activation_pool(node, dy, stage)
         elif isinstance(node, AddNode):
             self._sum(node, dy, stage)
+        elif isinstance(node, MultiplyNode):
+            self._product(node, dy, stage)
+        elif isinstance(node, ConcatNode):
+            self._concat(node, dy, stage)
         elif isinstance(node, ActivationNode) and node.inputs[0] in self._needs_gradient:
             self._activation(node, dy, stage)
         elif isinstance(node, AverageNode) and node.inputs[0] in self._needs_gradient:
@@ -156,6 +162,30 @@ class Backward:
             elif x in self._needs_gradient:
                 self._sum_of_broadcast(dy, x, stage)
 
+    def _product(self, node: MultiplyNode, dy: Buffer, stage: int) -> None:
+        for value, other in zip(node.inputs, reversed(node.inputs), strict=True):
+            if value not in self._needs_gradient:
+                continue
+            part = Buffer(dy.shape)
+            multiply(self._writer.section(stage), dy, self._writer.buffer_of(other, stage), part)
+            if value.shape == dy.shape:
+                self._holders[part] = 0
+                self._add_to_gradient(part, value, stage, own=True)
+            else:
+                self._sum_of_broadcast(part, value, stage)
+
+    def _concat(self, node: ConcatNode, dy: Buffer, stage: int) -> None:
+        channel = 0
+        for value in node.inputs:
+            if value in self._needs_gradient:
+                is_first = value not in self._gradients
+                if is_first:
+                    dx, ready = self._new_gradient(value, stage), stage
+                else:
+                    dx, ready, _ = self._accumulate(value, stage)
+                add_channels(self._writer.section(ready), None if is_first else dx, dy, channel, dx)
+            channel += value.shape[2]
+
     def _through_activation(self, node: AddNode | ConvNode, dy: Buffer, stage: int) -> Buffer:
         """Return the gradient before the node's activation, in place if no other node reads dy."""
         writer = self._writer
@@ -170,7 +200,7 @@ class Backward:
             signs, g, d = elementwise_views(*(view(image).without_border for image in (y, dy, dx)))
         C = d.shape[2]
         vectors, factors = writer.constants.no_norm(C), writer.constants.no_norm_gradient(C)
-        _norm_activation_pool_backward(writer.section(stage), POINT, signs, g, d, vectors, factors, node.slope)
+        _norm_activation_pool_backward(writer.section(stage), POINT, signs, g, d, vectors, factors, slope=node.slope)
         return dx
 
     def _average(self, node: AverageNode, dy: Buffer, stage: int) -> None:
@@ -225,7 +255,7 @@ class Backward:
             for vector, memory, (x, g) in zip(vectors, memories, bands, strict=True):
                 writer.section(stage).emit(
                     opcodes.NORM_ACTIVATION_SUMS, x=x.origin, dy=g.origin, vectors=vector.at(), sums=memory.sums.at(),
-                    **images(x, g), slope=node.slope,
+                    **images(x, g), slope=node.slope, low=node.low, high=node.high,
                 )  # fmt: skip
             writer.between.setdefault(stage, []).extend(self._normalise(node))
             stage += 1
@@ -236,7 +266,9 @@ class Backward:
         dx, more = self._gradient_buffer(value, stage)
         bands = views(window, node.bands, z, dy, dx)
         for vector, factor, (x, g, d) in zip(vectors, factors, bands, strict=True):
-            _norm_activation_pool_backward(writer.section(stage), window, x, g, d, vector, factor, node.slope)
+            _norm_activation_pool_backward(
+                writer.section(stage), window, x, g, d, vector, factor, node.slope, node.low, node.high
+            )
         if more:
             self._add_to_gradient(dx, value, stage)
 
@@ -283,11 +315,21 @@ class Backward:
 
 
 def _norm_activation_pool_backward(
-    section: Section, window: Window, x: View, dy: View, dx: View, vectors: Fixed, factors: Fixed, slope: float
+    section: Section,
+    window: Window,
+    x: View,
+    dy: View,
+    dx: View,
+    vectors: Fixed,
+    factors: Fixed,
+    slope: float,
+    low: float = -math.inf,
+    high: float = math.inf,
 ) -> None:
     section.emit(
         opcodes.NORM_ACTIVATION_POOL_BACKWARD, x=x.origin, dy=dy.origin, vectors=vectors.at(), factors=factors.at(),
         dx=dx.origin, **windows(window, x, dy), **border(dx.border), dx_line=dx.line, dx_pixel=dx.pixel, slope=slope,
+        low=low, high=high,
     )  # fmt: skip
 
 

@@ -17,9 +17,11 @@ from audioconv.compiler.graph import (
     ActivationNode,
     AddNode,
     AverageNode,
+    ConcatNode,
     ConvNode,
     DropoutNode,
     Graph,
+    MultiplyNode,
     Node,
     Norm,
     NormActivationPoolNode,
@@ -27,7 +29,7 @@ from audioconv.compiler.graph import (
 )
 from audioconv.geometry import POINT, Window
 from audioconv.kernels import opcodes
-from audioconv.runtime.copies import CallerArray, add, clear_border, copy, without_border
+from audioconv.runtime.copies import CallerArray, add, clear_border, copy, copy_into_channels, multiply, without_border
 from audioconv.runtime.program import (
     NO_BORDER,
     Border,
@@ -179,6 +181,13 @@ class Writer:
             section.emit(opcodes.ACTIVATE, x=x.origin, y=y.origin, **images(x, y), **border(y.border), kind=kind)
         elif isinstance(node, AddNode):
             add(section, inputs[0], inputs[1], buffer, node.slope)
+        elif isinstance(node, MultiplyNode):
+            multiply(section, inputs[0], inputs[1], buffer)
+        elif isinstance(node, ConcatNode):
+            channel = 0
+            for part in inputs:
+                copy_into_channels(section, part, buffer, channel)
+                channel += part.shape[2]
         elif isinstance(node, AverageNode):
             section.emit(
                 opcodes.AVERAGE, x=inputs[0].at(), y=buffer.at(),
@@ -199,7 +208,7 @@ class Writer:
         for vectors, (x, y) in zip(self.vectors(node), views(window, node.bands, input, buffer), strict=True):
             section.emit(
                 opcodes.NORM_ACTIVATION_POOL, x=x.origin, y=y.origin, vectors=vectors.at(), **windows(window, x, y),
-                **border(y.border), slope=node.slope,
+                **border(y.border), slope=node.slope, low=node.low, high=node.high,
             )  # fmt: skip
 
     def selects(self, node: NormActivationPoolNode) -> bool:

@@ -6,6 +6,7 @@ whose kernel covers all of its input, so `Flatten` needs no node.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -76,11 +77,21 @@ class Norm:
 
 @dataclass(eq=False)
 class NormActivationPoolNode(Node):
-    """A fused normalisation, activation and max-pool; each may be missing. `slope` is that below zero, 1 for none."""
+    """A fused normalisation, activation and max-pool; each may be missing.
+
+    The activation has this `slope` below zero, 1 for none, and is then clamped to `low` and `high`, infinite for none.
+    """
 
     norm: Norm | None = None
     slope: float = 1.0
+    low: float = -math.inf
+    high: float = math.inf
     pool: Window | None = None
+
+    @property
+    def is_clamped(self) -> bool:
+        """Whether the activation has a bound."""
+        return math.isfinite(self.low) or math.isfinite(self.high)
 
     @property
     def bands(self) -> int:
@@ -100,6 +111,16 @@ class AddNode(Node):
     """The sum of two values, with broadcasting of a single line or column, and an activation of this `slope`."""
 
     slope: float = 1.0
+
+
+@dataclass(eq=False)
+class MultiplyNode(Node):
+    """The product of two values, with broadcasting of a single line or column."""
+
+
+@dataclass(eq=False)
+class ConcatNode(Node):
+    """Values one behind the other along the channels."""
 
 
 @dataclass(eq=False)
@@ -137,6 +158,7 @@ class Graph:
                 isinstance(node, NormActivationPoolNode)
                 and node.norm is None
                 and node.pool is None
+                and not node.is_clamped
                 and isinstance(before, ConvNode)
                 and before.slope == 1.0
                 and len(before.output.consumers) == 1
@@ -220,6 +242,35 @@ class _Tracer:
             total = self.add(AddNode([total, value], Value(value.shape)))
         return total
 
+    def branches(self, layer: L.Concat | L.Multiply, path: str, x: Value, shape: Shape) -> list[Value]:
+        """Add the nodes of branches; return their outputs, which have equally many axes."""
+        x.pinned = True
+        found = []
+        for name, part, _ in layer.parts(shape):
+            value, out_shape = self.layer(part, _join(path, name), x, shape)
+            if len(out_shape) == 1 and value.shape[:2] != (1, 1):
+                raise NotCompiledError(f"{path or 'the network'}: joining branches behind Flatten is not compiled")
+            found.append(value)
+        if len(set(map(id, found))) < len(found):
+            raise NotCompiledError(f"{path or 'the network'}: joins a value with itself, which is not compiled")
+        return found
+
+    def concat(self, layer: L.Concat, path: str, x: Value, shape: Shape) -> Value:
+        values = self.branches(layer, path, x, shape)
+        if len(values) == 1:
+            return values[0]
+        height, width, _ = values[0].shape
+        return self.add(ConcatNode(values, Value((height, width, sum(value.shape[2] for value in values)))))
+
+    def multiply(self, layer: L.Multiply, path: str, x: Value, shape: Shape) -> Value:
+        product, *others = self.branches(layer, path, x, shape)
+        for value in others:
+            if value.shape[2] != product.shape[2]:
+                raise NotCompiledError(f"{path or 'the network'}: a factor with one channel is not compiled")
+            height, width, channels = map(max, product.shape, value.shape)
+            product = self.add(MultiplyNode([product, value], Value((height, width, channels))))
+        return product
+
     def conv(self, layer: L.Conv, path: str, x: Value, shape: Shape) -> Value:
         window = layer.window(len(shape) - 1).lifted()
         return self.convolution(
@@ -258,10 +309,21 @@ class _Tracer:
             x.producer.slope = slope
             return x
         node = self.norm_activation_pool(x)
-        if node.slope != 1.0:
+        if node.slope != 1.0 or node.is_clamped:
             node = NormActivationPoolNode([node.output], Value(x.shape))
             self.add(node)
         node.slope = slope
+        return node.output
+
+    def clamp(self, layer: L.Clamp, path: str, x: Value, shape: Shape) -> Value:
+        if layer.low is None and layer.high is None:
+            return x
+        node = self.norm_activation_pool(x)
+        if node.is_clamped:
+            node = NormActivationPoolNode([node.output], Value(x.shape))
+            self.add(node)
+        node.low = -math.inf if layer.low is None else float(layer.low)
+        node.high = math.inf if layer.high is None else float(layer.high)
         return node.output
 
     def smooth(self, layer: Layer, path: str, x: Value, shape: Shape) -> Value:
@@ -299,6 +361,8 @@ _RULES: dict[type[Layer], _Rule] = {
     L.Chain: _Tracer.chain,  # type: ignore[dict-item]
     L.Residual: _Tracer.residual,  # type: ignore[dict-item]
     L.Sum: _Tracer.sum,  # type: ignore[dict-item]
+    L.Concat: _Tracer.concat,  # type: ignore[dict-item]
+    L.Multiply: _Tracer.multiply,  # type: ignore[dict-item]
     L.Conv: _Tracer.conv,  # type: ignore[dict-item]
     L.DepthwiseConv: _Tracer.depthwise,  # type: ignore[dict-item]
     L.Dense: _Tracer.dense,  # type: ignore[dict-item]
@@ -306,6 +370,7 @@ _RULES: dict[type[Layer], _Rule] = {
     L.SubSpectralNorm: _Tracer.norm,  # type: ignore[dict-item]
     L.ReLU: _Tracer.activation,
     L.LeakyReLU: _Tracer.activation,
+    L.Clamp: _Tracer.clamp,  # type: ignore[dict-item]
     L.SiLU: _Tracer.smooth,
     L.Sigmoid: _Tracer.smooth,
     L.Tanh: _Tracer.smooth,

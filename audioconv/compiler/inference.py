@@ -155,7 +155,7 @@ def _fold(graph: Graph, params: Mapping[str, Array], constants: Constants) -> No
                     before.slope, node.slope = node.slope, 1.0
                     if node.pool is not None:
                         before.pooled, node.pool, before.output.shape = True, None, node.output.shape
-                if node.slope == 1.0 and node.pool is None:
+                if node.slope == 1.0 and node.pool is None and not node.is_clamped:
                     graph.remove(node)
 
 

@@ -19,6 +19,9 @@ from audioconv.runtime.program import MAX_PARTIAL_ELEMENTS, UNLIMITED, Constants
 
 Array = NDArray[np.float32]
 
+MIN_TASKS = 4
+"""Tasks of the backward pass, whatever the memory of their partial sums: fewer would leave processors idle."""
+
 
 class TrainingPasses:
     """The forward and backward pass of a training step, for one caller at a time.
@@ -78,7 +81,7 @@ class TrainingPasses:
 
         writer = Writer(graph, parameter, examples, self._constants)
         weights = sum(node.conv.partial_size for node in graph.nodes if isinstance(node, ConvNode))
-        tasks = max(1, min(examples, PARTS, MAX_PARTIAL_ELEMENTS // max(1, weights)))
+        tasks = min(examples, PARTS, max(MIN_TASKS, MAX_PARTIAL_ELEMENTS // max(1, weights)))
         writer.forward()
         backward = Backward(writer, tasks)
         backward.write()

@@ -8,6 +8,7 @@ from audioconv import ops
 from audioconv.geometry import Window
 from audioconv.layers import (
     AvgPool,
+    AvgPoolExcludePadding,
     Chain,
     Concat,
     Conv,
@@ -15,6 +16,7 @@ from audioconv.layers import (
     FrequencyAvgPool,
     Layer,
     MaxPool,
+    Multiply,
     Residual,
     Sum,
 )
@@ -88,7 +90,7 @@ def _follow(
         for name, part, part_shape in layer.parts(shape):
             fields = _follow(part, part_shape, fields, in_shape, below + name, found)
         return fields
-    if isinstance(layer, Residual | Concat | Sum):
+    if isinstance(layer, Residual | Concat | Sum | Multiply):
         sides = [_follow(part, shape, fields, in_shape, below + name, found) for name, part, _ in layer.parts(shape)]
         joined = sides[0]
         for side in sides[1:]:
@@ -117,6 +119,6 @@ def _window(layer: Layer, shape: Shape) -> Window | None:
         return layer.window(axes)
     if isinstance(layer, DepthwiseConv):
         return layer.conv(shape[-1]).window(axes)
-    if isinstance(layer, MaxPool | AvgPool):
+    if isinstance(layer, MaxPool | AvgPool | AvgPoolExcludePadding):
         return ops.pool_window(layer.size, layer.stride, layer.padding, axes)
     return None

@@ -55,6 +55,7 @@ from audioconv.kernels.opcodes import (
     IMAGE,
     INSTRUCTIONS,
     MOMENTS,
+    MULTIPLY,
     NORM_ACTIVATION_POOL,
     NORM_ACTIVATION_POOL_BACKWARD,
     NORM_ACTIVATION_SUMS,
@@ -370,12 +371,18 @@ def _execute_on_images(word, real, bases, tables, seeds, N, n, first, last, task
     if operation == NORM_ACTIVATION_POOL.code:
         norm_activation_pool.forward(
             x, _operand(bases, word, NORM_ACTIVATION_POOL.vectors, n, task, scratch), y, C, H, W, x_line, x_pixel, P, Q,
-            y_line, y_pixel, R, S, down, along, top, left, real[NORM_ACTIVATION_POOL.slope], border, p0, p1, q0, q1,
+            y_line, y_pixel, R, S, down, along, top, left, real[NORM_ACTIVATION_POOL.slope],
+            real[NORM_ACTIVATION_POOL.low], real[NORM_ACTIVATION_POOL.high], border, p0, p1, q0, q1,
         )  # fmt: skip
     elif operation == ADD.code:
         pixelwise.add(
             x, _operand(bases, word, ADD.second, n, task, scratch), i[ADD.has_second] != 0, y, C, x_line, x_pixel,
             i[ADD.second_line], i[ADD.second_pixel], P, Q, y_line, y_pixel, real[ADD.slope], border, p0, p1, q0, q1,
+        )  # fmt: skip
+    elif operation == MULTIPLY.code:
+        pixelwise.multiply(
+            x, _operand(bases, word, MULTIPLY.second, n, task, scratch), y, C, x_line, x_pixel, i[MULTIPLY.second_line],
+            i[MULTIPLY.second_pixel], P, Q, y_line, y_pixel, border, p0, p1, q0, q1,
         )  # fmt: skip
     elif operation == POOL_SELECT.code:
         norm_activation_pool.select(
@@ -386,7 +393,7 @@ def _execute_on_images(word, real, bases, tables, seeds, N, n, first, last, task
         norm_activation_pool.gradient_sums(
             x, y, _operand(bases, word, NORM_ACTIVATION_SUMS.vectors, n, task, scratch),
             _doubles(bases, word, NORM_ACTIVATION_SUMS.sums, n), C, H, W, x_line, x_pixel, y_line, y_pixel,
-            real[NORM_ACTIVATION_SUMS.slope],
+            real[NORM_ACTIVATION_SUMS.slope], real[NORM_ACTIVATION_SUMS.low], real[NORM_ACTIVATION_SUMS.high],
         )  # fmt: skip
     elif operation == NORM_ACTIVATION_POOL_BACKWARD.code:
         norm_activation_pool.backward(
@@ -394,6 +401,7 @@ def _execute_on_images(word, real, bases, tables, seeds, N, n, first, last, task
             _operand(bases, word, NORM_ACTIVATION_POOL_BACKWARD.factors, n, task, scratch),
             _operand(bases, word, NORM_ACTIVATION_POOL_BACKWARD.dx, n, task, scratch), C, H, W, x_line, x_pixel, P, Q,
             y_line, y_pixel, R, S, down, along, top, left, real[NORM_ACTIVATION_POOL_BACKWARD.slope],
+            real[NORM_ACTIVATION_POOL_BACKWARD.low], real[NORM_ACTIVATION_POOL_BACKWARD.high],
             i[NORM_ACTIVATION_POOL_BACKWARD.dx_line], i[NORM_ACTIVATION_POOL_BACKWARD.dx_pixel], border,
         )  # fmt: skip
     elif operation == MOMENTS.code:

@@ -1,8 +1,9 @@
 """Fused batch normalisation, activation and pooling for one example, forward and backward.
 
 A sweep computes ``y = pool(activate((x - mean) * scale + beta))``. Any of the three may do nothing: a scale of 1, an
-activation of slope 1, a window of 1 x 1. Activations are ReLU (slope 0 below zero) and leaky ReLU. Backward, whatever
-is needed of the way is computed again from x: that is cheaper than keeping it.
+activation of slope 1, a window of 1 x 1. Activations are ReLU (slope 0 below zero) and leaky ReLU, and a clamp to
+`low` and `high` behind them, infinite for none. Backward, whatever is needed of the way is computed again from x: that
+is cheaper than keeping it.
 
 Letters: x (H, W, C) with `x_line` elements from line to line and `x_pixel` from pixel to pixel, y (P, Q, C) likewise.
 `vectors` holds mean, scale and beta one behind the other, each of C rounded up to whole vectors, as all rows of C
@@ -69,20 +70,37 @@ def _normalised(x, place, vectors, size, c):
 
 
 @helper
+def _activated(v, slopes, lows, highs):
+    """Return the activation of a vector."""
+    v = where_less(v, splat(np.float32(0)), v * slopes, v)
+    v = where_less(v, lows, lows, v)
+    return where_less(highs, v, highs, v)
+
+
+@helper
+def _through_activation(v, g, slopes, lows, highs):
+    """Return the gradient by a vector, given that by its activation."""
+    zero = splat(np.float32(0))
+    a = where_less(v, zero, v * slopes, v)
+    g = where_less(zero, v, g, g * slopes)
+    g = where_less(a, lows, zero, g)
+    return where_less(highs, a, zero, g)
+
+
+@helper
 def forward(x, vectors, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, slope,
-            border, p0, p1, q0, q1):  # fmt: skip
+            low, high, border, p0, p1, q0, q1):  # fmt: skip
     """Compute y for its lines p0 to p1 and columns q0 to q1."""
     size = round_up_to_lanes(C)
     is_four, places = _is_four(R, S, top, left, H, W, P, Q, down, along), _places(S, x_line, x_pixel)
-    zero = splat(np.float32(0))
-    slopes = splat(np.float32(slope))
+    slopes, lows, highs = splat(np.float32(slope)), splat(np.float32(low)), splat(np.float32(high))
     for p in range(p0, p1):
         if R * S == 1 and C > LANES:  # in the order of memory, which comes faster so
             for q in range(q0, q1):
                 place = (p * down - top) * x_line + (q * along - left) * x_pixel
                 for c in range(0, C, LANES):
                     _, v = _normalised(x, place + c, vectors, size, c)
-                    store_first(y, p * y_line + q * y_pixel + c, C - c, where_less(v, zero, v * slopes, v))
+                    store_first(y, p * y_line + q * y_pixel + c, C - c, _activated(v, slopes, lows, highs))
             continue
         r0, r1 = max(0, top - p * down), min(R, H + top - p * down)
         if C > LANES and p + 1 < p1:
@@ -93,13 +111,13 @@ def forward(x, vectors, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S
                 from_line = (p * down - top) * x_line - left * x_pixel + c
                 for q in range(q0, q1):
                     v = (load(x, from_line + q * along * x_pixel) - mean) * scale + beta
-                    store_first(y, p * y_line + q * y_pixel + c, C - c, where_less(v, zero, v * slopes, v))
+                    store_first(y, p * y_line + q * y_pixel + c, C - c, _activated(v, slopes, lows, highs))
             elif is_four:
                 for q in range(q0, q1):
                     d0, d1, d2, d3 = _four(x, p * down * x_line + q * along * x_pixel + c, places, mean)
                     upper = larger(d1 * scale + beta, d0 * scale + beta)
                     best = larger(larger(d3 * scale + beta, d2 * scale + beta), upper)
-                    store_first(y, p * y_line + q * y_pixel + c, C - c, where_less(best, zero, best * slopes, best))
+                    store_first(y, p * y_line + q * y_pixel + c, C - c, _activated(best, slopes, lows, highs))
             else:
                 for q in range(q0, q1):
                     s0, s1 = max(0, left - q * along), min(S, W + left - q * along)
@@ -108,7 +126,7 @@ def forward(x, vectors, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S
                         place = (p * down + r - top) * x_line + (q * along - left) * x_pixel + c
                         for s in range(s0, s1):
                             best = larger((load(x, place + s * x_pixel) - mean) * scale + beta, best)
-                    store_first(y, p * y_line + q * y_pixel + c, C - c, where_less(best, zero, best * slopes, best))
+                    store_first(y, p * y_line + q * y_pixel + c, C - c, _activated(best, slopes, lows, highs))
     clear_border(y, P, Q, C, y_line, y_pixel, border, p0, p1)
 
 
@@ -152,14 +170,14 @@ def select(
 
 
 @helper
-def gradient_sums(x, dy, vectors, sums, C, H, W, x_line, x_pixel, dy_line, dy_pixel, slope):
+def gradient_sums(x, dy, vectors, sums, C, H, W, x_line, x_pixel, dy_line, dy_pixel, slope, low, high):
     """Add up, by channel, the gradient g behind the normalisation, and ``g * (x - mean)``: sums (2, C) float64.
 
     x (H, W, C) are elements that were not pooled, or those that were selected.
     """
     size = round_up_to_lanes(C)
     zero = splat(np.float32(0))
-    slopes = splat(np.float32(slope))
+    slopes, lows, highs = splat(np.float32(slope)), splat(np.float32(low)), splat(np.float32(high))
     for i in range(2 * size):
         sums[i] = 0.0
     for h in range(H):
@@ -172,7 +190,7 @@ def gradient_sums(x, dy, vectors, sums, C, H, W, x_line, x_pixel, dy_line, dy_pi
                 for w in range(begin, min(W, begin + RUN)):
                     d = load(x, h * x_line + w * x_pixel + c) - mean
                     g = load(dy, h * dy_line + w * dy_pixel + c)
-                    g = where_less(zero, d * scale + beta, g, g * slopes)
+                    g = _through_activation(d * scale + beta, g, slopes, lows, highs)
                     plain = plain + g
                     product = product + g * d
                 add_to_float64(sums, c, plain)
@@ -181,11 +199,11 @@ def gradient_sums(x, dy, vectors, sums, C, H, W, x_line, x_pixel, dy_line, dy_pi
 
 @helper
 def backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along,
-             top, left, slope, dx_line, dx_pixel, border):  # fmt: skip
+             top, left, slope, low, high, dx_line, dx_pixel, border):  # fmt: skip
     """Compute ``dx = by_dy * g + by_x * (x - mean) + shift``, g being the gradient behind the normalisation."""
     size = round_up_to_lanes(C)
     zero = splat(np.float32(0))
-    slopes = splat(np.float32(slope))
+    slopes, lows, highs = splat(np.float32(slope)), splat(np.float32(low)), splat(np.float32(high))
     if R * S * down * along == 1:
         for h in range(H):
             if C > LANES:
@@ -193,7 +211,7 @@ def backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q, y_li
                     for c in range(0, C, LANES):
                         d, v = _normalised(x, h * x_line + w * x_pixel + c, vectors, size, c)
                         g = load(dy, h * y_line + w * y_pixel + c)
-                        g = where_less(zero, v, g, g * slopes) * load(gradients, c)
+                        g = _through_activation(v, g, slopes, lows, highs) * load(gradients, c)
                         under = d * load(gradients, size + c) + load(gradients, 2 * size + c)
                         store_first(dx, h * dx_line + w * dx_pixel + c, C - c, g + under)
                 continue
@@ -203,7 +221,7 @@ def backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q, y_li
                 for w in range(W):
                     d = load(x, h * x_line + w * x_pixel + c) - mean
                     g = load(dy, h * y_line + w * y_pixel + c)
-                    g = where_less(zero, d * scale + beta, g, g * slopes)
+                    g = _through_activation(d * scale + beta, g, slopes, lows, highs)
                     store_first(dx, h * dx_line + w * dx_pixel + c, C - c, g * by_dy + (d * by_x + shift))
         clear_border(dx, H, W, C, dx_line, dx_pixel, border, 0, H)
         return
@@ -232,7 +250,7 @@ def backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q, y_li
                     v0, v1, v2, v3 = d0 * scale + beta, d1 * scale + beta, d2 * scale + beta, d3 * scale + beta
                     best = larger(larger(v3, v2), larger(v1, v0))
                     g = load(dy, p * y_line + q * y_pixel + c)
-                    rest = where_less(zero, best, g, g * slopes) * by_dy
+                    rest = _through_activation(best, g, slopes, lows, highs) * by_dy
                     target = p * down * dx_line + q * along * dx_pixel + c
                     given = where_equal(v0, best, rest, zero)
                     rest = where_equal(v0, best, zero, rest)
@@ -256,7 +274,7 @@ def backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q, y_li
                         v = (load(x, place + s * x_pixel) - mean) * scale + beta
                         best = where_less(best, v, v, best)
                 # The first of equals gets the gradient, what `rest` still holds of it.
-                rest = where_less(zero, best, g, g * slopes) * by_dy
+                rest = _through_activation(best, g, slopes, lows, highs) * by_dy
                 for r in range(r0, r1):
                     h, w = p * down + r - top, q * along - left
                     place = h * x_line + w * x_pixel + c

@@ -187,14 +187,14 @@ DROPOUT = _operation(
 
 # --- from image to image ---------------------------------------------------------------------------------------------
 
-NORM_ACTIVATION_POOL = _operation("norm_activation_pool", "x y vectors", _IMAGES + _WINDOW + _BORDER, "slope")
+NORM_ACTIVATION_POOL = _operation("norm_activation_pool", "x y vectors", _IMAGES + _WINDOW + _BORDER, "slope low high")
 NORM_ACTIVATION_POOL_BACKWARD = _operation(
     "norm_activation_pool_backward",
     "x dy vectors factors dx",
     _IMAGES + _WINDOW + _BORDER + "dx_line dx_pixel",
-    "slope",
+    "slope low high",
 )
-NORM_ACTIVATION_SUMS = _operation("norm_activation_sums", "x dy vectors sums", _IMAGES, "slope")
+NORM_ACTIVATION_SUMS = _operation("norm_activation_sums", "x dy vectors sums", _IMAGES, "slope low high")
 POOL_SELECT = _operation("pool_select", "x y vectors", _IMAGES + _WINDOW)
 MOMENTS = _operation("moments", "x _ sums", _SOURCE)
 CHANNEL_SUMS = _operation("channel_sums", "x _ sums", _SOURCE)
@@ -205,6 +205,7 @@ ADD = _operation(
     "slope",
     optional="second",
 )
+MULTIPLY = _operation("multiply", "x y second", _IMAGES + _NO_WINDOW + _BORDER + "second_line second_pixel")
 AVERAGE = _operation("average", "x y", _IMAGES + _WINDOW + _BORDER, "share")
 AVERAGE_BACKWARD = _operation("average_backward", "dy dx", _IMAGES + _WINDOW + _NO_BORDER + "accumulate", "share")
 ACTIVATE = _operation("activate", "x y", _IMAGES + _NO_WINDOW + _BORDER + "kind")
@@ -212,7 +213,7 @@ ACTIVATE_BACKWARD = _operation("activate_backward", "x dy dx", _IMAGES + _NO_WIN
 
 FROM_IMAGE = (
     NORM_ACTIVATION_POOL, NORM_ACTIVATION_POOL_BACKWARD, NORM_ACTIVATION_SUMS, POOL_SELECT, MOMENTS, CHANNEL_SUMS, ADD,
-    AVERAGE, AVERAGE_BACKWARD, ACTIVATE, ACTIVATE_BACKWARD,
+    MULTIPLY, AVERAGE, AVERAGE_BACKWARD, ACTIVATE, ACTIVATE_BACKWARD,
 )  # fmt: skip
 
 # --- where the fields stand ------------------------------------------------------------------------------------------

@@ -124,6 +124,18 @@ def add(a, b, both, y, C, a_line, a_pixel, b_line, b_pixel, P, Q, y_line, y_pixe
 
 
 @helper
+def multiply(a, b, y, C, a_line, a_pixel, b_line, b_pixel, P, Q, y_line, y_pixel, border, p0, p1, q0, q1):
+    """Compute ``y = a * b``; reads nothing beyond."""
+    for p in range(p0, p1):
+        for c in range(0, C, LANES):
+            for q in range(q0, q1):
+                v = load_first(a, p * a_line + q * a_pixel + c, C - c)
+                v = v * load_first(b, p * b_line + q * b_pixel + c, C - c)
+                store_first(y, p * y_line + q * y_pixel + c, C - c, v)
+    clear_border(y, P, Q, C, y_line, y_pixel, border, p0, p1)
+
+
+@helper
 def average(x, y, C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, share, border):
     """Sum up each window times `share`; padding counts as zeros."""
     shares = splat(np.float32(share))

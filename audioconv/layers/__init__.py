@@ -12,21 +12,46 @@
 ((8, 10), (8, 101, 40, 1), ['0', '1', '2', '3', '4'])
 """
 
-from audioconv.layers.activation import LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
+from audioconv.layers.activation import (
+    ELU,
+    Clamp,
+    HardSigmoid,
+    HardSwish,
+    LeakyReLU,
+    Power,
+    PReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Tanh,
+)
+from audioconv.layers.arrange import Pad, Rearrange
 from audioconv.layers.base import Layer, Params, Pass, flatten, from_config, to_config, unflatten
-from audioconv.layers.combine import Chain, Concat, Identity, Residual, Sum
+from audioconv.layers.combine import Chain, Concat, Identity, Multiply, Residual, Sum
 from audioconv.layers.conv import Conv, DepthwiseConv
 from audioconv.layers.dense import Dense, Flatten
 from audioconv.layers.dropout import ChannelDropout, Dropout
-from audioconv.layers.norm import BatchNorm, SubSpectralNorm
-from audioconv.layers.pool import AvgPool, FrequencyAvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
+from audioconv.layers.norm import BatchNorm, Scale, SubSpectralNorm
+from audioconv.layers.pool import (
+    AvgPool,
+    AvgPoolExcludePadding,
+    FrequencyAvgPool,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    MaxPool,
+    Mean,
+)
 from audioconv.layers.summary import Summary, count_parameters, is_trained, summary
 
 __all__ = [
+    "ELU",
     "AvgPool",
+    "AvgPoolExcludePadding",
     "BatchNorm",
     "Chain",
     "ChannelDropout",
+    "Clamp",
     "Concat",
     "Conv",
     "Dense",
@@ -36,16 +61,26 @@ __all__ = [
     "FrequencyAvgPool",
     "GlobalAvgPool",
     "GlobalMaxPool",
+    "HardSigmoid",
+    "HardSwish",
     "Identity",
     "Layer",
     "LeakyReLU",
     "MaxPool",
+    "Mean",
+    "Multiply",
+    "PReLU",
+    "Pad",
     "Params",
     "Pass",
+    "Power",
     "ReLU",
+    "Rearrange",
     "Residual",
+    "Scale",
     "SiLU",
     "Sigmoid",
+    "Softmax",
     "SubSpectralNorm",
     "Sum",
     "Summary",

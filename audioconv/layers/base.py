@@ -192,6 +192,18 @@ def spatial_axes(in_shape: Shape, kernel: int | Sequence[int] | None = None) -> 
     return axes
 
 
+def check_axes(axes: Sequence[int], layer: str) -> None:
+    """Raise `ConfigError` unless `axes` are different axes counted from the end, -1 for the channels."""
+    if not axes or len(set(axes)) < len(axes) or not all(isinstance(axis, int) and axis < 0 for axis in axes):
+        raise ConfigError(f"{layer}: axes are counted from the end, -1 for the channels, each once; got {tuple(axes)}")
+
+
+def needs_axes(in_shape: Shape, axes: int) -> None:
+    """Raise `ShapeError` if `in_shape` has fewer than so many axes."""
+    if len(in_shape) < axes:
+        raise ShapeError(f"needs at least {axes} axes, got input of shape {tuple(in_shape)}; add a channel axis")
+
+
 @contextmanager
 def inside(name: str) -> Iterator[None]:
     """Put the part's `name` before the path of a `ShapeError` that passes."""

@@ -255,6 +255,66 @@ class Concat(_SideBySide):
         return super().updates(params, None if saved is None else saved[:-1])
 
 
+@dataclass(frozen=True)
+class Multiply(_SideBySide):
+    """Branches side by side, their outputs multiplied: gates, such as squeeze-and-excite (Hu et al., 2018).
+
+    Axes of size 1 are repeated along those of the other branches; an output of features ``(channels,)`` scales the
+    channels at every place.
+
+    Examples
+    --------
+    >>> from audioconv import layers as L
+    >>> gate = L.Chain([L.GlobalAvgPool(), L.Dense(2), L.ReLU(), L.Dense(8), L.Sigmoid()])
+    >>> L.Multiply([L.Identity(), gate]).out_shape((50, 20, 8))
+    (50, 20, 8)
+    """
+
+    def infer_shape(self, in_shape: Shape) -> Shape:
+        shapes = self._out_shapes(in_shape)
+        axes = max(map(len, shapes))
+        lifted = [_over_places(shape, axes) for shape in shapes]
+        if any(len(shape) != axes for shape in lifted) or any(
+            len({*sizes} - {1}) > 1 for sizes in zip(*lifted, strict=True)
+        ):
+            raise ShapeError(f"branches must agree in all axes that are not 1, got {', '.join(map(str, shapes))}")
+        return tuple(max(sizes) for sizes in zip(*lifted, strict=True))
+
+    def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
+        outputs, saved = _forward_each(self._named(), params, x, run)
+        factors = _factors(outputs)
+        y = factors[0]
+        for factor in factors[1:]:
+            y = y * factor
+        return y, None if saved is None else [*saved, outputs]
+
+    def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
+        *parts, outputs = saved
+        factors = _factors(outputs)
+        dys = []
+        for number, output in enumerate(outputs):
+            gradient = dy
+            for other, factor in enumerate(factors):
+                if other != number:
+                    gradient = gradient * factor
+            dys.append(_summed(np.ascontiguousarray(gradient), factors[number].shape).reshape(output.shape))
+        return _backward_each(self._named(), params, parts, dys, run)
+
+    def updates(self, params: Params, saved: Any) -> Params:
+        return super().updates(params, None if saved is None else saved[:-1])
+
+
+def _over_places(shape: Shape, axes: int) -> Shape:
+    """Return a shape of features as that of one place with so many axes; others as they are."""
+    return (*(1,) * (axes - 1), *shape) if len(shape) == 1 else shape
+
+
+def _factors(outputs: list[Array]) -> list[Array]:
+    """Return the branches' outputs with equally many axes."""
+    axes = max(output.ndim for output in outputs) - 1
+    return [output.reshape(len(output), *_over_places(output.shape[1:], axes)) for output in outputs]
+
+
 def _forward_each(
     named: Iterator[tuple[str, Layer]], params: Params, x: Array, run: Pass
 ) -> tuple[list[Array], list[Any] | None]:

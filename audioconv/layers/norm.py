@@ -1,7 +1,8 @@
-"""Batch normalisation, of whole channels and of bands of them."""
+"""Batch normalisation, of whole channels and of bands of them, and learned scales."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,8 @@ import numpy as np
 
 from audioconv import ops
 from audioconv._types import Array
-from audioconv.errors import ShapeError
-from audioconv.layers.base import Layer, Params, ParamShapes, Pass, Shape, spatial_axes
+from audioconv.errors import ConfigError, ShapeError
+from audioconv.layers.base import Layer, Params, ParamShapes, Pass, Shape, check_axes, needs_axes, spatial_axes
 
 
 @dataclass(frozen=True)
@@ -138,3 +139,62 @@ class SubSpectralNorm(Layer):
         *rest, width, channels = x.shape
         C = channels // self.bands
         return np.swapaxes(x.reshape(*rest, width, self.bands, C), -3, -2).reshape(*rest, self.bands * width, C)
+
+
+@dataclass(frozen=True)
+class Scale(Layer):
+    """Multiply by learned numbers and add others: one of each for every channel, or along other axes.
+
+    Parameters
+    ----------
+    weight, bias : bool
+        Whether there are factors, and numbers to add.
+    axes : tuple of int
+        Axes along which the numbers differ, counted from the end: -1 for the channels.
+
+    Notes
+    -----
+    Parameters are ``weight``, one at first, and ``bias``, zero at first. Their shape is that of an example from the
+    first of `axes` on, with 1 for axes that are not among them: ``(channels,)`` by default.
+    """
+
+    weight: bool = True
+    bias: bool = True
+    axes: Sequence[int] = (-1,)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_axes(self.axes, "Scale")
+        if not (self.weight or self.bias):
+            raise ConfigError("Scale: needs a weight, a bias or both")
+
+    def infer_shape(self, in_shape: Shape) -> Shape:
+        needs_axes(in_shape, -min(self.axes))
+        return in_shape
+
+    def param_shapes(self, in_shape: Shape) -> ParamShapes:
+        self.out_shape(in_shape)
+        shape = tuple(in_shape[axis] if axis in self.axes else 1 for axis in range(min(self.axes), 0))
+        return {name: shape for name in ("weight", "bias") if getattr(self, name)}
+
+    def init(self, in_shape: Shape, rng: np.random.Generator) -> Params:
+        shapes = self.param_shapes(in_shape)
+        return {name: np.full(shape, name == "weight", np.float32) for name, shape in shapes.items()}
+
+    def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
+        y = x * params["weight"] if self.weight else x
+        return y + params["bias"] if self.bias else y, x if run.training else None
+
+    def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
+        x, grads = saved, {}
+        if self.weight:
+            grads["weight"] = self._summed(x * dy)
+        if self.bias:
+            grads["bias"] = self._summed(dy)
+        return dy * params["weight"] if self.weight else dy, grads
+
+    def _summed(self, values: Array) -> Array:
+        """Return the sums of `values` (N, ...) over the axes along which a parameter is the same."""
+        equal = tuple(axis for axis in range(values.ndim) if axis - values.ndim not in self.axes)
+        sums: Array = ops.as_input(values).sum(axis=equal, keepdims=True, dtype=np.float64).astype(np.float32)
+        return sums.reshape(sums.shape[min(self.axes) :])

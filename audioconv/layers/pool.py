@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from audioconv import ops
 from audioconv._types import Array
 from audioconv.geometry import Padding, Window
-from audioconv.layers.base import Layer, Params, Pass, Shape, spatial_axes
+from audioconv.layers.base import Layer, Params, Pass, Shape, check_axes, needs_axes, spatial_axes
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,31 @@ class AvgPool(Layer):
 
     def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
         return ops.avg_pool_input_gradient(dy, saved, _window(self, saved[1:])), {}
+
+
+@dataclass(frozen=True)
+class AvgPoolExcludePadding(Layer):
+    """The average of those places of each window that lie in the input; parameters as in `MaxPool`."""
+
+    size: int | Sequence[int]
+    stride: int | Sequence[int] | None = None
+    padding: Padding = 0
+
+    def infer_shape(self, in_shape: Shape) -> Shape:
+        return _pooled_shape(self, in_shape)
+
+    def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
+        y = ops.avg_pool(x, _window(self, x.shape[1:])) / self._share(x.shape)
+        return y, x.shape if run.training else None
+
+    def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
+        dy = np.asarray(dy / self._share(saved), np.float32)
+        return ops.avg_pool_input_gradient(dy, saved, _window(self, saved[1:])), {}
+
+    def _share(self, batch_shape: Shape) -> Array:
+        """Return the share of each window that lies in the input, (1, *spatial, 1)."""
+        share: Array = ops.avg_pool(np.ones((1, *batch_shape[1:-1], 1), np.float32), _window(self, batch_shape[1:]))
+        return share
 
 
 @dataclass(frozen=True)
@@ -116,11 +143,40 @@ class FrequencyAvgPool(Layer):
         return ops.avg_pool_input_gradient(dy, saved, self.window(saved[1:])), {}
 
 
-def _window(pool: MaxPool | AvgPool, in_shape: Shape) -> Window:
+@dataclass(frozen=True)
+class Mean(Layer):
+    """The average over some axes, which stay with size 1.
+
+    Parameters
+    ----------
+    axes : tuple of int
+        Counted from the end: -1 for the channels, -2 for the last spatial axis.
+    """
+
+    axes: Sequence[int]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_axes(self.axes, "Mean")
+
+    def infer_shape(self, in_shape: Shape) -> Shape:
+        needs_axes(in_shape, -min(self.axes))
+        return tuple(1 if axis - len(in_shape) in self.axes else size for axis, size in enumerate(in_shape))
+
+    def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
+        y = ops.as_input(x).mean(axis=tuple(self.axes), keepdims=True, dtype=np.float64).astype(np.float32)
+        return y, x.shape if run.training else None
+
+    def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
+        count = np.prod([saved[axis] for axis in self.axes])
+        return np.broadcast_to(dy / np.float32(count), saved).copy(), {}
+
+
+def _window(pool: MaxPool | AvgPool | AvgPoolExcludePadding, in_shape: Shape) -> Window:
     return ops.pool_window(pool.size, pool.stride, pool.padding, spatial_axes(in_shape, pool.size))
 
 
-def _pooled_shape(pool: MaxPool | AvgPool, in_shape: Shape) -> Shape:
+def _pooled_shape(pool: MaxPool | AvgPool | AvgPoolExcludePadding, in_shape: Shape) -> Shape:
     return (*_window(pool, in_shape).out_size(in_shape[:-1]), in_shape[-1])
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from audioconv.kernels import opcodes
 from audioconv.runtime.program import NO_BORDER, Buffer, Fixed, Operand, Section
-from audioconv.runtime.views import View, border, elementwise_views, images, view
+from audioconv.runtime.views import View, border, channels, elementwise_views, images, view
 
 BLOCK_ELEMENTS = 16384
 """Elements that one instruction reduces or permutes, so that several threads can share the work."""
@@ -49,6 +49,29 @@ def add(section: Section, a: Buffer, b: Buffer | None, y: Buffer, slope: float =
     size = y.shape[:2]
     out, one, two = elementwise_views(view(y), view(a).broadcast(*size), view(a if b is None else b).broadcast(*size))
     _add(section, one, out, None if b is None else two, slope)
+
+
+def multiply(section: Section, a: Buffer, b: Buffer, y: Buffer) -> None:
+    """Compute ``y = a * b`` with y's border; a single line or column of `a` or `b` is broadcast."""
+    size = y.shape[:2]
+    out, one, two = elementwise_views(view(y), view(a).broadcast(*size), view(b).broadcast(*size))
+    section.emit(
+        opcodes.MULTIPLY, x=one.origin, y=out.origin, second=two.origin, second_line=two.line, second_pixel=two.pixel,
+        **images(one, out), **border(out.border),
+    )  # fmt: skip
+
+
+def copy_into_channels(section: Section, x: Buffer, y: Buffer, channel: int) -> None:
+    """Copy `x` into the channels of `y` from number `channel` on, and clear their border."""
+    out, one = elementwise_views(channels(y, channel, x.shape[2]), view(x))
+    _add(section, one, out, None, 1.0)
+
+
+def add_channels(section: Section, a: Buffer | None, b: Buffer, channel: int, y: Buffer) -> None:
+    """Compute ``y = a + b``, or ``y = b``, of the channels of `b` from number `channel` on, with y's border."""
+    part = channels(b, channel, y.shape[2])
+    out, one, two = elementwise_views(view(y), part, part if a is None else view(a))
+    _add(section, one, out, None if a is None else two, 1.0)
 
 
 def _add(section: Section, x: View, y: View, second: View | None, slope: float) -> None:

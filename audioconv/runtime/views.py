@@ -67,6 +67,12 @@ def view(buffer: Buffer, band: int = 0, bands: int = 1) -> View:
     return View(buffer.at(0, band * width), (H, width, C), buffer.layout.line, buffer.layout.pixel, sides)
 
 
+def channels(buffer: Buffer, first: int, count: int) -> View:
+    """Return `count` channels of a buffer from number `first` on, with their part of the border."""
+    H, W, _ = buffer.shape
+    return View(buffer.at(0, 0, first), (H, W, count), buffer.layout.line, buffer.layout.pixel, buffer.border)
+
+
 def elementwise_views(*images: View) -> tuple[View, ...]:
     """Return views of images of one shape for an elementwise operation, maybe in place.
 

@@ -52,7 +52,8 @@ def convolutions(draw, axes, channels):
 
 
 KINDS = [
-    "conv", "conv", "norm", "bands", "relu", "leaky", "smooth", "max", "avg", "drop", "residual", "broadcast",
+    "conv", "conv", "norm", "bands", "relu", "leaky", "clamp", "smooth", "max", "avg", "drop", "residual", "broadcast",
+    "concat", "gate",
 ]  # fmt: skip
 
 
@@ -72,10 +73,16 @@ def bodies(draw, axes, shape, depth=0):
             layer = draw(st.sampled_from([L.SiLU(), L.Sigmoid(), L.Tanh()]))
         elif kind == "broadcast":
             layer = draw(broadcasts(axes, shape))
+        elif kind == "concat":
+            layer = draw(concats(axes, shape))
+        elif kind == "gate":
+            layer = draw(gates(shape))
         elif kind == "relu":
             layer = L.ReLU()
         elif kind == "leaky":
             layer = L.LeakyReLU(0.1)
+        elif kind == "clamp":
+            layer = draw(st.sampled_from([L.Clamp(-0.1, 1.5), L.Clamp(low=-0.05), L.Clamp(high=0.7), L.Clamp(0, 6)]))
         elif kind in ("max", "avg"):
             size = draw(st.integers(1, 4))
             stride = draw(st.sampled_from([None, 1, 2, 3]))
@@ -109,6 +116,28 @@ def broadcasts(draw, axes, shape):
     body = [draw(st.sampled_from(poolings)), *draw(st.sampled_from([[], [L.Conv(shape[-1], 1)], [L.SiLU()]]))]
     other = draw(st.sampled_from([L.Identity(), L.Conv(shape[-1], 1), L.Chain([draw(st.sampled_from(poolings))])]))
     return L.Residual(*draw(st.permutations([L.Chain(body), other])))
+
+
+@st.composite
+def concats(draw, axes, shape):
+    """Draw branches of one size, one of which may do nothing."""
+    kinds = st.sampled_from(["conv", "norm", "pool", "both"])
+    branches = [L.Identity()] if draw(st.booleans()) else []
+    for kind in draw(st.lists(kinds, min_size=2 - len(branches), max_size=3)):
+        first = L.Conv(draw(st.sampled_from([1, 3, 16, 20])), draw(st.sampled_from([1, 3])), padding="same")
+        more = {"conv": [], "norm": [L.BatchNorm(), L.ReLU()], "pool": [L.MaxPool(3, 1, 1)]}
+        both = [L.LeakyReLU(0.1), L.Concat([L.Conv(3, 1), L.Chain([L.Tanh(), L.Conv(5, 3, padding=1)])])]
+        branches.append(L.Chain([first, *more.get(kind, both)]))
+    return L.Concat(draw(st.permutations(branches)))
+
+
+@st.composite
+def gates(draw, shape):
+    """Draw squeeze-and-excite, or a product of two branches."""
+    squeeze = [L.GlobalAvgPool(), L.Dense(3), L.ReLU(), L.Dense(shape[-1]), L.Sigmoid()]
+    other = draw(st.sampled_from([L.Chain(squeeze), L.Conv(shape[-1], 1), L.Chain([L.AvgPool(shape[:-1]), L.Tanh()])]))
+    first = draw(st.sampled_from([L.Identity(), L.Chain([L.Conv(shape[-1], 1), L.BatchNorm(), L.ReLU()])]))
+    return L.Multiply(draw(st.permutations([first, other])))
 
 
 @st.composite
@@ -231,6 +260,36 @@ def test_sums_give_each_term_its_gradient(layer):
     step.check(step.sensitivity())
 
 
+@pytest.mark.parametrize("norm", [[], [L.BatchNorm()]], ids=["", "normalised"])
+@pytest.mark.parametrize("pool", [[], [L.MaxPool(2)], [L.MaxPool(3, 1, 1)]], ids=["", "pooled", "overlapping"])
+@pytest.mark.parametrize(
+    ("slope", "clamp"), [(0.2, L.Clamp(low=-0.04)), (1.0, L.Clamp(-0.3, 0.2)), (0.0, L.Clamp(high=0.3))]
+)
+def test_an_activation_and_a_clamp_are_one_node(norm, pool, slope, clamp):
+    activation = [] if slope == 1 else [L.LeakyReLU(slope)]
+    network = L.Chain([L.Conv(20, 3, padding=1), *norm, *activation, clamp, *pool, conv(7, 3), L.Flatten(), L.Dense(5)])
+    kinds = [type(node).__name__ for node in trace(network, (9, 8, 3)).nodes]
+    assert kinds == ["ConvNode", "NormActivationPoolNode", "ConvNode", "ConvNode"]
+    params = draw_params(network, (9, 8, 3), 0)
+    x = np.random.default_rng(4).standard_normal((4, 9, 8, 3), np.float32)
+    wanted, _ = network.forward(L.unflatten(dict(params)), x, Pass())
+    assert difference(Inference(network, params, (9, 8, 3))(x), wanted) < TOLERANCE
+    step = Compared(network, params, x)
+    step.check(step.sensitivity())
+
+
+def test_clamps_that_are_not_behind_an_activation_stay_in_order():
+    layers = [L.Clamp(-0.1, 0.5), L.LeakyReLU(0.5), L.Clamp(low=-0.02), L.Clamp(high=0.2), L.Clamp(), L.MaxPool(2)]
+    network = L.Chain([conv(4, 3), *layers, L.Clamp(low=0.01), L.Residual(conv(4, 3)), L.Clamp(0, 6), L.GlobalAvgPool(),
+                       L.Dense(CLASSES)])  # fmt: skip
+    params = draw_params(network, (9, 8, 3), 0)
+    x = np.random.default_rng(4).standard_normal((4, 9, 8, 3), np.float32)
+    wanted, _ = network.forward(L.unflatten(dict(params)), x, Pass())
+    assert difference(Inference(network, params, (9, 8, 3))(x), wanted) < TOLERANCE
+    step = Compared(network, params, x)
+    step.check(step.sensitivity())
+
+
 # --- batches, threads, memory -------------------------------------------------------------------------------------
 
 
@@ -312,10 +371,12 @@ POOLS = [
 ]
 
 
+@pytest.mark.parametrize("clamp", [[], [L.Clamp(-0.05, 1.2)]], ids=["", "clamped"])
 @pytest.mark.parametrize(("pool", "in_shape"), POOLS, ids=[str(pool) for pool, _ in POOLS])
-def test_windows_of_four_are_those_of_the_plain_layers(pool, in_shape):
+def test_windows_of_four_are_those_of_the_plain_layers(pool, in_shape, clamp):
+    activation = [L.LeakyReLU(0.1), *clamp]
     network = L.Chain(
-        [L.Conv(in_shape[-1], 1), L.BatchNorm(), L.LeakyReLU(0.1), L.MaxPool(**pool), L.Flatten(), L.Dense(CLASSES)]
+        [L.Conv(in_shape[-1], 1), L.BatchNorm(), *activation, L.MaxPool(**pool), L.Flatten(), L.Dense(CLASSES)]
     )
     params = draw_params(network, in_shape, 0)
     params["1.bias"] -= 2  # what lies beyond the border, zeros or the next line, would win
@@ -433,7 +494,7 @@ def test_nan_is_not_hidden_by_a_maximum(pool):
     assert not np.isnan(found[0]).any()
 
 
-@pytest.mark.parametrize("layer", [L.Concat([L.ReLU(), L.Identity()])])
+@pytest.mark.parametrize("layer", [L.ELU(), L.PReLU()])
 def test_what_has_no_fused_form_is_named(layer):
     network = L.Chain([L.Conv(4, 3), layer, L.GlobalAvgPool(), L.Dense(2)])
     with pytest.raises(NotCompiledError, match=f"1 is {type(layer).__name__}"):

@@ -103,6 +103,41 @@ CASES = [
     Case(L.Sigmoid(), (3,)),
     Case(L.SiLU(), (4, 3)),
     Case(L.Tanh(), (4, 5, 3)),
+    Case(L.Clamp(-0.4, 0.5), (4, 5, 3)),
+    Case(L.Clamp(low=np.float32(0.25)), (4, 3)),
+    Case(L.HardSigmoid(0.2), (4, 3)),
+    Case(L.HardSwish(), (4, 5, 3)),
+    Case(L.ELU(0.7), (7,)),
+    Case(L.Power(2, scale=3, shift=-0.5), (4, 3)),
+    Case(L.PReLU(), (4, 5, 3), (), "PReLU(): needs an axis of channels, got input of shape ()"),
+    Case(L.PReLU(shared=True), (4, 3)),
+    Case(
+        L.Softmax(-2), (4, 3), (3,),
+        "Softmax(axis=-2): needs at least 2 axes, got input of shape (3,); add a channel axis",
+    ),
+    Case(L.Softmax(log=True), (5,)),
+    Case(L.Scale(), (4, 5, 3), (), "Scale(): needs at least 1 axes, got input of shape (); add a channel axis"),
+    Case(L.Scale(bias=False, axes=(-3, -2)), (4, 5, 3)),
+    Case(
+        L.Mean((-3, -1)), (4, 5, 3), (4, 5),
+        "Mean((-3, -1)): needs at least 3 axes, got input of shape (4, 5); add a channel axis",
+    ),
+    Case(
+        L.AvgPoolExcludePadding(3, stride=2, padding=1), (6, 7, 3), (6,),
+        f"AvgPoolExcludePadding(3, stride=2, padding=1): needs 1 or 2 spatial axes, got input of shape (6,); {SPATIAL}",
+    ),
+    Case(
+        L.Rearrange([[2, 0], (), 1]), (4, 5, 3), (4, 5),
+        "Rearrange(((2, 0), (), 1)): needs axes [0, 1, 2], and others only of size 1, got input of shape (4, 5)",
+    ),
+    Case(
+        L.Rearrange((0, 2)), (4, 1, 3), (4, 2, 3),
+        "Rearrange((0, 2)): needs axes [0, 2], and others only of size 1, got input of shape (4, 2, 3)",
+    ),
+    Case(
+        L.Pad([[1, 0], (0, 2), (1, 1)], value=-1.5), (4, 5, 3), (4, 5),
+        "Pad(((1, 0), (0, 2), (1, 1)), value=-1.5): needs 3 axes, got input of shape (4, 5); give a pair for each",
+    ),
     Case(L.Dropout(0.3), (4, 5, 3)),
     Case(L.Dropout(0), (4, 3)),
     Case(L.ChannelDropout(0.5), (4, 5, 3)),
@@ -133,6 +168,12 @@ CASES = [
         L.Sum([L.Chain([L.Conv(3, 3, padding=1), L.BatchNorm()]), L.Identity(), L.Conv(3, 1)]), (5, 4, 3), (5, 4, 2),
         "Sum: branches must agree in all axes, got (5, 4, 3), (5, 4, 2), (5, 4, 3)",
     ),
+    Case(
+        L.Multiply([L.Conv(3, 1), L.Chain([L.GlobalAvgPool(), L.Dense(3), L.BatchNorm()]), L.FrequencyAvgPool()]),
+        (5, 4, 3), (5, 4, 2),
+        "Multiply: branches must agree in all axes that are not 1, got (5, 4, 3), (3,), (5, 1, 2)",
+    ),
+    Case(L.Multiply([L.GlobalAvgPool(), L.Conv(1, 3, padding=1)]), (5, 3)),
 ]  # fmt: skip
 
 
@@ -320,6 +361,13 @@ def test_inside_a_network_the_error_begins_with_the_dotted_path(case, rng):
         (lambda: L.ChannelDropout(-0.1), "ChannelDropout: rate must be at least 0 and below 1, got -0.1"),
         (lambda: L.Concat([]), "Concat: needs at least one branch"),
         (lambda: L.Sum([]), "Sum: needs at least one branch"),
+        (lambda: L.Multiply([]), "Multiply: needs at least one branch"),
+        (lambda: L.Clamp(1, 0), "Clamp: low must be at most high, got 1 and 0"),
+        (lambda: L.Scale(False, False), "Scale: needs a weight, a bias or both"),
+        (lambda: L.Mean([]), "Mean: axes are counted from the end, -1 for the channels, each once; got ()"),
+        (lambda: L.Softmax(0), "Softmax: axes are counted from the end, -1 for the channels, each once; got (0,)"),
+        (lambda: L.Rearrange((0, 0)), "Rearrange: axes are counted from 0, each at most once; got (0, 0)"),
+        (lambda: L.Pad((1, 1)), "Pad: padding must be (before, after) for each axis, at least 0; got (1, 1)"),
         (lambda: L.Chain([L.ReLU(), 3]), "Chain: part 1 must be a layer such as ReLU(), got 3"),
         (lambda: L.Residual(None), "Residual: part body must be a layer such as ReLU(), got None"),
     ],
@@ -335,7 +383,7 @@ def test_a_layer_that_cannot_work_is_refused_at_once(make, message):
     [None, 3, "ReLU", [], {}, {"layer": "Nothing"}, {"layer": ["ReLU"]}, {"layer": None}, {"layer": "_Combinator"}],
 )
 def test_a_configuration_of_no_known_layer_is_refused(config):
-    with pytest.raises(ConfigError, match=r"unknown layer .*; known are AvgPool, BatchNorm, "):
+    with pytest.raises(ConfigError, match=r"unknown layer .*; known are AvgPool, AvgPoolExcludePadding, BatchNorm, "):
         L.from_config(config)
 
 
@@ -360,7 +408,7 @@ def test_a_configuration_that_does_not_fit_its_layer_is_refused(config):
 
 
 @dataclass(frozen=True)
-class Scale(L.Layer):
+class Factors(L.Layer):
     """A factor for each channel, with an `init` and nothing that tells its shapes."""
 
     count: int = 1
@@ -382,12 +430,12 @@ class Scale(L.Layer):
 
 @pytest.fixture
 def own_layer():
-    yield Scale(2)
-    del L.Layer.kinds["Scale"]
+    yield Factors(2)
+    del L.Layer.kinds["Factors"]
 
 
 def test_the_shapes_of_a_users_layer_come_from_its_init(own_layer):
-    L.Layer.kinds["Scale"] = Scale
+    L.Layer.kinds["Factors"] = Factors
     network = L.Chain([own_layer, L.Dense(2)])
     shapes = L.flatten(network.param_shapes((3,)))
     assert shapes == {
@@ -396,11 +444,11 @@ def test_the_shapes_of_a_users_layer_come_from_its_init(own_layer):
     }  # fmt: skip
     assert shapes == {path: x.shape for path, x in L.flatten(network.init((3,), np.random.default_rng(0))).items()}
     with pytest.raises(ConfigError, match="more than 134,217,728 parameters"):
-        Scale(10**10).param_shapes((3,))
+        Factors(10**10).param_shapes((3,))
 
 
 def test_a_model_with_a_users_layer_is_saved_and_loaded(own_layer, tmp_path, rng):
-    L.Layer.kinds["Scale"] = Scale
+    L.Layer.kinds["Factors"] = Factors
     network = L.Chain([own_layer, L.Dense(2)])
     model = Model(network, network.init((3,), rng), ("a", "b"), (3,))
     model.save(tmp_path / "m.safetensors")

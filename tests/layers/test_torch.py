@@ -67,11 +67,25 @@ PAIRS = {
     "sigmoid": (L.Sigmoid(), (6, 4), nn.Sigmoid),
     "silu": (L.SiLU(), (6, 5, 4), nn.SiLU),
     "tanh": (L.Tanh(), (7,), nn.Tanh),
+    "clamp": (L.Clamp(0, 0.5), (6, 5, 4), lambda: nn.Hardtanh(0, 0.5)),
+    "hard sigmoid": (L.HardSigmoid(), (6, 4), nn.Hardsigmoid),
+    "hard swish": (L.HardSwish(), (6, 4), nn.Hardswish),
+    "elu": (L.ELU(0.7), (6, 4), lambda: nn.ELU(0.7)),
+    "prelu": (L.PReLU(), (6, 5, 4), lambda: nn.PReLU(4)),
+    "prelu, shared": (L.PReLU(shared=True), (6, 4), nn.PReLU),
+    "softmax": (L.Softmax(), (6, 4), lambda: nn.Softmax(1)),
+    "log softmax": (L.Softmax(log=True), (7,), lambda: nn.LogSoftmax(1)),
+    "average pool without padding": (
+        L.AvgPoolExcludePadding(3, stride=2, padding=1), (6, 7, 4),
+        lambda: nn.AvgPool2d(3, 2, 1, count_include_pad=False),
+    ),
+    "pad": (L.Pad(((1, 2), (3, 0), (0, 0)), 0.5), (6, 5, 4), lambda: nn.ConstantPad2d((3, 0, 1, 2), 0.5)),
+    "mean over time": (L.Mean((-3,)), (6, 5, 4), lambda: nn.AdaptiveAvgPool2d((1, None))),
     "identity": (L.Identity(), (6, 4), nn.Identity),
 }  # fmt: skip
 
 # Combinators are plain sums, products and slices; tests/test_against_pytorch.py trains networks of them.
-OTHERS = {"Chain", "Residual", "Concat", "Sum", "Dropout", "ChannelDropout"}
+OTHERS = {"Chain", "Residual", "Concat", "Sum", "Multiply", "Dropout", "ChannelDropout", "Power", "Scale", "Rearrange"}
 
 
 def test_every_layer_with_a_counterpart_is_in_the_table():

@@ -1,0 +1,41 @@
+"""Graphs of nodes with ONNX's operators: the form to which readers bring what they read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from audioconv._types import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One operation: its operator, its name, the names of its inputs and outputs, and its attributes."""
+
+    operator: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class NodeGraph:
+    """Nodes, constants by name, and inputs and outputs.
+
+    Attributes
+    ----------
+    opset : int
+        Version of the operators.
+    nodes : list of Node
+    constants : dict of str to array
+    inputs : dict of str to tuple of (int or None)
+        Shape of each input, the batch included; None where the file leaves a size open.
+    outputs : list of str
+    """
+
+    opset: int
+    nodes: list[Node]
+    constants: dict[str, Array]
+    inputs: dict[str, tuple[int | None, ...]]
+    outputs: list[str]

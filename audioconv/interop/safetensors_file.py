@@ -1,0 +1,53 @@
+"""``.safetensors`` files of other programs: tensors by name."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+
+from audioconv._types import Array, StrPath
+from audioconv.errors import ModelFileError
+from audioconv.interop.files import read_limited
+from audioconv.io.files import display_path
+
+_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1",
+          "BOOL": "?", "BF16": "<u2"}  # fmt: skip
+
+
+def safetensors_tensors(path: StrPath) -> dict[str, Array]:
+    """Return the tensors of a file by name, in the order of the file; floating-point ones as float32.
+
+    Raises
+    ------
+    DataError, ModelFileError
+        If the file cannot be read, is damaged, or has elements of a type that is not read.
+    """
+    shown = display_path(path)
+    content = read_limited(path)
+    try:
+        length = int.from_bytes(content[:8], "little")
+        header = json.loads(content[8 : 8 + length]) if 0 < length <= len(content) - 8 else None
+        if not isinstance(header, dict):
+            raise ValueError("no header")
+        header.pop("__metadata__", None)
+        entries = sorted(header.items(), key=lambda entry: entry[1]["data_offsets"])
+        return {name: _tensor(content[8 + length :], about) for name, about in entries}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelFileError(f"{shown}: truncated or damaged ({' '.join(str(error).split())[:200]})") from None
+
+
+def _tensor(data: bytes, about: dict[str, Any]) -> Array:
+    kind, shape = about["dtype"], about["shape"]
+    begin, end = about["data_offsets"]
+    if kind not in _TYPES:
+        raise ValueError(f"elements of type {kind} are not supported")
+    dtype = np.dtype(_TYPES[kind])
+    if not 0 <= begin <= end <= len(data) or math.prod(shape) * dtype.itemsize != end - begin:
+        raise ValueError("a tensor's place and shape do not fit")
+    array: Array = np.frombuffer(data[begin:end], dtype).reshape(shape)
+    if kind == "BF16":
+        array = (array.astype(np.uint32) << 16).view(np.float32)
+    return array.astype(np.float32) if array.dtype.kind == "f" else array

@@ -1,0 +1,69 @@
+"""``audioconv info`` on networks of other frameworks."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from audioconv.cli import run
+
+pytest.importorskip("onnx", reason="needs the extra: pip install 'audioconv[interop]'")
+
+
+@pytest.fixture
+def call(capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+    def call(*words):
+        code = run([str(word) for word in words])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def network(tmp_path):
+    from onnx_models import model, node, save
+
+    nodes = [node("Conv", ["x", "w"], "c"), node("Relu", ["c"], "r"), node("GlobalAveragePool", ["r"])]
+    return save(model(nodes, (4, 9), {"w": np.ones((6, 4, 3), np.float32)}), tmp_path)
+
+
+def test_the_layers_of_an_onnx_file(call, network):
+    code, out, err = call("info", network)
+    assert (code, err) == (0, "")
+    rows = [line.split() for line in out.splitlines()]
+    assert ["0", "Conv(6,", "(3,),", "bias=False)", "Conv", "of", "c", "7", "x", "6", "72", "504"] in rows
+    assert ["2", "GlobalAvgPool()", "the", "GlobalAveragePool", "6", "0", "0"] in rows
+    assert "input       9 x 4, channels last" in out
+    assert "output      6" in out
+
+
+def test_an_onnx_file_as_json(call, network):
+    code, out, _ = call("info", network, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["input_shape"] == [9, 4]
+    assert [row["name"] for row in found["layers"]] == ["Conv of c", "Relu of r", "the GlobalAveragePool"]
+    assert found["parameters"] == 72
+
+
+def test_a_file_that_is_refused(call, network):
+    network.write_bytes(b"nothing")
+    code, _, err = call("info", network)
+    assert code == 1
+    assert "audioconv: error: " in err
+    assert "not an ONNX file" in err
+
+
+def test_weights_alone(call, tmp_path):
+    torch = pytest.importorskip("torch")
+    torch.save({"conv.weight": torch.zeros(6, 4, 3), "conv.bias": torch.zeros(6)}, tmp_path / "network.pt")
+    code, out, _ = call("info", tmp_path / "network.pt")
+    assert code == 0
+    assert ["conv.weight", "6", "x", "4", "x", "3", "72"] in [line.split() for line in out.splitlines()]
+    assert "weights alone" in out
+    found = json.loads(call("info", tmp_path / "network.pt", "--json")[1])
+    assert found["arrays"] == {"conv.weight": [6, 4, 3], "conv.bias": [6]}
