@@ -1,4 +1,4 @@
-"""What may happen to a clip on its way to a microphone: pure functions of samples, and synthetic noise and rooms."""
+"""Effects on a clip as pure functions of samples; synthetic noise and room impulse responses."""
 
 from __future__ import annotations
 

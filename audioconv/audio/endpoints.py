@@ -19,13 +19,13 @@ from audioconv.errors import ConfigError, DataError
 FRAME_SECONDS = 0.01
 """Length of the frames in which loudness is measured."""
 
-MIN_SECONDS, LONGEST_SECONDS = 0.1, 1.8
+MIN_SECONDS, MAX_SECONDS = 0.1, 1.8
 """Shorter sounds are clicks, longer ones more than a word."""
 
 MARGIN_SECONDS = 0.05
 """Before and after a word, where it fades in and out below the noise."""
 
-LEAST_RANGE = 10.0
+MIN_RANGE = 10.0
 """dB from the background to the loudest frame, in which a recording has to have a word."""
 
 _RIVAL = 0.1  # a second sound with this share of the word's energy is a second word
@@ -152,7 +152,7 @@ def find_word(samples: Samples, sample_rate: int) -> Stretch:
     sounds = _prominent(samples, sample_rate)
     if len(sounds) > 1:
         raise NoClearWordError("several words, or noises as loud as the word")
-    if sounds[0].duration - 2 * MARGIN_SECONDS > LONGEST_SECONDS:
+    if sounds[0].duration - 2 * MARGIN_SECONDS > MAX_SECONDS:
         length = sounds[0].duration - 2 * MARGIN_SECONDS
         raise NoClearWordError(f"what stands out is too long for a word ({length:.1f} s)")
     return _within(sounds[0], len(samples) / sample_rate)
@@ -161,7 +161,7 @@ def find_word(samples: Samples, sample_rate: int) -> Stretch:
 def find_words(samples: Samples, sample_rate: int) -> list[Stretch]:
     """Return where words are in a recording of words alone: one, a phrase, or one several times.
 
-    Sounds that together are no longer than `LONGEST_SECONDS` are one phrase, such as "hey computer". In a longer
+    Sounds that together are no longer than `MAX_SECONDS` are one phrase, such as "hey computer". In a longer
     recording each sound is a word, if hardly any is too long for one.
 
     Parameters
@@ -184,9 +184,9 @@ def find_words(samples: Samples, sample_rate: int) -> list[Stretch]:
     sounds = _prominent(samples, sample_rate)
     seconds = len(samples) / sample_rate
     phrase = Stretch(sounds[0].begin, sounds[-1].end)
-    if phrase.duration - 2 * MARGIN_SECONDS <= LONGEST_SECONDS:
+    if phrase.duration - 2 * MARGIN_SECONDS <= MAX_SECONDS:
         return [_within(phrase, seconds)]
-    words = [sound for sound in sounds if sound.duration - 2 * MARGIN_SECONDS <= LONGEST_SECONDS]
+    words = [sound for sound in sounds if sound.duration - 2 * MARGIN_SECONDS <= MAX_SECONDS]
     if len(words) < MIN_WORDS_AMONG_SOUNDS * len(sounds):
         raise NoClearWordError("what stands out is too long for words")
     return [_within(word, seconds) for word in words]
@@ -305,8 +305,8 @@ def _prominent(samples: Samples, sample_rate: int) -> list[Stretch]:
     """
     levels = loudness(samples, sample_rate, RECORDING)
     threshold, range_ = RECORDING.threshold(levels)
-    if range_ < LEAST_RANGE:
-        raise NoClearWordError(f"nothing stands out ({range_:.0f} dB above the rest, {LEAST_RANGE:.0f} are needed)")
+    if range_ < MIN_RANGE:
+        raise NoClearWordError(f"nothing stands out ({range_:.0f} dB above the rest, {MIN_RANGE:.0f} are needed)")
     sounds = RECORDING.sounds(levels > threshold)
     long_enough = [(begin, end) for begin, end in sounds if (end - begin) * FRAME_SECONDS >= MIN_SECONDS]
     if not long_enough:

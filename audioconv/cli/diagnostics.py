@@ -1,4 +1,4 @@
-"""What audioconv finds on a machine: processor, threads, kernel cache, versions, optional parts."""
+"""Diagnostics of a machine: processor, threads, kernel cache, versions, optional parts."""
 
 from __future__ import annotations
 

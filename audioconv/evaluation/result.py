@@ -88,7 +88,7 @@ class Evaluation:
         """
         answers = [labels[i] for i in decision.answer_codes(labels)]
         places = {label: i for i, label in enumerate(answers)}
-        strangers = labelled.select([not is_word(name) for name in labelled.names])
+        negative_clips = labelled.select([not is_word(name) for name in labelled.names])
         scored = labelled.select([name in places for name in labelled.names])
         # Class numbers among all labels become those among the labels that may be an answer.
         among = {code: places[labels[code]] for code in decision.answer_codes(labels)}
@@ -101,7 +101,7 @@ class Evaluation:
             tuple(labels),
             decision,
             scored,
-            strangers if outsiders is None else Scored.join(strangers, outsiders),
+            negative_clips if outsiders is None else Scored.join(negative_clips, outsiders),
             dict(about or {}),
         )
 

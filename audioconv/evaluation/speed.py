@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-WARM_UP, LEAST_RUNS, MOST_RUNS = 3, 5, 200
+WARM_UP, MIN_RUNS, MAX_RUNS = 3, 5, 200
 BATCH = 256
 
 
@@ -85,7 +85,7 @@ def _times(run: Callable[[], object], seconds: float) -> list[float]:
     for _ in range(WARM_UP):
         run()
     times: list[float] = []
-    while len(times) < LEAST_RUNS or (sum(times) < seconds and len(times) < MOST_RUNS):
+    while len(times) < MIN_RUNS or (sum(times) < seconds and len(times) < MAX_RUNS):
         begun = time.perf_counter()
         run()
         times.append(time.perf_counter() - begun)

@@ -1,4 +1,4 @@
-"""What spectral front ends are made of: the Hann window, mel filters, the cosine transform; and how they are run."""
+"""Parts of spectral front ends: Hann window, mel filters, cosine transform, and their execution."""
 
 from __future__ import annotations
 

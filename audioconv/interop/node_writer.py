@@ -1,4 +1,4 @@
-"""What readers of other formats than ONNX write nodes with."""
+"""Nodes with ONNX's operators, written by the readers of other formats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How kernels are compiled: the one place with Numba's options and the kernel cache."""
+"""Compilation of kernels: all options of Numba, and the kernel cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How wide the vectors of kernels are; and whether kernels can be compiled at all."""
+"""Vector width of the kernels, and whether they can be compiled."""
 
 from __future__ import annotations
 

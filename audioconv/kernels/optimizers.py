@@ -1,4 +1,4 @@
-"""What an optimiser does to each weight, on flat arrays: all of it at once, while the elements are in registers."""
+"""Optimizer steps on flat arrays, in one pass while the elements are in registers."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def _store_piece(builder, slot, place, pointer, size):
 
 
 from_planes = _make_from_planes(False)
-"""``from_planes(planes, source, apart, y, place, pixel, pixels, channels, onward)``: the inverse of `to_planes`.
+"""``from_planes(planes, source, plane_stride, y, place, pixel, pixels, channels, accumulate)``: the inverse of `to_planes`.
 
 Writes the first `channels` elements of the first `pixels` pixels, or adds to them where `accumulate`.
 """

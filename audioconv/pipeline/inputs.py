@@ -1,4 +1,4 @@
-"""What one example is: recordings or pictures, their size, and the way from files and arrays to a network's data.
+"""Input specifications: recordings or pictures, their size, and the way from files and arrays to a network's data.
 
 ``file -> samples -> the model's length -> front end -> normalised -> network``, the same in training and in use; and
 the same for pictures, with pixels for samples and no front end.

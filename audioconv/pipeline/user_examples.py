@@ -1,4 +1,4 @@
-"""What users give as X: paths, open files, samples or pixels, one of them or many, as a list of examples."""
+"""Examples as users give them (paths, open files, samples, pixels; one or many) as a list."""
 
 from __future__ import annotations
 

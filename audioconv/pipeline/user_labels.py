@@ -1,4 +1,4 @@
-"""What users give as y and groups: a label and a speaker for each example."""
+"""Labels and groups as users give them, one for each example."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How to train: what a user may set, and what is best where nothing is set."""
+"""Settings of training, and their defaults."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def render(facts: Facts) -> str:
 
 def _sections(facts: Facts) -> list[Section]:
     model, evaluation = facts.model, facts.evaluation
-    mistakes, strangers = worst_mistakes(evaluation), worst_outsiders(evaluation)
+    mistakes, accepted = worst_mistakes(evaluation), worst_outsiders(evaluation)
     return [
         ("threshold", "Threshold", "At the threshold", threshold.outcomes(facts)),
         ("curves", "Curves", "Other thresholds", threshold.curves(evaluation)),
@@ -85,7 +85,7 @@ def _sections(facts: Facts) -> list[Section]:
             "outsiders",
             "Outsiders",
             "Outsiders let in",
-            _strangers(facts, gallery(model, strangers)) if strangers else None,
+            _accepted_negatives(facts, gallery(model, accepted)) if accepted else None,
         ),
         ("training", "Training", "Training", cards.training(facts)),
         ("speed", "Speed", "Speed", cards.speed(facts)),
@@ -163,7 +163,7 @@ def _mistakes(facts: Facts, shown: Html) -> Html:
     return join(tag("p", said), shown)
 
 
-def _strangers(facts: Facts, shown: Html) -> Html | None:
+def _accepted_negatives(facts: Facts, shown: Html) -> Html | None:
     accepted = facts.evaluation.false_accepts
     if not accepted:
         return None

@@ -10,7 +10,7 @@ import tracemalloc
 import pytest
 
 from audioconv.datasets.archives.reader import read_archive
-from audioconv.datasets.archives.tar_headers import LARGEST_HEADERS
+from audioconv.datasets.archives.tar_headers import MAX_HEADERS
 from audioconv.errors import DataError
 
 LONG_NAME, LONG_LINK = tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK
@@ -72,7 +72,7 @@ def test_a_header_of_many_megabytes_is_not_read(tmp_path, kind, in_front):
 @pytest.mark.parametrize("kind", EXTENDING)
 def test_so_many_bytes_and_no_more(tmp_path, kind):
     content = b"x.wav" if kind in (LONG_NAME, LONG_LINK) else attribute("path", "x.wav")
-    room = LARGEST_HEADERS - tarfile.BLOCKSIZE
+    room = MAX_HEADERS - tarfile.BLOCKSIZE
     path = write(tmp_path / "a.tar.gz", block(kind, content + bytes(room - len(content))), GOOD)
     name = "good.wav" if kind == LONG_LINK else "x.wav"
     assert [(member.name.name, member.read()) for member in read_archive(path)] == [(name, b"RIFF")]

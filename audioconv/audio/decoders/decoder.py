@@ -1,4 +1,4 @@
-"""What every decoder of recordings does, and one error for all that the libraries raise."""
+"""The interface of decoders, and one error for all errors of the libraries below."""
 
 from __future__ import annotations
 

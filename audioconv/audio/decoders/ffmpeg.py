@@ -1,4 +1,4 @@
-"""What libsndfile does not read, such as WebM, M4A and AMR: decoded by FFmpeg, in the extra ``media``."""
+"""Decoding by FFmpeg (extra ``media``) of formats that libsndfile does not read, such as WebM, M4A and AMR."""
 
 from __future__ import annotations
 

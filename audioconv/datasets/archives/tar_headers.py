@@ -7,7 +7,7 @@ from typing import Self
 
 from audioconv.errors import DataError
 
-LARGEST_HEADERS = 1 << 16
+MAX_HEADERS = 1 << 16
 """Bytes of names and attributes in front of one member, and in all of those that are for every member that follows.
 
 A path has at most 4096 bytes. Beyond this, Pythons before 3.11.10 and 3.12.6 may take minutes to read attributes
@@ -30,7 +30,7 @@ def checked_headers(shown: str) -> type[tarfile.TarInfo]:
     however long they are, before anybody sees the member; the same goes for the maps of sparse files. And what is no
     header it takes for the end of the archive.
 
-    With this class instead, reading raises `DataError` where headers have more than `LARGEST_HEADERS` bytes or a
+    With this class instead, reading raises `DataError` where headers have more than `MAX_HEADERS` bytes or a
     file is sparse, and `tarfile.ReadError` where something is no header.
     """
     in_front = for_all = 0
@@ -64,10 +64,10 @@ def checked_headers(shown: str) -> type[tarfile.TarInfo]:
             # With its own block, so that many small ones count too: each is read inside the one before.
             in_front += tarfile.BLOCKSIZE + header.size
             for_all += header.size if header.type == _EVERYWHERE else 0
-            if max(in_front, for_all) > LARGEST_HEADERS:
+            if max(in_front, for_all) > MAX_HEADERS:
                 raise DataError(
                     f"{shown}: the archive is refused, it has headers of {max(in_front, for_all)} bytes and more, "
-                    f"where {LARGEST_HEADERS} are enough for any name"
+                    f"where {MAX_HEADERS} are enough for any name"
                 )
             return header
 
