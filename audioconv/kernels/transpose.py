@@ -141,7 +141,8 @@ def _store_piece(builder, slot, place, pointer, size):
 
 
 from_planes = _make_from_planes(False)
-"""``from_planes(planes, source, plane_stride, y, place, pixel, pixels, channels, accumulate)``: the inverse of `to_planes`.
+"""The inverse of `to_planes`, with the arguments
+``(planes, source, plane_stride, y, place, pixel, pixels, channels, accumulate)``.
 
 Writes the first `channels` elements of the first `pixels` pixels, or adds to them where `accumulate`.
 """
