@@ -124,6 +124,7 @@ def test_cases_in_which_none_is_started(case, environment, tmp_path):
     assert run(ENDED, case, **{"AUDIOCONV_CACHE_DIR": str(tmp_path), **environment})[0] == "0"
 
 
+@pytest.mark.slow
 def test_the_groups_name_all_kernels_that_they_compile(tmp_path):
     """Otherwise each command would start the processes again."""
     program = """

@@ -41,6 +41,7 @@ def contents(folder):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
 def test_killed_twenty_times(collective, tmp_path):
     options = Options(language="en", words=WordList(["yes", "no"]), limit=25, unknown=20, silence=10)

@@ -85,6 +85,7 @@ except ConfigError as error:
     assert run(program, **{VARIABLE: width}).stdout.strip() == wanted
 
 
+@pytest.mark.slow
 def test_tile_and_convolution_with_vectors_of_the_other_width():
     """Vectors of 8 also store what is left of one in a way of their own (see `kernels.llvm_vectors`)."""
     names = {

@@ -101,6 +101,7 @@ print(value.tolist(), velocity.tolist(), features.sum(), numba_internals.PLAIN, 
 """
 
 
+@pytest.mark.slow
 def test_kernels_compiled_through_public_names_alone_give_the_same_results(tmp_path):
     fast, said = run(PROGRAM, AUDIOCONV_CACHE_DIR=str(tmp_path), AUDIOCONV_PLAIN_COMPILATION="0")
     assert "takes longer" not in said
