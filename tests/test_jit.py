@@ -267,3 +267,29 @@ def test_commands_without_a_compiler(command, recordings, tmp_path):
     else:
         assert found.stderr == ""
         assert found.stdout
+
+
+def test_threads_that_compile_at_once_write_into_the_cache_folder_alone(tmp_path):
+    """Not into the working folder, where a cache lies if Numba's setting is restored before the cache is made."""
+    program = """
+import sys, threading
+from audioconv.kernels import jit
+
+sys.setswitchinterval(1e-6)
+start, found = threading.Barrier(8), []
+
+def enter():
+    start.wait()
+    for _ in range(300):
+        with jit._cache_folder_of_numba():
+            found.append(jit._settings.CACHE_DIR)
+
+threads = [threading.Thread(target=enter) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(set(found) == {str(jit.cache_folder())}, len(found))
+"""
+    (line, *_), _ = run(program, AUDIOCONV_CACHE_DIR=str(tmp_path / "cache"))
+    assert line == "True 2400"

@@ -75,15 +75,18 @@ def kernel(function: Callable[..., None]) -> Kernel:
 def _cache_folder_of_numba() -> Iterator[None]:
     """Let Numba's caches that are made meanwhile lie in our folder.
 
-    Numba reads the folder from a setting of the whole process, when a cache is made. A cache that another thread makes
-    in these microseconds, for functions of its own, lies in our folder, too: it works there.
+    Numba reads the folder from a setting of the whole process, when a cache is made. Threads that compile at the same
+    time take turns: one would otherwise restore the setting before another has made its cache, which then would lie in
+    the working folder. The lock is the compiler's, which a fork does not leave locked. A cache that another library
+    makes in these microseconds lies in our folder, too: it works there.
     """
-    previous = _settings.CACHE_DIR
-    _settings.CACHE_DIR = str(cache_folder())
-    try:
-        yield
-    finally:
-        _settings.CACHE_DIR = previous
+    with numba_internals.global_compiler_lock:
+        previous = _settings.CACHE_DIR
+        _settings.CACHE_DIR = str(cache_folder())
+        try:
+            yield
+        finally:
+            _settings.CACHE_DIR = previous
 
 
 def _compiled(function: Callable[..., None], parallel: bool) -> Any:
