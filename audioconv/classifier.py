@@ -216,7 +216,7 @@ class Classifier(Settings):
         speakers = groups_of(groups, len(given))
         self._numbers = self._row_length = None
         init = pretrained.load_named(self)
-        rate = self.sample_rate if init is None else inputs.of_model(init.model).sample_rate
+        rate = self.sample_rate if init is None or init.front_end is None else init.front_end.sample_rate
         self._model, self.report_ = train_model(
             self,
             user_data.labelled(given, labels, speakers, rate),

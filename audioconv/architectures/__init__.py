@@ -24,6 +24,7 @@ from audioconv.architectures.spectrograms import (
     tc_cnn,
     tc_cnn_events,
 )
+from audioconv.architectures.speech import speech_embedding
 from audioconv.architectures.time import matchboxnet, tc_resnet8, tc_resnet14
 from audioconv.errors import ConfigError
 from audioconv.layers import Layer
@@ -49,6 +50,7 @@ _ARCHITECTURES: dict[str, tuple[Callable[[int], Layer], InputKind]] = {
     "m5": (m5, "samples"),
     "m5-32": (m5_32, "samples"),
     "m11": (m11, "samples"),
+    "speech-embedding": (speech_embedding, "spectrogram-2d"),
     "resnet20": (resnet20, "spectrogram-2d"),
     "inception-v3": (inception_v3, "spectrogram-2d"),
 }

@@ -31,8 +31,11 @@ KINDS = {
 
 OF_TWO_WORDS = {"splice", "overlap", "babble"}
 
-RECORDED, SPOKEN = 0.5, 0.5
-"""Share of pieces of negative recordings, if there are any; and of the rest, share of synthetic words."""
+RECORDED, SEGMENTS, SPOKEN = 0.75, 0.7, 0.5
+"""Share of negative recordings, if there are any, and of segments among them; of the rest, share of synthetic words."""
+
+BACKGROUND_PROBABILITY, MIN_PAUSE_SECONDS = 0.7, 0.05
+"""How often a segment lies in the pause of a word clip, and the shortest pause that is taken."""
 
 FADE_SECONDS = 0.005
 """In which a cut end fades, so that it does not click."""
@@ -64,6 +67,8 @@ class NegativeSampler:
         In Hz.
     recordings : sequence of arrays (samples,) float32 or int16
         Negative recordings of any length, such as other speech.
+    segments : sequence of arrays (n, 2) int64, optional
+        Where segments of each recording begin and end; see `audio.segments.find_segments`.
     spoken : array (M, T) int16, optional
         Clips of out-of-vocabulary words.
     """
@@ -75,12 +80,16 @@ class NegativeSampler:
         sample_rate: int,
         recordings: Sequence[Samples | NDArray[np.int16]] = (),
         spoken: NDArray[np.int16] | None = None,
+        segments: Sequence[NDArray[np.int64]] = (),
     ) -> None:
         if not len(samples):
             raise DataError("there are no clips to make others of")
         self._samples, self._labels, self._rate = samples, np.asarray(labels), sample_rate
         self._length = samples.shape[1]
         self._recordings, self._spoken = tuple(recordings), spoken
+        # By length, so that an hour of speech counts for more than a second of it.
+        self._shares = np.cumsum([len(recording) for recording in self._recordings], dtype=float)
+        self._segments = [(number, *place) for number, some in enumerate(segments) for place in some.tolist()]
         self._spans = [sounding(clip, sample_rate) for clip in samples]
         # Clips are generated in every training step, so what they share is computed once.
         self._powers = [mean_power(clip[begin:end]) for clip, (begin, end) in zip(samples, self._spans, strict=True)]
@@ -97,7 +106,7 @@ class NegativeSampler:
     def make(self, rng: np.random.Generator) -> Samples:
         """Return a new negative clip (T,) float32."""
         if self._recordings and rng.random() < RECORDED:
-            return self._recorded(rng)
+            return self._segment(rng) if self._segments and rng.random() < SEGMENTS else self._recorded(rng)
         if self._spoken is not None and rng.random() < SPOKEN:
             return as_float(self._spoken[int(rng.integers(len(self._spoken)))])
         kind = self._kinds[int(rng.choice(len(self._kinds), p=self._weights))]
@@ -112,14 +121,32 @@ class NegativeSampler:
         return np.concatenate([clip * gain for clip, gain in zip(clips, gains, strict=True)])
 
     def _recorded(self, rng: np.random.Generator) -> Samples:
+        """Return a stretch of a recording, as it is."""
         length = self._length
-        # By length, so that an hour of speech counts for more than a second of it.
-        lengths = np.array([len(recording) for recording in self._recordings], float)
-        recording = self._recordings[int(rng.choice(len(lengths), p=lengths / lengths.sum()))]
+        number = int(np.searchsorted(self._shares, rng.random() * self._shares[-1], side="right"))
+        recording = self._recordings[min(number, len(self._recordings) - 1)]
         if len(recording) <= length:
             return fit_length(as_float(recording), length)
         begin = int(rng.integers(len(recording) - length + 1))
         return as_float(recording[begin : begin + length].copy())
+
+    def _segment(self, rng: np.random.Generator) -> Samples:
+        """Return a segment of a recording as a word clip has its word: as loud, and in the pause of one."""
+        number, begin, end = self._segments[int(rng.integers(len(self._segments)))]
+        part = as_float(self._recordings[number][begin : min(end, begin + self._length)].copy())
+        power, wanted = mean_power(part), self._powers[int(rng.integers(len(self._powers)))]
+        clip = self._placed(self._faded(part * np.float32(np.sqrt(wanted / power)) if power else part), rng)
+        if rng.random() < BACKGROUND_PROBABILITY:
+            clip += self._pause(int(rng.integers(len(self._samples))))
+        return clip
+
+    def _pause(self, index: int) -> Samples:
+        """Return the longer pause of a word clip, forwards and backwards until it fills a clip; else zeros."""
+        (begin, end), clip = self._spans[index], self._samples[index]
+        pause = clip[:begin] if begin > self._length - end else clip[end:]
+        if len(pause) < MIN_PAUSE_SECONDS * self._rate:
+            return np.zeros(self._length, np.float32)
+        return np.resize(np.concatenate([pause, pause[::-1]]), self._length)
 
     def _splice(self, rng: np.random.Generator) -> Samples:
         """Return the beginning of one word with the end of another."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from audioconv._types import Array
 from audioconv.decision.classes import is_word
-from audioconv.decision.decision import Decision, Gate
+from audioconv.decision.decision import SCORES, Decision, Gate
 
 TEMPERATURES = (0.05, 20.0)
 
@@ -28,6 +28,9 @@ MIN_CLIPS, MIN_FOR_TEMPERATURE = 5, 20
 """With fewer words or fewer negatives than the first there is no gate, with fewer words than the second no temperature:
 chance would choose them."""
 
+RECALLS = (0.9, 0.95)
+"""Shares of the right words at which the scores of a gate are compared."""
+
 RIDGE = 1e-3
 """Keeps the gate finite if the logits of words and negatives do not overlap."""
 
@@ -40,6 +43,7 @@ def calibrate(
     auxiliary: Sequence[str] = (),
     false_accepts: float | None = None,
     negative_hardness_ratio: float = 1.0,
+    scores: Sequence[str] = ("logit",),
 ) -> Decision:
     """Return the decision that fits clips which the network has not learned.
 
@@ -59,6 +63,9 @@ def calibrate(
         `MAX_COST` of them.
     negative_hardness_ratio : float
         Ratio of the false accept rate on real negatives, which `false_accepts` limits, to that on these negatives.
+    scores : sequence of str
+        What the gate may take as the score of an example; see `decision.Gate`. That with the lowest false accept rate
+        at `RECALLS` is taken. Default: the largest logit.
 
     Returns
     -------
@@ -70,8 +77,7 @@ def calibrate(
     columns = words if not words.all() else np.ones(len(labels), bool)
     temperature = _temperature(logits[of_words][:, columns], _renumbered(codes[of_words], columns))
     enough = min(of_words.sum(), (~of_words).sum()) >= MIN_CLIPS
-    largest = logits[:, words].max(axis=1, initial=-np.inf)
-    gate = _gate(largest[of_words], largest[~of_words]) if enough else None
+    gate = _gate(logits, codes, words, scores) if enough else None
     decision = Decision(temperature, auxiliary=tuple(auxiliary), gate=gate)
     if false_accepts is None or not enough:
         return decision
@@ -114,8 +120,24 @@ def _temperature(logits: Array, codes: NDArray[np.integer]) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))
 
 
-def _gate(words: Array, negatives: Array) -> Gate:
-    """Return the logistic curve between the largest logits of words and of negatives, both with equal weight."""
+def _gate(logits: Array, codes: NDArray[np.integer], words: NDArray[np.bool_], scores: Sequence[str]) -> Gate:
+    """Return the logistic curve of the score that tells words from negatives best."""
+    of_words = words[codes]
+    right = of_words & (np.flatnonzero(words)[logits[:, words].argmax(axis=1)] == codes)
+    found = {name: SCORES[name](logits, words) for name in scores}
+    best = min(found, key=lambda name: _false_accept_rate(found[name][right], found[name][~of_words]))
+    return Gate(*_logistic(found[best][of_words], found[best][~of_words]), score=best)
+
+
+def _false_accept_rate(right: Array, negatives: Array) -> float:
+    """Return the mean false accept rate over `RECALLS`, given the scores of right words and of negatives."""
+    if not len(right):
+        return 1.0
+    return float(np.mean([np.mean(negatives >= np.quantile(right, 1 - recall)) for recall in RECALLS]))
+
+
+def _logistic(words: Array, negatives: Array) -> tuple[float, float]:
+    """Return scale and offset of the curve between the scores of words and of negatives, both with equal weight."""
     from scipy.optimize import minimize
 
     centre, spread = (
@@ -130,7 +152,7 @@ def _gate(words: Array, negatives: Array) -> Gate:
         return float(wrong + RIDGE * (scale**2 + offset**2))
 
     scale, offset = minimize(loss, np.array([1.0, 0.0])).x
-    return Gate(float(scale / spread), float(offset - scale * centre / spread))
+    return float(scale / spread), float(offset - scale * centre / spread)
 
 
 def _affordable(threshold: float, right: Array) -> float:

@@ -16,14 +16,23 @@ from audioconv.errors import ConfigError
 
 @dataclass(frozen=True)
 class Gate:
-    """The probability that an example is one of the words, given the largest logit of a word.
+    """The probability that an example is one of the words, given a score of it.
 
-    ``1 / (1 + exp(-(scale * logit + offset)))``: Platt's scaling. The largest logit detects new out-of-vocabulary words
-    better than the probability of the class of negatives, which has learned only the negatives of the training.
+    ``1 / (1 + exp(-(scale * score + offset)))``: Platt's scaling. The largest logit detects new out-of-vocabulary words
+    better than the odds where the negatives of the training were generated: the class of negatives has then learned
+    only those. The odds are better where the negatives were recordings of speech.
 
     Parameters
     ----------
     scale, offset : float
+    score : {"logit", "odds"}
+        The largest logit of a word; or its odds, what it is above the logarithm of the sum of the exponentials of all
+        other logits. Default: "logit".
+
+    Raises
+    ------
+    ConfigError
+        If there is no such score.
 
     References
     ----------
@@ -33,11 +42,39 @@ class Gate:
 
     scale: float
     offset: float
+    score: str = "logit"
 
-    def __call__(self, logits: Array) -> Array:
-        """Return the probability (...) for the largest logits of words (...)."""
-        probability: Array = 1 / (1 + np.exp(-np.clip(self.scale * logits + self.offset, -500, 500)))
+    def __post_init__(self) -> None:
+        """Check the score."""
+        if self.score not in SCORES:
+            raise ConfigError(f"a gate's score is one of {', '.join(SCORES)}; got {self.score!r}")
+
+    def __call__(self, logits: Array, words: NDArray[np.bool_]) -> Array:
+        """Return the probability (N,) for logits (N, classes), of which `words` (classes,) are those of words."""
+        scores = SCORES[self.score](logits, words)
+        probability: Array = 1 / (1 + np.exp(-np.clip(self.scale * scores + self.offset, -500, 500)))
         return probability
+
+
+def largest_logit(logits: Array, words: NDArray[np.bool_]) -> Array:
+    """Return the largest logit of a word, (N,)."""
+    largest: Array = logits[:, words].max(axis=1, initial=-np.inf)
+    return largest
+
+
+def odds(logits: Array, words: NDArray[np.bool_]) -> Array:
+    """Return the logarithm of the likeliest word's odds against all other classes, (N,)."""
+    logits = np.asarray(logits, np.float64)
+    likeliest = np.flatnonzero(words)[logits[:, words].argmax(axis=1)]
+    rows = np.arange(len(logits))
+    rest = logits.copy()
+    rest[rows, likeliest] = -np.inf
+    against: Array = logits[rows, likeliest] - np.logaddexp.reduce(rest, axis=1)
+    return against
+
+
+SCORES: dict[str, Callable[[Array, NDArray[np.bool_]], Array]] = {"logit": largest_logit, "odds": odds}
+"""What a gate may take as the score of an example."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +131,7 @@ class Decision:
         if self.gate is None or words.all() or not words.any():
             return _softmax(scaled).astype(np.float32)
         probabilities = np.empty_like(scaled)
-        is_one = self.gate(np.asarray(logits, np.float64)[:, words].max(axis=1, initial=-np.inf))[:, None]
+        is_one = self.gate(np.asarray(logits, np.float64), words)[:, None]
         probabilities[:, words] = is_one * _softmax(scaled[:, words])
         probabilities[:, ~words] = (1 - is_one) * _softmax(scaled[:, ~words])
         return probabilities.astype(np.float32)
@@ -136,10 +173,10 @@ class Decision:
         if gate is None:
             return cls(**known)
         _check_types("gate", gate, _GATE_TYPES)
-        missing = [key for key in _GATE_TYPES if key not in gate]
+        missing = [key for key in ("scale", "offset") if key not in gate]
         if missing:
             raise ConfigError(f"the gate has no {missing[0]!r}")
-        return cls(**known, gate=Gate(**{key: gate[key] for key in _GATE_TYPES}))
+        return cls(**known, gate=Gate(**{key: gate[key] for key in _GATE_TYPES if key in gate}))
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +223,11 @@ _DECISION_TYPES: _Types = {
     "basis": ("an object", _is_mapping),
     "gate": ("an object or null", lambda value: value is None or _is_mapping(value)),
 }
-_GATE_TYPES: _Types = {"scale": ("a number", _is_number), "offset": ("a number", _is_number)}
+_GATE_TYPES: _Types = {
+    "scale": ("a number", _is_number),
+    "offset": ("a number", _is_number),
+    "score": ("a name", lambda value: isinstance(value, str)),
+}
 
 
 def _check_types(name: str, described: Any, types: _Types) -> None:

@@ -30,6 +30,14 @@ def display_path(path: str | os.PathLike[str]) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
+def cache_folder(name: str) -> Path:
+    """Return a folder in the user's cache, or in that which AUDIOCONV_CACHE_DIR names."""
+    import platformdirs
+
+    base = os.environ.get("AUDIOCONV_CACHE_DIR") or platformdirs.user_cache_dir("audioconv", appauthor=False)
+    return Path(base, name)
+
+
 def reason(error: OSError) -> str:
     """Return what went wrong in `error`, without the path: ``No space left on device``."""
     return error.strerror or str(error) or type(error).__name__

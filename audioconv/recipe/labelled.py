@@ -47,6 +47,11 @@ class Labelled(ABC):
     about: Mapping[str, Any] = field(default_factory=lambda: {"name": "arrays"})
     notes: tuple[str, ...] = ()
 
+    @property
+    def fixed_rate(self) -> int | None:
+        """The sample rate (Hz) of samples in memory, which are not resampled; None for files, which are."""
+        return None
+
     @abstractmethod
     def with_negatives(self) -> Self:
         """Return the same with classes such as "other" as negatives; see `Collection.with_negatives`."""
@@ -118,6 +123,10 @@ class LabelledArrays(Labelled):
 
     arrays: Sequence[Array]
     sample_rate: int | None = None
+
+    @property
+    def fixed_rate(self) -> int | None:
+        return self.sample_rate
 
     def with_negatives(self) -> Self:
         meant = negatives_by_name(self.labels) if self.kind == "audio" else {}

@@ -6,13 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from audioconv._types import StrPath
 from audioconv.audio.windows import Content
 from audioconv.errors import ConfigError
 from audioconv.features.front_ends import Mfcc, RawSamples
-from audioconv.pipeline.inputs import AudioInput, InputSpec, of_model
+from audioconv.pipeline.inputs import MAX_WORD_SECONDS, AudioInput, InputSpec, of_model
+from audioconv.recipe import speech_embedding
+from audioconv.recipe.bank import default_folder
 from audioconv.recipe.choose_input import choose_audio_input
 from audioconv.recipe.labelled import Labelled
-from audioconv.recipe.pretrained import Pretrained
+from audioconv.recipe.pretrained import Pretrained, PretrainedModel, find_speech_embedding
 from audioconv.recipe.settings import AUTO, Settings, check
 from audioconv.recipe.window_plan import WindowPlan
 from audioconv.training.data import batch_count
@@ -20,8 +23,11 @@ from audioconv.training.data import batch_count
 EPOCHS, LEARNING_RATE, MIXUP = 60, 5e-3, 0.0
 """What a network is trained with unless the user says otherwise; docs/recipes.md has what it was chosen by."""
 
+EMBEDDING_EPOCHS, EMBEDDING_LEARNING_RATE = 8, 3e-3
+"""The same for a network that begins with the speech embedding."""
+
 MIN_STEPS, MAX_EPOCHS = 300, 300
-"""With few examples there are more than `EPOCHS`, until there are so many steps."""
+"""With few examples there are more epochs, until there are so many steps."""
 
 MIN_SPEAKERS = 20
 """With fewer known speakers, (1) the network is trained again with the validation examples, whose voices would be
@@ -33,8 +39,8 @@ class Plan:
     """What a training run does.
 
     Two choices need samples and are left to `setup.prepare`: the scale of the input, and with it whether training
-    begins with one of the package's own pretrained models. The default number of epochs needs the number of windows;
-    see `epoch_count`.
+    begins with one of the package's own models. The default number of epochs needs the number of windows; see
+    `epoch_count`.
 
     Attributes
     ----------
@@ -45,7 +51,7 @@ class Plan:
     windows : WindowPlan or None
         How recordings become windows; None for pictures.
     pretrained : Pretrained or None
-        The model that the user named to begin with.
+        What the user named to begin with; for words, the speech embedding network if it is on this machine.
     arch : str
         Name of the network.
     input_shape : tuple of int
@@ -61,6 +67,8 @@ class Plan:
         Networks whose logits are averaged.
     rejects : bool
         Whether the model learns to reject.
+    bank : path-like or None
+        The negative recordings to learn to reject.
     refits : bool
         Whether the network is trained a second time, with the validation examples.
     """
@@ -77,13 +85,20 @@ class Plan:
     mixup: float
     ensemble_size: int
     rejects: bool
+    bank: StrPath | None
     refits: bool
 
     def epoch_count(self, examples: int) -> int:
         """Return the number of epochs for so many examples in an epoch."""
         if self.epochs is not None:
             return self.epochs
-        return min(MAX_EPOCHS, max(EPOCHS, math.ceil(MIN_STEPS / batch_count(examples, self.batch_size))))
+        epochs = EMBEDDING_EPOCHS if self.begins_with_embedding else EPOCHS
+        return min(MAX_EPOCHS, max(epochs, math.ceil(MIN_STEPS / batch_count(examples, self.batch_size))))
+
+    @property
+    def begins_with_embedding(self) -> bool:
+        """Whether the network is the speech embedding network with its pretrained layers."""
+        return self.pretrained is not None and self.arch == speech_embedding.NAME
 
     def content(self, label: str, split: str | None) -> Content:
         """Return how a recording becomes windows; one that tests may not be cut by its label."""
@@ -110,7 +125,7 @@ def resolve(settings: Settings, data: Labelled, pretrained: Pretrained | None = 
         If the data cannot be used.
     """
     check(settings, data.kind)
-    spec, windows = _choose_input(settings, data, pretrained)
+    spec, windows, pretrained = _choose_input(settings, data, pretrained)
     few_speakers = have_few_speakers(data.speakers, data.splits)
     return choose(settings, spec, windows, pretrained, few_speakers=few_speakers, is_split="validation" in data.splits)
 
@@ -132,6 +147,10 @@ def choose(
     arch = settings.arch if pretrained is None else pretrained.arch
     if arch == AUTO:
         arch = choose_architecture(spec)
+    of_embedding = pretrained is not None and arch == speech_embedding.NAME
+    bank = bank_folder(settings)
+    rejects = shall_reject(settings, spec, few_speakers, bank)
+    usual_rate = EMBEDDING_LEARNING_RATE if of_embedding else LEARNING_RATE
     return Plan(
         settings=Settings(**settings.get_params()),
         spec=spec,
@@ -141,10 +160,11 @@ def choose(
         input_shape=spec.input_shape(arch),
         epochs=settings.epochs,
         batch_size=settings.batch_size,
-        learning_rate=LEARNING_RATE if settings.learning_rate is None else settings.learning_rate,
+        learning_rate=usual_rate if settings.learning_rate is None else settings.learning_rate,
         mixup=MIXUP if settings.mixup is None else settings.mixup,
         ensemble_size=settings.ensemble_size,
-        rejects=shall_reject(settings, spec, few_speakers),
+        rejects=rejects,
+        bank=bank if rejects else None,
         refits=few_speakers and not is_split if settings.refit is None else settings.refit,
     )
 
@@ -158,14 +178,22 @@ def choose_architecture(spec: InputSpec) -> str:
     return "tc-cnn-l" if spec.holds_a_word else "tc-cnn-events"
 
 
-def shall_reject(settings: Settings, spec: InputSpec, few_speakers: bool) -> bool:
-    """Return whether negatives are generated: if asked for, or if the classes are words that many people say."""
+def shall_reject(settings: Settings, spec: InputSpec, few_speakers: bool, bank: StrPath | None) -> bool:
+    """Return whether the model learns to reject: if asked for, or if the classes are words that many people say."""
     if spec.kind == "images":
         return False
     if settings.reject is not None:
         return settings.reject
     # A network that has learned few voices takes the words of other people for negatives.
-    return bool(settings.negatives or settings.tts_language) or (spec.holds_a_word and not few_speakers)
+    asked = settings.named_negatives or settings.tts_language
+    return bool(asked) or (spec.holds_a_word and (bank is not None or not few_speakers))
+
+
+def bank_folder(settings: Settings) -> StrPath | None:
+    """Return where the negative recordings of a training are: those that the user names, or the bank, if any."""
+    if settings.negatives == AUTO and settings.reject is not False:
+        return default_folder()
+    return settings.named_negatives
 
 
 def have_few_speakers(speakers: Sequence[str | None], splits: Sequence[str | None]) -> bool:
@@ -176,29 +204,49 @@ def have_few_speakers(speakers: Sequence[str | None], splits: Sequence[str | Non
 
 def _choose_input(
     settings: Settings, data: Labelled, pretrained: Pretrained | None
-) -> tuple[InputSpec, WindowPlan | None]:
-    """Return what one example is, and how recordings become windows; None for pictures."""
-    if pretrained is None:
-        if data.kind == "images":
-            return data.image_spec(settings.image_size), None
-        rates, windows = data.window_plan(settings.clip_seconds)
-        spec = choose_audio_input(
-            None if settings.arch == AUTO else settings.arch,
-            rates,
-            windows.seconds,
-            front_end=settings.front_end,
-            sample_rate=settings.sample_rate,
-            content=_content(windows),
-        )
-        return spec, windows
-    model = pretrained.model
-    if model.kind != data.kind:
-        takes = "pictures" if model.kind == "images" else "sound"
+) -> tuple[InputSpec, WindowPlan | None, Pretrained | None]:
+    """Return what one example is, how recordings become windows (None for pictures), and what training begins with."""
+    if pretrained is not None and pretrained.kind != data.kind:
+        takes = "pictures" if pretrained.kind == "images" else "sound"
         raise ConfigError(f"{settings.init}: is a model of {takes}, but {data.name} holds {data.kind}")
-    if model.front_end is None or model.clip_samples is None:
-        return of_model(model), None
-    _, windows = data.window_plan(model.clip_samples / model.front_end.sample_rate)
-    return AudioInput(model.front_end, model.clip_samples, _content(windows)), windows
+    if data.kind == "images":
+        if isinstance(pretrained, PretrainedModel):
+            return of_model(pretrained.model), None, pretrained
+        return data.image_spec(settings.image_size), None, None
+    seconds = settings.clip_seconds
+    if pretrained is not None and pretrained.front_end is not None and pretrained.clip_samples is not None:
+        seconds = pretrained.clip_samples / pretrained.front_end.sample_rate
+    rates, windows = data.window_plan(seconds)
+    if pretrained is None and _suits_embedding(settings, data, rates, windows):
+        pretrained = find_speech_embedding()
+    if pretrained is not None and pretrained.front_end is not None:
+        front_end = pretrained.front_end
+        length = pretrained.clip_samples or round(windows.seconds * front_end.sample_rate)
+        return AudioInput(front_end, length, _content(windows)), windows, pretrained
+    spec = choose_audio_input(
+        None if settings.arch == AUTO else settings.arch,
+        rates,
+        windows.seconds,
+        front_end=settings.front_end,
+        sample_rate=settings.sample_rate,
+        content=_content(windows),
+    )
+    return spec, windows, None
+
+
+def _suits_embedding(settings: Settings, data: Labelled, rates: Sequence[int], windows: WindowPlan) -> bool:
+    """Return whether training begins with the speech embedding network if it is on this machine."""
+    typical = sorted(rates)[len(rates) // 2] if rates else 0
+    return (
+        settings.init == AUTO
+        and settings.arch in (AUTO, speech_embedding.NAME)
+        and settings.front_end is None
+        and settings.sample_rate in (None, speech_embedding.SAMPLE_RATE)
+        and windows.holds_words
+        and speech_embedding.MIN_SECONDS <= windows.seconds <= MAX_WORD_SECONDS
+        and data.fixed_rate in (None, speech_embedding.SAMPLE_RATE)
+        and typical >= speech_embedding.MIN_SAMPLE_RATE
+    )
 
 
 def _content(windows: WindowPlan) -> Content:

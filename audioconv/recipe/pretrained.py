@@ -1,4 +1,4 @@
-"""Pretrained models to begin with: one that the user names, or one of the package's own for few clips of words.
+"""What training begins with: a model that the user names, the speech embedding network, or a model of the package.
 
 The package's models were trained on common words by synthetic voices, so that the sounds of speech need not be learned
 from ten clips. `scripts/make_base` makes them; docs/recipes.md says how much they bring, and where they do not help.
@@ -7,33 +7,93 @@ from ten clips. `scripts/make_base` makes them; docs/recipes.md says how much th
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from audioconv import architectures
 from audioconv._types import StrPath
-from audioconv.errors import ConfigError
+from audioconv.datasets.collection import Kind
+from audioconv.errors import ConfigError, DataError
+from audioconv.features.front_ends import FrontEnd
+from audioconv.features.normalisation import Normalisation
 from audioconv.io.files import display_path
+from audioconv.layers.base import Layer, Params, Shape, flatten, unflatten
 from audioconv.model import Model
 from audioconv.pipeline.inputs import InputSpec
-from audioconv.recipe.settings import Settings
+from audioconv.recipe import speech_embedding
+from audioconv.recipe.settings import AUTO, Settings
+from audioconv.recipe.transfer import begin_from
+
+EMBEDDING_RATE = 0.1
+"""Factor of the learning rate of the speech embedding network's layers; docs/recipes.md has what it was chosen by."""
+
+
+class Pretrained(ABC):
+    """A network with parameters to begin with."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What messages and model files call it."""
+
+    @property
+    @abstractmethod
+    def arch(self) -> str:
+        """Name of the network; `ConfigError` if that is not known."""
+
+    @property
+    @abstractmethod
+    def kind(self) -> Kind:
+        """Whether it takes sound or pictures."""
+
+    @property
+    @abstractmethod
+    def front_end(self) -> FrontEnd | None:
+        """What makes features of samples; None for pictures."""
+
+    @property
+    def clip_samples(self) -> int | None:
+        """Length of a clip that it needs; None if it takes clips of any length."""
+        return None
+
+    @property
+    @abstractmethod
+    def normalisation(self) -> Normalisation:
+        """The scale of the features that its layers have learned."""
+
+    @abstractmethod
+    def begin(self, labels: Sequence[str], input_shape: Shape, rng: np.random.Generator) -> tuple[Layer, Params]:
+        """Return the network for other labels, and the parameters to begin with; new ones are drawn with `rng`."""
+
+    @property
+    def rates(self) -> tuple[tuple[str, float], ...]:
+        """Factors of the learning rate; see `training.optimizers.AdamW`."""
+        return (("0.", EMBEDDING_RATE),) if self.arch == speech_embedding.NAME else ()
+
+    @property
+    def about(self) -> Mapping[str, Any] | None:
+        """Origin and licence, if they are other people's; JSON-compatible."""
+        return None
 
 
 @dataclass(frozen=True, eq=False)
-class Pretrained:
-    """A model that training begins with, and the file that it was read from."""
+class PretrainedModel(Pretrained):
+    """A trained model, and the file that it was read from."""
 
     path: StrPath
     model: Model
 
     @property
     def name(self) -> str:
-        """Name of the file."""
         return os.path.basename(os.fspath(self.path))
 
     @property
     def arch(self) -> str:
-        """Name of the network; `ConfigError` if the model does not say it."""
         settings = self.model.provenance.get("settings")
         if not isinstance(settings, dict) or settings.get("arch") not in architectures.NAMES:
             raise ConfigError(
@@ -41,9 +101,74 @@ class Pretrained:
             )
         return str(settings["arch"])
 
+    @property
+    def kind(self) -> Kind:
+        return self.model.kind
+
+    @property
+    def front_end(self) -> FrontEnd | None:
+        return self.model.front_end
+
+    @property
+    def clip_samples(self) -> int | None:
+        return self.model.clip_samples
+
+    @property
+    def normalisation(self) -> Normalisation:
+        if self.model.normalisation is not None:
+            return self.model.normalisation
+        channels = self.model.feature_shape[-1]
+        return Normalisation(np.zeros(channels, np.float32), np.ones(channels, np.float32))
+
+    def begin(self, labels: Sequence[str], input_shape: Shape, rng: np.random.Generator) -> tuple[Layer, Params]:
+        return begin_from(self.model, labels, rng)
+
+    @property
+    def about(self) -> Mapping[str, Any] | None:
+        """What the model's own file says of what it began with."""
+        found = self.model.provenance.get("pretrained")
+        return found if isinstance(found, dict) else None
+
+
+@dataclass(frozen=True, eq=False)
+class SpeechEmbedding(Pretrained):
+    """The speech embedding network; see `recipe.speech_embedding`."""
+
+    path: Path
+    params: Params = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return speech_embedding.NAME
+
+    @property
+    def arch(self) -> str:
+        return speech_embedding.NAME
+
+    @property
+    def kind(self) -> Kind:
+        return "audio"
+
+    @property
+    def front_end(self) -> FrontEnd:
+        return speech_embedding.front_end()
+
+    @property
+    def normalisation(self) -> Normalisation:
+        return speech_embedding.normalisation()
+
+    def begin(self, labels: Sequence[str], input_shape: Shape, rng: np.random.Generator) -> tuple[Layer, Params]:
+        network = architectures.build(self.arch, len(labels))
+        known = {f"0.{path}": array for path, array in flatten(self.params).items()}
+        return network, unflatten({**flatten(network.init(input_shape, rng)), **known})
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        return {"name": self.name, "licence": speech_embedding.LICENCE, "sha256": speech_embedding.SHA256}
+
 
 def load_named(settings: Settings) -> Pretrained | None:
-    """Return the model that `Settings.init` names, or None.
+    """Return what `Settings.init` names, or None.
 
     Raises
     ------
@@ -51,13 +176,34 @@ def load_named(settings: Settings) -> Pretrained | None:
         If the settings also choose what such a model decides, such as the sample rate.
     ModelFileError
         If the file is not a whole model.
+    DataError
+        If the speech embedding network is named, but is not here and cannot be downloaded.
     """
-    if settings.named_init is None:
+    init = settings.named_init
+    if init is None:
         return None
-    given = [name for name in ("front_end", "sample_rate", "clip_seconds", "image_size") if getattr(settings, name)]
+    of_speech = init == speech_embedding.NAME
+    decided = ("front_end", "sample_rate", "image_size") if of_speech else _DECIDED
+    given = [name for name in decided if getattr(settings, name)]
     if given:
         raise ConfigError(f"{given[0]} is what the model has that training begins with; leave it out")
-    return Pretrained(settings.named_init, Model.load(settings.named_init))
+    if not of_speech:
+        return PretrainedModel(init, Model.load(init))
+    if settings.arch not in (AUTO, speech_embedding.NAME):
+        raise ConfigError(f"only the network {speech_embedding.NAME} begins with it; leave out arch={settings.arch!r}")
+    path = speech_embedding.find(download=True)
+    if path is None:
+        raise DataError(f"the {speech_embedding.NAME} network is not on this machine; {speech_embedding.INSTALL}")
+    return SpeechEmbedding(path, speech_embedding.read(path))
+
+
+_DECIDED = ("front_end", "sample_rate", "clip_seconds", "image_size")
+
+
+def find_speech_embedding() -> Pretrained | None:
+    """Return the speech embedding network if it is on this machine."""
+    path = speech_embedding.find()
+    return None if path is None else SpeechEmbedding(path, speech_embedding.read(path))
 
 
 def find(arch: str, spec: InputSpec) -> Pretrained | None:
@@ -68,7 +214,7 @@ def find(arch: str, spec: InputSpec) -> Pretrained | None:
     if not spec.holds_a_word:
         return None
     for path in sorted(Path(__file__).parent.glob("*.safetensors")):
-        found = Pretrained(path, Model.load(path))
+        found = PretrainedModel(path, Model.load(path))
         if found.arch == arch and found.model.front_end == spec.front_end:
             return found
     return None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +12,15 @@ from numpy.typing import NDArray
 from audioconv._types import Array, Samples
 from audioconv.audio.augment import Augmentation
 from audioconv.audio.negatives import NegativeClips, NegativeSampler
+from audioconv.audio.samples import as_float
+from audioconv.audio.segments import find_segments
 from audioconv.audio.synthetic_sounds import knocks
 from audioconv.audio.windows import Windows
 from audioconv.decision.calibration import calibrate
 from audioconv.decision.classes import UNKNOWN, is_word
-from audioconv.decision.decision import Decision
+from audioconv.decision.decision import SCORES, Decision
 from audioconv.model import Model
-from audioconv.pipeline import inputs
+from audioconv.recipe.bank import NegativeBank
 from audioconv.recipe.settings import Settings
 from audioconv.recipe.spoken_words import Spoken
 
@@ -38,8 +39,17 @@ GENERATED_HARDNESS, SPOKEN_HARDNESS = 2.0, 2.5
 """Ratio of the false accept rate on real speech to that on the calibration negatives: if all of them are generated from
 the words; and if synthetic voices speak half of them, of which hardly any is accepted."""
 
-TRAINING_SHARE = 0.85
-"""Share of each negative recording, from its beginning, that is trained on; the rest chooses the threshold."""
+
+@dataclass(frozen=True, eq=False)
+class _Recorded:
+    """Recordings, and where the segments of each lie."""
+
+    recordings: Sequence[Array]
+    segments: Sequence[NDArray[np.int64]] = ()
+
+    @classmethod
+    def of(cls, recordings: Sequence[Array], sample_rate: int) -> Self:
+        return cls(recordings, [find_segments(as_float(recording), sample_rate) for recording in recordings])
 
 
 class Rejection:
@@ -54,6 +64,8 @@ class Rejection:
         Those with examples.
     spoken : Spoken, optional
         Out-of-vocabulary words by synthetic voices.
+    bank : NegativeBank, optional
+        Recordings that hold none of the words.
 
     Attributes
     ----------
@@ -66,19 +78,26 @@ class Rejection:
     """
 
     def __init__(
-        self, settings: Settings, sample_rate: int, classes: Sequence[str], spoken: Spoken | None = None
+        self,
+        settings: Settings,
+        sample_rate: int,
+        classes: Sequence[str],
+        spoken: Spoken | None = None,
+        bank: NegativeBank | None = None,
     ) -> None:
         self.classes = tuple(sorted({*classes, UNKNOWN}))
         self.auxiliary = () if UNKNOWN in classes else (UNKNOWN,)
         self._code = self.classes.index(UNKNOWN)
         self._words = np.array([is_word(label) for label in self.classes])
         self._seed, self._rate = settings.seed, sample_rate
-        recordings = [] if settings.negatives is None else inputs.read_noises(settings.negatives, sample_rate)
-        cuts = [round(TRAINING_SHARE * len(recording)) for recording in recordings]
-        self._to_train = [recording[:cut] for recording, cut in zip(recordings, cuts, strict=True) if cut]
-        self._to_calibrate = [r[cut:] for r, cut in zip(recordings, cuts, strict=True) if cut < len(r)]
+        self.bank = bank
+        self._to_train, self._to_calibrate = (
+            (_Recorded(()), _Recorded(()))
+            if bank is None
+            else (_Recorded.of(bank.training, sample_rate), _Recorded.of(bank.calibration, sample_rate))
+        )
         hardness = GENERATED_HARDNESS if spoken is None else SPOKEN_HARDNESS
-        self.negative_hardness_ratio = hardness if self.auxiliary and not recordings else 1.0
+        self.negative_hardness_ratio = hardness if self.auxiliary and bank is None else 1.0
         self._spoken = spoken
 
     def for_training(self, x: Samples | Windows, codes: NDArray[np.integer]) -> NegativeClips:
@@ -114,13 +133,13 @@ class Rejection:
         self,
         x: Samples | Windows,
         codes: NDArray[np.integer],
-        recordings: Sequence[Array],
+        recorded: _Recorded,
         spoken: NDArray[np.int16] | None,
     ) -> NegativeSampler:
         of_words = self._words[codes]
         kept = of_words if of_words.any() else np.ones(len(codes), bool)
         samples = x.select(kept) if isinstance(x, Windows) else x[kept]
-        return NegativeSampler(samples, codes[kept], self._rate, recordings, spoken)
+        return NegativeSampler(samples, codes[kept], self._rate, recorded.recordings, spoken, recorded.segments)
 
 
 def decide(
@@ -159,10 +178,15 @@ def decide(
         auxiliary=auxiliary,
         false_accepts=None if all(map(is_word, model.labels)) else max_false_accept_rate,
         negative_hardness_ratio=1.0 if rejection is None else rejection.negative_hardness_ratio,
+        scores=("logit",) if rejection is None or rejection.bank is None else tuple(SCORES),
     )
 
 
 def describe(settings: Settings, rejection: Rejection | None) -> dict[str, Any]:
     """Return what a resumed run must share."""
-    negatives = None if settings.negatives is None else os.fspath(settings.negatives)
-    return {"reject": rejection is not None, "others": negatives, "speak": settings.tts_language}
+    bank = None if rejection is None else rejection.bank
+    return {
+        "reject": rejection is not None,
+        "others": None if bank is None else {name: bank.about[name] for name in ("recordings", "hours")},
+        "speak": settings.tts_language,
+    }

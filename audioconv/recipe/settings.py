@@ -18,7 +18,11 @@ from audioconv.recipe.spoken_words import check_language
 C = TypeVar("C", bound="Settings")
 
 AUTO = "auto"
-"""`Settings.arch`: the network that suits the input. `Settings.init`: the pretrained network that suits it, if any."""
+"""`Settings.arch`: the network that suits the input. `Settings.init`: the pretrained network that suits it, if any.
+`Settings.negatives`: the bank on this machine, if any."""
+
+NO_NEGATIVES = "none"
+"""`Settings.negatives`: no recordings."""
 
 
 RENAMED = {
@@ -76,7 +80,7 @@ class Settings:
     noise: StrPath | None = None
     reject: bool | None = None
     keep_classes: bool = False
-    negatives: StrPath | None = None
+    negatives: StrPath | None = AUTO
     tts_language: str | None = None
     false_accept_rate: float = 0.05
     validation_fraction: float = 0.1
@@ -86,6 +90,11 @@ class Settings:
     seed: int = 0
 
     _estimator_type: ClassVar[str] = "classifier"  # how scikit-learn before 1.6 knows one
+
+    @property
+    def named_negatives(self) -> StrPath | None:
+        """The negative recordings that the user has named."""
+        return None if self.negatives in (None, AUTO, NO_NEGATIVES) else self.negatives
 
     @property
     def named_init(self) -> StrPath | None:
@@ -144,7 +153,7 @@ def check(settings: Settings, kind: Literal["audio", "images"]) -> None:
         raise ConfigError(f"the clip must be longer than 0 seconds, got {settings.clip_seconds}")
     if not 0 < settings.false_accept_rate < 1:
         raise ConfigError(f"false_accept_rate is a share between 0 and 1, got {settings.false_accept_rate}")
-    if settings.negatives is not None and (settings.reject is False or kind == "images"):
+    if settings.named_negatives is not None and (settings.reject is False or kind == "images"):
         raise ConfigError(
             "negatives need a classifier of sounds that learns to reject; leave them out, or do not turn rejection off"
         )

@@ -18,14 +18,14 @@ from audioconv.features.normalisation import Normalisation
 from audioconv.layers.base import Layer, Params
 from audioconv.model import Model
 from audioconv.recipe import pretrained as pretrained_models
+from audioconv.recipe.bank import NegativeBank, read_bank
 from audioconv.recipe.examples import MAX_RATIO, Examples
 from audioconv.recipe.plan import Plan
 from audioconv.recipe.pretrained import Pretrained
 from audioconv.recipe.rejection import Rejection, describe
 from audioconv.recipe.settings import AUTO
 from audioconv.recipe.spoken_words import Spoken, speak
-from audioconv.recipe.transfer import begin_from
-from audioconv.training.callbacks import Callback, ClipSpoken
+from audioconv.training.callbacks import Callback, ClipSpoken, Noted
 from audioconv.training.data import Dataset
 from audioconv.training.losses import LogitAdjusted, Loss, SoftmaxCrossEntropy, logit_offsets
 
@@ -77,6 +77,11 @@ class TrainingSetup:
     network: Layer
     params: Params | None
     normalisation: Normalisation
+
+    @property
+    def bank(self) -> NegativeBank | None:
+        """The negative recordings that are learned from."""
+        return None if self.rejection is None else self.rejection.bank
 
     def data(self, part: Array) -> Dataset:
         """Return some of the examples as they are."""
@@ -138,10 +143,10 @@ class TrainingSetup:
     def stored_settings(self, epochs: int) -> dict[str, Any]:
         """Return the settings for a model file: nothing left to choose, and no folders of this machine."""
         settings = self.plan.settings
-        files = {"noise": settings.noise, "init": settings.init, "negatives": settings.negatives}
+        files = {"noise": settings.noise, "init": settings.init, "negatives": settings.named_negatives}
         return {
             **settings.get_params(),
-            **{name: None if path is None else os.path.basename(os.fspath(path)) for name, path in files.items()},
+            **{name: os.path.basename(os.fspath(path)) for name, path in files.items() if path is not None},
             "arch": self.plan.arch,
             "epochs": epochs,
             "budget": None,  # the file says how to repeat the training, which does not depend on the machine
@@ -187,14 +192,14 @@ def prepare(plan: Plan, examples: Examples, callbacks: Sequence[Callback] = ()) 
     if plan.rejects:
         assert spec.sample_rate is not None, "only sounds have negatives"
         spoken = _speak(plan, classes, callbacks)
-        rejection = Rejection(settings, spec.sample_rate, classes, spoken)
+        rejection = Rejection(settings, spec.sample_rate, classes, spoken, _read_bank(plan, classes, callbacks))
         classes = rejection.classes
     codes = class_codes(name, examples.labels, classes)
     if pretrained is None:
         network, params = architectures.build(plan.arch, len(classes)), None
     else:
-        network, params = begin_from(pretrained.model, classes, np.random.default_rng(settings.seed))
-        normalisation = _scale(pretrained.model)
+        network, params = pretrained.begin(classes, plan.input_shape, np.random.default_rng(settings.seed))
+        normalisation = pretrained.normalisation
     augmentation = None
     if settings.augment:
         synthetic = str(examples.about.get("source")).startswith(SYNTHETIC_SOURCES)
@@ -217,12 +222,14 @@ def prepare(plan: Plan, examples: Examples, callbacks: Sequence[Callback] = ()) 
     )
 
 
-def _scale(model: Model) -> Normalisation:
-    """Return the model's own normalisation: its layers have learned features on that scale."""
-    if model.normalisation is not None:
-        return model.normalisation
-    channels = model.feature_shape[-1]
-    return Normalisation(np.zeros(channels, np.float32), np.ones(channels, np.float32))
+def _read_bank(plan: Plan, classes: Sequence[str], callbacks: Sequence[Callback]) -> NegativeBank | None:
+    """Return the negative recordings, if there are any."""
+    if plan.bank is None or plan.spec.sample_rate is None:
+        return None
+    bank = read_bank(plan.bank, classes, plan.spec.sample_rate)
+    for callback in callbacks:
+        callback(Noted(bank.describe()))
+    return bank
 
 
 def _speak(plan: Plan, classes: Sequence[str], callbacks: Sequence[Callback]) -> Spoken | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from audioconv._types import Array
 from audioconv.errors import ShapeError
 from audioconv.runtime.program import aligned_with_slack, round_up_to_cache_lines
+
+T = TypeVar("T")
 
 State = dict[str, Array]
 
@@ -50,6 +53,28 @@ class WeightVector:
         self.views = {path: self.values[self._slices[path]].reshape(array.shape) for path, array in arrays.items()}
         for path, array in arrays.items():
             self.views[path][...] = array
+
+    def parts(self, key: Callable[[str], T]) -> list[tuple[slice, int, T]]:
+        """Return stretches of the vector whose arrays have the same `key`.
+
+        Parameters
+        ----------
+        key : callable
+            Takes the path of an array.
+
+        Returns
+        -------
+        list of (slice, int, key)
+            Where a stretch lies in `values`, how many of its values, from its first on, have weight decay, and its key.
+        """
+        ordered = sorted(self.offsets, key=self.offsets.__getitem__)
+        begins = [place for place, path in enumerate(ordered) if not place or key(path) != key(ordered[place - 1])]
+        ends = [self.offsets[ordered[place]] for place in begins[1:]] + [self.values.size] * bool(begins)
+        found = []
+        for place, end in zip(begins, ends, strict=True):
+            begin = self.offsets[ordered[place]]
+            found.append((slice(begin, end), min(max(0, self.decayed - begin), end - begin), key(ordered[place])))
+        return found
 
     def gather(self, gradients: Mapping[str, Array]) -> None:
         """Copy the gradients, by path, into `gradient`.

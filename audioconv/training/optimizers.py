@@ -84,18 +84,30 @@ class AdamW:
         Added to the root of the mean square.
     weight_decay : float
         Share of the arrays with more than one axis that a step takes away, times the learning rate.
+    rates : tuple of (str, float) pairs
+        Beginnings of parameters' paths, and by what the learning rate is multiplied there; the first that fits holds.
+        Pretrained layers learn with a lower rate. Default: none, every parameter has the whole rate.
+
+    Examples
+    --------
+    >>> AdamW(rates=(("0.", 0.1),)).rate_factor("0.3.weight"), AdamW().rate_factor("0.3.weight")
+    (0.1, 1.0)
     """
 
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
     weight_decay: float = 0.01
+    rates: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         """Check the settings."""
         _check_share("beta1", self.beta1)
         _check_share("beta2", self.beta2)
         _check_decay(self.weight_decay)
+        for beginning, factor in self.rates:
+            if not 0 <= factor < math.inf:
+                raise ConfigError(f"the rate's factor for {beginning!r} must be a number of at least 0; got {factor}")
         if not self.epsilon > 0:
             raise ConfigError(f"epsilon must be above 0; got {self.epsilon}")
 
@@ -112,15 +124,20 @@ class AdamW:
         state["steps"] += 1
         steps = int(state["steps"])
         # Both means start at zero: what they are too small by in the first steps goes into these two numbers.
-        step_size = learning_rate / (1 - self.beta1**steps)
-        root_correction = math.sqrt(1 - self.beta2**steps)
-        keep = 1 - learning_rate * self.weight_decay
+        mean_correction, root_correction = 1 - self.beta1**steps, math.sqrt(1 - self.beta2**steps)
         # 1 - beta2 is taken here, in float64: of float32's 0.999 it would be wrong in the fifth digit.
         means = np.array([self.beta1, 1 - self.beta1, self.beta2, 1 - self.beta2], np.float32)
-        optimizers.adamw(
-            weights.values, weights.gradient, state["mean"], state["mean_square"], weights.decayed, np.float32(keep),
-            tuple(means), np.float32(root_correction), np.float32(self.epsilon), np.float32(step_size),
-        )  # fmt: skip
+        arrays = weights.values, weights.gradient, state["mean"], state["mean_square"]
+        for part, decayed, factor in weights.parts(self.rate_factor):
+            rate = factor * learning_rate
+            optimizers.adamw(
+                *(array[part] for array in arrays), decayed, np.float32(1 - rate * self.weight_decay),
+                tuple(means), np.float32(root_correction), np.float32(self.epsilon), np.float32(rate / mean_correction),
+            )  # fmt: skip
+
+    def rate_factor(self, path: str) -> float:
+        """Return by what the learning rate of the parameter at `path` is multiplied."""
+        return next((factor for beginning, factor in self.rates if path.startswith(beginning)), 1.0)
 
 
 def clip_gradients(weights: WeightVector, max_norm: float | None) -> float:

@@ -18,14 +18,13 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
 from audioconv.audio.endpoints import MARGIN_SECONDS, NOISELESS, sounding
 from audioconv.datasets.catalogue import Remote
 from audioconv.datasets.download.mirror import obtain
 from audioconv.errors import ConfigError, DataError, missing_extra
-from audioconv.io.files import display_path
+from audioconv.io.files import cache_folder, display_path
 from audioconv.tts.espeak_process import Speaker
 from audioconv.tts.voices import FULL_SCALE, SpokenClip, as_clip, is_kept_for_test
 
@@ -195,9 +194,8 @@ class KokoroVoices:
 
 
 def download_folder() -> Path:
-    """Return where the network is kept: in the user's cache folder, or in that which AUDIOCONV_CACHE_DIR names."""
-    base = os.environ.get("AUDIOCONV_CACHE_DIR") or platformdirs.user_cache_dir("audioconv", appauthor=False)
-    return Path(base, "kokoro")
+    """Return where the network is kept."""
+    return cache_folder("kokoro")
 
 
 def accent_of(voice: str) -> str:

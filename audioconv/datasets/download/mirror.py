@@ -29,6 +29,17 @@ def obtain(remote: Remote, downloads: Path, progress: Progress | None) -> Path:
     return path
 
 
+def find_local(remote: Remote, downloads: Path) -> Path | None:
+    """Return where a file is without a download: in the mirror or in the folder for downloads; None if in neither."""
+    here = _in_mirror(remote.name)
+    if here is None:
+        path = downloads / remote.name
+        here = path if path.is_file() else None
+    if here is not None:
+        _check_hash(here, remote)
+    return here
+
+
 def _in_mirror(name: str) -> Path | None:
     """Return the file in the mirror; None if there is no mirror or it has not got it."""
     mirror = os.environ.get(MIRROR_VARIABLE)

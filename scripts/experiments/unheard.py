@@ -1,0 +1,139 @@
+"""Saying no to words that nobody has trained on: five words of twelve, and the seven others in a test by new speakers."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audioconv.classifier import Classifier
+from audioconv.datasets.collection import Collection, Item
+from audioconv.decision.classes import is_word
+from audioconv.streaming.evaluate import score_recordings
+from audioconv.training.callbacks import Callback
+from experiments.common import test_data
+from experiments.listening import FINE_THRESHOLDS, speech_without
+
+FOLDERS = ("speech-commands-9", "speech-commands-3")
+SPEECH = ("librispeech-more", "librispeech-some")
+
+WORDS, DRAWS = 5, 10
+RECALLS = (0.9, 0.93, 0.95)
+TEST_SHARE, CHOICE_SHARE = 0.2, 0.2
+"""Shares of the speakers that test, and that settings were chosen with; the rest trains."""
+
+FALSE_ACCEPTS_PER_HOUR = 0.5
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip of one of the twelve words."""
+
+    path: Path
+    word: str
+    speaker: str
+
+    @property
+    def place(self) -> float:
+        """Where the speaker stands among all, from 0 to 1, by a hash of the name."""
+        return int(hashlib.sha1(self.speaker.encode()).hexdigest(), 16) % 1000 / 1000
+
+    @property
+    def part(self) -> str:
+        """Whether the speaker trains, is there to choose settings, or tests."""
+        if self.place < 1 - CHOICE_SHARE - TEST_SHARE:
+            return "train"
+        return "choice" if self.place < 1 - TEST_SHARE else "test"
+
+
+def clips() -> list[Clip]:
+    """Return all clips of the twelve words; `DataMissingError` where they are not on this machine."""
+    files = sorted(file for name in FOLDERS for file in test_data(name).rglob("*.flac"))
+    return [Clip(file, file.parent.name, file.name[:8]) for file in files]
+
+
+def draw(words: Sequence[str], number: int) -> tuple[str, ...]:
+    """Return the five words of a draw."""
+    return tuple(np.random.default_rng([7, number]).permutation(sorted(set(words)))[:WORDS].tolist())
+
+
+def training(
+    some: Sequence[Clip], words: Sequence[str], parts: Sequence[str], per_word: int | None, seed: int
+) -> Collection:
+    """Return the clips of some words by the speakers of `parts`, at most so many of each."""
+    rng, items = np.random.default_rng(seed), []
+    for word in words:
+        own = [clip for clip in some if clip.word == word and clip.part in parts]
+        chosen = own if per_word is None else [own[i] for i in sorted(rng.permutation(len(own))[:per_word])]
+        items += [Item(clip.path, word, clip.speaker) for clip in chosen]
+    return Collection(tuple(items), "audio", "twelve words")
+
+
+@contextmanager
+def speech(readers: slice, step: int = 1) -> Iterator[Path]:
+    """Give a folder with the recordings of some of the readers, and their transcripts; it is deleted afterwards."""
+    rows = [(test_data(name) / row["file"], row) for name in SPEECH for row in _rows(name)]
+    chosen = set(sorted({row["speaker"] for _, row in rows})[readers][::step])
+    with tempfile.TemporaryDirectory() as place:
+        with open(Path(place, "transcripts.csv"), "w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(("file", "speaker", "text"))
+            for path, row in rows:
+                if row["speaker"] in chosen:
+                    shutil.copy(path, place)
+                    table.writerow((path.name, row["speaker"], row["text"]))
+        yield Path(place)
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with open(test_data(name) / "transcripts.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def measure(classifier: Classifier, some: Sequence[Clip], words: Sequence[str], part: str) -> dict[str, Any]:
+    """Return how well a model tells its words from the others, by the speakers of `part`."""
+    model = classifier.model_
+    own = [clip for clip in some if clip.word in words and clip.part == part]
+    others = [clip for clip in some if clip.word not in words and clip.part == part]
+    probabilities = [classifier.predict_files([clip.path for clip in group], strict=True)[0] for group in (own, others)]
+    found, wrong = ([group[i] for i in range(len(group))] for group in probabilities)
+    right = np.array([one.label == clip.word for one, clip in zip(found, own, strict=True)])
+    scores, of_others = np.array([one.score for one in found]), np.array([one.score for one in wrong])
+    assert all(is_word(label) for label in model.answer_labels), "the words alone are answers"
+    ranked = np.sort(np.where(right, scores, -1.0))[::-1]
+    at = {f"{recall:.2f}": float(ranked[int(np.ceil(recall * len(ranked))) - 1]) for recall in RECALLS}
+    return {
+        "words": len(own),
+        "others": len(others),
+        "accuracy": float(right.mean()),
+        "others_accepted_at": {name: float(np.mean(of_others >= score)) for name, score in at.items()},
+        "accepted_and_right": float(np.mean(right & np.array([one.accepted for one in found]))),
+        "others_accepted": float(np.mean([one.accepted for one in wrong])),
+        "threshold": model.decision.threshold,
+    }
+
+
+def listening(classifier: Classifier, folder: Path, words: Sequence[str]) -> dict[str, Any]:
+    """Return the false accepts in speech without the words."""
+    by_speaker = speech_without(folder, words)
+    recordings = [path for paths in by_speaker.values() for path in paths]
+    result = score_recordings(classifier.model_, recordings, thresholds=FINE_THRESHOLDS)
+    return {"hours": result.hours, "own_threshold": result.default, "points": [vars(p) for p in result.points]}
+
+
+def train(
+    collection: Collection, seed: int, negatives: Path | str, callbacks: Sequence[Callback] = (), **settings: Any
+) -> tuple[Classifier, float]:
+    """Train with the defaults; return the model and the seconds it took."""
+    begun = time.perf_counter()
+    classifier = Classifier.train(collection, seed=seed, negatives=negatives, callbacks=callbacks, **settings)
+    return classifier, time.perf_counter() - begun
