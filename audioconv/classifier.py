@@ -88,7 +88,10 @@ class Classifier(Settings):
         the extra ``synth``. Training takes 1.5 times as long; the false accept rate on other words falls by a third to
         a half. With some hundred clips or fewer it brings nothing.
     false_accept_rate : float
-        Highest false accept rate on negatives; chooses the threshold.
+        Highest false accept rate on clips of negatives; chooses the threshold for clips.
+    false_accepts_per_hour : float
+        Highest number of false accepts in an hour of speech without the words; chooses the threshold for streams. Needs
+        negative recordings.
     validation_fraction : float
         Share of the examples for validation, if the data do not say which.
     patience : int, optional

@@ -31,7 +31,7 @@ KINDS = {
 
 OF_TWO_WORDS = {"splice", "overlap", "babble"}
 
-RECORDED, SEGMENTS, SPOKEN = 0.75, 0.7, 0.5
+RECORDED, SEGMENTS, SPOKEN = 0.9, 0.75, 0.5
 """Share of negative recordings, if there are any, and of segments among them; of the rest, share of synthetic words."""
 
 BACKGROUND_PROBABILITY, MIN_PAUSE_SECONDS = 0.7, 0.05
@@ -69,6 +69,8 @@ class NegativeSampler:
         Negative recordings of any length, such as other speech.
     segments : sequence of arrays (n, 2) int64, optional
         Where segments of each recording begin and end; see `audio.segments.find_segments`.
+    recorded : float
+        Share of the negative recordings, if there are any. Default: `RECORDED`.
     spoken : array (M, T) int16, optional
         Clips of out-of-vocabulary words.
     """
@@ -81,12 +83,13 @@ class NegativeSampler:
         recordings: Sequence[Samples | NDArray[np.int16]] = (),
         spoken: NDArray[np.int16] | None = None,
         segments: Sequence[NDArray[np.int64]] = (),
+        recorded: float = RECORDED,
     ) -> None:
         if not len(samples):
             raise DataError("there are no clips to make others of")
         self._samples, self._labels, self._rate = samples, np.asarray(labels), sample_rate
         self._length = samples.shape[1]
-        self._recordings, self._spoken = tuple(recordings), spoken
+        self._recordings, self._spoken, self._recorded_share = tuple(recordings), spoken, recorded
         # By length, so that an hour of speech counts for more than a second of it.
         self._shares = np.cumsum([len(recording) for recording in self._recordings], dtype=float)
         self._segments = [(number, *place) for number, some in enumerate(segments) for place in some.tolist()]
@@ -105,7 +108,7 @@ class NegativeSampler:
 
     def make(self, rng: np.random.Generator) -> Samples:
         """Return a new negative clip (T,) float32."""
-        if self._recordings and rng.random() < RECORDED:
+        if self._recordings and rng.random() < self._recorded_share:
             return self._segment(rng) if self._segments and rng.random() < SEGMENTS else self._recorded(rng)
         if self._spoken is not None and rng.random() < SPOKEN:
             return as_float(self._spoken[int(rng.integers(len(self._spoken)))])

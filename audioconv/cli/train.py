@@ -22,7 +22,7 @@ ARCHITECTURES = (
 
 RUN, TRAINING, REJECTION, INPUT = "Run", "Training", "Rejection", "Input"
 
-FALSE_ACCEPT_RATE, AUTO = 0.05, "auto"
+FALSE_ACCEPT_RATE, FALSE_ACCEPTS_PER_HOUR, AUTO = 0.05, 0.5, "auto"
 """The defaults of `recipe.settings.Settings`, which takes too long to import for the help."""
 
 NOTHING = "nothing"
@@ -192,6 +192,14 @@ def train(
             metavar="SHARE",
         ),
     ] = FALSE_ACCEPT_RATE,
+    false_accepts_per_hour: Annotated[
+        float,
+        _option(
+            "False accepts in an hour of speech without the words; sets the threshold for streams. Default: 0.5.",
+            REJECTION,
+            metavar="NUMBER",
+        ),
+    ] = FALSE_ACCEPTS_PER_HOUR,
     front_end: Annotated[
         str | None, _option("log-mel, mfcc or raw. Default: what the network takes.", INPUT, metavar="NAME")
     ] = None,
@@ -245,6 +253,7 @@ def train(
         "negatives": negatives,
         "tts_language": tts_language,
         "false_accept_rate": false_accept_rate,
+        "false_accepts_per_hour": false_accepts_per_hour,
         "validation_fraction": validation_fraction,
         "patience": patience,
         "refit": refit,

@@ -150,6 +150,12 @@ def how_it_decides(decision: Decision) -> list[str]:
     lines, cost, asked = [line], decision.basis.get("words_that_the_share_would_cost"), decision.false_accepts
     if isinstance(cost, float) and cost > 0.1 and asked is not None:
         lines.append(f"(at most {asked:.1%} of the negatives would reject {cost:.1%} of the words: more clips help)")
+    if decision.curve is not None and decision.stream_threshold is not None:
+        at = decision.curve.at(decision.stream_threshold)
+        lines.append(
+            f"in streams below {decision.stream_threshold:.2f}; {at['found']:.1%} of the validation words are found, at "
+            f"{at['false_accepts_per_hour']:.2f} false accepts an hour ({60 * decision.curve.hours:.0f} min of negatives)"
+        )
     return lines
 
 

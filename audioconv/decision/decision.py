@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from audioconv._types import Array
 from audioconv.decision.classes import is_word
+from audioconv.decision.curve import Curve
 from audioconv.errors import ConfigError
 
 
@@ -96,6 +97,10 @@ class Decision:
         The basis of the threshold, JSON-compatible: numbers of words and of negatives, and the accepted shares of them.
     gate : Gate, optional
         Whether an example is a word at all, if there are classes such as ``_unknown_``; the softmax decides which word.
+    stream_threshold : float, optional
+        Lowest probability with which a word in a stream is an event; None if it was not chosen.
+    curve : Curve, optional
+        What other thresholds cost, on clips and recordings that trained nothing.
 
     Raises
     ------
@@ -113,9 +118,13 @@ class Decision:
     auxiliary: tuple[str, ...] = ()
     basis: Mapping[str, Any] = field(default_factory=dict)
     gate: Gate | None = None
+    stream_threshold: float | None = None
+    curve: Curve | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers."""
+        if self.stream_threshold is not None and not 0 <= self.stream_threshold <= 1:
+            raise ConfigError(f"the stream's threshold must lie between 0 and 1, got {self.stream_threshold}")
         object.__setattr__(self, "auxiliary", tuple(self.auxiliary))
         if not (np.isfinite(self.temperature) and self.temperature > 0):
             raise ConfigError(f"the temperature must be above 0, got {self.temperature}")
@@ -169,6 +178,8 @@ class Decision:
         known = {key: value for key, value in described.items() if key in _DECISION_TYPES}
         if "made" in known:
             known["auxiliary"] = known.pop("made")
+        if known.get("curve") is not None:
+            known["curve"] = Curve.from_json(known["curve"])
         gate = known.pop("gate", None)
         if gate is None:
             return cls(**known)
@@ -222,6 +233,8 @@ _DECISION_TYPES: _Types = {
     "made": ("a list of labels", _is_names),
     "basis": ("an object", _is_mapping),
     "gate": ("an object or null", lambda value: value is None or _is_mapping(value)),
+    "stream_threshold": ("a number or null", lambda value: value is None or _is_number(value)),
+    "curve": ("an object or null", lambda value: value is None or _is_mapping(value)),
 }
 _GATE_TYPES: _Types = {
     "scale": ("a number", _is_number),

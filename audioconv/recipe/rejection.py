@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from audioconv._types import Array, Samples
 from audioconv.audio.augment import Augmentation
-from audioconv.audio.negatives import NegativeClips, NegativeSampler
+from audioconv.audio.negatives import RECORDED, NegativeClips, NegativeSampler
 from audioconv.audio.samples import as_float
 from audioconv.audio.segments import find_segments
 from audioconv.audio.synthetic_sounds import knocks
@@ -21,6 +21,7 @@ from audioconv.decision.classes import UNKNOWN, is_word
 from audioconv.decision.decision import SCORES, Decision
 from audioconv.model import Model
 from audioconv.recipe.bank import NegativeBank
+from audioconv.recipe.operating_points import Heldout, measure_curve
 from audioconv.recipe.settings import Settings
 from audioconv.recipe.spoken_words import Spoken
 
@@ -109,7 +110,8 @@ class Rejection:
     def for_calibration(self, x: Samples | Windows, codes: NDArray[np.integer]) -> NegativeClips:
         """Return the negatives that choose the decision, beside clips that the network has not learned."""
         spoken = None if self._spoken is None else self._spoken.calibration_negatives
-        sampler = self._sampler(x, codes, self._to_calibrate, spoken)
+        # Generated negatives are as hard as words of the same sounds, which are rare among those that people say.
+        sampler = self._sampler(x, codes, self._to_calibrate, spoken, recorded=1.0)
         return NegativeClips(sampler, CALIBRATION_NEGATIVES, self._code, self._seed)
 
     def augmentation(self, augmentation: Augmentation, sampler: NegativeSampler, clips: int) -> Augmentation:
@@ -133,13 +135,14 @@ class Rejection:
         self,
         x: Samples | Windows,
         codes: NDArray[np.integer],
-        recorded: _Recorded,
+        found: _Recorded,
         spoken: NDArray[np.int16] | None,
+        recorded: float = RECORDED,
     ) -> NegativeSampler:
         of_words = self._words[codes]
         kept = of_words if of_words.any() else np.ones(len(codes), bool)
         samples = x.select(kept) if isinstance(x, Windows) else x[kept]
-        return NegativeSampler(samples, codes[kept], self._rate, recorded.recordings, spoken, recorded.segments)
+        return NegativeSampler(samples, codes[kept], self._rate, found.recordings, spoken, found.segments, recorded)
 
 
 def decide(
@@ -147,7 +150,7 @@ def decide(
     x: Array | Windows,
     codes: NDArray[np.integer],
     rejection: Rejection | None,
-    max_false_accept_rate: float,
+    settings: Settings,
 ) -> Decision:
     """Return the decision of `model` that fits examples which it has not learned.
 
@@ -160,26 +163,50 @@ def decide(
         Their classes.
     rejection : Rejection, optional
         The source of negatives, if the model learns to reject.
-    max_false_accept_rate : float
-        Share of negatives that the threshold may accept.
+    settings : Settings
+        Has the share of negatives, and the number of false accepts an hour, that the thresholds may accept.
     """
     auxiliary = () if rejection is None else rejection.auxiliary
     if not len(x):
         return Decision(auxiliary=auxiliary)
+    if rejection is None or rejection.bank is None:
+        return _decide(model, x, codes, rejection, settings.false_accept_rate)[0]
+    decision, negatives = _decide(model, x, codes, rejection, settings.false_accept_rate)
+    of_words = np.array([is_word(label) for label in model.labels])[codes]
+    if decision.gate is None or not of_words.any():
+        return decision
+    words = x.select(of_words) if isinstance(x, Windows) else x[of_words]
+    curve = measure_curve(model, decision, Heldout(words, codes[of_words], negatives, rejection.bank.calibration))
+    return replace(
+        decision, curve=curve, stream_threshold=curve.threshold_for_rate(settings.false_accepts_per_hour) or 1.0
+    )
+
+
+def _decide(
+    model: Model,
+    x: Array | Windows,
+    codes: NDArray[np.integer],
+    rejection: Rejection | None,
+    max_false_accept_rate: float,
+) -> tuple[Decision, Samples]:
+    """Return the decision without its curve, and the negatives (M, T) that chose it."""
     logits = model.predict_logits(x)
+    negatives = np.zeros((0, *x.shape[1:]), np.float32)
     if rejection is not None:
-        negatives = rejection.for_calibration(x, codes)
-        logits = np.concatenate([logits, model.predict_logits(negatives.samples(len(x)))])
-        codes = np.concatenate([codes, np.full(negatives.count, negatives.label, np.int64)])
-    return calibrate(
+        generated = rejection.for_calibration(x, codes)
+        negatives = generated.samples(len(x))
+        logits = np.concatenate([logits, model.predict_logits(negatives)])
+        codes = np.concatenate([codes, np.full(generated.count, generated.label, np.int64)])
+    decision = calibrate(
         model.labels,
         logits,
         codes,
-        auxiliary=auxiliary,
+        auxiliary=() if rejection is None else rejection.auxiliary,
         false_accepts=None if all(map(is_word, model.labels)) else max_false_accept_rate,
         negative_hardness_ratio=1.0 if rejection is None else rejection.negative_hardness_ratio,
         scores=("logit",) if rejection is None or rejection.bank is None else tuple(SCORES),
     )
+    return decision, negatives
 
 
 def describe(settings: Settings, rejection: Rejection | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,6 +84,7 @@ class Settings:
     negatives: StrPath | None = AUTO
     tts_language: str | None = None
     false_accept_rate: float = 0.05
+    false_accepts_per_hour: float = 0.5
     validation_fraction: float = 0.1
     patience: int | None = None
     refit: bool | None = None
@@ -153,6 +155,8 @@ def check(settings: Settings, kind: Literal["audio", "images"]) -> None:
         raise ConfigError(f"the clip must be longer than 0 seconds, got {settings.clip_seconds}")
     if not 0 < settings.false_accept_rate < 1:
         raise ConfigError(f"false_accept_rate is a share between 0 and 1, got {settings.false_accept_rate}")
+    if not 0 < settings.false_accepts_per_hour < math.inf:
+        raise ConfigError(f"false_accepts_per_hour must be above 0, got {settings.false_accepts_per_hour}")
     if settings.named_negatives is not None and (settings.reject is False or kind == "images"):
         raise ConfigError(
             "negatives need a classifier of sounds that learns to reject; leave them out, or do not turn rejection off"

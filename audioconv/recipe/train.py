@@ -124,7 +124,7 @@ def _train(
     model = _joined(setup, results)
     # The second network's predictions for the validation clips would be too good: it has learned them.
     watched, rows = examples.epoch_of(parts["validation"], balanced=False)
-    decision = decide(model, watched, setup.codes[rows], setup.rejection, plan.settings.false_accept_rate)
+    decision = decide(model, watched, setup.codes[rows], setup.rejection, plan.settings)
     accuracy = _validation_accuracy(setup, model, results)
     counts = {name: _count(examples, part, name) for name, part in parts.items() if len(part)}
     model = dataclasses.replace(

@@ -152,7 +152,7 @@ class Detector:
 
 def chosen_threshold(model: Model, asked: float | None = None) -> float:
     """Return the threshold that is `asked` for, or that of a model that has learned to reject, or the default."""
-    threshold = asked
+    threshold = model.decision.stream_threshold if asked is None else asked
     if threshold is None:
         own = model.decision.threshold
         threshold = max(own, LISTENING_THRESHOLD) if model.decision.gate else own or DEFAULT_THRESHOLD
