@@ -22,6 +22,10 @@ FRAME_SECONDS = 0.01
 MIN_SECONDS, MAX_SECONDS = 0.1, 1.8
 """Shorter sounds are clicks, longer ones more than a word."""
 
+PHRASE_PAUSE_SECONDS, MAX_PHRASE_SECONDS, MAX_PHRASE_RECORDING_SECONDS = 0.3, 3.0, 4.5
+"""Sounds with no longer pauses between them are one phrase, which is no longer than this. In longer recordings than the
+last, a sound of more than `MAX_SECONDS` is rather an animal or a machine than a phrase."""
+
 MARGIN_SECONDS = 0.05
 """Before and after a word, where it fades in and out below the noise."""
 
@@ -162,7 +166,7 @@ def find_words(samples: Samples, sample_rate: int) -> list[Stretch]:
     """Return where words are in a recording of words alone: one, a phrase, or one several times.
 
     Sounds that together are no longer than `MAX_SECONDS` are one phrase, such as "hey computer". In a longer
-    recording each sound is a word, if hardly any is too long for one.
+    recording sounds with short pauses between them are one word or phrase, if hardly any is too long for one.
 
     Parameters
     ----------
@@ -186,8 +190,15 @@ def find_words(samples: Samples, sample_rate: int) -> list[Stretch]:
     phrase = Stretch(sounds[0].begin, sounds[-1].end)
     if phrase.duration - 2 * MARGIN_SECONDS <= MAX_SECONDS:
         return [_within(phrase, seconds)]
-    words = [sound for sound in sounds if sound.duration - 2 * MARGIN_SECONDS <= MAX_SECONDS]
-    if len(words) < MIN_WORDS_AMONG_SOUNDS * len(sounds):
+    phrases = [sounds[0]]
+    for sound in sounds[1:]:
+        if sound.begin - phrases[-1].end + 2 * MARGIN_SECONDS <= PHRASE_PAUSE_SECONDS:
+            phrases[-1] = Stretch(phrases[-1].begin, sound.end)
+        else:
+            phrases.append(sound)
+    longest = MAX_PHRASE_SECONDS if seconds <= MAX_PHRASE_RECORDING_SECONDS else MAX_SECONDS
+    words = [phrase for phrase in phrases if phrase.duration - 2 * MARGIN_SECONDS <= longest]
+    if len(words) < MIN_WORDS_AMONG_SOUNDS * len(phrases):
         raise NoClearWordError("what stands out is too long for words")
     return [_within(word, seconds) for word in words]
 

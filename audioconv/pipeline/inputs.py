@@ -233,7 +233,7 @@ class AudioInput(InputSpec):
 
     @property
     def holds_a_word(self) -> bool:
-        return self.clip_samples <= MAX_WORD_SECONDS * self.sample_rate
+        return self.expects == "words" or self.clip_samples <= MAX_WORD_SECONDS * self.sample_rate
 
     def read(self, example: File) -> Array:
         """Return a recording, or the part of it with the samples around it, (clip_samples,) float32."""

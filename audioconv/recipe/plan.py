@@ -10,14 +10,14 @@ from audioconv._types import StrPath
 from audioconv.audio.windows import Content
 from audioconv.errors import ConfigError
 from audioconv.features.front_ends import Mfcc, RawSamples
-from audioconv.pipeline.inputs import MAX_WORD_SECONDS, AudioInput, InputSpec, of_model
+from audioconv.pipeline.inputs import AudioInput, InputSpec, of_model
 from audioconv.recipe import speech_embedding
 from audioconv.recipe.bank import default_folder
 from audioconv.recipe.choose_input import choose_audio_input
 from audioconv.recipe.labelled import Labelled
 from audioconv.recipe.pretrained import Pretrained, PretrainedModel, find_speech_embedding
 from audioconv.recipe.settings import AUTO, Settings, check
-from audioconv.recipe.window_plan import WindowPlan
+from audioconv.recipe.window_plan import MAX_WORD_WINDOW_SECONDS, WindowPlan
 from audioconv.training.data import batch_count
 
 EPOCHS, LEARNING_RATE, MIXUP = 60, 5e-3, 0.0
@@ -186,7 +186,7 @@ def shall_reject(settings: Settings, spec: InputSpec, few_speakers: bool, bank: 
         return settings.reject
     # A network that has learned few voices takes the words of other people for negatives.
     asked = settings.named_negatives or settings.tts_language
-    return bool(asked) or (spec.holds_a_word and (bank is not None or not few_speakers))
+    return bool(asked) or bank is not None or (spec.holds_a_word and not few_speakers)
 
 
 def bank_folder(settings: Settings) -> StrPath | None:
@@ -243,7 +243,7 @@ def _suits_embedding(settings: Settings, data: Labelled, rates: Sequence[int], w
         and settings.front_end is None
         and settings.sample_rate in (None, speech_embedding.SAMPLE_RATE)
         and windows.holds_words
-        and speech_embedding.MIN_SECONDS <= windows.seconds <= MAX_WORD_SECONDS
+        and speech_embedding.MIN_SECONDS <= windows.seconds <= MAX_WORD_WINDOW_SECONDS
         and data.fixed_rate in (None, speech_embedding.SAMPLE_RATE)
         and typical >= speech_embedding.MIN_SAMPLE_RATE
     )

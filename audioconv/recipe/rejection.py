@@ -15,7 +15,7 @@ from audioconv.audio.negatives import RECORDED, NegativeClips, NegativeSampler
 from audioconv.audio.samples import as_float
 from audioconv.audio.segments import find_segments
 from audioconv.audio.synthetic_sounds import knocks
-from audioconv.audio.windows import Windows
+from audioconv.audio.windows import Content, Windows
 from audioconv.decision.calibration import calibrate
 from audioconv.decision.classes import UNKNOWN, is_word
 from audioconv.decision.decision import SCORES, Decision
@@ -67,6 +67,9 @@ class Rejection:
         Out-of-vocabulary words by synthetic voices.
     bank : NegativeBank, optional
         Recordings that hold none of the words.
+    content : {"words", "sounds"}
+        What the classes are. Negatives for sounds are windows of recordings if there are any: two sounds at once, or a
+        piece of a sound, are no negatives of it.
 
     Attributes
     ----------
@@ -85,21 +88,25 @@ class Rejection:
         classes: Sequence[str],
         spoken: Spoken | None = None,
         bank: NegativeBank | None = None,
+        content: Content | None = "words",
     ) -> None:
         self.classes = tuple(sorted({*classes, UNKNOWN}))
         self.auxiliary = () if UNKNOWN in classes else (UNKNOWN,)
         self._code = self.classes.index(UNKNOWN)
         self._words = np.array([is_word(label) for label in self.classes])
         self._seed, self._rate = settings.seed, sample_rate
-        self.bank = bank
+        self.bank, self._of_sounds = bank, content == "sounds" and bank is not None
         self._to_train, self._to_calibrate = (
             (_Recorded(()), _Recorded(()))
             if bank is None
-            else (_Recorded.of(bank.training, sample_rate), _Recorded.of(bank.calibration, sample_rate))
+            else (self._found(bank.training), self._found(bank.calibration))
         )
         hardness = GENERATED_HARDNESS if spoken is None else SPOKEN_HARDNESS
         self.negative_hardness_ratio = hardness if self.auxiliary and bank is None else 1.0
         self._spoken = spoken
+
+    def _found(self, recordings: Sequence[Array]) -> _Recorded:
+        return _Recorded(recordings) if self._of_sounds else _Recorded.of(recordings, self._rate)
 
     def for_training(self, x: Samples | Windows, codes: NDArray[np.integer]) -> NegativeClips:
         """Return the negatives to train with beside the clips `x` (N, T) of the classes `codes` (N,)."""
@@ -121,6 +128,8 @@ class Rejection:
         that contains them. So words are mixed with such sounds, too. They are also mixed with breath on the microphone,
         and made softer: a word that is hard to hear must differ from the negatives.
         """
+        if self._of_sounds:
+            return augmentation
         rng = np.random.default_rng([self._seed, clips])
         backgrounds = [sampler.background(kind, rng) for kind in BACKGROUNDS]
         backgrounds += [knocks(KNOCK_SECONDS * self._rate, self._rate, slope, rng) for slope in KNOCK_SLOPES]
@@ -142,7 +151,8 @@ class Rejection:
         of_words = self._words[codes]
         kept = of_words if of_words.any() else np.ones(len(codes), bool)
         samples = x.select(kept) if isinstance(x, Windows) else x[kept]
-        return NegativeSampler(samples, codes[kept], self._rate, found.recordings, spoken, found.segments, recorded)
+        share = 1.0 if self._of_sounds else recorded
+        return NegativeSampler(samples, codes[kept], self._rate, found.recordings, spoken, found.segments, share)
 
 
 def decide(

@@ -192,7 +192,8 @@ def prepare(plan: Plan, examples: Examples, callbacks: Sequence[Callback] = ()) 
     if plan.rejects:
         assert spec.sample_rate is not None, "only sounds have negatives"
         spoken = _speak(plan, classes, callbacks)
-        rejection = Rejection(settings, spec.sample_rate, classes, spoken, _read_bank(plan, classes, callbacks))
+        bank = _read_bank(plan, classes, callbacks)
+        rejection = Rejection(settings, spec.sample_rate, classes, spoken, bank, spec.content)
         classes = rejection.classes
     codes = class_codes(name, examples.labels, classes)
     if pretrained is None:

@@ -16,8 +16,11 @@ from audioconv.decision.classes import is_word
 from audioconv.errors import DataError
 from audioconv.io.parallel import evenly
 
-MIN_WINDOW_SECONDS, MAX_WORD_WINDOW_SECONDS, MAX_WINDOW_SECONDS = 1.0, 2.0, 10.0
-"""Windows that are chosen are no shorter; those of words, and of other sounds, no longer."""
+MIN_WINDOW_SECONDS, MAX_WORD_WINDOW_SECONDS, MAX_WINDOW_SECONDS = 1.0, 3.0, 10.0
+"""Windows that are chosen are no shorter; those of words and phrases, and of other sounds, no longer."""
+
+MAX_TRIMMED_SECONDS = 2.0
+"""A recording that is all word, with no silence around it, is no longer."""
 
 SHARE_THAT_FITS = 0.95
 """Part of the words, or of the short recordings, that the window is as long as."""
@@ -192,7 +195,8 @@ def _plan_class(
     examined = evenly(long_ones, EXAMINED_OF_A_CLASS)
     words = {place: word for place in examined if (word := _longest_word(place, samples_of)) is not None}
     # A trimmed word has no silence to stand out of: it is as long as its recording.
-    known = {place: words.get(place, lengths[place]) for place in examined}
+    trimmed = {place: lengths[place] if lengths[place] <= MAX_TRIMMED_SECONDS else np.inf for place in examined}
+    known = {place: words.get(place, trimmed[place]) for place in examined}
     needed = [seconds for place, seconds in lengths.items() if seconds <= least]
     needed += np.resize(list(known.values()), len(long_ones)).tolist()
     of_words = [seconds for seconds in needed if seconds <= MAX_WORD_WINDOW_SECONDS]
