@@ -1,0 +1,153 @@
+"""The curve of a model: what each threshold accepts, on clips and recordings that trained nothing.
+
+Clips of words come from the validation part, negatives from the speakers of the bank that choose thresholds. Streams
+are measured as a `Detector` would run: each word clip between silence, and the recordings of the bank one after the
+other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from audioconv._types import Array, Samples
+from audioconv.audio.samples import as_float
+from audioconv.audio.windows import Windows
+from audioconv.decision.classes import is_word
+from audioconv.decision.curve import Curve
+from audioconv.decision.decision import Decision
+from audioconv.model import Model
+from audioconv.streaming.evaluate import HeardRecording, hear
+
+LOG_ODDS = np.round(np.arange(-3.0, 14.01, 0.25), 2)
+"""The thresholds of a curve, as logarithms of odds."""
+
+STREAM_SECONDS = 120.0
+"""Recordings are joined to about so many seconds, so that their ends do not count as events."""
+
+PAUSE_SECONDS = 1.0
+"""Silence around a word clip in a stream."""
+
+MAX_WORD_CLIPS = 400
+"""Of more clips of words, so many are put into streams."""
+
+TAIL_COUNTS = (2, 40)
+"""Between these numbers of false accepts the tail of the curve is fitted, to extrapolate the rate."""
+
+
+@dataclass(frozen=True, eq=False)
+class Heldout:
+    """Examples that trained nothing.
+
+    Attributes
+    ----------
+    words : array (N, T) float32, or Windows
+        Clips of words.
+    codes : array (N,) int64
+        Their classes.
+    negatives : array (M, T) float32
+        Clips that are none of the words.
+    recordings : sequence of arrays (samples,) float32 or int16
+        Recordings without words, at the model's rate.
+    """
+
+    words: Samples | Windows
+    codes: NDArray[np.integer]
+    negatives: Samples
+    recordings: Sequence[Array]
+
+
+def measure_curve(model: Model, decision: Decision, heldout: Heldout) -> Curve:
+    """Return the curve of `model` with a decision whose probabilities are final."""
+    model = replace(model, decision=decision)
+    thresholds = expit(LOG_ODDS)
+    answers = decision.decide(model.labels, model.predict(heldout.words))
+    right = answers.scores[answers.codes == heldout.codes]
+    of_negatives = decision.decide(model.labels, model.predict(heldout.negatives))
+    words = np.array([is_word(label) for label in model.labels])
+    wrong = of_negatives.scores[words[of_negatives.codes]]
+    found, tried = _found_in_streams(model, heldout, thresholds)
+    counts, seconds = _false_accepts(model, heldout.recordings, thresholds)
+    return Curve(
+        thresholds=tuple(thresholds.tolist()),
+        words=tuple(_share(right, thresholds, len(heldout.codes))),
+        negatives=tuple(_share(wrong, thresholds, len(heldout.negatives))),
+        found=tuple((found / max(1, tried)).tolist()),
+        false_accepts_per_hour=tuple(extrapolated(counts, seconds / 3600).tolist()),
+        word_clips=len(heldout.codes),
+        negative_clips=len(heldout.negatives),
+        hours=seconds / 3600,
+    )
+
+
+def _share(scores: Array, thresholds: Array, count: int) -> list[float]:
+    """Return the share of so many clips, some with these scores, that each threshold accepts."""
+    ranked = np.sort(scores)
+    shares: list[float] = ((len(ranked) - np.searchsorted(ranked, thresholds)) / max(1, count)).tolist()
+    return shares
+
+
+def _found_in_streams(model: Model, heldout: Heldout, thresholds: Array) -> tuple[NDArray[np.int64], int]:
+    """Return how many clips of words each threshold finds in a stream, and how many were tried."""
+    rate = _rate(model)
+    pause = np.zeros(round(PAUSE_SECONDS * rate), np.float32)
+    places = np.flatnonzero([is_word(model.labels[code]) for code in heldout.codes])
+    places = places[np.unique(np.linspace(0, len(places) - 1, min(len(places), MAX_WORD_CLIPS)).astype(int))]
+    found = np.zeros(len(thresholds), np.int64)
+    for place in places.tolist():
+        heard = hear(model, np.concatenate([pause, heldout.words[place], pause]))
+        label = model.labels[int(heldout.codes[place])]
+        found += [any(one.label == label for one in heard.detections(t)) for t in thresholds.tolist()]
+    return found, len(places)
+
+
+def _false_accepts(model: Model, recordings: Sequence[Array], thresholds: Array) -> tuple[NDArray[np.int64], float]:
+    """Return how many events each threshold finds in recordings without words, and how many seconds they last."""
+    counts, seconds = np.zeros(len(thresholds), np.int64), 0.0
+    for stream in _streams(recordings, round(STREAM_SECONDS * _rate(model))):
+        heard: HeardRecording = hear(model, stream)
+        counts += [len(heard.detections(t)) for t in thresholds.tolist()]
+        seconds += heard.seconds
+    return counts, seconds
+
+
+def _streams(recordings: Sequence[Array], length: int) -> Iterator[Samples]:
+    """Yield recordings joined to about so many samples."""
+    waiting: list[Samples] = []
+    for recording in recordings:
+        waiting.append(as_float(recording))
+        if sum(map(len, waiting)) >= length:
+            yield np.concatenate(waiting)
+            waiting = []
+    if waiting:
+        yield np.concatenate(waiting)
+
+
+def _rate(model: Model) -> int:
+    assert model.front_end is not None, "only models of sounds have streams"
+    return model.front_end.sample_rate
+
+
+def extrapolated(counts: NDArray[np.integer], hours: float) -> NDArray[np.float64]:
+    """Return false accepts an hour for each threshold of `LOG_ODDS`, given how many there were in so many hours.
+
+    Scores of rare events fall off exponentially in their log-odds. Where fewer than `TAIL_COUNTS` events were observed,
+    the rate is the greater one of what was observed and what the line through the logarithms of the counts before it
+    says.
+    """
+    if hours <= 0:
+        return np.zeros(len(counts))
+    falling = np.minimum.accumulate(counts.astype(float))
+    low, high = TAIL_COUNTS
+    fitted = np.flatnonzero((falling >= low) & (falling <= high))
+    rates = falling / hours
+    if len(fitted) >= 3 and np.ptp(falling[fitted]) > 0:
+        slope, offset = np.polyfit(LOG_ODDS[fitted], np.log(falling[fitted]), 1, w=np.sqrt(falling[fitted]))
+        if slope < 0:
+            line = np.exp(offset + slope * LOG_ODDS) / hours
+            rates = np.where(falling <= low, np.maximum(rates, np.minimum(line, low / hours)), rates)
+    return np.minimum.accumulate(rates)
