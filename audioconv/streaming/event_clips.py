@@ -51,12 +51,17 @@ class EventClip:
 
 
 class _Event(NamedTuple):
-    """A detection or a near miss; events are in the order of these fields. Begin and end are rows."""
+    """A detection or a near miss; begin and end are rows."""
 
     begin: int
     end: int
     fired: bool
     candidate: Candidate
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """What events are sorted by."""
+        return self.begin, self.end
 
 
 class EventClips:
@@ -98,7 +103,7 @@ class EventClips:
         settled = self._picker.settled_row
         self._decide(settled)
         while self._events:
-            first = min(self._events)
+            first = min(self._events, key=lambda event: event.place)
             is_first = first.begin < settled and all(one.begin > first.begin for one in self._undecided)
             if not is_first or self._begin(first) + self._length > self._history.end:
                 break
@@ -111,7 +116,7 @@ class EventClips:
         """End the stream with its last detections: give the clips that are left, with the samples that there are."""
         self._take(detections, self._picker.flush())
         self._decide(None)
-        events, self._events = sorted(self._events), []
+        events, self._events = sorted(self._events, key=lambda event: event.place), []
         for event in events:
             self._give(event)
 
@@ -121,7 +126,7 @@ class EventClips:
         self._undecided += [one for one in near if one.score < self._threshold]
 
     def _decide(self, settled: int | None) -> None:
-        """Tell near misses from windows beside an event, once no event is to come before row `settled`, or at all."""
+        """Leave out near misses beside other events; None: no event is to come, else none before row `settled`."""
         refractory = self._picker.refractory_rows
         while self._undecided and (settled is None or self._undecided[0].end + refractory <= settled):
             near = self._undecided.pop(0)

@@ -59,6 +59,6 @@ def detect_in_file(
                 if on_seconds is not None:
                     on_seconds(detector.seconds, max(detector.seconds, blocks.info.duration))
             yield detector.flush()
-        except (DataError, KeyboardInterrupt):  # what has been found in a damaged recording holds
+        except BaseException:  # a damaged recording, Ctrl-C, or a caller that has enough: what was found holds
             detector.finish_clips()
             raise
