@@ -157,9 +157,7 @@ def listen(
     name = f"{microphone.name}, {microphone.sample_rate} Hz"
     try:
         with saving(save, save_limit, loaded) as kept:
-            detector = Detector(
-                loaded, sample_rate=microphone.sample_rate, **options, **kept.options(microphone.name)
-            )
+            detector = Detector(loaded, sample_rate=microphone.sample_rate, **options, **kept.options(microphone.name))
             with microphone:
                 _hear(detector, microphone, name, as_json=as_json)
         if kept.failed:

@@ -125,6 +125,8 @@ def _ask(session: Review, folder: Path) -> None:
 
 def _take_lines(session: Review) -> None:
     """Take each line of standard input as an answer; a line that is none is an error, with its number."""
+    if hasattr(sys.stdin, "reconfigure"):
+        sys.stdin.reconfigure(errors="surrogateescape")
     for number, line in enumerate(sys.stdin, start=1):
         if not line.strip():
             continue
@@ -239,9 +241,7 @@ def _show(session: Review, folder: Path, missing: list[HeardClip], *, as_json: b
     counts = session.counts
     if as_json:
         described: list[dict[str, Any]] = [{**asdict(clip), "review": clip.review or None} for clip in session.clips]
-        write_json(
-            {"folder": json_path(folder), "counts": counts, "missing": len(missing), "clips": described}
-        )
+        write_json({"folder": json_path(folder), "counts": counts, "missing": len(missing), "clips": described})
         return
     told = [f"{count:,} {name}" for name, count in counts.items() if count]
     write(f"{len(session.clips):,} clips: {', '.join(told) or 'none'}")

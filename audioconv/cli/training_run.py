@@ -107,7 +107,7 @@ def resumable(out: Path, hint: str) -> Iterator[None]:
 
 def show_report(out: Path, classifier: Classifier, collection: Collection) -> None:
     """Write what came of training, for a person."""
-    from audioconv.recipe import spoken_words
+    from audioconv.recipe import reviewed, spoken_words
 
     report, model = classifier.report_, out / MODEL_NAME
     assert report is not None
@@ -119,6 +119,8 @@ def show_report(out: Path, classifier: Classifier, collection: Collection) -> No
         lines.append(("start", str(began_with)))
     if (spoken := spoken_words.describe(classifier.model_.provenance["spoken"])) is not None:
         lines.append(("synthetic", spoken))
+    if (heard := reviewed.describe(classifier.model_.provenance.get("reviewed"))) is not None:
+        lines.append(("reviewed", heard))
     if report.validation_accuracy is not None:
         watched = f"{counts['validation']:,} clips, epoch {report.kept_epoch} of {len(report.history)}"
         lines.append(("validation", f"{report.validation_accuracy:.1%} right ({watched})"))

@@ -190,9 +190,7 @@ def write_words(folder: StrPath, words: Sequence[str]) -> None:
 @contextmanager
 def held(folder: StrPath) -> Iterator[None]:
     """Let no other process write to the folder within the block; `DataError` if one does so already."""
-    told = (
-        f"{display_path(folder)}: another audioconv writes to this folder; end it first, or give another folder"
-    )
+    told = f"{display_path(folder)}: another audioconv writes to this folder; end it first, or give another folder"
     with exclusive(Path(folder, ".heard.lock"), told):
         yield
 

@@ -109,7 +109,8 @@ class EventClips:
                 break
             self._events.remove(first)
             self._give(first)
-        places = [self._middle(event.begin, event.end) for event in (*self._events, *self._undecided)]
+        places = [self._middle(event.begin, event.end) for event in self._events]
+        places += [self._middle(near.begin, near.end) for near in self._undecided]
         self._history.forget(min([self._grid.sample_before(settled), *places]) - self._length)
 
     def finish(self, detections: Sequence[Candidate] = ()) -> None:
@@ -130,9 +131,7 @@ class EventClips:
         refractory = self._picker.refractory_rows
         while self._undecided and (settled is None or self._undecided[0].end + refractory <= settled):
             near = self._undecided.pop(0)
-            if all(
-                near.begin >= end + refractory or begin >= near.end + refractory for begin, end in self._occupied
-            ):
+            if all(near.begin >= end + refractory or begin >= near.end + refractory for begin, end in self._occupied):
                 self._events.append(_Event(near.begin, near.end, False, near))
                 self._occupied.append((near.begin, near.end))
         if settled is not None:

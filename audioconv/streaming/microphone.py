@@ -96,7 +96,9 @@ class Microphone:
             found = self._sounddevice.query_devices(device, "input")
         except (self._sounddevice.PortAudioError, ValueError) as error:
             which = "there is no microphone" if device is None else f"there is no microphone {device!r}"
-            raise DataError(f"{which} ({described(error)}); audioconv listen --list-devices shows what there is") from None
+            raise DataError(
+                f"{which} ({described(error)}); audioconv listen --list-devices shows what there is"
+            ) from None
         self.name = str(found["name"])
         self.sample_rate = round(found["default_samplerate"])
         self.lost = 0
