@@ -284,7 +284,7 @@ def train(
     report = classifier.report_
     assert report is not None
     if as_json:
-        write_json(report_as_json(out, report, classifier.model_.decision))
+        write_json(report_as_json(out, report, classifier.model_))
         list_failures(report.failures, len(collection), out / UNREADABLE_NAME)
         return
     show_report(out, classifier, collection)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from audioconv.classifier import Classifier
     from audioconv.datasets import Collection
     from audioconv.decision.decision import Decision
+    from audioconv.model import Model
     from audioconv.recipe.train import TrainingReport
 
 UNREADABLE_NAME = "unreadable.txt"
@@ -161,7 +162,7 @@ def how_it_decides(decision: Decision) -> list[str]:
     return lines
 
 
-def report_as_json(out: Path, report: TrainingReport, decision: Decision) -> dict[str, Any]:
+def report_as_json(out: Path, report: TrainingReport, model: Model) -> dict[str, Any]:
     """Return what came of training, for a program."""
     return {
         "model": json_path(out / MODEL_NAME),
@@ -170,9 +171,10 @@ def report_as_json(out: Path, report: TrainingReport, decision: Decision) -> dic
         "kept_epoch": report.kept_epoch,
         "refit": report.final_history is not None,
         "validation_accuracy": report.validation_accuracy,
-        "decision": decision.to_json(),
+        "decision": model.decision.to_json(),
         "test_accuracy": None if report.test is None else report.test.accuracy,
         "counts": report.counts,
+        "reviewed": model.provenance.get("reviewed"),
         "unreadable": [str(failure) for failure in report.failures],
     }
 

@@ -112,11 +112,11 @@ class Rejection:
         """Return the negatives to train with beside the clips `x` (N, T) of the classes `codes` (N,)."""
         count = round(NEGATIVES_PER_CLASS * len(x) / max(self._words.sum(), 1))
         spoken = None if self._spoken is None else self._spoken.negatives
-        sampler: NegativeSampler | WithRefused = self._sampler(x, codes, self._to_train, spoken)
-        if self._refused:
-            share = min(MAX_REFUSED_SHARE, REFUSED_DRAWS * len(self._refused) / max(1, count))
-            sampler = WithRefused(sampler, self._refused, share)
-        return NegativeClips(sampler, count, self._code, self._seed)
+        sampler = self._sampler(x, codes, self._to_train, spoken)
+        if not self._refused:
+            return NegativeClips(sampler, count, self._code, self._seed)
+        share = min(MAX_REFUSED_SHARE, REFUSED_DRAWS * len(self._refused) / max(1, count))
+        return NegativeClips(WithRefused(sampler, self._refused, share), count, self._code, self._seed)
 
     def for_calibration(self, x: Samples | Windows, codes: NDArray[np.integer]) -> NegativeClips:
         """Return the negatives that choose the decision, beside clips that the network has not learned."""
