@@ -83,7 +83,9 @@ def test_no_near_misses_of_noise_or_of_a_threshold_of_zero(model):
 @given(
     kind=st.sampled_from(["log-mel", "raw"]),
     rate=st.sampled_from([4000, 11025, 16000]),
-    sizes=st.lists(st.one_of(st.integers(0, 40), st.integers(1, 5000), st.integers(1, 100_000)), min_size=1, max_size=6),
+    sizes=st.lists(
+        st.one_of(st.integers(0, 40), st.integers(1, 5000), st.integers(1, 100_000)), min_size=1, max_size=6
+    ),
     part=st.sampled_from([0.3, 0.6, 0.97]),
     seed=st.integers(0, 3),
 )
