@@ -87,6 +87,9 @@ class Classifier(Settings):
         A language such as ``"en"``: training adds the words and many out-of-vocabulary words by synthetic voices. Needs
         the extra ``synth``. Training takes 1.5 times as long; the false accept rate on other words falls by a third to
         a half. With some hundred clips or fewer it brings nothing.
+    reviewed : path-like, optional
+        A folder of clips that ``audioconv listen --save`` wrote and a person has reviewed. Clips of words join their
+        classes, refused ones are negatives. They train only and never validate.
     false_accept_rate : float
         Highest false accept rate on clips of negatives; chooses the threshold for clips.
     false_accepts_per_hour : float
@@ -170,7 +173,6 @@ class Classifier(Settings):
         """
         classifier = cls(**settings)
         collection = source if isinstance(source, Collection) else open_collection(source)
-        step = None if on_file is None else functools.partial(on_file, len(collection))
         classifier._model, classifier.report_ = train_model(
             classifier,
             LabelledFiles.of(collection),
@@ -179,7 +181,7 @@ class Classifier(Settings):
             resume=resume,
             strict=strict,
             callbacks=callbacks,
-            on_file=step,
+            on_file=on_file,
         )
         return classifier
 

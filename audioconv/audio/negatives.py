@@ -116,6 +116,14 @@ class NegativeSampler:
         made: Samples = getattr(self, f"_{kind}")(rng)
         return made
 
+    def stretch(self, samples: Samples | NDArray[np.int16], rng: np.random.Generator) -> Samples:
+        """Return a stretch (T,) of a recording, as it is; of a shorter one all of it, between zeros."""
+        length = self._length
+        if len(samples) <= length:
+            return fit_length(as_float(samples), length)
+        begin = int(rng.integers(len(samples) - length + 1))
+        return as_float(samples[begin : begin + length].copy())
+
     def background(self, kind: str, rng: np.random.Generator) -> Samples:
         """Return `BACKGROUND_CLIPS` clips of a kind one after the other, (samples,) float32: to mix with words."""
         clips = [getattr(self, f"_{kind}")(rng) for _ in range(BACKGROUND_CLIPS)]
@@ -124,14 +132,9 @@ class NegativeSampler:
         return np.concatenate([clip * gain for clip, gain in zip(clips, gains, strict=True)])
 
     def _recorded(self, rng: np.random.Generator) -> Samples:
-        """Return a stretch of a recording, as it is."""
-        length = self._length
+        """Return a stretch of one of the recordings."""
         number = int(np.searchsorted(self._shares, rng.random() * self._shares[-1], side="right"))
-        recording = self._recordings[min(number, len(self._recordings) - 1)]
-        if len(recording) <= length:
-            return fit_length(as_float(recording), length)
-        begin = int(rng.integers(len(recording) - length + 1))
-        return as_float(recording[begin : begin + length].copy())
+        return self.stretch(self._recordings[min(number, len(self._recordings) - 1)], rng)
 
     def _segment(self, rng: np.random.Generator) -> Samples:
         """Return a segment of a recording as a word clip has its word: as loud, and in the pause of one."""
@@ -255,13 +258,39 @@ class NegativeSampler:
         return time_shift(clip, int(rng.integers(-most, most + 1)))
 
 
+class WithRefused:
+    """A sampler that also gives stretches of clips that a person has refused: sounds that are like words to a model.
+
+    Parameters
+    ----------
+    sampler : NegativeSampler
+        The source of all other negatives.
+    clips : sequence of arrays (samples,) float32
+    share : float
+        How often a negative is of one of these clips, 0 to 1.
+    """
+
+    def __init__(self, sampler: NegativeSampler, clips: Sequence[Samples], share: float) -> None:
+        self._sampler, self._clips, self._share = sampler, tuple(clips), share
+
+    def make(self, rng: np.random.Generator) -> Samples:
+        """Return a new negative clip (T,) float32."""
+        if rng.random() < self._share:
+            return self._sampler.stretch(self._clips[int(rng.integers(len(self._clips)))], rng)
+        return self._sampler.make(rng)
+
+    def background(self, kind: str, rng: np.random.Generator) -> Samples:
+        """Return what `NegativeSampler.background` does: words are not mixed with refused clips."""
+        return self._sampler.background(kind, rng)
+
+
 @dataclass(frozen=True, eq=False)
 class NegativeClips:
     """A number of negative clips that stand behind the clips of a data set.
 
     Attributes
     ----------
-    sampler : NegativeSampler
+    sampler : NegativeSampler or WithRefused
     count : int
     label : int
         Their class.
@@ -269,7 +298,7 @@ class NegativeClips:
         Seed of the clips that are generated without a generator.
     """
 
-    sampler: NegativeSampler
+    sampler: NegativeSampler | WithRefused
     count: int
     label: int
     seed: int

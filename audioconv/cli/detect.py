@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from audioconv.cli.options import Hop, Json, Model, Strict, Threshold, add_command, model_path
+from audioconv.cli.saving import Save, SaveLimit, Saving, saving
 from audioconv.cli.terminal import (
     Steps,
     add_row,
@@ -38,6 +40,7 @@ def register(app: typer.Typer) -> None:
         "audioconv detect model interview.wav",
         "audioconv detect model interview.flac --labels words.txt",
         "audioconv detect model recordings/ --threshold 0.8 --json > words.jsonl",
+        "audioconv detect model recordings/ --save heard",
     )
 
 
@@ -57,6 +60,8 @@ def detect(
             metavar="FILE", help="Write a label track for Audacity (File, Import, Labels); for one recording."
         ),
     ] = None,
+    save: Save = None,
+    save_limit: SaveLimit = None,
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
@@ -64,6 +69,9 @@ def detect(
 
     Long recordings are read in pieces. With --json one object a line: label, start, end (in seconds), score; and path,
     where there are several recordings. Files that cannot be read are listed at the end, and the exit code is 1.
+
+    With --save, a clip of 2 s is kept of each detection and of each near miss, whose score is at least half the
+    threshold; of the same place of a recording only once. `audioconv review` goes through them.
     """
     from audioconv.datasets.folder import expand
     from audioconv.kernels import precompile
@@ -78,8 +86,9 @@ def detect(
         raise typer.BadParameter(f"a label track is for one recording, got {len(paths)}", param_hint="'--labels'")
     found: list[tuple[Path, Detection]] = []
     failures: list[DataError] = []
-    with Steps("listening", "seconds") as steps:
-        for path, detection in _listen(loaded, paths, failures, steps, threshold, hop, strict=strict):
+    options = {"threshold": threshold, "hop_seconds": hop}
+    with saving(save, save_limit, loaded) as kept, Steps("listening", "seconds") as steps:
+        for path, detection in _listen(loaded, paths, failures, steps, options, kept, strict=strict):
             found.append((path, detection))
             if as_json:
                 write_json({**({"path": json_path(path)} if several else {}), **detection.to_json()}, indent=None)
@@ -91,7 +100,7 @@ def detect(
     if not as_json:
         _show(found, several, len(paths) - len(failures))
     list_failures(failures, len(paths))
-    if failures:
+    if failures or kept.failed:
         raise typer.Exit(1)
 
 
@@ -113,8 +122,8 @@ def _listen(
     paths: list[Path],
     failures: list[DataError],
     steps: Steps,
-    threshold: float | None,
-    hop: float,
+    options: dict[str, Any],
+    kept: Saving,
     *,
     strict: bool,
 ) -> Iterator[tuple[Path, Detection]]:
@@ -130,7 +139,8 @@ def _listen(
             steps.show(min(math.floor(before + done), math.ceil(total)), math.ceil(total))
 
         try:
-            for found in detect_in_file(model, path, on_seconds=progress, threshold=threshold, hop_seconds=hop):
+            saved = kept.options(os.path.abspath(path), once=True)
+            for found in detect_in_file(model, path, on_seconds=progress, **options, **saved):
                 for detection in found:
                     yield path, detection
         except DataError as error:

@@ -11,6 +11,7 @@ import typer
 
 from audioconv.cli.detect import clock
 from audioconv.cli.options import Hop, Json, Model, Threshold, add_command, flag, model_path
+from audioconv.cli.saving import Save, SaveLimit, saving
 from audioconv.cli.terminal import add_row, new_table, printable, results, say, write, write_json
 from audioconv.errors import DataError
 
@@ -26,6 +27,7 @@ def register(app: typer.Typer) -> None:
         "audioconv listen model",
         "audioconv listen --list-devices",
         "audioconv listen model --device 3 --threshold 0.8",
+        "audioconv listen model --save heard",
         "ffmpeg -v error -i talk.mp3 -f s16le -ac 1 -ar 16000 - | audioconv listen model - --json",
     )
 
@@ -101,6 +103,8 @@ def listen(
     ] = False,
     threshold: Threshold = None,
     hop: Hop = 0.1,
+    save: Save = None,
+    save_limit: SaveLimit = None,
     as_json: Json = False,
 ) -> None:
     r"""Say a model's words as they are heard: from the microphone, or from a pipe.
@@ -108,6 +112,9 @@ def listen(
     In a terminal the level and the score of each word are shown; elsewhere, a line for each word, written at once.
     With --json one object a line: label, start, end (in seconds since the beginning), score. The microphone needs the
     extra `live`: pip install 'audioconv\[live]'. Ctrl-C stops.
+
+    Sound is kept only with --save: a clip of 2 s of each detection and of each near miss, whose score is at least half
+    the threshold. `audioconv review` goes through them.
     """
     import numpy as np
 
@@ -134,19 +141,27 @@ def listen(
         blocks = read_pipe(sys.stdin.buffer, rate, sample_format, channels)
         for note in blocks.notes:
             say(note, style="yellow")
-        detector = Detector(loaded, sample_rate=blocks.sample_rate, **options)
-        _hear(detector, blocks, f"standard input, {blocks.sample_rate} Hz", as_json=as_json)
+        name = f"standard input, {blocks.sample_rate} Hz"
+        with saving(save, save_limit, loaded) as kept:
+            detector = Detector(loaded, sample_rate=blocks.sample_rate, **options, **kept.options("standard input"))
+            _hear(detector, blocks, name, as_json=as_json)
+        if kept.failed:
+            raise typer.Exit(1)
         return
     from audioconv.streaming.microphone import Microphone
 
     microphone = Microphone(_number_or_name(device))
-    detector = Detector(loaded, sample_rate=microphone.sample_rate, **options)
     # The first windows take long where kernels are compiled for them: the microphone shall not wait.
-    detector.push(np.zeros(2 * microphone.sample_rate, np.float32))
-    detector.reset()
+    first = Detector(loaded, sample_rate=microphone.sample_rate, **options)
+    first.push(np.zeros(2 * microphone.sample_rate, np.float32))
+    name = f"{microphone.name}, {microphone.sample_rate} Hz"
     try:
-        with microphone:
-            _hear(detector, microphone, f"{microphone.name}, {microphone.sample_rate} Hz", as_json=as_json)
+        with saving(save, save_limit, loaded) as kept:
+            detector = Detector(loaded, sample_rate=microphone.sample_rate, **options, **kept.options(microphone.name))
+            with microphone:
+                _hear(detector, microphone, name, as_json=as_json)
+        if kept.failed:
+            raise typer.Exit(1)
     finally:
         if microphone.lost:
             say(f"{microphone.lost} blocks of sound were lost: this computer was too busy", style="yellow")
@@ -175,6 +190,9 @@ def _hear(detector: Detector, blocks: Iterable[Any], name: str, *, as_json: bool
             _tell(detector.flush(), as_json=as_json)
             place = f"after {detector.seconds:.1f} s: " if detector.seconds else ""
             raise DataError(f"{place}{error}") from None
+        except BaseException:  # Ctrl-C ends most streams, and a reader that has gone ends others
+            detector.finish_clips()
+            raise
         _tell(detector.flush(), as_json=as_json)
 
 

@@ -39,6 +39,7 @@ def register(app: typer.Typer) -> None:
         "audioconv train recordings -o model --budget 5m",
         "audioconv train recordings -o model --tts-language en",
         "audioconv train ten-clips-a-word -o mine --init model/model.safetensors",
+        "audioconv train recordings -o better --reviewed heard",
         "audioconv train recordings -o model --resume",
     )
 
@@ -184,6 +185,15 @@ def train(
             metavar="LANGUAGE",
         ),
     ] = None,
+    reviewed: Annotated[
+        Path | None,
+        _option(
+            "Clips of audioconv listen --save that audioconv review has gone through: more examples of the words, and "
+            "negatives.",
+            TRAINING,
+            metavar="DIR",
+        ),
+    ] = None,
     false_accept_rate: Annotated[
         float,
         _option(
@@ -252,6 +262,7 @@ def train(
         "keep_classes": keep_classes,
         "negatives": negatives,
         "tts_language": tts_language,
+        "reviewed": reviewed,
         "false_accept_rate": false_accept_rate,
         "false_accepts_per_hour": false_accepts_per_hour,
         "validation_fraction": validation_fraction,
@@ -273,7 +284,7 @@ def train(
     report = classifier.report_
     assert report is not None
     if as_json:
-        write_json(report_as_json(out, report, classifier.model_.decision))
+        write_json(report_as_json(out, report, classifier.model_))
         list_failures(report.failures, len(collection), out / UNREADABLE_NAME)
         return
     show_report(out, classifier, collection)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from audioconv.classifier import Classifier
     from audioconv.datasets import Collection
     from audioconv.decision.decision import Decision
+    from audioconv.model import Model
     from audioconv.recipe.train import TrainingReport
 
 UNREADABLE_NAME = "unreadable.txt"
@@ -107,7 +108,7 @@ def resumable(out: Path, hint: str) -> Iterator[None]:
 
 def show_report(out: Path, classifier: Classifier, collection: Collection) -> None:
     """Write what came of training, for a person."""
-    from audioconv.recipe import spoken_words
+    from audioconv.recipe import reviewed, spoken_words
 
     report, model = classifier.report_, out / MODEL_NAME
     assert report is not None
@@ -119,6 +120,8 @@ def show_report(out: Path, classifier: Classifier, collection: Collection) -> No
         lines.append(("start", str(began_with)))
     if (spoken := spoken_words.describe(classifier.model_.provenance["spoken"])) is not None:
         lines.append(("synthetic", spoken))
+    if (heard := reviewed.describe(classifier.model_.provenance.get("reviewed"))) is not None:
+        lines.append(("reviewed", heard))
     if report.validation_accuracy is not None:
         watched = f"{counts['validation']:,} clips, epoch {report.kept_epoch} of {len(report.history)}"
         lines.append(("validation", f"{report.validation_accuracy:.1%} right ({watched})"))
@@ -159,7 +162,7 @@ def how_it_decides(decision: Decision) -> list[str]:
     return lines
 
 
-def report_as_json(out: Path, report: TrainingReport, decision: Decision) -> dict[str, Any]:
+def report_as_json(out: Path, report: TrainingReport, model: Model) -> dict[str, Any]:
     """Return what came of training, for a program."""
     return {
         "model": json_path(out / MODEL_NAME),
@@ -168,9 +171,10 @@ def report_as_json(out: Path, report: TrainingReport, decision: Decision) -> dic
         "kept_epoch": report.kept_epoch,
         "refit": report.final_history is not None,
         "validation_accuracy": report.validation_accuracy,
-        "decision": decision.to_json(),
+        "decision": model.decision.to_json(),
         "test_accuracy": None if report.test is None else report.test.accuracy,
         "counts": report.counts,
+        "reviewed": model.provenance.get("reviewed"),
         "unreadable": [str(failure) for failure in report.failures],
     }
 

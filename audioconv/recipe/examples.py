@@ -14,7 +14,7 @@ from audioconv.datasets.check.balance import imbalance_notes
 from audioconv.datasets.splits import split_validation
 from audioconv.decision.classes import is_word
 from audioconv.errors import DataError
-from audioconv.recipe.labelled import Labelled
+from audioconv.recipe.labelled import REVIEWED, Labelled
 from audioconv.recipe.plan import Plan
 from audioconv.recipe.spoken_words import count_to_learn
 
@@ -40,7 +40,7 @@ class Examples:
         Windows of sounds, of which several may be of one recording; or pictures.
     labels : sequence of str
     speakers, splits : sequence of (str or None)
-        As in `datasets.Item`.
+        As in `Labelled`.
     about : mapping
         Name, source and licence of the data, for the model's provenance.
     failures : tuple of DataError
@@ -77,16 +77,17 @@ class Examples:
 
         What the data set itself says holds; where it names no validation examples, a part of the training examples is
         taken, whole speakers where they are known, and whole recordings. Of a class that nothing would validate since
-        it is a few long recordings, their ends validate.
+        it is a few long recordings, their ends validate. Reviewed clips train.
         """
-        unknown = set(self.splits) - {"train", "validation", "test", None}
+        unknown = set(self.splits) - {"train", "validation", "test", REVIEWED, None}
         if unknown:
             raise DataError(f"split must be train, validation or test, got {sorted(map(str, unknown))}")
         named = {name: np.flatnonzero([split == name for split in self.splits]) for name in ("validation", "test")}
         train = np.flatnonzero([split in ("train", None) for split in self.splits])
         if not len(named["validation"]):
             train, named["validation"] = self._spare_validation(train, validation_fraction, seed)
-        return {"train": train, **named}
+        reviewed = np.flatnonzero([split == REVIEWED for split in self.splits])
+        return {"train": np.concatenate([train, reviewed]), **named}
 
     def epoch_count(self, language: str | None = None) -> int:
         """Return how many examples an epoch shows, those to validate with among them, and what is spoken besides."""

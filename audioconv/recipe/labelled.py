@@ -5,20 +5,29 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from audioconv._types import Array, Samples
+from audioconv.audio.read import Segment, read_int16
 from audioconv.audio.windows import Content
 from audioconv.datasets.check.balance import check_losses
-from audioconv.datasets.collection import Collection, Kind
+from audioconv.datasets.collection import Collection, Item, Kind
 from audioconv.decision.classes import negatives_by_name
 from audioconv.errors import DataError
 from audioconv.io.parallel import Loaded
 from audioconv.pipeline.inputs import ImageInput, InputSpec
 from audioconv.recipe.choose_input import choose_image_input
 from audioconv.recipe.window_plan import WindowPlan, plan_for_files, plan_windows
+
+REVIEWED = "reviewed"
+"""The split of clips that a person has reviewed: they train and never validate, so that results with and without them
+are of the same clips."""
+
+WORD_MARGIN_SECONDS = 0.2
+"""What is kept before and behind the word of a reviewed clip, where samples in memory are trained on."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -32,7 +41,7 @@ class Labelled(ABC):
         What messages call the data.
     labels : sequence of str
     speakers, splits : sequence of (str or None)
-        As in `datasets.Item`.
+        As in `datasets.Item`; a split may be `REVIEWED`, too.
     about : mapping
         Name, source and licence of the data, for the model's provenance.
     notes : tuple of str
@@ -55,6 +64,21 @@ class Labelled(ABC):
     @abstractmethod
     def with_negatives(self) -> Self:
         """Return the same with classes such as "other" as negatives; see `Collection.with_negatives`."""
+
+    def with_reviewed(self, clips: Sequence[tuple[Segment, str]]) -> Self:
+        """Return the same with reviewed clips behind them: where the word lies in each, and its label."""
+        count = len(clips)
+        return replace(
+            self,
+            labels=[*self.labels, *(label for _, label in clips)],
+            speakers=[*self.speakers, *[None] * count],
+            splits=[*self.splits, *[REVIEWED] * count],
+            **self._with_examples(clips),
+        )
+
+    @abstractmethod
+    def _with_examples(self, clips: Sequence[tuple[Segment, str]]) -> dict[str, Any]:
+        """Return the fields that hold the examples, with those of reviewed clips."""
 
     @abstractmethod
     def image_spec(self, size: tuple[int, int] | None) -> ImageInput:
@@ -100,6 +124,10 @@ class LabelledFiles(Labelled):
     def with_negatives(self) -> Self:
         return self.of(self.collection.with_negatives())
 
+    def _with_examples(self, clips: Sequence[tuple[Segment, str]]) -> dict[str, Any]:
+        items = [Item(Path(part.path), label, split=REVIEWED, begin=part.begin, end=part.end) for part, label in clips]
+        return {"collection": replace(self.collection, items=(*self.collection.items, *items))}
+
     def image_spec(self, size: tuple[int, int] | None) -> ImageInput:
         return choose_image_input(self.collection.paths, size)
 
@@ -132,6 +160,15 @@ class LabelledArrays(Labelled):
         meant = negatives_by_name(self.labels) if self.kind == "audio" else {}
         return replace(self, labels=[meant.get(label, label) for label in self.labels])
 
+    def _with_examples(self, clips: Sequence[tuple[Segment, str]]) -> dict[str, Any]:
+        assert self.sample_rate is not None, "pictures are not reviewed"
+        margin = WORD_MARGIN_SECONDS
+        arrays = [
+            _samples(Segment(part.path, max(0.0, part.begin - margin), part.end + margin), self.sample_rate)
+            for part, _ in clips
+        ]
+        return {"arrays": [*self.arrays, *arrays]}
+
     def image_spec(self, size: tuple[int, int] | None) -> ImageInput:
         return ImageInput(np.atleast_3d(self.arrays[0]).shape)
 
@@ -149,3 +186,8 @@ class LabelledArrays(Labelled):
         self, spec: InputSpec, contents: Sequence[Content], strict: bool, on_file: Callable[[], object] | None
     ) -> tuple[Loaded[Any], tuple[str, ...]]:
         return spec.collect(self.arrays, contents), ()
+
+
+def _samples(part: Segment, sample_rate: int) -> Samples:
+    samples, scale = read_int16(part, sample_rate)
+    return samples * np.float32(scale)

@@ -14,7 +14,7 @@ from audioconv.pipeline.inputs import AudioInput, InputSpec, of_model
 from audioconv.recipe import speech_embedding
 from audioconv.recipe.bank import default_folder
 from audioconv.recipe.choose_input import choose_audio_input
-from audioconv.recipe.labelled import Labelled
+from audioconv.recipe.labelled import REVIEWED, Labelled
 from audioconv.recipe.pretrained import Pretrained, PretrainedModel, find_speech_embedding
 from audioconv.recipe.settings import AUTO, Settings, check
 from audioconv.recipe.window_plan import MAX_WORD_WINDOW_SECONDS, WindowPlan
@@ -107,7 +107,9 @@ class Plan:
         return self.windows.content(label)
 
 
-def resolve(settings: Settings, data: Labelled, pretrained: Pretrained | None = None) -> Plan:
+def resolve(
+    settings: Settings, data: Labelled, pretrained: Pretrained | None = None, *, has_refused: bool = False
+) -> Plan:
     """Return the plan for training on `data`, of which only headers are read, and a few recordings.
 
     Parameters
@@ -116,6 +118,8 @@ def resolve(settings: Settings, data: Labelled, pretrained: Pretrained | None = 
     data : Labelled
     pretrained : Pretrained, optional
         The model that `settings.init` names; see `pretrained.load_named`.
+    has_refused : bool
+        Whether there are clips that a person has refused, to learn to reject.
 
     Raises
     ------
@@ -127,7 +131,15 @@ def resolve(settings: Settings, data: Labelled, pretrained: Pretrained | None = 
     check(settings, data.kind)
     spec, windows, pretrained = _choose_input(settings, data, pretrained)
     few_speakers = have_few_speakers(data.speakers, data.splits)
-    return choose(settings, spec, windows, pretrained, few_speakers=few_speakers, is_split="validation" in data.splits)
+    return choose(
+        settings,
+        spec,
+        windows,
+        pretrained,
+        few_speakers=few_speakers,
+        is_split="validation" in data.splits,
+        has_refused=has_refused,
+    )
 
 
 def choose(
@@ -138,18 +150,19 @@ def choose(
     *,
     few_speakers: bool = False,
     is_split: bool = False,
+    has_refused: bool = False,
 ) -> Plan:
     """Return the plan for examples of `spec`.
 
     `few_speakers`: there are fewer than `MIN_SPEAKERS`. `is_split`: the data say which examples validate; those are not
-    trained on by default.
+    trained on by default. `has_refused`: there are refused clips.
     """
     arch = settings.arch if pretrained is None else pretrained.arch
     if arch == AUTO:
         arch = choose_architecture(spec)
     of_embedding = pretrained is not None and arch == speech_embedding.NAME
     bank = bank_folder(settings)
-    rejects = shall_reject(settings, spec, few_speakers, bank)
+    rejects = shall_reject(settings, spec, few_speakers and not has_refused, bank)
     usual_rate = EMBEDDING_LEARNING_RATE if of_embedding else LEARNING_RATE
     return Plan(
         settings=Settings(**settings.get_params()),
@@ -198,7 +211,7 @@ def bank_folder(settings: Settings) -> StrPath | None:
 
 def have_few_speakers(speakers: Sequence[str | None], splits: Sequence[str | None]) -> bool:
     """Return whether all speakers that may be learned from are known, and fewer than `MIN_SPEAKERS`."""
-    known = {speaker for speaker, split in zip(speakers, splits, strict=True) if split != "test"}
+    known = {speaker for speaker, split in zip(speakers, splits, strict=True) if split not in ("test", REVIEWED)}
     return None not in known and len(known) < MIN_SPEAKERS
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from audioconv._types import Array, Samples
 from audioconv.audio.augment import Augmentation
-from audioconv.audio.negatives import RECORDED, NegativeClips, NegativeSampler
+from audioconv.audio.negatives import RECORDED, NegativeClips, NegativeSampler, WithRefused
 from audioconv.audio.samples import as_float
 from audioconv.audio.segments import find_segments
 from audioconv.audio.synthetic_sounds import knocks
@@ -32,6 +32,10 @@ BACKGROUNDS = ("babble",) * 8 + ("bursts", "glide", "sustained") * 2 + ("bursts"
 KNOCK_SECONDS, KNOCK_SLOPES = 4, np.linspace(0, 3, 12)
 MIN_GAIN_DB, MIN_SNR_DB = -24.0, 0.0
 """The sounds that words are mixed with besides noise, and how soft words become: see `Rejection.augmentation`."""
+
+REFUSED_DRAWS, MAX_REFUSED_SHARE = 8, 0.25
+"""How often an epoch shows each refused clip, on average, and the greatest share of the negatives that all of them are:
+in hours of negative recordings they would hardly ever be drawn."""
 
 CALIBRATION_NEGATIVES = 1000
 """Negatives that choose the threshold."""
@@ -70,6 +74,8 @@ class Rejection:
     content : {"words", "sounds"}
         What the classes are. Negatives for sounds are windows of recordings if there are any: two sounds at once, or a
         piece of a sound, are no negatives of it.
+    refused : sequence of arrays (T,) float32
+        Clips of sounds that a model has taken for words, or nearly so.
 
     Attributes
     ----------
@@ -89,6 +95,7 @@ class Rejection:
         spoken: Spoken | None = None,
         bank: NegativeBank | None = None,
         content: Content | None = "words",
+        refused: Sequence[Samples] = (),
     ) -> None:
         self.classes = tuple(sorted({*classes, UNKNOWN}))
         self.auxiliary = () if UNKNOWN in classes else (UNKNOWN,)
@@ -103,7 +110,7 @@ class Rejection:
         )
         hardness = GENERATED_HARDNESS if spoken is None else SPOKEN_HARDNESS
         self.negative_hardness_ratio = hardness if self.auxiliary and bank is None else 1.0
-        self._spoken = spoken
+        self._spoken, self._refused = spoken, refused
 
     def _found(self, recordings: Sequence[Array]) -> _Recorded:
         return _Recorded(recordings) if self._of_sounds else _Recorded.of(recordings, self._rate)
@@ -112,7 +119,11 @@ class Rejection:
         """Return the negatives to train with beside the clips `x` (N, T) of the classes `codes` (N,)."""
         count = round(NEGATIVES_PER_CLASS * len(x) / max(self._words.sum(), 1))
         spoken = None if self._spoken is None else self._spoken.negatives
-        return NegativeClips(self._sampler(x, codes, self._to_train, spoken), count, self._code, self._seed)
+        sampler = self._sampler(x, codes, self._to_train, spoken)
+        if not self._refused:
+            return NegativeClips(sampler, count, self._code, self._seed)
+        share = min(MAX_REFUSED_SHARE, REFUSED_DRAWS * len(self._refused) / max(1, count))
+        return NegativeClips(WithRefused(sampler, self._refused, share), count, self._code, self._seed)
 
     def for_calibration(self, x: Samples | Windows, codes: NDArray[np.integer]) -> NegativeClips:
         """Return the negatives that choose the decision, beside clips that the network has not learned."""
@@ -121,7 +132,9 @@ class Rejection:
         sampler = self._sampler(x, codes, self._to_calibrate, spoken, recorded=1.0)
         return NegativeClips(sampler, CALIBRATION_NEGATIVES, self._code, self._seed)
 
-    def augmentation(self, augmentation: Augmentation, sampler: NegativeSampler, clips: int) -> Augmentation:
+    def augmentation(
+        self, augmentation: Augmentation, sampler: NegativeSampler | WithRefused, clips: int
+    ) -> Augmentation:
         """Return the augmentation of so many training clips, with which words are found among other sounds.
 
         Without it, a network that is trained on isolated negatives (speech, cries, knocks) learns to reject every clip

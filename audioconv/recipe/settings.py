@@ -83,6 +83,7 @@ class Settings:
     keep_classes: bool = False
     negatives: StrPath | None = AUTO
     tts_language: str | None = None
+    reviewed: StrPath | None = None
     false_accept_rate: float = 0.05
     false_accepts_per_hour: float = 0.5
     validation_fraction: float = 0.1
@@ -161,6 +162,8 @@ def check(settings: Settings, kind: Literal["audio", "images"]) -> None:
         raise ConfigError(
             "negatives need a classifier of sounds that learns to reject; leave them out, or do not turn rejection off"
         )
+    if settings.reviewed is not None and kind == "images":
+        raise ConfigError("reviewed clips need a classifier of sounds; leave them out")
     if settings.tts_language is not None:
         if settings.reject is False or kind == "images":
             raise ConfigError(

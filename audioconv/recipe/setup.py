@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from audioconv import architectures
-from audioconv._types import Array
+from audioconv._types import Array, Samples
 from audioconv.audio.windows import Windows
 from audioconv.decision.classes import class_codes, is_word
 from audioconv.errors import DataError
@@ -23,6 +23,7 @@ from audioconv.recipe.examples import MAX_RATIO, Examples
 from audioconv.recipe.plan import Plan
 from audioconv.recipe.pretrained import Pretrained
 from audioconv.recipe.rejection import Rejection, describe
+from audioconv.recipe.reviewed import Reviewed, read_or_error
 from audioconv.recipe.settings import AUTO
 from audioconv.recipe.spoken_words import Spoken, speak
 from audioconv.training.callbacks import Callback, ClipSpoken, Noted
@@ -56,6 +57,8 @@ class TrainingSetup:
         The source of negatives, if the model learns to reject.
     spoken : Spoken or None
         Words by synthetic voices.
+    reviewed : Reviewed or None
+        Clips that a person has reviewed.
     augmentation : Augmentation, callable or None
         What `InputSpec.dataset` takes.
     network : Layer
@@ -73,6 +76,7 @@ class TrainingSetup:
     codes: Array
     rejection: Rejection | None
     spoken: Spoken | None
+    reviewed: Reviewed | None
     augmentation: Any
     network: Layer
     params: Params | None
@@ -138,12 +142,15 @@ class TrainingSetup:
             "noise": None if settings.noise is None else os.fspath(settings.noise),
             "classes": self.classes,
             **describe(settings, self.rejection),
+            # Checkpoints of versions that had no such setting are resumed without it.
+            **({} if self.reviewed is None else {"reviewed": self.reviewed.about}),
         }
 
     def stored_settings(self, epochs: int) -> dict[str, Any]:
         """Return the settings for a model file: nothing left to choose, and no folders of this machine."""
         settings = self.plan.settings
         files = {"noise": settings.noise, "init": settings.init, "negatives": settings.named_negatives}
+        files["reviewed"] = settings.reviewed
         return {
             **settings.get_params(),
             **{name: os.path.basename(os.fspath(path)) for name, path in files.items() if path is not None},
@@ -159,7 +166,9 @@ class TrainingSetup:
         return class_codes("the spoken words", self.spoken.labels, self.classes)
 
 
-def prepare(plan: Plan, examples: Examples, callbacks: Sequence[Callback] = ()) -> TrainingSetup:
+def prepare(
+    plan: Plan, examples: Examples, callbacks: Sequence[Callback] = (), reviewed: Reviewed | None = None
+) -> TrainingSetup:
     """Return the training run on `examples`.
 
     Parameters
@@ -168,6 +177,8 @@ def prepare(plan: Plan, examples: Examples, callbacks: Sequence[Callback] = ()) 
     examples : Examples
     callbacks : sequence of callables
         Each gets the progress of the synthetic voices.
+    reviewed : Reviewed, optional
+        Clips that a person has reviewed; those of words are among the examples.
 
     Raises
     ------
@@ -192,8 +203,8 @@ def prepare(plan: Plan, examples: Examples, callbacks: Sequence[Callback] = ()) 
     if plan.rejects:
         assert spec.sample_rate is not None, "only sounds have negatives"
         spoken = _speak(plan, classes, callbacks)
-        bank = _read_bank(plan, classes, callbacks)
-        rejection = Rejection(settings, spec.sample_rate, classes, spoken, bank, spec.content)
+        bank, refused = _read_bank(plan, classes, callbacks), _read_refused(reviewed, spec.sample_rate, callbacks)
+        rejection = Rejection(settings, spec.sample_rate, classes, spoken, bank, spec.content, refused)
         classes = rejection.classes
     codes = class_codes(name, examples.labels, classes)
     if pretrained is None:
@@ -216,6 +227,7 @@ def prepare(plan: Plan, examples: Examples, callbacks: Sequence[Callback] = ()) 
         codes=codes,
         rejection=rejection,
         spoken=spoken,
+        reviewed=reviewed,
         augmentation=augmentation,
         network=network,
         params=params,
@@ -231,6 +243,17 @@ def _read_bank(plan: Plan, classes: Sequence[str], callbacks: Sequence[Callback]
     for callback in callbacks:
         callback(Noted(bank.describe()))
     return bank
+
+
+def _read_refused(reviewed: Reviewed | None, sample_rate: int, callbacks: Sequence[Callback]) -> list[Samples]:
+    """Return the refused clips that can be read; the others are told."""
+    if reviewed is None:
+        return []
+    found = [read_or_error(path, sample_rate) for path in reviewed.refused]
+    failures = [one for one in found if isinstance(one, DataError)]
+    for callback in callbacks if failures else ():
+        callback(Noted(f"{len(failures):,} refused clips cannot be read, such as {failures[0]}"))
+    return [one for one in found if not isinstance(one, DataError)]
 
 
 def _speak(plan: Plan, classes: Sequence[str], callbacks: Sequence[Callback]) -> Spoken | None:

@@ -24,7 +24,8 @@ from audioconv.recipe.labelled import Labelled
 from audioconv.recipe.plan import MAX_EPOCHS, resolve
 from audioconv.recipe.pretrained import Pretrained
 from audioconv.recipe.rejection import decide
-from audioconv.recipe.settings import Settings
+from audioconv.recipe.reviewed import read_reviewed
+from audioconv.recipe.settings import Settings, check
 from audioconv.recipe.setup import TrainingSetup, prepare
 from audioconv.training.budget import epochs_within
 from audioconv.training.callbacks import Callback, Noted
@@ -83,15 +84,22 @@ def train_model(
     resume: bool = False,
     strict: bool = False,
     callbacks: Sequence[Callback] = (),
-    on_file: Callable[[], object] | None = None,
+    on_file: Callable[[int], object] | None = None,
 ) -> tuple[Model, TrainingReport]:
     """Train on labelled data; `pretrained` is what `pretrained.load_named` returns. See `Classifier.train`."""
     data = data if settings.keep_classes else data.with_negatives()
-    plan = resolve(settings, data, pretrained)
+    check(settings, data.kind)
+    reviewed = None if settings.reviewed is None else read_reviewed(settings.reviewed, data.labels)
+    if reviewed is not None:
+        data = data.with_reviewed(reviewed.positives)
+    plan = resolve(settings, data, pretrained, has_refused=reviewed is not None and bool(reviewed.refused))
     _tell(callbacks, *data.notes, *([plan.windows.describe()] if plan.windows else []))
-    examples = load(plan, data, strict=strict, on_file=on_file)
+    if reviewed is not None:
+        _tell(callbacks, *reviewed.notes(rejects=plan.rejects))
+    step = None if on_file is None else partial(on_file, len(data.labels))
+    examples = load(plan, data, strict=strict, on_file=step)
     del data  # the examples have copies of arrays in memory
-    setup = prepare(plan, examples, callbacks)
+    setup = prepare(plan, examples, callbacks, reviewed)
     _tell(callbacks, *examples.notes, *notes_of_parts(examples, setup.parts))
     return _train(setup, checkpoints, resume, callbacks)
 
@@ -135,6 +143,7 @@ def _train(
             "data": {**examples.about, "counts": counts, "unreadable": len(examples.failures)},
             "settings": setup.stored_settings(epochs),
             "negatives": None if setup.bank is None else setup.bank.about,
+            **({} if setup.reviewed is None else {"reviewed": setup.reviewed.about}),
             "spoken": None if setup.spoken is None else setup.spoken.about,
             "began_with": None if setup.pretrained is None else setup.pretrained.name,
             "pretrained": None if setup.pretrained is None else setup.pretrained.about,

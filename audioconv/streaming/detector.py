@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from audioconv.errors import ConfigError
 from audioconv.model import Model
+from audioconv.streaming.event_clips import EventClip, EventClips
 from audioconv.streaming.picker import Candidate, Detection, EventPicker, LevelTrack, Likeliest
 from audioconv.streaming.scorer import Listener
 from audioconv.streaming.windows import Scores
@@ -46,6 +47,9 @@ class Detector:
         Over how long a time probabilities are averaged; by default 0.3, at most a third of the model's window.
     refractory_seconds : float, optional
         For how long after a word's end the same word is not heard again; by default half the model's window.
+    on_clip : callable, optional
+        Called with an `EventClip` of each detection and of each near miss, whose score is at least half the threshold,
+        once its samples have come. Default: no samples are kept.
 
     Attributes
     ----------
@@ -77,11 +81,12 @@ class Detector:
         hop_seconds: float = 0.1,
         smoothing_seconds: float | None = None,
         refractory_seconds: float | None = None,
+        on_clip: Callable[[EventClip], object] | None = None,
     ) -> None:
         self.model = model if isinstance(model, Model) else Model.load(model)
         self.threshold = chosen_threshold(self.model, threshold)
         self._listener = Listener(self.model, sample_rate, hop_seconds, smoothing_seconds)
-        self._refractory_seconds = refractory_seconds
+        self._refractory_seconds, self._on_clip = refractory_seconds, on_clip
         self.sample_rate = self._listener.sample_rate
         self.hop_seconds = self._listener.grid.hop_seconds
         self._begin()
@@ -132,8 +137,15 @@ class Detector:
         DataError
             If the stream has ended already.
         """
-        candidates = [*self._take(self._listener.flush()), *self._picker.flush()]
-        return [self._picker.describe(one, self._listener.sample_count) for one in candidates]
+        candidates, last = list(self._take(self._listener.flush())), self._picker.flush()
+        if self._clips is not None:
+            self._clips.finish(last)
+        return [self._picker.describe(one, self._listener.sample_count) for one in [*candidates, *last]]
+
+    def finish_clips(self) -> None:
+        """Give the clips of all events so far, with the samples so far: for a stream that is interrupted."""
+        if self._clips is not None:
+            self._clips.finish()
 
     def _begin(self) -> None:
         self._levels = LevelTrack(self._listener.grid, self._listener.silence_level)
@@ -141,13 +153,27 @@ class Detector:
             self.model.labels, self._listener.grid, self._levels, self.threshold, self._refractory_seconds
         )
         self._latest = np.zeros(len(self.model.labels), np.float32)
+        self._clips = None
+        if self._on_clip is not None:
+            self._clips = EventClips(
+                self.model.labels,
+                self._listener.grid,
+                self._levels,
+                self.threshold,
+                self._refractory_seconds,
+                self._on_clip,
+            )
 
     def _take(self, heard: Iterable[Scores]) -> Iterable[Candidate]:
         for scores in heard:
             self._levels.append(scores.levels, self._picker.next_window)
             if len(scores.probabilities):
                 self._latest = scores.probabilities[-1]
-            yield from self._picker.push(Likeliest.among(self.model.decision, self.model.labels, scores.probabilities))
+            likeliest = Likeliest.among(self.model.decision, self.model.labels, scores.probabilities)
+            found = self._picker.push(likeliest)
+            if self._clips is not None:
+                self._clips.push(scores.samples, likeliest, found)
+            yield from found
 
 
 def chosen_threshold(model: Model, asked: float | None = None) -> float:

@@ -52,7 +52,7 @@ def devices() -> list[Device]:
         default = sounddevice.default.device[0]
         every = list(sounddevice.query_devices())
     except sounddevice.PortAudioError as error:
-        raise DataError(f"the sound devices cannot be listed ({_said(error)})") from None
+        raise DataError(f"the sound devices cannot be listed ({described(error)})") from None
     return [
         Device(number, one["name"], one["max_input_channels"], one["default_samplerate"], number == default)
         for number, one in enumerate(every)
@@ -96,7 +96,9 @@ class Microphone:
             found = self._sounddevice.query_devices(device, "input")
         except (self._sounddevice.PortAudioError, ValueError) as error:
             which = "there is no microphone" if device is None else f"there is no microphone {device!r}"
-            raise DataError(f"{which} ({_said(error)}); audioconv listen --list-devices shows what there is") from None
+            raise DataError(
+                f"{which} ({described(error)}); audioconv listen --list-devices shows what there is"
+            ) from None
         self.name = str(found["name"])
         self.sample_rate = round(found["default_samplerate"])
         self.lost = 0
@@ -119,7 +121,7 @@ class Microphone:
             self._stream.start()
         except (self._sounddevice.PortAudioError, ValueError) as error:
             self.__exit__(None, None, None)
-            raise DataError(f"{self.name}: cannot record ({_said(error)})") from None
+            raise DataError(f"{self.name}: cannot record ({described(error)})") from None
         return self
 
     def __exit__(
@@ -162,10 +164,15 @@ class Microphone:
 
 
 def _sounddevice() -> Any:
+    return load_sounddevice("listening to a microphone")
+
+
+def load_sounddevice(feature: str) -> Any:
+    """Return the module sounddevice, which `feature` needs; `MissingExtraError` or `DataError` without it."""
     try:
         import sounddevice
     except ImportError:
-        raise missing_extra("listening to a microphone", "live") from None
+        raise missing_extra(feature, "live") from None
     except OSError as error:  # the module is there, the C library is not
         raise DataError(
             f"PortAudio cannot be loaded ({error}); on Debian and Ubuntu: sudo apt-get install libportaudio2"
@@ -173,6 +180,6 @@ def _sounddevice() -> Any:
     return sounddevice
 
 
-def _said(error: Exception) -> str:
+def described(error: Exception) -> str:
     """Return what PortAudio said, in one line."""
     return " ".join(str(error.args[0] if error.args else error).split()).rstrip(".")

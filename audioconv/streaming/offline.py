@@ -49,11 +49,16 @@ def detect_in_file(
     shown = display_path(path)
     with read.blocks(path) as blocks:
         detector = Detector(model, sample_rate=blocks.info.sample_rate, **options)
-        for block in blocks:
-            try:
-                yield detector.push(block)
-            except DataError as error:
-                raise DataError(f"{shown}: after {detector.seconds:.0f} s: {error}") from None
-            if on_seconds is not None:
-                on_seconds(detector.seconds, max(detector.seconds, blocks.info.duration))
-        yield detector.flush()
+        try:
+            for block in blocks:
+                try:
+                    found = detector.push(block)
+                except DataError as error:
+                    raise DataError(f"{shown}: after {detector.seconds:.0f} s: {error}") from None
+                yield found
+                if on_seconds is not None:
+                    on_seconds(detector.seconds, max(detector.seconds, blocks.info.duration))
+            yield detector.flush()
+        except BaseException:  # a damaged recording, Ctrl-C, or a caller that has enough: what was found holds
+            detector.finish_clips()
+            raise

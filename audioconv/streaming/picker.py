@@ -177,6 +177,16 @@ class EventPicker:
         """The first window whose levels may still be asked for."""
         return self._grid.middle(self._window_count)
 
+    @property
+    def settled_row(self) -> int:
+        """The row before which no event begins that is still to come."""
+        return self._grid.first_row(self._grid.middle(max(0, self._window_count - self._wait)))
+
+    @property
+    def refractory_rows(self) -> int:
+        """The refractory time in rows."""
+        return self._refractory_rows
+
     def push(self, heard: Likeliest) -> list[Candidate]:
         """Take the next windows; return the words that are certain now."""
         found: list[Candidate] = []

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv._types import Array
+from audioconv._types import Array, Samples
 from audioconv.errors import ConfigError
 from audioconv.model import Model
 from audioconv.streaming.frames import Levels, RowStream, row_stream
 
 AT_ONCE = 64
 """Windows that go through the network together, where so many are there."""
+
+_NOTHING: Samples = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -97,10 +99,13 @@ class Scores:
         Smoothed, of each window.
     levels : array (R,) float32
         Of each row that has come meanwhile, in dB.
+    samples : array (T,) float32
+        The samples at the model's rate that have come meanwhile.
     """
 
     probabilities: Array
     levels: Levels
+    samples: Samples
 
 
 class WindowScorer:
@@ -163,19 +168,19 @@ class WindowScorer:
 
     def push(self, samples: NDArray[np.float32]) -> Scores:
         """Take samples (T,) at the model's rate; return what is known of them now."""
-        return self._take(self._rows.push(samples))
+        return self._take(self._rows.push(samples), samples)
 
     def flush(self) -> Scores:
         """End the stream, after which comes silence; return what was still to be known of it."""
         rows = self._rows.flush()
         windows = self.grid.windows_until(self._row_count + len(rows))
         if not windows:
-            return self._take(rows)
+            return self._take(rows, _NOTHING)
         needed = self.grid.first_row(windows - 1) + self.grid.window_rows - (self._row_count + len(rows))
         silence = np.repeat(self._rows.silence[np.newaxis], max(0, needed), axis=0)
-        return self._take(np.concatenate([rows, silence]), windows)
+        return self._take(np.concatenate([rows, silence]), _NOTHING, windows)
 
-    def _take(self, rows: Array, most: int | None = None) -> Scores:
+    def _take(self, rows: Array, samples: Samples, most: int | None = None) -> Scores:
         """Take rows, and evaluate the windows that are complete with them, but not beyond number `most`."""
         grid = self.grid
         self._row_count += len(rows)
@@ -191,7 +196,7 @@ class WindowScorer:
             raw[begin : begin + len(windows)] = self._model.probabilities(self._rows.features(windows))
         self._kept = self._kept[count * grid.hop_rows :].copy()  # no view, which would keep alive all that came
         self._window_count += count
-        return Scores(self._smooth(raw), self._rows.levels(rows))
+        return Scores(self._smooth(raw), self._rows.levels(rows), samples)
 
     def _smooth(self, raw: Array) -> Array:
         """Return the averages of each window's probabilities and those of the windows before it."""

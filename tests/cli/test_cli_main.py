@@ -20,6 +20,7 @@ COMMANDS = [
     ["evaluate"],
     ["detect"],
     ["listen"],
+    ["review"],
     ["info"],
     ["data", "list"],
     ["data", "get"],
