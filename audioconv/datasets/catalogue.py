@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -72,6 +72,9 @@ class Source:
         Whose account is needed.
     about : int
         Bytes to download, about, where the files do not tell.
+    parts : mapping of str to Source
+        What it is put together of, by the class that each makes; empty for a data set of its own. `files` are those of
+        all parts, in this order.
     """
 
     title: str
@@ -90,6 +93,7 @@ class Source:
     several_languages: bool = False
     account: Literal["", "mdc"] = ""
     about: int = 0
+    parts: Mapping[str, Source] = field(default_factory=dict)
 
     @property
     def size(self) -> int | None:
@@ -142,7 +146,7 @@ def _fashion(name: str, size: int, md5: str) -> Remote:
     return Remote(f"{_FASHION}/{name}", size, md5=md5, named=f"fashion-mnist-{name}")
 
 
-SOURCES: Mapping[str, Source] = {
+_DATA_SETS: Mapping[str, Source] = {
     "fsdd": Source(
         title="Free Spoken Digit Dataset",
         purpose="English digits by six speakers, 8 kHz: to try things out in minutes",
@@ -371,12 +375,70 @@ SOURCES: Mapping[str, Source] = {
         unpacked=100_000_000,
     ),
 }
+
+_DEV_CLEAN = Source(
+    title="LibriSpeech dev-clean",
+    purpose="5.4 hours of English audio books, read by 40 speakers, with transcripts",
+    files=(
+        Remote(
+            "https://www.openslr.org/resources/12/dev-clean.tar.gz",
+            337_926_286,
+            "76f87d090650617fca0cac8f88b9416e0ebf80350acb97b343a85fa903728ab3",
+            "42e2234ba48799c1f50f24a7926300a1",
+        ),
+    ),
+    layout="negatives",
+    count=2703,
+    language="en",
+    licence="CC-BY-4.0",
+    attribution=(
+        "Vassil Panayotov, Guoguo Chen, Daniel Povey and Sanjeev Khudanpur, from audio books of the LibriVox project"
+    ),
+    citation=(
+        "V. Panayotov, G. Chen, D. Povey, S. Khudanpur: LibriSpeech: an ASR corpus based on public domain audio books, "
+        "ICASSP 2015"
+    ),
+    homepage="https://www.openslr.org/12",
+)
+
+NEGATIVES = "negatives"
+"""Name of the default bank of negatives, and of its folder in the user's cache."""
+
+SPEECH, SOUNDS, NOISE = "speech", "sounds", "noise"
+
+_NEGATIVE_PARTS = {
+    SPEECH: _DEV_CLEAN,
+    SOUNDS: _DATA_SETS["esc-10"],
+    # Of the archives that have the background noises, version 1 is the smallest.
+    NOISE: _DATA_SETS["speech-commands-v1"],
+}
+
+SOURCES: Mapping[str, Source] = {
+    **_DATA_SETS,
+    NEGATIVES: Source(
+        title="Bank of negatives",
+        purpose="read speech, everyday sounds and noise, for `train` to learn to reject: kept in the cache folder",
+        files=tuple(file for part in _NEGATIVE_PARTS.values() for file in part.files),
+        layout="negatives",
+        count=3109,
+        language="en",
+        licence="CC-BY-4.0, CC-BY-3.0",
+        attribution=(
+            "the makers of LibriSpeech (dev-clean), ESC-10 and Speech Commands (background noises); "
+            "ATTRIBUTION.txt names them"
+        ),
+        citation="; ".join(part.citation for part in _NEGATIVE_PARTS.values()),
+        homepage=_DEV_CLEAN.homepage,
+        parts=_NEGATIVE_PARTS,
+    ),
+}
 """The data sets that `build.get` knows, by their names."""
 
 
 def makers(title: str) -> str:
     """Return who is to be named for the data set with this title; empty where it is in no table."""
-    return next((source.attribution for source in SOURCES.values() if source.title == title), "")
+    known = [one for source in SOURCES.values() for one in (source, *source.parts.values())]
+    return next((source.attribution for source in known if source.title == title), "")
 
 
 def find(name: str) -> Source:

@@ -83,13 +83,18 @@ def _decoded(content: bytes, shown: str) -> tuple[str, str]:
     """Return the text of a manifest, and its encoding where that is worth a note."""
     if content.startswith(b"PK\x03\x04") or content.startswith(b"\xd0\xcf\x11\xe0"):
         raise DataError(f"{shown}: is a spreadsheet or an archive; save it as CSV (UTF-8)")
-    codec, name = next(((codec, name) for mark, codec, name in _MARKS if content.startswith(mark)), _unmarked(content))
+    codec, name = encoding_of(content)
     if not name:
         return content.decode(codec, "surrogateescape"), ""
     try:
         return content.decode(codec).removeprefix("\ufeff"), name
     except UnicodeDecodeError as error:
         raise DataError(f"{shown}: is {name}, but broken ({error.reason}); save it as CSV (UTF-8)") from None
+
+
+def encoding_of(content: bytes) -> tuple[str, str]:
+    """Return the codec of a text by its first bytes, and what it is called where that is not UTF-8."""
+    return next(((codec, name) for mark, codec, name in _MARKS if content.startswith(mark)), _unmarked(content))
 
 
 def _unmarked(content: bytes) -> tuple[str, str]:

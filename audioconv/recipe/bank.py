@@ -1,15 +1,16 @@
 """The bank of negatives: recordings that hold none of a classifier's words, to train with and to choose a threshold.
 
 A bank is a folder of recordings. Transcripts beside them tell which of them hold a word of the classifier, and who
-speaks; those recordings are left out. Speakers who choose the threshold train nothing.
+speaks; those recordings are left out, as are those that are trained or tested with, and copies. Speakers who choose the
+threshold train nothing.
 """
 
 from __future__ import annotations
 
-import csv
+import hashlib
 import math
 import os
-import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,50 +20,62 @@ from typing import Any
 import numpy as np
 
 from audioconv._types import Array, StrPath
-from audioconv.audio.read import AUDIO_SUFFIXES, probe, read_int16
+from audioconv.audio.read import AUDIO_SUFFIXES, Segment, probe, read_int16
 from audioconv.audio.samples import FULL_SCALE
+from audioconv.datasets.catalogue import NEGATIVES
 from audioconv.datasets.folder import files_below
 from audioconv.decision.classes import is_word
 from audioconv.errors import DataError
 from audioconv.io.files import cache_folder, display_path
 from audioconv.io.parallel import evenly, read_in_parallel
+from audioconv.recipe.pronunciation import SoundAlikes, find_sound_alikes
+from audioconv.recipe.transcripts import (
+    NOTHING_KNOWN,
+    Transcript,
+    Vocabulary,
+    phrase_of,
+    read_transcripts,
+    words_of,
+)
 
-BANK_VARIABLE = "AUDIOCONV_NEGATIVES"
-"""Environment variable with the folder of the bank that trainings use; default: `default_folder`."""
+BANK_VARIABLE, NO_BANK = "AUDIOCONV_NEGATIVES", "none"
+"""Environment variable with the folder of the bank that trainings use, or ``none``; default: `default_folder`."""
+
+GET_COMMAND = f"audioconv data get {NEGATIVES}"
 
 CALIBRATION_SHARE, MIN_SPEAKERS = 0.25, 4
 """Share of the speakers whose recordings choose the threshold; with fewer speakers it is the ends of all recordings."""
 
-MAX_HOURS, _PROBED = 3.0, 100
-"""Of a larger bank, recordings of so many hours are drawn, evenly over its files."""
+MAX_HOURS, PROBED = 3.0, 100
+"""Of a larger bank, so many hours are read, evenly over its files; how long these are is learned from so many."""
 
-_PATH, _TEXT, _SPEAKER = ("file", "path"), ("text", "sentence", "transcript"), ("speaker", "client_id")
-"""Names of the columns of a table of transcripts, in lower case."""
+MIN_SECONDS, PART_SECONDS = 60.0, 30.0
+"""Of long recordings so much is read at least, in parts of this length that lie evenly in them."""
 
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+SIMILAR_WEIGHT = 2.0
+"""How often segments of a recording are drawn in which a word sounds like one of the classifier's, compared with those
+of others. 1 switches it off."""
 
-
-@dataclass(frozen=True, eq=False)
-class Transcript:
-    """What is said in a recording, and by whom, where that is known."""
-
-    text: str | None = None
-    speaker: str | None = None
+_ENDS = 1 << 16
+"""Two files of one size are the same if so many bytes at their beginnings and ends are."""
 
 
 @dataclass(frozen=True, eq=False)
 class NegativeRecording:
-    """A recording that holds none of the words.
+    """A recording that holds none of the words, or a part of one.
 
     Attributes
     ----------
     samples : array (T,) float32, or int16 with the full scale 32768
     speaker : str
         Who speaks; the file's name where that is not known.
+    weight : float
+        How often its segments are drawn, compared with those of others.
     """
 
     samples: Array
     speaker: str
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,201 +86,332 @@ class NegativeBank:
     ----------
     training, calibration : sequence of arrays (T,) float32 or int16
         Those to train with, and those to choose the threshold with.
+    weights : sequence of float
+        How often segments of each of those to train with are drawn.
     about : dict
-        Name, hours, speakers and how many recordings were left out, JSON-compatible.
+        Name, hours, speakers and how many recordings were left out, JSON-compatible; see `describe`.
     failures : tuple of DataError
         Why some recordings could not be read.
     """
 
     training: Sequence[Array]
     calibration: Sequence[Array]
+    weights: Sequence[float]
     about: Mapping[str, Any]
     failures: tuple[DataError, ...] = ()
 
     def describe(self) -> str:
-        """Return in one line what it holds."""
-        about = self.about
-        line = f"negatives: {about['recordings']:,} recordings of {about['name']}, {60 * about['hours']:.0f} min"
-        if about["left_out"]:
-            line += f"; {about['left_out']:,} more hold one of the words"
-        if self.failures:
-            line += f"; {len(self.failures):,} cannot be read, such as {self.failures[0]}"
-        return line
+        """Return in one line what it holds, and the first failure."""
+        line = f"negatives: {describe(self.about)}"
+        return f"{line}, such as {self.failures[0]}" if self.failures else line
+
+
+def describe(about: object) -> str | None:
+    """Return in a line what `NegativeBank.about` tells, as it is in a model's file; None where it tells nothing.
+
+    >>> describe({"name": "talk", "recordings": 1200, "hours": 2.5, "speakers": 12, "left_out": 30, "homophones": True})
+    '1,200 recordings of talk, 150 min, 12 speakers; 30 more hold one of the words or sound like it'
+    """
+    if not isinstance(about, dict) or not isinstance(about.get("recordings"), int):
+        return None
+    counts = {name: value for name, value in about.items() if isinstance(value, int)}
+    line = f"{counts['recordings']:,} recordings of {about.get('name')}"
+    if isinstance(hours := about.get("hours"), float):
+        line += f", {60 * hours:.0f} min"
+    if speakers := counts.get("speakers"):
+        line += f", {speakers:,} speakers"
+    alike = " or sound like it" if about.get("homophones") else ""
+    for name, told in (
+        ("left_out", f"more hold one of the words{alike}"),
+        ("trained_with", "more are among the clips to train or test with"),
+        ("copies", "more are copies of others"),
+        ("unreadable", "cannot be read"),
+    ):
+        if count := counts.get(name):
+            line += f"; {count:,} {told}"
+    return line
 
 
 def default_folder() -> Path | None:
-    """Return the folder of the bank that trainings use unless they are told another one; None if there is none."""
+    """Return the folder of the bank that trainings use unless they are told another one; None if there is none.
+
+    Raises
+    ------
+    DataError
+        If the environment variable AUDIOCONV_NEGATIVES names something else than a folder of recordings.
+    """
     named = os.environ.get(BANK_VARIABLE)
-    folder = Path(named) if named else cache_folder("negatives")
-    if named and not folder.is_dir():
-        raise DataError(f"{BANK_VARIABLE}={display_path(folder)} is not a folder; correct it or unset it")
+    if named == NO_BANK:
+        return None
+    if named:
+        try:
+            return checked_folder(named)
+        except DataError as error:
+            told = f"{BANK_VARIABLE}: {error}; name another folder, or {NO_BANK}, or unset it"
+            raise DataError(told) from None
+    folder = cache_folder(NEGATIVES)
     return folder if folder.is_dir() and any(_recordings(folder)) else None
 
 
+def checked_folder(path: StrPath) -> Path:
+    """Return the path of a bank, a folder of recordings or a recording; `DataError` if it is none."""
+    folder = Path(path)
+    shown = display_path(folder)
+    if not folder.exists():
+        raise DataError(f"{shown}: no such folder of recordings to use as negatives")
+    if folder.is_dir() and not any(_recordings(folder)):
+        raise DataError(f"{shown}: holds no recordings to use as negatives")
+    return folder
+
+
 def read_bank(
-    path: StrPath, words: Sequence[str], sample_rate: int, *, on_file: Callable[[int], object] | None = None
+    path: StrPath,
+    words: Sequence[str],
+    sample_rate: int,
+    *,
+    language: str | None = None,
+    trained_with: Sequence[Path] = (),
+    strict: bool = False,
+    on_file: Callable[[int], object] | None = None,
 ) -> NegativeBank:
     """Read a bank.
 
     Parameters
     ----------
     path : path-like
-        A recording, or a folder of recordings. Transcripts are tables with the columns ``file`` (or ``path``) and
-        ``text`` (or ``sentence``), and perhaps ``speaker`` (or ``client_id``), or LibriSpeech's ``*.trans.txt``.
+        A recording, or a folder of recordings, perhaps with transcripts; see `transcripts.read_transcripts`.
     words : sequence of str
         The labels of the classifier; an underscore is a space. Recordings in whose transcripts one of them stands are
-        left out.
+        left out; so are those with a word that sounds the same, if espeak-ng is installed.
     sample_rate : int
         Of the samples that are returned, in Hz.
+    language : str, optional
+        Of the transcripts. Default: English, see `pronunciation.find_sound_alikes`.
+    trained_with : sequence of Path
+        Files to train or test with; they and copies of them are left out.
+    strict : bool
+        Whether an unreadable recording ends it all, instead of being skipped.
     on_file : callable, optional
         Called with the number of all files after each.
 
     Raises
     ------
     DataError
-        If the folder holds no recordings, or all of them hold one of the words, or none can be read.
+        If there are no recordings, all of them are left out, or none can be read; if `strict`, if one cannot.
     """
-    root = Path(path)
-    files = [root] if root.is_file() else list(_recordings(root))
-    if not files:
-        raise DataError(f"{display_path(root)}: holds no recordings to use as negatives")
-    told = read_transcripts(root) if root.is_dir() else {}
-    phrases = [tokens for word in words if is_word(word) and (tokens := tuple(_tokens(word.replace("_", " "))))]
-    transcripts = {file: told.get(_key(file, root), told.get(_key(file, file.parent), Transcript())) for file in files}
-    kept = [file for file in files if not _holds(transcripts[file].text, phrases)]
+    root = checked_folder(path)
+    shown = display_path(root)
+    files = list(_recordings(root)) if root.is_dir() else [root]
+    distinct, copies = _without_copies(files, trained_with)
+    if not distinct:
+        raise DataError(
+            f"{shown}: all {len(files)} recordings are among those to train or test with; name a folder of others"
+        )
+    transcripts = read_transcripts(root, distinct) if root.is_dir() else {}
+    labels = [word for word in words if is_word(word)]
+    phrases = [phrase_of(word) for word in labels]
+    texts = {file: transcript.text for file, transcript in transcripts.items() if transcript.text}
+    alikes = find_sound_alikes(phrases, {word for text in texts.values() for word in words_of(text)}, language)
+    vocabulary = Vocabulary(phrases, alikes.homophones if alikes else {})
+    kept = [file for file in distinct if file not in texts or not vocabulary.is_in(texts[file])]
     if not kept:
-        raise DataError(f"{display_path(root)}: all {len(files)} recordings hold one of the words {', '.join(words)}")
-    recordings, failures = _read(kept, transcripts, sample_rate, on_file)
+        raise DataError(
+            f"{shown}: all {len(distinct)} recordings hold one of the words {', '.join(labels)}, or one that sounds "
+            "the same; name a folder of others"
+        )
+    similar = _with_similar_words(texts, alikes)
+    recordings, failures = _read(kept, transcripts, similar, sample_rate, strict, on_file)
     if not recordings:
-        raise DataError(f"{display_path(root)}: none of the {len(kept)} recordings can be read, such as {failures[0]}")
-    training, calibration = _parts(recordings)
+        raise DataError(f"{shown}: none of the {len(kept)} recordings can be read, such as {failures[0]}")
+    training, calibration = _parts(list(recordings.values()))
     about = {
         "name": display_path(Path(os.path.abspath(root)).name),
         "recordings": len(recordings),
-        "hours": round(sum(len(one.samples) for one in recordings) / sample_rate / 3600, 3),
-        "speakers": len({one.speaker for one in recordings}),
-        "left_out": len(files) - len(kept),
+        "hours": round(sum(len(part.samples) for parts in recordings.values() for part in parts) / sample_rate / 3600, 3),
+        "speakers": len({part.speaker for parts in recordings.values() for part in parts}),
+        "transcribed": sum(file in texts for file in recordings),
+        "similar": sum(file in similar for file in recordings),
+        "left_out": len(distinct) - len(kept),
+        "homophones": alikes is not None,
+        "trained_with": len(files) - len(distinct) - copies,
+        "copies": copies,
         "unreadable": len(failures),
+        "digest": _digest(root, recordings),
         "attribution": _attribution(root),
     }
-    return NegativeBank(training, calibration, about, failures)
+    return NegativeBank(
+        [part.samples for part in training],
+        [part.samples for part in calibration],
+        [part.weight for part in training],
+        about,
+        failures,
+    )
 
 
 def _recordings(folder: Path) -> Iterator[Path]:
     return (file for file in files_below(folder) if file.suffix.lower() in AUDIO_SUFFIXES)
 
 
-def read_transcripts(folder: Path) -> dict[str, Transcript]:
-    """Return what is said in the recordings of a folder, by their names without suffix as the tables have them."""
-    found: dict[str, Transcript] = {}
-    for file in files_below(folder):
-        name = file.name.lower()
-        if name.endswith(".trans.txt"):
-            for line in file.read_text("utf-8", "replace").splitlines():
-                utterance, _, text = line.partition(" ")
-                # A LibriSpeech name is speaker-chapter-number.
-                found[_key(file.parent / utterance, folder)] = Transcript(text, utterance.partition("-")[0])
-        elif name.endswith((".csv", ".tsv")):
-            found.update(_of_table(file, folder))
-    return found
+def _without_copies(files: Sequence[Path], others: Sequence[Path]) -> tuple[list[Path], int]:
+    """Return the files that are none of the others, each once, and how many were copies of these.
 
-
-def _of_table(file: Path, folder: Path) -> Iterator[tuple[str, Transcript]]:
-    """Yield the transcripts of a table; nothing if it has not their columns."""
-    with open(file, encoding="utf-8-sig", errors="replace", newline="") as text:
-        rows = csv.reader(text, delimiter="\t" if file.suffix.lower() == ".tsv" else ",")
-        names = [name.strip().lower() for name in next(rows, [])]
-        columns = [next((names.index(name) for name in some if name in names), None) for some in (_PATH, _TEXT)]
-        speaker = next((names.index(name) for name in _SPEAKER if name in names), None)
-        path, said = columns
-        if path is None or said is None:
-            return
-        for row in rows:
-            if len(row) > max(path, said, speaker or 0):
-                who = row[speaker].strip() if speaker is not None else ""
-                # Common Voice's tables name files that lie in a folder beside them.
-                for place in (file.parent / row[path], file.parent / "clips" / row[path]):
-                    yield _key(place, folder), Transcript(row[said], who or None)
-
-
-def _key(file: Path, folder: Path) -> str:
-    """Return how a recording is named in `read_transcripts`: its path in the folder, without suffix."""
-    return os.path.splitext(os.path.relpath(file, folder))[0].replace(os.sep, "/")
-
-
-def _tokens(text: str) -> list[str]:
-    """Return the words of a text.
-
-    >>> _tokens("Don't go, LEFT!")
-    ["don't", 'go', 'left']
+    Two speakers of the same recording would both train and choose the threshold.
     """
-    return _WORD.findall(text.casefold())
+    sizes = [_size(file) for file in files]
+    known = {_identity(file, size) for file in others if (size := _size(file)) in set(sizes)}
+    shared = {size for size, count in _counts([*sizes, *(size for size, _ in known)]).items() if count > 1}
+    distinct, copies, seen = list[Path](), 0, set()
+    for file, size in zip(files, sizes, strict=True):
+        if size not in shared:
+            distinct.append(file)
+            continue
+        identity = _identity(file, size)
+        if identity in known:
+            continue
+        copies += identity in seen
+        if identity not in seen:
+            distinct.append(file)
+        seen.add(identity)
+    return distinct, copies
 
 
-def _holds(text: str | None, phrases: Sequence[tuple[str, ...]]) -> bool:
-    """Return whether one of the phrases stands in a transcript.
+def _counts(values: Sequence[int]) -> dict[int, int]:
+    counts: defaultdict[int, int] = defaultdict(int)
+    for value in values:
+        counts[value] += 1
+    return counts
 
-    >>> _holds("UP THE HILL", [("up",)]), _holds("upon", [("up",)]), _holds("hey you view", [("hey", "view")])
-    (True, False, False)
-    """
-    tokens = _tokens(text or "")
-    return any(
-        tuple(tokens[place : place + len(phrase)]) == phrase
-        for phrase in phrases
-        for place in range(len(tokens) - len(phrase) + 1)
-    )
+
+def _size(file: Path) -> int:
+    """Return the size of a file in bytes; -1 for one that cannot be read, which reading will say."""
+    try:
+        return os.stat(file).st_size
+    except OSError:
+        return -1
+
+
+def _identity(file: Path, size: int) -> tuple[int, str]:
+    """Return what two files share only if they have the same content: size, and a hash of the beginning and the end."""
+    digest = hashlib.sha256()
+    try:
+        with open(file, "rb") as content:
+            digest.update(content.read(_ENDS))
+            content.seek(max(0, size - _ENDS))
+            digest.update(content.read(_ENDS))
+    except OSError:
+        digest.update(os.fsencode(file))
+    return size, digest.hexdigest()
+
+
+def _with_similar_words(texts: Mapping[Path, str], alikes: SoundAlikes | None) -> set[Path]:
+    """Return the recordings in which a word sounds like one of the classifier's."""
+    if alikes is None or SIMILAR_WEIGHT == 1:
+        return set()
+    return {file for file, text in texts.items() if not alikes.similar.isdisjoint(words_of(text))}
 
 
 def _read(
     files: Sequence[Path],
     transcripts: Mapping[Path, Transcript],
+    similar: set[Path],
     sample_rate: int,
+    strict: bool,
     on_file: Callable[[int], object] | None,
-) -> tuple[list[NegativeRecording], tuple[DataError, ...]]:
+) -> tuple[dict[Path, list[NegativeRecording]], tuple[DataError, ...]]:
     """Return the recordings in some of the files, at most `MAX_HOURS`, and why others cannot be read."""
+    count, seconds = _allotted(files)
+    some = evenly(files, count)
 
-    def one(file: Path) -> Array:
-        samples, scale = read_int16(file, sample_rate)
-        return samples if scale == 1 / FULL_SCALE else samples * np.float32(scale)
+    def one(file: Path) -> list[Array]:
+        return _read_parts(file, sample_rate, seconds)
 
-    recordings: list[NegativeRecording] = []
+    recordings: dict[Path, list[NegativeRecording]] = {}
     failures: list[DataError] = []
     room = round(MAX_HOURS * 3600 * sample_rate)
-    some = evenly(files, _count_within(files, 3600 * MAX_HOURS))
     step = None if on_file is None else lambda: on_file(len(some))
-    for file, found in zip(some, read_in_parallel(some, one, on_file=step), strict=True):
-        if isinstance(found, DataError):
-            failures.append(found)
+    for file, parts in zip(some, read_in_parallel(some, one, strict=strict, on_file=step), strict=True):
+        if isinstance(parts, DataError):
+            failures.append(parts)
             continue
-        if room <= 0:
-            continue
-        found, room = found[:room], room - len(found)
-        speaker = transcripts[file].speaker or os.fspath(file)
-        recordings.append(NegativeRecording(found, speaker))
+        speaker = transcripts.get(file, NOTHING_KNOWN).speaker or os.fspath(file)
+        weight = SIMILAR_WEIGHT if file in similar else 1.0
+        for part in parts:
+            # Headers of a few files told how long they are: a rough guess, so there may be more than was wanted.
+            if room > 0:
+                recordings.setdefault(file, []).append(NegativeRecording(part[:room], speaker, weight))
+                room -= len(part)
     return recordings, tuple(failures)
 
 
-def _count_within(files: Sequence[Path], seconds: float) -> int:
-    """Return about how many of the files take so many seconds, by the headers of a few."""
+def _allotted(files: Sequence[Path]) -> tuple[int, float]:
+    """Return how many of the files are read, and so many seconds of each at most: about `MAX_HOURS` in all."""
+    most = 3600 * MAX_HOURS
     lengths = []
-    for file in evenly(files, _PROBED):
+    for file in evenly(files, PROBED):
         with suppress(DataError):
             lengths.append(probe(file).duration)
-    return math.ceil(seconds * len(lengths) / sum(lengths)) if sum(lengths) else len(files)
+    if not sum(lengths):
+        return len(files), most
+    low, high = min(MIN_SECONDS, most), most
+    for _ in range(30):  # halves the interval: to the second is more than enough
+        seconds = (low + high) / 2
+        total = len(files) * float(np.minimum(lengths, seconds).mean())
+        low, high = (seconds, high) if total <= most else (low, seconds)
+    return math.ceil(most / float(np.minimum(lengths, high).mean())), high
 
 
-def _parts(recordings: Sequence[NegativeRecording]) -> tuple[list[Array], list[Array]]:
+def _read_parts(file: Path, sample_rate: int, seconds: float) -> list[Array]:
+    """Return a recording, or of one that is longer than so many seconds parts that lie evenly in it."""
+    duration = probe(file).duration
+    if duration <= seconds:
+        return [_read_samples(file, sample_rate)]
+    count = max(1, round(seconds / PART_SECONDS))
+    length = seconds / count
+    parts, fault = list[Array](), None
+    for begin in np.linspace(0, duration - length, count).tolist():
+        try:
+            parts.append(_read_samples(Segment(file, begin, begin + length), sample_rate))
+        except DataError as error:  # damaged there, or shorter than the header says
+            fault = error
+    if not parts and fault is not None:
+        raise fault
+    return parts
+
+
+def _read_samples(source: StrPath | Segment, sample_rate: int) -> Array:
+    samples, scale = read_int16(source, sample_rate)
+    return samples if scale == 1 / FULL_SCALE else samples * np.float32(scale)
+
+
+def _parts(
+    recordings: Sequence[Sequence[NegativeRecording]],
+) -> tuple[list[NegativeRecording], list[NegativeRecording]]:
     """Return what trains and what chooses the threshold: whole speakers, or beginnings and ends of recordings."""
-    speakers = sorted({one.speaker for one in recordings})
+    parts = [part for recording in recordings for part in recording]
+    speakers = sorted({part.speaker for part in parts})
     if len(speakers) >= MIN_SPEAKERS:
         # Always the same ones, whatever the seed, so that models can be compared.
         order = np.random.default_rng(0).permutation(speakers).tolist()
         chosen = set(order[: round(CALIBRATION_SHARE * len(speakers))])
-        parts = [one.samples for one in recordings if one.speaker not in chosen]
-        return parts, [one.samples for one in recordings if one.speaker in chosen]
-    cuts = [round((1 - CALIBRATION_SHARE) * len(one.samples)) for one in recordings]
-    training = [one.samples[:cut] for one, cut in zip(recordings, cuts, strict=True) if cut]
-    return training, [one.samples[cut:] for one, cut in zip(recordings, cuts, strict=True) if cut < len(one.samples)]
+        return [part for part in parts if part.speaker not in chosen], [part for part in parts if part.speaker in chosen]
+    training, calibration = list[NegativeRecording](), list[NegativeRecording]()
+    for recording in recordings:
+        cut = round((1 - CALIBRATION_SHARE) * sum(len(part.samples) for part in recording))
+        for part in recording:
+            first, rest = part.samples[: max(cut, 0)], part.samples[max(cut, 0) :]
+            training += [NegativeRecording(first, part.speaker, part.weight)] if len(first) else []
+            calibration += [NegativeRecording(rest, part.speaker, part.weight)] if len(rest) else []
+            cut -= len(part.samples)
+    return training, calibration
+
+
+def _digest(root: Path, recordings: Mapping[Path, Sequence[NegativeRecording]]) -> str:
+    """Return a hash of which recordings there are, how long and of what weight: a resumed run must have the same."""
+    lines = [
+        f"{os.path.relpath(file, root)} {[len(part.samples) for part in parts]} {parts[0].weight}"
+        for file, parts in recordings.items()
+    ]
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def _attribution(root: Path) -> str | None:

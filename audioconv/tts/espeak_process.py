@@ -6,7 +6,8 @@ library ends this process only.
 
 The first line on standard output is JSON: sample rate, version, voices and variants. Then for each line on standard
 input, a JSON request, come a 32-bit little-endian count of bytes and so many of them: samples of 16 bits, none where
-the voice does not exist or says nothing; or, where the phonemes of a text are asked for, these.
+the voice does not exist or says nothing; or, where the phonemes of a text are asked for, these, and of a list of texts
+a line each.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import signal
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -42,6 +43,9 @@ _PHONEMES_IN_IPA = 0x02
 _TIE = "^"
 _WITH_TIE = 0x80 | ord(_TIE) << 8
 _SYNTH_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+_BETWEEN = "\x1f"
+"""What espeak-ng is asked to write between phonemes: no letter of one, and white space for Python."""
 
 _STRESS = "',%=| "
 """What espeak-ng writes between phonemes and is none: stress, and the ends of syllables and words."""
@@ -173,6 +177,16 @@ class Speaker:
         """Return the sounds that a voice says for a text, in espeak-ng's letters, without stress."""
         answer = self._ask({"phonemes_of": text, "voice": voice}).decode()
         return "".join(letter for letter in answer if letter not in _STRESS)
+
+    def phoneme_lists(self, words: Sequence[str], voice: str) -> list[tuple[str, ...]]:
+        """Return for each word the sounds that a voice says for it, one after the other, without stress.
+
+        All words go with one request: for each of them alone, most of the time is that of the pipe.
+        """
+        mode = ord(_BETWEEN) << 8
+        answer = self._ask({"phonemes_of": list(words), "voice": voice, "mode": mode}).decode("utf-8", "replace")
+        lists = answer.split("\n")[: len(words)]
+        return [tuple(sound for each in line.split() if (sound := each.strip(_STRESS))) for line in lists]
 
     def ipa(self, text: str, voice: str) -> str:
         """Return the sounds that a voice says for a text, in letters of the International Phonetic Alphabet.
@@ -309,7 +323,11 @@ def main() -> None:
             request = json.loads(line)
             if "phonemes_of" in request:
                 mode = request.get("mode", _PHONEMES_IN_ASCII)
-                answer = library.phonemes(request["phonemes_of"], request["voice"], mode)
+                texts, voice = request["phonemes_of"], request["voice"]
+                if isinstance(texts, list):
+                    answer = b"".join(library.phonemes(text, voice, mode) + b"\n" for text in texts)
+                else:
+                    answer = library.phonemes(texts, voice, mode)
             else:
                 answer = library.say(Utterance(**request))
             answers.write(struct.pack("<I", len(answer)) + answer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import fields, replace
@@ -19,11 +20,13 @@ from audioconv.datasets.build.extract import ExtractedClip, Extraction, Format, 
 from audioconv.datasets.build.folder import Description, Journal, building, is_built, locked
 from audioconv.datasets.build.layouts import Esc, Esc10, Fsdd, Layout, Mswc, Options, SpeechCommands, SpeechCommandsTest
 from audioconv.datasets.build.locate import DatasetLocation, find_location
+from audioconv.datasets.build.negatives import Negatives
 from audioconv.datasets.build.sampling import Chooser
 from audioconv.datasets.build.unknown_archive import Folders
 from audioconv.datasets.catalogue import Source
 from audioconv.datasets.collection import Item
 from audioconv.datasets.download.mirror import MIRROR_VARIABLE
+from audioconv.datasets.left_out import counted
 from audioconv.datasets.licences import LICENCES
 from audioconv.datasets.manifest import MANIFEST_NAME, write_manifest
 from audioconv.errors import ConfigError, DataError
@@ -32,7 +35,8 @@ from audioconv.io.files import display_path, write_atomic
 DOWNLOADS_NAME = ".audioconv-downloads"
 """Folder beside the data sets that archives are downloaded to."""
 
-LICENCE_NAME, LEFT_OUT_NAME = "LICENCE.txt", "left-out.csv"
+LICENCE_NAME, ATTRIBUTION_NAME, LEFT_OUT_NAME = "LICENCE.txt", "ATTRIBUTION.txt", "left-out.csv"
+"""The second takes the place of the first in a data set that is put together of others."""
 
 LAYOUTS: Mapping[str, type[Layout]] = {
     "common-voice": CommonVoice,
@@ -41,6 +45,7 @@ LAYOUTS: Mapping[str, type[Layout]] = {
     "folders": Folders,
     "fsdd": Fsdd,
     "mswc": Mswc,
+    "negatives": Negatives,
     "speech-commands": SpeechCommands,
     "speech-commands-test": SpeechCommandsTest,
 }
@@ -144,7 +149,9 @@ def _make(
                     archive.unlink()  # so that the next call downloads it again
                 raise
             _write_lists(work, location.source, items, left_out)
-        if options.takes_all and not (options.language and location.source.several_languages):
+        # Whoever chose parts of a data set took all of their archives.
+        whole = options.takes_all or (bool(location.source.parts) and options.limit is None)
+        if whole and not (options.language and location.source.several_languages):
             for archive in own:
                 archive.unlink()
     finally:
@@ -156,6 +163,12 @@ def kept_archives(folder: str | os.PathLike[str]) -> list[Path]:
     """Return the archives that are kept beside the data set in `folder`, for choosing other words from them."""
     downloads = Path(folder).absolute().parent / DOWNLOADS_NAME
     return sorted(path for path in downloads.glob("*") if path.is_file() and ".part" not in path.name)
+
+
+def licence_file(folder: str | os.PathLike[str]) -> Path:
+    """Return the file that says who made the data set in `folder`, and under which licence."""
+    attribution = Path(folder, ATTRIBUTION_NAME)
+    return attribution if attribution.exists() else Path(folder, LICENCE_NAME)
 
 
 def read_left_out(folder: str | os.PathLike[str]) -> list[tuple[str, str, str]]:
@@ -237,6 +250,7 @@ def _recordings(
         raise _incomplete(source, archives[0], f"{len(extraction.saved)} recordings")
     items = list(layout.finish([replace(clip.item, path=work / path) for path, clip in extraction.saved.items()]))
     items += silence(extraction, {item.path: item for item in items}, work, options.silence)
+    layout.write_more(work, items)
     return items, extraction.left_out
 
 
@@ -298,12 +312,29 @@ def _pictures(source: Source, files: Sequence[Path], work: Path, options: Option
 
 def _write_lists(work: Path, source: Source, items: Sequence[Item], left_out: Sequence[ExtractedClip]) -> None:
     write_manifest(work / MANIFEST_NAME, items)
-    (work / LICENCE_NAME).write_text(_licence_text(source), "utf-8")
+    if source.parts:
+        (work / ATTRIBUTION_NAME).write_text(_attribution_text(source, items), "utf-8")
+    else:
+        (work / LICENCE_NAME).write_text(_licence_text(source), "utf-8")
     if left_out:
         with write_atomic(work / LEFT_OUT_NAME, "w") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["name", "label", "reason"])
             writer.writerows([display_path(clip.name), clip.item.label, clip.reason] for clip in left_out)
+
+
+def _attribution_text(source: Source, items: Sequence[Item]) -> str:
+    """Return origin, makers and licence of each part, a line each: models that learn from the recordings carry it."""
+    counts = Counter(item.source for item in items)
+    lines = []
+    for part in source.parts.values():
+        if count := counts[part.title]:
+            licence = LICENCES[part.licence]
+            lines.append(
+                f"{part.title} ({counted(count, 'recording')}), by {part.attribution}. Licence: {licence.title}, "
+                f"{licence.url} . Origin: {part.homepage} . Cite as: {part.citation}"
+            )
+    return "\n".join([*lines, "The recordings are unchanged; audioconv put folders and lists together."]) + "\n"
 
 
 def _licence_text(source: Source) -> str:

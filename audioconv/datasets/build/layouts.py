@@ -125,6 +125,9 @@ class Layout:
             by_rule = item.split if self.own_split and self.split == "official" else None
             yield replace(item, split=by_rule or (speaker_split(item.speaker) if item.speaker else item.split))
 
+    def write_more(self, folder: Path, items: Sequence[Item]) -> None:
+        """Write what goes with the chosen items into their folder, besides the manifest and the licence."""
+
 
 class Fsdd(Layout):
     """``recordings/{digit}_{speaker}_{n}.wav``: n from 0 to 4 is the official test part."""

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from audioconv.datasets.archives.reader import Progress
 from audioconv.datasets.build.layouts import Options
+from audioconv.datasets.build.sentences import normalise
 from audioconv.datasets.catalogue import SOURCES, Remote, Source, find
 from audioconv.datasets.download import mozilla
 from audioconv.datasets.download.http import display_url
-from audioconv.datasets.download.mirror import _in_mirror, obtain
+from audioconv.datasets.download.mirror import MIRROR_VARIABLE, _in_mirror, obtain
 from audioconv.errors import ConfigError, DataError
 from audioconv.io.files import display_path
 
@@ -62,6 +63,8 @@ def find_location(
         origin, source = Path(name), _unnamed(Path(name).name, "")
     else:
         source = find(name)
+    if source.parts:
+        _check_parts(name, source, options)
     if origin is not None:
         here = Path(origin)
         if not here.exists():
@@ -69,6 +72,8 @@ def find_location(
         return DatasetLocation(source, {"origin": display_path(here.resolve())}, lambda _to: [here], user_supplied=True)
     if source.account == "mdc":
         return _from_collective(name, source, options, release, dataset, on_download)
+    if source.parts:
+        return _of_parts(name, source, options, on_download)
     if source.by_language and not options.language:
         raise ConfigError(f"{name}: choose a language by its code, such as --language en")
     if options.language and not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", options.language):
@@ -79,6 +84,51 @@ def find_location(
     ]
     identity = {"content": source.content or [file.sha256 or file.md5 for file in files]}
     return DatasetLocation(source, identity, lambda to: [obtain(file, to, on_download) for file in files])
+
+
+def _check_parts(name: str, source: Source, options: Options) -> None:
+    """Raise `ConfigError` for options that mean nothing for a data set of several parts."""
+    if options.unknown or options.silence:
+        raise ConfigError(f"{name}: has no words, so no _unknown_ and _silence_ beside them; leave these options out")
+    known = {normalise(label) for label in source.parts}
+    unknown = [] if options.words is None else sorted(set(options.words.as_json()) - known)
+    if unknown:
+        raise ConfigError(f"{name}: has the parts {', '.join(source.parts)}; got {', '.join(map(repr, unknown))}")
+
+
+def _of_parts(name: str, source: Source, options: Options, on_download: Progress | None) -> DatasetLocation:
+    """Return the location of a data set that is put together of others: of those that the words name, or of all."""
+    words = options.words
+    wanted = {label: part for label, part in source.parts.items() if words is None or words.label(label) is not None}
+    files = [(label, file) for label, part in wanted.items() for file in part.files]
+
+    def archives(to: Path) -> list[Path]:
+        found: list[Path] = []
+        failed: dict[str, tuple[Remote, DataError]] = {}
+        for label, file in files:
+            try:
+                found.append(obtain(file, to, on_download))
+            except DataError as error:  # the other parts are brought all the same, and kept for the next time
+                failed[label] = file, error
+        if failed:
+            raise _missing_parts(name, list(wanted), failed)
+        return found
+
+    identity = {"content": [file.sha256 or file.md5 for _, file in files]}
+    return DatasetLocation(source, identity, archives)
+
+
+def _missing_parts(name: str, parts: list[str], failed: Mapping[str, tuple[Remote, DataError]]) -> DataError:
+    reasons = "; ".join(f"{label} ({error})" for label, (_, error) in failed.items())
+    archives = " and ".join(file.name for file, _ in failed.values())
+    others = [label for label in parts if label not in failed]
+    ways = [
+        "run the same command again, which goes on from there",
+        f"put {archives} into a folder and set {MIRROR_VARIABLE} to it",
+        *([f"do without, with --words {','.join(others)}"] if others else []),
+    ]
+    told = f"{name}: {len(failed)} of {len(parts)} parts cannot be had: {reasons}"
+    return DataError(f"{told}; {', '.join(ways[:-1])}, or {ways[-1]}")
 
 
 def _is_path(name: str) -> bool:

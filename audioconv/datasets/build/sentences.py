@@ -72,8 +72,16 @@ def single_word(sentence: str) -> str | None:
     text = normalise(sentence)
     if not text or " " in text:
         return None
-    unspaced = sum(unicodedata.name(c, "").startswith(_UNSPACED) and unicodedata.category(c)[0] == "L" for c in text)
-    return text if unspaced <= MAX_UNSPACED_LETTERS else None
+    return text if count_unspaced(text) <= MAX_UNSPACED_LETTERS else None
+
+
+def count_unspaced(text: str) -> int:
+    """Return how many letters of a text are of scripts that put no spaces between words.
+
+    >>> count_unspaced("\u306f\u3044"), count_unspaced("yes")
+    (2, 0)
+    """
+    return sum(unicodedata.name(c, "").startswith(_UNSPACED) and unicodedata.category(c)[0] == "L" for c in text)
 
 
 class WordList:
