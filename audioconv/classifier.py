@@ -82,7 +82,10 @@ class Classifier(Settings):
         Whether classes with names such as ``other``, ``noise`` or ``silence`` are words like any other. Default: False,
         they are negatives: ``_unknown_`` and ``_silence_``.
     negatives : path-like, optional
-        A negative recording, or a folder of them, to learn to reject.
+        A folder of recordings (or one) to learn to reject, perhaps with transcripts: those in which one of the words is
+        said are left out; see `recipe.bank`. ``"none"`` or None: only negatives that are generated. Default:
+        ``"auto"``, the folder that the environment variable AUDIOCONV_NEGATIVES names, or else the one that
+        ``audioconv data get negatives`` brings, if it is there.
     tts_language : str, optional
         A language such as ``"en"``: training adds the words and many out-of-vocabulary words by synthetic voices. Needs
         the extra ``synth``. Training takes 1.5 times as long; the false accept rate on other words falls by a third to

@@ -153,14 +153,21 @@ SECOND = AudioInput(LogMel(), 16000)
     ],
 )
 def test_words_are_what_fits_into_two_seconds(settings, source, expected):
-    assert plan.shall_reject(Settings(**settings), source, few_speakers=False) == expected
+    assert plan.shall_reject(Settings(**settings), source, few_speakers=False, bank=None) == expected
 
 
 @pytest.mark.parametrize(
     ("settings", "expected"), [({}, False), ({"reject": True}, True), ({"negatives": "t.wav"}, True)]
 )
 def test_who_knows_few_voices_does_not_learn_to_reject_unasked(settings, expected):
-    assert plan.shall_reject(Settings(**settings), SECOND, few_speakers=True) == expected
+    assert plan.shall_reject(Settings(**settings), SECOND, few_speakers=True, bank=None) == expected
+
+
+@pytest.mark.parametrize(("settings", "expected"), [({}, True), ({"reject": False}, False)])
+def test_with_a_bank_few_voices_are_enough(settings, expected):
+    assert plan.shall_reject(Settings(**settings), SECOND, few_speakers=True, bank="bank") == expected
+    long = dataclasses.replace(SECOND, clip_samples=80000)
+    assert not plan.shall_reject(Settings(), long, few_speakers=True, bank="bank")
 
 
 @pytest.mark.parametrize(("speakers", "expected"), [(19, False), (20, True), (None, True)])

@@ -71,6 +71,8 @@ class NegativeSampler:
         Where segments of each recording begin and end; see `audio.segments.find_segments`.
     recorded : float
         Share of the negative recordings, if there are any. Default: `RECORDED`.
+    segment_weights : sequence of float, optional
+        How often segments of each recording are drawn, compared with those of others. Default: equally often.
     spoken : array (M, T) int16, optional
         Clips of out-of-vocabulary words.
     """
@@ -84,6 +86,7 @@ class NegativeSampler:
         spoken: NDArray[np.int16] | None = None,
         segments: Sequence[NDArray[np.int64]] = (),
         recorded: float = RECORDED,
+        segment_weights: Sequence[float] = (),
     ) -> None:
         if not len(samples):
             raise DataError("there are no clips to make others of")
@@ -93,6 +96,9 @@ class NegativeSampler:
         # By length, so that an hour of speech counts for more than a second of it.
         self._shares = np.cumsum([len(recording) for recording in self._recordings], dtype=float)
         self._segments = [(number, *place) for number, some in enumerate(segments) for place in some.tolist()]
+        self._weight_sums = np.cumsum(
+            [segment_weights[number] if segment_weights else 1.0 for number, *_ in self._segments]
+        )
         self._spans = [sounding(clip, sample_rate) for clip in samples]
         # Clips are generated in every training step, so what they share is computed once.
         self._powers = [mean_power(clip[begin:end]) for clip, (begin, end) in zip(samples, self._spans, strict=True)]
@@ -138,7 +144,8 @@ class NegativeSampler:
 
     def _segment(self, rng: np.random.Generator) -> Samples:
         """Return a segment of a recording as a word clip has its word: as loud, and in the pause of one."""
-        number, begin, end = self._segments[int(rng.integers(len(self._segments)))]
+        place = int(np.searchsorted(self._weight_sums, rng.random() * self._weight_sums[-1], side="right"))
+        number, begin, end = self._segments[min(place, len(self._segments) - 1)]
         part = as_float(self._recordings[number][begin : min(end, begin + self._length)].copy())
         power, wanted = mean_power(part), self._powers[int(rng.integers(len(self._powers)))]
         clip = self._placed(self._faded(part * np.float32(np.sqrt(wanted / power)) if power else part), rng)

@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
         "audioconv data get common-voice-single-word --language en --words hey,firefox",
         "audioconv data get common-voice --language sw --words ndiyo,hapana --from cv-corpus-26.0-sw.tar.gz",
         "audioconv data get url:https://example.org/sounds.zip -o data/sounds",
+        "audioconv data get negatives",
     )
     add_command(
         group,

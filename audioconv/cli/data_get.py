@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -23,7 +24,7 @@ from audioconv.cli.terminal import (
     write_next,
 )
 from audioconv.errors import ConfigError
-from audioconv.io.files import display_path
+from audioconv.io.files import cache_folder, display_path
 
 if TYPE_CHECKING:
     from audioconv.datasets import Collection
@@ -46,7 +47,13 @@ def get(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="The new folder. [default: data/NAME]", show_default=False),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="The new folder. [default: data/NAME; negatives: a cache folder that `train` looks into]",
+            show_default=False,
+        ),
     ] = None,
     words: Annotated[
         str | None,
@@ -129,11 +136,13 @@ def get(
     """
     from audioconv.datasets import open_collection
     from audioconv.datasets.build.get import get as get_data
-    from audioconv.datasets.build.get import kept_archives, read_left_out
+    from audioconv.datasets.build.get import kept_archives, licence_file, read_left_out
     from audioconv.datasets.build.layouts import Options
     from audioconv.datasets.build.sampling import SILENCE, UNKNOWN
+    from audioconv.datasets.catalogue import NEGATIVES
 
-    folder = out or Path("data", _folder_name(name, language))
+    is_bank = name == NEGATIVES
+    folder = out or (cache_folder(NEGATIVES) if is_bank else Path("data", _folder_name(name, language)))
     options = Options(
         language,
         _word_list(words, words_file),
@@ -175,7 +184,10 @@ def get(
             say(f"  {times:,} x {printable(why)}")
     for archive in kept:
         say(f"kept for choosing others: {display_path(archive)} ({megabytes(archive.stat().st_size)})")
-    write(f"who made it, and what its licence asks for: {display_path(folder)}/LICENCE.txt")
+    write(f"who made it, and what its licence asks for: {display_path(licence_file(folder))}")
+    if is_bank:
+        _tell_of_bank(folder, is_default=out is None)
+        return
     write_next(
         ["audioconv", "data", "check", folder],
         ["audioconv", "train", folder, "-o", f"models/{folder.name}"],
@@ -251,6 +263,20 @@ class Stages:
             self.__exit__()
             self._doing, self._steps = doing, Steps(doing, "bytes")
         self._steps.show(done, total)
+
+
+def _tell_of_bank(folder: Path, *, is_default: bool) -> None:
+    """Say how trainings use the new bank of negatives."""
+    from audioconv.recipe.bank import BANK_VARIABLE
+
+    elsewhere = os.environ.get(BANK_VARIABLE)
+    if is_default and not elsewhere:
+        write("`audioconv train` learns to reject these recordings from now on; --negatives none turns that off")
+        write_next(["audioconv", "train", "recordings", "-o", "model"])
+        return
+    if is_default:
+        say(f"{BANK_VARIABLE} is set to {display_path(elsewhere or '')}, which trainings use instead", "yellow")
+    write_next(["audioconv", "train", "recordings", "-o", "model", "--negatives", folder])
 
 
 def _folder_name(name: str, language: str | None) -> str:

@@ -167,7 +167,7 @@ def _show_model(path: Path, *, as_json: bool) -> None:
 def _about_model(path: Path, model: Model) -> list[tuple[str, str]]:
     """Return what to say of a model, each with its name; the file may hold anything as provenance, or nothing."""
     from audioconv.compiler.execution import how_it_runs
-    from audioconv.recipe import reviewed, spoken_words
+    from audioconv.recipe import bank, reviewed, spoken_words
 
     known = model.provenance
     data = known["data"] if isinstance(known.get("data"), dict) else {}
@@ -191,6 +191,10 @@ def _about_model(path: Path, model: Model) -> list[tuple[str, str]]:
         lines.append(("synthetic", spoken))
     if heard := reviewed.describe(known.get("reviewed")):
         lines.append(("reviewed", heard))
+    if negatives := bank.describe(known.get("negatives")):
+        lines.append(("negatives", negatives))
+        told = known["negatives"].get("attribution")
+        lines += [("negatives by", line) for line in told.splitlines() if line] if isinstance(told, str) else []
     for name in ("validation", "test"):
         accuracy = known.get(f"{name}_accuracy")
         if isinstance(accuracy, float):

@@ -113,11 +113,13 @@ def json_path(path: str | os.PathLike[str]) -> str:
     return text
 
 
-def list_failures(failures: Sequence[AudioconvError], total: int, where_all: Path | None = None) -> None:
+def list_failures(
+    failures: Sequence[AudioconvError], total: int, where_all: Path | None = None, what: str = "files"
+) -> None:
     """Say which files could not be read: how many, the first few, and where the others are listed."""
     if not failures:
         return
-    say(f"{len(failures):,} of {total:,} files could not be read:", style="yellow")
+    say(f"{len(failures):,} of {total:,} {what} could not be read:", style="yellow")
     for failure in failures[:LISTED]:
         say(f"  {printable(str(failure))}")
     more = len(failures) - LISTED

@@ -10,7 +10,15 @@ import typer
 
 from audioconv.cli.options import MODEL_NAME, Json, Strict, add_command, flag
 from audioconv.cli.terminal import list_failures, write_json, write_next
-from audioconv.cli.training_run import UNREADABLE_NAME, make_room, report_as_json, resumable, show_report, train_into
+from audioconv.cli.training_run import (
+    UNREADABLE_NAME,
+    list_negative_failures,
+    make_room,
+    report_as_json,
+    resumable,
+    show_report,
+    train_into,
+)
 from audioconv.errors import ConfigError
 
 ARCHITECTURES = (
@@ -38,6 +46,7 @@ def register(app: typer.Typer) -> None:
         "audioconv train list.csv -o model --arch ds-cnn-s --seed 1",
         "audioconv train recordings -o model --budget 5m",
         "audioconv train recordings -o model --tts-language en",
+        "audioconv train recordings -o model --negatives other-speech",
         "audioconv train ten-clips-a-word -o mine --init model/model.safetensors",
         "audioconv train recordings -o better --reviewed heard",
         "audioconv train recordings -o model --resume",
@@ -174,9 +183,14 @@ def train(
         ),
     ] = False,
     negatives: Annotated[
-        Path | None,
-        _option("Recordings without the words, to train rejection with.", REJECTION, metavar="FILE|FOLDER"),
-    ] = None,
+        str,
+        _option(
+            "Recordings to learn to reject; those whose transcripts have one of the words are left out. Default: auto; "
+            "the folder in AUDIOCONV_NEGATIVES, or else what `audioconv data get negatives` brought, if anything.",
+            REJECTION,
+            metavar="FOLDER|auto|none",
+        ),
+    ] = AUTO,
     tts_language: Annotated[
         str | None,
         _option(
@@ -286,6 +300,7 @@ def train(
     if as_json:
         write_json(report_as_json(out, report, classifier.model_))
         list_failures(report.failures, len(collection), out / UNREADABLE_NAME)
+        list_negative_failures(report, classifier, out)
         return
     show_report(out, classifier, collection)
     model = out / MODEL_NAME

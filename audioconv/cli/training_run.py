@@ -108,7 +108,7 @@ def resumable(out: Path, hint: str) -> Iterator[None]:
 
 def show_report(out: Path, classifier: Classifier, collection: Collection) -> None:
     """Write what came of training, for a person."""
-    from audioconv.recipe import reviewed, spoken_words
+    from audioconv.recipe import bank, reviewed, spoken_words
 
     report, model = classifier.report_, out / MODEL_NAME
     assert report is not None
@@ -122,6 +122,8 @@ def show_report(out: Path, classifier: Classifier, collection: Collection) -> No
         lines.append(("synthetic", spoken))
     if (heard := reviewed.describe(classifier.model_.provenance.get("reviewed"))) is not None:
         lines.append(("reviewed", heard))
+    if (negatives := bank.describe(classifier.model_.provenance["negatives"])) is not None:
+        lines.append(("negatives", negatives))
     if report.validation_accuracy is not None:
         watched = f"{counts['validation']:,} clips, epoch {report.kept_epoch} of {len(report.history)}"
         lines.append(("validation", f"{report.validation_accuracy:.1%} right ({watched})"))
@@ -140,6 +142,15 @@ def show_report(out: Path, classifier: Classifier, collection: Collection) -> No
     for name, value in lines:
         write(f"{name:<11} {value}")
     list_failures(report.failures, len(collection), out / UNREADABLE_NAME)
+    list_negative_failures(report, classifier, out)
+
+
+def list_negative_failures(report: TrainingReport, classifier: Classifier, out: Path) -> None:
+    """Say which negative recordings could not be read."""
+    if report.negative_failures:
+        about = classifier.model_.provenance["negatives"]
+        total = about["recordings"] + len(report.negative_failures)
+        list_failures(report.negative_failures, total, out / UNREADABLE_NAME, "negative recordings")
 
 
 def how_it_decides(decision: Decision) -> list[str]:
@@ -176,6 +187,7 @@ def report_as_json(out: Path, report: TrainingReport, model: Model) -> dict[str,
         "counts": report.counts,
         "reviewed": model.provenance.get("reviewed"),
         "unreadable": [str(failure) for failure in report.failures],
+        "unreadable_negatives": [str(failure) for failure in report.negative_failures],
     }
 
 
@@ -184,12 +196,13 @@ def _save(out: Path, classifier: Classifier) -> None:
     assert report is not None
     classifier.save(out / MODEL_NAME)
     report.history.write_csv(out / HISTORY_NAME)
-    optional = {FINAL_HISTORY_NAME: report.final_history is not None, UNREADABLE_NAME: bool(report.failures)}
+    failures = (*report.failures, *report.negative_failures)
+    optional = {FINAL_HISTORY_NAME: report.final_history is not None, UNREADABLE_NAME: bool(failures)}
     for name, is_wanted in optional.items():
         if not is_wanted:  # one of an earlier run would mislead
             (out / name).unlink(missing_ok=True)
     if report.final_history is not None:
         report.final_history.write_csv(out / FINAL_HISTORY_NAME)
-    if report.failures:
+    if failures:
         with write_atomic(out / UNREADABLE_NAME, "w") as file:
-            file.writelines(f"{printable(str(failure))}\n" for failure in report.failures)
+            file.writelines(f"{printable(str(failure))}\n" for failure in failures)

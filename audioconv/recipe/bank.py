@@ -31,7 +31,6 @@ from audioconv.io.parallel import evenly, read_in_parallel
 from audioconv.recipe.pronunciation import SoundAlikes, find_sound_alikes
 from audioconv.recipe.transcripts import (
     NOTHING_KNOWN,
-    Transcript,
     Vocabulary,
     phrase_of,
     read_transcripts,
@@ -120,7 +119,7 @@ def describe(about: object) -> str | None:
         line += f", {60 * hours:.0f} min"
     if speakers := counts.get("speakers"):
         line += f", {speakers:,} speakers"
-    alike = " or sound like it" if about.get("homophones") else ""
+    alike = " or sound like it" if about.get("homophones") else ", by its spelling (with the extra synth also by sound)"
     for name, told in (
         ("left_out", f"more hold one of the words{alike}"),
         ("trained_with", "more are among the clips to train or test with"),
@@ -220,14 +219,17 @@ def read_bank(
             "the same; name a folder of others"
         )
     similar = _with_similar_words(texts, alikes)
-    recordings, failures = _read(kept, transcripts, similar, sample_rate, strict, on_file)
+    speakers = {file: transcripts.get(file, NOTHING_KNOWN).speaker or os.path.relpath(file, root) for file in kept}
+    recordings, failures = _read(speakers, similar, sample_rate, strict, on_file)
     if not recordings:
         raise DataError(f"{shown}: none of the {len(kept)} recordings can be read, such as {failures[0]}")
     training, calibration = _parts(list(recordings.values()))
     about = {
         "name": display_path(Path(os.path.abspath(root)).name),
         "recordings": len(recordings),
-        "hours": round(sum(len(part.samples) for parts in recordings.values() for part in parts) / sample_rate / 3600, 3),
+        "hours": round(
+            sum(len(part.samples) for parts in recordings.values() for part in parts) / sample_rate / 3600, 3
+        ),
         "speakers": len({part.speaker for parts in recordings.values() for part in parts}),
         "transcribed": sum(file in texts for file in recordings),
         "similar": sum(file in similar for file in recordings),
@@ -258,7 +260,8 @@ def _without_copies(files: Sequence[Path], others: Sequence[Path]) -> tuple[list
     Two speakers of the same recording would both train and choose the threshold.
     """
     sizes = [_size(file) for file in files]
-    known = {_identity(file, size) for file in others if (size := _size(file)) in set(sizes)}
+    among = set(sizes)
+    known = {_identity(file, size) for file in others if (size := _size(file)) in among}
     shared = {size for size, count in _counts([*sizes, *(size for size, _ in known)]).items() if count > 1}
     distinct, copies, seen = list[Path](), 0, set()
     for file, size in zip(files, sizes, strict=True):
@@ -311,14 +314,17 @@ def _with_similar_words(texts: Mapping[Path, str], alikes: SoundAlikes | None) -
 
 
 def _read(
-    files: Sequence[Path],
-    transcripts: Mapping[Path, Transcript],
+    speakers: Mapping[Path, str],
     similar: set[Path],
     sample_rate: int,
     strict: bool,
     on_file: Callable[[int], object] | None,
 ) -> tuple[dict[Path, list[NegativeRecording]], tuple[DataError, ...]]:
-    """Return the recordings in some of the files, at most `MAX_HOURS`, and why others cannot be read."""
+    """Return the recordings in some of the files, at most `MAX_HOURS`, and why others cannot be read.
+
+    `speakers` has who speaks in each of the files.
+    """
+    files = list(speakers)
     count, seconds = _allotted(files)
     some = evenly(files, count)
 
@@ -333,12 +339,11 @@ def _read(
         if isinstance(parts, DataError):
             failures.append(parts)
             continue
-        speaker = transcripts.get(file, NOTHING_KNOWN).speaker or os.fspath(file)
         weight = SIMILAR_WEIGHT if file in similar else 1.0
         for part in parts:
             # Headers of a few files told how long they are: a rough guess, so there may be more than was wanted.
             if room > 0:
-                recordings.setdefault(file, []).append(NegativeRecording(part[:room], speaker, weight))
+                recordings.setdefault(file, []).append(NegativeRecording(part[:room], speakers[file], weight))
                 room -= len(part)
     return recordings, tuple(failures)
 
@@ -393,7 +398,9 @@ def _parts(
         # Always the same ones, whatever the seed, so that models can be compared.
         order = np.random.default_rng(0).permutation(speakers).tolist()
         chosen = set(order[: round(CALIBRATION_SHARE * len(speakers))])
-        return [part for part in parts if part.speaker not in chosen], [part for part in parts if part.speaker in chosen]
+        return [part for part in parts if part.speaker not in chosen], [
+            part for part in parts if part.speaker in chosen
+        ]
     training, calibration = list[NegativeRecording](), list[NegativeRecording]()
     for recording in recordings:
         cut = round((1 - CALIBRATION_SHARE) * sum(len(part.samples) for part in recording))

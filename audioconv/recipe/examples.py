@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,8 @@ class Examples:
         Files that could not be read.
     notes : tuple of str
         What came up when they were read, a line each.
+    files : sequence of Path
+        All files of the data, of every part; none for arrays in memory.
     """
 
     x: Windows | Array
@@ -56,6 +59,7 @@ class Examples:
     about: Mapping[str, Any]
     failures: tuple[DataError, ...] = ()
     notes: tuple[str, ...] = ()
+    files: Sequence[Path] = ()
 
     @property
     def are_few(self) -> bool:
@@ -210,6 +214,7 @@ def load(plan: Plan, data: Labelled, *, strict: bool = False, on_file: Callable[
         about=data.about,
         failures=found.failures,
         notes=notes,
+        files=data.files,
     )
 
 

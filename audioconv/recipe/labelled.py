@@ -61,6 +61,11 @@ class Labelled(ABC):
         """The sample rate (Hz) of samples in memory, which are not resampled; None for files, which are."""
         return None
 
+    @property
+    def files(self) -> Sequence[Path]:
+        """The files of the data; none for arrays in memory."""
+        return ()
+
     @abstractmethod
     def with_negatives(self) -> Self:
         """Return the same with classes such as "other" as negatives; see `Collection.with_negatives`."""
@@ -120,6 +125,10 @@ class LabelledFiles(Labelled):
             },
             notes=tuple(collection.notes),
         )
+
+    @property
+    def files(self) -> Sequence[Path]:
+        return self.collection.paths
 
     def with_negatives(self) -> Self:
         return self.of(self.collection.with_negatives())

@@ -12,7 +12,7 @@ from audioconv.errors import ConfigError
 from audioconv.features.front_ends import Mfcc, RawSamples
 from audioconv.pipeline.inputs import AudioInput, InputSpec, of_model
 from audioconv.recipe import speech_embedding
-from audioconv.recipe.bank import default_folder
+from audioconv.recipe.bank import checked_folder, default_folder
 from audioconv.recipe.choose_input import choose_audio_input
 from audioconv.recipe.labelled import REVIEWED, Labelled
 from audioconv.recipe.pretrained import Pretrained, PretrainedModel, find_speech_embedding
@@ -161,7 +161,7 @@ def choose(
     if arch == AUTO:
         arch = choose_architecture(spec)
     of_embedding = pretrained is not None and arch == speech_embedding.NAME
-    bank = bank_folder(settings)
+    bank = None if spec.kind == "images" else bank_folder(settings)
     rejects = shall_reject(settings, spec, few_speakers and not has_refused, bank)
     usual_rate = EMBEDDING_LEARNING_RATE if of_embedding else LEARNING_RATE
     return Plan(
@@ -203,10 +203,17 @@ def shall_reject(settings: Settings, spec: InputSpec, few_speakers: bool, bank: 
 
 
 def bank_folder(settings: Settings) -> StrPath | None:
-    """Return where the negative recordings of a training are: those that the user names, or the bank, if any."""
+    """Return where the negative recordings of a training are: those that the user names, or the bank, if any.
+
+    Raises
+    ------
+    DataError
+        If there are none where the user says.
+    """
     if settings.negatives == AUTO and settings.reject is not False:
         return default_folder()
-    return settings.named_negatives
+    named = settings.named_negatives
+    return None if named is None else checked_folder(named)
 
 
 def have_few_speakers(speakers: Sequence[str | None], splits: Sequence[str | None]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,10 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.errors import MissingExtraError
+from audioconv.errors import DataError, MissingExtraError
 from audioconv.recipe.transcripts import Phrase
 from audioconv.tts.espeak import accents_of
 from audioconv.tts.espeak_process import Speaker, Voice
+
+_LOG = logging.getLogger("audioconv")
 
 MAX_DISTANCE = 0.5
 """Two words are similar if so many of the longer one's phonemes differ at most, as a share."""
@@ -58,28 +61,35 @@ def find_sound_alikes(
     if not own or not others:
         return SoundAlikes({}, frozenset())
     try:
-        speaker = Speaker()
+        with Speaker() as speaker:
+            return _compared(speaker, phrases, sorted(own), others, language or DEFAULT_LANGUAGE)
     except MissingExtraError:
         return None
-    with speaker:
-        accents = accents_of(speaker.voices, language or DEFAULT_LANGUAGE)
-        usual = _usual(accents, language or DEFAULT_LANGUAGE)
-        said = dict(zip(others, speaker.phoneme_lists(others, usual.identifier), strict=True))
-        texts = sorted(own | {" ".join(phrase) for phrase in phrases if own.issuperset(phrase)})
-        labels = dict(zip(texts, speaker.phoneme_lists(texts, usual.identifier), strict=True))
-        near = set(nearest(said, labels.values()))
-        # Homophones of one accent are at least similar in another, so these are asked for few words.
-        homophones: dict[str, frozenset[str]] = {}
-        for accent in accents:
-            for word, found in _homophones(speaker, accent, sorted(near), sorted(own)).items():
-                homophones[word] = homophones.get(word, frozenset()) | found
+    except DataError as error:
+        _LOG.warning("%s; until then words are compared by their spelling only", error)
+        return None
+
+
+def _compared(
+    speaker: Speaker, phrases: Sequence[Phrase], own: Sequence[str], others: Sequence[str], language: str
+) -> SoundAlikes:
+    """Return which of the other words sound like the phrases, of which `own` are the words that can be said."""
+    accents = accents_of(speaker.voices, language)
+    usual = _usual(accents, language)
+    said = dict(zip(others, speaker.phoneme_lists(others, usual.identifier), strict=True))
+    texts = sorted({*own, *(" ".join(phrase) for phrase in phrases if set(own).issuperset(phrase))})
+    labels = dict(zip(texts, speaker.phoneme_lists(texts, usual.identifier), strict=True))
+    near = set(nearest(said, labels.values()))
+    # Homophones of one accent are at least similar in another, so these are asked for few words.
+    homophones: dict[str, frozenset[str]] = {}
+    for accent in accents:
+        for word, found in _homophones(speaker, accent, sorted(near), own).items():
+            homophones[word] = homophones.get(word, frozenset()) | found
     whole = [labels[" ".join(phrase)] for phrase in phrases if " ".join(phrase) in labels]
     return SoundAlikes(homophones, frozenset(nearest(said, whole)) - homophones.keys())
 
 
-def _homophones(
-    speaker: Speaker, accent: Voice, words: Sequence[str], own: Sequence[str]
-) -> dict[str, frozenset[str]]:
+def _homophones(speaker: Speaker, accent: Voice, words: Sequence[str], own: Sequence[str]) -> dict[str, frozenset[str]]:
     """Return which of the words an accent pronounces like one of the own words, and which those are."""
     by_sound: dict[Phonemes, set[str]] = {}
     for word, sounds in zip(own, speaker.phoneme_lists(own, accent.identifier), strict=True):
@@ -88,9 +98,7 @@ def _homophones(
     return {word: frozenset(by_sound[sounds]) for word, sounds in pairs if sounds and sounds in by_sound}
 
 
-def nearest(
-    said: Mapping[str, Phonemes], labels: Iterable[Phonemes], max_distance: float = MAX_DISTANCE
-) -> list[str]:
+def nearest(said: Mapping[str, Phonemes], labels: Iterable[Phonemes], max_distance: float = MAX_DISTANCE) -> list[str]:
     """Return the words whose pronunciation is similar to that of a label.
 
     Parameters
@@ -119,14 +127,16 @@ def nearest(
     for label in labels:
         if label:
             numbers = [codes.setdefault(sound, len(codes)) for sound in label]
-            distances = edit_distances(numbers, table, lengths)
-            close |= distances <= max_distance * np.maximum(lengths, len(label))
+            longer = np.maximum(lengths, len(label))
+            # The lengths alone are so far apart: most words of a large vocabulary need no comparison.
+            rows = np.flatnonzero(~close & (np.abs(lengths - len(label)) <= max_distance * longer))
+            width = int(lengths[rows].max(initial=0))
+            distances = edit_distances(numbers, table[rows, :width], lengths[rows])
+            close[rows] = distances <= max_distance * longer[rows]
     return [word for word, is_close in zip(words, close.tolist(), strict=True) if is_close]
 
 
-def edit_distances(
-    one: Sequence[int], others: NDArray[np.int64], lengths: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def edit_distances(one: Sequence[int], others: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the edit distance of one sequence to each of many others, all at once.
 
     Parameters

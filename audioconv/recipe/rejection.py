@@ -47,14 +47,16 @@ the words; and if synthetic voices speak half of them, of which hardly any is ac
 
 @dataclass(frozen=True, eq=False)
 class _Recorded:
-    """Recordings, and where the segments of each lie."""
+    """Recordings, where the segments of each lie, and how often they are drawn."""
 
     recordings: Sequence[Array]
     segments: Sequence[NDArray[np.int64]] = ()
+    weights: Sequence[float] = ()
 
     @classmethod
-    def of(cls, recordings: Sequence[Array], sample_rate: int) -> Self:
-        return cls(recordings, [find_segments(as_float(recording), sample_rate) for recording in recordings])
+    def of(cls, recordings: Sequence[Array], sample_rate: int, weights: Sequence[float] = ()) -> Self:
+        segments = [find_segments(as_float(recording), sample_rate) for recording in recordings]
+        return cls(recordings, segments, weights)
 
 
 class Rejection:
@@ -106,14 +108,14 @@ class Rejection:
         self._to_train, self._to_calibrate = (
             (_Recorded(()), _Recorded(()))
             if bank is None
-            else (self._found(bank.training), self._found(bank.calibration))
+            else (self._found(bank.training, bank.weights), self._found(bank.calibration))
         )
         hardness = GENERATED_HARDNESS if spoken is None else SPOKEN_HARDNESS
         self.negative_hardness_ratio = hardness if self.auxiliary and bank is None else 1.0
         self._spoken, self._refused = spoken, refused
 
-    def _found(self, recordings: Sequence[Array]) -> _Recorded:
-        return _Recorded(recordings) if self._of_sounds else _Recorded.of(recordings, self._rate)
+    def _found(self, recordings: Sequence[Array], weights: Sequence[float] = ()) -> _Recorded:
+        return _Recorded(recordings) if self._of_sounds else _Recorded.of(recordings, self._rate, weights)
 
     def for_training(self, x: Samples | Windows, codes: NDArray[np.integer]) -> NegativeClips:
         """Return the negatives to train with beside the clips `x` (N, T) of the classes `codes` (N,)."""
@@ -165,7 +167,9 @@ class Rejection:
         kept = of_words if of_words.any() else np.ones(len(codes), bool)
         samples = x.select(kept) if isinstance(x, Windows) else x[kept]
         share = 1.0 if self._of_sounds else recorded
-        return NegativeSampler(samples, codes[kept], self._rate, found.recordings, spoken, found.segments, share)
+        return NegativeSampler(
+            samples, codes[kept], self._rate, found.recordings, spoken, found.segments, share, found.weights
+        )
 
 
 def decide(
@@ -237,6 +241,6 @@ def describe(settings: Settings, rejection: Rejection | None) -> dict[str, Any]:
     bank = None if rejection is None else rejection.bank
     return {
         "reject": rejection is not None,
-        "others": None if bank is None else {name: bank.about[name] for name in ("recordings", "hours")},
+        "others": None if bank is None else {name: bank.about[name] for name in ("recordings", "hours", "digest")},
         "speak": settings.tts_language,
     }

@@ -158,6 +158,8 @@ def check(settings: Settings, kind: Literal["audio", "images"]) -> None:
         raise ConfigError(f"false_accept_rate is a share between 0 and 1, got {settings.false_accept_rate}")
     if not 0 < settings.false_accepts_per_hour < math.inf:
         raise ConfigError(f"false_accepts_per_hour must be above 0, got {settings.false_accepts_per_hour}")
+    if settings.negatives == "":
+        raise ConfigError(f"negatives are a folder or a recording, {AUTO!r} or {NO_NEGATIVES!r}; got an empty name")
     if settings.named_negatives is not None and (settings.reject is False or kind == "images"):
         raise ConfigError(
             "negatives need a classifier of sounds that learns to reject; leave them out, or do not turn rejection off"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from audioconv.recipe.rejection import Rejection, describe
 from audioconv.recipe.reviewed import Reviewed, read_or_error
 from audioconv.recipe.settings import AUTO
 from audioconv.recipe.spoken_words import Spoken, speak
-from audioconv.training.callbacks import Callback, ClipSpoken, Noted
+from audioconv.training.callbacks import Callback, ClipSpoken, NegativeRead, Noted
 from audioconv.training.data import Dataset
 from audioconv.training.losses import LogitAdjusted, Loss, SoftmaxCrossEntropy, logit_offsets
 
@@ -167,7 +168,12 @@ class TrainingSetup:
 
 
 def prepare(
-    plan: Plan, examples: Examples, callbacks: Sequence[Callback] = (), reviewed: Reviewed | None = None
+    plan: Plan,
+    examples: Examples,
+    callbacks: Sequence[Callback] = (),
+    reviewed: Reviewed | None = None,
+    *,
+    strict: bool = False,
 ) -> TrainingSetup:
     """Return the training run on `examples`.
 
@@ -176,14 +182,16 @@ def prepare(
     plan : Plan
     examples : Examples
     callbacks : sequence of callables
-        Each gets the progress of the synthetic voices.
+        Each gets the progress of the synthetic voices, and of the reading of negative recordings.
     reviewed : Reviewed, optional
         Clips that a person has reviewed; those of words are among the examples.
+    strict : bool
+        Whether an unreadable negative recording ends it all, instead of being skipped.
 
     Raises
     ------
     DataError
-        If there are not two classes to train on.
+        If there are not two classes to train on, or the negative recordings cannot be used.
     """
     settings, spec, pretrained = plan.settings, plan.spec, plan.pretrained
     parts = examples.split(settings.validation_fraction, settings.seed)
@@ -203,7 +211,8 @@ def prepare(
     if plan.rejects:
         assert spec.sample_rate is not None, "only sounds have negatives"
         spoken = _speak(plan, classes, callbacks)
-        bank, refused = _read_bank(plan, classes, callbacks), _read_refused(reviewed, spec.sample_rate, callbacks)
+        bank = _read_bank(plan, classes, examples, callbacks, strict)
+        refused = _read_refused(reviewed, spec.sample_rate, callbacks)
         rejection = Rejection(settings, spec.sample_rate, classes, spoken, bank, spec.content, refused)
         classes = rejection.classes
     codes = class_codes(name, examples.labels, classes)
@@ -235,11 +244,28 @@ def prepare(
     )
 
 
-def _read_bank(plan: Plan, classes: Sequence[str], callbacks: Sequence[Callback]) -> NegativeBank | None:
+def _read_bank(
+    plan: Plan, classes: Sequence[str], examples: Examples, callbacks: Sequence[Callback], strict: bool
+) -> NegativeBank | None:
     """Return the negative recordings, if there are any."""
     if plan.bank is None or plan.spec.sample_rate is None:
         return None
-    bank = read_bank(plan.bank, classes, plan.spec.sample_rate)
+    done = itertools.count(1)
+
+    def tell(recordings: int) -> None:
+        event = NegativeRead(next(done), recordings)
+        for callback in callbacks:
+            callback(event)
+
+    bank = read_bank(
+        plan.bank,
+        classes,
+        plan.spec.sample_rate,
+        language=plan.settings.tts_language,
+        trained_with=examples.files,
+        strict=strict,
+        on_file=tell,
+    )
     for callback in callbacks:
         callback(Noted(bank.describe()))
     return bank

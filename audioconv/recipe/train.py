@@ -58,6 +58,8 @@ class TrainingReport:
         Number of examples by split and class.
     failures : tuple of DataError
         Files that could not be read.
+    negative_failures : tuple of DataError
+        Negative recordings that could not be read.
     kept_epoch : int
         Epoch of `history` whose parameters `validation_accuracy` belongs to.
     validation_accuracy : float or None
@@ -70,6 +72,7 @@ class TrainingReport:
     final_history: History | None
     counts: dict[str, dict[str, int]]
     failures: tuple[DataError, ...]
+    negative_failures: tuple[DataError, ...]
     kept_epoch: int
     validation_accuracy: float | None
     test: Evaluation | None
@@ -99,7 +102,7 @@ def train_model(
     step = None if on_file is None else partial(on_file, len(data.labels))
     examples = load(plan, data, strict=strict, on_file=step)
     del data  # the examples have copies of arrays in memory
-    setup = prepare(plan, examples, callbacks, reviewed)
+    setup = prepare(plan, examples, callbacks, reviewed, strict=strict)
     _tell(callbacks, *examples.notes, *notes_of_parts(examples, setup.parts))
     return _train(setup, checkpoints, resume, callbacks)
 
@@ -160,6 +163,7 @@ def _train(
         final_history=finals[0].history if finals else None,
         counts=counts,
         failures=examples.failures,
+        negative_failures=() if setup.bank is None else setup.bank.failures,
         kept_epoch=results[0].kept_epoch,
         validation_accuracy=accuracy,
         test=evaluation,

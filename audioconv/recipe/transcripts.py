@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import os
 import posixpath
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

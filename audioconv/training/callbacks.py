@@ -30,6 +30,20 @@ class ClipSpoken:
 
 
 @dataclass(frozen=True)
+class NegativeRead:
+    """Another negative recording was read, before training begins; from `Classifier`, not from `training.fit`.
+
+    Attributes
+    ----------
+    done, recordings : int
+        How many were read, and how many it will be.
+    """
+
+    done: int
+    recordings: int
+
+
+@dataclass(frozen=True)
 class Noted:
     """What the user should know of the data, before training begins; from `Classifier`, not from `training.fit`.
 
@@ -111,5 +125,5 @@ class RunEnded:
     stopped_early: bool
 
 
-Event = ClipSpoken | Noted | RunStarted | BatchEnded | EpochEnded | RunEnded
+Event = ClipSpoken | NegativeRead | Noted | RunStarted | BatchEnded | EpochEnded | RunEnded
 Callback = Callable[[Event], None]

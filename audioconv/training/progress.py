@@ -9,7 +9,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from audioconv.training.callbacks import BatchEnded, ClipSpoken, EpochEnded, Event, RunEnded, RunStarted
+from audioconv.training.callbacks import BatchEnded, ClipSpoken, EpochEnded, Event, NegativeRead, RunEnded, RunStarted
 
 
 class ProgressBar:
@@ -54,7 +54,9 @@ class ProgressBar:
         """Show what happened."""
         match event:
             case ClipSpoken():
-                self._speak(event)
+                self._count(event.done, event.clips, "synthetic voices say {:,} clips", "synthetic voices, clip")
+            case NegativeRead():
+                self._count(event.done, event.recordings, "reading {:,} negative recordings", "negative recording")
             case RunStarted():
                 self._start(event)
             case BatchEnded():
@@ -65,24 +67,22 @@ class ProgressBar:
                 self._stop()
                 self._say(_end_line(event))
 
-    def _speak(self, event: ClipSpoken) -> None:
-        if event.done == 1:
+    def _count(self, done: int, total: int, line: str, each: str) -> None:
+        """Show that so many of what comes before the training are done: a bar, or else one `line` with their number."""
+        if done == 1:
             self._begun = time.perf_counter()
             if not self._console.is_terminal:
-                self._say(f"synthetic voices say {event.clips:,} clips")
+                self._say(line.format(total))
                 return
-            self._task = self._bar.add_task("", total=event.clips, measured="", left="")
+            self._task = self._bar.add_task("", total=total, measured="", left="")
             self._bar.start()
         if not self._console.is_terminal:
             return
-        left = (time.perf_counter() - self._begun) / event.done * (event.clips - event.done)
+        left = (time.perf_counter() - self._begun) / done * (total - done)
         self._bar.update(
-            self._task,
-            completed=event.done,
-            description=f"synthetic voices, clip {event.done:,}/{event.clips:,}",
-            left=f"{duration(left)} left",
+            self._task, completed=done, description=f"{each} {done:,}/{total:,}", left=f"{duration(left)} left"
         )
-        if event.done == event.clips:
+        if done == total:
             self._bar.stop()
             self._bar.remove_task(self._task)
 

@@ -185,7 +185,9 @@ class Speaker:
         """
         mode = ord(_BETWEEN) << 8
         answer = self._ask({"phonemes_of": list(words), "voice": voice, "mode": mode}).decode("utf-8", "replace")
-        lists = answer.split("\n")[: len(words)]
+        lists = (
+            answer.split("\n")[: len(words)] if answer else [""] * len(words)
+        )  # nothing where there is no such voice
         return [tuple(sound for each in line.split() if (sound := each.strip(_STRESS))) for line in lists]
 
     def ipa(self, text: str, voice: str) -> str:
@@ -278,9 +280,14 @@ class _Library:
         self.library.espeak_Synchronize()
         return b"".join(self._spoken)
 
-    def phonemes(self, text: str, voice: str, mode: int) -> bytes:
+    def phonemes(self, texts: str | list[str], voice: str, mode: int) -> bytes:
         if self.library.espeak_SetVoiceByName(voice.encode()) != 0:
             return b""
+        if isinstance(texts, str):
+            return self._phonemes(texts, mode)
+        return b"".join(self._phonemes(text, mode) + b"\n" for text in texts)
+
+    def _phonemes(self, text: str, mode: int) -> bytes:
         buffer = ctypes.create_string_buffer(text.encode())
         rest = ctypes.c_void_p(ctypes.addressof(buffer))
         clauses = []
@@ -323,11 +330,7 @@ def main() -> None:
             request = json.loads(line)
             if "phonemes_of" in request:
                 mode = request.get("mode", _PHONEMES_IN_ASCII)
-                texts, voice = request["phonemes_of"], request["voice"]
-                if isinstance(texts, list):
-                    answer = b"".join(library.phonemes(text, voice, mode) + b"\n" for text in texts)
-                else:
-                    answer = library.phonemes(texts, voice, mode)
+                answer = library.phonemes(request["phonemes_of"], request["voice"], mode)
             else:
                 answer = library.say(Utterance(**request))
             answers.write(struct.pack("<I", len(answer)) + answer)

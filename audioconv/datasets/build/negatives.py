@@ -39,7 +39,11 @@ class Negatives(Layout):
     def _parts(self) -> Mapping[str, Source]:
         """The parts that are wanted."""
         words = self.options.words
-        return {label: part for label, part in find(NEGATIVES).parts.items() if words is None or words.label(label) is not None}
+        return {
+            label: part
+            for label, part in find(NEGATIVES).parts.items()
+            if words is None or words.label(label) is not None
+        }
 
     def prepare(self, archives: Sequence[Archive], progress: Progress | None = None) -> None:
         """Read the table of the sounds."""
