@@ -113,7 +113,9 @@ def _stem(path: str) -> str:
 
 def _both(one: Transcript, other: Transcript) -> Transcript:
     """Return what two tables tell of a recording."""
-    texts = dict.fromkeys(text for text in (one.text, other.text) if text)
+    texts = one.text.split("\n") if one.text else []
+    if other.text and other.text not in texts:
+        texts.append(other.text)
     return Transcript("\n".join(texts) or None, one.speaker or other.speaker)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -104,6 +105,121 @@ def test_recordings_of_other_things_are_cut_by_their_length(rng):
     of_short = sum(clip.min() == -0.5 and np.count_nonzero(clip) == LENGTH // 2 for clip in clips)
     assert 250 < of_long < 320
     assert 1 <= of_short < 40
+
+
+# --- segments of recorded speech ---
+
+SEGMENT = (4000, 6400)
+"""Where the segment of a recording lies: 0.3 s."""
+
+
+def talk(value: float, dtype: type = np.float32) -> np.ndarray:
+    """Return a recording that has the `value` in its segment and -value elsewhere."""
+    recording = np.full(3 * LENGTH, -value)
+    recording[slice(*SEGMENT)] = value
+    return (recording * (32768 if dtype is np.int16 else 1)).astype(dtype)
+
+
+def of_segments(recordings, samples=SAMPLES, labels=LABELS, **more) -> NegativeSampler:
+    return NegativeSampler(samples, labels, RATE, recordings, segments=[np.array([SEGMENT])] * len(recordings), **more)
+
+
+def with_pauses(loudness: float) -> np.ndarray:
+    """Return the words with a hum in their pauses, the longer one before the word."""
+    clips = np.stack([np.roll(word(frequency), 1600) for frequency in (300, 320, 1500, 1550)])
+    quiet = clips == 0
+    return np.where(quiet, np.float32(loudness), clips).astype(np.float32)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int16])
+def test_a_segment_is_as_loud_as_a_word_and_all_of_it_lies_inside(dtype, rng):
+    others = of_segments([talk(0.03, dtype)])
+    wanted = [np.mean(np.square(sample[slice(*sounding(sample, RATE))])) for sample in SAMPLES]
+    begins = set()
+    for _ in range(50):
+        clip = others._segment(rng)
+        assert (clip.shape, clip.dtype) == ((LENGTH,), np.float32)
+        loud = np.flatnonzero(clip)  # these words have silence for a pause
+        begins.add(loud[0])
+        assert abs((loud[-1] + 1 - loud[0]) - (SEGMENT[1] - SEGMENT[0])) <= 2  # its fading ends are zero
+        assert clip.min() >= 0, "nothing of the recording but the segment"
+        power = np.max(clip) ** 2
+        assert min(abs(power / one - 1) for one in wanted) < 0.01
+    assert len(begins) > 10
+    assert max(begins) - min(begins) <= 2 * 0.1 * RATE + 2
+
+
+def test_a_segment_longer_than_a_clip_is_cut(rng):
+    others = NegativeSampler(SAMPLES, LABELS, RATE, [talk(0.3)], segments=[np.array([[0, 3 * LENGTH]])])
+    assert others._segment(rng).shape == (LENGTH,)
+
+
+def test_a_silent_segment_is_silence(rng):
+    clip = of_segments([np.zeros(3 * LENGTH, np.float32)])._segment(rng)
+    assert not clip.any()
+
+
+def test_the_background_of_a_segment_is_the_pause_of_a_word(rng):
+    others = of_segments([np.zeros(3 * LENGTH, np.float32)], with_pauses(0.01))
+    clips = [others._segment(rng) for _ in range(200)]
+    with_background = [clip for clip in clips if clip.any()]
+    assert 110 < len(with_background) < 170  # BACKGROUND_PROBABILITY is 0.7
+    for clip in with_background:
+        np.testing.assert_allclose(clip, 0.01, rtol=1e-6)
+
+
+def test_a_word_that_fills_its_clip_has_no_pause():
+    full = np.full((2, LENGTH), 0.3, np.float32)
+    others = of_segments([talk(0.3)], full, np.array([0, 1]))
+    assert not others._pause(0).any()
+
+
+def test_segments_are_drawn_by_the_weight_of_their_recording():
+    recordings = [talk(0.1), talk(0.1), talk(-0.1)]
+    others = of_segments(recordings, segment_weights=[1.0, 1.0, 2.0])
+    rng = np.random.default_rng(1)
+    negative = sum(clip[np.abs(clip).argmax()] < 0 for clip in (others._segment(rng) for _ in range(1000)))
+    assert 450 < negative < 550  # 2 of 4
+    rng = np.random.default_rng(1)
+    equal = of_segments(recordings)
+    negative = sum(clip[np.abs(clip).argmax()] < 0 for clip in (equal._segment(rng) for _ in range(1000)))
+    assert 280 < negative < 390  # 1 of 3
+    never = of_segments(recordings, segment_weights=[1.0, 1.0, 0.0])
+    assert all(clip[np.abs(clip).argmax()] > 0 for clip in (never._segment(rng) for _ in range(200)))
+
+
+def test_stretches_segments_and_made_negatives_are_mixed():
+    others = of_segments([np.full(3 * LENGTH, 0.25, np.float32)])
+    rng = np.random.default_rng(2)
+    kinds = Counter()
+    for _ in range(1000):
+        clip = others.make(rng)
+        if np.all(clip == 0.25):
+            kinds["stretch"] += 1
+        elif clip.min() >= 0 and abs(np.count_nonzero(clip) - (SEGMENT[1] - SEGMENT[0])) <= 2:
+            kinds["segment"] += 1
+        else:
+            kinds["made"] += 1
+    assert 180 < kinds["stretch"] < 270  # 0.75 * 0.3
+    assert 470 < kinds["segment"] < 580  # 0.75 * 0.7
+    assert 200 < kinds["made"] < 300
+
+
+def test_without_segments_stretches_are_taken(rng):
+    others = NegativeSampler(
+        SAMPLES, LABELS, RATE, [np.full(LENGTH, 0.25, np.float32)], segments=[np.zeros((0, 2), np.int64)]
+    )
+    assert 100 < sum(np.all(others.make(rng) == 0.25) for _ in range(200)) < 180
+
+
+def test_the_same_seed_gives_the_same_segments():
+    clips = NegativeClips(of_segments([talk(0.1), talk(-0.1)]), 40, 2, seed=3)
+    again = NegativeClips(of_segments([talk(0.1), talk(-0.1)]), 40, 2, seed=3)
+    other = NegativeClips(of_segments([talk(0.1), talk(-0.1)]), 40, 2, seed=4)
+    np.testing.assert_array_equal(clips.samples(0), again.samples(0))
+    assert not np.array_equal(clips.samples(0), other.samples(0))
+    drawn = [clips.clip(0, np.random.default_rng(5)) for _ in range(2)]
+    np.testing.assert_array_equal(*drawn)
 
 
 def test_nothing_to_make_them_of():

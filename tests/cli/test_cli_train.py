@@ -130,6 +130,79 @@ def test_synthetic_voices_say_the_words_besides(call, recordings, tmp_path, monk
     assert call("train", recordings, "-o", tmp_path / "no", "--tts-language", "en", "--no-reject").code == 2
 
 
+@pytest.fixture
+def talk(rng, tmp_path):
+    """Return a folder of recordings with transcripts, in one of which a word of `recordings` is said, and a bad one."""
+    folder = tmp_path / "talk"
+    folder.mkdir()
+    for number in range(5):
+        soundfile.write(folder / f"{number}.flac", 0.1 * rng.standard_normal(32000), 16000)
+    (folder / "bad.wav").write_text("no sound")
+    (folder / "transcripts.csv").write_text("file,speaker,text\n0.flac,a,A LOW HILL\n1.flac,b,RAIN\n")
+    (folder / "ATTRIBUTION.txt").write_text("Invented Talk, by nobody. Licence: CC0\n")
+    return folder
+
+
+QUICK = ["--arch", "tc-resnet8", "--epochs", 1]
+
+
+def test_a_folder_of_negatives(call, recordings, talk, tmp_path):
+    answer = call("train", recordings, "-o", tmp_path / "out", *QUICK, "--negatives", talk)
+    assert answer.code == 0
+    assert "reading 5 negative recordings" in answer.err
+    assert "note: negatives: 4 recordings of talk, 0 min, 4 speakers; 1 more hold one of the words" in answer.err
+    assert "1 of 5 negative recordings could not be read:" in answer.err
+    assert "bad.wav: not audio" in (tmp_path / "out" / "unreadable.txt").read_text()
+    assert "negatives   4 recordings of talk" in answer.out
+    shown = call("info", tmp_path / "out").out
+    assert "4 recordings of talk" in shown
+    assert "Invented Talk, by nobody. Licence: CC0" in shown
+    assert call("train", recordings, "-o", tmp_path / "strict", *QUICK, "--negatives", talk, "--strict").code == 1
+    again = call("train", recordings, "-o", tmp_path / "json", *QUICK, "--negatives", talk, "--json")
+    [failure] = json.loads(again.out)["unreadable_negatives"]
+    assert "bad.wav: not audio" in failure
+    for more in (["--negatives", "none"], []):
+        assert call("train", recordings, "-o", tmp_path / "out", *QUICK, "--force", "--resume", *more).code == 2
+        different = call("train", recordings, "-o", tmp_path / "json", *QUICK, "--reject", "--resume", *more)
+        assert (different.code, "this run was begun with" in different.error) == (2, True)
+
+
+def test_the_negatives_of_the_environment(call, recordings, talk, tmp_path, monkeypatch):
+    monkeypatch.setenv("AUDIOCONV_NEGATIVES", str(talk))
+    assert "negatives   4 recordings of talk" in call("train", recordings, "-o", tmp_path / "out", *QUICK).out
+    without = call("train", recordings, "-o", tmp_path / "without", *QUICK, "--negatives", "none")
+    assert (without.code, "negative" in without.err) == (0, False)
+    monkeypatch.setenv("AUDIOCONV_NEGATIVES", str(tmp_path / "gone"))
+    answer = call("train", recordings, "-o", tmp_path / "gone-out", *QUICK)
+    assert answer.code == 1
+    assert "AUDIOCONV_NEGATIVES:" in answer.error
+    assert "gone: no such folder of recordings" in answer.error
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--negatives", "gone"], 1, "gone: no such folder of recordings to use as negatives"),
+        (["--negatives", ""], 2, "negatives are a folder or a recording, 'auto' or 'none'; got an empty name"),
+        (["--negatives", "talk", "--no-reject"], 2, "negatives need a classifier of sounds that learns to reject"),
+        (["--negatives", "empty"], 1, "empty: holds no recordings to use as negatives"),
+        (["--negatives", "words"], 1, "words: all 24 recordings are among those to train or test with"),
+    ],
+)
+def test_negatives_that_cannot_be(call, recordings, talk, tmp_path, monkeypatch, options, code, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    answer = call("train", recordings, "-o", tmp_path / "out", *QUICK, *options)
+    assert (answer.code, message in answer.error) == (code, True), answer.err
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_the_help_tells_where_negatives_come_from(call):
+    help_ = " ".join(call("train", "--help").out.split())
+    assert "FOLDER|auto|none" in help_
+    assert "Default: auto" in help_
+
+
 def test_a_model_to_begin_with_that_is_not_there(call, recordings, tmp_path):
     answer = call("train", recordings, "-o", tmp_path / "out", "--init", tmp_path / "none.safetensors")
     assert answer.code == 1
