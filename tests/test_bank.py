@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from rich.console import Console
 
 import audioconv as ac
 from audioconv.audio.read import AudioInfo
@@ -23,6 +25,7 @@ from audioconv.recipe.bank import read_bank
 from audioconv.recipe.settings import Settings
 from audioconv.recipe.transcripts import Transcript, Vocabulary, phrase_of, read_transcripts, words_of
 from audioconv.training.callbacks import EpochEnded, NegativeRead, Noted
+from audioconv.training.progress import ProgressBar
 
 RATE = 8000
 
@@ -602,6 +605,17 @@ def test_training_with_a_bank(words, talk):
     assert classifier.report_.failures == ()
     with pytest.raises(DataError, match=r"bad\.flac"):
         ac.Classifier.train(words, negatives=talk, strict=True, **QUICK)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_reading_is_shown(terminal):
+    out = io.StringIO()
+    with ProgressBar(Console(file=out, force_terminal=terminal, width=100, color_system=None)) as bar:
+        for done in range(1, 1001):
+            bar(NegativeRead(done, 1000))
+    text = out.getvalue()
+    assert ("negative recording 1,000/1,000" in text) == terminal
+    assert (text == "reading 1,000 negative recordings\n") != terminal
 
 
 def test_the_bank_of_the_environment_is_the_default(words, talk, monkeypatch):
