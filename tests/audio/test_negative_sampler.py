@@ -8,7 +8,15 @@ import pytest
 
 from audioconv.audio.augment import Augmentation
 from audioconv.audio.clips import AudioClips, ClipsWithNegatives, normalisation_of
-from audioconv.audio.negatives import KINDS, NegativeClips, NegativeSampler, sounding
+from audioconv.audio.negatives import (
+    BACKGROUND_PROBABILITY,
+    KINDS,
+    RECORDED,
+    SEGMENTS,
+    NegativeClips,
+    NegativeSampler,
+    sounding,
+)
 from audioconv.errors import DataError
 from audioconv.features.front_ends import LogMel
 
@@ -26,6 +34,11 @@ def word(frequency: float, loudness: float = 0.3) -> np.ndarray:
 
 SAMPLES = np.stack([word(300), word(320), word(1500), word(1550)])
 LABELS = np.array([0, 0, 1, 1])
+
+
+def about(draws: int, probability: float):
+    """Return what a number of draws of this probability is equal to, give or take four standard deviations."""
+    return pytest.approx(draws * probability, abs=4 * (draws * probability * (1 - probability)) ** 0.5)
 
 
 @functools.cache
@@ -103,8 +116,8 @@ def test_recordings_of_other_things_are_cut_by_their_length(rng):
     clips = [others.make(rng) for _ in range(400)]
     of_long = sum(np.all(clip == 0.25) for clip in clips)
     of_short = sum(clip.min() == -0.5 and np.count_nonzero(clip) == LENGTH // 2 for clip in clips)
-    assert 250 < of_long < 320
-    assert 1 <= of_short < 40
+    assert of_long == about(400, RECORDED * 10 / 10.5)
+    assert of_short == about(400, RECORDED * 0.5 / 10.5)
 
 
 # --- segments of recorded speech ---
@@ -163,7 +176,7 @@ def test_the_background_of_a_segment_is_the_pause_of_a_word(rng):
     others = of_segments([np.zeros(3 * LENGTH, np.float32)], with_pauses(0.01))
     clips = [others._segment(rng) for _ in range(200)]
     with_background = [clip for clip in clips if clip.any()]
-    assert 110 < len(with_background) < 170  # BACKGROUND_PROBABILITY is 0.7
+    assert len(with_background) == about(200, BACKGROUND_PROBABILITY)
     for clip in with_background:
         np.testing.assert_allclose(clip, 0.01, rtol=1e-6)
 
@@ -179,11 +192,11 @@ def test_segments_are_drawn_by_the_weight_of_their_recording():
     others = of_segments(recordings, segment_weights=[1.0, 1.0, 2.0])
     rng = np.random.default_rng(1)
     negative = sum(clip[np.abs(clip).argmax()] < 0 for clip in (others._segment(rng) for _ in range(1000)))
-    assert 450 < negative < 550  # 2 of 4
+    assert negative == about(1000, 2 / 4)
     rng = np.random.default_rng(1)
     equal = of_segments(recordings)
     negative = sum(clip[np.abs(clip).argmax()] < 0 for clip in (equal._segment(rng) for _ in range(1000)))
-    assert 280 < negative < 390  # 1 of 3
+    assert negative == about(1000, 1 / 3)
     never = of_segments(recordings, segment_weights=[1.0, 1.0, 0.0])
     assert all(clip[np.abs(clip).argmax()] > 0 for clip in (never._segment(rng) for _ in range(200)))
 
@@ -200,16 +213,18 @@ def test_stretches_segments_and_made_negatives_are_mixed():
             kinds["segment"] += 1
         else:
             kinds["made"] += 1
-    assert 180 < kinds["stretch"] < 270  # 0.75 * 0.3
-    assert 470 < kinds["segment"] < 580  # 0.75 * 0.7
-    assert 200 < kinds["made"] < 300
+    assert kinds["stretch"] == about(1000, RECORDED * (1 - SEGMENTS))
+    assert kinds["segment"] == about(1000, RECORDED * SEGMENTS)
+    assert kinds["made"] == about(1000, 1 - RECORDED)
+    only = of_segments([np.full(3 * LENGTH, 0.25, np.float32)], recorded=1.0)
+    assert all(clip.min() >= 0 and clip.max() > 0 for clip in (only.make(rng) for _ in range(200)))
 
 
 def test_without_segments_stretches_are_taken(rng):
     others = NegativeSampler(
         SAMPLES, LABELS, RATE, [np.full(LENGTH, 0.25, np.float32)], segments=[np.zeros((0, 2), np.int64)]
     )
-    assert 100 < sum(np.all(others.make(rng) == 0.25) for _ in range(200)) < 180
+    assert sum(np.all(others.make(rng) == 0.25) for _ in range(200)) == about(200, RECORDED)
 
 
 def test_the_same_seed_gives_the_same_segments():
