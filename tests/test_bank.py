@@ -99,7 +99,8 @@ def test_recordings_that_hold_a_word_are_left_out(tmp_path, by_sound):
     assert found.about["recordings"] == (3 if by_sound else 4)
     assert found.about["left_out"] == 8 - found.about["recordings"]
     assert found.about["homophones"] == by_sound
-    assert ("sound" in found.describe()) is True
+    assert ("with one of the words or a homophone" in found.describe()) == by_sound
+    assert ("by spelling (by sound, too, with the extra synth)" in found.describe()) != by_sound
     assert f"negatives: {found.about['recordings']} recordings of {tmp_path.name}" in found.describe()
 
 
@@ -256,7 +257,7 @@ def test_recordings_to_train_with_and_copies_are_left_out(tmp_path):
     assert everything(found) == [3, 4, 5, 6]
     assert found.about["trained_with"] == 2
     assert found.about["copies"] == 1
-    assert "2 more are among the clips to train or test with; 1 more are copies of others" in found.describe()
+    assert found.describe().endswith("; left out: 2 to train or test with, 1 already there in a copy")
     with pytest.raises(DataError, match=r"data: all 2 recordings are among those to train or test with; name a folder"):
         read_bank(data, ["up"], RATE, trained_with=trained)
 
@@ -286,7 +287,7 @@ def test_unreadable_recordings_are_counted_and_listed(tmp_path, strict):
     assert everything(found) == [1, 2, 3, 4, 5]
     assert [re.findall(r"\w+\.\w+(?=: )", str(failure))[0] for failure in found.failures] == ["bad.wav", "empty.flac"]
     assert found.about["unreadable"] == 2
-    assert re.search(r"; 2 cannot be read, such as .*bad\.wav: not audio", found.describe())
+    assert re.search(r"; left out: 2 unreadable, such as .*bad\.wav: not audio", found.describe())
     assert steps == [7] * 7
 
 
@@ -594,8 +595,8 @@ def test_training_with_a_bank(words, talk):
     reads = [event for event in events if isinstance(event, NegativeRead)]
     assert [(event.done, event.recordings) for event in reads] == [(n, 6) for n in range(1, 7)]
     [noted] = [event.message for event in events if isinstance(event, Noted) and "negatives" in event.message]
-    assert re.match(r"negatives: 5 recordings of talk, \d min, 5 speakers; 1 more hold one of the words", noted)
-    assert "1 cannot be read, such as" in noted
+    assert re.match(r"negatives: 5 recordings of talk, \d min, 5 speakers; left out: 1 with one of the words", noted)
+    assert "1 unreadable, such as" in noted
     provenance = classifier.model_.provenance["negatives"]
     assert (provenance["recordings"], provenance["left_out"], provenance["unreadable"]) == (5, 1, 1)
     assert provenance["attribution"] == "Invented talk, by nobody, CC0"

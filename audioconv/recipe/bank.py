@@ -24,6 +24,7 @@ from audioconv.audio.read import AUDIO_SUFFIXES, Segment, probe, read_int16
 from audioconv.audio.samples import FULL_SCALE
 from audioconv.datasets.catalogue import NEGATIVES
 from audioconv.datasets.folder import files_below
+from audioconv.datasets.left_out import counted
 from audioconv.decision.classes import is_word
 from audioconv.errors import DataError
 from audioconv.io.files import cache_folder, display_path
@@ -39,8 +40,6 @@ from audioconv.recipe.transcripts import (
 
 BANK_VARIABLE, NO_BANK = "AUDIOCONV_NEGATIVES", "none"
 """Environment variable with the folder of the bank that trainings use, or ``none``; default: `default_folder`."""
-
-GET_COMMAND = f"audioconv data get {NEGATIVES}"
 
 CALIBRATION_SHARE, MIN_SPEAKERS = 0.25, 4
 """Share of the speakers whose recordings choose the threshold; with fewer speakers it is the ends of all recordings."""
@@ -109,26 +108,28 @@ def describe(about: object) -> str | None:
     """Return in a line what `NegativeBank.about` tells, as it is in a model's file; None where it tells nothing.
 
     >>> describe({"name": "talk", "recordings": 1200, "hours": 2.5, "speakers": 12, "left_out": 30, "homophones": True})
-    '1,200 recordings of talk, 150 min, 12 speakers; 30 more hold one of the words or sound like it'
+    '1,200 recordings of talk, 150 min, 12 speakers; left out: 30 with one of the words or a homophone'
     """
     if not isinstance(about, dict) or not isinstance(about.get("recordings"), int):
         return None
     counts = {name: value for name, value in about.items() if isinstance(value, int)}
-    line = f"{counts['recordings']:,} recordings of {about.get('name')}"
+    line = f"{counted(counts['recordings'], 'recording')} of {about.get('name')}"
     if isinstance(hours := about.get("hours"), float):
         line += f", {60 * hours:.0f} min"
     if speakers := counts.get("speakers"):
-        line += f", {speakers:,} speakers"
-    alike = " or sound like it" if about.get("homophones") else ", by its spelling (with the extra synth also by sound)"
-    for name, told in (
-        ("left_out", f"more hold one of the words{alike}"),
-        ("trained_with", "more are among the clips to train or test with"),
-        ("copies", "more are copies of others"),
-        ("unreadable", "cannot be read"),
-    ):
-        if count := counts.get(name):
-            line += f"; {count:,} {told}"
-    return line
+        line += f", {counted(speakers, 'speaker')}"
+    sound = " or a homophone" if about.get("homophones") else ", by spelling (by sound, too, with the extra synth)"
+    left_out = [
+        f"{count:,} {what}"
+        for name, what in (
+            ("left_out", f"with one of the words{sound}"),
+            ("trained_with", "to train or test with"),
+            ("copies", "already there in a copy"),
+            ("unreadable", "unreadable"),
+        )
+        if (count := counts.get(name))
+    ]
+    return f"{line}; left out: {', '.join(left_out)}" if left_out else line
 
 
 def default_folder() -> Path | None:

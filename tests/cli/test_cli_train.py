@@ -150,7 +150,7 @@ def test_a_folder_of_negatives(call, recordings, talk, tmp_path):
     answer = call("train", recordings, "-o", tmp_path / "out", *QUICK, "--negatives", talk)
     assert answer.code == 0
     assert "reading 5 negative recordings" in answer.err
-    assert "note: negatives: 4 recordings of talk, 0 min, 4 speakers; 1 more hold one of the words" in answer.err
+    assert "note: negatives: 4 recordings of talk, 0 min, 4 speakers; left out: 1 with one of the words" in answer.err
     assert "1 of 5 negative recordings could not be read:" in answer.err
     assert "bad.wav: not audio" in (tmp_path / "out" / "unreadable.txt").read_text()
     assert "negatives   4 recordings of talk" in answer.out
