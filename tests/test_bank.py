@@ -22,6 +22,7 @@ from audioconv.io import files as io_files
 from audioconv.model import Model
 from audioconv.recipe import bank, plan, pronunciation, transcripts
 from audioconv.recipe.bank import read_bank
+from audioconv.recipe.rejection import Rejection
 from audioconv.recipe.settings import Settings
 from audioconv.recipe.transcripts import Transcript, Vocabulary, phrase_of, read_transcripts, words_of
 from audioconv.training.callbacks import EpochEnded, NegativeRead, Noted
@@ -626,6 +627,20 @@ def test_the_bank_of_the_environment_is_the_default(words, talk, monkeypatch):
     assert used.model_.provenance["settings"]["negatives"] == "auto"
     without = ac.Classifier.train(words, negatives="none", **{**QUICK, "epochs": 1})
     assert without.model_.provenance["negatives"] is None
+
+
+def test_the_weights_are_those_of_the_segments(words, talk, rng):
+    """Only the draws to train with have them: the threshold is chosen by how often words are really said."""
+    needs_espeak()
+    table(talk / "transcripts.csv", ["file", "speaker", "text"], *([f"{n}.flac", f"s{n}", "cup"] for n in range(6)))
+    found = read_bank(talk, ["up", "down"], RATE)
+    assert set(found.weights) == {bank.SIMILAR_WEIGHT}
+    rejection = Rejection(Settings(), RATE, ["up", "down"], bank=found)
+    clips, codes = rng.standard_normal((4, RATE)).astype(np.float32), np.array([1, 1, 2, 2])
+    to_train = rejection.for_training(clips, codes).sampler
+    to_calibrate = rejection.for_calibration(clips, codes).sampler
+    assert np.diff(to_train._weight_sums) == pytest.approx(bank.SIMILAR_WEIGHT)
+    assert np.diff(to_calibrate._weight_sums) == pytest.approx(1)
 
 
 def test_a_bank_with_the_clips_to_train_with(words, talk):

@@ -167,7 +167,8 @@ def test_who_knows_few_voices_does_not_learn_to_reject_unasked(settings, expecte
 def test_with_a_bank_few_voices_are_enough(settings, expected):
     assert plan.shall_reject(Settings(**settings), SECOND, few_speakers=True, bank="bank") == expected
     long = dataclasses.replace(SECOND, clip_samples=80000)
-    assert not plan.shall_reject(Settings(), long, few_speakers=True, bank="bank")
+    assert plan.shall_reject(Settings(**settings), long, few_speakers=True, bank="bank") == expected
+    assert not plan.shall_reject(Settings(), ImageInput((28, 28, 1)), few_speakers=True, bank="bank")
 
 
 @pytest.mark.parametrize(("speakers", "expected"), [(19, False), (20, True), (None, True)])
