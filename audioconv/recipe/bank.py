@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from audioconv.decision.classes import is_word
 from audioconv.errors import DataError
 from audioconv.io.files import cache_folder, display_path
 from audioconv.io.parallel import evenly, read_in_parallel
+from audioconv.recipe.copies import without_copies
 from audioconv.recipe.pronunciation import SoundAlikes, find_sound_alikes
 from audioconv.recipe.transcripts import (
     NOTHING_KNOWN,
@@ -53,9 +53,6 @@ MIN_SECONDS, PART_SECONDS = 60.0, 30.0
 SIMILAR_WEIGHT = 2.0
 """How often segments of a recording are drawn in which a word sounds like one of the classifier's, compared with those
 of others. 1 switches it off."""
-
-_ENDS = 1 << 16
-"""Two files of one size are the same if so many bytes at their beginnings and ends are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +199,7 @@ def read_bank(
     root = checked_folder(path)
     shown = display_path(root)
     files = list(_recordings(root)) if root.is_dir() else [root]
-    distinct, copies = _without_copies(files, trained_with)
+    distinct, copies = without_copies(files, trained_with)
     if not distinct:
         raise DataError(
             f"{shown}: all {len(files)} recordings are among those to train or test with; name a folder of others"
@@ -253,58 +250,6 @@ def read_bank(
 
 def _recordings(folder: Path) -> Iterator[Path]:
     return (file for file in files_below(folder) if file.suffix.lower() in AUDIO_SUFFIXES)
-
-
-def _without_copies(files: Sequence[Path], others: Sequence[Path]) -> tuple[list[Path], int]:
-    """Return the files that are none of the others, each once, and how many were copies of these.
-
-    Two speakers of the same recording would both train and choose the threshold.
-    """
-    sizes = [_size(file) for file in files]
-    among = set(sizes)
-    known = {_identity(file, size) for file in others if (size := _size(file)) in among}
-    shared = {size for size, count in _counts([*sizes, *(size for size, _ in known)]).items() if count > 1}
-    distinct, copies, seen = list[Path](), 0, set()
-    for file, size in zip(files, sizes, strict=True):
-        if size not in shared:
-            distinct.append(file)
-            continue
-        identity = _identity(file, size)
-        if identity in known:
-            continue
-        copies += identity in seen
-        if identity not in seen:
-            distinct.append(file)
-        seen.add(identity)
-    return distinct, copies
-
-
-def _counts(values: Sequence[int]) -> dict[int, int]:
-    counts: defaultdict[int, int] = defaultdict(int)
-    for value in values:
-        counts[value] += 1
-    return counts
-
-
-def _size(file: Path) -> int:
-    """Return the size of a file in bytes; -1 for one that cannot be read, which reading will say."""
-    try:
-        return os.stat(file).st_size
-    except OSError:
-        return -1
-
-
-def _identity(file: Path, size: int) -> tuple[int, str]:
-    """Return what two files share only if they have the same content: size, and a hash of the beginning and the end."""
-    digest = hashlib.sha256()
-    try:
-        with open(file, "rb") as content:
-            digest.update(content.read(_ENDS))
-            content.seek(max(0, size - _ENDS))
-            digest.update(content.read(_ENDS))
-    except OSError:
-        digest.update(os.fsencode(file))
-    return size, digest.hexdigest()
 
 
 def _with_similar_words(texts: Mapping[Path, str], alikes: SoundAlikes | None) -> set[Path]:
