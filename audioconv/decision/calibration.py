@@ -14,8 +14,8 @@ from audioconv.decision.decision import SCORES, Decision, Gate
 
 TEMPERATURES = (0.05, 20.0)
 
-GIVEN_UP = 0.05
-"""Share of the words that a threshold may reject although a lower one would have the false accept rate as well."""
+GIVEN_UP = 0.025
+"""Share of new words that a threshold may reject although a lower one would have the false accept rate as well."""
 
 MAX_COST, COMPROMISE = 0.1, 0.4
 """Share of the right words that the threshold may reject to reach the false accept rate; and the score that it falls
@@ -164,7 +164,9 @@ def _affordable(threshold: float, right: Array) -> float:
         return threshold
     cost = _cost(threshold, right)
     if cost <= MAX_COST:
-        return max(threshold, float(right[int(GIVEN_UP * len(right))]))
+        # Of n words the k-th lowest score is expected to lie above the share k / (n + 1) of new words.
+        place = int(GIVEN_UP * (len(right) + 1)) - 1
+        return max(threshold, float(right[place])) if place >= 0 else threshold
     from scipy.special import expit, logit
 
     share = min(1.0, cost / MAX_COST - 1)

@@ -26,6 +26,9 @@ EPOCHS, LEARNING_RATE, MIXUP = 60, 5e-3, 0.0
 EMBEDDING_EPOCHS, EMBEDDING_LEARNING_RATE = 8, 3e-3
 """The same for a network that begins with the speech embedding."""
 
+FEW_FOR_EMBEDDING, EMBEDDING_EXPONENT = 2000, 0.4
+"""With fewer examples than that, such a network has more epochs, by this power of the ratio: 35 for 50 examples."""
+
 MIN_STEPS, MAX_EPOCHS = 300, 300
 """With few examples there are more epochs, until there are so many steps."""
 
@@ -92,8 +95,10 @@ class Plan:
         """Return the number of epochs for so many examples in an epoch."""
         if self.epochs is not None:
             return self.epochs
-        epochs = EMBEDDING_EPOCHS if self.begins_with_embedding else EPOCHS
-        return min(MAX_EPOCHS, max(epochs, math.ceil(MIN_STEPS / batch_count(examples, self.batch_size))))
+        if self.begins_with_embedding:
+            ratio = max(1.0, FEW_FOR_EMBEDDING / max(1, examples))
+            return math.ceil(EMBEDDING_EPOCHS * math.pow(ratio, EMBEDDING_EXPONENT))
+        return min(MAX_EPOCHS, max(EPOCHS, math.ceil(MIN_STEPS / batch_count(examples, self.batch_size))))
 
     @property
     def begins_with_embedding(self) -> bool:

@@ -40,8 +40,8 @@ INSTALL = "pip install 'audioconv[speech]'"
 SAMPLE_RATE, MIN_SAMPLE_RATE = 16000, 8000
 """The network's, in Hz, and the lowest rate of recordings that have all of its bands."""
 
-MIN_SECONDS = 0.8
-"""The shortest window: one embedding is computed from 0.76 s."""
+MIN_SECONDS = 0.3
+"""The shortest window: with the context before and behind it, it has some embeddings of 0.76 s."""
 
 FLOOR = 3e-8
 """Least energy of a band. The published front end counts as silence what is 80 dB below the loudest band of a
