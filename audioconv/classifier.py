@@ -41,19 +41,33 @@ class Classifier(Settings):
     Parameters
     ----------
     arch : str
-        Name of the network, one of `architectures.NAMES`. Default: ``"auto"``, see `recipe.plan.choose_architecture`.
+        Name of the network, one of `architectures.NAMES`; ``"speech-embedding"`` begins with its pretrained layers
+        unless `init` is None. Default: ``"auto"``, see `recipe.plan.choose_architecture`.
     init : path-like, optional
-        A pretrained model to begin with, for few examples: its network (`arch` is ignored), its front end and its
-        window. The labels may differ. None: random parameters. Default: ``"auto"``, a model of the package for fewer
-        than 500 clips of words if one has this front end, random parameters otherwise; see `recipe.pretrained`.
+        Pretrained layers to begin with, below a new last layer; the labels may differ. One of
+
+        - a model file of audioconv: its network (`arch` is ignored), its front end and its window;
+        - ``"speech-embedding"``: for words, the network that Google trained on speech (Apache License 2.0), with its
+          front end; it is downloaded (1.3 MB) where it is not on this machine;
+        - a file that holds a network of another framework, ``.onnx``, ``.keras``, ``.h5`` or ``.caffemodel`` (extra
+          ``interop``): its layers up to `init_layer`. Its input decides the number of mel bands, or the size of
+          pictures; it takes (frames, bands), (frames, bands, 1), (samples, 1) or (height, width, channels);
+        - None: random parameters.
+
+        Pretrained layers of others learn with a tenth of the rate. Default: ``"auto"``, for words the speech embedding
+        network if it is on this machine, else for fewer than 500 clips of words a model of the package if one has this
+        front end, random parameters otherwise; see `recipe.pretrained`.
+    init_layer : str, optional
+        Where the network of another framework is cut: the name of its last layer (node or tensor) that is kept.
+        Default: all of it, without the dense layer at its end.
     epochs : int, optional
-        Passes through the examples. Default: 60, and more for few examples.
+        Passes through the examples. Default: 60, of the speech embedding network 8, and more for few examples.
     budget : float, optional
         Seconds for the training without the reading of files. The number of epochs is measured first.
     batch_size : int
         Examples in a step.
     learning_rate : float, optional
-        The greatest of the one-cycle schedule. Default: 0.005.
+        The greatest of the one-cycle schedule. Default: 0.005, of the speech embedding network 0.003.
     mixup : float, optional
         See `training.fit`. Default: 0, no mixing.
     front_end : {"log-mel", "mfcc", "raw"}, optional

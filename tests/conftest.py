@@ -83,6 +83,12 @@ def mirror() -> Path:
     return Path(folder)
 
 
+@pytest.fixture
+def no_speech_embedding(monkeypatch) -> None:
+    """Let the network that words begin with be nowhere on this machine."""
+    monkeypatch.setattr("audioconv.recipe.speech_embedding.locate", lambda: None)
+
+
 @pytest.fixture(scope="session")
 def spoken(tmp_path_factory) -> Path:
     """Return two archives of invented people who say words: a release of Common Voice, and single words.

@@ -139,3 +139,62 @@ def test_the_first_means_of_adamw_are_the_gradients_shares_to_the_last_digits():
     optimizer.step(weights, state, 0.1)
     np.testing.assert_allclose(state["mean"][: gradient.size], 0.1 * gradient.ravel(), rtol=3e-7)
     np.testing.assert_allclose(state["mean_square"][: gradient.size], 0.001 * gradient.ravel() ** 2, rtol=3e-7)
+
+
+# --- groups of parameters ---
+
+
+def test_each_group_steps_with_its_own_rate():
+    """Two groups beside a float64 loop over arrays, each with AdamW's rule and its own learning rate."""
+    rng = np.random.default_rng(3)
+    start = draw(rng)
+    optimizer = AdamW(0.8, 0.95, 1e-6, 0.2, rates=(("2.", 0.25), ("0.", 0.5)))
+    weights = WeightVector(start)
+    state = optimizer.init(weights)
+    wanted = {path: array.astype(np.float64) for path, array in start.items()}
+    mean, square = ({path: np.zeros(shape) for path, shape in SHAPES.items()} for _ in range(2))
+    for step in range(1, 11):
+        gradients, rate = draw(rng), 0.02 * (1 + step % 3)
+        weights.gather(gradients)
+        optimizer.step(weights, state, rate)
+        for path, gradient in gradients.items():
+            own = rate * {"0": 0.5, "1": 1.0, "2": 0.25}[path[0]]
+            mean[path] = 0.8 * mean[path] + 0.2 * gradient
+            square[path] = 0.95 * square[path] + 0.05 * gradient.astype(np.float64) ** 2
+            if gradient.ndim > 1:
+                wanted[path] *= 1 - own * 0.2
+            direction = (mean[path] / (1 - 0.8**step)) / (np.sqrt(square[path] / (1 - 0.95**step)) + 1e-6)
+            wanted[path] -= own * direction
+    for path, view in weights.views.items():
+        np.testing.assert_allclose(view, wanted[path], rtol=1e-4, atol=1e-5, err_msg=path)
+
+
+def test_one_rate_for_all_is_the_same_bits_as_none():
+    found = []
+    for rates in ((), (("0.", 1.0), ("2.", 1.0))):
+        rng = np.random.default_rng(4)
+        weights, optimizer = WeightVector(draw(rng)), AdamW(rates=rates)
+        state = optimizer.init(weights)
+        for _ in range(3):
+            weights.gather(draw(rng))
+            optimizer.step(weights, state, 0.1)
+        found.append(weights.values.copy())
+    np.testing.assert_array_equal(*found)
+
+
+def test_with_rate_0_the_parameters_stay():
+    rng = np.random.default_rng(5)
+    start = draw(rng)
+    weights, optimizer = WeightVector(start), AdamW(rates=(("0.", 0.0),))
+    state = optimizer.init(weights)
+    for _ in range(3):
+        weights.gather(draw(rng))
+        optimizer.step(weights, state, 0.1)
+    for path, array in start.items():
+        assert (weights.views[path] == array).all() == path.startswith("0."), path
+
+
+@pytest.mark.parametrize("factor", [-0.1, np.inf, np.nan])
+def test_a_rate_that_is_none_is_refused(factor):
+    with pytest.raises(ConfigError, match=r"the rate's factor for '0\.' must be a number of at least 0"):
+        AdamW(rates=(("0.", factor),))

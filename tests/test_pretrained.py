@@ -99,6 +99,7 @@ def test_sounds_that_go_on_as_they_are_begin_with_nothing(rng):
     assert begun.pretrained is None
 
 
+@pytest.mark.usefixtures("no_speech_embedding")
 def test_the_file_says_what_it_began_with(rng):
     x, labels = words(rng)
     settings = {"epochs": 1, "augment": False, "reject": False}
@@ -108,6 +109,7 @@ def test_the_file_says_what_it_began_with(rng):
     assert ac.Classifier(init=None, **settings).fit(list(x), labels).model_.provenance["began_with"] is None
 
 
+@pytest.mark.usefixtures("no_speech_embedding")
 def test_each_network_of_several_begins_with_the_base(rng):
     x, labels = words(rng)
     together = ac.Classifier(epochs=1, augment=False, reject=False, ensemble_size=2).fit(list(x), labels)

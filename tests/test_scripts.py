@@ -84,7 +84,7 @@ def test_installs_once_and_passes_arguments_on_as_they_are(clone, tools, tmp_pat
         assert done.stderr.endswith(".venv/bin/activate\n")  # else nobody finds what the demo says to type
     installed = [line for line in (tmp_path / "log").read_text().splitlines() if " pip install " in line]
     assert len(installed) == 1
-    assert installed[0].endswith("--editable .[synth]")
+    assert installed[0].endswith("--editable .[synth,speech]")
 
     (clone / "pyproject.toml").write_text("# changed\n", "utf-8")
     run(clone / "scripts" / "demo", path=tools, folder=tmp_path)

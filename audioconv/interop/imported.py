@@ -35,6 +35,8 @@ class Imported:
     output_axes : tuple of (int or None)
         For each axis of the file's output behind the batch, the axis of this network's output that it is; None for an
         axis of size 1 that this one does not have.
+    open_axes : tuple of int
+        Axes of `in_shape` whose size the file leaves open; the size there is the one that was asked for.
     """
 
     network: Layer
@@ -43,6 +45,7 @@ class Imported:
     names: Mapping[str, str]
     input_axes: Axes = ()
     output_axes: Axes = ()
+    open_axes: tuple[int, ...] = ()
 
     @property
     def out_shape(self) -> tuple[int, ...]:

@@ -25,7 +25,9 @@ from audioconv.io.files import display_path
 Weights = dict[str, list[Array]]
 
 
-def read_keras(path: StrPath, *, until: str | None = None, shape: Sequence[int] | None = None) -> Imported:
+def read_keras(
+    path: StrPath, *, until: str | None = None, shape: Sequence[int] | None = None, open_size: int | None = None
+) -> Imported:
     """Return the network in a Keras file as layers with its parameters.
 
     Parameters
@@ -36,6 +38,8 @@ def read_keras(path: StrPath, *, until: str | None = None, shape: Sequence[int] 
         Name of the layer where to cut. Default: the model's output.
     shape : sequence of int, optional
         Shape of the input without the batch, where the file leaves it open.
+    open_size : int, optional
+        As in `read_onnx`.
 
     Raises
     ------
@@ -55,7 +59,7 @@ def read_keras(path: StrPath, *, until: str | None = None, shape: Sequence[int] 
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         message = " ".join(str(error).split())
         raise ModelFileError(f"{shown}: its configuration is damaged, or of another version: {message}") from None
-    return network_of(writer.graph(outputs), until, shape, shown)
+    return network_of(writer.graph(outputs), until, shape, shown, open_size)
 
 
 def keras_weights(path: StrPath) -> Weights:

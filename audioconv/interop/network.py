@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from audioconv.errors import ConfigError, ModelFileError
 from audioconv.interop.build import built
@@ -17,20 +18,22 @@ MAX_SIZE = 2**24
 """Largest size of one axis of an input."""
 
 
-def network_of(graph: NodeGraph, until: str | None, shape: Sequence[int] | None, shown: str) -> Imported:
+def network_of(
+    graph: NodeGraph, until: str | None, shape: Sequence[int] | None, shown: str, open_size: int | None = None
+) -> Imported:
     """Return the network of `graph` as `read_onnx` does; `shown` is the file in messages."""
     try:
-        return _network(graph, until, shape)
+        return _network(graph, until, shape, open_size)
     except UnsupportedError as error:
         raise UnsupportedError(f"{shown}: {error}") from None
     except (ConfigError, ModelFileError) as error:
         raise type(error)(f"{shown}: {error}") from None
 
 
-def _network(graph: NodeGraph, until: str | None, shape: Sequence[int] | None) -> Imported:
+def _network(graph: NodeGraph, until: str | None, shape: Sequence[int] | None, open_size: int | None) -> Imported:
     end = _end(graph, until)
     nodes = _needed(graph, end)
-    start = _input(graph, nodes, shape)
+    start = _input(graph, nodes, shape, open_size)
     declared = graph.inputs[start.name][0]
     file_groups = list(start.groups)
     converter = Converter(graph.opset, graph.constants, declared)
@@ -43,7 +46,12 @@ def _network(graph: NodeGraph, until: str | None, shape: Sequence[int] | None) -
     if not output.is_batch_first():
         raise ModelFileError(f"the output {end!r} has no batch as its first axis; cut the network earlier with until=")
     output = _laid_out(output)
-    return built(start, output, file_groups)
+    found = built(start, output, file_groups)
+    is_open = [size is None for size in graph.inputs[start.name]] if shape is None else []
+    axes = tuple(
+        place for place, axis in enumerate(found.input_axes) if axis is not None and any(is_open[axis : axis + 1])
+    )
+    return replace(found, open_axes=axes)
 
 
 def _laid_out(output: Tensor) -> Tensor:
@@ -110,7 +118,7 @@ def _needed(graph: NodeGraph, end: str) -> list[Node]:
     return order
 
 
-def _input(graph: NodeGraph, nodes: Sequence[Node], shape: Sequence[int] | None) -> Tensor:
+def _input(graph: NodeGraph, nodes: Sequence[Node], shape: Sequence[int] | None, open_size: int | None) -> Tensor:
     used = {name for node in nodes for name in node.inputs}
     names = [name for name in graph.inputs if name in used]
     if len(names) != 1:
@@ -126,6 +134,7 @@ def _input(graph: NodeGraph, nodes: Sequence[Node], shape: Sequence[int] | None)
         if not fits or any(n not in (None, m) for n, m in zip(sizes, shape, strict=False)):
             raise ConfigError(f"the input {names[0]!r} has the shape {_shown(declared)}, got {tuple(shape)}")
         sizes = list(shape)
+    sizes = [open_size if size is None else size for size in sizes]
     if any(size is None or not 0 < size <= MAX_SIZE for size in sizes):
         raise ConfigError(f"the input {names[0]!r} has the shape {_shown(declared)}; give its shape without the batch")
     groups: list[Group] = [(BATCH,), *((Axis(int(size or 0)),) for size in sizes)]

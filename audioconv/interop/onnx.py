@@ -11,7 +11,9 @@ from audioconv.interop.onnx_file import read_graph
 from audioconv.io.files import display_path
 
 
-def read_onnx(path: StrPath, *, until: str | None = None, shape: Sequence[int] | None = None) -> Imported:
+def read_onnx(
+    path: StrPath, *, until: str | None = None, shape: Sequence[int] | None = None, open_size: int | None = None
+) -> Imported:
     """Return the network in an ONNX file as layers with its parameters, channels last.
 
     A chain of nodes becomes a `Chain`; additions, concatenations and multiplications of branches become `Residual`,
@@ -27,6 +29,8 @@ def read_onnx(path: StrPath, *, until: str | None = None, shape: Sequence[int] |
         the file's only output.
     shape : sequence of int, optional
         Shape of the input in the file's order, without the batch, where the file leaves it open.
+    open_size : int, optional
+        Size of every axis that the file leaves open, instead of `shape`; see `Imported.open_axes`.
 
     Returns
     -------
@@ -43,4 +47,4 @@ def read_onnx(path: StrPath, *, until: str | None = None, shape: Sequence[int] |
     MissingExtraError
         If the package onnx is not installed.
     """
-    return network_of(read_graph(path), until, shape, display_path(path))
+    return network_of(read_graph(path), until, shape, display_path(path), open_size)

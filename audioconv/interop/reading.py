@@ -28,6 +28,7 @@ def read(
     *,
     until: str | None = None,
     shape: Sequence[int] | None = None,
+    open_size: int | None = None,
     onto: str | Layer | None = None,
     in_shape: Sequence[int] | None = None,
     classes: int | None = None,
@@ -40,7 +41,7 @@ def read(
     path : path-like
         ``.onnx``, ``.keras``, ``.h5`` or ``.caffemodel``: network and weights. ``.pt``, ``.pth`` or ``.safetensors``:
         weights, which need `onto`; a model of audioconv does not.
-    until, shape
+    until, shape, open_size
         As in `read_onnx`: where to cut, and the shape of the input where the file leaves it open.
     onto, in_shape, classes, ignore
         As in `read_weights`: a network that takes the file's arrays, whatever the file says of its own.
@@ -60,7 +61,7 @@ def read(
             raise ConfigError(f"{shown}: until= cuts the file's own network; give one of until= and onto=")
         return read_weights(path, onto, in_shape, classes=classes, ignore=ignore)
     if ending in NETWORKS:
-        return NETWORKS[ending](path, until=until, shape=shape)
+        return NETWORKS[ending](path, until=until, shape=shape, open_size=open_size)
     if ending == ".safetensors":
         try:
             arrays, header = tensor_file.read(path, "model")

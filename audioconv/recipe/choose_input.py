@@ -59,13 +59,18 @@ def choose_audio_input(
     if kind is not None and (name == "raw") != (kind == "samples"):
         takes = "raw samples" if kind == "samples" else "spectrograms"
         raise ConfigError(f"network {arch} takes {takes}, so the front end cannot be {name!r}")
-    rate = sample_rate or min(16000, Counter(rates).most_common(1)[0][0] if rates else 16000)
+    rate = sample_rate or choose_rate(rates)
     chosen: FrontEnd
     if name == "raw":
         chosen = RawSamples(rate)
     else:
         chosen = (LogMel if name == "log-mel" else Mfcc).for_rate(rate, floor=MIN_ENERGY)
     return AudioInput(chosen, max(1, round(seconds * rate)), content)
+
+
+def choose_rate(rates: Sequence[int]) -> int:
+    """Return the rate (Hz) of the model for recordings of these rates: that of most of them, at most 16000."""
+    return min(16000, Counter(rates).most_common(1)[0][0] if rates else 16000)
 
 
 def choose_image_input(paths: Sequence[StrPath], size: tuple[int, int] | None = None) -> ImageInput:

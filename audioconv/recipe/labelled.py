@@ -18,6 +18,7 @@ from audioconv.datasets.collection import Collection, Item, Kind
 from audioconv.decision.classes import negatives_by_name
 from audioconv.errors import DataError
 from audioconv.io.parallel import Loaded
+from audioconv.layers.base import Shape
 from audioconv.pipeline.inputs import ImageInput, InputSpec
 from audioconv.recipe.choose_input import choose_image_input
 from audioconv.recipe.window_plan import WindowPlan, plan_for_files, plan_windows
@@ -65,6 +66,11 @@ class Labelled(ABC):
     def files(self) -> Sequence[Path]:
         """The files of the data; none for arrays in memory."""
         return ()
+
+    @property
+    def fixed_image_shape(self) -> Shape | None:
+        """The shape of pictures in memory, which are not scaled; None for files, which are."""
+        return None
 
     @abstractmethod
     def with_negatives(self) -> Self:
@@ -164,6 +170,10 @@ class LabelledArrays(Labelled):
     @property
     def fixed_rate(self) -> int | None:
         return self.sample_rate
+
+    @property
+    def fixed_image_shape(self) -> Shape | None:
+        return self.image_spec(None).shape if self.kind == "images" else None
 
     def with_negatives(self) -> Self:
         meant = negatives_by_name(self.labels) if self.kind == "audio" else {}

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from audioconv._types import StrPath
 from audioconv.audio.windows import Content
 from audioconv.errors import ConfigError
 from audioconv.features.front_ends import Mfcc, RawSamples
-from audioconv.pipeline.inputs import AudioInput, InputSpec, of_model
+from audioconv.pipeline.inputs import InputSpec
 from audioconv.recipe import speech_embedding
 from audioconv.recipe.bank import checked_folder, default_folder
 from audioconv.recipe.choose_input import choose_audio_input
 from audioconv.recipe.labelled import REVIEWED, Labelled
-from audioconv.recipe.pretrained import Pretrained, PretrainedModel, find_speech_embedding
-from audioconv.recipe.settings import AUTO, Settings, check
+from audioconv.recipe.pretrained import Pretrained, find_speech_embedding
+from audioconv.recipe.settings import AUTO, SPEECH_EMBEDDING, Settings, check
 from audioconv.recipe.window_plan import MAX_WORD_WINDOW_SECONDS, WindowPlan
 from audioconv.training.data import batch_count
 
@@ -35,6 +35,13 @@ MIN_STEPS, MAX_EPOCHS = 300, 300
 MIN_SPEAKERS = 20
 """With fewer known speakers, (1) the network is trained again with the validation examples, whose voices would be
 missing, and (2) rejection is off by default: on FSDD (6 speakers) it rejected the voices that it had not learned."""
+
+
+WITHOUT_EMBEDDING = (
+    f"words are told apart better from Google's speech embedding network (Apache License 2.0), which is not on this "
+    f"machine: {speech_embedding.INSTALL}, or train with init={SPEECH_EMBEDDING!r} (--init {SPEECH_EMBEDDING}), which "
+    f"downloads {speech_embedding.MEGABYTES:.1f} MB"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +63,7 @@ class Plan:
     pretrained : Pretrained or None
         What the user named to begin with; for words, the speech embedding network if it is on this machine.
     arch : str
-        Name of the network.
+        Name of the network; `AUTO` for one of another framework.
     input_shape : tuple of int
         Shape of one example as the network takes it.
     epochs : int or None
@@ -74,6 +81,8 @@ class Plan:
         The negative recordings to learn to reject.
     refits : bool
         Whether the network is trained a second time, with the validation examples.
+    notes : tuple of str
+        Remarks for the user, a line each.
     """
 
     settings: Settings
@@ -90,6 +99,7 @@ class Plan:
     rejects: bool
     bank: StrPath | None
     refits: bool
+    notes: tuple[str, ...] = ()
 
     def epoch_count(self, examples: int) -> int:
         """Return the number of epochs for so many examples in an epoch."""
@@ -103,7 +113,7 @@ class Plan:
     @property
     def begins_with_embedding(self) -> bool:
         """Whether the network is the speech embedding network with its pretrained layers."""
-        return self.pretrained is not None and self.arch == speech_embedding.NAME
+        return self.pretrained is not None and self.arch == SPEECH_EMBEDDING
 
     def content(self, label: str, split: str | None) -> Content:
         """Return how a recording becomes windows; one that tests may not be cut by its label."""
@@ -134,9 +144,9 @@ def resolve(
         If the data cannot be used.
     """
     check(settings, data.kind)
-    spec, windows, pretrained = _choose_input(settings, data, pretrained)
+    spec, windows, pretrained, notes = _choose_input(settings, data, pretrained)
     few_speakers = have_few_speakers(data.speakers, data.splits)
-    return choose(
+    plan = choose(
         settings,
         spec,
         windows,
@@ -145,6 +155,7 @@ def resolve(
         is_split="validation" in data.splits,
         has_refused=has_refused,
     )
+    return replace(plan, notes=notes)
 
 
 def choose(
@@ -163,9 +174,9 @@ def choose(
     trained on by default. `has_refused`: there are refused clips.
     """
     arch = settings.arch if pretrained is None else pretrained.arch
-    if arch == AUTO:
+    if arch == AUTO and pretrained is None:
         arch = choose_architecture(spec)
-    of_embedding = pretrained is not None and arch == speech_embedding.NAME
+    of_embedding = pretrained is not None and arch == SPEECH_EMBEDDING
     bank = None if spec.kind == "images" else bank_folder(settings)
     rejects = shall_reject(settings, spec, few_speakers and not has_refused, bank)
     usual_rate = EMBEDDING_LEARNING_RATE if of_embedding else LEARNING_RATE
@@ -175,7 +186,7 @@ def choose(
         windows=windows,
         pretrained=pretrained,
         arch=arch,
-        input_shape=spec.input_shape(arch),
+        input_shape=spec.input_shape(arch) if pretrained is None else pretrained.input_shape(spec),
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         learning_rate=usual_rate if settings.learning_rate is None else settings.learning_rate,
@@ -229,34 +240,38 @@ def have_few_speakers(speakers: Sequence[str | None], splits: Sequence[str | Non
 
 def _choose_input(
     settings: Settings, data: Labelled, pretrained: Pretrained | None
-) -> tuple[InputSpec, WindowPlan | None, Pretrained | None]:
-    """Return what one example is, how recordings become windows (None for pictures), and what training begins with."""
-    if pretrained is not None and pretrained.kind != data.kind:
-        takes = "pictures" if pretrained.kind == "images" else "sound"
-        raise ConfigError(f"{settings.init}: is a model of {takes}, but {data.name} holds {data.kind}")
+) -> tuple[InputSpec, WindowPlan | None, Pretrained | None, tuple[str, ...]]:
+    """Return what one example is, how recordings become windows (None for pictures), what it begins with, and notes."""
+    if pretrained is not None and data.kind not in pretrained.kinds:
+        takes = "sound" if "audio" in pretrained.kinds else "pictures"
+        raise ConfigError(f"{settings.named_init}: is a model of {takes}, but {data.name} holds {data.kind}")
     if data.kind == "images":
-        if isinstance(pretrained, PretrainedModel):
-            return of_model(pretrained.model), None, pretrained
-        return data.image_spec(settings.image_size), None, None
+        if pretrained is not None:
+            return pretrained.image_input(settings, data), None, pretrained, ()
+        return data.image_spec(settings.image_size), None, None, ()
     seconds = settings.clip_seconds
     if pretrained is not None and pretrained.front_end is not None and pretrained.clip_samples is not None:
         seconds = pretrained.clip_samples / pretrained.front_end.sample_rate
     rates, windows = data.window_plan(seconds)
+    notes: tuple[str, ...] = ()
     if pretrained is None and _suits_embedding(settings, data, rates, windows):
         pretrained = find_speech_embedding()
-    if pretrained is not None and pretrained.front_end is not None:
-        front_end = pretrained.front_end
-        length = pretrained.clip_samples or round(windows.seconds * front_end.sample_rate)
-        return AudioInput(front_end, length, _content(windows)), windows, pretrained
+        notes = (WITHOUT_EMBEDDING,) if pretrained is None else ()
+    if pretrained is not None:
+        spec = pretrained.audio_input(settings, rates, windows)
+        seconds = spec.clip_samples / spec.sample_rate
+        if abs(seconds - windows.seconds) > 1 / spec.sample_rate:  # the network needs another window
+            rates, windows = data.window_plan(seconds)
+        return spec, windows, pretrained, notes
     spec = choose_audio_input(
         None if settings.arch == AUTO else settings.arch,
         rates,
         windows.seconds,
         front_end=settings.front_end,
         sample_rate=settings.sample_rate,
-        content=_content(windows),
+        content=windows.expected,
     )
-    return spec, windows, None
+    return spec, windows, None, notes
 
 
 def _suits_embedding(settings: Settings, data: Labelled, rates: Sequence[int], windows: WindowPlan) -> bool:
@@ -264,7 +279,7 @@ def _suits_embedding(settings: Settings, data: Labelled, rates: Sequence[int], w
     typical = sorted(rates)[len(rates) // 2] if rates else 0
     return (
         settings.init == AUTO
-        and settings.arch in (AUTO, speech_embedding.NAME)
+        and settings.arch in (AUTO, SPEECH_EMBEDDING)
         and settings.front_end is None
         and settings.sample_rate in (None, speech_embedding.SAMPLE_RATE)
         and windows.holds_words
@@ -272,7 +287,3 @@ def _suits_embedding(settings: Settings, data: Labelled, rates: Sequence[int], w
         and data.fixed_rate in (None, speech_embedding.SAMPLE_RATE)
         and typical >= speech_embedding.MIN_SAMPLE_RATE
     )
-
-
-def _content(windows: WindowPlan) -> Content:
-    return "words" if windows.holds_words else "sounds"

@@ -1,4 +1,4 @@
-"""What training begins with: a model that the user names, the speech embedding network, or a model of the package.
+"""What training begins with: a file that the user names, the speech embedding network, or a model of the package.
 
 The package's models were trained on common words by synthetic voices, so that the sounds of speech need not be learned
 from ten clips. `scripts/make_base` makes them; docs/recipes.md says how much they bring, and where they do not help.
@@ -7,7 +7,6 @@ from ten clips. `scripts/make_base` makes them; docs/recipes.md says how much th
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,61 +23,16 @@ from audioconv.features.normalisation import Normalisation
 from audioconv.io.files import display_path
 from audioconv.layers.base import Layer, Params, Shape, flatten, unflatten
 from audioconv.model import Model
-from audioconv.pipeline.inputs import InputSpec
+from audioconv.pipeline.inputs import AudioInput, ImageInput, InputSpec, of_model
 from audioconv.recipe import speech_embedding
-from audioconv.recipe.settings import AUTO, Settings
+from audioconv.recipe.imported_network import ImportedNetwork, is_network
+from audioconv.recipe.labelled import Labelled
+from audioconv.recipe.pretrained_base import Pretrained, rates_of_bodies
+from audioconv.recipe.settings import AUTO, SPEECH_EMBEDDING, Settings
 from audioconv.recipe.transfer import begin_from
+from audioconv.recipe.window_plan import WindowPlan
 
-EMBEDDING_RATE = 0.1
-"""Factor of the learning rate of the speech embedding network's layers; docs/recipes.md has what it was chosen by."""
-
-
-class Pretrained(ABC):
-    """A network with parameters to begin with."""
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """What messages and model files call it."""
-
-    @property
-    @abstractmethod
-    def arch(self) -> str:
-        """Name of the network; `ConfigError` if that is not known."""
-
-    @property
-    @abstractmethod
-    def kind(self) -> Kind:
-        """Whether it takes sound or pictures."""
-
-    @property
-    @abstractmethod
-    def front_end(self) -> FrontEnd | None:
-        """What makes features of samples; None for pictures."""
-
-    @property
-    def clip_samples(self) -> int | None:
-        """Length of a clip that it needs; None if it takes clips of any length."""
-        return None
-
-    @property
-    @abstractmethod
-    def normalisation(self) -> Normalisation:
-        """The scale of the features that its layers have learned."""
-
-    @abstractmethod
-    def begin(self, labels: Sequence[str], input_shape: Shape, rng: np.random.Generator) -> tuple[Layer, Params]:
-        """Return the network for other labels, and the parameters to begin with; new ones are drawn with `rng`."""
-
-    @property
-    def rates(self) -> tuple[tuple[str, float], ...]:
-        """Factors of the learning rate; see `training.optimizers.AdamW`."""
-        return (("0.", EMBEDDING_RATE),) if self.arch == speech_embedding.NAME else ()
-
-    @property
-    def about(self) -> Mapping[str, Any] | None:
-        """Origin and licence, if they are other people's; JSON-compatible."""
-        return None
+__all__ = ["Pretrained", "PretrainedModel", "SpeechEmbedding", "find", "find_speech_embedding", "load_named"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,15 +49,15 @@ class PretrainedModel(Pretrained):
     @property
     def arch(self) -> str:
         settings = self.model.provenance.get("settings")
-        if not isinstance(settings, dict) or settings.get("arch") not in architectures.NAMES:
+        if not isinstance(settings, dict) or settings.get("arch") not in (*architectures.NAMES, AUTO):
             raise ConfigError(
                 f"{display_path(self.path)}: does not say which network it is, so nothing can begin with it"
             )
         return str(settings["arch"])
 
     @property
-    def kind(self) -> Kind:
-        return self.model.kind
+    def kinds(self) -> tuple[Kind, ...]:
+        return (self.model.kind,)
 
     @property
     def front_end(self) -> FrontEnd | None:
@@ -123,6 +77,18 @@ class PretrainedModel(Pretrained):
     def begin(self, labels: Sequence[str], input_shape: Shape, rng: np.random.Generator) -> tuple[Layer, Params]:
         return begin_from(self.model, labels, rng)
 
+    def image_input(self, settings: Settings, data: Labelled) -> ImageInput:
+        spec = of_model(self.model)
+        assert isinstance(spec, ImageInput)
+        return spec
+
+    def input_shape(self, spec: InputSpec) -> Shape:
+        return super().input_shape(spec) if self.arch != AUTO else self.model.input_shape
+
+    @property
+    def rates(self) -> tuple[tuple[str, float], ...]:
+        return rates_of_bodies(self.model.network) if self.arch in (AUTO, SPEECH_EMBEDDING) else ()
+
     @property
     def about(self) -> Mapping[str, Any] | None:
         """What the model's own file says of what it began with."""
@@ -139,15 +105,15 @@ class SpeechEmbedding(Pretrained):
 
     @property
     def name(self) -> str:
-        return speech_embedding.NAME
+        return SPEECH_EMBEDDING
 
     @property
     def arch(self) -> str:
-        return speech_embedding.NAME
+        return SPEECH_EMBEDDING
 
     @property
-    def kind(self) -> Kind:
-        return "audio"
+    def kinds(self) -> tuple[Kind, ...]:
+        return ("audio",)
 
     @property
     def front_end(self) -> FrontEnd:
@@ -157,14 +123,30 @@ class SpeechEmbedding(Pretrained):
     def normalisation(self) -> Normalisation:
         return speech_embedding.normalisation()
 
+    def audio_input(self, settings: Settings, rates: Sequence[int], windows: WindowPlan) -> AudioInput:
+        if windows.seconds < speech_embedding.MIN_SECONDS:
+            raise ConfigError(
+                f"the {self.name} network needs a window of at least {speech_embedding.MIN_SECONDS} s, it is "
+                f"{windows.seconds:g} s; give a longer clip_seconds, or begin with another network (init)"
+            )
+        return super().audio_input(settings, rates, windows)
+
     def begin(self, labels: Sequence[str], input_shape: Shape, rng: np.random.Generator) -> tuple[Layer, Params]:
         network = architectures.build(self.arch, len(labels))
         known = {f"0.{path}": array for path, array in flatten(self.params).items()}
         return network, unflatten({**flatten(network.init(input_shape, rng)), **known})
 
     @property
+    def rates(self) -> tuple[tuple[str, float], ...]:
+        return rates_of_bodies(architectures.build(self.arch, 2))
+
+    @property
     def about(self) -> Mapping[str, Any]:
         return {"name": self.name, "licence": speech_embedding.LICENCE, "sha256": speech_embedding.SHA256}
+
+
+_DECIDED = ("front_end", "sample_rate", "clip_seconds", "image_size")
+"""Settings that a model's file decides; the speech embedding network takes any window."""
 
 
 def load_named(settings: Settings) -> Pretrained | None:
@@ -173,31 +155,38 @@ def load_named(settings: Settings) -> Pretrained | None:
     Raises
     ------
     ConfigError
-        If the settings also choose what such a model decides, such as the sample rate.
+        If the settings also choose what such a network decides, such as the sample rate.
     ModelFileError
-        If the file is not a whole model.
+        If the file is not a whole model, or network.
     DataError
         If the speech embedding network is named, but is not here and cannot be downloaded.
     """
     init = settings.named_init
     if init is None:
         return None
-    of_speech = init == speech_embedding.NAME
-    decided = ("front_end", "sample_rate", "image_size") if of_speech else _DECIDED
-    given = [name for name in decided if getattr(settings, name)]
+    if is_network(init):
+        if settings.arch != AUTO:
+            raise ConfigError(f"{display_path(init)}: is a network of its own; leave out arch={settings.arch!r}")
+        return ImportedNetwork.read(init, settings.init_layer)
+    if settings.init_layer is not None:
+        raise ConfigError("init_layer says where to cut a network of another framework; leave it out for this init")
+    if Path(init).suffix.lower() in (".pt", ".pth"):
+        raise ConfigError(
+            f"{display_path(init)}: holds weights without their network; write the network to an ONNX file "
+            "(torch.onnx.export), and begin with that"
+        )
+    of_speech = init == SPEECH_EMBEDDING
+    given = [name for name in _DECIDED if getattr(settings, name) and not (of_speech and name == "clip_seconds")]
     if given:
         raise ConfigError(f"{given[0]} is what the model has that training begins with; leave it out")
     if not of_speech:
         return PretrainedModel(init, Model.load(init))
-    if settings.arch not in (AUTO, speech_embedding.NAME):
-        raise ConfigError(f"only the network {speech_embedding.NAME} begins with it; leave out arch={settings.arch!r}")
+    if settings.arch not in (AUTO, SPEECH_EMBEDDING):
+        raise ConfigError(f"only the network {SPEECH_EMBEDDING} begins with it; leave out arch={settings.arch!r}")
     path = speech_embedding.find(download=True)
     if path is None:
-        raise DataError(f"the {speech_embedding.NAME} network is not on this machine; {speech_embedding.INSTALL}")
+        raise DataError(f"the {SPEECH_EMBEDDING} network is not on this machine; {speech_embedding.INSTALL}")
     return SpeechEmbedding(path, speech_embedding.read(path))
-
-
-_DECIDED = ("front_end", "sample_rate", "clip_seconds", "image_size")
 
 
 def find_speech_embedding() -> Pretrained | None:

@@ -22,6 +22,9 @@ AUTO = "auto"
 """`Settings.arch`: the network that suits the input. `Settings.init`: the pretrained network that suits it, if any.
 `Settings.negatives`: the bank on this machine, if any."""
 
+SPEECH_EMBEDDING = "speech-embedding"
+"""`Settings.init` and `Settings.arch`: the network that Google trained on speech; see `recipe.speech_embedding`."""
+
 NO_NEGATIVES = "none"
 """`Settings.negatives`: no recordings."""
 
@@ -67,6 +70,7 @@ class Settings:
 
     arch: str = AUTO
     init: StrPath | None = AUTO
+    init_layer: str | None = None
     epochs: int | None = None
     budget: float | None = None
     batch_size: int = 64
@@ -101,8 +105,10 @@ class Settings:
 
     @property
     def named_init(self) -> StrPath | None:
-        """The model file to begin with, if the user has named one."""
-        return None if self.init == AUTO else self.init
+        """What to begin with, if the user has named it: a file, or `SPEECH_EMBEDDING`, also by its architecture."""
+        if self.init == AUTO:
+            return SPEECH_EMBEDDING if self.arch == SPEECH_EMBEDDING else None
+        return self.init
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the settings, as scikit-learn's tools ask for them."""
@@ -148,6 +154,8 @@ def check(settings: Settings, kind: Literal["audio", "images"]) -> None:
     """Raise `ConfigError` for settings that cannot work for such data, before anything is read."""
     if settings.arch != AUTO:
         architectures.input_kind(settings.arch)
+    if settings.init_layer is not None and settings.named_init is None:
+        raise ConfigError("init_layer says where to cut a network of another framework; name its file by init")
     if settings.budget is not None and settings.epochs is not None:
         raise ConfigError("a budget chooses the number of epochs; give one of budget and epochs")
     if settings.budget is not None and not settings.budget > 0:

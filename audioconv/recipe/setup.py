@@ -201,11 +201,11 @@ def prepare(
         found = f"only {classes[0]!r}" if classes else "none"
         raise DataError(f"{name}: a classifier needs at least 2 classes to train on, there is {found}")
     normalisation = None
-    if pretrained is None:
+    if pretrained is None or pretrained.normalisation is None:
         typical, _ = examples.epoch_of(parts["train"], balanced=False)
         normalisation = spec.measure(typical, settings.normalise_clips)
         # The package's models have learned words that were normalised one by one; with many clips they are of no use.
-        if settings.init == AUTO and normalisation.by_clip and examples.are_few:
+        if pretrained is None and settings.init == AUTO and normalisation.by_clip and examples.are_few:
             pretrained = pretrained_models.find(plan.arch, spec)
     rejection = spoken = None
     if plan.rejects:
@@ -220,7 +220,7 @@ def prepare(
         network, params = architectures.build(plan.arch, len(classes)), None
     else:
         network, params = pretrained.begin(classes, plan.input_shape, np.random.default_rng(settings.seed))
-        normalisation = pretrained.normalisation
+        normalisation = pretrained.normalisation or normalisation
     augmentation = None
     if settings.augment:
         synthetic = str(examples.about.get("source")).startswith(SYNTHETIC_SOURCES)

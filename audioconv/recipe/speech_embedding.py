@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -25,13 +26,16 @@ from audioconv.interop import protobuf
 from audioconv.io.files import cache_folder, display_path
 from audioconv.layers import Conv, Params
 
-NAME = "speech-embedding"
 LICENCE = "speech_embedding by Google, Apache License 2.0"
 
+Origin = Literal["package", "mirror", "cache"]
+
 SHA256 = "70d164290c1d095d1d4ee149bc5e00543250a7316b59f31d056cff7bd3075c1f"
+SIZE = 1_326_578
+MEGABYTES = SIZE / 1e6
 FILE = Remote(
     "https://github.com/dscripka/openWakeWord/releases/download/v0.5.1/embedding_model.onnx",
-    size=1_326_578,
+    size=SIZE,
     sha256=SHA256,
 )
 INSTALL = "pip install 'audioconv[speech]'"
@@ -81,13 +85,22 @@ def find(*, download: bool = False) -> Path | None:
     DataError
         If it cannot be downloaded, or is not the published file.
     """
+    found = locate()
+    if found is not None:
+        return found[0]
+    return obtain(FILE, cache_folder("pretrained"), None) if download else None
+
+
+def locate() -> tuple[Path, Origin] | None:
+    """Return where the file is, as `find` does, and in which of the places."""
     for path in _installed():
         if _is_the_file(path):
-            return path
-    found = find_local(FILE, cache_folder("pretrained"))
-    if found is None and download:
-        found = obtain(FILE, cache_folder("pretrained"), None)
-    return found
+            return path, "package"
+    cache = cache_folder("pretrained")
+    local = find_local(FILE, cache)
+    if local is None:
+        return None
+    return local, "cache" if local.parent == cache else "mirror"
 
 
 def read(path: Path) -> Params:
@@ -135,6 +148,6 @@ def _installed() -> Iterator[Path]:
 
 def _is_the_file(path: Path) -> bool:
     try:
-        return path.stat().st_size == FILE.size and hashlib.sha256(path.read_bytes()).hexdigest() == SHA256
+        return path.stat().st_size == SIZE and hashlib.sha256(path.read_bytes()).hexdigest() == SHA256
     except OSError:
         return False

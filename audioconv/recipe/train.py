@@ -96,7 +96,7 @@ def train_model(
     if reviewed is not None:
         data = data.with_reviewed(reviewed.positives)
     plan = resolve(settings, data, pretrained, has_refused=reviewed is not None and bool(reviewed.refused))
-    _tell(callbacks, *data.notes, *([plan.windows.describe()] if plan.windows else []))
+    _tell(callbacks, *data.notes, *([plan.windows.describe()] if plan.windows else []), *plan.notes)
     if reviewed is not None:
         _tell(callbacks, *reviewed.notes(rejects=plan.rejects))
     step = None if on_file is None else partial(on_file, len(data.labels))

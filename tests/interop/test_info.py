@@ -67,3 +67,53 @@ def test_weights_alone(call, tmp_path):
     assert "weights alone" in out
     found = json.loads(call("info", tmp_path / "network.pt", "--json")[1])
     assert found["arrays"] == {"conv.weight": [6, 4, 3], "conv.bias": [6]}
+
+
+# --- safetensors of other programs ---
+
+
+@pytest.fixture
+def weights(tmp_path):
+    from safetensors.numpy import save_file
+
+    arrays = {"conv.weight": np.zeros((6, 4, 3), np.float16), "steps": np.array(7, np.int64), "a [red]": np.zeros(2)}
+    save_file(arrays, tmp_path / "weights.safetensors", {"format": "pt"})
+    return tmp_path / "weights.safetensors"
+
+
+def test_safetensors_of_another_program(call, weights):
+    code, out, err = call("info", weights)
+    assert (code, err) == (0, "")
+    rows = [line.split() for line in out.splitlines()]
+    assert ["conv.weight", "6", "x", "4", "x", "3", "F16", "72"] in rows
+    assert ["a", "[red]", "2", "F64", "2"] in rows
+    assert ["total", "75"] in rows
+    assert "metadata    format: pt" in out
+    assert "weights alone, without a network, by another program than audioconv" in out
+
+
+def test_safetensors_of_another_program_as_json(call, weights):
+    found = json.loads(call("info", weights, "--json")[1])
+    assert found["arrays"] == {"conv.weight": [6, 4, 3], "steps": [], "a [red]": [2]}
+    assert found["dtypes"] == {"conv.weight": "F16", "steps": "I64", "a [red]": "F64"}
+    assert found["parameters"] == 75
+    assert found["metadata"] == {"format": "pt"}
+    assert found["bytes"] == weights.stat().st_size
+
+
+def test_a_type_that_cannot_be_read_is_listed_too(call, tmp_path):
+    header = json.dumps({"w": {"dtype": "F8_E4M3", "shape": [2, 2], "data_offsets": [0, 4]}}).encode()
+    (tmp_path / "w.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    code, out, _ = call("info", tmp_path / "w.safetensors")
+    assert code == 0
+    assert ["w", "2", "x", "2", "F8_E4M3", "4"] in [line.split() for line in out.splitlines()]
+
+
+@pytest.mark.parametrize("change", [lambda content: content[:-3], lambda content: content[:40], lambda _: b"nothing"])
+def test_safetensors_that_are_damaged(change, call, weights):
+    weights.write_bytes(change(weights.read_bytes()))
+    code, _, err = call("info", weights)
+    assert code == 1
+    assert "weights.safetensors: " in err
+    assert "truncated or damaged" in err or "not a safetensors file" in err
+    assert "Traceback" not in err
