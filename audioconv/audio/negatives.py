@@ -31,7 +31,7 @@ KINDS = {
 
 OF_TWO_WORDS = {"splice", "overlap", "babble"}
 
-RECORDED, SEGMENTS, SPOKEN = 0.9, 0.75, 0.5
+RECORDED, SEGMENTS, SPOKEN = 0.9, 0.5, 0.5
 """Share of negative recordings, if there are any, and of segments among them; of the rest, share of synthetic words."""
 
 BACKGROUND_PROBABILITY, MIN_PAUSE_SECONDS = 0.7, 0.05

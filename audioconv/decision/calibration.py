@@ -14,7 +14,7 @@ from audioconv.decision.decision import SCORES, Decision, Gate
 
 TEMPERATURES = (0.05, 20.0)
 
-GIVEN_UP = 0.025
+GIVEN_UP = 0.015
 """Share of new words that a threshold may reject although a lower one would have the false accept rate as well."""
 
 MAX_COST, COMPROMISE = 0.1, 0.4

@@ -18,7 +18,7 @@ from audioconv.recipe.labelled import Labelled
 from audioconv.recipe.settings import Settings
 from audioconv.recipe.window_plan import WindowPlan
 
-BODY_RATE = 0.1
+BODY_RATE = 0.05
 """Factor of the learning rate of pretrained layers below a new head; docs/recipes.md has what it was chosen by."""
 
 

@@ -28,8 +28,8 @@ from audioconv.recipe.spoken_words import Spoken
 NEGATIVES_PER_CLASS = 4.0
 """Negatives to train with, for each clip of an average class."""
 
-MIN_RECORDED = 300
-"""The least number of negatives in an epoch if there are recordings of them."""
+RECORDED_PER_CLASS, MIN_RECORDED = 8.0, 300
+"""The same if there are recordings of negatives, and the least number of them in an epoch."""
 
 BACKGROUNDS = ("babble",) * 8 + ("bursts", "glide", "sustained") * 2 + ("bursts", "glide")
 KNOCK_SECONDS, KNOCK_SLOPES = 4, np.linspace(0, 3, 12)
@@ -122,9 +122,8 @@ class Rejection:
 
     def for_training(self, x: Samples | Windows, codes: NDArray[np.integer]) -> NegativeClips:
         """Return the negatives to train with beside the clips `x` (N, T) of the classes `codes` (N,)."""
-        count = round(NEGATIVES_PER_CLASS * len(x) / max(self._words.sum(), 1))
-        if self.bank is not None:
-            count = max(count, MIN_RECORDED)
+        per_class, least = (NEGATIVES_PER_CLASS, 0) if self.bank is None else (RECORDED_PER_CLASS, MIN_RECORDED)
+        count = max(round(per_class * len(x) / max(self._words.sum(), 1)), least)
         spoken = None if self._spoken is None else self._spoken.negatives
         sampler = self._sampler(x, codes, self._to_train, spoken)
         if not self._refused:

@@ -1,4 +1,4 @@
-"""Saying no to words that nobody has trained on: five words of twelve, and the seven others in a test by new speakers."""
+"""Words that nobody has trained on: five words of twelve, and the seven others in a test by new speakers."""
 
 from __future__ import annotations
 
