@@ -35,7 +35,7 @@ def test_the_page_holds_what_was_measured(results):
     numbers = json.loads(results.NUMBERS.read_text("utf-8")) if results.NUMBERS.exists() else {}
     page = results.PAGE.read_text("utf-8")
     assert results.filled(page, numbers) == page
-    assert set(numbers) <= {*results.EXPERIMENTS, *results.LISTENING}
+    assert set(numbers) <= {*results.EXPERIMENTS, *results.LISTENING, *results.UNHEARD}
 
 
 def test_a_row_tells_mean_and_spread(results):

@@ -34,7 +34,10 @@ class DataMissingError(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """One training run: how it is called, what its model is and how well it does."""
+    """One training run: how it is called, what its model is and how well it does.
+
+    `arch` is the network that the model says it has; empty where it is that of the experiment.
+    """
 
     name: str
     network: L.Layer
@@ -43,6 +46,7 @@ class Run:
     tested: int
     accuracy: float
     seconds: float
+    arch: str = ""
 
 
 Runs = Callable[[bool, Sequence[Callback]], Iterator[Run]]
@@ -90,8 +94,10 @@ def train(
     model, report = classifier.model_, classifier.report_
     if report is None or report.test is None:
         raise DataMissingError(f"{collection.name} has no test clips")
-    epochs = model.provenance["settings"]["epochs"]
-    return Run(name, model.network, model.input_shape, epochs, report.test.count, report.test.accuracy, seconds)
+    stored, test = model.provenance["settings"], report.test
+    return Run(
+        name, model.network, model.input_shape, stored["epochs"], test.count, test.accuracy, seconds, stored["arch"]
+    )
 
 
 def few(collection: Collection, train: int, test: int) -> Collection:

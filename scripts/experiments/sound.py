@@ -67,4 +67,4 @@ def esc10(members: int, quick: bool, callbacks: Sequence[Callback]) -> Iterator[
         accuracy = sum(run.accuracy * run.tested for run in folds) / tested
         first = folds[0]
         seconds = sum(run.seconds for run in folds)
-        yield Run(f"seed {seed}", first.network, first.input_shape, first.epochs, tested, accuracy, seconds)
+        yield Run(f"seed {seed}", first.network, first.input_shape, first.epochs, tested, accuracy, seconds, first.arch)

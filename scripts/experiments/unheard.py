@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import shutil
+import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,15 @@ from typing import Any
 
 import numpy as np
 
+from audioconv.audio.read import read
 from audioconv.classifier import Classifier
 from audioconv.datasets.collection import Collection, Item
 from audioconv.decision.classes import is_word
-from audioconv.streaming.evaluate import score_recordings
+from audioconv.recipe.operating_points import PAUSE_SECONDS
+from audioconv.streaming.detector import chosen_threshold
+from audioconv.streaming.evaluate import hear, score_recordings
 from audioconv.training.callbacks import Callback
+from audioconv.training.progress import duration
 from experiments.common import test_data
 from experiments.listening import FINE_THRESHOLDS, speech_without
 
@@ -31,7 +36,13 @@ RECALLS = (0.9, 0.93, 0.95)
 TEST_SHARE, CHOICE_SHARE = 0.2, 0.2
 """Shares of the speakers that test, and that settings were chosen with; the rest trains."""
 
-FALSE_ACCEPTS_PER_HOUR = 0.5
+TRAINING_READERS, TEST_READERS = slice(0, 14), slice(14, None)
+"""Of 24 readers, in the order of their numbers."""
+
+FOUND, LISTENED_DRAWS, LISTENED_STEP = 0.95, 3, 2
+"""Share of clips found at which false accepts are compared, draws that listen, and of which clips every how manieth."""
+
+QUICK_CLIPS = 10
 
 
 @dataclass(frozen=True)
@@ -79,10 +90,10 @@ def training(
 
 
 @contextmanager
-def speech(readers: slice, step: int = 1) -> Iterator[Path]:
+def speech(readers: slice) -> Iterator[Path]:
     """Give a folder with the recordings of some of the readers, and their transcripts; it is deleted afterwards."""
     rows = [(test_data(name) / row["file"], row) for name in SPEECH for row in _rows(name)]
-    chosen = set(sorted({row["speaker"] for _, row in rows})[readers][::step])
+    chosen = set(sorted({row["speaker"] for _, row in rows})[readers])
     with tempfile.TemporaryDirectory() as place:
         with open(Path(place, "transcripts.csv"), "w", encoding="utf-8", newline="") as file:
             table = csv.writer(file)
@@ -122,12 +133,30 @@ def measure(classifier: Classifier, some: Sequence[Clip], words: Sequence[str], 
     }
 
 
-def listening(classifier: Classifier, folder: Path, words: Sequence[str]) -> dict[str, Any]:
-    """Return the false accepts in speech without the words."""
-    by_speaker = speech_without(folder, words)
-    recordings = [path for paths in by_speaker.values() for path in paths]
-    result = score_recordings(classifier.model_, recordings, thresholds=FINE_THRESHOLDS)
-    return {"hours": result.hours, "own_threshold": result.default, "points": [vars(p) for p in result.points]}
+def listening(classifier: Classifier, folder: Path, some: Sequence[Clip], words: Sequence[str]) -> dict[str, Any]:
+    """Return the false accepts in speech without the words, and the share of test clips that are found in a stream."""
+    model, stream = classifier.model_, chosen_threshold(classifier.model_)
+    recordings = [path for paths in speech_without(folder, words).values() for path in paths]
+    thresholds = tuple(sorted({*FINE_THRESHOLDS, stream}))
+    result = score_recordings(model, recordings, thresholds=thresholds)
+    rate, pause = classifier.input_.sample_rate, PAUSE_SECONDS
+    assert rate is not None, "the model is of sounds"
+    silence = np.zeros(round(pause * rate), np.float32)
+    own = [clip for clip in some if clip.word in words and clip.part == "test"][::LISTENED_STEP]
+    found = np.zeros(len(thresholds), int)
+    for clip in own:
+        heard = hear(model, np.concatenate([silence, read(clip.path, rate), silence]))
+        found += [any(one.label == clip.word for one in heard.detections(threshold)) for threshold in thresholds]
+    shares, wrong = found / len(own), np.array(result.false_accepts) / result.hours
+    place = thresholds.index(stream)
+    enough = np.flatnonzero(shares >= FOUND)
+    return {
+        "hours": result.hours,
+        "clips": len(own),
+        "false_accepts_per_hour": float(wrong[place]),
+        "found": float(shares[place]),
+        "false_accepts_per_hour_at_95": float(wrong[enough[-1]]) if len(enough) else None,
+    }
 
 
 def train(
@@ -137,3 +166,53 @@ def train(
     begun = time.perf_counter()
     classifier = Classifier.train(collection, seed=seed, negatives=negatives, callbacks=callbacks, **settings)
     return classifier, time.perf_counter() - begun
+
+
+def runs(per_word: int | None, quick: bool, callbacks: Sequence[Callback]) -> Iterator[dict[str, Any]]:
+    """Yield what each draw brought: trained with the speakers that train or chose settings, tested with the others."""
+    some = clips()
+    names = sorted({clip.word for clip in some})
+    with speech(TRAINING_READERS) as bank, speech(TEST_READERS) as unseen:
+        for number in range(1 if quick else DRAWS):
+            words = draw(names, number)
+            collection = training(some, words, ("train", "choice"), QUICK_CLIPS if quick else per_word, number)
+            classifier, seconds = train(collection, number, bank, callbacks, **({"epochs": 1} if quick else {}))
+            yield {
+                "name": ", ".join(words),
+                "training_seconds": round(seconds, 1),
+                "clips": len(collection.items),
+                **measure(classifier, some, words, "test"),
+                "listening": listening(classifier, unseen, some, words) if number < LISTENED_DRAWS else None,
+                "model": classifier.model_,
+            }
+
+
+def table(found: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Return the table of the experiments, `unheard-10` and so on, that were measured."""
+    rows = [
+        ("clips a word", "draws", "right, of the words alone", *(f"others at {r:.0%} of the words" for r in RECALLS),
+         "at the own threshold: words", "others", "false accepts an hour of unseen readers", "words found there",
+         "at 95 % found", "training time"),
+        ("---:",) * (5 + len(RECALLS) + 4),
+    ]  # fmt: skip
+    for one in found:
+        draws = one["runs"]
+        listened = [run["listening"] for run in draws if run["listening"]]
+
+        def mean(part: Callable[[dict[str, Any]], float], some: Sequence[dict[str, Any]] = draws) -> str:
+            values = [part(run) for run in some]
+            spread = f" ± {statistics.stdev(values):.1%}" if len(values) > 1 else ""
+            return f"{statistics.mean(values):.1%}{spread}"
+
+        def rate(name: str, some: Sequence[dict[str, Any]] = listened) -> str:
+            values = [run[name] for run in some if run[name] is not None]
+            return f"{statistics.mean(values):.2f}" if values else ""
+
+        rows.append((
+            "all" if one["per_word"] is None else str(one["per_word"]), str(len(draws)), mean(lambda r: r["accuracy"]),
+            *(mean(lambda r, name=f"{recall:.2f}": r["others_accepted_at"][name]) for recall in RECALLS),
+            mean(lambda r: r["accepted_and_right"]), mean(lambda r: r["others_accepted"]),
+            rate("false_accepts_per_hour"), mean(lambda r: r["found"], listened) if listened else "",
+            rate("false_accepts_per_hour_at_95"), duration(statistics.median(r["training_seconds"] for r in draws)),
+        ))  # fmt: skip
+    return rows
