@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -366,6 +366,19 @@ class Classifier(Settings):
         """
         collection = source if isinstance(source, Collection) else open_collection(source, minimum_classes=1)
         return evaluate(self.model_, collection, split=split, negative_paths=outsiders, strict=strict, on_file=on_file)
+
+    def at(self, *, false_accept_rate: float | None = None, false_accepts_per_hour: float | None = None) -> Self:
+        """Return the classifier at another point of its model's curve; see `decision.Decision.at`.
+
+        The report of its training stays with this one.
+        """
+        decision = self.model_.decision.at(
+            false_accept_rate=false_accept_rate, false_accepts_per_hour=false_accepts_per_hour
+        )
+        other = type(self)(**self.get_params())
+        other._model = replace(self.model_, decision=decision)
+        other._numbers, other._row_length = self._numbers, self._row_length
+        return other
 
     def measure_speed(self, seconds: float = 0.5) -> Speed:
         """Time the model on this machine, from samples (or pixels) to probabilities, for about twice `seconds`."""

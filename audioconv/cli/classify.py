@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audioconv.cli.detect import clock
-from audioconv.cli.options import Json, Model, Strict, add_command, model_path
+from audioconv.cli.options import FalseAcceptRate, Json, Model, Strict, add_command, model_path
 from audioconv.cli.terminal import (
     Steps,
     add_row,
@@ -50,6 +50,7 @@ def classify(
         int | None,
         typer.Option(min=1, metavar="K", help="How many of the likeliest labels to show.", show_default=False),
     ] = None,
+    false_accept_rate: FalseAcceptRate = None,
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
@@ -66,6 +67,8 @@ def classify(
     from audioconv.kernels import precompile
 
     classifier = Classifier.load(model_path(model))
+    if false_accept_rate is not None:
+        classifier = classifier.at(false_accept_rate=false_accept_rate)
     precompile.start(precompile.USE)
     paths = list(expand(files, classifier.model_.kind))
     table = new_table("file", *["label", "score"] * (top or 1), right=["score"])

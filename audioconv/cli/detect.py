@@ -7,12 +7,13 @@ import math
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audioconv.cli.options import Hop, Json, Model, Strict, Threshold, add_command, model_path
+from audioconv.cli.options import FalseAcceptsPerHour, Hop, Json, Model, Strict, Threshold, add_command, model_path
 from audioconv.cli.saving import Save, SaveLimit, Saving, saving
 from audioconv.cli.terminal import (
     Steps,
@@ -50,6 +51,7 @@ def detect(
         list[Path], typer.Argument(metavar="RECORDING|FOLDER...", help="Recordings of any length, rate and format.")
     ],
     threshold: Threshold = None,
+    false_accepts_per_hour: FalseAcceptsPerHour = None,
     hop: Hop = 0.1,
     csv_file: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write path, label, start, end, score to this file.")
@@ -79,6 +81,10 @@ def detect(
     from audioconv.streaming import write_labels
 
     loaded = LoadedModel.load(model_path(model))
+    if false_accepts_per_hour is not None:
+        if threshold is not None:
+            raise typer.BadParameter("a threshold and a number of false accepts exclude each other; give one of them")
+        loaded = replace(loaded, decision=loaded.decision.at(false_accepts_per_hour=false_accepts_per_hour))
     precompile.start(precompile.USE)
     paths = list(expand(recordings, "audio"))
     several = len(paths) > 1

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from audioconv.cli.detect import clock
-from audioconv.cli.options import Hop, Json, Model, Threshold, add_command, flag, model_path
+from audioconv.cli.options import FalseAcceptsPerHour, Hop, Json, Model, Threshold, add_command, flag, model_path
 from audioconv.cli.saving import Save, SaveLimit, saving
 from audioconv.cli.terminal import add_row, new_table, printable, results, say, write, write_json
 from audioconv.errors import DataError
@@ -102,6 +103,7 @@ def listen(
         ),
     ] = False,
     threshold: Threshold = None,
+    false_accepts_per_hour: FalseAcceptsPerHour = None,
     hop: Hop = 0.1,
     save: Save = None,
     save_limit: SaveLimit = None,
@@ -128,6 +130,10 @@ def listen(
             param_hint="'[-]'",
         )
     loaded = LoadedModel.load(model_path(model))
+    if false_accepts_per_hour is not None:
+        if threshold is not None:
+            raise typer.BadParameter("a threshold and a number of false accepts exclude each other; give one of them")
+        loaded = replace(loaded, decision=loaded.decision.at(false_accepts_per_hour=false_accepts_per_hour))
     precompile.start(precompile.USE)
     options: dict[str, Any] = {"threshold": threshold, "hop_seconds": hop}
     if stdin or source == "-":

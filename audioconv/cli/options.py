@@ -34,6 +34,25 @@ Threshold = Annotated[
         min=0, max=1, metavar="SCORE", help="The least score that counts; by default the model's.", show_default=False
     ),
 ]
+FalseAcceptsPerHour = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        metavar="NUMBER",
+        help="Instead of a threshold: false accepts an hour, by the curve that the model has from its training.",
+        show_default=False,
+    ),
+]
+FalseAcceptRate = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        metavar="SHARE",
+        help="Share of other words that may be accepted, by the curve that the model has; by default its threshold.",
+        show_default=False,
+    ),
+]
 Hop = Annotated[float, typer.Option(metavar="SECONDS", help="How often the model is asked.")]
 
 

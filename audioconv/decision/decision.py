@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -156,6 +156,36 @@ class Decision:
         scores = probabilities[np.arange(len(probabilities)), codes]
         words = np.array([is_word(label) for label in labels])
         return Answers(codes, scores, words[codes] & (scores >= self.threshold))
+
+    def at(self, *, false_accept_rate: float | None = None, false_accepts_per_hour: float | None = None) -> Self:
+        """Return the decision at another point of its curve.
+
+        Parameters
+        ----------
+        false_accept_rate : float, optional
+            Share of negatives that may be accepted; chooses the threshold for clips.
+        false_accepts_per_hour : float, optional
+            False accepts in an hour of speech; chooses the threshold for streams.
+
+        Raises
+        ------
+        ConfigError
+            If the model has no curve, or no threshold has so few false accepts.
+        """
+        if self.curve is None:
+            raise ConfigError(
+                "the model has no curve of false accepts, which training with recorded negatives gives "
+                "(train --negatives FOLDER); give a threshold instead"
+            )
+        changed: dict[str, Any] = {}
+        if false_accept_rate is not None:
+            changed["threshold"] = self.curve.threshold_for_share(false_accept_rate)
+        if false_accepts_per_hour is not None:
+            changed["stream_threshold"] = self.curve.threshold_for_rate(false_accepts_per_hour)
+        if None in changed.values():
+            asked = next(value for value in (false_accept_rate, false_accepts_per_hour) if value is not None)
+            raise ConfigError(f"no threshold of the model has at most {asked:g} false accepts; ask for more")
+        return replace(self, **changed)
 
     def to_json(self) -> dict[str, Any]:
         """Return the decision as JSON-compatible data; `from_json` is its inverse."""

@@ -516,3 +516,49 @@ def test_the_view_in_a_terminal_without_unicode(hears):
     file.flush()
     assert f"level  {'#' * 20}{'-' * 10}   -20 dB" in file.buffer.getvalue().decode()
     assert f"high   {'-' * 15}|{'-' * 14}    0%" in file.buffer.getvalue().decode()
+
+
+# --- another point of the model's curve ---
+
+
+@pytest.fixture(scope="module")
+def with_curve(hears, tmp_path_factory) -> Path:
+    """Return a model whose curve says that only scores of 0.9999 and more give few false accepts."""
+    from dataclasses import replace
+
+    from audioconv.decision.curve import Curve
+
+    curve = Curve((0.2, 0.9999), (1.0, 0.1), (0.5, 0.0), (1.0, 0.1), (20.0, 0.1), 10, 10, 1.0)
+    model = Model.load(hears / "model.safetensors")
+    folder = tmp_path_factory.mktemp("with-curve")
+    replace(model, decision=replace(model.decision, curve=curve)).save(folder / "model.safetensors")
+    return folder
+
+
+def test_a_number_of_false_accepts_chooses_the_threshold(call, with_curve, long):
+    many = call("detect", with_curve, long, "--false-accepts-per-hour", 20, "--json").out.splitlines()
+    few = call("detect", with_curve, long, "--false-accepts-per-hour", 1, "--json").out.splitlines()
+    exact = call("detect", with_curve, long, "--threshold", 0.9999, "--json").out.splitlines()
+    assert few == exact
+    assert len(few) < len(many) == len(SAID)
+
+
+def test_a_number_that_no_threshold_reaches_is_an_error(call, with_curve, long):
+    assert "at most 0.01" in call("detect", with_curve, long, "--false-accepts-per-hour", 0.01).error
+
+
+def test_a_model_without_a_curve_says_how_to_get_one(call, hears, long):
+    assert "--negatives" in call("detect", hears, long, "--false-accepts-per-hour", 1).error
+    assert "--negatives" in call("classify", hears, long, "--false-accept-rate", 0.1).error
+
+
+def test_a_threshold_and_a_number_exclude_each_other(call, with_curve, long):
+    assert call("detect", with_curve, long, "--false-accepts-per-hour", 1, "--threshold", 0.5).code == 2
+
+
+def test_classify_takes_the_share_of_other_words(call, with_curve, tmp_path):
+    soundfile.write(tmp_path / "high.wav", PCM[round(0.2 * RATE) : round(1.2 * RATE)], RATE)
+    loose = json.loads(call("classify", with_curve, tmp_path / "high.wav", "--false-accept-rate", 0.5, "--json").out)
+    strict = json.loads(call("classify", with_curve, tmp_path / "high.wav", "--false-accept-rate", 0.01, "--json").out)
+    assert loose["label"] == loose["nearest"] == strict["nearest"] == "high"
+    assert strict["label"] is None or strict["score"] >= 0.9999
