@@ -259,7 +259,7 @@ def test_words_begin_with_it(rate, here, tmp_path):
         ({}, {"front_end": "log-mel"}),
         ({}, {"sample_rate": 8000}),
         ({}, {"arch": "cnn"}),
-        ({}, {"clip_seconds": 0.5}),
+        ({}, {"clip_seconds": 0.25}),
         ({}, {"init": None}),
     ],
     ids=["sounds", "4 kHz", "a front end", "a rate", "a network", "a short window", "asked"],
@@ -343,8 +343,8 @@ def test_a_window_that_is_too_short_for_it(monkeypatch, tmp_path):
     params = embedding_layers().init((98, 32, 1), np.random.default_rng(7))
     monkeypatch.setattr(pretrained, "load_named", lambda _: None)
     data = LabelledFiles.of(write(tmp_path))
-    chosen = Settings(init="speech-embedding", clip_seconds=0.5)
-    with pytest.raises(ConfigError, match=r"network needs a window of at least 0\.8 s, it is 0\.5 s; give a longer"):
+    chosen = Settings(init="speech-embedding", clip_seconds=0.25)
+    with pytest.raises(ConfigError, match=r"network needs a window of at least 0\.3 s, it is 0\.25 s; give a longer"):
         resolve(chosen, data, SpeechEmbedding(Path(NAME), params))
 
 

@@ -14,7 +14,7 @@ from audioconv.decision.decision import SCORES, Decision, Gate
 
 TEMPERATURES = (0.05, 20.0)
 
-GIVEN_UP = 0.015
+GIVEN_UP = 0.05
 """Share of new words that a threshold may reject although a lower one would have the false accept rate as well."""
 
 MAX_COST, COMPROMISE = 0.1, 0.4
@@ -44,6 +44,7 @@ def calibrate(
     false_accepts: float | None = None,
     negative_hardness_ratio: float = 1.0,
     scores: Sequence[str] = ("logit",),
+    given_up: float | None = None,
 ) -> Decision:
     """Return the decision that fits clips which the network has not learned.
 
@@ -66,6 +67,8 @@ def calibrate(
     scores : sequence of str
         What the gate may take as the score of an example; see `decision.Gate`. That with the lowest false accept rate
         at `RECALLS` is taken. Default: the largest logit.
+    given_up : float, optional
+        See `GIVEN_UP`, which is the default.
 
     Returns
     -------
@@ -87,7 +90,7 @@ def calibrate(
     lowest = _threshold(
         answers.scores[~of_words & of_word], int((~of_words).sum()), false_accepts / negative_hardness_ratio
     )
-    threshold = _affordable(lowest, right)
+    threshold = _affordable(lowest, right, GIVEN_UP if given_up is None else given_up)
     passed = of_word & (answers.scores >= threshold)
     basis = {
         "words": int(of_words.sum()),
@@ -155,7 +158,7 @@ def _logistic(words: Array, negatives: Array) -> tuple[float, float]:
     return float(scale / spread), float(offset - scale * centre / spread)
 
 
-def _affordable(threshold: float, right: Array) -> float:
+def _affordable(threshold: float, right: Array, given_up: float = GIVEN_UP) -> float:
     """Return the threshold, higher or lower by what it costs of the words with the scores `right`, in ascending order.
 
     See `GIVEN_UP` and `MAX_COST`.
@@ -165,7 +168,7 @@ def _affordable(threshold: float, right: Array) -> float:
     cost = _cost(threshold, right)
     if cost <= MAX_COST:
         # Of n words the k-th lowest score is expected to lie above the share k / (n + 1) of new words.
-        place = int(GIVEN_UP * (len(right) + 1)) - 1
+        place = int(given_up * (len(right) + 1)) - 1
         return max(threshold, float(right[place])) if place >= 0 else threshold
     from scipy.special import expit, logit
 

@@ -115,7 +115,7 @@ def rates_of_bodies(network: Layer) -> tuple[tuple[str, float], ...]:
 
     >>> from audioconv.layers import Chain, Dense
     >>> rates_of_bodies(Sum([Chain([Dense(4), Dense(2)]), Chain([Dense(4), Dense(2)])]))
-    (('0.0.', 0.1), ('1.0.', 0.1))
+    (('0.0.', 0.05), ('1.0.', 0.05))
     """
     if isinstance(network, Sum):
         return tuple((f"{number}.0.", BODY_RATE) for number in range(len(network.branches)))

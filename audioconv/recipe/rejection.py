@@ -47,6 +47,9 @@ GENERATED_HARDNESS, SPOKEN_HARDNESS = 2.0, 2.5
 """Ratio of the false accept rate on real speech to that on the calibration negatives: if all of them are generated from
 the words; and if synthetic voices speak half of them, of which hardly any is accepted."""
 
+RECORDED_GIVEN_UP = 0.015
+"""`calibration.GIVEN_UP` where recordings are the negatives, which are as hard as what the model is used on."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Recorded:
@@ -228,6 +231,7 @@ def _decide(
         negatives = generated.samples(len(x))
         logits = np.concatenate([logits, model.predict_logits(negatives)])
         codes = np.concatenate([codes, np.full(generated.count, generated.label, np.int64)])
+    recorded = rejection is not None and rejection.bank is not None
     decision = calibrate(
         model.labels,
         logits,
@@ -235,7 +239,8 @@ def _decide(
         auxiliary=() if rejection is None else rejection.auxiliary,
         false_accepts=None if all(map(is_word, model.labels)) else max_false_accept_rate,
         negative_hardness_ratio=1.0 if rejection is None else rejection.negative_hardness_ratio,
-        scores=("logit",) if rejection is None or rejection.bank is None else tuple(SCORES),
+        scores=tuple(SCORES) if recorded else ("logit",),
+        given_up=RECORDED_GIVEN_UP if recorded else None,
     )
     return decision, negatives
 
