@@ -16,6 +16,7 @@ from audioconv.model import Model
 from audioconv.pipeline.inputs import AudioInput, ImageInput
 from audioconv.recipe import plan, rejection
 from audioconv.recipe.settings import Settings
+from audioconv.streaming.detector import chosen_threshold
 
 RATE = 8000
 QUICK = {"arch": "tc-resnet8", "epochs": 12, "batch_size": 32, "sample_rate": RATE, "augment": False, "refit": False}
@@ -93,6 +94,26 @@ def test_recordings_of_other_things_are_learned_from(tmp_path):
     tones = [(0.2 * np.sin(2 * np.pi * 410 * time + rng.uniform(0, 6))).astype(np.float32) for _ in range(20)]
     assert accepted(classifier, tones) == 0
     assert classifier.model_.provenance["settings"]["negatives"] == "others"
+    check_curve(classifier, tmp_path)
+
+
+def check_curve(classifier, folder):
+    """Compare the curve of a model with what its decision and a detector do at one of its thresholds."""
+    decision = classifier.model_.decision
+    curve = decision.curve
+    assert curve.hours == pytest.approx(0.25 * 3 * 20 / 3600, rel=0.05), "the last quarter of each recording"
+    assert curve.negative_clips == rejection.CALIBRATION_NEGATIVES
+    assert curve.threshold_for_rate(classifier.false_accepts_per_hour) == decision.stream_threshold
+    assert chosen_threshold(classifier.model_) == decision.stream_threshold
+    for series in (curve.words, curve.negatives, curve.false_accepts_per_hour):
+        assert (np.diff(series) <= 1e-12).all()
+    at = curve.at(decision.threshold)
+    assert at["negatives"] == pytest.approx(decision.basis["others_accepted"], abs=0.1)
+    assert at["words"] == pytest.approx(decision.basis["words_accepted_and_right"], abs=0.2)
+    assert classifier.at(false_accept_rate=0.01).model_.decision.threshold == curve.threshold_for_share(0.01)
+    assert classifier.model_.decision is decision
+    classifier.save(folder / "m.safetensors")
+    assert Model.load(folder / "m.safetensors").decision == decision
 
 
 def test_given_others_and_made_ones_are_one_class():
