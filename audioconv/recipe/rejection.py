@@ -19,6 +19,7 @@ from audioconv.audio.windows import Content, Windows
 from audioconv.decision.calibration import calibrate
 from audioconv.decision.classes import UNKNOWN, is_word
 from audioconv.decision.decision import SCORES, Decision
+from audioconv.io.parallel import evenly
 from audioconv.model import Model
 from audioconv.recipe.bank import NegativeBank
 from audioconv.recipe.operating_points import Heldout, measure_curve
@@ -155,9 +156,12 @@ class Rejection:
         rng = np.random.default_rng([self._seed, clips])
         backgrounds = [sampler.background(kind, rng) for kind in BACKGROUNDS]
         backgrounds += [knocks(KNOCK_SECONDS * self._rate, self._rate, slope, rng) for slope in KNOCK_SLOPES]
+        noises = (*augmentation.noises, *backgrounds)
+        # As often speech as everything else: else all that has speech behind it is taken for running speech.
+        noises += tuple(evenly(self._to_train.recordings, len(noises)))
         return replace(
             augmentation,
-            noises=(*augmentation.noises, *backgrounds),
+            noises=noises,
             gain_db=(min(MIN_GAIN_DB, augmentation.gain_db[0]), augmentation.gain_db[1]),
             snr_db=(min(MIN_SNR_DB, augmentation.snr_db[0]), augmentation.snr_db[1]),
         )
