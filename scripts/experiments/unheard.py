@@ -168,12 +168,12 @@ def train(
     return classifier, time.perf_counter() - begun
 
 
-def runs(per_word: int | None, quick: bool, callbacks: Sequence[Callback]) -> Iterator[dict[str, Any]]:
+def runs(per_word: int | None, draws: int, quick: bool, callbacks: Sequence[Callback]) -> Iterator[dict[str, Any]]:
     """Yield what each draw brought: trained with the speakers that train or chose settings, tested with the others."""
     some = clips()
     names = sorted({clip.word for clip in some})
     with speech(TRAINING_READERS) as bank, speech(TEST_READERS) as unseen:
-        for number in range(1 if quick else DRAWS):
+        for number in range(1 if quick else draws):
             words = draw(names, number)
             collection = training(some, words, ("train", "choice"), QUICK_CLIPS if quick else per_word, number)
             classifier, seconds = train(collection, number, bank, callbacks, **({"epochs": 1} if quick else {}))
