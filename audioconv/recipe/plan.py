@@ -23,11 +23,11 @@ from audioconv.training.data import batch_count
 EPOCHS, LEARNING_RATE, MIXUP = 60, 5e-3, 0.0
 """What a network is trained with unless the user says otherwise; docs/recipes.md has what it was chosen by."""
 
-EMBEDDING_EPOCHS, EMBEDDING_LEARNING_RATE = 8, 3e-3
+EMBEDDING_EPOCHS, EMBEDDING_LEARNING_RATE = 12, 3e-3
 """The same for a network that begins with the speech embedding."""
 
-FEW_FOR_EMBEDDING, EMBEDDING_EXPONENT = 2000, 0.4
-"""With fewer examples than that, such a network has more epochs, by this power of the ratio: 35 for 50 examples."""
+FEW_FOR_EMBEDDING, EMBEDDING_EXPONENT = 2000, 0.25
+"""With fewer examples than that, such a network has more epochs, by this power of the ratio: 31 for 50 examples."""
 
 MIN_STEPS, MAX_EPOCHS = 300, 300
 """With few examples there are more epochs, until there are so many steps."""

@@ -18,7 +18,7 @@ from audioconv.audio.synthetic_sounds import knocks
 from audioconv.audio.windows import Content, Windows
 from audioconv.decision.calibration import calibrate
 from audioconv.decision.classes import UNKNOWN, is_word
-from audioconv.decision.decision import SCORES, Decision
+from audioconv.decision.decision import Decision
 from audioconv.io.parallel import evenly
 from audioconv.model import Model
 from audioconv.recipe.bank import NegativeBank
@@ -243,7 +243,7 @@ def _decide(
         auxiliary=() if rejection is None else rejection.auxiliary,
         false_accepts=None if all(map(is_word, model.labels)) else max_false_accept_rate,
         negative_hardness_ratio=1.0 if rejection is None else rejection.negative_hardness_ratio,
-        scores=tuple(SCORES) if recorded else ("logit",),
+        scores=("odds",) if recorded else ("logit",),
         given_up=RECORDED_GIVEN_UP if recorded else None,
     )
     return decision, negatives
