@@ -44,9 +44,10 @@ in hours of negative recordings they would hardly ever be drawn."""
 CALIBRATION_NEGATIVES = 1000
 """Negatives that choose the threshold."""
 
-GENERATED_HARDNESS, SPOKEN_HARDNESS = 2.0, 2.5
+GENERATED_HARDNESS, SPOKEN_HARDNESS, EMBEDDING_HARDNESS = 2.0, 2.5, 0.4
 """Ratio of the false accept rate on real speech to that on the calibration negatives: if all of them are generated from
-the words; and if synthetic voices speak half of them, of which hardly any is accepted."""
+the words; if synthetic voices speak half of them, of which hardly any is accepted; and if they are generated and the
+network begins with the speech embedding, which tells other words apart but not the words' own pieces."""
 
 RECORDED_GIVEN_UP = 0.015
 """`calibration.GIVEN_UP` where recordings are the negatives, which are as hard as what the model is used on."""
@@ -83,6 +84,8 @@ class Rejection:
     content : {"words", "sounds"}
         What the classes are. Negatives for sounds are windows of recordings if there are any: two sounds at once, or a
         piece of a sound, are no negatives of it.
+    embedding : bool
+        Whether the network begins with the speech embedding. Default: False.
     refused : sequence of arrays (T,) float32
         Clips of sounds that a model has taken for words, or nearly so.
 
@@ -104,6 +107,7 @@ class Rejection:
         spoken: Spoken | None = None,
         bank: NegativeBank | None = None,
         content: Content | None = "words",
+        embedding: bool = False,
         refused: Sequence[Samples] = (),
     ) -> None:
         self.classes = tuple(sorted({*classes, UNKNOWN}))
@@ -117,7 +121,7 @@ class Rejection:
             if bank is None
             else (self._found(bank.training, bank.weights), self._found(bank.calibration))
         )
-        hardness = GENERATED_HARDNESS if spoken is None else SPOKEN_HARDNESS
+        hardness = SPOKEN_HARDNESS if spoken is not None else EMBEDDING_HARDNESS if embedding else GENERATED_HARDNESS
         self.negative_hardness_ratio = hardness if self.auxiliary and bank is None else 1.0
         self._spoken, self._refused = spoken, refused
 

@@ -213,7 +213,9 @@ def prepare(
         spoken = _speak(plan, classes, callbacks)
         bank = _read_bank(plan, classes, examples, callbacks, strict)
         refused = _read_refused(reviewed, spec.sample_rate, callbacks)
-        rejection = Rejection(settings, spec.sample_rate, classes, spoken, bank, spec.content, refused)
+        rejection = Rejection(
+            settings, spec.sample_rate, classes, spoken, bank, spec.content, plan.begins_with_embedding, refused
+        )
         classes = rejection.classes
     codes = class_codes(name, examples.labels, classes)
     if pretrained is None:
