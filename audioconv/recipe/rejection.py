@@ -44,7 +44,7 @@ in hours of negative recordings they would hardly ever be drawn."""
 CALIBRATION_NEGATIVES = 1000
 """Negatives that choose the threshold."""
 
-GENERATED_HARDNESS, SPOKEN_HARDNESS, EMBEDDING_HARDNESS = 2.0, 2.5, 0.4
+GENERATED_HARDNESS, SPOKEN_HARDNESS, EMBEDDING_HARDNESS = 2.0, 2.5, 0.25
 """Ratio of the false accept rate on real speech to that on the calibration negatives: if all of them are generated from
 the words; if synthetic voices speak half of them, of which hardly any is accepted; and if they are generated and the
 network begins with the speech embedding, which tells other words apart but not the words' own pieces."""
@@ -97,6 +97,8 @@ class Rejection:
         ``_unknown_``, unless it has examples.
     negative_hardness_ratio : float
         Ratio of the false accept rate on real negatives to that on the calibration negatives.
+    given_up : float or None
+        What `decision.calibration.calibrate` takes.
     """
 
     def __init__(
@@ -123,6 +125,7 @@ class Rejection:
         )
         hardness = SPOKEN_HARDNESS if spoken is not None else EMBEDDING_HARDNESS if embedding else GENERATED_HARDNESS
         self.negative_hardness_ratio = hardness if self.auxiliary and bank is None else 1.0
+        self.given_up = RECORDED_GIVEN_UP if bank is not None else 0.0 if embedding else None
         self._spoken, self._refused = spoken, refused
 
     def _found(self, recordings: Sequence[Array], weights: Sequence[float] = ()) -> _Recorded:
@@ -248,7 +251,7 @@ def _decide(
         false_accepts=None if all(map(is_word, model.labels)) else max_false_accept_rate,
         negative_hardness_ratio=1.0 if rejection is None else rejection.negative_hardness_ratio,
         scores=("odds",) if recorded else ("logit",),
-        given_up=RECORDED_GIVEN_UP if recorded else None,
+        given_up=None if rejection is None else rejection.given_up,
     )
     return decision, negatives
 
