@@ -49,6 +49,9 @@ GENERATED_HARDNESS, SPOKEN_HARDNESS, EMBEDDING_HARDNESS = 2.0, 2.5, 0.25
 the words; if synthetic voices speak half of them, of which hardly any is accepted; and if they are generated and the
 network begins with the speech embedding, which tells other words apart but not the words' own pieces."""
 
+MINUTE = 60
+"""In seconds."""
+
 RECORDED_GIVEN_UP = 0.015
 """`calibration.GIVEN_UP` where recordings are the negatives, which are as hard as what the model is used on."""
 
@@ -63,8 +66,17 @@ class _Recorded:
 
     @classmethod
     def of(cls, recordings: Sequence[Array], sample_rate: int, weights: Sequence[float] = ()) -> Self:
-        segments = [find_segments(as_float(recording), sample_rate) for recording in recordings]
+        segments = [_segments(recording, sample_rate) for recording in recordings]
         return cls(recordings, segments, weights)
+
+
+def _segments(recording: Array, sample_rate: int) -> NDArray[np.int64]:
+    """Return the segments of a recording, minute by minute: an hour in float64 would take half a gigabyte."""
+    length = MINUTE * sample_rate
+    begins = range(0, len(recording), length)
+    return np.concatenate(
+        [begin + find_segments(as_float(recording[begin : begin + length]), sample_rate) for begin in begins]
+    )
 
 
 class Rejection:
