@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from audioconv._types import Array, Samples
 from audioconv.audio.samples import as_float
@@ -64,7 +63,7 @@ class Heldout:
 def measure_curve(model: Model, decision: Decision, heldout: Heldout) -> Curve:
     """Return the curve of `model` with a decision whose probabilities are final."""
     model = replace(model, decision=decision)
-    thresholds = expit(LOG_ODDS)
+    thresholds = 1 / (1 + np.exp(-LOG_ODDS))
     answers = decision.decide(model.labels, model.predict(heldout.words))
     right = answers.scores[answers.codes == heldout.codes]
     of_negatives = decision.decide(model.labels, model.predict(heldout.negatives))
