@@ -251,8 +251,11 @@ def _decide(
     negatives = np.zeros((0, *x.shape[1:]), np.float32)
     if rejection is not None:
         generated = rejection.for_calibration(x, codes)
-        negatives = generated.samples(len(x))
-        logits = np.concatenate([logits, model.predict_logits(negatives)])
+        clips = generated.samples(len(x))
+        logits = np.concatenate([logits, model.predict_logits(clips)])
+        if rejection.bank is not None:  # else nobody needs their 64 MB any more
+            negatives = clips
+        del clips
         codes = np.concatenate([codes, np.full(generated.count, generated.label, np.int64)])
     recorded = rejection is not None and rejection.bank is not None
     decision = calibrate(
