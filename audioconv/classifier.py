@@ -61,11 +61,11 @@ class Classifier(Settings):
         Where the network of another framework is cut: the name of its last layer (node or tensor) that is kept.
         Default: all of it, without the dense layer at its end.
     epochs : int, optional
-        Passes through the examples. Default: 60, of the speech embedding network 8, and more for few examples.
+        Passes through the examples. Default: 60, of the speech embedding network 12, and more for few examples.
     budget : float, optional
         Seconds for the training without the reading of files. The number of epochs is measured first.
-    batch_size : int
-        Examples in a step.
+    batch_size : int, optional
+        Examples in a step. Default: 64, with the speech embedding network 32.
     learning_rate : float, optional
         The greatest of the one-cycle schedule. Default: 0.005, of the speech embedding network 0.003.
     mixup : float, optional

@@ -160,7 +160,10 @@ def train(
             metavar="NAME",
         ),
     ] = None,
-    batch_size: Annotated[int, _option("Clips a step. Default: 64.", TRAINING, metavar="N", min=1)] = 64,
+    batch_size: Annotated[
+        int | None,
+        _option("Clips a step. Default: 64, or 32 with the speech embedding.", TRAINING, metavar="N", min=1),
+    ] = None,
     learning_rate: Annotated[
         float | None,
         _option(

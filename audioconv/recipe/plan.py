@@ -20,10 +20,10 @@ from audioconv.recipe.settings import AUTO, SPEECH_EMBEDDING, Settings, check
 from audioconv.recipe.window_plan import MAX_WORD_WINDOW_SECONDS, WindowPlan
 from audioconv.training.data import batch_count
 
-EPOCHS, LEARNING_RATE, MIXUP = 60, 5e-3, 0.0
+EPOCHS, LEARNING_RATE, BATCH_SIZE, MIXUP = 60, 5e-3, 64, 0.0
 """What a network is trained with unless the user says otherwise; docs/recipes.md has what it was chosen by."""
 
-EMBEDDING_EPOCHS, EMBEDDING_LEARNING_RATE = 12, 3e-3
+EMBEDDING_EPOCHS, EMBEDDING_LEARNING_RATE, EMBEDDING_BATCH_SIZE = 12, 3e-3, 32
 """The same for a network that begins with the speech embedding."""
 
 FEW_FOR_EMBEDDING, EMBEDDING_EXPONENT = 2000, 0.25
@@ -180,6 +180,7 @@ def choose(
     bank = None if spec.kind == "images" else bank_folder(settings)
     rejects = shall_reject(settings, spec, few_speakers and not has_refused, bank)
     usual_rate = EMBEDDING_LEARNING_RATE if of_embedding else LEARNING_RATE
+    usual_batch = EMBEDDING_BATCH_SIZE if of_embedding else BATCH_SIZE
     return Plan(
         settings=Settings(**settings.get_params()),
         spec=spec,
@@ -188,7 +189,7 @@ def choose(
         arch=arch,
         input_shape=spec.input_shape(arch) if pretrained is None else pretrained.input_shape(spec),
         epochs=settings.epochs,
-        batch_size=settings.batch_size,
+        batch_size=usual_batch if settings.batch_size is None else settings.batch_size,
         learning_rate=usual_rate if settings.learning_rate is None else settings.learning_rate,
         mixup=MIXUP if settings.mixup is None else settings.mixup,
         ensemble_size=settings.ensemble_size,

@@ -73,7 +73,7 @@ class Settings:
     init_layer: str | None = None
     epochs: int | None = None
     budget: float | None = None
-    batch_size: int = 64
+    batch_size: int | None = None
     learning_rate: float | None = None
     mixup: float | None = None
     front_end: str | None = None

@@ -158,6 +158,7 @@ class TrainingSetup:
             "arch": self.plan.arch,
             "epochs": epochs,
             "budget": None,  # the file says how to repeat the training, which does not depend on the machine
+            "batch_size": self.plan.batch_size,
             "learning_rate": self.plan.learning_rate,
             "mixup": self.plan.mixup,
         }
