@@ -52,8 +52,8 @@ def review(
 ) -> None:
     r"""Go through saved clips and say what each is, to train with: audioconv train DATA --reviewed DIR.
 
-    Answers: y (it is that word), n (none of the words), the name or number of another word, p (play again), s (skip), u
-    (undo), q (quit). Each answer is kept at once, and a clip that has one is not asked again. Without a terminal, each
+    Answers: y (the label is right), n (the clip holds none of the words), the name or number of another word, p (play
+    again), s (skip), u (undo), q (quit). Each answer is kept at once, and a clip that has one is not asked again. Without a terminal, each
     line of standard input is an answer. With --json one object: folder, counts, missing and clips.
 
     Clips are played with the extra `live`: pip install 'audioconv\[live]'.
@@ -221,8 +221,8 @@ def _help(session: Review) -> str:
     words = [f"{number} {word}" for number, word in enumerate(session.words, start=1)]
     named = ", ".join(words if session.has_numbers else session.words)
     return (
-        "y it is that word, n none of the words, p play again, s skip, u undo, q quit\n"
-        f"or the word that it is: {printable(named)}"
+        "y the label is right, n none of the words, p play again, s skip, u undo, q quit\n"
+        f"or another word: {printable(named)}"
     )
 
 

@@ -21,8 +21,8 @@ TABLE_NAME, WORDS_NAME, CLIPS_NAME = "heard.csv", "words.txt", "clips"
 
 CONFIRMED, REFUSED, CORRECTED, SKIPPED = "confirmed", "refused", "corrected", "skipped"
 REVIEWS = ("", CONFIRMED, REFUSED, CORRECTED, SKIPPED)
-"""What a review says of a clip: nothing yet; it is the word of its label; it is none of the words; it is another word;
-it is left out."""
+"""The answers of a review: none yet; the label is right; the clip holds none of the words; it holds another word; the
+clip is skipped."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class HeardClip:
     Attributes
     ----------
     path : str
-        Of the clip, relative to the folder.
+        Path of the clip, relative to the folder.
     label : str
     score, threshold : float
     fired : bool

@@ -51,13 +51,13 @@ MIN_SECONDS, PART_SECONDS = 60.0, 30.0
 """Of long recordings so much is read at least, in parts of this length that lie evenly in them."""
 
 SIMILAR_WEIGHT = 2.0
-"""How often segments of a recording are drawn in which a word sounds like one of the classifier's, compared with those
-of others. 1 switches it off."""
+"""Weight of a recording whose transcript has a word that sounds like one of the classifier's; other recordings have the
+weight 1. With a weight of 1, all segments are drawn equally often."""
 
 
 @dataclass(frozen=True, eq=False)
 class NegativeRecording:
-    """A recording that holds none of the words, or a part of one.
+    """A negative recording, or a part of one: it holds none of the classifier's words.
 
     Attributes
     ----------
@@ -181,9 +181,9 @@ def read_bank(
         The labels of the classifier; an underscore is a space. Recordings in whose transcripts one of them stands are
         left out; so are those with a word that sounds the same, if espeak-ng is installed.
     sample_rate : int
-        Of the samples that are returned, in Hz.
+        Sample rate of what is returned, in Hz.
     language : str, optional
-        Of the transcripts. Default: English, see `pronunciation.find_sound_alikes`.
+        Language of the transcripts. Default: English, see `pronunciation.find_sound_alikes`.
     trained_with : sequence of Path
         Files to train or test with; they and copies of them are left out.
     strict : bool

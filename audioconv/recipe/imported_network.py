@@ -53,7 +53,7 @@ class ImportedNetwork(Pretrained):
     body : Imported
         The layers that are kept.
     sha256 : str
-        Of the file.
+        SHA-256 of the file.
     """
 
     path: StrPath

@@ -49,7 +49,7 @@ class Heldout:
     codes : array (N,) int64
         Their classes.
     negatives : array (M, T) float32
-        Clips that are none of the words.
+        Clips of negatives.
     recordings : sequence of arrays (samples,) float32 or int16
         Recordings without words, at the model's rate.
     """

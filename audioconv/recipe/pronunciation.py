@@ -53,7 +53,7 @@ def find_sound_alikes(
     words : collection of str
         The vocabulary of transcripts.
     language : str, optional
-        Of both. Default: English, for words in Latin letters.
+        Language of labels and transcripts. Default: English, for words in Latin letters.
     """
     own = {word for phrase in phrases for word in phrase}
     others = sorted(word for word in words if word not in own and (language is not None or _is_latin(word)))
