@@ -53,8 +53,8 @@ def review(
     r"""Go through saved clips and say what each is, to train with: audioconv train DATA --reviewed DIR.
 
     Answers: y (the label is right), n (the clip holds none of the words), the name or number of another word, p (play
-    again), s (skip), u (undo), q (quit). Each answer is kept at once, and a clip that has one is not asked again. Without
-    a terminal, each line of standard input is an answer. With --json one object: folder, counts, missing and clips.
+    again), s (skip), u (undo), q (quit). Each answer is kept at once; a clip that has one is not asked again. Without a
+    terminal, each line of standard input is an answer. With --json one object: folder, counts, missing and clips.
 
     Clips are played with the extra `live`: pip install 'audioconv\[live]'.
     """

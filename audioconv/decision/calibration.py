@@ -28,9 +28,6 @@ MIN_CLIPS, MIN_FOR_TEMPERATURE = 5, 20
 """With fewer words or fewer negatives than the first there is no gate, with fewer words than the second no temperature:
 chance would choose them."""
 
-RECALLS = (0.9, 0.95)
-"""Shares of the right words at which the scores of a gate are compared."""
-
 RIDGE = 1e-3
 """Keeps the gate finite if the logits of words and negatives do not overlap."""
 
@@ -43,7 +40,7 @@ def calibrate(
     auxiliary: Sequence[str] = (),
     false_accepts: float | None = None,
     negative_hardness_ratio: float = 1.0,
-    scores: Sequence[str] = ("logit",),
+    score: str = "logit",
     given_up: float | None = None,
 ) -> Decision:
     """Return the decision that fits clips which the network has not learned.
@@ -64,9 +61,8 @@ def calibrate(
         `MAX_COST` of them.
     negative_hardness_ratio : float
         Ratio of the false accept rate on real negatives, which `false_accepts` limits, to that on these negatives.
-    scores : sequence of str
-        What the gate may take as the score of an example; see `decision.Gate`. That with the lowest false accept rate
-        at `RECALLS` is taken. Default: the largest logit.
+    score : {"logit", "odds"}
+        What the gate takes as the score of an example; see `decision.Gate`. Default: the largest logit.
     given_up : float, optional
         See `GIVEN_UP`, which is the default.
 
@@ -80,7 +76,8 @@ def calibrate(
     columns = words if not words.all() else np.ones(len(labels), bool)
     temperature = _temperature(logits[of_words][:, columns], _renumbered(codes[of_words], columns))
     enough = min(of_words.sum(), (~of_words).sum()) >= MIN_CLIPS
-    gate = _gate(logits, codes, words, scores) if enough else None
+    scored = SCORES[score](logits, words)
+    gate = _gate(scored[of_words], scored[~of_words], score) if enough else None
     decision = Decision(temperature, auxiliary=tuple(auxiliary), gate=gate)
     if false_accepts is None or not enough:
         return decision
@@ -123,24 +120,8 @@ def _temperature(logits: Array, codes: NDArray[np.integer]) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))
 
 
-def _gate(logits: Array, codes: NDArray[np.integer], words: NDArray[np.bool_], scores: Sequence[str]) -> Gate:
-    """Return the logistic curve of the score that tells words from negatives best."""
-    of_words = words[codes]
-    right = of_words & (np.flatnonzero(words)[logits[:, words].argmax(axis=1)] == codes)
-    found = {name: SCORES[name](logits, words) for name in scores}
-    best = min(found, key=lambda name: _false_accept_rate(found[name][right], found[name][~of_words]))
-    return Gate(*_logistic(found[best][of_words], found[best][~of_words]), score=best)
-
-
-def _false_accept_rate(right: Array, negatives: Array) -> float:
-    """Return the mean false accept rate over `RECALLS`, given the scores of right words and of negatives."""
-    if not len(right):
-        return 1.0
-    return float(np.mean([np.mean(negatives >= np.quantile(right, 1 - recall)) for recall in RECALLS]))
-
-
-def _logistic(words: Array, negatives: Array) -> tuple[float, float]:
-    """Return scale and offset of the curve between the scores of words and of negatives, both with equal weight."""
+def _gate(words: Array, negatives: Array, score: str) -> Gate:
+    """Return the logistic curve between the scores of words and of negatives, both with equal weight."""
     from scipy.optimize import minimize
 
     centre, spread = (
@@ -155,7 +136,7 @@ def _logistic(words: Array, negatives: Array) -> tuple[float, float]:
         return float(wrong + RIDGE * (scale**2 + offset**2))
 
     scale, offset = minimize(loss, np.array([1.0, 0.0])).x
-    return float(scale / spread), float(offset - scale * centre / spread)
+    return Gate(float(scale / spread), float(offset - scale * centre / spread), score)
 
 
 def _affordable(threshold: float, right: Array, given_up: float = GIVEN_UP) -> float:

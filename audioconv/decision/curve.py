@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
@@ -75,13 +75,9 @@ class Curve:
             if name != "thresholds"
         }
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the curve as JSON-compatible data; `from_json` is its inverse."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-
     @classmethod
     def from_json(cls, described: Mapping[str, Any]) -> Self:
-        """Return the curve that `to_json` described; `ConfigError` if it does not describe one."""
+        """Return the curve whose fields are in a model file; `ConfigError` if they are not those of one."""
         known: dict[str, Any] = {field.name: described[field.name] for field in fields(cls) if field.name in described}
         try:
             return cls(**known)

@@ -265,7 +265,7 @@ def _decide(
         auxiliary=() if rejection is None else rejection.auxiliary,
         false_accepts=None if all(map(is_word, model.labels)) else max_false_accept_rate,
         negative_hardness_ratio=1.0 if rejection is None else rejection.negative_hardness_ratio,
-        scores=("odds",) if recorded else ("logit",),
+        score="odds" if recorded else "logit",
         given_up=None if rejection is None else rejection.given_up,
     )
     return decision, negatives
