@@ -8,7 +8,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +20,15 @@ from audioconv.audio.read import read
 from audioconv.classifier import Classifier
 from audioconv.datasets.collection import Collection, Item
 from audioconv.decision.classes import is_word
-from audioconv.recipe.operating_points import PAUSE_SECONDS
+from audioconv.model import Model
+from audioconv.recipe.operating_points import LOG_ODDS, PAUSE_SECONDS
 from audioconv.streaming.detector import chosen_threshold
-from audioconv.streaming.evaluate import hear, score_recordings
+from audioconv.streaming.evaluate import TOLERANCE_SECONDS, hear, match, score_recordings
 from audioconv.training.callbacks import Callback
 from audioconv.training.progress import duration
 from experiments.common import test_data
-from experiments.listening import FINE_THRESHOLDS, speech_without
+from experiments.listening import speech_without
+from experiments.splicing import Word, spliced_recordings
 
 FOLDERS = ("speech-commands-9", "speech-commands-3")
 SPEECH = ("librispeech-more", "librispeech-some")
@@ -40,7 +42,14 @@ TRAINING_READERS, TEST_READERS = slice(0, 14), slice(14, None)
 """Of 24 readers, in the order of their numbers."""
 
 FOUND, LISTENED_DRAWS, LISTENED_STEP = 0.95, 3, 2
-"""Share of clips found at which false accepts are compared, draws that listen, and of which clips every how manieth."""
+"""Share of clips found at which false accepts are compared, number of draws that are tested in streams, and the step
+from one clip to the next there."""
+
+THRESHOLDS = tuple((1 / (1 + np.exp(-LOG_ODDS))).tolist())
+"""Thresholds in streams. They reach log odds of 14: at 0.9999 (9.2) more than 95 % of the clips may be found."""
+
+RATE, SNRS = 0.5, (20.0, 10.0)
+"""False accepts an hour at which spliced words are counted, and their levels in dB."""
 
 QUICK_CLIPS = 10
 
@@ -134,10 +143,10 @@ def measure(classifier: Classifier, some: Sequence[Clip], words: Sequence[str], 
 
 
 def listening(classifier: Classifier, folder: Path, some: Sequence[Clip], words: Sequence[str]) -> dict[str, Any]:
-    """Return the false accepts in speech without the words, and the share of test clips that are found in a stream."""
+    """Return the false accepts in speech without the words, and the shares of test clips that are found in streams."""
     model, stream = classifier.model_, chosen_threshold(classifier.model_)
     recordings = [path for paths in speech_without(folder, words).values() for path in paths]
-    thresholds = tuple(sorted({*FINE_THRESHOLDS, stream}))
+    thresholds = tuple(sorted({*THRESHOLDS, stream}))
     result = score_recordings(model, recordings, thresholds=thresholds)
     rate, pause = classifier.input_.sample_rate, PAUSE_SECONDS
     assert rate is not None, "the model is of sounds"
@@ -149,14 +158,33 @@ def listening(classifier: Classifier, folder: Path, some: Sequence[Clip], words:
         found += [any(one.label == clip.word for one in heard.detections(threshold)) for threshold in thresholds]
     shares, wrong = found / len(own), np.array(result.false_accepts) / result.hours
     place = thresholds.index(stream)
-    enough = np.flatnonzero(shares >= FOUND)
+    enough, few = np.flatnonzero(shares >= FOUND), np.flatnonzero(wrong <= RATE)
     return {
         "hours": result.hours,
         "clips": len(own),
         "false_accepts_per_hour": float(wrong[place]),
         "found": float(shares[place]),
         "false_accepts_per_hour_at_95": float(wrong[enough[-1]]) if len(enough) else None,
+        "found_at_rate": float(shares[few[0]]) if len(few) else 0.0,
+        "spliced": spliced(model, recordings, own, thresholds[few[0]])
+        if len(few)
+        else {f"{snr:g}": 0.0 for snr in SNRS},
     }
+
+
+def spliced(model: Model, recordings: Sequence[Path], own: Sequence[Clip], threshold: float) -> dict[str, float]:
+    """Return the share of the clips that is found in the recordings, by their level above them in dB."""
+    assert model.front_end is not None, "the model is of sounds"
+    rate = model.front_end.sample_rate
+    words = [Word(clip.word, read(clip.path, rate)) for clip in own]
+    backgrounds = [read(path, rate) for path in recordings]
+    outcome: dict[float, list[bool]] = {snr: [] for snr in SNRS}
+    rng = np.random.default_rng(len(words))
+    for mixed in spliced_recordings(backgrounds, words, SNRS, rate, rng, passes=1):
+        detections = hear(model, mixed.samples).detections(threshold)
+        for snr, one in zip(mixed.snrs, match(detections, mixed.labels, TOLERANCE_SECONDS), strict=True):
+            outcome[snr].append(one)
+    return {f"{snr:g}": float(np.mean(found)) for snr, found in outcome.items()}
 
 
 def train(
@@ -192,27 +220,36 @@ def table(found: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     rows = [
         ("clips a word", "draws", "right, of the words alone", *(f"others at {r:.0%} of the words" for r in RECALLS),
          "at the own threshold: words", "others", "false accepts an hour of unseen readers", "words found there",
-         "at 95 % found", "training time"),
-        ("---:",) * (5 + len(RECALLS) + 4),
+         "false accepts an hour at 95% found", f"words found at {RATE:g} an hour",
+         *(f"{snr:g} dB above speech" for snr in SNRS), "training time"),
+        ("---:",) * (5 + len(RECALLS) + 5 + len(SNRS)),
     ]  # fmt: skip
     for one in found:
         draws = one["runs"]
         listened = [run["listening"] for run in draws if run["listening"]]
 
-        def mean(part: Callable[[dict[str, Any]], float], some: Sequence[dict[str, Any]] = draws) -> str:
-            values = [part(run) for run in some]
+        def mean(*path: str, some: Sequence[dict[str, Any]] = draws) -> str:
+            values = [_number(run, path) for run in some]
             spread = f" ± {statistics.stdev(values):.1%}" if len(values) > 1 else ""
-            return f"{statistics.mean(values):.1%}{spread}"
+            return f"{statistics.mean(values):.1%}{spread}" if values else ""
 
         def rate(name: str, some: Sequence[dict[str, Any]] = listened) -> str:
             values = [run[name] for run in some if run[name] is not None]
             return f"{statistics.mean(values):.2f}" if values else ""
 
         rows.append((
-            "all" if one["per_word"] is None else str(one["per_word"]), str(len(draws)), mean(lambda r: r["accuracy"]),
-            *(mean(lambda r, name=f"{recall:.2f}": r["others_accepted_at"][name]) for recall in RECALLS),
-            mean(lambda r: r["accepted_and_right"]), mean(lambda r: r["others_accepted"]),
-            rate("false_accepts_per_hour"), mean(lambda r: r["found"], listened) if listened else "",
-            rate("false_accepts_per_hour_at_95"), duration(statistics.median(r["training_seconds"] for r in draws)),
+            "all" if one["per_word"] is None else str(one["per_word"]), str(len(draws)), mean("accuracy"),
+            *(mean("others_accepted_at", f"{recall:.2f}") for recall in RECALLS),
+            mean("accepted_and_right"), mean("others_accepted"),
+            rate("false_accepts_per_hour"), mean("found", some=listened),
+            rate("false_accepts_per_hour_at_95"), mean("found_at_rate", some=listened),
+            *(mean("spliced", f"{snr:g}", some=listened) for snr in SNRS),
+            duration(statistics.median(r["training_seconds"] for r in draws)),
         ))  # fmt: skip
     return rows
+
+
+def _number(run: Any, path: Sequence[str]) -> float:
+    for key in path:
+        run = run[key]
+    return float(run)
