@@ -24,7 +24,17 @@ from audioconv.errors import ConfigError
 from audioconv.io.files import cache_folder
 from audioconv.tts.espeak_process import Speaker
 from audioconv.tts.kokoro_letters import ACCENTS, ALL_LETTERS, AMERICAN, BRITISH, ENGLISH, LANGUAGES, to_letters
-from audioconv.tts.onnx_voices import ENDINGS, SPEEDS, OnDownload, named, open_session, readable, runtime, trimmed
+from audioconv.tts.onnx_voices import (
+    ENDINGS,
+    SPEEDS,
+    OnDownload,
+    is_sound,
+    named,
+    open_session,
+    readable,
+    runtime,
+    trimmed,
+)
 from audioconv.tts.voices import SpokenClip, as_clip, is_kept_for_test
 
 _FILES = "https://github.com/thewh1teagle/kokoro-onnx/releases/download/model-files-v1.0/"
@@ -141,7 +151,7 @@ class KokoroVoices:
         """Return the network's letters for a word in an accent, one of `kokoro_letters.ACCENTS`."""
         letters = to_letters(self.speaker.ipa(word, ACCENTS[accent]), accent)
         longest = min(len(voice) for voice in self.voices.values()) - max(map(len, ENDINGS))
-        if not any(letter.isalpha() for letter in letters):
+        if not any(map(is_sound, letters)):
             raise ConfigError(f"Kokoro cannot say {word!r}: espeak-ng knows no sound of the language for it")
         if len(letters) > longest:
             raise ConfigError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,6 +57,15 @@ def readable(path: Path, advice: str = AGAIN) -> Iterator[None]:
         yield
     except Exception as error:
         raise DataError(f"{display_path(path)}: cannot be read ({error}); {advice}") from None
+
+
+def is_sound(letter: str) -> bool:
+    r"""Return whether a phonetic letter is a sound, and no mark of stress, length or melody.
+
+    >>> [is_sound(letter) for letter in "a\u0283\u02c8\u02d0."]
+    [True, True, False, False, False]
+    """
+    return unicodedata.category(letter[:1] or " ") in ("Ll", "Lo", "Lu")
 
 
 def named(show: OnDownload | None, doing: str) -> Callable[[int, int | None], None] | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
@@ -31,6 +32,7 @@ from audioconv.tts.onnx_voices import (
     ENDINGS,
     SPEEDS,
     OnDownload,
+    is_sound,
     named,
     open_session,
     readable,
@@ -128,7 +130,8 @@ class PiperVoices:
             samples = trimmed(voice.say(word, name, ending, speed, self._espeak), voice.config.sample_rate)
             clip = as_clip(samples, voice.config.sample_rate)
             speaker = voice.about.speaker(name)
-            yield SpokenClip(clip, speaker, speaker, voice.source, voice.licence)
+            # Names come from a file; this one becomes that of a file.
+            yield SpokenClip(clip, re.sub(r"[^\w+-]", "_", speaker), speaker, voice.source, voice.licence)
 
 
 class _Voice:
@@ -190,7 +193,7 @@ class _Voice:
                 phonemes = word.casefold()  # a voice that reads letters may have the small ones only
             sounds = config.sounds(phonemes.strip())
             numbers, unknown = config.inputs([*sounds, *(ending if ending in config.numbers else "")])
-            if not any(sound in config.numbers and sound.isalpha() for sound in sounds):
+            if not any(sound in config.numbers and is_sound(sound) for sound in sounds):
                 raise ConfigError(f"{self.about.name} cannot say {word!r}: it knows none of its sounds")
             if all(said != word for said, _ in self._numbers):
                 self.unknown.update(unknown)

@@ -21,6 +21,9 @@ REVISION = "c10ece1aade47bb51c153c893d14e5bf8e5b7117"
 UNSTATED = "?"
 """What a voice began with, where its makers do not tell."""
 
+RESEARCH_ONLY = "en_US-lessac"
+"""The voice that many began with; it has learned from recordings that are for research only (Blizzard 2013)."""
+
 UNKNOWN = "licence not known"
 """Of a voice in a file without a model card."""
 
@@ -203,7 +206,7 @@ def chosen(names: Sequence[str], language: str | None) -> list[PiperVoice]:
         If there is no such voice, or it speaks another language.
     """
     if not names:
-        return usual(language or "en")
+        return usual("en" if language is None else language)
     voices = list(dict.fromkeys(map(find, names)))
     spoken = languages(voices)
     if len(spoken) > 1:

@@ -110,7 +110,7 @@ def _config(content: Any) -> VoiceConfig:
     inference = content.get("inference") or {}
     return VoiceConfig(
         sample_rate=sample_rate,
-        espeak_voice=str(content["espeak"]["voice"]) if kind == ESPEAK else "",
+        espeak_voice=_espeak_voice(content) if kind == ESPEAK else "",
         numbers=numbers,
         replaced={sound: tuple(map(str, given)) for sound, given in (content.get("phoneme_map") or {}).items()},
         clusters=frozenset(tuple(map(str, cluster)) for cluster in content.get("vowel_clusters") or ()),
@@ -119,6 +119,13 @@ def _config(content: Any) -> VoiceConfig:
         noise_w=_scale(inference, "noise_w", 0.8),
         speakers=_speakers(content),
     )
+
+
+def _espeak_voice(content: Mapping[str, Any]) -> str:
+    voice = content["espeak"]["voice"]
+    if not isinstance(voice, str) or not voice:
+        raise ValueError(f"its espeak voice is {voice!r}; it must be a language's name for espeak-ng")
+    return voice
 
 
 def _numbers(sound: str, given: Any) -> tuple[int, ...]:

@@ -18,7 +18,9 @@ from audioconv.datasets.catalogue import Remote
 from audioconv.errors import ConfigError, DataError, MissingExtraError
 from audioconv.tts import dataset, kokoro
 from audioconv.tts.espeak_process import Speaker
-from audioconv.tts.kokoro import KokoroVoices, accent_of, to_letters, trimmed
+from audioconv.tts.kokoro import KokoroVoices, accent_of
+from audioconv.tts.kokoro_letters import ACCENTS, ENGLISH, LETTERS, sounds_of, to_letters
+from audioconv.tts.onnx_voices import trimmed
 from audioconv.tts.voices import is_kept_for_test
 
 pytest.importorskip("espeakng_loader", reason="needs the extra: pip install 'audioconv[kokoro]'")
@@ -178,9 +180,11 @@ def test_languages(humming, language, accents):
 
 
 def test_impossible_wishes(humming, tmp_path):
-    with pytest.raises(ConfigError, match="Kokoro speaks en, en-us, en-gb; got 'de'"):
+    with pytest.raises(
+        ConfigError, match=r"Kokoro speaks en, en-us, en-gb, es, fr, .*; got 'de': .*data list --voices"
+    ):
         dataset.make(["ja"], tmp_path / "a", voices="kokoro", language="de")
-    with pytest.raises(ConfigError, match="voices must be espeak-ng or kokoro; got 'mary'"):
+    with pytest.raises(ConfigError, match="voices must be espeak-ng, kokoro, piper or piper:NAME; got 'mary'"):
         dataset.make(["yes"], tmp_path / "a", voices="mary")
     with pytest.raises(ConfigError, match=r"cannot say 'international .*: of its \d+ sounds 59 are possible at most"):
         dataset.make(["international " * 6], tmp_path / "a", voices="kokoro")
@@ -266,24 +270,24 @@ def test_without_the_extra(tmp_path, monkeypatch):
 )
 def test_pronunciations(word, american, british):
     with Speaker() as speaker:
-        heard = {accent: to_letters(speaker.ipa(word, voice), accent) for accent, voice in kokoro.ACCENTS.items()}
+        heard = {accent: to_letters(speaker.ipa(word, ACCENTS[accent]), accent) for accent in ENGLISH}
     assert heard == {"a": american, "b": british}
 
 
 def test_every_sound_of_common_words_has_a_letter():
     words = (Path(kokoro.__file__).parents[1] / "recipe" / "common_words.txt").read_text("utf-8").split()
     with Speaker() as speaker:
-        for accent, voice in kokoro.ACCENTS.items():
-            sounds = {word: speaker.ipa(word, voice) for word in words}
-            for theirs, ours in kokoro.sounds_of(accent):
+        for accent in ENGLISH:
+            sounds = {word: speaker.ipa(word, ACCENTS[accent]) for word in words}
+            for theirs, ours in sounds_of(accent):
                 sounds = {word: ipa.replace(theirs, ours) for word, ipa in sounds.items()}
-            unknown = {word: ipa for word, ipa in sounds.items() if set(ipa) - set(kokoro.LETTERS) - {"^"}}
+            unknown = {word: ipa for word, ipa in sounds.items() if set(ipa) - set(LETTERS) - {"^"}}
             assert not unknown
 
 
 def test_silence_is_no_word():
-    assert len(trimmed(np.zeros(100, np.float32))) == 0
-    assert len(trimmed(np.zeros(0, np.float32))) == 0
+    assert len(trimmed(np.zeros(100, np.float32), 24000)) == 0
+    assert len(trimmed(np.zeros(0, np.float32), 24000)) == 0
 
 
 @pytest.mark.skipif(
