@@ -133,7 +133,7 @@ def parse_voices(voices: str) -> tuple[str, list[str]]:
     """
     given, colon, rest = voices.partition(":")
     program = ALSO_CALLED.get(given.strip().lower(), given.strip().lower())
-    names = [name.strip() for name in rest.split(",") if name.strip()]
+    names = [rest] if Path(rest).is_file() else [name.strip() for name in rest.split(",") if name.strip()]
     if program not in (ESPEAK, KOKORO, PIPER) or (colon and (program != PIPER or not names)):
         raise ConfigError(
             f"voices must be {ESPEAK}, {KOKORO}, {PIPER} or {PIPER}:NAME; got {voices!r}; "

@@ -116,9 +116,11 @@ def _espeak(language: str, *, is_alone: bool) -> Iterator[ListedVoice]:
     """Yield espeak-ng's voices if it speaks a language; why it does not is an error if nobody else speaks it."""
     try:
         with Speaker() as speaker:
-            accents = espeak.accents_of(speaker.voices, language)
+            espeak.accents_of(speaker.voices, language)
     except (ConfigError, MissingExtraError):
         if is_alone:
             raise
         return
-    yield ListedVoice(accents[0].tag, "espeak-ng", None, "GPL-3.0-or-later (the program)", "", "", True, 0, True)
+    yield ListedVoice(
+        language.strip().lower(), "espeak-ng", None, "GPL-3.0-or-later (the program)", "", "", True, 0, True
+    )

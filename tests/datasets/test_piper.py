@@ -335,6 +335,12 @@ def test_without_the_extra(one, tmp_path, monkeypatch):
         dataset.make(["yes"], tmp_path / "a", voices=f"piper:{one}")
 
 
+def test_a_path_with_commas(tmp_path):
+    path = write_voice(tmp_path / "a, b: c", "en_US-solo-medium")
+    assert dataset.parse_voices(f"piper:{path}") == ("piper", [str(path)])
+    dataset.make(["yes"], tmp_path / "words", voices=f"Piper:{path}", clips_per_word=1)
+
+
 def test_files_that_are_not_there(one, tmp_path):
     with pytest.raises(ConfigError, match=r"other\.onnx: is no file; a Piper voice is NAME\.onnx and"):
         find(str(tmp_path / "other.onnx"))
@@ -509,7 +515,7 @@ def test_listed_voices():
     assert {voice.language for voice in everyone if voice.voices == "kokoro"} == {"en", "es", "fr", "hi", "it", "pt"}
     assert len([voice for voice in everyone if voice.voices.startswith("piper:")]) == len(catalogue())
     german = listing.listed("de")
-    assert german[0].voices == "espeak-ng"
+    assert (german[0].voices, german[0].language) == ("espeak-ng", "de")
     assert {voice.voices for voice in german[1:]} == {f"piper:{v.name}" for v in catalogue() if v.language == "de-de"}
     assert [voice.voices for voice in listing.listed("am")] == ["espeak-ng"]
     assert "kokoro" in {voice.voices for voice in listing.listed("en-GB")}
