@@ -88,7 +88,7 @@ class PiperVoices:
         self.licence = "; ".join(dict.fromkeys(voice.licence for voice in self._voices))
         self.identity: Mapping[str, object] = {
             "synth": f"{self.source}, espeak-ng {self._espeak.version}",
-            "voices": {voice.about.name: voice.digest for voice in self._voices},
+            "voices": [f"{voice.about.name} {voice.digest}" for voice in self._voices],
         }
         speakers = [(voice, name) for voice in self._voices for name in voice.config.speakers]
         kept = kept_for_test(voice.about.speaker(name) for voice, name in speakers)
@@ -119,9 +119,11 @@ class PiperVoices:
     def clips(self, word: str, count: int, rng: np.random.Generator, *, for_test: bool) -> Iterator[SpokenClip]:
         """Yield `count` clips of `word`, by the speakers who are kept for a test or by the others.
 
-        `ConfigError` if a voice knows no sound of it.
+        `ConfigError` if a voice knows no sound of it, or nobody is kept for a test.
         """
         speakers = self._speakers[for_test]
+        if count and not speakers:
+            raise ConfigError("Piper's voices have one speaker only, and none for a test")
         turns = cycle(rng.permutation(len(speakers)))
         # One after the other: the noise of a clip follows from how many the session has made before it.
         for turn in [next(turns) for _ in range(count)]:

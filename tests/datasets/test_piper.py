@@ -123,6 +123,8 @@ def test_one_speaker_is_not_for_the_test(one, tmp_path, caplog):
     assert [record.message for record in caplog.records] == [
         "one speaker only: all clips are for training; test with recordings of somebody else"
     ]
+    with PiperVoices([find(str(one))]) as voices, pytest.raises(ConfigError, match="none for a test"):
+        next(voices.clips("yes", 1, np.random.default_rng(0), for_test=True))
 
 
 def test_the_same_person_in_several_qualities_is_one_speaker(tmp_path):
