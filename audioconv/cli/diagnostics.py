@@ -24,6 +24,7 @@ EXTRAS = {
     "live": ("sounddevice", "sounddevice", "audioconv listen"),
     "synth": ("espeakng-loader", "espeakng_loader", "audioconv data make, audioconv demo"),
     "kokoro": ("onnxruntime", "onnxruntime", "audioconv data make --voices kokoro"),
+    "piper": ("onnxruntime", "onnxruntime", "audioconv data make --voices piper"),
 }
 """The extra parts: distribution, module, and what needs it."""
 
@@ -92,6 +93,25 @@ class SpeechEmbedding:
 
 
 @dataclass(frozen=True)
+class Voices:
+    """Networks that speak, of those that can be downloaded.
+
+    Attributes
+    ----------
+    kokoro : str or None
+        Where Kokoro's network is; None where it is not on this machine.
+    piper : tuple of str
+        The names of Piper's voices that are on this machine.
+    piper_count : int
+        How many can be downloaded.
+    """
+
+    kokoro: str | None
+    piper: tuple[str, ...]
+    piper_count: int
+
+
+@dataclass(frozen=True)
 class Findings:
     """All that `examine` found; `problems` says in a line each what does not work."""
 
@@ -107,6 +127,7 @@ class Findings:
     optional: dict[str, OptionalPart]
     mirror: str | None
     speech_embedding: SpeechEmbedding | None
+    voices: Voices | None
     problems: tuple[str, ...]
 
 
@@ -157,6 +178,7 @@ def examine() -> Findings:
         formats=formats,
         optional=_optional(problems),
         speech_embedding=_speech_embedding(problems),
+        voices=_voices(problems),
         mirror=os.environ.get("AUDIOCONV_MIRROR"),
         problems=tuple(problems),
     )
@@ -235,6 +257,21 @@ def _speech_embedding(problems: list[str]) -> SpeechEmbedding | None:
         f"{speech_embedding.MEGABYTES:.1f} MB"
     )
     return SpeechEmbedding(None if path is None else str(path), origin, speech_embedding.LICENCE, install)
+
+
+def _voices(problems: list[str]) -> Voices | None:
+    """Return which networks that speak are on this machine; None if that cannot be told."""
+    try:
+        from audioconv.tts import listing, piper_catalogue
+
+        return Voices(
+            kokoro=str(folder) if (folder := listing.kokoro_folder()) else None,
+            piper=tuple(voice.name for voice in piper_catalogue.catalogue() if listing.is_here(voice)),
+            piper_count=len(piper_catalogue.catalogue()),
+        )
+    except (AudioconvError, OSError) as error:
+        problems.append(f"voices cannot be looked for: {error}")
+        return None
 
 
 def _espeak_version() -> str:

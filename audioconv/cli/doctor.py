@@ -110,5 +110,14 @@ def _sections(findings: Findings) -> Iterator[tuple[str, list[tuple[str, str]]]]
         if speech.path is not None and speech.origin is not None:
             where = f"{speech.path} ({_ORIGINS[speech.origin]})"
         yield "speech embedding network", [("file", where), ("licence", speech.licence)]
+    if (voices := findings.voices) is not None:
+        few = ", ".join(voices.piper) or "none"
+        yield (
+            "voices",
+            [
+                ("kokoro", voices.kokoro or "not on this machine; downloaded with audioconv data make --voices kokoro"),
+                ("piper", f"{few} (of {voices.piper_count}: audioconv data list --voices)"),
+            ],
+        )
     if findings.mirror:
         yield "mirror", [("folder", findings.mirror)]

@@ -33,7 +33,7 @@ from audioconv.training.losses import LogitAdjusted, Loss, SoftmaxCrossEntropy, 
 
 LABEL_SMOOTHING = 0.1
 
-SYNTHETIC_SOURCES = ("espeak-ng", "Kokoro")
+SYNTHETIC_SOURCES = ("espeak-ng", "Kokoro", "Piper")
 """Beginnings of the names of data sets by synthetic voices."""
 
 

@@ -1,14 +1,13 @@
-"""Data sets of synthetic speech, by espeak-ng or Kokoro."""
+"""Data sets of synthetic speech, by espeak-ng, Kokoro or Piper."""
 
 from __future__ import annotations
 
+import logging
 import os
 import unicodedata
 import wave
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,28 +18,35 @@ from audioconv.datasets.manifest import MANIFEST_NAME, write_manifest
 from audioconv.errors import ConfigError
 from audioconv.tts.espeak import EspeakVoices
 from audioconv.tts.kokoro import KokoroVoices
+from audioconv.tts.onnx_voices import OnDownload
+from audioconv.tts.piper import PiperVoices
+from audioconv.tts.piper_catalogue import chosen
 from audioconv.tts.voices import SAMPLE_RATE, TEST_SHARE, VoiceBank
 
-Voices = Literal["espeak-ng", "kokoro"]
+ESPEAK, KOKORO, PIPER = "espeak-ng", "kokoro", "piper"
+ALSO_CALLED = {"espeak": ESPEAK}
 
 MAX_WORD_LETTERS = 100
+
+_LOG = logging.getLogger("audioconv")
 
 
 def make(
     words: Sequence[str],
     folder: str | os.PathLike[str],
     *,
-    voices: Voices = "espeak-ng",
-    language: str = "en",
+    voices: str = ESPEAK,
+    language: str | None = None,
     clips_per_word: int = 100,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
-    on_download: Callable[[str, int, int | None], None] | None = None,
+    on_download: OnDownload | None = None,
 ) -> Path:
     """Make a data set of spoken words, as a folder per class with a manifest.
 
     Each clip has a voice, an accent of the language, a speaking rate and a melody drawn at random. About a fifth of the
-    voices, always the same, speak only in the test clips (split ``test``), the others only in the training clips.
+    voices, always the same, speak only in the test clips (split ``test``), the others only in the training clips. Of a
+    Piper voice with one speaker there are training clips only.
 
     Parameters
     ----------
@@ -48,22 +54,25 @@ def make(
         What to say; a word may be a phrase. They are the labels.
     folder : path-like
         The new folder; it appears when it is complete. Where it already has what was asked for, nothing is done.
-    voices : {"espeak-ng", "kokoro"}
-        Who speaks. espeak-ng, a formant synthesiser, has many timbres, speaks some 140 languages, and makes hundreds of
-        clips a second. Kokoro, a neural network, sounds like people, speaks English, and makes a few clips a second;
-        what learns from it understands people better.
-    language : str
-        One of `languages`: ``"en"`` takes all accents of English, ``"en-gb-scotland"`` one. Kokoro has ``"en"``,
-        ``"en-us"`` and ``"en-gb"``.
+    voices : str
+        Who speaks. ``"espeak-ng"``, a formant synthesiser, has many timbres, speaks some 140 languages, and makes
+        hundreds of clips a second. ``"kokoro"``, a neural network, sounds like people, speaks six languages, and makes
+        a few clips a second; what learns from it understands people better. ``"piper"`` takes the usual one of Piper's
+        voices for the language, a network for each; ``"piper:NAME"``, with several names separated by commas, takes
+        these, and ``"piper:PATH.onnx"`` a voice in a file.
+    language : str, optional
+        Default: the language of the named Piper voices, else English. For espeak-ng one of `languages`: ``"en"`` takes
+        all accents of English, ``"en-gb-scotland"`` one. Kokoro has those of `kokoro_letters.LANGUAGES`. Piper has
+        those of its catalogue, ``"pt"`` or ``"pt-br"``.
     clips_per_word : int
         How many clips of each word to make, about a fifth of them for the test.
     seed : int
-        The same arguments and version of the voices give the same clips: espeak-ng's to the bit, Kokoro's on the same
-        kind of processor.
+        The same arguments and version of the voices give the same clips: espeak-ng's to the bit, those of Kokoro and
+        Piper on the same kind of processor.
     progress : callable, optional
         Called with the number of clips that are done and of all.
     on_download : callable, optional
-        Called as Kokoro's network comes in (120 MB, the first time), with what is done, the bytes so far and in all.
+        Called as a network comes in the first time, with what is done, the bytes so far and in all.
 
     Returns
     -------
@@ -77,7 +86,7 @@ def make(
     DataError
         If the folder holds something else or cannot be written, or a download fails.
     MissingExtraError
-        If what speaks is not installed (extra ``synth`` or ``kokoro``).
+        If what speaks is not installed (extra ``synth``, ``kokoro`` or ``piper``).
     """
     words = checked_words(words)
     if clips_per_word < 1:
@@ -94,25 +103,51 @@ def make(
             for word in words:
                 name = folders.of(word)
                 (work / name).mkdir()
-                for_test = round(clips_per_word / TEST_SHARE)
+                for_test = round(clips_per_word / TEST_SHARE) if speakers.keeps_test_voices else 0
                 for split, count in (("train", clips_per_word - for_test), ("test", for_test)):
                     for clip in speakers.clips(word, count, rng, for_test=split == "test"):
                         path = work / name / f"{clip.voice}_{len(items)}.wav"
                         _write_wav(path, clip.samples)
-                        items.append(Item(path, word, clip.speaker, split))
+                        source, licence = clip.source or speakers.source, clip.licence or speakers.licence
+                        items.append(Item(path, word, clip.speaker, split, source=source, licence=licence))
                         if progress:
                             progress(len(items), len(words) * clips_per_word)
-            described = [replace(item, source=speakers.source, licence=speakers.licence) for item in items]
-            write_manifest(work / MANIFEST_NAME, described)
+            write_manifest(work / MANIFEST_NAME, items)
+        if not speakers.keeps_test_voices:
+            _LOG.warning("one speaker only: all clips are for training; test with recordings of somebody else")
     return folder
 
 
-def _voice_bank(voices: str, language: str, on_download: Callable[[str, int, int | None], None] | None) -> VoiceBank:
-    if voices == "espeak-ng":
-        return EspeakVoices(language)
-    if voices == "kokoro":
-        return KokoroVoices(language, on_download)
-    raise ConfigError(f"voices must be {' or '.join(get_args(Voices))}; got {voices!r}")
+def parse_voices(voices: str) -> tuple[str, list[str]]:
+    """Return the program that speaks, and the names of its voices; none where they were not named.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such program.
+
+    Examples
+    --------
+    >>> parse_voices("piper:de_DE-thorsten-medium, de_DE-mls-medium"), parse_voices("espeak")
+    (('piper', ['de_DE-thorsten-medium', 'de_DE-mls-medium']), ('espeak-ng', []))
+    """
+    given, colon, rest = voices.partition(":")
+    program = ALSO_CALLED.get(given.strip().lower(), given.strip().lower())
+    names = [rest] if Path(rest).is_file() else [name.strip() for name in rest.split(",") if name.strip()]
+    if program not in (ESPEAK, KOKORO, PIPER) or (colon and (program != PIPER or not names)):
+        raise ConfigError(
+            f"voices must be {ESPEAK}, {KOKORO}, {PIPER} or {PIPER}:NAME; got {voices!r}; "
+            "`audioconv data list --voices` shows them"
+        )
+    return program, names
+
+
+def _voice_bank(voices: str, language: str | None, on_download: OnDownload | None) -> VoiceBank:
+    program, names = parse_voices(voices)
+    if program == PIPER:
+        return PiperVoices(chosen(names, language), on_download)
+    language = "en" if language is None else language
+    return KokoroVoices(language, on_download) if program == KOKORO else EspeakVoices(language)
 
 
 def checked_words(words: Sequence[str]) -> list[str]:

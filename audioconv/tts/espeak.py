@@ -59,6 +59,7 @@ class EspeakVoices:
     """
 
     licence = LICENCE
+    keeps_test_voices = True
 
     def __init__(self, language: str) -> None:
         self.speaker = Speaker()

@@ -16,6 +16,7 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -46,6 +47,9 @@ _SYNTH_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short),
 
 _BETWEEN = "\x1f"
 """What espeak-ng is asked to write between phonemes: no letter of one, and white space for Python."""
+
+_LANGUAGE_CHANGE = re.compile(r"\([^)]*\)")
+"""What stands around words that another language pronounces."""
 
 _STRESS = "',%=| "
 """What espeak-ng writes between phonemes and is none: stress, and the ends of syllables and words."""
@@ -190,12 +194,15 @@ class Speaker:
         )  # nothing where there is no such voice
         return [tuple(sound for each in line.split() if (sound := each.strip(_STRESS))) for line in lists]
 
-    def ipa(self, text: str, voice: str) -> str:
+    def ipa(self, text: str, voice: str, *, tie: bool = True) -> str:
         """Return the sounds that a voice says for a text, in letters of the International Phonetic Alphabet.
 
-        With stress; ``^`` ties letters that are one sound, such as ``t^ʃ``.
+        With stress; if `tie`, ``^`` ties letters that are one sound, such as ``t^ʃ``. Marks of another language, for
+        example ``(en)``, are left out. Empty if there is no such voice.
         """
-        return self._ask({"phonemes_of": text, "voice": voice, "mode": _PHONEMES_IN_IPA | _WITH_TIE}).decode()
+        mode = _PHONEMES_IN_IPA | (_WITH_TIE if tie else 0)
+        answer = self._ask({"phonemes_of": text, "voice": voice, "mode": mode}).decode("utf-8", "replace")
+        return _LANGUAGE_CHANGE.sub("", answer)
 
     def _ask(self, request: dict[str, Any]) -> bytes:
         assert self._process.stdin

@@ -8,10 +8,8 @@ downloaded once and verified. espeak-ng says how words are pronounced.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
 from types import TracebackType
@@ -20,13 +18,24 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.audio.endpoints import MARGIN_SECONDS, NOISELESS, sounding
 from audioconv.datasets.catalogue import Remote
 from audioconv.datasets.download.mirror import obtain
-from audioconv.errors import ConfigError, DataError, missing_extra
-from audioconv.io.files import cache_folder, display_path
+from audioconv.errors import ConfigError
+from audioconv.io.files import cache_folder
 from audioconv.tts.espeak_process import Speaker
-from audioconv.tts.voices import FULL_SCALE, SpokenClip, as_clip, is_kept_for_test
+from audioconv.tts.kokoro_letters import ACCENTS, ALL_LETTERS, AMERICAN, BRITISH, ENGLISH, LANGUAGES, to_letters
+from audioconv.tts.onnx_voices import (
+    ENDINGS,
+    SPEEDS,
+    OnDownload,
+    is_sound,
+    named,
+    open_session,
+    readable,
+    runtime,
+    trimmed,
+)
+from audioconv.tts.voices import SpokenClip, as_clip, is_kept_for_test
 
 _FILES = "https://github.com/thewh1teagle/kokoro-onnx/releases/download/model-files-v1.0/"
 NETWORK = Remote(
@@ -42,39 +51,8 @@ STYLES = Remote(
 SAMPLE_RATE = 24000
 LICENCE = "synthetic speech (made with Kokoro-82M, a model under Apache-2.0)"
 
-SPEEDS = (0.75, 1.4)
 NEAREST = (0.5, 1.0)
 """How much of a voice is its speaker's, the rest somebody else's."""
-ENDINGS = ("", ".", "!", "?", ",")
-"""What stands behind a word and bends its melody."""
-
-PEAK = 0.6
-
-# Voices are called "am_adam": the first letter is the language they are of. Those of other languages than English
-# speak it as Americans do, with a timbre of their own.
-_BRITISH, _AMERICAN = "b", "a"
-ACCENTS = {_AMERICAN: "gmw/en-US", _BRITISH: "gmw/en"}
-LANGUAGES = {"en": "", "en-us": _AMERICAN, "en-gb": _BRITISH}
-"""The language tags, and which voices are of that accent; empty for all."""
-
-# The network's letters for sounds of English, and their numbers: a part of the table in the model's config.json.
-LETTERS = {
-    **dict(zip(";:,.!?", range(1, 7), strict=True)), " ": 16, "A": 24, "I": 25, "O": 31, "Q": 33, "W": 39, "Y": 41,
-    "ᵊ": 42, "a": 43, "b": 44, "d": 46, "f": 48, "h": 50, "i": 51, "j": 52, "k": 53, "l": 54, "m": 55, "n": 56,
-    "p": 58, "s": 61, "t": 62, "u": 63, "v": 64, "w": 65, "z": 68, "ɑ": 69, "ɒ": 71, "æ": 72, "ɔ": 76, "ð": 81,
-    "ʤ": 82, "ə": 83, "ɛ": 86, "ɜ": 87, "ɡ": 92, "ɪ": 102, "ŋ": 112, "θ": 119, "ɹ": 123, "ɾ": 125, "ʃ": 131,
-    "ʧ": 133, "ʊ": 135, "ʌ": 138, "ʒ": 147, "ˈ": 156, "ˌ": 157, "ː": 158, "ᵻ": 177,
-}  # fmt: skip
-
-# espeak-ng's letters in the network's, in this order. The network has one letter for each diphthong and affricate.
-_SOUNDS = (
-    ("e^ɪ", "A"), ("a^ɪ", "I"), ("a^ʊ", "W"), ("ɔ^ɪ", "Y"), ("t^ʃ", "ʧ"), ("d^ʒ", "ʤ"), ("ʔn\u0329", "tᵊn"),
-    ("n\u0329", "ᵊn"), ("ə^l", "ᵊl"), ("ʔ", "t"), ("ɐ", "ə"), ("r", "ɹ"), ("x", "k"),
-)  # fmt: skip
-_AMERICAN_SOUNDS = (
-    ("o^ʊ", "O"), ("ɜːɹ", "ɜɹ"), ("ɜː", "ɜɹ"), ("ɚɹ", "əɹ"), ("ɚ", "əɹ"), ("i^əɹ", "iɹ"), ("oː", "ɔ"), ("ː", ""),
-)  # fmt: skip
-_BRITISH_SOUNDS = (("ə^ʊ", "Q"), ("e^ə", "ɛː"), ("i^ə", "ɪə"), ("ʊ^ə", "ʊə"))
 
 
 class _Request(NamedTuple):
@@ -89,12 +67,14 @@ class KokoroVoices:
     """All voices, each mixed with another; a `voices.VoiceBank`.
 
     Each clip has a voice in turn, a second one mixed into it, a speed and an ending drawn at random. The same seed
-    gives the same clips on the same processor; on another they differ by rounding.
+    gives the same clips on the same processor; on another they differ by rounding. The voices of other languages speak
+    English as Americans do. In another language than English all voices speak, and the second one is of that language,
+    if one of its voices is on the same side, the test's or the other.
 
     Parameters
     ----------
     language : str
-        One of `LANGUAGES`.
+        One of `kokoro_letters.LANGUAGES`.
     on_download : callable, optional
         Called as the network comes in, 120 MB the first time, with what is done, and the bytes so far and in all.
 
@@ -110,33 +90,28 @@ class KokoroVoices:
 
     licence = LICENCE
     source = "Kokoro-82M v1.0"
+    keeps_test_voices = True
 
-    def __init__(self, language: str, on_download: Callable[[str, int, int | None], None] | None = None) -> None:
+    def __init__(self, language: str, on_download: OnDownload | None = None) -> None:
         tag = language.strip().lower().replace("_", "-")
         if tag not in LANGUAGES:
             raise ConfigError(
-                f"Kokoro speaks {', '.join(LANGUAGES)}; got {language!r}: take the voices of espeak-ng for others"
+                f"Kokoro speaks {', '.join(LANGUAGES)}; got {language!r}: `audioconv data list --voices` shows who "
+                "speaks which language, and espeak-ng speaks most"
             )
+        self.accents = LANGUAGES[tag]
         self.identity: Mapping[str, object] = {"synth": self.source, "language": tag}
-        try:
-            import onnxruntime
-        except ImportError:
-            raise missing_extra("Kokoro's voices", "kokoro") from None
+        onnxruntime = runtime("Kokoro's voices", "kokoro")
         self.speaker = Speaker()
         try:
             folder = download_folder()
             network, styles = (
-                obtain(file, folder, on_download and _named(on_download, "downloading Kokoro"))
-                for file in (NETWORK, STYLES)
+                obtain(file, folder, named(on_download, "downloading Kokoro")) for file in (NETWORK, STYLES)
             )
-            options = onnxruntime.SessionOptions()
             # A clip a thread: two threads on two clips are faster than on one, and the bits are always the same.
-            options.intra_op_num_threads = options.inter_op_num_threads = 1
-            options.log_severity_level = 3
-            with _readable(network):
-                self._session = onnxruntime.InferenceSession(str(network), options, providers=["CPUExecutionProvider"])
-            with _readable(styles), styles.open("rb") as file, np.load(file) as voices:
-                self.voices = {name: voices[name] for name in sorted(voices.files) if _speaks(name, LANGUAGES[tag])}
+            self._session = open_session(onnxruntime, network, threads=1)
+            with readable(styles), styles.open("rb") as file, np.load(file) as voices:
+                self.voices = {name: voices[name] for name in sorted(voices.files) if self._speaks(name)}
         except BaseException:
             self.speaker.close()
             raise
@@ -156,34 +131,43 @@ class KokoroVoices:
     def clips(self, word: str, count: int, rng: np.random.Generator, *, for_test: bool) -> Iterator[SpokenClip]:
         """Yield `count` clips of `word`, by the voices that are kept for a test or by the others."""
         names = [name for name in self.voices if is_kept_for_test(name) == for_test]
-        spoken = {accent: self.letters(word, accent) for accent in ACCENTS}
+        spoken = {accent: self.letters(word, accent) for accent in self.accents}
+        own = [name for name in names if name.startswith(self.accents)]
+        others = names if self.accents[0] in ENGLISH or not own else own
         turns = cycle(rng.permutation(len(names)))
         speakers = [names[next(turns)] for _ in range(count)]
         requests = []
         for speaker in speakers:
-            other = names[int(rng.integers(len(names)))]
-            letters = spoken[accent_of(speaker)] + str(rng.choice(ENDINGS))
+            other = others[int(rng.integers(len(others)))]
+            letters = spoken[self._accent(speaker)] + str(rng.choice(ENDINGS))
             nearest = np.float32(rng.uniform(*NEAREST))
             length = len(letters) - 1  # a voice has a style for each length of a text
             style = nearest * self.voices[speaker][length] + (1 - nearest) * self.voices[other][length]
             requests.append(_Request(letters, style, rng.uniform(*SPEEDS)))
         for speaker, samples in zip(speakers, self._threads.map(self._say, requests), strict=True):
-            yield SpokenClip(as_clip(trimmed(samples), SAMPLE_RATE), speaker, speaker)
+            yield SpokenClip(as_clip(trimmed(samples, SAMPLE_RATE), SAMPLE_RATE), speaker, speaker)
 
     def letters(self, word: str, accent: str) -> str:
-        """Return the network's letters for a word, as Americans ('a') or British ('b') say it."""
+        """Return the network's letters for a word in an accent, one of `kokoro_letters.ACCENTS`."""
         letters = to_letters(self.speaker.ipa(word, ACCENTS[accent]), accent)
         longest = min(len(voice) for voice in self.voices.values()) - max(map(len, ENDINGS))
-        if not any(letter.isalpha() for letter in letters):
-            raise ConfigError(f"Kokoro cannot say {word!r}: espeak-ng knows no sound of English for it")
+        if not any(map(is_sound, letters)):
+            raise ConfigError(f"Kokoro cannot say {word!r}: espeak-ng knows no sound of the language for it")
         if len(letters) > longest:
             raise ConfigError(
                 f"Kokoro cannot say {word!r}: of its {len(letters)} sounds {longest} are possible at most"
             )
         return letters
 
+    def _speaks(self, voice: str) -> bool:
+        """Return whether a voice speaks: not if one accent of English is asked for, and it has the other."""
+        return self.accents[0] not in ENGLISH or accent_of(voice) in self.accents
+
+    def _accent(self, voice: str) -> str:
+        return accent_of(voice) if self.accents[0] in ENGLISH else self.accents[0]
+
     def _say(self, request: _Request) -> NDArray[np.float32]:
-        tokens = [0, *(LETTERS[letter] for letter in request.letters), 0]
+        tokens = [0, *(ALL_LETTERS[letter] for letter in request.letters), 0]
         inputs = {
             "tokens": np.array([tokens], np.int64),
             "style": request.style.reshape(1, -1),
@@ -204,58 +188,4 @@ def accent_of(voice: str) -> str:
     >>> accent_of("bm_george"), accent_of("jf_alpha")
     ('b', 'a')
     """
-    return _BRITISH if voice.startswith(_BRITISH) else _AMERICAN
-
-
-def sounds_of(accent: str) -> tuple[tuple[str, str], ...]:
-    """Return what of espeak-ng's letters becomes what, in this order, in an accent: ``a`` or ``b``."""
-    return _SOUNDS + (_BRITISH_SOUNDS if accent == _BRITISH else _AMERICAN_SOUNDS)
-
-
-def to_letters(ipa: str, accent: str) -> str:
-    """Return espeak-ng's International Phonetic Alphabet in the network's letters, without what it does not know.
-
-    >>> to_letters("zˈi^əɹo^ʊ", "a"), to_letters("wˌʌn", "b")
-    ('zˈiɹO', 'wˈʌn')
-    """
-    for theirs, ours in sounds_of(accent):
-        ipa = ipa.replace(theirs, ours)
-    if "ˈ" not in ipa:  # a word alone is stressed
-        ipa = ipa.replace("ˌ", "ˈ", 1) if "ˌ" in ipa else f"ˈ{ipa}"
-    known = "".join(letter for letter in ipa if letter in LETTERS)
-    return re.sub(" +", " ", known).strip()
-
-
-def trimmed(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a word with `MARGIN_SECONDS` of the silence around it, `PEAK` of `FULL_SCALE` loud.
-
-    Parameters
-    ----------
-    samples : array (T,) float32
-        At `SAMPLE_RATE`.
-    """
-    peak = np.abs(samples).max(initial=0)
-    if peak == 0:
-        return samples[:0]
-    begin, end = sounding(samples, SAMPLE_RATE, NOISELESS)
-    margin = round(MARGIN_SECONDS * SAMPLE_RATE)
-    return samples[max(0, begin - margin) : end + margin] * np.float32(PEAK * FULL_SCALE / peak)
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Tell what to do about a file that is not what was downloaded: each library says that in a way of its own."""
-    try:
-        yield
-    except Exception as error:
-        raise DataError(
-            f"{display_path(path)}: cannot be read ({error}); remove it, to have it downloaded again"
-        ) from None
-
-
-def _speaks(voice: str, accent: str) -> bool:
-    return accent in ("", accent_of(voice))
-
-
-def _named(show: Callable[[str, int, int | None], None], doing: str) -> Callable[[int, int | None], None]:
-    return lambda done, total: show(doing, done, total)
+    return BRITISH if voice.startswith(BRITISH) else AMERICAN

