@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -183,6 +184,21 @@ def test_its_parameters_are_those_of_the_file(published):
     for (name, array), (other_name, other) in zip(found, wanted, strict=True):
         assert name == other_name
         np.testing.assert_array_equal(array, other)
+
+
+def test_the_tflite_file_of_pyopen_wakeword_has_the_same_parameters(published):
+    """An installed package, whose file is that of another framework, in another order of axes."""
+    spec = importlib.util.find_spec("pyopen_wakeword")
+    if spec is None:
+        pytest.skip("needs the package pyopen-wakeword, which carries a real network")
+    file = Path(spec.submodule_search_locations[0]) / "models" / "embedding_model.tflite"
+    assert file in speech_embedding._installed()
+    assert speech_embedding._is_published(file)
+    found, wanted = (L.flatten(speech_embedding.read(path)) for path in (file, published))
+    assert found.keys() == wanted.keys()
+    for path, array in wanted.items():
+        np.testing.assert_allclose(found[path], array, atol=1e-6)
+    assert SpeechEmbedding(file, {}).about["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def onnx_run(path, x):

