@@ -16,7 +16,7 @@ from audioconv.classifier import Classifier
 from audioconv.datasets.collection import Collection
 from audioconv.errors import DataError, MissingExtraError
 from audioconv.training.callbacks import Callback
-from audioconv.tts.dataset import Voices, make
+from audioconv.tts.dataset import make
 from experiments import unheard
 from experiments.common import (
     QUICK_CLIPS,
@@ -79,7 +79,7 @@ def few_clips(collection: Collection, seed: int) -> Collection:
     return replace(collection, items=tuple(items))
 
 
-def synthetic(voices: Voices, clips: int, quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
+def synthetic(voices: str, clips: int, quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
     """Train on so many clips of each digit by synthetic voices, test with all recordings of FSDD: six people."""
     with tempfile.TemporaryDirectory() as folder:
         try:
