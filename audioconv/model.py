@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,10 +16,11 @@ from audioconv.compiler.execution import inference
 from audioconv.decision.classes import UNKNOWN, is_word
 from audioconv.decision.decision import Answers, Decision
 from audioconv.errors import ConfigError, ModelFileError, ShapeError
-from audioconv.features.normalisation import Normalisation, normalised_input
+from audioconv.features.normalisation import Normalisation, check_normalisation, normalised_input
 from audioconv.io import tensor_file
 from audioconv.io.files import display_path
 from audioconv.layers.base import Layer, Params, Shape, flatten, from_config, to_config, unflatten
+from audioconv.layers.check_params import check_params
 
 if TYPE_CHECKING:
     from audioconv.audio.windows import Windows
@@ -32,9 +32,6 @@ BATCH_SIZE = 64
 
 # Paths of parameters have dots, never slashes: so these two cannot be taken for parameters.
 MEAN, STD = "normalisation/mean", "normalisation/std"
-
-MAX_MISSING = 1_000_000
-"""If the network has more than this number of weights beyond those of the file, the missing ones are not named."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +81,9 @@ class Model:
         _check_labels(self.labels)
         _check_auxiliary(self.decision, self.labels)
         _check_shapes(self)
-        _check_normalisation(self)
-        _check_params(self)
+        if self.normalisation is not None:
+            check_normalisation(self.normalisation, self.feature_shape[-1], allow_by_clip=self.front_end is not None)
+        check_params(self.network, self.input_shape, self.params)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -317,41 +315,6 @@ def _normalisation(arrays: Mapping[str, Array], by_clip: bool) -> Normalisation 
         if name not in arrays:
             raise ConfigError(f"array {name} is missing")
     return Normalisation(arrays[MEAN], arrays[STD], by_clip) if arrays else None
-
-
-def _check_normalisation(model: Model) -> None:
-    if model.normalisation is None:
-        return
-    bands = model.feature_shape[-1:]
-    for name, array in (("mean", model.normalisation.mean), ("std", model.normalisation.std)):
-        if array.shape != bands or array.dtype != np.float32 or not np.isfinite(array).all():
-            raise ConfigError(
-                f"the normalisation's {name} must be finite float32 of shape {bands}, "
-                f"got {array.dtype} of shape {array.shape}"
-            )
-    if not (model.normalisation.std > 0).all():
-        raise ConfigError("the normalisation's std must be above 0")
-    if model.normalisation.by_clip and model.front_end is None:
-        raise ConfigError("only sounds are normalised by the clip")
-
-
-def _check_params(model: Model) -> None:
-    found, shapes = flatten(model.params), flatten(model.network.param_shapes(model.input_shape))
-    if not all(isinstance(size, int) for shape in shapes.values() for size in shape):
-        raise ConfigError("the network's sizes must be integers")
-    most = MAX_MISSING + 2 * sum(array.size for array in found.values())
-    if sum(map(math.prod, shapes.values())) > most:
-        raise ConfigError("the network has many times as many weights as the file")
-    for path in [*shapes, *found]:
-        if path not in found:
-            raise ConfigError(f"array {path} is missing")
-        if path not in shapes:
-            raise ConfigError(f"array {path} is not one of the network's")
-        array, shape = found[path], shapes[path]
-        if array.shape != shape or array.dtype != np.float32:
-            raise ShapeError(f"array {path} is {array.dtype} of shape {array.shape}; expected float32 of shape {shape}")
-        if not np.isfinite(array).all():
-            raise ConfigError(f"array {path} holds NaN or infinity")
 
 
 def _front_end_to_config(front_end: FrontEnd | None) -> dict[str, Any] | None:

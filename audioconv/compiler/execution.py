@@ -12,8 +12,9 @@ from typing import Protocol
 import numpy as np
 
 from audioconv._types import Array
-from audioconv.compiler.graph import NotCompiledError, trace
+from audioconv.compiler.graph import NotCompiledError
 from audioconv.compiler.inference import Inference
+from audioconv.compiler.trace import trace
 from audioconv.compiler.train_step import TrainingPasses
 from audioconv.layers.base import Layer, Params, Pass, Shape, flatten, unflatten
 from audioconv.layers.summary import remarks

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv._types import Array
-from audioconv.errors import DataError, ShapeError
+from audioconv.errors import ConfigError, DataError, ShapeError
 
 WITHIN = (0.5, 0.85)
 """Clips are normalised one by one if the share of the variance that lies within clips is in this range. Below it, as
@@ -99,6 +99,20 @@ class Normalisation:
         spread = np.sqrt(np.square(centred).mean(axis=-2, keepdims=True))
         centred /= spread + np.float32(MIN_DEVIATION) * self.std
         return centred
+
+
+def check_normalisation(normalisation: Normalisation, bands: int, *, allow_by_clip: bool) -> None:
+    """Raise `ConfigError` unless a normalisation, which may come from a file, fits features with so many `bands`."""
+    for name, array in (("mean", normalisation.mean), ("std", normalisation.std)):
+        if array.shape != (bands,) or array.dtype != np.float32 or not np.isfinite(array).all():
+            raise ConfigError(
+                f"the normalisation's {name} must be finite float32 of shape {(bands,)}, "
+                f"got {array.dtype} of shape {array.shape}"
+            )
+    if not (normalisation.std > 0).all():
+        raise ConfigError("the normalisation's std must be above 0")
+    if normalisation.by_clip and not allow_by_clip:
+        raise ConfigError("only sounds are normalised by the clip")
 
 
 def normalised_input(

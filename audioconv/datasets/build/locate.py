@@ -13,8 +13,8 @@ from audioconv.datasets.build.layouts import Options
 from audioconv.datasets.build.sentences import normalise
 from audioconv.datasets.catalogue import SOURCES, Remote, Source, find
 from audioconv.datasets.download import mozilla
-from audioconv.datasets.download.http import display_url
 from audioconv.datasets.download.mirror import MIRROR_VARIABLE, _in_mirror, obtain
+from audioconv.datasets.download.transfer import display_url
 from audioconv.errors import ConfigError, DataError
 from audioconv.io.files import display_path
 

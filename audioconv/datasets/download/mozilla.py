@@ -22,7 +22,8 @@ from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote, urlsplit
 
 from audioconv._version import __version__
-from audioconv.datasets.download.http import Patience, Progress, display_url, download, retry_after
+from audioconv.datasets.download.http import Patience, download
+from audioconv.datasets.download.transfer import Progress, display_url, retry_after
 from audioconv.errors import AudioconvError, ConfigError, DataError, missing_extra
 from audioconv.io.files import display_path
 
