@@ -58,7 +58,7 @@ class Classifier(Settings):
         network if it is on this machine, else for fewer than 500 clips of words a model of the package if one has this
         front end, random parameters otherwise; see `recipe.pretrained`.
     init_layer : str, optional
-        Where the network of another framework is cut: the name of its last layer (node or tensor) that is kept.
+        Name of the last layer (node or tensor) of another framework's network that is kept.
         Default: all of it, without the dense layer at its end.
     epochs : int, optional
         Passes through the examples. Default: 60, of the speech embedding network 12, and more for few examples.
@@ -275,7 +275,7 @@ class Classifier(Settings):
 
     @property
     def input_(self) -> InputSpec:
-        """How files and arrays become the model's examples."""
+        """Input of the model: the conversion of files and arrays to its examples."""
         return inputs.of_model(self.model_)
 
     def predict(self, X: Any, *, sample_rate: float | None = None) -> Predictions:

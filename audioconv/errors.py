@@ -17,7 +17,7 @@ class ShapeError(ConfigError):
     Parameters
     ----------
     message : str
-        What was expected, what came and what to do.
+        The expected value, the value that came and the remedy.
     layer : str
         The layer's label, such as ``Conv(16, (3, 3))``.
     path : str

@@ -49,7 +49,7 @@ class Model:
     input_shape : tuple of int
         Shape of one example as the network takes it.
     front_end : LogMel, Mfcc or RawSamples, optional
-        What makes features of samples; None for a network on pictures or other arrays.
+        Front end that computes features of samples; None for a network on pictures or other arrays.
     clip_samples : int, optional
         Length of a clip at the front end's sample rate; there if and only if there is a front end.
     normalisation : Normalisation, optional
@@ -57,7 +57,7 @@ class Model:
     decision : Decision
         From logits to a label or to "none of these".
     provenance : mapping
-        Where the model comes from, JSON-compatible: data set, counts, licence, validation accuracy and so on.
+        Origin of the model, JSON-compatible: data set, counts, licence, validation accuracy and so on.
 
     Raises
     ------
@@ -102,7 +102,7 @@ class Model:
 
     @property
     def kind(self) -> Literal["audio", "images"]:
-        """What the model classifies: sound, or pictures (and other arrays)."""
+        """Kind of the examples: sound, or pictures (and other arrays)."""
         return "images" if self.front_end is None else "audio"
 
     @property
@@ -125,7 +125,7 @@ class Model:
         examples : (N, *example_shape) array, or Windows
             Samples (N, clip_samples) at the front end's rate with full scale 1, or pixels (N, H, W, C) from 0 to 1.
         batch_size : int
-            How many examples to hold as features and in the network at a time.
+            Number of examples to hold as features and in the network at a time.
 
         Returns
         -------
@@ -158,7 +158,7 @@ class Model:
         features : (N, *feature_shape) array
             As the front end gives them, or pictures; not yet normalised.
         batch_size : int
-            How many examples to hold in the network at a time.
+            Number of examples to hold in the network at a time.
 
         Returns
         -------

@@ -67,7 +67,7 @@ MAX_SAMPLES_PER_BYTE = 4
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a recording's header says.
+    """Header of a recording.
 
     Attributes
     ----------
@@ -218,7 +218,7 @@ class Blocks:
     Attributes
     ----------
     info : AudioInfo
-        What its header says.
+        Its header.
     came : int
         Samples of each channel that were yielded.
     """

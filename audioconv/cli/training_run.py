@@ -95,7 +95,7 @@ def train_into(out: Path, collection: Collection, *, resume: bool, strict: bool 
 
 @contextmanager
 def resumable(out: Path, hint: str) -> Iterator[None]:
-    """Where Ctrl-C ends the block, say so in one line, with the `hint` how to go on if there is what to go on from."""
+    """Turn Ctrl-C in the block into a message of one line; with a checkpoint, the message ends with the `hint`."""
     from audioconv.recipe.train import CHECKPOINT
 
     try:

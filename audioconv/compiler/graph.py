@@ -86,12 +86,12 @@ class NormActivationPoolNode(Node):
 
     @property
     def is_clamped(self) -> bool:
-        """Whether the activation has a bound."""
+        """True if the activation has a bound."""
         return math.isfinite(self.low) or math.isfinite(self.high)
 
     @property
     def bands(self) -> int:
-        """How many bands of columns have statistics of their own."""
+        """Number of bands of columns that have statistics of their own."""
         return 1 if self.norm is None else self.norm.bands
 
 

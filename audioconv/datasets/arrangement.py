@@ -17,7 +17,7 @@ Parts = tuple[str, ...]
 """A file's name with the folders that it is in, from the top."""
 
 SHOWN = 4
-"""How many folders a line names."""
+"""Number of folders that a line names."""
 
 _FOLD = re.compile(r"fold[ _-]?0*(\d{1,3})", re.IGNORECASE)
 
@@ -31,7 +31,7 @@ _ALSO_SPLITS = {"train": "train", "validation": "validation", "development": "va
 
 @dataclass(frozen=True)
 class FileRole:
-    """What a file is by the folders it is in and by its name.
+    """Class, split and speaker of a file, by its folders and its name.
 
     Attributes
     ----------
@@ -53,16 +53,16 @@ class FileRole:
 
 @dataclass(frozen=True)
 class Arrangement:
-    """What the files of a folder are.
+    """Roles of the files of a folder.
 
     Attributes
     ----------
     places : list of (FileRole or None)
         In the order of the files; None for a file that is in no class folder.
     notes : tuple of str
-        What was assumed, a line each.
+        Assumptions, a line each.
     depth : int
-        How many folders stand above those of the classes.
+        Number of folders above those of the classes.
     """
 
     places: list[FileRole | None]
@@ -97,7 +97,7 @@ def arrange(files: Sequence[Parts], shown: str) -> Arrangement:
     files : sequence of tuple of str
         Each file's name with the folders that it is in, below the folder that is arranged.
     shown : str
-        What an error calls the folder.
+        Name of the folder in errors.
 
     Raises
     ------

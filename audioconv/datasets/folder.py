@@ -54,7 +54,7 @@ def open_collection(path: str | os.PathLike[str], *, minimum_classes: int = 2) -
     path : path-like
         A folder, or a manifest (see `read_manifest`).
     minimum_classes : int
-        How many classes there must be: 2 to train, 1 to evaluate.
+        Least number of classes: 2 to train, 1 to evaluate.
 
     Returns
     -------

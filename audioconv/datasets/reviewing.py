@@ -22,11 +22,11 @@ class Review:
     clips : sequence of HeardClip
         The rows of the table.
     words : sequence of str
-        What a clip may be. The labels of the clips are added.
+        Words to choose from. The labels of the clips are added.
     askable : sequence of bool
-        Whether there is a file for each clip.
+        True for each clip that has a file.
     skipped_again : bool
-        Whether clips that were skipped are asked, too.
+        True to ask for clips that were skipped, too.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Review:
     places : list of int
         The clips that are asked, by their place in `clips`.
     done : int
-        How many of them are answered.
+        Number of clips that are answered.
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class Review:
 
     @property
     def has_numbers(self) -> bool:
-        """Whether words have numbers: not where a word is one."""
+        """True if words have numbers; False if a word is a number itself."""
         return not any(word.isdecimal() for word in self.words)
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many clips have each review; those without one are ``unreviewed``."""
+        """Number of clips with each review; clips without one are ``unreviewed``."""
         found = Counter(clip.review or "unreviewed" for clip in self.clips)
         return {name: found[name] for name in (*REVIEWS[1:], "unreviewed")}
 

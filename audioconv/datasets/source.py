@@ -15,7 +15,7 @@ class Remote:
     Attributes
     ----------
     url : str
-        Where it is; ``{language}`` stands for the language's code.
+        Its address; ``{language}`` stands for the language's code.
     size : int or None
         In bytes, where it is known.
     sha256, md5 : str or None
@@ -32,7 +32,7 @@ class Remote:
 
     @property
     def name(self) -> str:
-        """How the file is called upstream."""
+        """Name of the file upstream."""
         return self.named or urlsplit(self.url).path.rpartition("/")[2]
 
 
@@ -43,19 +43,19 @@ class Source:
     Attributes
     ----------
     title, purpose : str
-        What it is, and what it is good for.
+        Its name, and its content and use in one line.
     files : tuple of Remote
-        What to download; empty where an account is needed.
+        Files to download; empty where an account is needed.
     layout : str
-        How it is laid out: one of `building`'s layouts.
+        Name of its layout, one of those in `build.get`.
     count : int or None
-        How many recordings or pictures there are in all, where it is known.
+        Number of all recordings or pictures, where it is known.
     language : str
         BCP 47 tags of what is spoken, separated by commas; ``many``; empty where nobody speaks.
     licence : str
         SPDX identifiers, the strictest first.
     attribution, citation, homepage : str
-        Who is to be named, how to cite it, and where to read more.
+        Makers to name, the citation, and the address of its page.
     unpacked : int
         Bytes of all its files together, about; 0 where that is not known.
     content : str
@@ -64,13 +64,13 @@ class Source:
     copyright : str
         The notice that goes with each copy, under licences that ask for one.
     several_languages : bool
-        Whether one archive has several languages, of which one may be chosen.
+        True if one archive has several languages, of which one may be chosen.
     account : {"", "mdc"}
-        Whose account is needed.
+        Site on which an account is needed.
     about : int
         Bytes to download, about, where the files do not tell.
     parts : mapping of str to Source
-        What it is put together of, by the class that each makes; empty for a data set of its own. `files` are those of
+        Data sets that make it up, by the class that each becomes; empty for a data set of its own. `files` are those of
         all parts, in this order.
     """
 
@@ -102,5 +102,5 @@ class Source:
 
     @property
     def by_language(self) -> bool:
-        """Whether the language decides what to download."""
+        """True if the files to download depend on the language."""
         return any("{language}" in file.url for file in self.files)

@@ -29,7 +29,7 @@ class Evaluation:
     classes : tuple of str
         The labels that may be an answer, in the order of `confusion`.
     confusion : array (classes, classes) int64
-        How many examples of each class (row) were likeliest to be each class (column).
+        Number of examples of each class (row) whose likeliest class is each class (column).
     failures : tuple of DataError
         Files that could not be read and are not counted.
     labels : tuple of str
@@ -42,7 +42,7 @@ class Evaluation:
         Examples that are none of the words: those whose class is no word, such as ``_silence_``, and others that were
         given. Their names tell which.
     about : mapping
-        What the data are: name, counts and so on, JSON-compatible.
+        Description of the data: name, counts and so on, JSON-compatible.
     """
 
     classes: tuple[str, ...]
@@ -114,7 +114,7 @@ class Evaluation:
 
     @property
     def right(self) -> Share:
-        """How many of the examples were given their own label."""
+        """Share of the examples that were given their own label."""
         return Share(int(np.trace(self.confusion)), self.count)
 
     @property
@@ -149,7 +149,7 @@ class Evaluation:
 
     @property
     def outcomes(self) -> Outcomes | None:
-        """What came of the clips of words at the model's threshold."""
+        """Outcomes of the clips of words at the model's threshold."""
         return None if self.scored is None else self._outcomes(self.scored)
 
     @property

@@ -14,12 +14,12 @@ from audioconv.evaluation.intervals import Share
 
 @dataclass(frozen=True)
 class ClassScore:
-    """What came of one class, each example taken for the likeliest class, whatever the threshold.
+    """Scores of one class, each example assigned to its likeliest class, whatever the threshold.
 
     Attributes
     ----------
     count : int
-        How many examples it has.
+        Number of its examples.
     precision : float
         Share of right ones among the examples that were given its label; 0 where there were none.
     recall : float
@@ -36,7 +36,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What came of the clips of words at the model's threshold.
+    """Outcomes of the clips of words at the model's threshold.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Outcomes:
 
     @property
     def hits(self) -> Share:
-        """How many are accepted as what they are."""
+        """Share of the clips that are accepted as their own word."""
         return Share(self.right, self.count)
 
 
@@ -72,9 +72,9 @@ class Scored:
     names : tuple of str
         The label of each of N examples, or where it is from.
     probabilities : array (N, labels) float32
-        Of each of the model's labels.
+        Probability of each of the model's labels.
     examples : tuple
-        Where each is: a path, or a part of a recording.
+        Place of each: a path, or a part of a recording.
     """
 
     names: tuple[str, ...]

@@ -52,7 +52,7 @@ class Row:
     path, label : str
     weight : (*kernel, C/groups, filters) array
     maps : (*spatial, filters) array
-        What the next layer gets of it: behind the normalisation and activation that follow.
+        Input of the next layer: its output behind the normalisation and activation that follow.
     behind : str
         The last of these.
     fields : tuple of Field

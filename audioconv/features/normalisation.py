@@ -28,7 +28,7 @@ class Normalisation:
     Parameters
     ----------
     mean, std : array (bands,) float32
-        Of the training examples, in the features' unit.
+        Mean and deviation of the training examples, in the features' unit.
     by_clip : bool
         Shift and scale the bands of each clip by its own mean and deviation over time, instead of those of the training
         examples. What colours a clip all the time, such as a microphone, a room or a voice, is gone then, and so is how

@@ -40,7 +40,7 @@ def read(
     channels : {1, 3}, optional
         1 for grey (ITU-R 601 luma), 3 for RGB; by default what the file has.
     name : str
-        What errors call an open file.
+        Name of an open file in errors.
 
     Returns
     -------

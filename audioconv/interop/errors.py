@@ -11,7 +11,7 @@ class UnsupportedError(ModelFileError):
     Parameters
     ----------
     message : str
-        What is not supported, and the remedy where there is a special one.
+        The unsupported feature, and the remedy where there is a special one.
     place : str
         The node and its operator; readers put it in front.
     """

@@ -49,11 +49,11 @@ class Tensor:
     ----------
     name : str
     groups : list of tuple of Axis
-        What each axis of the file's tensor is, the batch included.
+        Axes that make up each axis of the file's tensor, the batch included.
     layout : Layout
-        How its numbers lie; shared by tensors between which there are only functions of single numbers.
+        Order of its numbers; shared by tensors between which there are only functions of single numbers.
     step : Step or None
-        What computes it; None for the input.
+        Step that computes it; None for the input.
     """
 
     name: str

@@ -33,13 +33,13 @@ class TensorHeader:
 
     @property
     def numbers(self) -> int:
-        """How many elements it has."""
+        """Number of elements."""
         return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
 class Header:
-    """What is in a file, without the elements: tensors by name, in the order of the file, and texts by name."""
+    """Content of a file without the elements: tensors by name, in the order of the file, and texts by name."""
 
     tensors: Mapping[str, TensorHeader]
     metadata: Mapping[str, str]

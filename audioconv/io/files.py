@@ -140,7 +140,7 @@ def exclusive(path: str | os.PathLike[str], told: str) -> Iterator[None]:
     path : path-like
         The lock's file; its folder must exist.
     told : str
-        What is in use and what to do, for the error.
+        Message of the error: the path in use and the remedy.
 
     Raises
     ------

@@ -31,7 +31,7 @@ class Loaded(Generic[Examples]):
     indices : array (N,) int64
         The place of each one's file in the list of files.
     failures : tuple of DataError
-        Why other files could not be read; each message names its file.
+        Errors of files that could not be read; each message names its file.
     """
 
     x: Examples

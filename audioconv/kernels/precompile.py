@@ -74,7 +74,7 @@ GROUPS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "features": (_features, ("spectral._work", "launch.launch")),
     "optimizer": (_optimizer, ("optimizers.squares", "optimizers.adamw")),
 }
-"""What compiles a group, and its kernels, as their files in the cache folder begin."""
+"""The function that compiles a group, and the begin of the names of its kernels' files in the cache folder."""
 
 # The groups of each process, those first that are needed first. The routines are those of the default networks.
 USE = (("images",), ("interpreter", "winograd"))

@@ -68,12 +68,12 @@ _settings.THREADING_LAYER = THREADING_LAYER
 
 
 class Launching:
-    """How kernels are launched in this process.
+    """State of the launches of kernels in this process.
 
     Attributes
     ----------
     alone : bool
-        Whether this process was forked from one that had launched threads: it must not launch any.
+        True if this process was forked from one that had launched threads: it must not launch any.
     turn : lock
         workqueue corrupts its state when two Python threads launch at once, so launches take turns there.
     """

@@ -15,7 +15,7 @@ from audioconv.layers.base import Layer, Params, ParamShapes, Pass, Shape, check
 
 @dataclass(frozen=True)
 class _Activation(Layer):
-    """What all activations share; `kind` is their key in `ops.ACTIVATIONS`."""
+    """Base of the activations; `kind` is their key in `ops.ACTIVATIONS`."""
 
     kind: ClassVar[str]
 

@@ -31,7 +31,7 @@ MAX_UNDRAWN = 2**27
 
 @dataclass
 class Pass:
-    """What belongs to one pass through a network and to no layer.
+    """Settings of one pass through a network.
 
     Attributes
     ----------

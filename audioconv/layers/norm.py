@@ -84,7 +84,7 @@ class SubSpectralNorm(Layer):
     Parameters
     ----------
     bands : int
-        How many; they must divide the last spatial axis.
+        Number of bands; it must divide the last spatial axis.
     momentum, epsilon : float
         As in `BatchNorm`.
 

@@ -79,7 +79,7 @@ class AudioInput(InputSpec):
     clip_samples : int
         Length of a clip.
     expects : {"words", "sounds"}, optional
-        What recordings hold, if that is known; see `content`.
+        Content of recordings, if that is known; see `content`.
     """
 
     front_end: FrontEnd

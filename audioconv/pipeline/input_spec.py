@@ -29,7 +29,7 @@ OnFile = Callable[[], object] | None
 
 
 class InputSpec(ABC):
-    """What one example of a data set or a model is: an `AudioInput` or an `ImageInput`.
+    """Specification of one example of a data set or a model: an `AudioInput` or an `ImageInput`.
 
     The methods that are not abstract are those of examples that are not cut into windows.
     """
@@ -44,21 +44,21 @@ class InputSpec(ABC):
 
         @property
         def front_end(self) -> FrontEnd | None:
-            """What makes features of samples; None for pictures."""
+            """Front end that computes features of samples; None for pictures."""
 
     @property
     def sample_rate(self) -> int | None:
-        """In Hz; None for pictures."""
+        """Sample rate in Hz; None for pictures."""
         return None if self.front_end is None else self.front_end.sample_rate
 
     @property
     def content(self) -> Content | None:
-        """What recordings hold; None for pictures."""
+        """Content of recordings; None for pictures."""
         return None
 
     @property
     def holds_a_word(self) -> bool:
-        """Whether a clip is so short that it holds a word; a longer one is a piece of a sound such as rain."""
+        """True if a clip is so short that it holds a word; a longer one is a piece of a sound such as rain."""
         return False
 
     # --- from files and arrays to examples ---

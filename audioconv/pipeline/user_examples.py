@@ -81,7 +81,7 @@ def examples_in_memory(
     given : sequence of paths, open files and arrays
     spec : InputSpec
     sample_rate : float or None
-        Of arrays of samples, in Hz; None for pictures.
+        Sample rate in Hz of arrays of samples; None for pictures.
 
     Returns
     -------

@@ -28,10 +28,10 @@ from audioconv.report.svg import Axis, Plot
 
 MAX_CLIPS_SHOWN = 12
 MAX_SOUND_BYTES = 2_000_000
-"""Of all sounds and pictures in one list; what comes after that has none."""
+"""Size of all sounds and pictures in one list; later clips have none."""
 
 BANDS, RANGE_DB = 80, 70.0
-"""Of the spectrograms: mel bands, and how far below the loudest point they reach."""
+"""Mel bands of the spectrograms, and their range below the loudest point."""
 
 _LIKELIEST = 3
 _PICTURE_PIXELS = 160
@@ -44,15 +44,15 @@ class Case:
     Attributes
     ----------
     name : str
-        What it is: its label, or where it is from.
+        Its label, or its origin.
     answer : str
-        What the model took it for.
+        Label that the model gave it.
     accepted : bool
-        Whether the model's threshold let that pass.
+        True if its score reaches the model's threshold.
     scores : tuple of (str, float)
         The likeliest labels.
     example : path or Segment
-        Where it is.
+        Its place.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Case:
 
     @property
     def told(self) -> str:
-        """What became of it, in words."""
+        """Its outcome in words."""
         if self.accepted:
             return f"taken for {self.answer}"
         return "rejected" if self.answer == self.name else f"rejected, likeliest {self.answer}"

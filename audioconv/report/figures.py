@@ -20,7 +20,7 @@ _SCORES = (0.03, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
 """Ticks of the scores, in equal steps of their logits or so; what lies beyond the ends is drawn there."""
 _NAMES_AT = 0.04
 WIDE, NARROW = 920, 440
-"""Of figures that fill the page: letters would be too small if a telephone only made the wide one smaller."""
+"""Widths of figures that fill the page. The wide one, scaled to a telephone, would have letters that are too small."""
 
 
 def figure(title: str, drawing: Html, *caption: Html | str, class_: str = "") -> Html:

@@ -18,7 +18,7 @@ class ProgressBar:
     Parameters
     ----------
     console : rich.console.Console, optional
-        Where to; without it, standard error. Only a terminal gets the moving bar; everything gets a line an epoch.
+        Console to write to. A terminal shows a moving bar, other outputs get a line an epoch. Default: standard error.
 
     Examples
     --------

@@ -144,7 +144,7 @@ class Trainer:
         -------
         loss : float
         correct : int
-            How many of the examples were classified correctly.
+            Number of the examples that were classified correctly.
 
         Raises
         ------
@@ -223,7 +223,7 @@ def _explain(error: DivergedError, place: str, x: Array) -> AudioconvError:
 
 
 class Purpose(IntEnum):
-    """What a random stream is for."""
+    """Purpose of a random stream."""
 
     INIT = 0
     ORDER = 1

@@ -34,7 +34,7 @@ class Decoder(ABC):
     Attributes
     ----------
     shown : str
-        What errors call it.
+        Its name in errors.
     sample_rate : int
         In Hz.
     channels : int

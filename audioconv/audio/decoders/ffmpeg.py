@@ -21,7 +21,7 @@ FORMATS = (
 """FFmpeg may take a recording for one of these. Playlists are none of them: they would have other files opened."""
 
 ESTIMATED = frozenset({"aac", "ac3", "amr", "amrnb", "amrwb", "dts", "eac3", "mpegts", "mpeg"})
-"""Of these FFmpeg knows a length only roughly."""
+"""Formats whose length FFmpeg estimates."""
 
 INSTALL = "pip install 'audioconv[media]'"
 
@@ -39,7 +39,7 @@ _MAGIC = (
 
 
 def is_media(head: bytes) -> bool:
-    """Whether a file that begins so (at least 200 bytes) is one that FFmpeg reads and libsndfile does not."""
+    """Tell whether a file that begins with these 200 or more bytes is one that FFmpeg reads and libsndfile does not."""
     if head.startswith(_MAGIC) or head[4:8] == b"ftyp" or (head[:4] == b"RIFF" and head[8:12] == b"AVI "):
         return True
     # ADTS is told by its first 12 bits and a layer of 0; a transport stream by every 188th byte.
@@ -48,7 +48,7 @@ def is_media(head: bytes) -> bool:
 
 
 def is_installed() -> bool:
-    """Whether the extra is there."""
+    """Tell whether the extra is installed."""
     try:
         return importlib.util.find_spec("av") is not None
     except ValueError:  # a name that was blocked

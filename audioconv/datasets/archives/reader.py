@@ -30,7 +30,7 @@ Progress = Callable[[int, int | None], None]
 """Called with how many bytes of the archive are done, and of how many."""
 
 JUNK = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"})
-"""What systems leave in folders, and so in archives; so are names that begin with ``._``."""
+"""Names of files that operating systems add to folders. Names that begin with ``._`` are junk, too."""
 
 
 class Member:

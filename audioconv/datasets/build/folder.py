@@ -29,7 +29,7 @@ NOISE_FOLDER = "_background_noise_"
 """Long recordings of noise, beside the classes."""
 
 Description = Mapping[str, object]
-"""What the content of a folder follows from, as JSON-compatible data."""
+"""Source and options that determine the content of a folder, as JSON-compatible data."""
 
 
 def is_built(folder: Path, recipe: Description) -> bool:
@@ -135,7 +135,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 class Journal:
-    """What is done of a long piece of work, one JSON value a line; it survives whatever ends the process.
+    """Log of the finished parts of a long task, one JSON value a line, which stays if the process ends.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ class Journal:
     Attributes
     ----------
     done : list
-        What an earlier process had written down.
+        Values that an earlier process wrote.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -21,18 +21,18 @@ from audioconv.io.files import display_path
 
 @dataclass(frozen=True)
 class DatasetLocation:
-    """Where a data set comes from.
+    """Origin of a data set.
 
     Attributes
     ----------
     source : Source
-        What it is.
+        Its entry in the catalogue.
     identity : mapping
-        What tells its content from another, as JSON-compatible data.
+        Identity of its content, as JSON-compatible data.
     archives : callable
         Brings the archives, where they are not here yet, to a folder for downloads, and returns where they are.
     user_supplied : bool
-        Whether the user brought the archive, so that nobody knows what it should be.
+        True if the user supplied the archive, whose content is not known beforehand.
     """
 
     source: Source

@@ -21,7 +21,7 @@ class Chooser:
     Parameters
     ----------
     limits : dict of str to (int or None)
-        How many of each class to keep; None keeps all.
+        Number of clips of each class to keep; None keeps all.
     limit : int, optional
         For classes that are not in `limits`.
     """

@@ -28,7 +28,7 @@ QUIET_PEAK = -40.0
 """dBFS; a clip that stays below has lost half of 16 bits and more of 8."""
 
 MAX_OFFSET = 0.05
-"""Of full scale; the mean of a recording is 0 unless its recorder is at fault."""
+"""Share of full scale. The mean of a recording is 0 unless its recorder is at fault."""
 
 LENGTH_RATIO = 5
 """A clip is an outlier if it is this many times longer or shorter than the median."""
@@ -43,7 +43,7 @@ class Duplicates:
     items : tuple of int
         Their places in the collection, two or more.
     same_bytes : bool
-        Whether they are copies of one file; else only what they decode to is the same.
+        True for copies of one file; False if only the decoded content is the same.
     """
 
     items: tuple[int, ...]

@@ -20,12 +20,12 @@ _LOG = logging.getLogger("audioconv")
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a download is tried.
+    """Limits of the attempts of a download.
 
     Attributes
     ----------
     attempts : int
-        How often in a row without any new byte.
+        Number of attempts in a row that bring no new byte.
     first_wait, longest_wait : float
         Seconds before the second attempt, doubling with each further one up to the longest. A server that names a
         time (``Retry-After``) is obeyed up to the longest.
@@ -62,7 +62,7 @@ def download(
         An ``https`` (certificates are checked) or ``http`` address. A callable is asked before each attempt: signed
         addresses are good for a while only.
     path : Path
-        Where to; its folder must exist. Left as it is if anything goes wrong.
+        Path of the file to write; its folder must exist. Unchanged after an error.
     size : int, optional
         The expected number of bytes.
     sha256, md5 : str, optional
@@ -70,7 +70,7 @@ def download(
     identity : str
         Whatever else tells the content from another, where the server of the file itself says nothing.
     patience : Patience
-        How often and how long to try.
+        Limits of the attempts.
     progress : callable, optional
         Called as the bytes come in.
 
@@ -89,7 +89,7 @@ def download(
 
 
 class _Expected(NamedTuple):
-    """What a downloaded file must be, where it is known."""
+    """Size and hashes of a downloaded file, where they are known."""
 
     size: int | None
     sha256: str | None

@@ -32,7 +32,7 @@ URL_VARIABLE = "MDC_API_URL"
 SITE = "https://mozilladatacollective.com"
 
 SINGLE_WORDS = "cmkzhp64p00wlno07elrmt20y"
-"""Of the Single Word Target Segment 7.0."""
+"""Identifier of the Single Word Target Segment 7.0."""
 
 NEWEST = "26.0"
 """The release of Common Voice that is taken where none is asked for."""
@@ -57,11 +57,11 @@ class Listed:
     Attributes
     ----------
     id, name : str
-        How it is called, by programs and by people.
+        Its identifier, and its name for people.
     filename : str
-        Of its archive.
+        Name of its archive.
     page : str
-        Where people read about it and accept its terms.
+        Address of the page that describes it and on which people accept its terms.
     """
 
     id: str
@@ -72,7 +72,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Session:
-    """Where an archive can be downloaded for a while.
+    """Temporary address of an archive.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Session:
     size : int
         In bytes.
     checksum : str
-        What the collective knows the content by; empty where it says nothing.
+        Checksum of the content that the collective gives; empty without one.
     """
 
     url: str

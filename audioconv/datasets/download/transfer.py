@@ -60,16 +60,16 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
 
 @dataclass(frozen=True)
 class _Content:
-    """What tells one content of an address from another, as far as the server says it.
+    """Version of the content of an address, as far as the server tells it.
 
     Attributes
     ----------
     validator : str
         A strong ETag, or else the date of the last change; empty without either.
     total : int or None
-        How many bytes it has.
+        Number of bytes.
     identity : str
-        What the caller knows it by.
+        Identity that the caller gives.
     """
 
     validator: str = ""
