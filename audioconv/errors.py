@@ -53,7 +53,7 @@ class ModelFileError(AudioconvError):
 
 
 class MissingExtraError(AudioconvError):
-    """An optional part is not installed; the message says how to install it."""
+    """An optional part is not installed; the message has the command that installs it."""
 
 
 def missing_extra(feature: str, extra: str) -> MissingExtraError:

@@ -1,4 +1,4 @@
-"""Augmentation: changes to a clip that leave its word the same, drawn anew each time the network hears it.
+"""Augmentation: changes to a clip that leave its word the same, drawn anew in each epoch.
 
 What is done (`effects`) is apart from what is drawn (`Augmentation.draw`, `Augmentation.draw_masks`): the first are
 pure functions, the second take the random generator.

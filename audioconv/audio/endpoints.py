@@ -126,7 +126,7 @@ class Stretch:
 
 
 class NoClearWordError(DataError):
-    """A recording in which no single word stands out; the message says in which way."""
+    """A recording in which no single word stands out; the message has the reason."""
 
 
 def find_word(samples: Samples, sample_rate: int) -> Stretch:

@@ -266,7 +266,7 @@ class NegativeSampler:
 
 
 class WithRefused:
-    """A sampler that also gives stretches of clips that a person has refused: sounds that are like words to a model.
+    """A sampler that also draws from clips that a person has marked as no word, which a model took for words.
 
     Parameters
     ----------

@@ -98,7 +98,7 @@ def detect(
             found.append((path, detection))
             if as_json:
                 write_json({**({"path": json_path(path)} if several else {}), **detection.to_json()}, indent=None)
-                sys.stdout.flush()  # who reads a pipe need not wait for the end of a long recording
+                sys.stdout.flush()  # so that a program behind a pipe gets each line at once
     if labels is not None:
         write_labels(labels, [detection for _, detection in found])
     if csv_file is not None:
@@ -157,7 +157,7 @@ def _listen(
 
 
 def _seconds(path: Path) -> float:
-    """Return how long a recording says it is; nothing where it cannot be read, as will be said when it is its turn."""
+    """Return the length in a recording's header; nothing if it cannot be read, an error that its turn will report."""
     from audioconv.audio import probe
 
     try:

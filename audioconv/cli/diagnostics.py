@@ -113,7 +113,7 @@ class Voices:
 
 @dataclass(frozen=True)
 class Findings:
-    """All that `examine` found; `problems` says in a line each what does not work."""
+    """Result of `examine`; `problems` has a line for each fault."""
 
     audioconv: str
     python: str
@@ -149,7 +149,7 @@ def examine() -> Findings:
                 "set AUDIOCONV_CACHE_DIR to a folder that can be"
             )
     except Exception as error:
-        # Whatever fails here would fail in every command, and this one is there to say so.
+        # Whatever fails here would fail in every command; this one reports it.
         problems.append(f"kernels do not work: {type(error).__name__}: {error}")
     formats: tuple[str, ...] = ()
     try:
@@ -240,7 +240,7 @@ def _optional(problems: list[str]) -> dict[str, OptionalPart]:
 
 
 def _speech_embedding(problems: list[str]) -> SpeechEmbedding | None:
-    """Return where the speech embedding network is; None if that cannot be told."""
+    """Return the place of the speech embedding network; None if it cannot be determined."""
     try:
         from audioconv.recipe import speech_embedding
 

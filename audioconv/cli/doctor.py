@@ -55,7 +55,7 @@ def doctor(
 
 
 def _clear_cache(as_json: bool) -> None:
-    """Remove compiled kernels that no other process uses, and say what was removed."""
+    """Remove compiled kernels that no other process uses, and report their number."""
     from audioconv.kernels.cache import clear, kernels_folder
 
     freed, left = clear()

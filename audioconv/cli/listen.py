@@ -157,7 +157,7 @@ def listen(
     from audioconv.streaming.microphone import Microphone
 
     microphone = Microphone(_number_or_name(device))
-    # The first windows take long where kernels are compiled for them: the microphone shall not wait.
+    # Compiling kernels delays the first windows, so it is done before the microphone starts.
     first = Detector(loaded, sample_rate=microphone.sample_rate, **options)
     first.push(np.zeros(2 * microphone.sample_rate, np.float32))
     name = f"{microphone.name}, {microphone.sample_rate} Hz"

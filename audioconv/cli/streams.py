@@ -74,7 +74,7 @@ class _Stream:
 def guard() -> None:
     """Let failures of standard output be `OutputError`, and ignore those of standard error.
 
-    What is written to a closed one is lost: whoever closed it wants none of it.
+    What is written to a closed one is discarded.
     """
     _fill_closed_descriptors()
     for name, silent in (("stdout", False), ("stderr", True)):

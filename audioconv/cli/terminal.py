@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LISTED = 10
 """Number of unreadable files that are named at the end; all of them are counted."""
 
-# Where nobody watches, nothing is cut or wrapped: the lines go to another program or a file.
+# Output that is no terminal is neither cut nor wrapped: it goes to another program or a file.
 _UNLIMITED_WIDTH = 100_000
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -142,7 +142,7 @@ def make_folder(path: Path) -> None:
 
 
 def megabytes(count: int) -> str:
-    """Return a number of bytes as people say it.
+    """Return a number of bytes as text.
 
     >>> megabytes(15_571_679), megabytes(254_312)
     ('15.6 MB', '254 kB')

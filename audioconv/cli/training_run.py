@@ -66,7 +66,7 @@ def train_into(out: Path, collection: Collection, *, resume: bool, strict: bool 
         if isinstance(event, RunStarted):
             runs += 1
             if runs == 1 and not resume:
-                # Who resumes this run must not find the last one's. The model stays until there is a new one.
+                # A later --resume must not find an earlier run's checkpoints. The model stays until there is a new one.
                 for path in out.glob(CHECKPOINTS):
                     with suppress(OSError):
                         path.unlink()

@@ -1,6 +1,6 @@
 """Execution of networks: compiled if the compiler supports every layer, layer by layer otherwise.
 
-Both give the same numbers. A network that runs layer by layer is slower; a log line, once, and its summary tell so.
+Both give the same numbers. A network that runs layer by layer is slower; one log line and its summary report it.
 """
 
 from __future__ import annotations

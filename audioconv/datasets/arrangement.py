@@ -36,13 +36,13 @@ class FileRole:
     Attributes
     ----------
     classes : tuple of str
-        The folders that name its class, from the top; or the class alone, where the name of the file says it.
+        The folders that name its class, from the top; or the class alone, where the name of the file has it.
     name : str
         The file's name, without the class where that stands in it.
     split : {"train", "validation", "test"} or None
         Its split, where the folders are arranged by splits.
     speaker : str or None
-        The source recording, where the name of the file says the class and the source.
+        The source recording, where the name of the file has the class and the source.
     """
 
     classes: Parts
@@ -102,7 +102,7 @@ def arrange(files: Sequence[Parts], shown: str) -> Arrangement:
     Raises
     ------
     DataError
-        If it cannot be told whether folders are classes or splits.
+        If folders may be classes or splits.
     """
     tops = _by_folder(files)
     if not tops:
@@ -182,7 +182,7 @@ def _below_splits(files: Sequence[Parts], tops: Mapping[str, list[Parts]], shown
         of = [(parts, *by_file.get(parts, ("", ""))) for parts in files]
         places = [FileRole((label,), rest, splits[parts[0]]) if label else None for parts, label, rest in of]
         return Arrangement(places, (note, _EDGE_IMPULSE))
-    if len(tops) == 1:  # nothing says that it is not a class
+    if len(tops) == 1:  # it may be a class
         return Arrangement([FileRole(parts[:-1], parts[-1]) if len(parts) > 1 else None for parts in files])
     raise DataError(
         f"{shown}: {_folders(tops)} may be splits or classes: recordings lie directly in them, and their names "
@@ -243,7 +243,7 @@ def _check_depth(tops: Mapping[str, list[Parts]], shown: str) -> None:
 
 
 def _splits(folders: Sequence[str]) -> tuple[dict[str, str | None], str]:
-    """Return the split of each folder, and a line that says so."""
+    """Return the split of each folder, and a note about it."""
     folds = sorted((number, folder) for folder in folders if (number := _fold(folder)) is not None)
     splits = {folder: split_of(folder) for folder in folders}
     if "test" in splits.values():

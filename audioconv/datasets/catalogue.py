@@ -333,11 +333,11 @@ SOURCES: Mapping[str, Source] = {
         parts=_NEGATIVE_PARTS,
     ),
 }
-"""The data sets that `build.get` knows, by their names."""
+"""The data sets of `build.get`, by their names."""
 
 
 def makers(title: str) -> str:
-    """Return who is to be named for the data set with this title; empty where it is in no table."""
+    """Return the makers to name for the data set with this title; empty where it is not in the catalogue."""
     known = [one for source in SOURCES.values() for one in (source, *source.parts.values())]
     return next((source.attribution for source in known if source.title == title), "")
 

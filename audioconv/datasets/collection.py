@@ -152,10 +152,10 @@ class Collection:
         return replace(self, items=tuple(item for item in self.items if item.split in splits))
 
     def with_negatives(self, keep: Sequence[str] = ()) -> Collection:
-        """Return the same files with the classes that nobody listens for as ``_unknown_`` and ``_silence_``.
+        """Return the same files with the classes of negatives as ``_unknown_`` and ``_silence_``.
 
         Those are known by their names, see `classes.negative_label`; `keep` are left as they are. A note is added for
-        each. Nothing changes for pictures, and where no class to listen for would be left.
+        each. Nothing changes for pictures, and where no other class would be left.
 
         Examples
         --------

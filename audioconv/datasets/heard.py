@@ -1,4 +1,4 @@
-"""The folder of clips that ``audioconv listen --save`` writes: its table, and what a person says of each clip."""
+"""The folder of clips that ``audioconv listen --save`` writes: its table, and the review of each clip."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def read_words(folder: StrPath) -> list[str]:
 
 
 def write_words(folder: StrPath, words: Sequence[str]) -> None:
-    """Add words to those that the folder knows."""
+    """Add words to those of the folder."""
     known = read_words(folder)
     every = list(dict.fromkeys([*known, *words]))
     if every != known:

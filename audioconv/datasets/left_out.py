@@ -30,7 +30,7 @@ _NO_MEDIA_LIST = (
 _NO_MEDIA = frozenset(_NO_MEDIA_LIST.split())
 
 LOOKED_INTO = 200
-"""So many files of an unknown ending are looked into; if there are more, the others are taken for the same."""
+"""Number of files of an unknown ending whose content is read; further ones count as the same."""
 
 # How the content of a recording or a picture begins, and at which byte.
 _BEGINNINGS = (

@@ -28,7 +28,7 @@ MANIFEST_NAME = "manifest.csv"
 """A folder with a file of this name is read by it."""
 
 MANIFEST_SUFFIXES = frozenset({".csv", ".tsv", ".tab", ".txt"})
-"""Names that end so (in lower case) are taken for manifests."""
+"""Suffixes, in lower case, of manifests."""
 
 # How else people and tools call the splits.
 SPLIT_ALIASES = {
@@ -59,7 +59,7 @@ def read_manifest(path: str | os.PathLike[str], *, minimum_classes: int = 2) -> 
     Returns
     -------
     Collection
-        In the order of the rows. Its notes say what was assumed, such as which separator there is.
+        In the order of the rows. Its notes have the assumptions, such as the separator.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A review of heard clips: which clip is asked next, what an answer means, and going back."""
+"""A review of saved clips: the order of the clips, the meaning of an answer, and going back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WORDS_OF_KEYS = {"yes": YES, "no": NO, "play": PLAY, "skip": SKIP, "undo": UNDO
 
 
 class Review:
-    """The clips of a folder, asked one after the other.
+    """Review of the clips of a folder, one after the other.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Review:
     askable : sequence of bool
         True for each clip that has a file.
     skipped_again : bool
-        True to ask for clips that were skipped, too.
+        True to include clips that were skipped.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Review:
         The rows as they are now.
     words : tuple of str
     places : list of int
-        The clips that are asked, by their place in `clips`.
+        The clips to review, by their place in `clips`.
     done : int
         Number of clips that are answered.
     """
@@ -60,7 +60,7 @@ class Review:
 
     @property
     def place(self) -> int | None:
-        """The clip that is asked now; None after the last one."""
+        """The clip under review; None after the last one."""
         return self.places[self.done] if self.done < len(self.places) else None
 
     @property

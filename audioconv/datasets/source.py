@@ -19,7 +19,7 @@ class Remote:
     size : int or None
         In bytes, where it is known.
     sha256, md5 : str or None
-        Its hash, where the makers tell one or it was taken once; None where the content is checked instead.
+        Its hash, published by the makers or computed once; None where the content is checked instead.
     named : str
         Its name in a mirror, where that is not the last part of the address.
     """
@@ -51,7 +51,7 @@ class Source:
     count : int or None
         Number of all recordings or pictures, where it is known.
     language : str
-        BCP 47 tags of what is spoken, separated by commas; ``many``; empty where nobody speaks.
+        BCP 47 tags of what is spoken, separated by commas; ``many``; empty without speech.
     licence : str
         SPDX identifiers, the strictest first.
     attribution, citation, homepage : str
@@ -68,7 +68,7 @@ class Source:
     account : {"", "mdc"}
         Site on which an account is needed.
     about : int
-        Bytes to download, about, where the files do not tell.
+        Approximate bytes to download, where the files have no sizes.
     parts : mapping of str to Source
         Data sets that make it up, by the class that each becomes; empty for a data set of its own. `files` are those of
         all parts, in this order.

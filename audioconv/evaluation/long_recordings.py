@@ -16,7 +16,7 @@ class LongPoint:
     Attributes
     ----------
     threshold : float
-        The least score that is taken for a word.
+        The least score that is accepted as a word.
     false_accepts : int
         Detections that no label explains.
     false_accepts_per_hour : float

@@ -57,7 +57,7 @@ class Calibration:
 
     @classmethod
     def measure(cls, scores: NDArray[np.floating], right: NDArray[np.bool_], bins: int = BINS) -> Calibration:
-        """Sort N answers into bins by their `scores` (N,), 0 to 1; `right` (N,) tells which are right."""
+        """Sort N answers into bins by their `scores` (N,), 0 to 1; `right` (N,) is true where they are right."""
         scores = np.asarray(scores, np.float64)
         edges = np.linspace(0, 1, bins + 1)
         places = np.clip(np.ceil(scores * bins).astype(int) - 1, 0, bins - 1)

@@ -201,7 +201,7 @@ class Evaluation:
         return Detection(scores[own], scores[~own], threshold, OTHER_WORDS)
 
     def answers(self, scored: Scored) -> Answers:
-        """Return what the model says of examples."""
+        """Return the model's answers for examples."""
         return self.decision.decide(self.labels, scored.probabilities)
 
     def acceptance(self, scored: Scored) -> NDArray[np.float64]:

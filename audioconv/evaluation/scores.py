@@ -45,7 +45,7 @@ class Outcomes:
     wrong : int
         Accepted as another word.
     rejected : int
-        Taken for none of the words.
+        Rejected as none of the words.
     """
 
     right: int
@@ -65,7 +65,7 @@ class Outcomes:
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Examples, and what a model makes of them.
+    """Examples with the scores of a model.
 
     Attributes
     ----------

@@ -47,7 +47,7 @@ class Explanation:
     ----------
     model : Model
     example : (samples,) or (H, W, C) float32 array
-        The clip at the front end's rate, as the model hears it, or the picture.
+        The clip at the front end's rate, the model's input, or the picture.
     begin_seconds : float
         Begin of the clip in the recording; below 0 where silence was put before it.
     features : (*feature_shape) float32 array
@@ -88,7 +88,7 @@ class Explanation:
         return float(self.probabilities[label_code(self.model, label)])
 
     def to_json(self) -> dict[str, Any]:
-        """Return what is said as JSON-compatible data, without the arrays."""
+        """Return the explanation as JSON-compatible data, without the arrays."""
         found = self.region
         order = np.argsort(-self.probabilities, kind="stable")
         return {
@@ -107,7 +107,7 @@ class Explanation:
 
 
 def explain(model: Model, example: StrPath | Array, label: str | None = None) -> Explanation:
-    """Return what `model` says of a recording or a picture, and what that rests on.
+    """Return the scores of `model` for a recording or a picture, and the parts that support a label.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 LAYERS = 6
-"""Convolutions that are shown unless asked for otherwise."""
+"""Number of convolutions that are shown by default."""
 
 MAX_LABELS = 12
 """Labels that have a bar; of more, the likeliest."""

@@ -29,7 +29,7 @@ MAX_KERNELS_SHOWN = 32
 """Kernels of the first layer that are shown together."""
 
 MAX_POINTS = 200
-"""Points of a curve: more could not be told apart."""
+"""Number of points of a curve; more could not be distinguished."""
 
 BRIGHTEST = 0.995
 """Share of the numbers of a row up to which brightness grows."""

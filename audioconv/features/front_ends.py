@@ -167,7 +167,7 @@ min_frequency=0.0, max_frequency=None, floor=1e-10)
         return self.frames(batch, -(self.fft_length // 2), self.frame_count(batch.shape[1]))
 
     def frames(self, batch: Samples, begin: int, count: int) -> Features:
-        """Return some frames of the spectrograms, each the same whichever of them are asked for.
+        """Return some frames of the spectrograms, each the same whichever of them are requested.
 
         Parameters
         ----------

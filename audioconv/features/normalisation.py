@@ -15,7 +15,7 @@ from audioconv.errors import ConfigError, DataError, ShapeError
 WITHIN = (0.5, 0.85)
 """Clips are normalised one by one if the share of the variance that lies within clips is in this range. Below it, as
 for steady sounds, the differences between clips tell the classes apart. Above it, as for words cut out in silence,
-clips hardly differ, and normalising them one by one brings nothing."""
+clips hardly differ, and normalising them one by one does not help."""
 
 MIN_DEVIATION = 0.3
 """Share of the training examples' deviation that is added to that of a clip, so that steady bands are not amplified."""
@@ -31,8 +31,8 @@ class Normalisation:
         Mean and deviation of the training examples, in the features' unit.
     by_clip : bool
         Shift and scale the bands of each clip by its own mean and deviation over time, instead of those of the training
-        examples. What colours a clip all the time, such as a microphone, a room or a voice, is gone then, and so is how
-        loud it is. For spectrograms of sounds that change, such as words; of rain nothing would be left.
+        examples. This removes the constant colouring by a microphone, a room or a voice, and the
+        loudness. For spectrograms of sounds that change, such as words, not for steady ones, such as rain.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def normalised_input(
     input_shape: Sequence[int] | None = None,
     change: Callable[[Array], object] | None = None,
 ) -> Array:
-    """Return what a network takes for features or pixels, the same in training and in use.
+    """Return a network's input for features or pixels, the same in training and in use.
 
     Parameters
     ----------

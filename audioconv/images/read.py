@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-"""Lower-case endings of the names of files that are taken for pictures."""
+"""Suffixes, in lower case, of pictures."""
 
 
 def read(

@@ -6,7 +6,7 @@ from audioconv.errors import ModelFileError
 
 
 class UnsupportedError(ModelFileError):
-    """A node of a network has no counterpart among the layers; the message says which, and what can be done.
+    """A node of a network has no counterpart among the layers; the message names it and the remedy.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ class Header:
 
 
 def read_header(path: StrPath) -> Header:
-    """Return what the header of a file says; of the tensors, which may be gigabytes of any type, nothing is read.
+    """Return the header of a file without reading the tensors, which may be gigabytes of any type.
 
     Raises
     ------

@@ -105,7 +105,7 @@ def write_atomic(path: str | os.PathLike[str], mode: Literal["wb", "w"] = "wb") 
 
 
 class _NewFile(io.FileIO):
-    """A file that remembers that it could not be written: other errors of the same block are not its own.
+    """A file that records its own write error, as opposed to other errors of the same block.
 
     Opened exclusively, not by mkstemp(): it gets the permissions that the user's umask asks for.
     """

@@ -100,7 +100,7 @@ def read_in_parallel(
                 yield found
                 if on_file is not None:
                     on_file()
-        except BaseException:  # Ctrl-C too: leaving the block would wait for all files to be read
+        except BaseException:  # after Ctrl-C, too: otherwise leaving the block would first read all files
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 

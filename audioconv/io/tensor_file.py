@@ -34,7 +34,7 @@ def write(path: str | os.PathLike[str], kind: Kind, arrays: Mapping[str, Array],
     kind : {"model", "checkpoint"}
         Kind of the file; `read` checks it.
     arrays : mapping of str to array
-        Any shapes; the element types that safetensors knows.
+        Any shapes; the element types of safetensors.
     header : mapping
         JSON-compatible.
 

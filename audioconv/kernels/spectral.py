@@ -48,7 +48,7 @@ def _work(arguments, thread):
     """
     try:
         _make_blocks(arguments)
-    except Exception:  # Numba knows no other kind
+    except Exception:  # the only kind in Numba
         arguments[FAILED] = 1
 
 

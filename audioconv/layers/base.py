@@ -129,7 +129,7 @@ class Layer:
         raise NotImplementedError
 
     def gradients(self, params: Params, saved: Any, dy: Array, run: Pass) -> Params:
-        """Return the second part of `backward`: what a network's first layer is asked for, whose input is data."""
+        """Return the second part of `backward`, which suffices for a network's first layer, whose input is data."""
         return self.backward(params, saved, dy, run)[1]
 
     def updates(self, params: Params, saved: Any) -> Params:

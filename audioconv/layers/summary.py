@@ -1,4 +1,4 @@
-"""A table of a network's layers that a person likes to read."""
+"""A table of a network's layers for people."""
 
 from __future__ import annotations
 

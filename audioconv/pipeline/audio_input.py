@@ -89,7 +89,7 @@ class AudioInput(InputSpec):
 
     @property
     def content(self) -> Content:
-        """Words, of which one window says all, or sounds, of which all windows say the same. Default: by the length."""
+        """Words, of which one window suffices, or sounds, of which all windows are alike. Default: by the length."""
         return self.expects or ("words" if self.holds_a_word else "sounds")
 
     @property

@@ -14,7 +14,7 @@ MAX_CHANNELS = 8
 """Channels of a recording, at most (7.1 surround): a longer axis is not one of channels."""
 
 MIN_CLIP_SAMPLES = 400
-"""Length of the rows of an array (N, T) that are taken for clips, at least: 25 ms at 16 kHz."""
+"""Least length of the rows of an array (N, T) that are clips: 25 ms at 16 kHz."""
 
 # Full scale and middle of samples, for each type of integer that files and devices have.
 _FULL_SCALE = {"int16": (2.0**15, 0), "int32": (2.0**31, 0), "uint8": (2.0**7, 128)}

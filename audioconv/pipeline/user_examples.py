@@ -158,7 +158,7 @@ def file_name(file: Any, name: str) -> str:
 
 
 def check_is_file(path: StrPath, instead: str) -> None:
-    """Raise `DataError` if `path` is a folder; `instead` says what to do."""
+    """Raise `DataError` if `path` is a folder; `instead` is the remedy."""
     if os.path.isdir(path):
         raise DataError(f"{display_path(path)}: is a folder, expected a file; {instead}")
 

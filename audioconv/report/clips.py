@@ -157,7 +157,7 @@ def _items(model: Model, cases: Sequence[Case]) -> Iterator[Html]:
 
 
 def _where(example: Any) -> str:
-    """Return which clip it is by the last parts of its path: the rest says more of a machine than of the clip."""
+    """Return the last parts of a clip's path, which identify it; the rest depends on the machine."""
     path = _file(example)
     shown = "/".join(path.parts[-2:])
     return f"{shown}, {example.begin:.1f} to {example.end:.1f} s" if isinstance(example, Segment) else shown

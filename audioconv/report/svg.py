@@ -175,7 +175,7 @@ class Plot:
         )
 
     def render(self, description: str, class_: str = "") -> Html:
-        """Return the drawing; `description` says in words what it shows."""
+        """Return the drawing; `description` is its content in words."""
         return tag(
             "svg",
             tag("g", list(self._axes()), class_="axes"),

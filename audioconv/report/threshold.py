@@ -127,7 +127,7 @@ def _explained(evaluation: Evaluation) -> str:
 
 
 def _basis(basis: Mapping[str, Any]) -> str | None:
-    """Return what the threshold was chosen on as a sentence; None where the model does not say it as `calibrate` does.
+    """Return a sentence on the clips that chose the threshold; None where the model lacks the fields of `calibrate`.
 
     A model may come from anywhere, and so may what stands there.
     """

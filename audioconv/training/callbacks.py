@@ -17,7 +17,7 @@ from audioconv.training.history import EpochRow
 
 @dataclass(frozen=True)
 class ClipSpoken:
-    """Synthetic voices have said another clip, before training begins; from `Classifier`, not from `training.fit`.
+    """Another clip was synthesised, before training begins; from `Classifier`, not from `training.fit`.
 
     Attributes
     ----------

@@ -77,7 +77,7 @@ class BatchMaker:
     """Makes each batch of an epoch while the one before is trained on.
 
     One thread makes them, one after the other, so that the draws do not depend on who is faster. It computes on one
-    processor: the training has the others. The thread ends when nobody holds the maker any more.
+    processor: the training has the others. The thread ends when the maker is no longer referenced.
     """
 
     def __init__(self) -> None:
@@ -109,7 +109,7 @@ def batch_count(examples: int, batch_size: int) -> int:
     3
     """
     count = -(-examples // batch_size)
-    # Three examples in batches of two would leave one alone, whose batch statistics say nothing: make it three.
+    # Three examples in batches of two would leave one alone, whose batch statistics are meaningless: make it three.
     return count if batch_size == 1 else max(1, min(count, examples // 2))
 
 

@@ -108,7 +108,7 @@ def fit(
         Stop after so many epochs without a better one; needs `validation`.
     keep : {"best", "last"}
         Epoch whose parameters to return: the best one in validation, or the last. Where the learning
-        rate falls to nothing at the end, the last is as good as any, and validation tells the truth of it.
+        rate falls to nothing at the end, the last is as good as any, and its validation is not biased by a choice.
     seed : int
         Source of the initial parameters, the order, the augmentation and the dropout.
     params : dict, optional

@@ -80,7 +80,7 @@ class SoftmaxCrossEntropy:
         """
         targets, weights = self._targets(logits, np.asarray(labels))
         # The widening to float64 costs nothing beside a network, and spares the loss of digits in log(sum(exp)).
-        # A network that diverged may well have infinite logits: its loss is NaN, and the trainer says so in words.
+        # A network that diverged may have infinite logits: its loss is NaN, which the trainer reports.
         with np.errstate(invalid="ignore", over="ignore"):
             shifted = logits.astype(np.float64)
             shifted -= shifted.max(axis=1, keepdims=True)

@@ -130,7 +130,7 @@ class Trainer:
     def step(
         self, x: Array, labels: Array, rate: float, dropout: np.random.Generator, mix: np.random.Generator
     ) -> tuple[float, int]:
-        """Learn from one batch.
+        """Train on one batch.
 
         Parameters
         ----------
@@ -202,7 +202,7 @@ def mixed(
     """Return each example mixed with another of the batch, and its probability of each class (N, classes).
 
     The share of the other is drawn for each example, from 0 to a half (Zhang et al., 2018, arXiv 1710.09412: their
-    share is Beta(alpha, alpha), which says the same of the pair the other way round).
+    share is Beta(alpha, alpha), which is the same for the pair in the other order).
     """
     own = np.eye(classes)[labels]
     share = rng.beta(alpha, alpha, len(x))

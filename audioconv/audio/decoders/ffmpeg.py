@@ -42,7 +42,7 @@ def is_media(head: bytes) -> bool:
     """Tell whether a file that begins with these 200 or more bytes is one that FFmpeg reads and libsndfile does not."""
     if head.startswith(_MAGIC) or head[4:8] == b"ftyp" or (head[:4] == b"RIFF" and head[8:12] == b"AVI "):
         return True
-    # ADTS is told by its first 12 bits and a layer of 0; a transport stream by every 188th byte.
+    # ADTS is recognised by its first 12 bits and a layer of 0; a transport stream by every 188th byte.
     is_adts = head[:1] == b"\xff" and len(head) > 1 and head[1] & 0xF6 == 0xF0
     return is_adts or head[:1] == head[188:189] == b"\x47"
 

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from audioconv.audio.decoders.pieces import Piece
 
 MAX_CANDIDATES = 20_000
-"""So many places are tried for a frame in what is none, before the rest is taken for something else."""
+"""Number of places that are tried for a frame before the rest counts as other content."""
 
 CHUNK = 1 << 18
 
@@ -36,7 +36,7 @@ BITRATES = {
 RATES = (44100, 48000, 32000)
 
 FREE = 0
-"""Length of a frame whose bitrate is none of the table: only the next frame tells it."""
+"""Length of a frame whose bitrate is not in the table: it follows from the place of the next frame."""
 
 
 @dataclass(frozen=True)

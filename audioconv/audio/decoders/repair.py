@@ -1,4 +1,4 @@
-"""Headers of recordings that do not say how long they are, or not what their samples are, put right."""
+"""Repair of recordings' headers whose length is missing, or whose sample format is incomplete."""
 
 from __future__ import annotations
 

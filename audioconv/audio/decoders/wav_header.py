@@ -1,4 +1,4 @@
-"""The header of a WAV file: what it says of the samples, from a file or from a pipe."""
+"""The header of a WAV file, read from a file or from a pipe."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PCM, FLOAT, GSM, MPEG, MP3, EXTENSIBLE = 0x0001, 0x0003, 0x0031, 0x0050, 0x0055,
 RIFF_KINDS = (b"RIFF", b"RF64", b"BW64")
 
 UNKNOWN_LENGTH = 0x7FF00000
-"""Programs that write into a pipe announce at least so many bytes, for want of a better number."""
+"""Least number of bytes that programs announce if they write into a pipe and do not know the length."""
 
 MAX_FORMAT_BYTES = 1 << 16
 MAX_CHUNKS = 1000

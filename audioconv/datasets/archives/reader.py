@@ -34,7 +34,7 @@ JUNK = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"})
 
 
 class Member:
-    """A file in an archive; it can be read until the next one is asked for.
+    """A file in an archive, readable until the next one is requested.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Member:
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
-        """Open the content as a file; who reads it so does not learn that it was cut off."""
+        """Open the content as a file; reading it does not detect that it was cut off."""
         with _explained(self._shown), self._open() as file:
             yield file
 
@@ -210,7 +210,7 @@ def _is_junk(name: PurePosixPath) -> bool:
 
 @contextmanager
 def _explained(shown: str) -> Iterator[None]:
-    """Turn what the libraries say of damaged archives into `DataError`."""
+    """Turn the libraries' errors of damaged archives into `DataError`."""
     try:
         yield
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError) as error:

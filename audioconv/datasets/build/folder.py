@@ -17,7 +17,7 @@ from audioconv.errors import AudioconvError, DataError
 from audioconv.io.files import display_path, exclusive, reason
 
 COMPLETE_NAME = ".audioconv-complete.json"
-"""Says from which recipe a folder was built; written last."""
+"""File with the description that a folder was built from; written last."""
 
 RECIPE_NAME = ".audioconv-recipe.json"
 """In an unfinished folder: what it is to become."""
@@ -88,7 +88,7 @@ def building(folder: Path, recipe: Description, *, resumable: bool = False) -> I
             (work / name).unlink(missing_ok=True)
         (work / COMPLETE_NAME).write_text(json.dumps(recipe, indent=1), "utf-8")
         if folder.is_dir():
-            folder.rmdir()  # empty: `is_built` was asked before; only POSIX would rename onto it
+            folder.rmdir()  # empty, as `is_built` has checked; only POSIX would rename onto it
         os.replace(work, folder)
     except OSError as error:
         keep = resumable and not is_ours
@@ -198,7 +198,7 @@ class FolderNames:
 
 
 def _read_json(path: Path) -> Any:
-    """Return what a file says; None where it says nothing."""
+    """Return the JSON value in a file; None if it cannot be read."""
     try:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):

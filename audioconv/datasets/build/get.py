@@ -166,7 +166,7 @@ def kept_archives(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def licence_file(folder: str | os.PathLike[str]) -> Path:
-    """Return the file that says who made the data set in `folder`, and under which licence."""
+    """Return the file with the makers and the licence of the data set in `folder`."""
     attribution = Path(folder, ATTRIBUTION_NAME)
     return attribution if attribution.exists() else Path(folder, LICENCE_NAME)
 

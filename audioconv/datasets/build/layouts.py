@@ -73,8 +73,8 @@ class Options:
 class Layout:
     """Layout of an archive: the class, speaker and split of each file.
 
-    A layout is made for one use: `prepare` first reads the tables that say more than names do, then `item` is asked
-    for each file, and `look` is shown the others.
+    A layout is made for one use: `prepare` first reads the tables, then `item` is called for each
+    file, and `look` for those that are no examples.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class Layout:
         return name.parent.name == "_background_noise_" and kind_of(Path(name)) == "audio"
 
     def look(self, member: Member) -> None:
-        """Read a file that is no example, if it says something."""
+        """Read a file that is no example, such as a table."""
 
     def label(self, item: Item) -> str | None:
         """Return the class of an item by the wanted words; None where it is not wanted."""
@@ -256,7 +256,7 @@ class Mswc(Layout):
         self._items: dict[str, Item] = {}
 
     def prepare(self, archives: Sequence[Archive], progress: Progress | None = None) -> None:
-        """Read who speaks which clip of the wanted words."""
+        """Read the speaker of each clip of the wanted words."""
         language = self.options.language
         found = []
         for table in tables(archives, lambda name: name.name.endswith("_splits.csv"), progress):

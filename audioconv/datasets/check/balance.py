@@ -21,7 +21,7 @@ SHOWN = 5
 
 
 def imbalance_notes(counts: Mapping[str, Mapping[str | None, int]]) -> list[str]:
-    """Return what is to be said of the classes before training, a line each.
+    """Return notes on the classes before training, a line each.
 
     Parameters
     ----------

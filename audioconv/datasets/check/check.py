@@ -30,7 +30,7 @@ class Report:
     failures : tuple of DataError
         Errors of files that cannot be read; each message names its file.
     duplicates : tuple of Duplicates
-        Clips that are the same, without those in which nothing is to be heard or seen.
+        Clips that are the same, without empty ones.
     errors : tuple of Finding
         Findings that make results wrong or training fail.
     warnings : tuple of Finding

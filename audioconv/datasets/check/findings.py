@@ -51,7 +51,7 @@ class Duplicates:
 
 
 def find_duplicates(collection: Collection, measured: Sequence[Sound | Picture | None]) -> Iterator[Duplicates]:
-    """Yield the groups of clips that are the same, without those in which nothing is to be heard or seen."""
+    """Yield the groups of clips that are the same, without empty ones."""
     groups: defaultdict[bytes, list[int]] = defaultdict(list)
     for place, one in enumerate(measured):
         # Silence is the same in every silent clip; it has a warning of its own.
@@ -203,7 +203,7 @@ def _sound_warnings(collection: Collection, measured: Sequence[Sound | Picture |
     median = statistics.median(sound.seconds for sound in sounds.values())
 
     def finding(kind: str, is_at_fault: Callable[[Sound], bool], message: str, number: str) -> Iterator[Finding]:
-        """Yield the finding about the recordings at fault, each with the `number` that tells."""
+        """Yield the finding about the recordings at fault, each with its `number`."""
         faulty = {place: sound for place, sound in sounds.items() if is_at_fault(sound)}
         if faulty:
             yield Finding(

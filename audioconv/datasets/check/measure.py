@@ -22,7 +22,7 @@ CLIPPED_LEVEL, CLIPPED_RUN, CLIPPED_SHARE = 0.98, 3, 0.001
 The level is below full scale because mu-law ends there, and because recordings are made quieter after they were cut.
 """
 FLOOR = -120.0
-"""dBFS; digital silence has this level, since minus infinity is no number that JSON knows."""
+"""Level of digital silence in dBFS, as JSON has no minus infinity."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,15 +52,15 @@ def download(
 ) -> None:
     """Download `url` to `path`.
 
-    The bytes go to ``{path}.part``, which an interrupted download leaves for the next one. That one asks for the
+    The bytes go to ``{path}.part``, which an interrupted download leaves for the next one. That one requests the
     rest, and goes on only where the server answers with the rest of the same content, by its ETag or date; where there
-    is neither, only if `sha256` will tell at the end. In all other cases it starts over.
+    is neither, only if a hash verifies the result. In all other cases it starts over.
 
     Parameters
     ----------
     url : str, or callable that returns one
-        An ``https`` (certificates are checked) or ``http`` address. A callable is asked before each attempt: signed
-        addresses are good for a while only.
+        An ``https`` (certificates are checked) or ``http`` address. A callable is called before each attempt, as
+        signed addresses expire.
     path : Path
         Path of the file to write; its folder must exist. Unchanged after an error.
     size : int, optional
@@ -68,7 +68,7 @@ def download(
     sha256, md5 : str, optional
         The expected hash, in hexadecimal.
     identity : str
-        Whatever else tells the content from another, where the server of the file itself says nothing.
+        Version of the content, where the server of the file gives none.
     patience : Patience
         Limits of the attempts.
     progress : callable, optional
@@ -110,7 +110,7 @@ def _bring(transfer: Transfer, path: Path, expected: _Expected, patience: Patien
             transfer.discard()
             if not resumed:
                 raise DataError(f"{transfer.shown}: {wrong}; what came was thrown away")
-            # The beginning was from an earlier attempt: only all of it from one go tells who is to blame.
+            # The beginning was from an earlier attempt and may be at fault: try once more from the start.
         except TemporaryError as error:
             failures = 0 if transfer.have() > most else failures + 1
             most = max(most, transfer.have())

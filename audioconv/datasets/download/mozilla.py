@@ -35,7 +35,7 @@ SINGLE_WORDS = "cmkzhp64p00wlno07elrmt20y"
 """Identifier of the Single Word Target Segment 7.0."""
 
 NEWEST = "26.0"
-"""The release of Common Voice that is taken where none is asked for."""
+"""The default release of Common Voice."""
 
 KNOWN = {
     ("26.0", "en"): "cmqim2hn800ssnr07gvmpcnwu",
@@ -106,7 +106,7 @@ def look_up(dataset: str, patience: Patience = PATIENCE) -> Listed:
     ConfigError
         If there is none; names like it are shown.
     DataError
-        If the collective cannot be asked.
+        If the collective cannot be reached.
     MissingExtraError
         If `datacollective` is not installed.
     """
@@ -173,7 +173,7 @@ def fetch(listed: Listed, path: Path, *, progress: Progress | None = None, patie
 
 
 def open_session(listed: Listed, patience: Patience = PATIENCE) -> Session:
-    """Ask for an address to download a data set from; needs a key, and that its owner has accepted the terms."""
+    """Request an address to download a data set from; needs a key whose owner has accepted the terms."""
     _sdk()  # it reads the key from a file .env too
     key = os.environ.get(KEY_VARIABLE, "").strip()
     if not key:
@@ -243,7 +243,7 @@ def _refused(code: int, listed: Listed, shown: str) -> NoReturn:
 
 
 def _patiently(ask: Callable[[], Result], patience: Patience) -> Result:
-    """Return what `ask` returns; where the service wants us to wait, wait and ask again."""
+    """Return what `ask` returns; after an answer with a time to wait, wait and ask again."""
     import requests
 
     for attempt in range(1, patience.attempts + 1):
@@ -276,7 +276,7 @@ def _patiently(ask: Callable[[], Result], patience: Patience) -> Result:
 
 
 def _without_key(error: Exception) -> str:
-    """Return what an error says, on one line, without the key and without what is behind a question mark."""
+    """Return the message of an error on one line, without the key and without the query of addresses."""
     text = re.sub(r"\?\S*", "", " ".join(str(error).split()))
     key = os.environ.get(KEY_VARIABLE, "")
     return text.replace(key, "***") if key else text

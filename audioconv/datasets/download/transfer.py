@@ -30,11 +30,11 @@ RESERVE = 200_000_000
 """Bytes that a download leaves free on the disk."""
 
 Progress = Callable[[int, int | None], None]
-"""Function of the bytes that are there and their total, None where the server does not tell it."""
+"""Function of the bytes that are there and their total, None where the server does not give it."""
 
 
 class TemporaryError(Exception):
-    """A failure that may pass; says after how many seconds at the earliest, where the server told so."""
+    """A temporary failure; `wait` is the time in seconds that the server requested, 0 without one."""
 
     def __init__(self, message: str, wait: float = 0.0) -> None:
         super().__init__(message)
@@ -60,7 +60,7 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
 
 @dataclass(frozen=True)
 class _Content:
-    """Version of the content of an address, as far as the server tells it.
+    """Version of the content of an address, as far as the server gives one.
 
     Attributes
     ----------
@@ -184,7 +184,7 @@ class Transfer:
                 except (OSError, http.client.HTTPException) as error:
                     raise self._unreachable(error) from None
                 if not chunk or (self.size is not None and here > self.size):
-                    break  # the end, or more than there should be: the check says so
+                    break  # the end, or more than there should be, which the check reports
                 file.write(chunk)
                 here += len(chunk)
             file.flush()
@@ -241,7 +241,7 @@ def _first_byte(headers: Message) -> int | None:
 
 
 def retry_after(headers: Message) -> float:
-    """Return for how many seconds the server asks to wait."""
+    """Return the time in seconds that the server requests to wait; 0 without one."""
     value = headers.get("Retry-After", "")
     if value.isdigit():
         return float(value)

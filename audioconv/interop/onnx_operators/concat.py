@@ -46,7 +46,7 @@ def concat(call: Call) -> Tensor:
 
 
 def _source(tensor: Tensor) -> tuple[int, tuple[int, ...]]:
-    """Return what tells a tensor from others: what computes it, and how the file sees its axes."""
+    """Return the identity of a tensor: the step that computes it, and its axes in the file."""
     return id(tensor.step), tuple(id(axis) for group in tensor.groups for axis in group)
 
 

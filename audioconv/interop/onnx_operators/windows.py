@@ -88,7 +88,7 @@ def conv(call: Call) -> Tensor:
 
 
 def _placed(call: Call, x: Tensor, layer: Layer, params: Params | None = None) -> Tensor:
-    """Return the output of a layer from (*spatial, channels) to the like."""
+    """Return the output of a layer whose input and output are (*spatial, channels)."""
     order = [Axis(1) for _ in x.order]
     *spatial, channels = ((axis,) for axis in order)
     return applied(call.step(x, layer, params), [(BATCH,), channels, *spatial], order, call.output)
