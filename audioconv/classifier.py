@@ -15,6 +15,7 @@ from audioconv.datasets.folder import open_collection
 from audioconv.decision.classes import negative_label
 from audioconv.errors import ConfigError, DataError
 from audioconv.evaluation import Evaluation, Speed
+from audioconv.evaluation.renamed import accepts_old_keyword
 from audioconv.evaluation.speed import measure_speed
 from audioconv.model import Model
 from audioconv.pipeline import inputs
@@ -335,12 +336,13 @@ class Classifier(Settings):
         labels = [label if label in known else negative_label(label) or label for label in labels]
         return float(np.mean([p.label == label for p, label in zip(given, labels, strict=True)]))
 
+    @accepts_old_keyword("outsiders", "negatives")
     def evaluate(
         self,
         source: StrPath | Collection,
         *,
         split: str | None = None,
-        outsiders: Sequence[StrPath] = (),
+        negatives: Sequence[StrPath] = (),
         strict: bool = False,
         on_file: Callable[[int], object] | None = None,
     ) -> Evaluation:
@@ -349,13 +351,13 @@ class Classifier(Settings):
         Parameters
         ----------
         source : path-like or Collection
-            As for `train`; one class is enough. Classes that are no words, such as ``_silence_``, need not be known to
-            the model: they should be turned away.
+            As for `train`; one class is enough. Classes that are no words, such as ``_silence_``, need not be
+            among the model's labels: they count as negatives.
         split : {"train", "validation", "test"}, optional
             Which rows of a manifest; all by default.
-        outsiders : sequence of path-like
+        negatives : sequence of path-like
             Files or folders of recordings (or pictures) none of which is one of the words. Recordings longer than a
-            clip are cut into clips.
+            clip are cut into clips. They are for this evaluation alone: the setting `negatives` is for training.
         strict, on_file
             As for `train`.
 
@@ -365,7 +367,7 @@ class Classifier(Settings):
             If the data are not usable, or have words that are not among the model's labels.
         """
         collection = source if isinstance(source, Collection) else open_collection(source, minimum_classes=1)
-        return evaluate(self.model_, collection, split=split, negative_paths=outsiders, strict=strict, on_file=on_file)
+        return evaluate(self.model_, collection, split=split, negative_paths=negatives, strict=strict, on_file=on_file)
 
     def at(self, *, false_accept_rate: float | None = None, false_accepts_per_hour: float | None = None) -> Self:
         """Return the classifier at another point of its model's curve; see `decision.Decision.at`.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from audioconv.evaluation.intervals import Share
 
-OUTSIDERS, OTHER_WORDS = "outsiders", "other words"
+NEGATIVES, OTHER_WORDS = "negatives", "other words"
 
 MAX_POINTS = 200
 """Number of points of a curve in JSON, at most."""
@@ -74,7 +74,7 @@ class Detection:
     threshold : float
         The one that is in use.
     against : str
-        What the others are: `OUTSIDERS`, or `OTHER_WORDS` where each word is held against the others.
+        Kind of the others: `NEGATIVES`, or `OTHER_WORDS` where each word is compared with the others.
 
     References
     ----------

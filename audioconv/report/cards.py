@@ -110,8 +110,8 @@ def data(facts: Facts) -> Html:
         lines.append(("split", str(about["split"])))
     evaluated = _mapping(about.get("counts"))
     lines.append(("clips", f"{sum(evaluated.values()):,} of {count(len(evaluated), 'class', 'classes')}"))
-    for name, files in _mapping(about.get("outsiders")).items():
-        lines.append((f"outsiders: {name}", count(files, "file")))
+    for name, files in _mapping(about.get("negatives")).items():
+        lines.append((f"negatives: {name}", count(files, "file")))
     failures = facts.evaluation.failures
     lines.append(("unreadable files", f"{len(failures):,}"))
     parts += [tag("h3", "Evaluated with"), _list(lines)]

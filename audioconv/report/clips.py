@@ -91,17 +91,17 @@ def worst_mistakes(evaluation: Evaluation, most: int = MAX_CLIPS_SHOWN) -> list[
     return [_case(evaluation, scored, i) for _, i in order[:most]]
 
 
-def worst_outsiders(evaluation: Evaluation, most: int = MAX_CLIPS_SHOWN) -> list[Case]:
-    """Return the outsiders that were accepted with the highest scores, one of each file."""
-    outsiders = evaluation.outsiders
-    if outsiders is None or not len(outsiders):
+def accepted_negatives(evaluation: Evaluation, most: int = MAX_CLIPS_SHOWN) -> list[Case]:
+    """Return the accepted negatives with the highest scores, one of each file."""
+    negatives = evaluation.negatives
+    if negatives is None or not len(negatives):
         return []
-    answers = evaluation.answers(outsiders)
+    answers = evaluation.answers(negatives)
     order = sorted(np.flatnonzero(answers.accepted), key=lambda i: -float(answers.scores[i]))
     first_of_file: dict[str, int] = {}
     for i in order:
-        first_of_file.setdefault(os.fspath(_file(outsiders.examples[i])), int(i))
-    return [_case(evaluation, outsiders, i) for i in list(first_of_file.values())[:most]]
+        first_of_file.setdefault(os.fspath(_file(negatives.examples[i])), int(i))
+    return [_case(evaluation, negatives, i) for i in list(first_of_file.values())[:most]]
 
 
 def gallery(model: Model, cases: Sequence[Case]) -> Html:
