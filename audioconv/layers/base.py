@@ -204,6 +204,12 @@ def needs_axes(in_shape: Shape, axes: int) -> None:
         raise ShapeError(f"needs at least {axes} axes, got input of shape {tuple(in_shape)}; add a channel axis")
 
 
+def needs_channels(in_shape: Shape) -> None:
+    """Raise `ShapeError` if `in_shape` has no axis."""
+    if not in_shape:
+        raise ShapeError("needs an axis of channels, got input of shape ()")
+
+
 @contextmanager
 def inside(name: str) -> Iterator[None]:
     """Put the part's `name` before the path of a `ShapeError` that passes."""

@@ -46,7 +46,7 @@ class Convolution:
     window : Window
     filters, groups : int
     compiled : bool
-        Whether it may use another algorithm than the register tile.
+        True if it may use another algorithm than the register tile.
     """
 
     in_shape: tuple[int, int, int]
@@ -64,6 +64,11 @@ class Convolution:
     def depthwise(self) -> bool:
         """True if each channel has a kernel of its own."""
         return self.groups > 1 and self.groups == self.in_shape[2] == self.filters
+
+    @property
+    def is_plain_3x3(self) -> bool:
+        """True if the kernels are 3 x 3, with stride and dilation 1."""
+        return self.window.kernel == (3, 3) and self.window.stride == self.window.dilation == (1, 1)
 
     @property
     def dense(self) -> bool:
