@@ -73,7 +73,7 @@ def evaluate(
         list[Path] | None,
         typer.Option(
             metavar="RECORDING|FOLDER",
-            help="A recording to listen to, or a folder of them: false accepts an hour. May be given again.",
+            help="A long recording, or a folder of them, to count false accepts an hour. May be given again.",
             show_default=False,
         ),
     ] = None,

@@ -32,10 +32,10 @@ def info(
     ],
     as_json: Json = False,
 ) -> None:
-    """Show what is in a model, in a network of another framework or in a data set.
+    """Show the content of a model, of a network of another framework or of a data set.
 
-    Of a model: its labels, its layers, what it hears, and what it was trained on. Of a data set: how many clips each
-    class has, how long they are, who speaks, and under which licence. Networks are read from ONNX, Keras and Caffe
+    Of a model: its labels, its layers, its input and its training data. Of a data set: the clips of each class, their
+    lengths, their speakers and their licence. Networks are read from ONNX, Keras and Caffe
     files, the names and shapes of weights from PyTorch's and from .safetensors files of other programs.
     """
     if path.is_dir() and (path / MODEL_NAME).is_file():

@@ -116,7 +116,7 @@ def _most_common(values: Any) -> str:
 
 
 def _read_headers(collection: Collection) -> tuple[list[Header | None], list[DataError]]:
-    """Return what the header of each file says, None for those that cannot be read, and why they cannot."""
+    """Return the properties in each file's header, None for those that cannot be read, and their errors."""
     headers: list[Header | None] = []
     failures: list[DataError] = []
     read = _picture_header if collection.kind == "images" else _recording_header

@@ -31,16 +31,14 @@ def show_model(path: Path, *, as_json: bool) -> None:
 
 
 def _about_model(path: Path, model: Model) -> list[tuple[str, str]]:
-    """Return what to say of a model, each with its name; the file may hold anything as provenance, or nothing."""
+    """Return the lines about a model, each with its name; the file may hold anything as provenance, or nothing."""
     from audioconv.compiler.execution import how_it_runs
 
     known = model.provenance
     data = known["data"] if isinstance(known.get("data"), dict) else {}
     lines = [("file", f"{display_path(path)} ({megabytes(path.stat().st_size)})")]
     lines.append(("labels", f"{len(model.answer_labels)}: {', '.join(model.answer_labels)}"))
-    lines.append(
-        ("hears", _hears(model)) if model.front_end else ("sees", f"pictures of {shape_text(model.input_shape)}")
-    )
+    lines.append(("input", _clip(model) if model.front_end else f"pictures of {shape_text(model.input_shape)}"))
     if how := how_it_runs(model.network, model.input_shape):
         lines.append(("runs", how))
     counts = data.get("counts")
@@ -71,7 +69,8 @@ def _about_model(path: Path, model: Model) -> list[tuple[str, str]]:
     return [*lines, ("made by", made)] if made else lines
 
 
-def _hears(model: Model) -> str:
+def _clip(model: Model) -> str:
+    """Return length, rate and features of a model's clips."""
     from audioconv.features.front_ends import LogMel, Mfcc
 
     front_end, samples = model.front_end, model.clip_samples or 0

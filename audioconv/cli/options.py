@@ -53,7 +53,7 @@ FalseAcceptRate = Annotated[
         show_default=False,
     ),
 ]
-Hop = Annotated[float, typer.Option(metavar="SECONDS", help="How often the model is asked.")]
+Hop = Annotated[float, typer.Option(metavar="SECONDS", help="Time between two windows.")]
 
 
 RENAMED = {

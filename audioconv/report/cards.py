@@ -66,7 +66,7 @@ def model(facts: Facts) -> Html:
     arch = settings.get("arch")
     lines: list[tuple[str, Content]] = [
         ("labels", _labels(described.labels)),
-        ("hears" if described.front_end else "sees", _input(facts)),
+        ("input", _input(facts)),
         ("network", f"{'of its own' if arch in (None, '', 'auto') else arch}: {layers.parameters:,} parameters, "
                     f"{layers.multiply_adds:,} multiply-adds"),
     ]  # fmt: skip
