@@ -196,7 +196,7 @@ def origin_line(origin: Mapping[str, object]) -> str:
 
 
 def makers_lines(sources: Iterable[object]) -> list[tuple[str, str]]:
-    """Return a line for each data set whose makers are known: most licences ask that they are named."""
+    """Return a line for each data set whose makers are known, as most licences require their names."""
     from audioconv.datasets.catalogue import makers
 
     known = {source: makers(source) for source in sources if isinstance(source, str)}

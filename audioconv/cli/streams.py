@@ -31,7 +31,7 @@ class _Stream:
     Parameters
     ----------
     stream : text file
-        Everything else is asked of it.
+        The stream that all other attributes come from.
     silent : bool
         Whether failures are ignored, as those of standard error: there is nowhere to report them.
     """

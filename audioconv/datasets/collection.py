@@ -235,7 +235,7 @@ def spelled_alike(label: str) -> str:
     return unicodedata.normalize("NFC", label.lower())
 
 
-@lru_cache(maxsize=1024)  # it is asked for each file
+@lru_cache(maxsize=1024)  # it is called for each file
 def label_of(name: str) -> str:
     """Return the label that a folder or a manifest names: printable, composed as one types it, without spaces around.
 

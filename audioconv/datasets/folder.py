@@ -63,8 +63,8 @@ def open_collection(path: str | os.PathLike[str], *, minimum_classes: int = 2) -
     Raises
     ------
     DataError
-        If there is no such folder, it is empty, has too few classes, mixes recordings with pictures, cannot be told to
-        have classes or splits, or its manifest is not usable.
+        If there is no such folder, it is empty, has too few classes, mixes recordings with pictures, has
+        folders that may be classes or splits, or its manifest is not usable.
 
     Examples
     --------

@@ -26,7 +26,7 @@ ParamShapes = dict[str, Any]
 """Shapes by name, nested like `Params`."""
 
 MAX_UNDRAWN = 2**27
-"""Numbers that `Layer.param_shapes` lets an `init` make: a damaged file may ask for any number."""
+"""Largest number of values that `Layer.param_shapes` lets an `init` make: a damaged file may have any size."""
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Layer:
     def __post_init__(self) -> None:
         """Turn lists among the fields into tuples, so that the layer is hashable and equal to its reloaded self.
 
-        NumPy's numbers become Python's: they come from code such as ``Dense(labels.max() + 1)``, and JSON knows none.
+        NumPy's numbers, from code such as ``Dense(labels.max() + 1)``, become Python's, as JSON cannot hold them.
         """
 
         def frozen(value: Any) -> Any:

@@ -116,7 +116,7 @@ def _check_padding(file: BinaryIO, header: WaveHeader, end: int, shown: str) -> 
 
 
 def _repaired_au(file: BinaryIO, size: int) -> list[Piece] | None:
-    """Do it as for WAV, where a program left a zero; libsndfile knows a length of -1."""
+    """Return the repaired file as for WAV, if a program left a length of zero; libsndfile accepts a length of -1."""
     file.seek(0)
     content = bytearray(file.read(24))
     order = "big" if content[:4] == b".snd" else "little"

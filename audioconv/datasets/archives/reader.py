@@ -84,8 +84,8 @@ def read_archive(archive: Path, limits: Limits | None = None, progress: Progress
     """Yield the files of an archive, in one pass from front to back.
 
     The archive as a whole is refused when any member is a link or a device, has a name that leaves the folder or that
-    some system does not take, or goes beyond the limits. What systems leave in archives is left out. Memory does not
-    grow with the archive, so whoever saves members has to see whether a name comes twice.
+    some system does not take, or goes beyond the limits. Files that systems add to archives are left out. Memory does
+    not grow with the archive, so a caller that saves members has to check whether a name comes twice.
 
     Parameters
     ----------

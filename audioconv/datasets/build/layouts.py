@@ -242,9 +242,9 @@ class Esc10(Esc):
 
 
 class Mswc(Layout):
-    """``{language}/clips/{word}/{name}.opus``; ``{language}_splits.csv`` says who speaks.
+    """``{language}/clips/{word}/{name}.opus``; ``{language}_splits.csv`` has the speakers.
 
-    Whether its own split keeps speakers apart was not seen; by the hash of the speaker, nobody is in two.
+    Clips are split by the hash of the speaker, as it is not known whether its own split keeps speakers apart.
     """
 
     own_split = True
@@ -324,7 +324,7 @@ def silence_items(noises: Sequence[tuple[Path, float]], count: int, seconds: flo
     """Return `count` stretches of long recordings of noise as the class ``_silence_``.
 
     Of each recording the first eight tenths are for training, then a tenth to validate with and a tenth to test with:
-    no stretch of one split meets one of another.
+    no stretch of one split overlaps one of another.
 
     Parameters
     ----------

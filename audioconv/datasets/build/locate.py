@@ -30,7 +30,7 @@ class DatasetLocation:
     identity : mapping
         Identity of its content, as JSON-compatible data.
     archives : callable
-        Brings the archives, where they are not here yet, to a folder for downloads, and returns where they are.
+        Function that downloads the missing archives to a folder, and returns the paths of all.
     user_supplied : bool
         True if the user supplied the archive, whose content is not known beforehand.
     """

@@ -1,7 +1,7 @@
 """Mozilla Data Collective, the source of Common Voice: search and download addresses.
 
-The package `datacollective` (extra ``commonvoice``) looks data sets up. It downloads too, but neither checks what came
-against the checksum nor whether the server really went on where it was asked to, so that is left to `http.download`.
+The package `datacollective` (extra ``commonvoice``) looks data sets up. Its own download verifies neither the checksum
+nor the place at which the server continues, so `http.download` is used instead.
 """
 
 from __future__ import annotations
