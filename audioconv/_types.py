@@ -18,7 +18,7 @@ Samples = NDArray[np.float32]
 """Sound: (samples,) or (N, samples), full scale 1."""
 
 Features = NDArray[np.float32]
-"""What a front end makes of sound: (frames, bands) or (N, frames, bands)."""
+"""Features of sound, the output of a front end: (frames, bands) or (N, frames, bands)."""
 
 StrPath = str | os.PathLike[str]
 """A path as users give it."""

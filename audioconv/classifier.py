@@ -15,6 +15,7 @@ from audioconv.datasets.folder import open_collection
 from audioconv.decision.classes import negative_label
 from audioconv.errors import ConfigError, DataError
 from audioconv.evaluation import Evaluation, Speed
+from audioconv.evaluation.renamed import accepts_old_keyword
 from audioconv.evaluation.speed import measure_speed
 from audioconv.model import Model
 from audioconv.pipeline import inputs
@@ -36,7 +37,7 @@ __all__ = ["Classifier", "Evaluation", "Prediction", "TrainingReport"]
 @accepts_old_names
 @dataclass(eq=False)
 class Classifier(Settings):
-    """A classifier of sounds or pictures, with the habits of a scikit-learn estimator.
+    """A classifier of sounds or pictures, with the interface of a scikit-learn estimator.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ class Classifier(Settings):
         network if it is on this machine, else for fewer than 500 clips of words a model of the package if one has this
         front end, random parameters otherwise; see `recipe.pretrained`.
     init_layer : str, optional
-        Where the network of another framework is cut: the name of its last layer (node or tensor) that is kept.
+        Name of the last layer (node or tensor) of another framework's network that is kept.
         Default: all of it, without the dense layer at its end.
     epochs : int, optional
         Passes through the examples. Default: 60, of the speech embedding network 12, and more for few examples.
@@ -99,11 +100,11 @@ class Classifier(Settings):
         A folder of recordings (or one) to learn to reject, perhaps with transcripts: those in which one of the words is
         said are left out; see `recipe.bank`. ``"none"`` or None: only negatives that are generated. Default:
         ``"auto"``, the folder that the environment variable AUDIOCONV_NEGATIVES names, or else the one that
-        ``audioconv data get negatives`` brings, if it is there.
+        ``audioconv data get negatives`` downloads, if it is there.
     tts_language : str, optional
         A language such as ``"en"``: training adds the words and many out-of-vocabulary words by synthetic voices. Needs
         the extra ``synth``. Training takes 1.5 times as long; the false accept rate on other words falls by a third to
-        a half. With some hundred clips or fewer it brings nothing.
+        a half. It does not help with some hundred clips or fewer.
     reviewed : path-like, optional
         A folder of clips that ``audioconv listen --save`` wrote and a person has reviewed. Clips of words join their
         classes, refused ones are negatives. They train only and never validate.
@@ -113,12 +114,12 @@ class Classifier(Settings):
         Highest number of false accepts in an hour of speech without the words; chooses the threshold for streams. Needs
         negative recordings.
     validation_fraction : float
-        Share of the examples for validation, if the data do not say which.
+        Share of the examples for validation, if the data have no split of their own.
     patience : int, optional
         Stop after so many epochs without improvement.
     refit : bool, optional
         Whether to train a second time, with the validation examples. Default: if fewer than 20 speakers are known,
-        whose voices would be missing, and the data do not say which examples validate.
+        whose voices would be missing, and the data have no split of their own.
     ensemble_size : int
         Size of the ensemble: so many networks are trained, one after the other, and their logits are averaged. Three
         take three times as long and find more words in noise and speech at the same false accept rate.
@@ -266,20 +267,20 @@ class Classifier(Settings):
 
     @property
     def classes_(self) -> Array:
-        """The labels (classes,), in the order of `predict_proba`'s columns; without what was made to learn to reject.
+        """The labels (classes,), in the order of `predict_proba`'s columns, without the auxiliary classes of negatives.
 
-        Where `fit` was given numbers as labels they are those numbers, in ascending order.
+        If the labels given to `fit` were numbers, these are the numbers, in ascending order.
         """
         values = self._label_values()
         return np.asarray(list(values.values()) if values else self.model_.answer_labels)
 
     @property
     def input_(self) -> InputSpec:
-        """How files and arrays become the model's examples."""
+        """Input of the model: the conversion of files and arrays to its examples."""
         return inputs.of_model(self.model_)
 
     def predict(self, X: Any, *, sample_rate: float | None = None) -> Predictions:
-        """Return what each example is.
+        """Return the label of each example, or "none of these".
 
         Parameters
         ----------
@@ -335,12 +336,13 @@ class Classifier(Settings):
         labels = [label if label in known else negative_label(label) or label for label in labels]
         return float(np.mean([p.label == label for p, label in zip(given, labels, strict=True)]))
 
+    @accepts_old_keyword("outsiders", "negatives")
     def evaluate(
         self,
         source: StrPath | Collection,
         *,
         split: str | None = None,
-        outsiders: Sequence[StrPath] = (),
+        negatives: Sequence[StrPath] = (),
         strict: bool = False,
         on_file: Callable[[int], object] | None = None,
     ) -> Evaluation:
@@ -349,23 +351,23 @@ class Classifier(Settings):
         Parameters
         ----------
         source : path-like or Collection
-            As for `train`; one class is enough. Classes that are no words, such as ``_silence_``, need not be known to
-            the model: they should be turned away.
+            As for `train`; one class is enough. Classes that are no words, such as ``_silence_``, need not be
+            among the model's labels: they count as negatives.
         split : {"train", "validation", "test"}, optional
             Which rows of a manifest; all by default.
-        outsiders : sequence of path-like
+        negatives : sequence of path-like
             Files or folders of recordings (or pictures) none of which is one of the words. Recordings longer than a
-            clip are cut into clips.
+            clip are cut into clips. They are for this evaluation alone: the setting `negatives` is for training.
         strict, on_file
             As for `train`.
 
         Raises
         ------
         DataError
-            If the data are not usable, or have words that the model does not know.
+            If the data are not usable, or have words that are not among the model's labels.
         """
         collection = source if isinstance(source, Collection) else open_collection(source, minimum_classes=1)
-        return evaluate(self.model_, collection, split=split, negative_paths=outsiders, strict=strict, on_file=on_file)
+        return evaluate(self.model_, collection, split=split, negative_paths=negatives, strict=strict, on_file=on_file)
 
     def at(self, *, false_accept_rate: float | None = None, false_accepts_per_hour: float | None = None) -> Self:
         """Return the classifier at another point of its model's curve; see `decision.Decision.at`.
@@ -395,7 +397,7 @@ class Classifier(Settings):
 
     @classmethod
     def load(cls, path: StrPath) -> Self:
-        """Return the classifier whose model is in the file `path`; `ModelFileError` says why if it is a bad one."""
+        """Return the classifier whose model is in the file `path`; `ModelFileError` if it is no model."""
         model = Model.load(path)
         classifier = cls(**stored_settings(model))
         classifier._model = model
@@ -409,7 +411,7 @@ class Classifier(Settings):
         return describe(self.model_, scored, self._label_values())
 
     def _scores(self, X: Any, sample_rate: float | None = None, count: int | None = None) -> list[RecordingScores]:
-        """Return what the model makes of the examples in `X`, with which `count` labels go."""
+        """Return the scores of the examples in `X`; `count` is the number of their labels."""
         model, spec = self.model_, self.input_
         rate = check_rate(sample_rate, spec)
         given = listed(X, functools.partial(spec.split, count=count, row_length=self._row_length))

@@ -17,7 +17,7 @@ class ShapeError(ConfigError):
     Parameters
     ----------
     message : str
-        What was expected, what came and what to do.
+        The expected value, the value that came and the remedy.
     layer : str
         The layer's label, such as ``Conv(16, (3, 3))``.
     path : str
@@ -53,7 +53,7 @@ class ModelFileError(AudioconvError):
 
 
 class MissingExtraError(AudioconvError):
-    """An optional part is not installed; the message says how to install it."""
+    """An optional part is not installed; the message has the command that installs it."""
 
 
 def missing_extra(feature: str, extra: str) -> MissingExtraError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,10 +16,11 @@ from audioconv.compiler.execution import inference
 from audioconv.decision.classes import UNKNOWN, is_word
 from audioconv.decision.decision import Answers, Decision
 from audioconv.errors import ConfigError, ModelFileError, ShapeError
-from audioconv.features.normalisation import Normalisation, normalised_input
+from audioconv.features.normalisation import Normalisation, check_normalisation, normalised_input
 from audioconv.io import tensor_file
 from audioconv.io.files import display_path
 from audioconv.layers.base import Layer, Params, Shape, flatten, from_config, to_config, unflatten
+from audioconv.layers.check_params import check_params
 
 if TYPE_CHECKING:
     from audioconv.audio.windows import Windows
@@ -32,9 +32,6 @@ BATCH_SIZE = 64
 
 # Paths of parameters have dots, never slashes: so these two cannot be taken for parameters.
 MEAN, STD = "normalisation/mean", "normalisation/std"
-
-MAX_MISSING = 1_000_000
-"""If the network has more than this number of weights beyond those of the file, the missing ones are not named."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +49,7 @@ class Model:
     input_shape : tuple of int
         Shape of one example as the network takes it.
     front_end : LogMel, Mfcc or RawSamples, optional
-        What makes features of samples; None for a network on pictures or other arrays.
+        Front end that computes features of samples; None for a network on pictures or other arrays.
     clip_samples : int, optional
         Length of a clip at the front end's sample rate; there if and only if there is a front end.
     normalisation : Normalisation, optional
@@ -60,7 +57,7 @@ class Model:
     decision : Decision
         From logits to a label or to "none of these".
     provenance : mapping
-        Where the model comes from, JSON-compatible: data set, counts, licence, validation accuracy and so on.
+        Origin of the model, JSON-compatible: data set, counts, licence, validation accuracy and so on.
 
     Raises
     ------
@@ -84,8 +81,9 @@ class Model:
         _check_labels(self.labels)
         _check_auxiliary(self.decision, self.labels)
         _check_shapes(self)
-        _check_normalisation(self)
-        _check_params(self)
+        if self.normalisation is not None:
+            check_normalisation(self.normalisation, self.feature_shape[-1], allow_by_clip=self.front_end is not None)
+        check_params(self.network, self.input_shape, self.params)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -104,7 +102,7 @@ class Model:
 
     @property
     def kind(self) -> Literal["audio", "images"]:
-        """What the model classifies: sound, or pictures (and other arrays)."""
+        """Kind of the examples: sound, or pictures (and other arrays)."""
         return "images" if self.front_end is None else "audio"
 
     @property
@@ -127,7 +125,7 @@ class Model:
         examples : (N, *example_shape) array, or Windows
             Samples (N, clip_samples) at the front end's rate with full scale 1, or pixels (N, H, W, C) from 0 to 1.
         batch_size : int
-            How many examples to hold as features and in the network at a time.
+            Number of examples to hold as features and in the network at a time.
 
         Returns
         -------
@@ -160,7 +158,7 @@ class Model:
         features : (N, *feature_shape) array
             As the front end gives them, or pictures; not yet normalised.
         batch_size : int
-            How many examples to hold in the network at a time.
+            Number of examples to hold in the network at a time.
 
         Returns
         -------
@@ -317,41 +315,6 @@ def _normalisation(arrays: Mapping[str, Array], by_clip: bool) -> Normalisation 
         if name not in arrays:
             raise ConfigError(f"array {name} is missing")
     return Normalisation(arrays[MEAN], arrays[STD], by_clip) if arrays else None
-
-
-def _check_normalisation(model: Model) -> None:
-    if model.normalisation is None:
-        return
-    bands = model.feature_shape[-1:]
-    for name, array in (("mean", model.normalisation.mean), ("std", model.normalisation.std)):
-        if array.shape != bands or array.dtype != np.float32 or not np.isfinite(array).all():
-            raise ConfigError(
-                f"the normalisation's {name} must be finite float32 of shape {bands}, "
-                f"got {array.dtype} of shape {array.shape}"
-            )
-    if not (model.normalisation.std > 0).all():
-        raise ConfigError("the normalisation's std must be above 0")
-    if model.normalisation.by_clip and model.front_end is None:
-        raise ConfigError("only sounds are normalised by the clip")
-
-
-def _check_params(model: Model) -> None:
-    found, shapes = flatten(model.params), flatten(model.network.param_shapes(model.input_shape))
-    if not all(isinstance(size, int) for shape in shapes.values() for size in shape):
-        raise ConfigError("the network's sizes must be integers")
-    most = MAX_MISSING + 2 * sum(array.size for array in found.values())
-    if sum(map(math.prod, shapes.values())) > most:
-        raise ConfigError("the network has many times as many weights as the file")
-    for path in [*shapes, *found]:
-        if path not in found:
-            raise ConfigError(f"array {path} is missing")
-        if path not in shapes:
-            raise ConfigError(f"array {path} is not one of the network's")
-        array, shape = found[path], shapes[path]
-        if array.shape != shape or array.dtype != np.float32:
-            raise ShapeError(f"array {path} is {array.dtype} of shape {array.shape}; expected float32 of shape {shape}")
-        if not np.isfinite(array).all():
-            raise ConfigError(f"array {path} holds NaN or infinity")
 
 
 def _front_end_to_config(front_end: FrontEnd | None) -> dict[str, Any] | None:

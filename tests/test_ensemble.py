@@ -10,7 +10,7 @@ import pytest
 import audioconv as ac
 from audioconv import layers as L
 from audioconv.architectures.ensemble import join
-from audioconv.compiler.graph import trace
+from audioconv.compiler.trace import trace
 from audioconv.errors import ConfigError
 from audioconv.recipe.train import CHECKPOINTS
 from audioconv.training.callbacks import EpochEnded

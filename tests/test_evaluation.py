@@ -13,7 +13,7 @@ from scipy import stats
 from audioconv.decision.decision import Decision
 from audioconv.errors import ConfigError
 from audioconv.evaluation import Calibration, Detection, Evaluation, LongPoint, LongResult, Scored, Share
-from audioconv.evaluation.curves import OTHER_WORDS, OUTSIDERS
+from audioconv.evaluation.curves import NEGATIVES, OTHER_WORDS
 from audioconv.evaluation.speed import measure_speed
 
 # --- counting ---
@@ -80,7 +80,7 @@ scores_of = st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.50001, 0.9, 1.0]), 
 
 @given(scores_of, scores_of)
 def test_a_curve_counts_what_each_threshold_accepts(targets, others) -> None:
-    detection = Detection(np.array(targets), np.array(others), 0.5, OUTSIDERS)
+    detection = Detection(np.array(targets), np.array(others), 0.5, NEGATIVES)
     curve = detection.curve
     for threshold, false_accepts, misses in zip(*curve, strict=True):
         assert false_accepts == pytest.approx(np.mean([score >= threshold for score in others]))
@@ -91,14 +91,14 @@ def test_a_curve_counts_what_each_threshold_accepts(targets, others) -> None:
 
 @given(scores_of, scores_of)
 def test_the_area_is_the_chance_that_a_word_scores_higher(targets, others) -> None:
-    detection = Detection(np.array(targets), np.array(others), 0.5, OUTSIDERS)
+    detection = Detection(np.array(targets), np.array(others), 0.5, NEGATIVES)
     expected = stats.mannwhitneyu(targets, others).statistic / (len(targets) * len(others))
     assert detection.area == pytest.approx(expected)
 
 
 @given(scores_of, scores_of)
 def test_the_equal_error_lies_on_the_curve(targets, others) -> None:
-    detection = Detection(np.array(targets), np.array(others), 0.5, OUTSIDERS)
+    detection = Detection(np.array(targets), np.array(others), 0.5, NEGATIVES)
     x = np.append(detection.curve.false_accept_rate, 1.0)
     misses = np.append(detection.curve.miss_rate, 0.0)
     error = detection.equal_error_rate
@@ -115,13 +115,13 @@ def test_the_equal_error_lies_on_the_curve(targets, others) -> None:
 def test_the_equal_error_of_normal_scores(rng) -> None:
     """Two normal distributions two deviations apart: half of that is missed by what lies below -1."""
     found = stats.norm.cdf(rng.normal(1, 1, 200_000)), stats.norm.cdf(rng.normal(-1, 1, 200_000))
-    detection = Detection(*found, 0.5, OUTSIDERS)
+    detection = Detection(*found, 0.5, NEGATIVES)
     assert detection.equal_error_rate == pytest.approx(stats.norm.cdf(-1), abs=0.003)
     assert detection.area == pytest.approx(stats.norm.cdf(np.sqrt(2)), abs=0.003)
 
 
 def test_a_point_within_a_rate() -> None:
-    detection = Detection(np.array([0.9, 0.8, 0.3]), np.array([0.7, 0.2, 0.1, 0.0]), 0.75, OUTSIDERS)
+    detection = Detection(np.array([0.9, 0.8, 0.3]), np.array([0.7, 0.2, 0.1, 0.0]), 0.75, NEGATIVES)
     assert detection.within(0.3).misses == Share(0, 3)
     assert detection.within(0.3).false_accepts == Share(1, 4)
     assert detection.within(0.7) == detection.at(0.3), "letting more in would not miss less"
@@ -131,7 +131,7 @@ def test_a_point_within_a_rate() -> None:
 
 
 def test_a_long_curve_is_thinned_in_json(rng) -> None:
-    detection = Detection(rng.uniform(0, 1, 3000), rng.uniform(0, 1, 3000), 0.5, OUTSIDERS)
+    detection = Detection(rng.uniform(0, 1, 3000), rng.uniform(0, 1, 3000), 0.5, NEGATIVES)
     found = detection.to_json()
     assert len(found["thresholds"]) == len(found["miss_rate"]) == len(found["false_accept_rate"]) == 200
     assert found["miss_rate"][0] == 1
@@ -144,14 +144,14 @@ LABELS = ("_unknown_", "no", "yes")
 MADE = Decision(threshold=0.5, auxiliary=("_unknown_",))
 
 
-def judged(decision, rows, outsiders=()) -> Evaluation:
+def judged(decision, rows, negatives=()) -> Evaluation:
     """Return an evaluation of examples, each a name with its three probabilities."""
 
     def scored(some) -> Scored:
         probabilities = np.array([row[1:] for row in some], np.float32).reshape(-1, 3)
         return Scored(tuple(row[0] for row in some), probabilities, tuple(range(len(some))))
 
-    return Evaluation.judge(LABELS, decision, scored(rows), scored(outsiders) if outsiders else None)
+    return Evaluation.judge(LABELS, decision, scored(rows), scored(negatives) if negatives else None)
 
 
 ROWS = [
@@ -173,12 +173,12 @@ def test_a_made_class_is_no_answer_but_rejects() -> None:
     assert evaluation.outcomes_by_class["no"].hits == Share(1, 2)
 
 
-def test_outsiders_by_where_they_are_from() -> None:
+def test_negatives_by_where_they_are_from() -> None:
     evaluation = judged(MADE, ROWS, STRANGE)
     assert evaluation.false_accepts == Share(1, 3)
     assert evaluation.false_accepts_by_name == {"street": Share(1, 2), "rain": Share(0, 1)}
     detection = evaluation.detection
-    assert detection.against == OUTSIDERS
+    assert detection.against == NEGATIVES
     # A word taken for another is accepted at no threshold; one less likely than what rejects is at a low one.
     np.testing.assert_allclose(detection.targets, [0.8, 0, 0.3, 0.45, 1.0], rtol=1e-6)
     np.testing.assert_allclose(detection.others, [0.1, 0.6, 0.4], rtol=1e-6)
@@ -186,7 +186,7 @@ def test_outsiders_by_where_they_are_from() -> None:
     assert detection.chosen.misses == Share(3, 5)
 
 
-def test_without_outsiders_each_word_is_held_against_the_others() -> None:
+def test_without_negatives_each_word_is_compared_with_the_others() -> None:
     detection = judged(MADE, ROWS).detection
     assert detection.against == OTHER_WORDS
     np.testing.assert_allclose(np.sort(detection.targets), [0.2, 0.3, 0.45, 0.8, 1.0], rtol=1e-6)
@@ -208,7 +208,24 @@ def test_json_of_everything_is_json() -> None:
     assert found["at_threshold"]["right"] == 2
     assert found["false_accepts"]["part"] == 1
     assert found["accuracy_interval"][0] < found["accuracy"] < found["accuracy_interval"][1]
-    assert found["detection"]["against"] == "outsiders"
+    assert found["detection"]["against"] == "negatives"
+
+
+def test_outsiders_is_the_former_name_of_negatives() -> None:
+    """As a keyword, as an attribute, and beside the present key in JSON."""
+    present = judged(MADE, ROWS, STRANGE)
+    with pytest.warns(DeprecationWarning, match="outsiders is called negatives now"):
+        judge = Evaluation.judge(
+            LABELS, MADE, present.scored, outsiders=present.negatives, about={"negatives": {"a": 3}}
+        )
+    with pytest.warns(DeprecationWarning, match="outsiders is called negatives now"):
+        assert judge.outsiders is judge.negatives
+    assert judge.false_accepts == present.false_accepts
+    with pytest.warns(DeprecationWarning, match="outsiders is called negatives now"):
+        assert Evaluation((), present.confusion, outsiders=present.negatives).negatives is present.negatives
+    with pytest.raises(TypeError, match="got negatives twice: also under its old name outsiders"):
+        Evaluation.judge(LABELS, MADE, present.scored, negatives=None, outsiders=None)
+    assert judge.to_json()["data"] == {"negatives": {"a": 3}, "outsiders": {"a": 3}}
 
 
 def test_no_words_at_all() -> None:

@@ -205,3 +205,15 @@ def test_tones_of_the_release_check(tmp_path, monkeypatch):
     assert len(list(tmp_path.glob("tones/*/*.wav"))) == 2 * tones.CLIPS
     with wave.open(str(tmp_path / "new" / "high.wav")) as file:
         assert (file.getframerate(), file.getnframes()) == (tones.SAMPLE_RATE, 1000)
+
+
+def test_lines_of_the_documentation_are_within_120_columns():
+    """Rows of tables cannot be broken."""
+    pages = [*(ROOT / "docs").glob("*.md"), *(ROOT / f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING"))]
+    long = [
+        f"{page.relative_to(ROOT)}:{number}"
+        for page in pages
+        for number, line in enumerate(page.read_text("utf-8").splitlines(), 1)
+        if len(line) > 120 and not line.lstrip().startswith("|")
+    ]
+    assert long == []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audioconv import Model
+from audioconv import Classifier, Model
 from audioconv import layers as L
 from audioconv.audio.read import Segment
 from audioconv.errors import DataError
@@ -73,7 +73,7 @@ def test_unreadable_files_are_reported(model, tmp_path) -> None:
     assert (len(scored), len(failures), len(seen)) == (1, 1, 2)
     with pytest.raises(DataError, match=r"b\.wav: not audio"):
         negatives.score(model, sources, strict=True)
-    with pytest.raises(DataError, match=r"none of the 1 outsiders can be read, such as .*b\.wav"):
+    with pytest.raises(DataError, match=r"none of the 1 negatives can be read, such as .*b\.wav"):
         negatives.score(model, negatives.find(model, [tmp_path / "b.wav"]))
 
 
@@ -93,3 +93,16 @@ def test_nothing_for_this_model(model, tmp_path) -> None:
     (tmp_path / "pictures/a.png").write_bytes(b"")
     with pytest.raises(DataError, match="holds no recordings"):
         negatives.find(model, [tmp_path / "pictures"])
+
+
+def test_outsiders_is_the_former_keyword_of_evaluate(model, tmp_path) -> None:
+    for label in ("a", "b"):
+        write(tmp_path / "data" / label / "x.wav", np.ones(CLIP) / 2)
+    write(tmp_path / "rain" / "x.wav", np.ones(CLIP) / 2)
+    model.save(tmp_path / "m.safetensors")
+    classifier = Classifier.load(tmp_path / "m.safetensors")
+    present = classifier.evaluate(tmp_path / "data", negatives=[tmp_path / "rain"])
+    assert present.about["negatives"] == {"rain": 1}
+    with pytest.warns(DeprecationWarning, match="outsiders is called negatives now"):
+        former = classifier.evaluate(tmp_path / "data", outsiders=[tmp_path / "rain"])
+    assert former.false_accepts_by_name == present.false_accepts_by_name

@@ -15,7 +15,7 @@ def join(networks: Sequence[Layer], params: Sequence[Params]) -> tuple[Layer, Pa
     """Return the network whose logits are the means of those of `networks`, and its parameters.
 
     Their last layers are divided by how many they are, so that the mean is a sum: the network is one like any other,
-    and a model's file, the compiler and a detector need not know of it.
+    and a model's file, the compiler and a detector need no special case.
 
     Parameters
     ----------

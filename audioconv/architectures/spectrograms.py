@@ -48,7 +48,7 @@ WIDE = (24, 48, 64, 96)
 def tc_cnn(num_classes: int, widths: Sequence[int] = (16, 32, 48, 64)) -> Layer:
     """Return what `cnn` begins with, then one convolution over all frequencies that are left, then two along time.
 
-    The mean over time at the end forgets when something sounded, so words with the same sounds in another order are
+    The mean over time at the end discards the order of the sounds, so words with the same sounds in another order are
     alike to it; the convolutions along time (5 x 80 ms, twice) have seen the order by then. For 40 bands.
 
     Parameters

@@ -23,7 +23,7 @@ EMBEDDING_FRAMES, EMBEDDING_BANDS, EMBEDDING_STRIDE = 76, 32, 8
 
 CONTEXT_FRAMES = 32
 """Frames of silence before and behind a clip. Without them a clip of 1 s has 4 embeddings, in all of which the same
-middle of it lies; with them it has 12, the first of its beginning alone. docs/recipes.md has what they bring."""
+middle of it lies; with them it has 12, the first of its beginning alone. docs/recipes.md has their effect."""
 
 _HEAD_FILTERS = 64
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from audioconv.features.front_ends import LogMel, Mfcc, RawSamples, front_end_from_config, front_end_to_config
     from audioconv.features.stream import LogMelStream
 
-# Public names and where they live, imported on first use: listing a folder of recordings must not wait for Numba.
+# Public names and where they live, imported on first use: listing a folder of recordings must not load Numba.
 _FRONT_ENDS = "audioconv.features.front_ends"
 _HOMES = {
     "AudioClips": "audioconv.audio.clips",

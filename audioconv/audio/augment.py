@@ -1,4 +1,4 @@
-"""Augmentation: changes to a clip that leave its word the same, drawn anew each time the network hears it.
+"""Augmentation: changes to a clip that leave its word the same, drawn anew in each epoch.
 
 What is done (`effects`) is apart from what is drawn (`Augmentation.draw`, `Augmentation.draw_masks`): the first are
 pure functions, the second take the random generator.
@@ -31,7 +31,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class NoiseDraw:
-    """Which noise to mix in: recording `index` from sample `start` on, `snr_db` below the clip."""
+    """Noise to mix in: recording `index` from sample `start` on, `snr_db` below the clip."""
 
     index: int
     start: int
@@ -40,7 +40,7 @@ class NoiseDraw:
 
 @dataclass(frozen=True)
 class SampleDraw:
-    """What to do to one clip's samples; None leaves a step out."""
+    """Changes to one clip's samples; None leaves a step out."""
 
     speed: float | None = None
     impulse_response: int | None = None
@@ -51,7 +51,7 @@ class SampleDraw:
 
 @dataclass(frozen=True)
 class MaskDraw:
-    """Which stretches of one clip's features to mask, (begin, end) pairs, and by what to stretch its bands."""
+    """Stretches of one clip's features to mask, (begin, end) pairs, and the factor that stretches its bands."""
 
     time: tuple[tuple[int, int], ...] = ()
     bands: tuple[tuple[int, int], ...] = ()
@@ -60,7 +60,7 @@ class MaskDraw:
 
 @dataclass(frozen=True, eq=False)
 class Augmentation:
-    """What may happen to a clip in training. The default of each setting is: nothing; see `default`.
+    """Random changes of clips in training. By default each setting changes nothing; see `default`.
 
     Parameters
     ----------
@@ -71,22 +71,22 @@ class Augmentation:
     noises : tuple of arrays (samples,) float32, or int16 with the full scale 32768
         Recordings at the clips' rate, of any length, to mix in.
     noise_probability : float
-        Of mixing one in.
+        Probability that a noise is mixed in.
     snr_db : (float, float)
         Range of the clip's power over the noise's.
     impulse_responses : tuple of arrays (samples,) float32
-        Of rooms, at the clips' rate.
+        Impulse responses of rooms, at the clips' rate.
     reverberation_probability : float
-        Of placing the clip in one of them.
+        Probability that the clip is placed in a room.
     speed : (float, float)
         Range of the playback speed, pitch included: another speaker's voice and tempo.
     speed_probability : float
-        Of changing it.
+        Probability that the speed is changed.
     stretch : (float, float)
         Range of the factor by which the bands of a spectrogram are stretched: another speaker's vocal tract, at the
         same tempo.
     stretch_probability : float
-        Of doing so.
+        Probability that the bands are stretched.
     time_masks, band_masks : int
         SpecAugment: how many stretches of frames and of bands are masked.
     max_time_mask, max_band_mask : float
@@ -166,11 +166,11 @@ class Augmentation:
         Parameters
         ----------
         sample_rate : int
-            Of the clips and of the recordings given, in Hz.
+            Sample rate in Hz of the clips and of the recordings given.
         noises, impulse_responses : sequence of arrays (samples,) float32, optional
             Recordings to use instead of synthetic ones (`coloured_noise`, `room_impulse_response`).
         seed : int
-            Of the synthetic ones.
+            Seed of the synthetic ones.
         """
         rng = np.random.default_rng([seed, sample_rate])
         if noises is None:

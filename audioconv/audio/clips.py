@@ -62,7 +62,7 @@ class AudioClips:
     normalisation : Normalisation
         Measured on the training clips, also where these clips are for validation.
     augmentation : Augmentation, optional
-        For batches that are asked for with a generator.
+        For batches that are made with a generator.
     input_shape : tuple of int, optional
         The network's, without the batch axis; see `network_input`.
     """

@@ -67,7 +67,7 @@ def change_speed(samples: Samples, speed: float) -> Samples:
     """
     import soxr
 
-    # Only the ratio of the rates counts. Low quality is 80 dB, below what training hears, and the fastest but one.
+    # Only the ratio of the rates counts. Low quality is 80 dB, which suffices for training, and the fastest but one.
     return fit_length(soxr.resample(samples, speed, 1.0, quality="LQ"), len(samples))
 
 

@@ -40,7 +40,7 @@ _MIN_POWER = 1e-14
 
 @dataclass(frozen=True)
 class Rule:
-    """Which frames are loud: those above ``background + max(min_step, share * range)``, in dB.
+    """Threshold of loud frames: ``background + max(min_step, share * range)``, in dB.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Rule:
     smoothed_frames : int
         Length of the moving average of the frames' power.
     pre_emphasis : bool
-        Whether the power is that of the difference of neighbouring samples, which leaves out hum and rumble.
+        True to take the power of the difference of neighbouring samples, which leaves out hum and rumble.
     """
 
     background: float
@@ -91,7 +91,7 @@ RECORDING = Rule(10, 0.3, deepest=45.0, min_step=6.0, pause_seconds=0.25, pre_em
 """A word in a recording. The pause holds the stop in "eight", which is silent for up to a fifth of a second."""
 
 CLIP = Rule(10, 0.4, deepest=50.0, smoothed_frames=5)
-"""What sounds in a clip of one word, from its first loud frame to its last."""
+"""The sound in a clip of one word, from its first loud frame to its last."""
 
 WINDOW = Rule(20, 0.4, pause_seconds=0.1)
 """The word in a window of a stream, whose levels are decibels; the pause holds the silence before a plosive."""
@@ -126,7 +126,7 @@ class Stretch:
 
 
 class NoClearWordError(DataError):
-    """A recording in which no single word stands out; the message says in which way."""
+    """A recording in which no single word stands out; the message has the reason."""
 
 
 def find_word(samples: Samples, sample_rate: int) -> Stretch:
@@ -213,7 +213,7 @@ def quiet_stretch(samples: Samples, sample_rate: int, word: Stretch, seconds: fl
     sample_rate : int
         In Hz.
     word : Stretch
-        Where the word is.
+        Begin and end of the word.
     seconds : float
         Length of the stretch.
     """

@@ -35,7 +35,7 @@ RECORDED, SEGMENTS, SPOKEN = 0.9, 0.5, 0.5
 """Share of negative recordings, if there are any, and of segments among them; of the rest, share of synthetic words."""
 
 BACKGROUND_PROBABILITY, MIN_PAUSE_SECONDS = 0.7, 0.05
-"""How often a segment lies in the pause of a word clip, and the shortest pause that is taken."""
+"""Probability that a segment lies in the pause of a word clip, and length of the shortest pause that is used."""
 
 FADE_SECONDS = 0.005
 """In which a cut end fades, so that it does not click."""
@@ -45,7 +45,7 @@ PIECE, SEAM = (0.25, 0.5), (0.35, 0.65)
 """Shares of a word: how long a piece is, and where two words are joined."""
 
 BACKGROUND_CLIPS, BACKGROUND_POWER = 4, 0.0025
-"""How long a background is, and how loud each clip of it."""
+"""Length of a background, in clips, and mean power of each of its clips."""
 
 SYLLABLE_SECONDS = (0.06, 0.25)
 """Length of a syllable of babble."""
@@ -68,11 +68,11 @@ class NegativeSampler:
     recordings : sequence of arrays (samples,) float32 or int16
         Negative recordings of any length, such as other speech.
     segments : sequence of arrays (n, 2) int64, optional
-        Where segments of each recording begin and end; see `audio.segments.find_segments`.
+        Begin and end of the segments of each recording; see `audio.segments.find_segments`.
     recorded : float
         Share of the negative recordings, if there are any. Default: `RECORDED`.
     segment_weights : sequence of float, optional
-        How often segments of each recording are drawn, compared with those of others. Default: equally often.
+        Relative frequency with which segments of each recording are drawn. Default: equal.
     spoken : array (M, T) int16, optional
         Clips of out-of-vocabulary words.
     """
@@ -266,7 +266,7 @@ class NegativeSampler:
 
 
 class WithRefused:
-    """A sampler that also gives stretches of clips that a person has refused: sounds that are like words to a model.
+    """A sampler that also draws from clips that a person has marked as no word, which a model took for words.
 
     Parameters
     ----------
@@ -274,7 +274,7 @@ class WithRefused:
         The source of all other negatives.
     clips : sequence of arrays (samples,) float32
     share : float
-        How often a negative is of one of these clips, 0 to 1.
+        Share of the negatives that is made of one of these clips, 0 to 1.
     """
 
     def __init__(self, sampler: NegativeSampler, clips: Sequence[Samples], share: float) -> None:

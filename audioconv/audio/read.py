@@ -56,7 +56,7 @@ _BY_LIBSNDFILE = (
 )
 _WITHOUT_HEADER = "gsm pcm"
 AUDIO_SUFFIXES = ffmpeg.SUFFIXES | {f".{ending}" for ending in f"{_BY_LIBSNDFILE} {_WITHOUT_HEADER}".split()}
-"""Names that end so (in lower case) are taken for recordings. `read` says of those that it cannot read what to do."""
+"""Suffixes, in lower case, of recordings. For those that `read` cannot read, its error names the remedy."""
 
 MAX_BLOCK = 1 << 20
 """Blocks hold at most so many samples, of all channels together."""
@@ -67,7 +67,7 @@ MAX_SAMPLES_PER_BYTE = 4
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a recording's header says.
+    """Header of a recording.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ def read(path: StrPath, sample_rate: int) -> Samples:
     Parameters
     ----------
     path : path-like
-        The file; its content tells the format, not its name.
+        The file; its format is recognised by its content, not by its name.
     sample_rate : int
         In Hz.
 
@@ -218,7 +218,7 @@ class Blocks:
     Attributes
     ----------
     info : AudioInfo
-        What its header says.
+        Its header.
     came : int
         Samples of each channel that were yielded.
     """
@@ -267,7 +267,7 @@ class Blocks:
 
 
 def read_bytes(content: bytes, name: str, sample_rate: int) -> Samples:
-    """Return the recording whose file has this `content`, like `read`; `name` is what errors call it."""
+    """Return the recording whose file has this `content`, like `read`; `name` is its name in errors."""
     with open_bytes(content, name) as decoder:
         found = Blocks(decoder)
         return record(_at(sample_rate, found), found.expected(sample_rate))
@@ -313,9 +313,9 @@ def _ends_before(segment: Segment) -> DataError:
 
 
 def probe(path: StrPath) -> AudioInfo:
-    """Return what the header of the recording in `path` says, without decoding it; raises `DataError` like `read`.
+    """Return the header of the recording in `path`, without decoding it; raises `DataError` like `read`.
 
-    Only where the header does not say the length, the recording is decoded to learn it.
+    A recording whose header has no length is decoded to find it.
     """
     with open_file(path) as decoder:
         frames = decoder.frames or decoder.skip(MAX_UNKNOWN_LENGTH)
@@ -323,7 +323,7 @@ def probe(path: StrPath) -> AudioInfo:
 
 
 def probe_bytes(content: bytes, name: str) -> AudioInfo:
-    """Return what the header of the recording with this `content` says, like `probe`; `name` is what errors call it."""
+    """Return the header of the recording with this `content`, like `probe`; `name` is its name in errors."""
     with open_bytes(content, name) as decoder:
         frames = decoder.frames or decoder.skip(MAX_UNKNOWN_LENGTH)
         return AudioInfo(decoder.sample_rate, decoder.channels, frames)

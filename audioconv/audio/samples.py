@@ -15,7 +15,7 @@ from audioconv.errors import ConfigError, ShapeError
 LOWEST_RATE, HIGHEST_RATE = 1_000, 1_000_000
 
 FULL_SCALE = 32768
-"""What 1.0 is in 16-bit integers."""
+"""The 16-bit integer that stands for 1.0."""
 
 GROWTH = 1.25
 """A buffer that is full grows by this factor."""

@@ -12,7 +12,7 @@ GRAIN_SECONDS, JITTER_SECONDS = (0.04, 0.1), 0.015
 """Length of the grains that a sound is held with, and how far from its place each is taken."""
 
 HELD, HELD_SPEEDS = (0.3, 1.0), (0.6, 1.8)
-"""How long a sound is, as a share of the clip; and by what its pitch is changed."""
+"""Length of a sound as a share of the clip, and factor of its pitch."""
 
 PITCHES_HZ, GLIDES, TURNS = (80.0, 800.0), (0.6, 1.6), 4
 RESONANCES, RESONANCE_HZ, RESONANCE_WIDTH, BETWEEN = 2, (300.0, 3500.0), 0.15, 0.02

@@ -14,7 +14,7 @@ from audioconv.audio.endpoints import NoClearWordError, Stretch, find_words
 from audioconv.audio.read import fitted_begin
 
 Content = Literal["words", "sounds"]
-"""What recordings hold: words with silence around them, or sounds that go on, any part of which is what they are."""
+"""Content of recordings: words with silence around them, or continuous sounds, any part of which shows the class."""
 
 GROWTH = 1.1
 """Memory that is full grows by this factor; what is not used yet counts, since it is set to zero."""
@@ -138,7 +138,7 @@ class Windows:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Of the array that this stands for: (N, length)."""
+        """Shape of the array of all windows: (N, length)."""
         return len(self.begins), self.length
 
     def __getitem__(self, indices: int | slice | Sequence[int] | NDArray[np.integer] | NDArray[np.bool_]) -> Samples:
@@ -210,7 +210,7 @@ class WindowsBuilder:
     length : int
         Samples of a window.
     recordings : int
-        How many recordings are expected.
+        Number of recordings that are expected.
     """
 
     def __init__(self, length: int, recordings: int) -> None:

@@ -45,22 +45,24 @@ def register(app: typer.Typer) -> None:
 
 def classify(
     model: Model,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE|FOLDER...", help="What to classify.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE|FOLDER...", help="Recordings or pictures, or folders of them.")
+    ],
     top: Annotated[
         int | None,
-        typer.Option(min=1, metavar="K", help="How many of the likeliest labels to show.", show_default=False),
+        typer.Option(min=1, metavar="K", help="Number of the likeliest labels to show.", show_default=False),
     ] = None,
     false_accept_rate: FalseAcceptRate = None,
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
-    """Say what is heard in recordings, or seen in pictures.
+    """Classify recordings or pictures.
 
-    What is not likely enough to be one of the model's words is "none of these". Of a recording that is longer than
-    twice the model's window, the best windows are told with their times; `audioconv detect` finds each time that a word
-    is said. With --json one object a line: path, label (null for none of these), nearest (the likeliest label), score
-    (of that), scores, windows (begin and end in seconds, label, nearest, score). Files that cannot be read are listed
-    at the end, and the exit code is 1.
+    An example whose score is below the threshold is "none of these". For a recording longer than twice the model's
+    window, the best windows are shown with their times; `audioconv detect` finds each occurrence of a word. With --json
+    one object a line: path, label (null for none of these), nearest (the likeliest label), score (of that), scores,
+    windows (begin and end in seconds, label, nearest, score). Files that cannot be read are listed at the end, and the
+    exit code is 1.
     """
     from audioconv.classifier import Classifier
     from audioconv.datasets.folder import expand
@@ -116,7 +118,7 @@ def _window_as_json(window: WindowPrediction) -> dict[str, Any]:
 def _predict(
     classifier: Classifier, paths: Sequence[Path], failures: list[DataError], steps: Steps, *, strict: bool
 ) -> Iterator[tuple[Path, Prediction]]:
-    """Yield each file that can be read with what it is; the errors of the others go to `failures`."""
+    """Yield each file that can be read with its prediction; the errors of the others go to `failures`."""
     for start in range(0, len(paths), AT_ONCE):
         part = paths[start : start + AT_ONCE]
         predictions, failed = classifier.predict_files(part, strict=strict, on_file=lambda: steps.one_of(len(paths)))

@@ -74,7 +74,7 @@ def list_sources(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the public data sets that `data get` knows."""
+    """List the public data sets of `data get`."""
     if language is not None and not voices:
         raise ConfigError("--language is for the list of voices: audioconv data list --voices --language TAG")
     if voices:
@@ -108,7 +108,7 @@ def show_source(
     name: Annotated[str, typer.Argument(metavar="NAME", help="One of `audioconv data list`.")],
     as_json: Json = False,
 ) -> None:
-    """Show what a public data set is: who made it, its licence and what that means for a model, and how to cite it."""
+    """Show a public data set: its makers, its licence and the consequences for a model, and how to cite it."""
     from audioconv.datasets.catalogue import find
     from audioconv.datasets.licences import LICENCES
 
@@ -147,7 +147,7 @@ def show_source(
 
 
 def _about(name: str, source: Source) -> dict[str, Any]:
-    """Return what there is to know of a source, JSON-compatible."""
+    """Return the description of a source, JSON-compatible."""
     fields = ("title", "purpose", "count", "size", "language", "licence", "attribution", "citation", "homepage")
     files = [{"url": file.url, "size": file.size, "sha256": file.sha256, "md5": file.md5} for file in source.files]
     return {"name": name, **{field: getattr(source, field) for field in fields}, "files": files}

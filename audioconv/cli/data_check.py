@@ -39,7 +39,7 @@ def check(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    r"""Look for what spoils a data set, by reading all of it.
+    r"""Find faults in a data set, by reading all of it.
 
     Errors are files that cannot be read, classes most of whose files are not read because of their endings, the same
     recording under two labels or in two splits, and speakers in more than one split; with any, the exit code is 1.
@@ -73,7 +73,7 @@ def check(
 
 
 def _show(path: Path, report: Report) -> None:
-    """Write the numbers, then what is wrong."""
+    """Write the numbers, then the findings."""
     _show_classes(report)
     for name, value in _about(path, report):
         write(f"{name:<11} {printable(value)}")

@@ -219,7 +219,7 @@ class Stages:
 
 
 def _tell_of_bank(folder: Path, *, is_default: bool) -> None:
-    """Say how trainings use the new bank of negatives."""
+    """Tell the user how trainings use the new bank of negatives."""
     from audioconv.recipe.bank import BANK_VARIABLE
 
     elsewhere = os.environ.get(BANK_VARIABLE)
@@ -233,7 +233,7 @@ def _tell_of_bank(folder: Path, *, is_default: bool) -> None:
 
 
 def _folder_name(name: str, language: str | None) -> str:
-    """Return what the folder of a data set is called where the user does not say."""
+    """Return the default folder of a data set."""
     if name.startswith("url:") or Path(name).exists():
         name = re.sub(r"(\.tar)?\.\w+$", "", name.rstrip("/").rpartition("/")[2]) or "archive"
     return f"{name}-{language}" if language else name
@@ -257,7 +257,7 @@ def _one_of(option: str, given: str, choices: tuple[Choice, ...]) -> Choice:
 
 
 def show_made(folder: Path, collection: Collection, *, as_json: bool, left_out: int = 0) -> None:
-    """Write what the new folder holds."""
+    """Write the content of the new folder."""
     if as_json:
         write_json(
             {

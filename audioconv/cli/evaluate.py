@@ -73,7 +73,7 @@ def evaluate(
         list[Path] | None,
         typer.Option(
             metavar="RECORDING|FOLDER",
-            help="A recording to listen to, or a folder of them: false accepts an hour. May be given again.",
+            help="A long recording, or a folder of them, to count false accepts an hour. May be given again.",
             show_default=False,
         ),
     ] = None,
@@ -97,11 +97,11 @@ def evaluate(
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
-    """Compare what a model says with the labels of a data set.
+    """Compare the answers of a model with the labels of a data set.
 
     Shows accuracy, precision and recall of each class, which classes are taken for which, what is accepted at the
-    model's threshold, whether its probabilities are as often right as they say, and how fast it answers here. Classes
-    such as `_silence_` are no words: they count among the negatives. With --long it also listens to recordings of any
+    model's threshold, how well its probabilities are calibrated, and how fast it is on this machine. Classes
+    such as `_silence_` are no words: they count among the negatives. With --long it also searches recordings of any
     length, as `audioconv detect` does, and counts false accepts an hour and missed words.
     """
     from audioconv.classifier import Classifier
@@ -123,7 +123,7 @@ def evaluate(
         say("note: these are all rows, those to train on too; --split test is for the ones kept apart", style="yellow")
     with Steps("reading", "files") as steps:
         evaluation = classifier.evaluate(
-            collection, split=split, outsiders=negatives or (), strict=strict, on_file=steps.one_of
+            collection, split=split, negatives=negatives or (), strict=strict, on_file=steps.one_of
         )
     heard = None if recordings is None else recordings.listen(classifier.model_)
     speed = classifier.measure_speed()
@@ -141,7 +141,7 @@ def evaluate(
         _show_speed(speed)
         if report is not None:
             _line("report", f"{display_path(report)} ({megabytes(report.stat().st_size)})")
-    total = evaluation.count + len(evaluation.outsiders or ()) + len(evaluation.failures)
+    total = evaluation.count + len(evaluation.negatives or ()) + len(evaluation.failures)
     list_failures(evaluation.failures, total)
 
 
@@ -197,9 +197,8 @@ def _show_decision(evaluation: Evaluation) -> None:
 
 
 def _show_curve(evaluation: Evaluation) -> None:
-    """Write what other thresholds would give."""
+    """Write the error rates at other thresholds."""
     from audioconv.evaluation import percent
-    from audioconv.evaluation.curves import OUTSIDERS
 
     detection = evaluation.detection
     if detection is None:
@@ -208,11 +207,10 @@ def _show_curve(evaluation: Evaluation) -> None:
     table = new_table(*heads, right=heads)
     for point in (detection.within(rate) for rate in RATES):
         add_row(table, percent(point.false_accepts.value), percent(point.threshold), percent(point.misses.value))
-    against = "negatives" if detection.against == OUTSIDERS else detection.against
-    write(f"words against {against}, at other thresholds:")
+    write(f"words against {detection.against}, at other thresholds:")
     results().print(table)
     area, error = detection.area, detection.equal_error_rate
-    _line("curve", f"area {area:.4f}, equal error rate {percent(error)} (words against {against})")
+    _line("curve", f"area {area:.4f}, equal error rate {percent(error)} (words against {detection.against})")
 
 
 def _show_speed(speed: Speed) -> None:

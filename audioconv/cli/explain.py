@@ -12,7 +12,7 @@ from audioconv.cli.terminal import json_path, printable, write, write_json
 from audioconv.io.files import display_path
 
 LAYERS = 6
-"""Convolutions on the sheet unless asked for otherwise."""
+"""Default number of convolutions on the sheet."""
 
 
 def register(app: typer.Typer) -> None:
@@ -39,10 +39,10 @@ def explain(
         str | None,
         typer.Option(metavar="WORD", help="Explain this label instead of the answer.", show_default=False),
     ] = None,
-    layers: Annotated[int, typer.Option(min=0, metavar="N", help="How many convolutions to draw.")] = LAYERS,
+    layers: Annotated[int, typer.Option(min=0, metavar="N", help="Number of convolutions to draw.")] = LAYERS,
     as_json: Json = False,
 ) -> None:
-    r"""Show what in a recording or a picture a decision rests on.
+    r"""Show the parts of a recording or a picture that a decision depends on.
 
     Parts of the spectrogram are hidden, one at a time; where the odds of the label fall, the network has looked. The
     picture shows that on the spectrogram, the scores of all labels, and the kernels and feature maps of the layers.

@@ -89,7 +89,12 @@ def listen(
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option(metavar="NUMBER|NAME", help="Which microphone.", show_default=False, rich_help_panel="Microphone"),
+        typer.Option(
+            metavar="NUMBER|NAME",
+            help="The microphone, by its number or name.",
+            show_default=False,
+            rich_help_panel="Microphone",
+        ),
     ] = None,
     list_devices: Annotated[
         bool,
@@ -109,7 +114,7 @@ def listen(
     save_limit: SaveLimit = None,
     as_json: Json = False,
 ) -> None:
-    r"""Say a model's words as they are heard: from the microphone, or from a pipe.
+    r"""Detect a model's words in sound from the microphone or from a pipe.
 
     In a terminal the level and the score of each word are shown; elsewhere, a line for each word, written at once.
     With --json one object a line: label, start, end (in seconds since the beginning), score. The microphone needs the
@@ -157,7 +162,7 @@ def listen(
     from audioconv.streaming.microphone import Microphone
 
     microphone = Microphone(_number_or_name(device))
-    # The first windows take long where kernels are compiled for them: the microphone shall not wait.
+    # Compiling kernels delays the first windows, so it is done before the microphone starts.
     first = Detector(loaded, sample_rate=microphone.sample_rate, **options)
     first.push(np.zeros(2 * microphone.sample_rate, np.float32))
     name = f"{microphone.name}, {microphone.sample_rate} Hz"
@@ -178,7 +183,7 @@ def _number_or_name(device: str | None) -> int | str | None:
 
 
 def _hear(detector: Detector, blocks: Iterable[Any], name: str, *, as_json: bool) -> None:
-    """Listen until the blocks end, or their device does: then what was still to come is shown before the error."""
+    """Detect words until the blocks end; after an error of the device, the pending words are shown first."""
     from audioconv.cli.live_view import LiveView
 
     watched = sys.stdout.isatty() and not as_json
@@ -203,7 +208,7 @@ def _hear(detector: Detector, blocks: Iterable[Any], name: str, *, as_json: bool
 
 
 def _tell(found: list[Detection], *, as_json: bool) -> None:
-    """Write words as they are heard, at once: who reads a pipe waits for them."""
+    """Write each word at once, for a program behind a pipe."""
     for one in found:
         if as_json:
             write_json(one.to_json(), indent=None)

@@ -27,7 +27,7 @@ REFRESH_SECONDS = 0.1
 BAR_WIDTH = 30
 
 BAR, ASCII_BAR = "\u2501\u2500\u2503", "#-|"
-"""What is full, what is empty, and the mark."""
+"""Signs of the full part, the empty part and the mark."""
 
 LINES_BESIDE_WORDS = 6
 
@@ -38,11 +38,11 @@ class LiveView:
     Parameters
     ----------
     detector : Detector
-        Whose scores are shown.
+        Detector whose scores are shown.
     name : str
-        Of what is listened to.
+        Name of the stream.
     console : rich.console.Console, optional
-        Where to; without it, standard output.
+        Console to write to. Default: standard output.
     """
 
     def __init__(self, detector: Detector, name: str, console: Console | None = None) -> None:

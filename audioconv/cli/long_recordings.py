@@ -23,7 +23,7 @@ RATES = (10.0, 5.0, 2.0, 1.0, 0.5, 0.0)
 
 @dataclass(frozen=True)
 class LongRecordings:
-    """Recordings to listen to.
+    """Long recordings, with their labels.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class LongRecordings:
         return cls(paths, [read_labels(path) for path in tracks] if tracks else None, seconds)
 
     def listen(self, model: Model) -> LongResult:
-        """Return what `model` hears in them."""
+        """Return the detections of `model` in them."""
         from audioconv.streaming import score_recordings
 
         self._tell_strange_labels(model)

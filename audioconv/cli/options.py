@@ -13,7 +13,7 @@ from audioconv.errors import ModelFileError
 from audioconv.io.files import display_path
 
 MODEL_NAME = "model.safetensors"
-"""Of the model in the folder that `audioconv train` writes."""
+"""Name of the model in the folder that `audioconv train` writes."""
 
 Model = Annotated[
     Path, typer.Argument(metavar="MODEL", help="The model: a .safetensors file, or the folder that `train` wrote.")
@@ -53,7 +53,7 @@ FalseAcceptRate = Annotated[
         show_default=False,
     ),
 ]
-Hop = Annotated[float, typer.Option(metavar="SECONDS", help="How often the model is asked.")]
+Hop = Annotated[float, typer.Option(metavar="SECONDS", help="Time between two windows.")]
 
 
 RENAMED = {

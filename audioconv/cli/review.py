@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from audioconv.streaming.loudspeaker import Loudspeaker
 
 WORDS_IN_A_LINE = 20
-"""More words are told once only, before the first clip."""
+"""More words are listed only once, before the first clip."""
 
 
 def register(app: typer.Typer) -> None:
@@ -50,7 +50,7 @@ def review(
     skipped: Annotated[bool, flag("--skipped", "Ask for skipped clips again, too.")] = False,
     as_json: Json = False,
 ) -> None:
-    r"""Go through saved clips and say what each is, to train with: audioconv train DATA --reviewed DIR.
+    r"""Label saved clips one after the other, to train with them: audioconv train DATA --reviewed DIR.
 
     Answers: y (the label is right), n (the clip holds none of the words), the name or number of another word, p (play
     again), s (skip), u (undo), q (quit). Each answer is kept at once; a clip that has one is not asked again. Without a

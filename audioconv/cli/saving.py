@@ -43,7 +43,7 @@ SaveLimit = Annotated[
 
 
 class Saving:
-    """Where clips go while a command listens.
+    """Clips that a command keeps of a stream.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Saving:
 
     @property
     def failed(self) -> bool:
-        """Whether a clip could not be written."""
+        """True if a clip could not be written."""
         return self._store is not None and self._store.failure is not None
 
     def _keep(self, store: ClipStore, source: str, once: bool) -> Callable[[Any], None]:

@@ -17,7 +17,7 @@ class OutputError(Exception):
     Parameters
     ----------
     error : OSError
-        What the system said.
+        Error of the system.
     """
 
     def __init__(self, error: OSError) -> None:
@@ -31,7 +31,7 @@ class _Stream:
     Parameters
     ----------
     stream : text file
-        Everything else is asked of it.
+        The stream that all other attributes come from.
     silent : bool
         Whether failures are ignored, as those of standard error: there is nowhere to report them.
     """
@@ -74,7 +74,7 @@ class _Stream:
 def guard() -> None:
     """Let failures of standard output be `OutputError`, and ignore those of standard error.
 
-    What is written to a closed one is lost: whoever closed it wants none of it.
+    What is written to a closed one is discarded.
     """
     _fill_closed_descriptors()
     for name, silent in (("stdout", False), ("stderr", True)):

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from audioconv.datasets import Collection
 
 LISTED = 10
-"""How many unreadable files are named at the end; all of them are counted."""
+"""Number of unreadable files that are named at the end; all of them are counted."""
 
-# Where nobody watches, nothing is cut or wrapped: the lines go to another program or a file.
+# Output that is no terminal is neither cut nor wrapped: it goes to another program or a file.
 _UNLIMITED_WIDTH = 100_000
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -142,7 +142,7 @@ def make_folder(path: Path) -> None:
 
 
 def megabytes(count: int) -> str:
-    """Return a number of bytes as people say it.
+    """Return a number of bytes as text.
 
     >>> megabytes(15_571_679), megabytes(254_312)
     ('15.6 MB', '254 kB')
@@ -158,9 +158,9 @@ class Steps:
     Parameters
     ----------
     doing : str
-        What is being done, such as ``reading``.
+        Present participle of the work, such as ``reading``.
     unit : str
-        What is counted, such as ``files``; ``bytes`` are shown as megabytes.
+        Unit of the count, such as ``files``; ``bytes`` are shown as megabytes.
     """
 
     def __init__(self, doing: str, unit: str) -> None:

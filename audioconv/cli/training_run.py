@@ -66,7 +66,7 @@ def train_into(out: Path, collection: Collection, *, resume: bool, strict: bool 
         if isinstance(event, RunStarted):
             runs += 1
             if runs == 1 and not resume:
-                # Who resumes this run must not find the last one's. The model stays until there is a new one.
+                # A later --resume must not find an earlier run's checkpoints. The model stays until there is a new one.
                 for path in out.glob(CHECKPOINTS):
                     with suppress(OSError):
                         path.unlink()
@@ -95,7 +95,7 @@ def train_into(out: Path, collection: Collection, *, resume: bool, strict: bool 
 
 @contextmanager
 def resumable(out: Path, hint: str) -> Iterator[None]:
-    """Where Ctrl-C ends the block, say so in one line, with the `hint` how to go on if there is what to go on from."""
+    """Turn Ctrl-C in the block into a message of one line; with a checkpoint, the message ends with the `hint`."""
     from audioconv.recipe.train import CHECKPOINT
 
     try:

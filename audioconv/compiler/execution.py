@@ -1,6 +1,6 @@
 """Execution of networks: compiled if the compiler supports every layer, layer by layer otherwise.
 
-Both give the same numbers. A network that runs layer by layer is slower; a log line, once, and its summary tell so.
+Both give the same numbers. A network that runs layer by layer is slower; one log line and its summary report it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Protocol
 import numpy as np
 
 from audioconv._types import Array
-from audioconv.compiler.graph import NotCompiledError, trace
+from audioconv.compiler.graph import NotCompiledError
 from audioconv.compiler.inference import Inference
+from audioconv.compiler.trace import trace
 from audioconv.compiler.train_step import TrainingPasses
 from audioconv.layers.base import Layer, Params, Pass, Shape, flatten, unflatten
 from audioconv.layers.summary import remarks

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.compiler.forward import Writer
-from audioconv.compiler.graph import ConvNode, Graph, NormActivationPoolNode, trace
+from audioconv.compiler.graph import ConvNode, Graph, NormActivationPoolNode
+from audioconv.compiler.trace import trace
 from audioconv.errors import ShapeError
 from audioconv.geometry import window
 from audioconv.kernels import opcodes

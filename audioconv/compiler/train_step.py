@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from audioconv.compiler.backward import Backward
 from audioconv.compiler.forward import Writer
-from audioconv.compiler.graph import ConvNode, trace
+from audioconv.compiler.graph import ConvNode
+from audioconv.compiler.trace import trace
 from audioconv.errors import ShapeError
 from audioconv.kernels import opcodes
 from audioconv.kernels.jit import PARTS

@@ -17,7 +17,7 @@ Parts = tuple[str, ...]
 """A file's name with the folders that it is in, from the top."""
 
 SHOWN = 4
-"""How many folders a line names."""
+"""Number of folders that a line names."""
 
 _FOLD = re.compile(r"fold[ _-]?0*(\d{1,3})", re.IGNORECASE)
 
@@ -31,18 +31,18 @@ _ALSO_SPLITS = {"train": "train", "validation": "validation", "development": "va
 
 @dataclass(frozen=True)
 class FileRole:
-    """What a file is by the folders it is in and by its name.
+    """Class, split and speaker of a file, by its folders and its name.
 
     Attributes
     ----------
     classes : tuple of str
-        The folders that name its class, from the top; or the class alone, where the name of the file says it.
+        The folders that name its class, from the top; or the class alone, where the name of the file has it.
     name : str
         The file's name, without the class where that stands in it.
     split : {"train", "validation", "test"} or None
         Its split, where the folders are arranged by splits.
     speaker : str or None
-        The source recording, where the name of the file says the class and the source.
+        The source recording, where the name of the file has the class and the source.
     """
 
     classes: Parts
@@ -53,16 +53,16 @@ class FileRole:
 
 @dataclass(frozen=True)
 class Arrangement:
-    """What the files of a folder are.
+    """Roles of the files of a folder.
 
     Attributes
     ----------
     places : list of (FileRole or None)
         In the order of the files; None for a file that is in no class folder.
     notes : tuple of str
-        What was assumed, a line each.
+        Assumptions, a line each.
     depth : int
-        How many folders stand above those of the classes.
+        Number of folders above those of the classes.
     """
 
     places: list[FileRole | None]
@@ -97,12 +97,12 @@ def arrange(files: Sequence[Parts], shown: str) -> Arrangement:
     files : sequence of tuple of str
         Each file's name with the folders that it is in, below the folder that is arranged.
     shown : str
-        What an error calls the folder.
+        Name of the folder in errors.
 
     Raises
     ------
     DataError
-        If it cannot be told whether folders are classes or splits.
+        If folders may be classes or splits.
     """
     tops = _by_folder(files)
     if not tops:
@@ -182,7 +182,7 @@ def _below_splits(files: Sequence[Parts], tops: Mapping[str, list[Parts]], shown
         of = [(parts, *by_file.get(parts, ("", ""))) for parts in files]
         places = [FileRole((label,), rest, splits[parts[0]]) if label else None for parts, label, rest in of]
         return Arrangement(places, (note, _EDGE_IMPULSE))
-    if len(tops) == 1:  # nothing says that it is not a class
+    if len(tops) == 1:  # it may be a class
         return Arrangement([FileRole(parts[:-1], parts[-1]) if len(parts) > 1 else None for parts in files])
     raise DataError(
         f"{shown}: {_folders(tops)} may be splits or classes: recordings lie directly in them, and their names "
@@ -243,7 +243,7 @@ def _check_depth(tops: Mapping[str, list[Parts]], shown: str) -> None:
 
 
 def _splits(folders: Sequence[str]) -> tuple[dict[str, str | None], str]:
-    """Return the split of each folder, and a line that says so."""
+    """Return the split of each folder, and a note about it."""
     folds = sorted((number, folder) for folder in folders if (number := _fold(folder)) is not None)
     splits = {folder: split_of(folder) for folder in folders}
     if "test" in splits.values():

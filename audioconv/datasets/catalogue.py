@@ -4,110 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
-from urllib.parse import urlsplit
 
+from audioconv.datasets.source import Remote, Source
 from audioconv.errors import ConfigError
 
-
-@dataclass(frozen=True)
-class Remote:
-    """A file to download.
-
-    Attributes
-    ----------
-    url : str
-        Where it is; ``{language}`` stands for the language's code.
-    size : int or None
-        In bytes, where it is known.
-    sha256, md5 : str or None
-        Its hash, where the makers tell one or it was taken once; None where the content is checked instead.
-    named : str
-        Its name in a mirror, where that is not the last part of the address.
-    """
-
-    url: str
-    size: int | None = None
-    sha256: str | None = None
-    md5: str | None = None
-    named: str = ""
-
-    @property
-    def name(self) -> str:
-        """How the file is called upstream."""
-        return self.named or urlsplit(self.url).path.rpartition("/")[2]
-
-
-@dataclass(frozen=True)
-class Source:
-    """A public data set.
-
-    Attributes
-    ----------
-    title, purpose : str
-        What it is, and what it is good for.
-    files : tuple of Remote
-        What to download; empty where an account is needed.
-    layout : str
-        How it is laid out: one of `building`'s layouts.
-    count : int or None
-        How many recordings or pictures there are in all, where it is known.
-    language : str
-        BCP 47 tags of what is spoken, separated by commas; ``many``; empty where nobody speaks.
-    licence : str
-        SPDX identifiers, the strictest first.
-    attribution, citation, homepage : str
-        Who is to be named, how to cite it, and where to read more.
-    unpacked : int
-        Bytes of all its files together, about; 0 where that is not known.
-    content : str
-        SHA-256 over the lines ``{sha256 of the file}  {its path here}`` of all recordings, sorted by path, where that
-        is known: then it does not matter how the archive is packed.
-    copyright : str
-        The notice that goes with each copy, under licences that ask for one.
-    several_languages : bool
-        Whether one archive has several languages, of which one may be chosen.
-    account : {"", "mdc"}
-        Whose account is needed.
-    about : int
-        Bytes to download, about, where the files do not tell.
-    parts : mapping of str to Source
-        What it is put together of, by the class that each makes; empty for a data set of its own. `files` are those of
-        all parts, in this order.
-    """
-
-    title: str
-    purpose: str
-    files: tuple[Remote, ...]
-    layout: str
-    count: int | None
-    language: str
-    licence: str
-    attribution: str
-    citation: str
-    homepage: str
-    unpacked: int = 0
-    content: str = ""
-    copyright: str = ""
-    several_languages: bool = False
-    account: Literal["", "mdc"] = ""
-    about: int = 0
-    parts: Mapping[str, Source] = field(default_factory=dict)
-
-    @property
-    def size(self) -> int | None:
-        """Bytes to download; None where they depend on the language or are not known."""
-        if self.about:
-            return self.about
-        sizes = [file.size for file in self.files if file.size is not None]
-        return sum(sizes) if sizes and len(sizes) == len(self.files) else None
-
-    @property
-    def by_language(self) -> bool:
-        """Whether the language decides what to download."""
-        return any("{language}" in file.url for file in self.files)
-
+__all__ = ["NEGATIVES", "NOISE", "SOUNDS", "SOURCES", "SPEECH", "Remote", "Source", "find", "makers"]
 
 _FSDD_COMMIT = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
 _ESC_COMMIT = "33c8ce9eb2cf0b1c2f8bcf322eb349b6be34dbb6"
@@ -432,11 +333,11 @@ SOURCES: Mapping[str, Source] = {
         parts=_NEGATIVE_PARTS,
     ),
 }
-"""The data sets that `build.get` knows, by their names."""
+"""The data sets of `build.get`, by their names."""
 
 
 def makers(title: str) -> str:
-    """Return who is to be named for the data set with this title; empty where it is in no table."""
+    """Return the makers to name for the data set with this title; empty where it is not in the catalogue."""
     known = [one for source in SOURCES.values() for one in (source, *source.parts.values())]
     return next((source.attribution for source in known if source.title == title), "")
 

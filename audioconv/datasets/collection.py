@@ -28,14 +28,14 @@ class Item:
     Attributes
     ----------
     path : Path
-        Where it is. Bytes of a name that are not UTF-8 are surrogate escapes; print it with `files.display_path`.
+        Path of the file. Bytes that are not UTF-8 are surrogate escapes; print it with `files.display_path`.
     label : str
         Its class.
     speaker : str or None
-        Who speaks, or which source recording it was cut from, where that is known. Clips of one speaker are never
+        Speaker, or source recording that it was cut from, where that is known. Clips of one speaker are never
         in two splits.
     split : {"train", "validation", "test"} or None
-        Where the data set itself puts it; None leaves that to the user.
+        Split that the data set itself gives; None leaves it to the user.
     begin, end : float or None
         Which part of the recording it is, in seconds; None: all of it.
     source, licence : str or None
@@ -53,12 +53,12 @@ class Item:
 
     @property
     def example(self) -> Path | Segment:
-        """What is to be read: the file, or the part of it."""
+        """The file to read, or the part of it."""
         return self.path if self.begin is None or self.end is None else Segment(self.path, self.begin, self.end)
 
 
 class Origin(NamedTuple):
-    """Where files are from: their data set, its licence, and how many there are."""
+    """Origin of files: their data set, its licence, and their number."""
 
     source: str | None
     licence: str | None
@@ -74,13 +74,13 @@ class Collection:
     items : tuple of Item
         In a fixed order: that of the names in a folder, or of the rows in a manifest.
     kind : {"audio", "images"}
-        What the files are, by their names.
+        Kind of the files, by their names.
     name : str
         A short name to show.
     notes : tuple of str
-        What was assumed when it was opened, a line each, to be shown to the user. Default: none.
+        Assumptions made when it was opened, a line each, to be shown to the user. Default: none.
     left_out : LeftOut
-        What was there and is none of its files. Default: nothing.
+        Files that were found and are not used. Default: none.
     """
 
     items: tuple[Item, ...]
@@ -100,7 +100,7 @@ class Collection:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many files each class has, by sorted label."""
+        """Number of files of each class, by sorted label."""
         counts = Counter(item.label for item in self.items)
         return {label: counts[label] for label in self.classes}
 
@@ -127,7 +127,7 @@ class Collection:
 
     @property
     def examples(self) -> list[Path | Segment]:
-        """What is to be read, in order."""
+        """The files to read, or their parts, in order."""
         return [item.example for item in self.items]
 
     @property
@@ -152,10 +152,10 @@ class Collection:
         return replace(self, items=tuple(item for item in self.items if item.split in splits))
 
     def with_negatives(self, keep: Sequence[str] = ()) -> Collection:
-        """Return the same files with the classes that nobody listens for as ``_unknown_`` and ``_silence_``.
+        """Return the same files with the classes of negatives as ``_unknown_`` and ``_silence_``.
 
         Those are known by their names, see `classes.negative_label`; `keep` are left as they are. A note is added for
-        each. Nothing changes for pictures, and where no class to listen for would be left.
+        each. Nothing changes for pictures, and where no other class would be left.
 
         Examples
         --------
@@ -235,7 +235,7 @@ def spelled_alike(label: str) -> str:
     return unicodedata.normalize("NFC", label.lower())
 
 
-@lru_cache(maxsize=1024)  # it is asked for each file
+@lru_cache(maxsize=1024)  # it is called for each file
 def label_of(name: str) -> str:
     """Return the label that a folder or a manifest names: printable, composed as one types it, without spaces around.
 

@@ -33,7 +33,7 @@ NOT_CLASSES = frozenset({"_background_noise_", "__MACOSX", "__pycache__"})
 SPREADSHEETS = frozenset({".xls", ".xlsx", ".ods", ".numbers"})
 """Names that end so are refused with a message of their own."""
 
-# Names that say who speaks, or which source recording a clip was cut from.
+# Names that have the speaker, or the source recording a clip was cut from.
 SPEAKER_IN_NAME = (
     re.compile(r"(?P<speaker>.+?)_nohash_\d+$"),  # Speech Commands and what is recorded in its manner
     re.compile(r"[1-5]-(?P<speaker>\d+)-[A-Z](-\d+)?$"),  # ESC-50: {fold}-{source}-{take}[-{class}]
@@ -54,7 +54,7 @@ def open_collection(path: str | os.PathLike[str], *, minimum_classes: int = 2) -
     path : path-like
         A folder, or a manifest (see `read_manifest`).
     minimum_classes : int
-        How many classes there must be: 2 to train, 1 to evaluate.
+        Least number of classes: 2 to train, 1 to evaluate.
 
     Returns
     -------
@@ -63,8 +63,8 @@ def open_collection(path: str | os.PathLike[str], *, minimum_classes: int = 2) -
     Raises
     ------
     DataError
-        If there is no such folder, it is empty, has too few classes, mixes recordings with pictures, cannot be told to
-        have classes or splits, or its manifest is not usable.
+        If there is no such folder, it is empty, has too few classes, mixes recordings with pictures, has
+        folders that may be classes or splits, or its manifest is not usable.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def open_collection(path: str | os.PathLike[str], *, minimum_classes: int = 2) -
 
 
 def speaker_in_name(path: Path) -> str | None:
-    """Return the speaker or source recording that a file's name tells, None where it follows no known convention."""
+    """Return the speaker or source recording in a file's name, None where it follows no known convention."""
     for pattern in SPEAKER_IN_NAME:
         if match := pattern.match(path.stem):
             return display_path(match["speaker"])

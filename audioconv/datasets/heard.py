@@ -1,4 +1,4 @@
-"""The folder of clips that ``audioconv listen --save`` writes: its table, and what a person says of each clip."""
+"""The folder of clips that ``audioconv listen --save`` writes: its table, and the review of each clip."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class HeardClip:
     fired : bool
         Whether it was a detection: ``yes`` or ``no`` in the table.
     begin : float
-        Where the clip begins in the stream or the recording, in seconds.
+        Begin of the clip in the stream or the recording, in seconds.
     start, end : float
-        Where the event lies in the stream or the recording, in seconds.
+        Begin and end of the event in the stream or the recording, in seconds.
     time : str
-        When the clip was written, as ISO 8601.
+        Time at which the clip was written, as ISO 8601.
     source : str
         The recording or the device.
     review : str
@@ -66,7 +66,7 @@ class HeardClip:
 
     @property
     def is_positive(self) -> bool:
-        """Whether a person has said which word it is."""
+        """True if a person has named the word."""
         return self.review in (CONFIRMED, CORRECTED)
 
     def event_in(self, folder: StrPath) -> Segment:
@@ -179,7 +179,7 @@ def read_words(folder: StrPath) -> list[str]:
 
 
 def write_words(folder: StrPath, words: Sequence[str]) -> None:
-    """Add words to those that the folder knows."""
+    """Add words to those of the folder."""
     known = read_words(folder)
     every = list(dict.fromkeys([*known, *words]))
     if every != known:

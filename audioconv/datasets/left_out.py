@@ -30,7 +30,7 @@ _NO_MEDIA_LIST = (
 _NO_MEDIA = frozenset(_NO_MEDIA_LIST.split())
 
 LOOKED_INTO = 200
-"""So many files of an unknown ending are looked into; if there are more, the others are taken for the same."""
+"""Number of files of an unknown ending whose content is read; further ones count as the same."""
 
 # How the content of a recording or a picture begins, and at which byte.
 _BEGINNINGS = (
@@ -45,7 +45,7 @@ _BEGINNINGS = (
 
 
 SHOWN = 5
-"""How many names or endings a line has."""
+"""Number of names or endings that a line has."""
 
 
 class Unread(NamedTuple):
@@ -58,7 +58,7 @@ class Unread(NamedTuple):
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What was there when a data set was opened, and is none of its files. Hidden files are not counted.
+    """Files that were found when a data set was opened and are not used. Hidden files are not counted.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class LeftOut:
 
     @property
     def unread_endings(self) -> dict[str, int]:
-        """How many files that are recordings or pictures, and not read, have each ending."""
+        """Number of recordings and pictures that are not read, by their ending."""
         counts: Counter[str] = Counter()
         for one in self.unread:
             counts[one.ending] += one.files
@@ -125,7 +125,7 @@ class LeftOut:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is to be said of it, a line each."""
+        """Messages about the files, a line each."""
         lines = (self.about_unread, self.about_empty, self.about_stray, self.about_others)
         return tuple(line for line in lines if line)
 

@@ -16,11 +16,11 @@ class Licence:
     title : str
         Its name.
     url : str
-        Where its text is.
+        Address of its text.
     summary : str
-        What it allows and asks for; the text is what counts.
+        Its permissions and conditions in short; the text alone is binding.
     for_models : str
-        What it means for a model that was trained on such data. No legal advice.
+        Its consequences for a model that was trained on such data. No legal advice.
     text : str
         All of it, behind the makers' copyright notice, where it must come with each copy.
     """

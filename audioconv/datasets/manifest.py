@@ -28,7 +28,7 @@ MANIFEST_NAME = "manifest.csv"
 """A folder with a file of this name is read by it."""
 
 MANIFEST_SUFFIXES = frozenset({".csv", ".tsv", ".tab", ".txt"})
-"""Names that end so (in lower case) are taken for manifests."""
+"""Suffixes, in lower case, of manifests."""
 
 # How else people and tools call the splits.
 SPLIT_ALIASES = {
@@ -40,7 +40,7 @@ SPLIT_ALIASES = {
 }
 
 SHOWN_ROWS = 3
-"""How many of the rows that have the same fault an error shows."""
+"""Number of rows with the same fault that an error shows."""
 
 
 def read_manifest(path: str | os.PathLike[str], *, minimum_classes: int = 2) -> Collection:
@@ -54,12 +54,12 @@ def read_manifest(path: str | os.PathLike[str], *, minimum_classes: int = 2) -> 
         optional ``speaker``, ``split`` (train, validation, test or empty), ``begin`` and ``end`` (seconds: the row is
         that part of the recording), ``source`` and ``licence``. Others are ignored, as are their order and case.
     minimum_classes : int
-        How many classes there must be: 2 to train, 1 to evaluate.
+        Least number of classes: 2 to train, 1 to evaluate.
 
     Returns
     -------
     Collection
-        In the order of the rows. Its notes say what was assumed, such as which separator there is.
+        In the order of the rows. Its notes have the assumptions, such as the separator.
 
     Raises
     ------

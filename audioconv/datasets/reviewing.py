@@ -1,4 +1,4 @@
-"""A review of heard clips: which clip is asked next, what an answer means, and going back."""
+"""A review of saved clips: the order of the clips, the meaning of an answer, and going back."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _WORDS_OF_KEYS = {"yes": YES, "no": NO, "play": PLAY, "skip": SKIP, "undo": UNDO
 
 
 class Review:
-    """The clips of a folder, asked one after the other.
+    """Review of the clips of a folder, one after the other.
 
     Parameters
     ----------
     clips : sequence of HeardClip
         The rows of the table.
     words : sequence of str
-        What a clip may be. The labels of the clips are added.
+        Words to choose from. The labels of the clips are added.
     askable : sequence of bool
-        Whether there is a file for each clip.
+        True for each clip that has a file.
     skipped_again : bool
-        Whether clips that were skipped are asked, too.
+        True to include clips that were skipped.
 
     Attributes
     ----------
@@ -34,9 +34,9 @@ class Review:
         The rows as they are now.
     words : tuple of str
     places : list of int
-        The clips that are asked, by their place in `clips`.
+        The clips to review, by their place in `clips`.
     done : int
-        How many of them are answered.
+        Number of clips that are answered.
     """
 
     def __init__(
@@ -60,17 +60,17 @@ class Review:
 
     @property
     def place(self) -> int | None:
-        """The clip that is asked now; None after the last one."""
+        """The clip under review; None after the last one."""
         return self.places[self.done] if self.done < len(self.places) else None
 
     @property
     def has_numbers(self) -> bool:
-        """Whether words have numbers: not where a word is one."""
+        """True if words have numbers; False if a word is a number itself."""
         return not any(word.isdecimal() for word in self.words)
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many clips have each review; those without one are ``unreviewed``."""
+        """Number of clips with each review; clips without one are ``unreviewed``."""
         found = Counter(clip.review or "unreviewed" for clip in self.clips)
         return {name: found[name] for name in (*REVIEWS[1:], "unreviewed")}
 

@@ -145,8 +145,8 @@ def _choose_groups(labels: Indices, groups: Indices, fraction: float, rng: np.ra
     """Return the groups to validate with.
 
     Groups are tried in random order, and taken where that brings the counts of the classes nearer to the wanted ones
-    without taking a class's last clips. This meets any fraction and any mix of group sizes; scikit-learn's
-    StratifiedGroupKFold knows only whole folds, and none at all where a class has fewer clips than there are folds.
+    without taking a class's last clips. This works for any fraction and any mix of group sizes; scikit-learn's
+    StratifiedGroupKFold makes whole folds only, and fails where a class has fewer clips than there are folds.
     """
     total = np.bincount(labels)
     wanted = np.maximum(fraction * total, 1)  # a small class is validated by one clip

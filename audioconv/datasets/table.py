@@ -17,7 +17,7 @@ Row = Mapping[str, str]
 """The fields of a row by the names of their columns in lower case, and its number in the file as ``#``."""
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-"""What may separate fields, and what it is called. The first that gives the needed columns counts."""
+"""Separators of fields, with their names. The first that gives the needed columns counts."""
 
 NEEDED = ("path", "label")
 """Columns that there must be."""
@@ -44,9 +44,9 @@ class Table:
     rows : list of Row
         Without blank ones. All values but paths are without spaces around.
     delimiter : str
-        What separates their fields.
+        Separator of their fields.
     notes : tuple of str
-        What was assumed, a line each.
+        Assumptions, a line each.
     """
 
     rows: list[Row]

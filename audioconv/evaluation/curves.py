@@ -11,24 +11,24 @@ from numpy.typing import NDArray
 
 from audioconv.evaluation.intervals import Share
 
-OUTSIDERS, OTHER_WORDS = "outsiders", "other words"
+NEGATIVES, OTHER_WORDS = "negatives", "other words"
 
 MAX_POINTS = 200
-"""Of a curve in JSON."""
+"""Number of points of a curve in JSON, at most."""
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What one threshold gives.
+    """Error rates at one threshold.
 
     Attributes
     ----------
     threshold : float
         The least score that is accepted.
     false_accepts : Share
-        Of what should be rejected, how much is accepted.
+        Share of the clips to reject that is accepted.
     misses : Share
-        Of what should be accepted, how much is not.
+        Share of the clips to accept that is rejected.
     """
 
     threshold: float
@@ -52,7 +52,7 @@ class Curve(NamedTuple):
     thresholds : array (P,) float64
         Falling: one that nothing reaches, then every score above 0 that occurs.
     false_accept_rate, miss_rate : array (P,) float64
-        What each gives: the first never falls, the second never rises. Where even the lowest threshold rejects some,
+        Rates at each: the first never falls, the second never rises. Where even the lowest threshold rejects some,
         the curve ends before all are accepted.
     """
 
@@ -74,7 +74,7 @@ class Detection:
     threshold : float
         The one that is in use.
     against : str
-        What the others are: `OUTSIDERS`, or `OTHER_WORDS` where each word is held against the others.
+        Kind of the others: `NEGATIVES`, or `OTHER_WORDS` where each word is compared with the others.
 
     References
     ----------
@@ -89,7 +89,7 @@ class Detection:
 
     @functools.cached_property
     def curve(self) -> Curve:
-        """What each threshold gives."""
+        """Error rates at each threshold."""
         targets, others = (np.sort(np.asarray(scores, np.float64)) for scores in (self.targets, self.others))
         found = np.unique(np.concatenate([targets, others]))[::-1]
         found = found[found > 0]
@@ -110,7 +110,7 @@ class Detection:
 
     @property
     def chosen(self) -> OperatingPoint:
-        """What the threshold in use gives."""
+        """Error rates at the threshold in use."""
         return self.at(self.threshold)
 
     def within(self, false_accept_rate: float) -> OperatingPoint:

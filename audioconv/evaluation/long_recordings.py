@@ -11,12 +11,12 @@ from audioconv.errors import ConfigError
 
 @dataclass(frozen=True)
 class LongPoint:
-    """What one threshold gives.
+    """False accepts and misses at one threshold.
 
     Attributes
     ----------
     threshold : float
-        The least score that is taken for a word.
+        The least score that is accepted as a word.
     false_accepts : int
         Detections that no label explains.
     false_accepts_per_hour : float
@@ -32,7 +32,7 @@ class LongPoint:
 
 @dataclass(frozen=True)
 class LongResult:
-    """How often a model fires wrongly in long recordings, and how many labelled words it misses, over thresholds.
+    """False accepts of a model in long recordings, and labelled words that it misses, over thresholds.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class LongResult:
     recordings : tuple of str
         Their names, to show.
     words : int
-        How many words are labelled in them.
+        Number of words that are labelled in them.
     thresholds : tuple of float
         Rising; `false_accepts` and `detected` have one entry for each.
     false_accepts : tuple of int
@@ -82,7 +82,7 @@ class LongResult:
 
     @property
     def points(self) -> tuple[LongPoint, ...]:
-        """What each threshold gives."""
+        """False accepts and misses at each threshold."""
         return tuple(
             LongPoint(threshold, wrong, wrong / self.hours, 1 - found / self.words if self.words else None)
             for threshold, wrong, found in zip(self.thresholds, self.false_accepts, self.detected, strict=True)
@@ -90,12 +90,12 @@ class LongResult:
 
     @property
     def in_use(self) -> LongPoint:
-        """What the threshold in use gives."""
+        """False accepts and misses at the threshold in use."""
         return self.points[self.thresholds.index(self.threshold)]
 
     @property
     def reaches(self) -> bool:
-        """Whether any threshold has as few false accepts as are wanted."""
+        """True if a threshold has at most the wanted false accepts an hour."""
         return min(self.false_accepts) <= self.wanted * self.hours
 
     @property

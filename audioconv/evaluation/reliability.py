@@ -22,9 +22,9 @@ class Bin:
     low, high : float
         The bounds; the upper one belongs to the bin.
     mean_score : float
-        Of the answers; the middle of the bounds where there are none.
+        Mean score of the answers; the middle of the bounds without any.
     right : Share
-        How many of them are right.
+        Share of them that is right.
     """
 
     low: float
@@ -40,9 +40,9 @@ class Calibration:
     Attributes
     ----------
     bins : tuple of Bin
-        Of equal width, from 0 to 1.
+        Bins of equal width, from 0 to 1.
     mean_score : float
-        Of all answers.
+        Mean score of all answers.
     accuracy : float
         Share of all answers that are right.
 
@@ -57,7 +57,7 @@ class Calibration:
 
     @classmethod
     def measure(cls, scores: NDArray[np.floating], right: NDArray[np.bool_], bins: int = BINS) -> Calibration:
-        """Sort N answers into bins by their `scores` (N,), 0 to 1; `right` (N,) tells which are right."""
+        """Sort N answers into bins by their `scores` (N,), 0 to 1; `right` (N,) is true where they are right."""
         scores = np.asarray(scores, np.float64)
         edges = np.linspace(0, 1, bins + 1)
         places = np.clip(np.ceil(scores * bins).astype(int) - 1, 0, bins - 1)

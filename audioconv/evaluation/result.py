@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from audioconv.decision.classes import is_word
 from audioconv.decision.decision import Answers, Decision
 from audioconv.errors import DataError
-from audioconv.evaluation.curves import OTHER_WORDS, OUTSIDERS, Detection
+from audioconv.evaluation.curves import NEGATIVES, OTHER_WORDS, Detection
 from audioconv.evaluation.intervals import Share
 from audioconv.evaluation.reliability import Calibration
+from audioconv.evaluation.renamed import accepts_old_keyword, warn_of_old_name
 from audioconv.evaluation.scores import ClassScore, Outcomes, Scored
 
 
@@ -22,14 +23,15 @@ from audioconv.evaluation.scores import ClassScore, Outcomes, Scored
 class Evaluation:
     """Result of classifying labelled examples.
 
-    What needs the probabilities is None (and so are `outsiders` and `scored`) in an evaluation made by `compare`.
+    In an evaluation made by `compare`, which has no probabilities, all that needs them is None, also `negatives` and
+    `scored`.
 
     Attributes
     ----------
     classes : tuple of str
         The labels that may be an answer, in the order of `confusion`.
     confusion : array (classes, classes) int64
-        How many examples of each class (row) were likeliest to be each class (column).
+        Number of examples of each class (row) whose likeliest class is each class (column).
     failures : tuple of DataError
         Files that could not be read and are not counted.
     labels : tuple of str
@@ -38,11 +40,11 @@ class Evaluation:
         The model's.
     scored : Scored or None
         The examples in `confusion`.
-    outsiders : Scored or None
+    negatives : Scored or None
         Examples that are none of the words: those whose class is no word, such as ``_silence_``, and others that were
-        given. Their names tell which.
+        given. Their names are the class, or the place that they are from.
     about : mapping
-        What the data are: name, counts and so on, JSON-compatible.
+        Description of the data: name, counts and so on, JSON-compatible.
     """
 
     classes: tuple[str, ...]
@@ -51,7 +53,7 @@ class Evaluation:
     labels: tuple[str, ...] = ()
     decision: Decision = field(default_factory=Decision)
     scored: Scored | None = None
-    outsiders: Scored | None = None
+    negatives: Scored | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -66,12 +68,13 @@ class Evaluation:
         return cls(tuple(classes), _count(len(classes), wanted, given), failures)
 
     @classmethod
+    @accepts_old_keyword("outsiders", "negatives")
     def judge(
         cls,
         labels: Sequence[str],
         decision: Decision,
         labelled: Scored,
-        outsiders: Scored | None = None,
+        negatives: Scored | None = None,
         failures: tuple[DataError, ...] = (),
         about: Mapping[str, Any] | None = None,
     ) -> Evaluation:
@@ -83,12 +86,12 @@ class Evaluation:
             The model's.
         labelled : Scored
             Named by their labels. Words must be among `labels`; other classes, such as ``_silence_``, need not.
-        outsiders : Scored, optional
+        negatives : Scored, optional
             More examples that are none of the words, named by where they are from.
         """
         answers = [labels[i] for i in decision.answer_codes(labels)]
         places = {label: i for i, label in enumerate(answers)}
-        negative_clips = labelled.select([not is_word(name) for name in labelled.names])
+        labelled_negatives = labelled.select([not is_word(name) for name in labelled.names])
         scored = labelled.select([name in places for name in labelled.names])
         # Class numbers among all labels become those among the labels that may be an answer.
         among = {code: places[labels[code]] for code in decision.answer_codes(labels)}
@@ -101,9 +104,15 @@ class Evaluation:
             tuple(labels),
             decision,
             scored,
-            negative_clips if outsiders is None else Scored.join(negative_clips, outsiders),
+            labelled_negatives if negatives is None else Scored.join(labelled_negatives, negatives),
             dict(about or {}),
         )
+
+    @property
+    def outsiders(self) -> Scored | None:
+        """The former name of `negatives`."""
+        warn_of_old_name("outsiders", "negatives")
+        return self.negatives
 
     # --- the likeliest class, whatever the threshold ---
 
@@ -114,7 +123,7 @@ class Evaluation:
 
     @property
     def right(self) -> Share:
-        """How many of the examples were given their own label."""
+        """Share of the examples that were given their own label."""
         return Share(int(np.trace(self.confusion)), self.count)
 
     @property
@@ -149,7 +158,7 @@ class Evaluation:
 
     @property
     def outcomes(self) -> Outcomes | None:
-        """What came of the clips of words at the model's threshold."""
+        """Outcomes of the clips of words at the model's threshold."""
         return None if self.scored is None else self._outcomes(self.scored)
 
     @property
@@ -162,27 +171,27 @@ class Evaluation:
 
     @property
     def false_accepts(self) -> Share | None:
-        """How many of the outsiders are accepted as a word at the model's threshold; None where there are none."""
+        """Share of the negatives that is accepted as a word at the model's threshold; None without negatives."""
         return Share(*map(sum, zip(*found, strict=True))) if (found := self.false_accepts_by_name.values()) else None
 
     @property
     def false_accepts_by_name(self) -> dict[str, Share]:
-        """The same for each class or place that outsiders are from."""
-        if self.outsiders is None:
+        """The same for each class or place that negatives are from."""
+        if self.negatives is None:
             return {}
-        accepted = self.answers(self.outsiders).accepted
-        names = np.array(self.outsiders.names)
+        accepted = self.answers(self.negatives).accepted
+        names = np.array(self.negatives.names)
         return {
             name: Share(int(accepted[names == name].sum()), int((names == name).sum()))
-            for name in dict.fromkeys(self.outsiders.names)
+            for name in dict.fromkeys(self.negatives.names)
         }
 
     @property
     def detection(self) -> Detection | None:
-        """What other thresholds would give: words against outsiders, or without any each word against the others.
+        """Error rates at all thresholds: words against negatives, or without any each word against the others.
 
-        Against outsiders, a clip's score is that of its answer, and 0 where that can never be accepted; a word that is
-        taken for another is missed. None where there is nothing to hold against the words.
+        Against negatives, a clip's score is that of its answer, and 0 where that can never be accepted; a word that is
+        taken for another is missed. None where there is nothing to compare the words with.
         """
         if self.scored is None:
             return None
@@ -190,9 +199,9 @@ class Evaluation:
         if not len(words):
             return None
         threshold = self.decision.threshold
-        if self.outsiders:
+        if self.negatives:
             scores = np.where(self._is_right(words, self.answers(words)), self.acceptance(words), 0.0)
-            return Detection(scores, self.acceptance(self.outsiders), threshold, OUTSIDERS)
+            return Detection(scores, self.acceptance(self.negatives), threshold, NEGATIVES)
         columns = [i for i, label in enumerate(self.labels) if label in self.classes and is_word(label)]
         if len(columns) < 2:
             return None
@@ -201,7 +210,7 @@ class Evaluation:
         return Detection(scores[own], scores[~own], threshold, OTHER_WORDS)
 
     def answers(self, scored: Scored) -> Answers:
-        """Return what the model says of examples."""
+        """Return the model's answers for examples."""
         return self.decision.decide(self.labels, scored.probabilities)
 
     def acceptance(self, scored: Scored) -> NDArray[np.float64]:
@@ -210,7 +219,7 @@ class Evaluation:
         return np.where(answers.accepted, answers.scores, 0.0).astype(np.float64)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all that is known as JSON-compatible data; None stands for what needs probabilities or outsiders."""
+        """Return all results as JSON-compatible data; None for those that need probabilities or negatives."""
         outcomes, calibration, detection = self.outcomes, self.calibration, self.detection
         false_accepts = self.false_accepts
         return {
@@ -226,7 +235,7 @@ class Evaluation:
             "false_accepts_by_name": {name: share.to_json() for name, share in self.false_accepts_by_name.items()},
             "calibration": None if calibration is None else calibration.to_json(),
             "detection": None if detection is None else detection.to_json(),
-            "data": dict(self.about),
+            "data": _with_old_key(self.about),
             "unreadable": [str(failure) for failure in self.failures],
         }
 
@@ -242,6 +251,14 @@ class Evaluation:
             int(np.sum(answers.accepted & ~right)),
             int(np.sum(~answers.accepted)),
         )
+
+
+Evaluation.__init__ = accepts_old_keyword("outsiders", "negatives")(Evaluation.__init__)  # type: ignore[method-assign]
+
+
+def _with_old_key(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the description of the data, with its negatives also under their former key, for a release."""
+    return {**about, "outsiders": about["negatives"]} if "negatives" in about else dict(about)
 
 
 def _count(size: int, wanted: NDArray[np.integer], given: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -14,12 +14,12 @@ from audioconv.evaluation.intervals import Share
 
 @dataclass(frozen=True)
 class ClassScore:
-    """What came of one class, each example taken for the likeliest class, whatever the threshold.
+    """Scores of one class, each example assigned to its likeliest class, whatever the threshold.
 
     Attributes
     ----------
     count : int
-        How many examples it has.
+        Number of its examples.
     precision : float
         Share of right ones among the examples that were given its label; 0 where there were none.
     recall : float
@@ -36,7 +36,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What came of the clips of words at the model's threshold.
+    """Outcomes of the clips of words at the model's threshold.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Outcomes:
     wrong : int
         Accepted as another word.
     rejected : int
-        Taken for none of the words.
+        Rejected as none of the words.
     """
 
     right: int
@@ -59,22 +59,22 @@ class Outcomes:
 
     @property
     def hits(self) -> Share:
-        """How many are accepted as what they are."""
+        """Share of the clips that are accepted as their own word."""
         return Share(self.right, self.count)
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Examples, and what a model makes of them.
+    """Examples with the scores of a model.
 
     Attributes
     ----------
     names : tuple of str
         The label of each of N examples, or where it is from.
     probabilities : array (N, labels) float32
-        Of each of the model's labels.
+        Probability of each of the model's labels.
     examples : tuple
-        Where each is: a path, or a part of a recording.
+        Place of each: a path, or a part of a recording.
     """
 
     names: tuple[str, ...]

@@ -17,22 +17,22 @@ BATCH = 256
 
 @dataclass(frozen=True)
 class Speed:
-    """What was timed, from samples or pixels in memory to probabilities.
+    """Times from samples or pixels in memory to probabilities.
 
     Attributes
     ----------
     milliseconds : float
         For one example alone: the median.
     slow_milliseconds : float
-        What 19 of 20 runs stayed below.
+        Time that 19 of 20 runs stayed below.
     per_second : float
         Examples a second, in batches of `batch`.
     batch : int
         Examples at a time.
     processor : str
-        What computed.
+        Name of the processor.
     cores : int
-        How many of its cores the process may use.
+        Number of its cores that the process may use.
     """
 
     milliseconds: float
@@ -63,9 +63,9 @@ def measure_speed(
     processor, cores
         As in `Speed`.
     batch : int
-        How many at a time, or fewer where so many take longer than `seconds`.
+        Number of examples at a time, or fewer where so many take longer than `seconds`.
     seconds : float
-        How long to go on with each, about.
+        Approximate time for each measurement.
     """
     # What is heard or seen does not change how long it takes.
     rng = np.random.default_rng(0)

@@ -41,19 +41,19 @@ class Region:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What a model says of one example, and what that rests on.
+    """Scores of a model for one example, and the parts of the example that support a label.
 
     Attributes
     ----------
     model : Model
     example : (samples,) or (H, W, C) float32 array
-        The clip at the front end's rate, as the model hears it, or the picture.
+        The clip at the front end's rate, the model's input, or the picture.
     begin_seconds : float
-        Where in the recording the clip begins; below 0 where silence was put before it.
+        Begin of the clip in the recording; below 0 where silence was put before it.
     features : (*feature_shape) float32 array
-        What the front end makes of it; the picture itself.
+        Features of the clip; the picture itself.
     probabilities : (labels,) float32 array
-        Of each label.
+        Probability of each label.
     answer : str
         The likeliest label that may be an answer.
     nearest : str
@@ -88,7 +88,7 @@ class Explanation:
         return float(self.probabilities[label_code(self.model, label)])
 
     def to_json(self) -> dict[str, Any]:
-        """Return what is said as JSON-compatible data, without the arrays."""
+        """Return the explanation as JSON-compatible data, without the arrays."""
         found = self.region
         order = np.argsort(-self.probabilities, kind="stable")
         return {
@@ -107,7 +107,7 @@ class Explanation:
 
 
 def explain(model: Model, example: StrPath | Array, label: str | None = None) -> Explanation:
-    """Return what `model` says of a recording or a picture, and what that rests on.
+    """Return the scores of `model` for a recording or a picture, and the parts that support a label.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def explain(model: Model, example: StrPath | Array, label: str | None = None) ->
     example : path-like or array
         A file; samples (T,) at the front end's rate; or pixels (H, W[, C]).
     label : str, optional
-        What to explain: by default the answer, or, where that is "none of these", the likeliest word.
+        Label to explain. Default: the answer, or, where that is "none of these", the likeliest word.
 
     Raises
     ------

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 LAYERS = 6
-"""Convolutions that are shown unless asked for otherwise."""
+"""Number of convolutions that are shown by default."""
 
 MAX_LABELS = 12
 """Labels that have a bar; of more, the likeliest."""
 
 TICKS_HZ = (250, 500, 1000, 2000, 4000, 8000, 16000)
 RANGE_DB = 70.0
-"""What lies further below the loudest place of a spectrogram is drawn as silence."""
+"""Range of a spectrogram below its loudest place; levels further below are drawn as silence."""
 
 _LEFT, _WIDE, _RIGHT, _SIDE = 0.85, 7.4, 9.7, 3.0
 """Inches: where the panels of the example begin and how wide they are, and the same for the scores."""
@@ -46,9 +46,9 @@ def draw(explanation: Explanation, path: str | os.PathLike[str], layers: int = L
     path : path-like
         A .png, .svg or .pdf file; it is replaced, by the whole drawing or not at all.
     layers : int
-        How many convolutions to show, evenly drawn from the first to the last.
+        Number of convolutions to show, evenly drawn from the first to the last.
     title : str
-        What the example is called.
+        Name of the example.
 
     Raises
     ------

@@ -29,7 +29,7 @@ MAX_KERNELS_SHOWN = 32
 """Kernels of the first layer that are shown together."""
 
 MAX_POINTS = 200
-"""Points of a curve: more could not be told apart."""
+"""Number of points of a curve; more could not be distinguished."""
 
 BRIGHTEST = 0.995
 """Share of the numbers of a row up to which brightness grows."""
@@ -52,7 +52,7 @@ class Row:
     path, label : str
     weight : (*kernel, C/groups, filters) array
     maps : (*spatial, filters) array
-        What the next layer gets of it: behind the normalisation and activation that follow.
+        Input of the next layer: its output behind the normalisation and activation that follow.
     behind : str
         The last of these.
     fields : tuple of Field

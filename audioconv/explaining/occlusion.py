@@ -1,10 +1,10 @@
 """Saliency by occlusion: the evidence that is lost when a part of the input is hidden.
 
 This is occlusion sensitivity (Zeiler and Fergus, 2014), measured as the weight of evidence of prediction difference
-analysis (Robnik-Šikonja and Kononenko, 2008; Zintgraf et al., 2017). It was chosen over gradients because it asks the
-question that a person asks ("would it still have said so without this?"), needs forward passes alone, and so is the
-same for every network, compiled or not, whatever its layers. Gradients say what an infinitely small change would do;
-where a network is sure of its answer, as a trained one is, that is next to nothing.
+analysis (Robnik-Šikonja and Kononenko, 2008; Zintgraf et al., 2017). It was chosen over gradients because it
+measures what people ask for (the score without a part of the input) and needs forward passes alone, so that it works
+for every network, compiled or not, whatever its layers. Gradients measure the effect of an infinitely small change,
+which is nearly zero where the scores are near 0 or 1, as those of a trained network are.
 
 Log-odds are used, not probabilities, since these hardly move near 1: from 0.999 to 0.99 the odds fall tenfold.
 

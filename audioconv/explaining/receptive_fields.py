@@ -25,7 +25,7 @@ from audioconv.layers.base import Shape
 
 @dataclass(frozen=True)
 class Field:
-    """What the first number of a feature map, along one axis, depends on; later ones the same, a step further each.
+    """Receptive field, along one axis, of the first number of a feature map; each later one is a step further.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ def receptive_fields(network: Layer, in_shape: Shape) -> dict[str, tuple[Field, 
     ----------
     network : Layer
     in_shape : tuple of int
-        Of one example.
+        Shape of one example.
 
     Returns
     -------

@@ -6,7 +6,7 @@ from audioconv.explaining.explanation import Explanation
 
 
 def verdict(explanation: Explanation) -> str:
-    """Return the answer as people say it."""
+    """Return the answer as text."""
     if explanation.accepted:
         return f"\u201c{explanation.answer}\u201d, {percent(explanation.score(explanation.answer))}"
     nearest = explanation.nearest
@@ -28,7 +28,7 @@ def findings(explanation: Explanation) -> list[str]:
 
 
 def where(bounds: dict[str, float]) -> str:
-    """Return the bounds of a region as people say them.
+    """Return the bounds of a region as text.
 
     >>> where({"begin_seconds": 0.2, "end_seconds": 0.35, "lowest_hz": 200.0, "highest_hz": 1234.0})
     '0.20 to 0.35 s, 200 to 1,230 Hz'

@@ -34,7 +34,7 @@ class LogMel:
     Parameters
     ----------
     sample_rate : int
-        Of the samples, in Hz.
+        Sample rate in Hz.
     fft_length, window_length, hop_length : int
         In samples. The Hann window lies in the middle of the transform.
     mel_bands : int
@@ -167,7 +167,7 @@ min_frequency=0.0, max_frequency=None, floor=1e-10)
         return self.frames(batch, -(self.fft_length // 2), self.frame_count(batch.shape[1]))
 
     def frames(self, batch: Samples, begin: int, count: int) -> Features:
-        """Return some frames of the spectrograms, each the same whichever of them are asked for.
+        """Return some frames of the spectrograms, each the same whichever of them are requested.
 
         Parameters
         ----------
@@ -176,7 +176,7 @@ min_frequency=0.0, max_frequency=None, floor=1e-10)
         begin : int
             First sample of the first frame, where sample 0 is the first of `batch`.
         count : int
-            Of frames.
+            Number of frames.
 
         Returns
         -------
@@ -196,7 +196,7 @@ class Mfcc(LogMel):
     Parameters
     ----------
     coefficients : int
-        How many are kept, from the lowest; at most `mel_bands`.
+        Number of coefficients that are kept, from the lowest; at most `mel_bands`.
     """
 
     coefficients: int = 13

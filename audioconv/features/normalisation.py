@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv._types import Array
-from audioconv.errors import DataError, ShapeError
+from audioconv.errors import ConfigError, DataError, ShapeError
 
 WITHIN = (0.5, 0.85)
 """Clips are normalised one by one if the share of the variance that lies within clips is in this range. Below it, as
 for steady sounds, the differences between clips tell the classes apart. Above it, as for words cut out in silence,
-clips hardly differ, and normalising them one by one brings nothing."""
+clips hardly differ, and normalising them one by one does not help."""
 
 MIN_DEVIATION = 0.3
 """Share of the training examples' deviation that is added to that of a clip, so that steady bands are not amplified."""
@@ -28,11 +28,11 @@ class Normalisation:
     Parameters
     ----------
     mean, std : array (bands,) float32
-        Of the training examples, in the features' unit.
+        Mean and deviation of the training examples, in the features' unit.
     by_clip : bool
         Shift and scale the bands of each clip by its own mean and deviation over time, instead of those of the training
-        examples. What colours a clip all the time, such as a microphone, a room or a voice, is gone then, and so is how
-        loud it is. For spectrograms of sounds that change, such as words; of rain nothing would be left.
+        examples. This removes the constant colouring by a microphone, a room or a voice, and the
+        loudness. For spectrograms of sounds that change, such as words, not for steady ones, such as rain.
 
     Raises
     ------
@@ -101,13 +101,27 @@ class Normalisation:
         return centred
 
 
+def check_normalisation(normalisation: Normalisation, bands: int, *, allow_by_clip: bool) -> None:
+    """Raise `ConfigError` unless a normalisation, which may come from a file, fits features with so many `bands`."""
+    for name, array in (("mean", normalisation.mean), ("std", normalisation.std)):
+        if array.shape != (bands,) or array.dtype != np.float32 or not np.isfinite(array).all():
+            raise ConfigError(
+                f"the normalisation's {name} must be finite float32 of shape {(bands,)}, "
+                f"got {array.dtype} of shape {array.shape}"
+            )
+    if not (normalisation.std > 0).all():
+        raise ConfigError("the normalisation's std must be above 0")
+    if normalisation.by_clip and not allow_by_clip:
+        raise ConfigError("only sounds are normalised by the clip")
+
+
 def normalised_input(
     features: Array,
     normalisation: Normalisation | None,
     input_shape: Sequence[int] | None = None,
     change: Callable[[Array], object] | None = None,
 ) -> Array:
-    """Return what a network takes for features or pixels, the same in training and in use.
+    """Return a network's input for features or pixels, the same in training and in use.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ class Spectrogram:
     floor : float
         The least energy.
     basis : array (bands, coefficients) float64
-        What the decibels are multiplied with; None: nothing.
+        Matrix that the decibels are multiplied with; None leaves them as they are.
     """
 
     def __init__(

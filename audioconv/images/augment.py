@@ -13,7 +13,7 @@ Pictures = NDArray[np.float32]
 Maps = NDArray[np.float32]
 
 MAX_SHIFT = 1 / 14
-"""Of the smaller side: two pixels of 28."""
+"""Largest shift, as a share of the smaller side: two pixels of 28."""
 
 MAX_ROTATION = 12.0
 """In degrees, to either side."""

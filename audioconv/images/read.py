@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-"""Lower-case endings of the names of files that are taken for pictures."""
+"""Suffixes, in lower case, of pictures."""
 
 
 def read(
@@ -40,7 +40,7 @@ def read(
     channels : {1, 3}, optional
         1 for grey (ITU-R 601 luma), 3 for RGB; by default what the file has.
     name : str
-        What errors call an open file.
+        Name of an open file in errors.
 
     Returns
     -------

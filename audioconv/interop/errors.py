@@ -6,12 +6,12 @@ from audioconv.errors import ModelFileError
 
 
 class UnsupportedError(ModelFileError):
-    """A node of a network has no counterpart among the layers; the message says which, and what can be done.
+    """A node of a network has no counterpart among the layers; the message names it and the remedy.
 
     Parameters
     ----------
     message : str
-        What is not supported, and the remedy where there is a special one.
+        The unsupported feature, and the remedy where there is a special one.
     place : str
         The node and its operator; readers put it in front.
     """

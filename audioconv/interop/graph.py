@@ -1,4 +1,4 @@
-"""Networks between file and layers: steps on tensors that know how their axes lie in memory.
+"""Networks between file and layers: steps on tensors, with the order of their axes in memory.
 
 A file numbers a tensor's axes in its own way, usually (N, C, H, W), and exchanges, merges and removes them. Here a
 tensor of the file is described by the axes of the array, channels last, that holds its numbers. An exchange then
@@ -49,11 +49,11 @@ class Tensor:
     ----------
     name : str
     groups : list of tuple of Axis
-        What each axis of the file's tensor is, the batch included.
+        Axes that make up each axis of the file's tensor, the batch included.
     layout : Layout
-        How its numbers lie; shared by tensors between which there are only functions of single numbers.
+        Order of its numbers; shared by tensors between which there are only functions of single numbers.
     step : Step or None
-        What computes it; None for the input.
+        Step that computes it; None for the input.
     """
 
     name: str
@@ -163,7 +163,7 @@ def arranged(tensor: Tensor, wanted: Sequence[Group], name: str) -> Tensor:
 
 
 def reshaped(tensor: Tensor, shape: Sequence[int], place: str) -> Tensor:
-    """Return `tensor` with the file's axes merged or split as `shape` says; the array stays as it is."""
+    """Return `tensor` with the file's axes merged or split to `shape`; the array stays as it is."""
     atoms = [axis for group in tensor.groups for axis in group if axis.size != 1]
     groups: list[Group] = []
     for size in shape:

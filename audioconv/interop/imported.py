@@ -36,7 +36,7 @@ class Imported:
         For each axis of the file's output behind the batch, the axis of this network's output that it is; None for an
         axis of size 1 that this one does not have.
     open_axes : tuple of int
-        Axes of `in_shape` whose size the file leaves open; the size there is the one that was asked for.
+        Axes of `in_shape` whose size the file leaves open; the size there is the one that was given.
     """
 
     network: Layer

@@ -12,7 +12,8 @@ from audioconv.interop.errors import UnsupportedError
 from audioconv.interop.graph import BATCH, Axis, Group, Layout, Tensor, arranged
 from audioconv.interop.imported import Imported
 from audioconv.interop.nodes import Node, NodeGraph
-from audioconv.interop.onnx_operators import Converter
+from audioconv.interop.onnx_operators.call import ConversionState
+from audioconv.interop.onnx_operators.convert import convert
 
 MAX_SIZE = 2**24
 """Largest size of one axis of an input."""
@@ -36,13 +37,13 @@ def _network(graph: NodeGraph, until: str | None, shape: Sequence[int] | None, o
     start = _input(graph, nodes, shape, open_size)
     declared = graph.inputs[start.name][0]
     file_groups = list(start.groups)
-    converter = Converter(graph.opset, graph.constants, declared)
-    converter.tensors[start.name] = start
+    state = ConversionState(graph.opset, dict(graph.constants), declared)
+    state.tensors[start.name] = start
     for node in nodes:
-        converter.convert(node)
-    if end not in converter.tensors:
+        convert(node, state)
+    if end not in state.tensors:
         raise ModelFileError(f"the output {end!r} does not depend on the input")
-    output = converter.tensors[end]
+    output = state.tensors[end]
     if not output.is_batch_first():
         raise ModelFileError(f"the output {end!r} has no batch as its first axis; cut the network earlier with until=")
     output = _laid_out(output)

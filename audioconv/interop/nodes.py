@@ -1,4 +1,4 @@
-"""Graphs of nodes with ONNX's operators: the form to which readers bring what they read."""
+"""Graphs of nodes with ONNX's operators: the common form of all file formats."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def read(
     until, shape, open_size
         As in `read_onnx`: where to cut, and the shape of the input where the file leaves it open.
     onto, in_shape, classes, ignore
-        As in `read_weights`: a network that takes the file's arrays, whatever the file says of its own.
+        As in `read_weights`: a network that takes the file's arrays, whatever network the file has.
 
     Raises
     ------

@@ -33,20 +33,20 @@ class TensorHeader:
 
     @property
     def numbers(self) -> int:
-        """How many elements it has."""
+        """Number of elements."""
         return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
 class Header:
-    """What is in a file, without the elements: tensors by name, in the order of the file, and texts by name."""
+    """Content of a file without the elements: tensors by name, in the order of the file, and texts by name."""
 
     tensors: Mapping[str, TensorHeader]
     metadata: Mapping[str, str]
 
 
 def read_header(path: StrPath) -> Header:
-    """Return what the header of a file says; of the tensors, which may be gigabytes of any type, nothing is read.
+    """Return the header of a file without reading the tensors, which may be gigabytes of any type.
 
     Raises
     ------

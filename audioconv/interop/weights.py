@@ -22,7 +22,7 @@ from audioconv.io.files import display_path
 from audioconv.layers.base import Layer, Shape, unflatten
 
 _PREFIXES = ("module.", "model.", "network.", "net.", "_orig_mod.")
-"""What programs put before all names of a network."""
+"""Prefixes that programs add to all names of a network."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ def read_weights(
     in_shape : sequence of int
         Shape of one example, channels last.
     classes : int, optional
-        Of an architecture. Default: as many as the last layer in the file has units.
+        Number of classes of an architecture. Default: the number of units of the last layer in the file.
     ignore : sequence of str
         Layers of the file that are left out: those whose names begin so, such as an auxiliary head.
 

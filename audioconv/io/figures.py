@@ -19,7 +19,7 @@ FORMATS = (".png", ".svg", ".pdf")
 
 INK, MUTED, GRID = "#22262e", "#6b7280", "#e3e6ea"
 BLUE, ORANGE = "#1c6fb5", "#d9480f"
-"""Colours that are told apart with every kind of colour vision."""
+"""Colours that are distinct for every kind of colour vision."""
 
 
 def check_drawable(path: str | os.PathLike[str]) -> None:

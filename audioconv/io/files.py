@@ -105,9 +105,9 @@ def write_atomic(path: str | os.PathLike[str], mode: Literal["wb", "w"] = "wb") 
 
 
 class _NewFile(io.FileIO):
-    """A file that remembers that it could not be written: other errors of the same block are not its own.
+    """A file that records its own write error, as opposed to other errors of the same block.
 
-    Opened exclusively, not by mkstemp(): it gets the permissions that the user's umask asks for.
+    Opened exclusively, not by mkstemp(): it gets the permissions of the user's umask.
     """
 
     failure: OSError | None = None
@@ -130,17 +130,17 @@ def _wrapped(raw: _NewFile, mode: Literal["wb", "w"]) -> IO[Any]:
 
 @contextmanager
 def exclusive(path: str | os.PathLike[str], told: str) -> Iterator[None]:
-    """Let one process at a time into the block, as long as it holds the lock on a file that is there meanwhile.
+    """Run the block in one process at a time, by a lock on a file that exists meanwhile.
 
-    A process that is killed lets go of the lock, and the file that it leaves does not matter. Where the file system
-    knows no locks, nobody is kept out.
+    The lock of a process that is killed is released, and the file that it leaves does no harm. On a file system without
+    locks, processes are not kept apart.
 
     Parameters
     ----------
     path : path-like
         The lock's file; its folder must exist.
     told : str
-        What is in use and what to do, for the error.
+        Message of the error: the path in use and the remedy.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def exclusive(path: str | os.PathLike[str], told: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # Windows keeps a file that is open; elsewhere nobody may get the lock on a file that will be gone.
+        # Windows keeps a file that is open; elsewhere no process may get the lock on a file that will be removed.
         if os.name != "nt":
             with suppress(OSError):
                 os.unlink(path)
@@ -171,7 +171,7 @@ def _locked(path: Path, told: str) -> IO[str]:
         try:
             is_ours = _try_lock(file)
             is_there = os.path.samestat(os.fstat(file.fileno()), os.stat(path))
-        except OSError:  # whoever held the lock has removed the file
+        except OSError:  # the process that held the lock has removed the file
             is_ours = is_there = False
             file.close()
             continue
@@ -192,7 +192,7 @@ def _try_lock(file: IO[str]) -> bool:
         if sys.platform == "win32":
             import msvcrt
 
-            file.seek(_LOCKED_BYTE)  # not where the number of the process is: nobody else could read that
+            file.seek(_LOCKED_BYTE)  # behind the number of the process, which others must be able to read
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         else:
             import fcntl

@@ -31,7 +31,7 @@ class Loaded(Generic[Examples]):
     indices : array (N,) int64
         The place of each one's file in the list of files.
     failures : tuple of DataError
-        Why other files could not be read; each message names its file.
+        Errors of files that could not be read; each message names its file.
     """
 
     x: Examples
@@ -100,7 +100,7 @@ def read_in_parallel(
                 yield found
                 if on_file is not None:
                     on_file()
-        except BaseException:  # Ctrl-C too: leaving the block would wait for all files to be read
+        except BaseException:  # after Ctrl-C, too: otherwise leaving the block would first read all files
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 

@@ -32,9 +32,9 @@ def write(path: str | os.PathLike[str], kind: Kind, arrays: Mapping[str, Array],
     path : path-like
         Replaced only once the whole file is on the disk.
     kind : {"model", "checkpoint"}
-        What the file is; `read` asks for it.
+        Kind of the file; `read` checks it.
     arrays : mapping of str to array
-        Any shapes; the element types that safetensors knows.
+        Any shapes; the element types of safetensors.
     header : mapping
         JSON-compatible.
 

@@ -27,10 +27,10 @@ logger = logging.getLogger("audioconv")
 
 DAY = 86400.0
 UNUSED_SECONDS = 30 * DAY
-"""Kernels of another version are removed when nobody has used them for so long."""
+"""Seconds without use after which kernels of another version are removed."""
 
 COMPILE_SECONDS = 300.0
-"""After so many seconds a process no longer waits for another one that compiles the same kernel."""
+"""Longest time in seconds that a process waits for another one that compiles the same kernel."""
 
 IN_USE = "in-use.lock"
 """A file in each folder of kernels, on which each process that uses them holds a shared lock."""
@@ -174,13 +174,13 @@ def _last_used(path: Path) -> float:
 
 @functools.cache
 def say_compiling() -> None:
-    """Say, once in a process, that kernels are being compiled."""
+    """Log, once in a process, that kernels are being compiled."""
     logger.warning("compiling kernels for this machine; this happens once (kept in %s)", cache_folder())
 
 
 @functools.cache
 def _say_not_kept(error: str) -> None:
-    """Say, once for each reason, that a compiled kernel is not there for the next process."""
+    """Log, once for each reason, that a compiled kernel is not kept for the next process."""
     logger.warning("cannot keep compiled kernels in %s: %s", cache_folder(), error)
 
 

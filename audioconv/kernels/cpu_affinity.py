@@ -23,7 +23,7 @@ from audioconv.kernels.launch import STACK_WORDS, memory_on_stack
 from audioconv.kernels.simd_float32 import seeds_at
 
 MAX_YIELDS = 20
-"""How often a finished thread yields: some microseconds, if no other thread wants the processor."""
+"""Number of times that a finished thread yields: some microseconds, if no other thread needs the processor."""
 
 CPU_SET_WORDS = STACK_WORDS  # of an affinity mask: 1024 bits, as in the C library
 

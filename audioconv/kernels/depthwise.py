@@ -1,6 +1,6 @@
 """Depthwise convolution of 3 x 3 that goes by single pixels, for one example: each channel has its own kernel.
 
-It is no matrix product, so the register tile (`kernels.tile`) brings nothing: each of the nine multiplications has two
+It is no matrix product, so the register tile (`kernels.tile`) is no faster: each of the nine multiplications has two
 operands of its own. But neighbouring windows overlap. So the three columns of a window move along the line in
 registers: each output loads one new column of three elements. The nine weights stay in registers.
 

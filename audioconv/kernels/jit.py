@@ -100,7 +100,7 @@ def _compiled(function: Callable[..., None], parallel: bool) -> Any:
 
 
 def _renamed(function: Callable[..., None], ending: str) -> Callable[..., None]:
-    """Return a copy of a function with another name: Numba's cache does not tell options apart, but names."""
+    """Return a copy of a function with another name: Numba's cache distinguishes names, not options."""
     assert isinstance(function, python_types.FunctionType)
     name = function.__name__ + ending
     copy = python_types.FunctionType(function.__code__, function.__globals__, name, function.__defaults__)

@@ -34,12 +34,12 @@ def has_avx512() -> bool:
         return "+avx512f" in given.split(",")
     try:
         return bool(_settings.ENABLE_AVX and llvm.get_host_cpu_features().get("avx512f", False))
-    except RuntimeError:  # LLVM does not know what this processor has
+    except RuntimeError:  # LLVM has no features of this processor
         return False
 
 
 def _lanes() -> int:
-    """Return the width that is asked for, or else that of the processor's registers."""
+    """Return the width that the environment sets, or else that of the processor's registers."""
     wanted = os.environ.get(VARIABLE, "")
     if not wanted:
         return 16 if has_avx512() else 8

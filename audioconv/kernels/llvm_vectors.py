@@ -19,8 +19,8 @@ VECTOR = ir.VectorType(F32, LANES)
 MASK = ir.VectorType(ir.IntType(1), LANES)
 LANE_INDICES = ir.Constant(ir.VectorType(I32, LANES), list(range(LANES)))
 HAS_MASKED_STORES = LANES == 16
-"""Whether parts of vectors are stored by masks: AVX-512 does so at no cost. With AVX2, which has slow ones, vectors of
-16 are for tests."""
+"""True if parts of vectors are stored by masks, which AVX-512 does at no cost. AVX2 has slow ones; there vectors of 16
+are for tests."""
 
 
 def element_pointer(builder, base, index, element=F32):

@@ -23,8 +23,8 @@ class FileLock:
     ----------
     path : Path
     shared : bool
-        Whether others may hold it, too, if theirs are shared. Windows has no such locks: there they are exclusive to
-        nobody, but a file that is open cannot be removed.
+        True if other shared locks may be held at the same time. Windows has no such locks: there a shared one locks
+        nothing, but a file that is open cannot be removed.
     """
 
     def __init__(self, path: Path, shared: bool = False) -> None:

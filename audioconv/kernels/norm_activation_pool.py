@@ -33,7 +33,7 @@ CACHE_LINE = 16  # elements
 
 @helper
 def _fetch_lines(x, offset, count):
-    """Let the processor bring `count` elements: blocks of channels are read with gaps, which it does not foresee."""
+    """Prefetch `count` elements: blocks of channels are read with gaps, which the processor does not predict."""
     for i in range(0, count, CACHE_LINE):
         prefetch(x, offset + i)
 

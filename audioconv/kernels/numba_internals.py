@@ -86,7 +86,7 @@ def _plain() -> bool:
 
 
 PLAIN = _plain()
-"""Whether kernels are compiled through public names alone."""
+"""True if kernels are compiled through public names alone."""
 
 if not PLAIN:
     from numba.core.caching import FunctionCache as FunctionCache

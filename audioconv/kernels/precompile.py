@@ -1,4 +1,4 @@
-"""Compiles kernels in processes of their own, while the command that will need them still reads its input.
+"""Compilation of kernels in separate processes, while the command that will need them still reads its input.
 
 On a first run, the kernels of a default network take about 18 seconds of one core. `start` begins that beside the
 command: one or two processes, which put compiled kernels into the cache folder. Locks on files (see `cache`) keep two
@@ -74,7 +74,7 @@ GROUPS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "features": (_features, ("spectral._work", "launch.launch")),
     "optimizer": (_optimizer, ("optimizers.squares", "optimizers.adamw")),
 }
-"""What compiles a group, and its kernels, as their files in the cache folder begin."""
+"""The function that compiles a group, and the begin of the names of its kernels' files in the cache folder."""
 
 # The groups of each process, those first that are needed first. The routines are those of the default networks.
 USE = (("images",), ("interpreter", "winograd"))
@@ -125,7 +125,7 @@ def _start(groups: tuple[str, ...]) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )
-    # Whoever waits for it takes its exit status: without that it would stay a zombie.
+    # Waiting for a process takes its exit status: without that it would stay a zombie.
     threading.Thread(target=process.wait, name="waits for compilation", daemon=True).start()
     atexit.register(_stop, process)
     return process

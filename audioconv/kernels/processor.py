@@ -53,7 +53,7 @@ def usable_cores() -> int:
 
 
 def _processor_name() -> str:
-    """Return the name that the maker gave the processor; empty if the system does not know it."""
+    """Return the name that the maker gave the processor; empty if the system does not give it."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
             if line.startswith("model name"):

@@ -1,7 +1,7 @@
 """Vectors of float32 in Numba code: one register, `LANES` elements, and the operations on it.
 
-A Numba loop becomes vector code only where LLVM can prove that it may, and knows nothing of what should stay in a
-register. These say it: ``load(p, i) * scale + shift`` is two instructions, whatever stands around it. Memory is a
+A Numba loop becomes vector code only where LLVM can prove that it may, and has no way to keep a value in a
+register. With these, ``load(p, i) * scale + shift`` is two instructions, whatever stands around it. Memory is a
 pointer (`floats_at` makes one of an address), and an offset is a count of elements. Nothing is checked.
 
 Where fewer than `LANES` elements are left, `load_first` and `store_first` touch no more than those.
@@ -206,7 +206,7 @@ def fence(context):
 
 @intrinsic
 def prefetch(context, base, offset):
-    """Let the processor bring the cache line of ``base[offset]``; any address will do."""
+    """Prefetch the cache line of ``base[offset]``; any address is allowed."""
 
     def codegen(context, builder, signature, arguments):
         pointer = pointer_to(builder, element_pointer(builder, *arguments), I8)

@@ -288,7 +288,7 @@ def decibels(context, energy, floor):
     def codegen(context, builder, signature, arguments):
         energy, floor = arguments[0], _broadcast(builder, arguments[1])
         energy = builder.select(builder.fcmp_ordered("<", energy, floor), floor, energy)
-        # Times 2^54, so that no number is subnormal: those have another exponent than their bits say.
+        # Times 2^54, so that no number is subnormal: the bits of those do not hold their exponent.
         bits = builder.bitcast(builder.fmul(energy, _every(2.0**54)), _LONGS)
         above = builder.sub(bits, _every(int(np.float64(math.sqrt(0.5)).view(np.int64))))
         exponent = builder.ashr(above, _every(52))

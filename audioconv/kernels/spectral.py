@@ -44,11 +44,11 @@ ARGUMENTS = 21
 def _work(arguments, thread):
     """Make spectrograms; leave 1 in argument `FAILED` where there is not enough memory.
 
-    Nothing may be raised to who calls a worker: it would only be printed.
+    A worker must not raise an exception: its caller would only print it.
     """
     try:
         _make_blocks(arguments)
-    except Exception:  # Numba knows no other kind
+    except Exception:  # the only kind in Numba
         arguments[FAILED] = 1
 
 

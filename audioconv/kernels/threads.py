@@ -1,6 +1,6 @@
 """The threads that kernels run on: which library starts them, how many there are, and none of them after a fork.
 
-The threads of a process do not survive a fork, and GNU OpenMP does not start others: Numba ends a child that asks it
+The threads of a process do not survive a fork, and GNU OpenMP does not start others: Numba ends a child that tries
 to. So the children of a process that has launched threads compute on one, with the same results.
 """
 
@@ -39,13 +39,13 @@ def _threading_layer() -> str:
 
 @contextmanager
 def _sleeping_threads() -> Iterator[None]:
-    """Let threads of OpenMP sleep when they wait, if it is loaded meanwhile and nobody chose otherwise.
+    """Make OpenMP's threads sleep when they wait, if it is loaded in the block and the environment has no other choice.
 
-    With another program on the same cores, spinning made a training step five to ten times slower. But they spin for
-    some microseconds, for calls often follow each other so fast.
+    With another program on the same cores, spinning made a training step five to ten times slower. They still spin
+    for some microseconds, because calls often follow each other so fast.
 
-    OpenMP knows no other way than environment variables, and reads them once, when it is loaded. So they are there
-    for these milliseconds of the import alone, and child processes do not inherit them.
+    OpenMP takes this from environment variables alone, and reads them once, when it is loaded. So they are set during
+    the import only, and child processes do not inherit them.
     """
     if "OMP_WAIT_POLICY" in os.environ:
         yield
@@ -68,12 +68,12 @@ _settings.THREADING_LAYER = THREADING_LAYER
 
 
 class Launching:
-    """How kernels are launched in this process.
+    """State of the launches of kernels in this process.
 
     Attributes
     ----------
     alone : bool
-        Whether this process was forked from one that had launched threads: it must not launch any.
+        True if this process was forked from one that had launched threads: it must not launch any.
     turn : lock
         workqueue corrupts its state when two Python threads launch at once, so launches take turns there.
     """
@@ -93,7 +93,7 @@ class Launching:
 
 launching = Launching()
 if hasattr(os, "register_at_fork"):
-    # Nobody forks while another thread compiles: the child would wait for ever for that thread to be done.
+    # No fork while another thread compiles: the child would wait for ever for that thread's lock.
     os.register_at_fork(
         before=global_compiler_lock.acquire,
         after_in_parent=global_compiler_lock.release,

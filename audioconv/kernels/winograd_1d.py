@@ -38,7 +38,7 @@ TAPS = 3
 
 @helper
 def transform_inputs(x, V, C, blocks, position_stride, begin, end):
-    """Put ``B' d`` of all that tiles `begin` to `end` meet into V, its six arrays `position_stride` from each other."""
+    """Put ``B' d`` of all blocks in tiles `begin` to `end` into V, its six arrays `position_stride` from each other."""
     runs, length, hop = end - begin, C, round_up_to_lanes(C)
     if blocks > 1:
         runs, length = 1, (TILE * (end - begin - 1) + TAPS * (blocks - 1) + 1) * C

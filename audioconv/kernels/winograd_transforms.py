@@ -8,7 +8,7 @@ Read backward, the weights' gradient is ``G' ((B' d) * (A dY))``. The matrices e
 √2, -√2 and infinity. The usual points, up to 2, lose three times as many digits: what is multiplied and subtracted
 again then differs more in size. So the results are as near to the true ones as two or three direct sums would be.
 
-Who takes it along two axes is `winograd`, and along one `winograd_line`.
+`winograd` applies it along two axes, `winograd_1d` along one.
 """
 
 from __future__ import annotations

@@ -9,13 +9,13 @@ import numpy as np
 
 from audioconv import ops
 from audioconv._types import Array
-from audioconv.errors import ConfigError, ShapeError
-from audioconv.layers.base import Layer, Params, ParamShapes, Pass, Shape, check_axes, needs_axes
+from audioconv.errors import ConfigError
+from audioconv.layers.base import Layer, Params, ParamShapes, Pass, Shape, check_axes, needs_axes, needs_channels
 
 
 @dataclass(frozen=True)
 class _Activation(Layer):
-    """What all activations share; `kind` is their key in `ops.ACTIVATIONS`."""
+    """Base of the activations; `kind` is their key in `ops.ACTIVATIONS`."""
 
     kind: ClassVar[str]
 
@@ -195,8 +195,7 @@ class PReLU(Layer):
     shared: bool = False
 
     def infer_shape(self, in_shape: Shape) -> Shape:
-        if not in_shape:
-            raise ShapeError("needs an axis of channels, got input of shape ()")
+        needs_channels(in_shape)
         return in_shape
 
     def param_shapes(self, in_shape: Shape) -> ParamShapes:

@@ -79,7 +79,7 @@ class Pad(Layer):
     padding : tuple of (int, int)
         Numbers to add before and after, one pair for each axis of an example, the channels included.
     value : float
-        What is added.
+        Number that fills the padding.
     """
 
     padding: Sequence[Sequence[int]]

@@ -26,12 +26,12 @@ ParamShapes = dict[str, Any]
 """Shapes by name, nested like `Params`."""
 
 MAX_UNDRAWN = 2**27
-"""Numbers that `Layer.param_shapes` lets an `init` make: a damaged file may ask for any number."""
+"""Largest number of values that `Layer.param_shapes` lets an `init` make: a damaged file may have any size."""
 
 
 @dataclass
 class Pass:
-    """What belongs to one pass through a network and to no layer.
+    """Settings of one pass through a network.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class Layer:
     def __post_init__(self) -> None:
         """Turn lists among the fields into tuples, so that the layer is hashable and equal to its reloaded self.
 
-        NumPy's numbers become Python's: they come from code such as ``Dense(labels.max() + 1)``, and JSON knows none.
+        NumPy's numbers, from code such as ``Dense(labels.max() + 1)``, become Python's, as JSON cannot hold them.
         """
 
         def frozen(value: Any) -> Any:
@@ -129,7 +129,7 @@ class Layer:
         raise NotImplementedError
 
     def gradients(self, params: Params, saved: Any, dy: Array, run: Pass) -> Params:
-        """Return the second part of `backward`: what a network's first layer is asked for, whose input is data."""
+        """Return the second part of `backward`, which suffices for a network's first layer, whose input is data."""
         return self.backward(params, saved, dy, run)[1]
 
     def updates(self, params: Params, saved: Any) -> Params:
@@ -202,6 +202,12 @@ def needs_axes(in_shape: Shape, axes: int) -> None:
     """Raise `ShapeError` if `in_shape` has fewer than so many axes."""
     if len(in_shape) < axes:
         raise ShapeError(f"needs at least {axes} axes, got input of shape {tuple(in_shape)}; add a channel axis")
+
+
+def needs_channels(in_shape: Shape) -> None:
+    """Raise `ShapeError` if `in_shape` has no axis."""
+    if not in_shape:
+        raise ShapeError("needs an axis of channels, got input of shape ()")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from audioconv.layers.base import Layer, Params, ParamShapes, Pass, Shape, insid
 
 @dataclass(frozen=True)
 class Identity(Layer):
-    """What comes in goes out."""
+    """The identity: the output is the input."""
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         return in_shape
@@ -29,7 +29,7 @@ class Identity(Layer):
 
 @dataclass(frozen=True)
 class _Combinator(Layer):
-    """What combinators share: everything about one part is kept under the part's name."""
+    """Base of the combinators, which keep everything about one part under the part's name."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -11,7 +11,17 @@ import numpy as np
 from audioconv import ops
 from audioconv._types import Array
 from audioconv.errors import ConfigError, ShapeError
-from audioconv.layers.base import Layer, Params, ParamShapes, Pass, Shape, check_axes, needs_axes, spatial_axes
+from audioconv.layers.base import (
+    Layer,
+    Params,
+    ParamShapes,
+    Pass,
+    Shape,
+    check_axes,
+    needs_axes,
+    needs_channels,
+    spatial_axes,
+)
 
 
 @dataclass(frozen=True)
@@ -37,8 +47,7 @@ class BatchNorm(Layer):
     epsilon: float = 1e-5
 
     def infer_shape(self, in_shape: Shape) -> Shape:
-        if not in_shape:
-            raise ShapeError("needs an axis of channels, got input of shape ()")
+        needs_channels(in_shape)
         return in_shape
 
     def param_shapes(self, in_shape: Shape) -> ParamShapes:
@@ -84,7 +93,7 @@ class SubSpectralNorm(Layer):
     Parameters
     ----------
     bands : int
-        How many; they must divide the last spatial axis.
+        Number of bands; it must divide the last spatial axis.
     momentum, epsilon : float
         As in `BatchNorm`.
 

@@ -15,7 +15,22 @@ from audioconv.layers.base import Layer, Params, Pass, Shape, check_axes, needs_
 
 
 @dataclass(frozen=True)
-class MaxPool(Layer):
+class _Pool(Layer):
+    """Base of the poolings over windows."""
+
+    size: int | Sequence[int]
+    stride: int | Sequence[int] | None = None
+    padding: Padding = 0
+
+    def infer_shape(self, in_shape: Shape) -> Shape:
+        return (*self._window(in_shape).out_size(in_shape[:-1]), in_shape[-1])
+
+    def _window(self, in_shape: Shape) -> Window:
+        return ops.pool_window(self.size, self.stride, self.padding, spatial_axes(in_shape, self.size))
+
+
+@dataclass(frozen=True)
+class MaxPool(_Pool):
     """The largest number of each window.
 
     Parameters
@@ -28,62 +43,41 @@ class MaxPool(Layer):
         Places around the input that windows may reach into; they never win.
     """
 
-    size: int | Sequence[int]
-    stride: int | Sequence[int] | None = None
-    padding: Padding = 0
-
-    def infer_shape(self, in_shape: Shape) -> Shape:
-        return _pooled_shape(self, in_shape)
-
     def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
-        y, chosen = ops.max_pool(x, _window(self, x.shape[1:]))
+        y, chosen = ops.max_pool(x, self._window(x.shape[1:]))
         return y, (chosen, x.shape) if run.training else None
 
     def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
         chosen, in_shape = saved
-        return ops.max_pool_input_gradient(dy, chosen, in_shape, _window(self, in_shape[1:])), {}
+        return ops.max_pool_input_gradient(dy, chosen, in_shape, self._window(in_shape[1:])), {}
 
 
 @dataclass(frozen=True)
-class AvgPool(Layer):
+class AvgPool(_Pool):
     """The average of each window; parameters as in `MaxPool`, padding counts as zeros."""
 
-    size: int | Sequence[int]
-    stride: int | Sequence[int] | None = None
-    padding: Padding = 0
-
-    def infer_shape(self, in_shape: Shape) -> Shape:
-        return _pooled_shape(self, in_shape)
-
     def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
-        return ops.avg_pool(x, _window(self, x.shape[1:])), x.shape if run.training else None
+        return ops.avg_pool(x, self._window(x.shape[1:])), x.shape if run.training else None
 
     def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
-        return ops.avg_pool_input_gradient(dy, saved, _window(self, saved[1:])), {}
+        return ops.avg_pool_input_gradient(dy, saved, self._window(saved[1:])), {}
 
 
 @dataclass(frozen=True)
-class AvgPoolExcludePadding(Layer):
+class AvgPoolExcludePadding(_Pool):
     """The average of those places of each window that lie in the input; parameters as in `MaxPool`."""
 
-    size: int | Sequence[int]
-    stride: int | Sequence[int] | None = None
-    padding: Padding = 0
-
-    def infer_shape(self, in_shape: Shape) -> Shape:
-        return _pooled_shape(self, in_shape)
-
     def forward(self, params: Params, x: Array, run: Pass) -> tuple[Array, Any]:
-        y = ops.avg_pool(x, _window(self, x.shape[1:])) / self._share(x.shape)
+        y = ops.avg_pool(x, self._window(x.shape[1:])) / self._share(x.shape)
         return y, x.shape if run.training else None
 
     def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
         dy = np.asarray(dy / self._share(saved), np.float32)
-        return ops.avg_pool_input_gradient(dy, saved, _window(self, saved[1:])), {}
+        return ops.avg_pool_input_gradient(dy, saved, self._window(saved[1:])), {}
 
     def _share(self, batch_shape: Shape) -> Array:
         """Return the share of each window that lies in the input, (1, *spatial, 1)."""
-        share: Array = ops.avg_pool(np.ones((1, *batch_shape[1:-1], 1), np.float32), _window(self, batch_shape[1:]))
+        share: Array = ops.avg_pool(np.ones((1, *batch_shape[1:-1], 1), np.float32), self._window(batch_shape[1:]))
         return share
 
 
@@ -170,14 +164,6 @@ class Mean(Layer):
     def backward(self, params: Params, saved: Any, dy: Array, run: Pass) -> tuple[Array, Params]:
         count = np.prod([saved[axis] for axis in self.axes])
         return np.broadcast_to(dy / np.float32(count), saved).copy(), {}
-
-
-def _window(pool: MaxPool | AvgPool | AvgPoolExcludePadding, in_shape: Shape) -> Window:
-    return ops.pool_window(pool.size, pool.stride, pool.padding, spatial_axes(in_shape, pool.size))
-
-
-def _pooled_shape(pool: MaxPool | AvgPool | AvgPoolExcludePadding, in_shape: Shape) -> Shape:
-    return (*_window(pool, in_shape).out_size(in_shape[:-1]), in_shape[-1])
 
 
 def _everything(batch_shape: Shape) -> Window:

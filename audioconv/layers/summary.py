@@ -1,4 +1,4 @@
-"""A table of a network's layers that a person likes to read."""
+"""A table of a network's layers for people."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from audioconv.layers.base import Layer, Shape, flatten
 
 remarks: list[Callable[[Layer, Shape], str]] = []
-"""What else a summary says of a network and the shape of its input, each a line or nothing. Parts that know more of
-networks than their layers put it there, as `passes` does."""
+"""Functions of a network and the shape of its input that return a further line of a summary, or an empty text. Other
+packages add theirs, such as `compiler.execution`."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Summary:
     multiply_adds : int
         Multiplications of one example's forward pass.
     remarks : tuple of str
-        What else is to be said, such as that the network is not compiled, and why.
+        Further remarks, such as that the network is not compiled, and why.
     """
 
     in_shape: Shape

@@ -24,7 +24,7 @@ def evaluate(
     strict: bool = False,
     on_file: Callable[[int], object] | None = None,
 ) -> Evaluation:
-    """Return what `model` makes of the rows of `split`, or of all; see `Classifier.evaluate`."""
+    """Return the evaluation of `model` on the rows of `split`, or on all; see `Classifier.evaluate`."""
     if split is not None:
         collection = collection.select(split)
     if not len(collection):
@@ -55,7 +55,7 @@ def evaluate(
         "counts": collection.counts,
         "speakers": len({speaker for speaker in collection.speakers if speaker}),
         "origins": [origin._asdict() for origin in collection.origins],
-        "outsiders": {one.name: len(one.paths) for one in sets},
+        "negatives": {one.name: len(one.paths) for one in sets},
     }
     return Evaluation.judge(model.labels, model.decision, scored, of_negatives, failures, about)
 

@@ -87,5 +87,5 @@ def score(
                     raise
                 failures.append(error)
     if not parts:
-        raise DataError(f"none of the {len(files)} outsiders can be read, such as {failures[0]}")
+        raise DataError(f"none of the {len(files)} negatives can be read, such as {failures[0]}")
     return Scored.join(*parts), tuple(failures)

@@ -74,7 +74,7 @@ def score_files(
     ----------
     model : Model
     spec : InputSpec
-        How files become the model's examples.
+        Input of the model.
     files : sequence of (path-like or Segment)
     strict : bool
         Whether the first unreadable file ends it all.

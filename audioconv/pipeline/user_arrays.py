@@ -14,7 +14,7 @@ MAX_CHANNELS = 8
 """Channels of a recording, at most (7.1 surround): a longer axis is not one of channels."""
 
 MIN_CLIP_SAMPLES = 400
-"""Length of the rows of an array (N, T) that are taken for clips, at least: 25 ms at 16 kHz."""
+"""Least length of the rows of an array (N, T) that are clips: 25 ms at 16 kHz."""
 
 # Full scale and middle of samples, for each type of integer that files and devices have.
 _FULL_SCALE = {"int16": (2.0**15, 0), "int32": (2.0**31, 0), "uint8": (2.0**7, 128)}
@@ -29,7 +29,7 @@ def split_sound(array: Array, count: int | None = None, row_length: int | None =
         (T,) is one recording and so is (T, channels), as `soundfile.read` gives it; (N, T) are N clips, and
         (N, T, channels) N recordings.
     count : int, optional
-        How many labels are given for them.
+        Number of labels that are given for them.
     row_length : int, optional
         Length of the rows of the array (N, T) that the model was trained on: such rows are clips.
     """
@@ -86,7 +86,7 @@ def samples_of(array: Array, name: str, from_rate: float | None = None, to_rate:
         Floating point with full scale 1, or int16, int32 or uint8 as files hold samples. Of two axes, the one that is
         longer is time.
     name : str
-        What errors call it.
+        Its name in errors.
     from_rate, to_rate : float, optional
         In Hz. Default: the samples keep their rate.
 

@@ -81,7 +81,7 @@ def examples_in_memory(
     given : sequence of paths, open files and arrays
     spec : InputSpec
     sample_rate : float or None
-        Of arrays of samples, in Hz; None for pictures.
+        Sample rate in Hz of arrays of samples; None for pictures.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def file_name(file: Any, name: str) -> str:
 
 
 def check_is_file(path: StrPath, instead: str) -> None:
-    """Raise `DataError` if `path` is a folder; `instead` says what to do."""
+    """Raise `DataError` if `path` is a folder; `instead` is the remedy."""
     if os.path.isdir(path):
         raise DataError(f"{display_path(path)}: is a folder, expected a file; {instead}")
 

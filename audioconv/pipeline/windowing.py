@@ -34,7 +34,7 @@ def load_windows(
     ----------
     files : sequence of (path-like or Segment)
     contents : sequence of {"words", "sounds"}
-        What each holds; see `audio.windows.window_begins`.
+        Content of each; see `audio.windows.window_begins`.
     sample_rate, length : int
         In Hz, and in samples.
     strict : bool

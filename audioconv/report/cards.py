@@ -66,7 +66,7 @@ def model(facts: Facts) -> Html:
     arch = settings.get("arch")
     lines: list[tuple[str, Content]] = [
         ("labels", _labels(described.labels)),
-        ("hears" if described.front_end else "sees", _input(facts)),
+        ("input", _input(facts)),
         ("network", f"{'of its own' if arch in (None, '', 'auto') else arch}: {layers.parameters:,} parameters, "
                     f"{layers.multiply_adds:,} multiply-adds"),
     ]  # fmt: skip
@@ -110,8 +110,8 @@ def data(facts: Facts) -> Html:
         lines.append(("split", str(about["split"])))
     evaluated = _mapping(about.get("counts"))
     lines.append(("clips", f"{sum(evaluated.values()):,} of {count(len(evaluated), 'class', 'classes')}"))
-    for name, files in _mapping(about.get("outsiders")).items():
-        lines.append((f"outsiders: {name}", count(files, "file")))
+    for name, files in _mapping(about.get("negatives")).items():
+        lines.append((f"negatives: {name}", count(files, "file")))
     failures = facts.evaluation.failures
     lines.append(("unreadable files", f"{len(failures):,}"))
     parts += [tag("h3", "Evaluated with"), _list(lines)]

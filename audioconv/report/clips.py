@@ -28,10 +28,10 @@ from audioconv.report.svg import Axis, Plot
 
 MAX_CLIPS_SHOWN = 12
 MAX_SOUND_BYTES = 2_000_000
-"""Of all sounds and pictures in one list; what comes after that has none."""
+"""Size of all sounds and pictures in one list; later clips have none."""
 
 BANDS, RANGE_DB = 80, 70.0
-"""Of the spectrograms: mel bands, and how far below the loudest point they reach."""
+"""Mel bands of the spectrograms, and their range below the loudest point."""
 
 _LIKELIEST = 3
 _PICTURE_PIXELS = 160
@@ -44,15 +44,15 @@ class Case:
     Attributes
     ----------
     name : str
-        What it is: its label, or where it is from.
+        Its label, or its origin.
     answer : str
-        What the model took it for.
+        Label that the model gave it.
     accepted : bool
-        Whether the model's threshold let that pass.
+        True if its score reaches the model's threshold.
     scores : tuple of (str, float)
         The likeliest labels.
     example : path or Segment
-        Where it is.
+        Its place.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Case:
 
     @property
     def told(self) -> str:
-        """What became of it, in words."""
+        """Its outcome in words."""
         if self.accepted:
             return f"taken for {self.answer}"
         return "rejected" if self.answer == self.name else f"rejected, likeliest {self.answer}"
@@ -91,17 +91,17 @@ def worst_mistakes(evaluation: Evaluation, most: int = MAX_CLIPS_SHOWN) -> list[
     return [_case(evaluation, scored, i) for _, i in order[:most]]
 
 
-def worst_outsiders(evaluation: Evaluation, most: int = MAX_CLIPS_SHOWN) -> list[Case]:
-    """Return the outsiders that were accepted with the highest scores, one of each file."""
-    outsiders = evaluation.outsiders
-    if outsiders is None or not len(outsiders):
+def accepted_negatives(evaluation: Evaluation, most: int = MAX_CLIPS_SHOWN) -> list[Case]:
+    """Return the accepted negatives with the highest scores, one of each file."""
+    negatives = evaluation.negatives
+    if negatives is None or not len(negatives):
         return []
-    answers = evaluation.answers(outsiders)
+    answers = evaluation.answers(negatives)
     order = sorted(np.flatnonzero(answers.accepted), key=lambda i: -float(answers.scores[i]))
     first_of_file: dict[str, int] = {}
     for i in order:
-        first_of_file.setdefault(os.fspath(_file(outsiders.examples[i])), int(i))
-    return [_case(evaluation, outsiders, i) for i in list(first_of_file.values())[:most]]
+        first_of_file.setdefault(os.fspath(_file(negatives.examples[i])), int(i))
+    return [_case(evaluation, negatives, i) for i in list(first_of_file.values())[:most]]
 
 
 def gallery(model: Model, cases: Sequence[Case]) -> Html:
@@ -157,7 +157,7 @@ def _items(model: Model, cases: Sequence[Case]) -> Iterator[Html]:
 
 
 def _where(example: Any) -> str:
-    """Return which clip it is by the last parts of its path: the rest says more of a machine than of the clip."""
+    """Return the last parts of a clip's path, which identify it; the rest depends on the machine."""
     path = _file(example)
     shown = "/".join(path.parts[-2:])
     return f"{shown}, {example.begin:.1f} to {example.end:.1f} s" if isinstance(example, Segment) else shown

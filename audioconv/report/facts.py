@@ -19,24 +19,24 @@ logger = logging.getLogger("audioconv")
 
 @dataclass(frozen=True, eq=False)
 class Facts:
-    """What a report is made of; what is None has no section in it.
+    """Content of a report; None leaves a section out.
 
     Attributes
     ----------
     name : str
-        What to call the model.
+        Name of the model.
     model : Model
     evaluation : Evaluation
         With probabilities, as `Classifier.evaluate` returns it.
     speed : Speed or None
     long : LongResult or None
-        What came of listening to long recordings.
+        Result of the evaluation on long recordings.
     history, final_history : History or None
         The epochs of training, and those of the second run with the validation clips.
     file_bytes : int or None
         Size of the model's file.
     date : datetime.date
-        When it was evaluated.
+        Date of the evaluation.
     """
 
     name: str

@@ -20,11 +20,11 @@ _SCORES = (0.03, 0.1, 0.5, 0.9, 0.99, 0.999, 0.9999)
 """Ticks of the scores, in equal steps of their logits or so; what lies beyond the ends is drawn there."""
 _NAMES_AT = 0.04
 WIDE, NARROW = 920, 440
-"""Of figures that fill the page: letters would be too small if a telephone only made the wide one smaller."""
+"""Widths of figures that fill the page. The wide one, scaled to a telephone, would have letters that are too small."""
 
 
 def figure(title: str, drawing: Html, *caption: Html | str, class_: str = "") -> Html:
-    """Return a drawing with its title above and what there is to say of it below."""
+    """Return a drawing with its title above and its caption below."""
     below = tag("p", *caption, class_="caption") if caption else None
     head = tag("figcaption", tag("h3", title), below)
     return tag("figure", head, drawing, class_=f"figure {class_}".strip())
@@ -109,7 +109,7 @@ def reliability(calibration: Calibration) -> Html:
     for bin in filled:
         plot.whisker(bin.mean_score, *bin.right.interval, kind="words")
     for bin in filled:
-        # A larger dot stands for more clips, so that the eye does not go to what a few of them say.
+        # A larger dot stands for more clips, so that points of few clips do not stand out.
         plot.dot(bin.mean_score, bin.right.value, "words", 2.5 + 3.5 * (bin.right.whole / calibration.count) ** 0.5)
     counts = np.array([bin.right.whole for bin in calibration.bins])
     top = float(counts.max(initial=1))

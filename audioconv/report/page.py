@@ -11,7 +11,7 @@ from audioconv.errors import ConfigError
 from audioconv.evaluation import Share, percent
 from audioconv.io.files import write_atomic
 from audioconv.report import answers, cards, threshold
-from audioconv.report.clips import gallery, worst_mistakes, worst_outsiders
+from audioconv.report.clips import accepted_negatives, gallery, worst_mistakes
 from audioconv.report.facts import Facts
 from audioconv.report.html import Html, join, tag
 from audioconv.report.text import day, interval, listed, of, rounded
@@ -67,7 +67,7 @@ def render(facts: Facts) -> str:
 
 def _sections(facts: Facts) -> list[Section]:
     model, evaluation = facts.model, facts.evaluation
-    mistakes, accepted = worst_mistakes(evaluation), worst_outsiders(evaluation)
+    mistakes, accepted = worst_mistakes(evaluation), accepted_negatives(evaluation)
     return [
         ("threshold", "Threshold", "At the threshold", threshold.outcomes(facts)),
         ("curves", "Curves", "Other thresholds", threshold.curves(evaluation)),
@@ -82,9 +82,9 @@ def _sections(facts: Facts) -> list[Section]:
             _mistakes(facts, gallery(model, mistakes)) if mistakes else None,
         ),
         (
-            "outsiders",
-            "Outsiders",
-            "Outsiders let in",
+            "negatives",
+            "Negatives",
+            "Accepted negatives",
             _accepted_negatives(facts, gallery(model, accepted)) if accepted else None,
         ),
         ("training", "Training", "Training", cards.training(facts)),
@@ -100,8 +100,8 @@ def _heading(facts: Facts) -> Html:
     split = f"{about['split']} " if about.get("split") else ""
     where = f" of {about['name']}" if about.get("name") else ""
     told = f"{facts.evaluation.count:,} {split}{what}{where}"
-    if facts.evaluation.outsiders:
-        told += f" · {len(facts.evaluation.outsiders):,} outsiders"
+    if facts.evaluation.negatives:
+        told += f" · {len(facts.evaluation.negatives):,} negatives"
     return join(tag("p", "Evaluation", class_="kicker"), tag("h1", facts.name), tag("p", told, class_="under"))
 
 
@@ -137,7 +137,7 @@ def _tiles(facts: Facts) -> Html:
         add("words accepted and right", percent(outcomes.hits.value), interval(outcomes.hits), of(outcomes.hits))
     if false_accepts:
         rejected = false_accepts._replace(part=false_accepts.whole - false_accepts.part)
-        add("outsiders turned away", percent(rejected.value), interval(rejected), of(rejected))
+        add("negatives rejected", percent(rejected.value), interval(rejected), of(rejected))
     if calibration and calibration.count:
         add("calibration error", percent(calibration.expected_error),
             f"says {percent(calibration.mean_score)}", f"is right {percent(calibration.accuracy)}")  # fmt: skip
@@ -167,5 +167,5 @@ def _accepted_negatives(facts: Facts, shown: Html) -> Html | None:
     accepted = facts.evaluation.false_accepts
     if not accepted:
         return None
-    said = f"{of(accepted)} outsiders are accepted as a word. These have the highest scores, one clip of each file."
+    said = f"{of(accepted)} negatives are accepted as a word. These have the highest scores, one clip of each file."
     return join(tag("p", said), shown)

@@ -44,9 +44,9 @@ class Axis:
     Parameters
     ----------
     low, high : float
-        What lies at its ends; values beyond them are drawn at the end.
+        Values at its ends; values beyond them are drawn at the end.
     ticks : sequence of (float, str)
-        Where there is a line, and what is written there.
+        Places of its lines, and their texts.
     title : str
     scale : callable
         `linear`, `logarithmic`, `logit` or `probit`.
@@ -79,7 +79,7 @@ class Plot:
     ----------
     x, y : Axis
     width, height : int
-        Of the whole, in units of which the page makes about a pixel.
+        Size of the whole, in units of about a pixel.
     left, bottom, top, right : int
         Room around the field for what is written there.
     """
@@ -175,7 +175,7 @@ class Plot:
         )
 
     def render(self, description: str, class_: str = "") -> Html:
-        """Return the drawing; `description` says in words what it shows."""
+        """Return the drawing; `description` is its content in words."""
         return tag(
             "svg",
             tag("g", list(self._axes()), class_="axes"),

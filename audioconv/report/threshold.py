@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from audioconv.evaluation import Detection, Evaluation, LongPoint, LongResult, percent
-from audioconv.evaluation.curves import OUTSIDERS
+from audioconv.evaluation.curves import NEGATIVES
 from audioconv.report import figures
 from audioconv.report.facts import Facts
 from audioconv.report.html import Html, join, table, tag
@@ -28,7 +28,7 @@ def outcomes(facts: Facts) -> Html | None:
     if false_accepts:
         rejected = false_accepts.whole - false_accepts.part
         parts = [("rejected", rejected, "right"), ("accepted", false_accepts.part, "wrong")]
-        bars.append(_bar(count(false_accepts.whole, "outsider"), parts, false_accepts.whole))
+        bars.append(_bar(count(false_accepts.whole, "negative"), parts, false_accepts.whole))
     if not bars:
         return None
     detection = evaluation.detection
@@ -36,10 +36,10 @@ def outcomes(facts: Facts) -> Html | None:
         None
         if detection is None
         else figures.figure(
-            "Scores of words" + (" and of outsiders" if detection.against == OUTSIDERS else ", and of the other words"),
+            "Scores of words" + (" and of negatives" if detection.against == NEGATIVES else ", and of the other words"),
             figures.scores(detection),
             "Surer to the right. Heights are square roots of shares, so that rare scores can be seen too."
-            + (" A word that is taken for another has the lowest." if detection.against == OUTSIDERS else ""),
+            + (" A word that is taken for another has the lowest." if detection.against == NEGATIVES else ""),
             class_="broad",
         )
     )
@@ -51,14 +51,14 @@ def curves(evaluation: Evaluation) -> Html | None:
     detection = evaluation.detection
     if detection is None:
         return None
-    if detection.against == OUTSIDERS:
+    if detection.against == NEGATIVES:
         said = (
-            "Every threshold trades words missed for outsiders let in. A word counts as accepted only as what it is: "
+            "Every threshold trades missed words for accepted negatives. A word counts as accepted only as what it is: "
             "one that is taken for another is missed."
         )
     else:
         said = (
-            "There were no outsiders to evaluate with, so each word is held against the other words: how often its "
+            "There were no negatives to evaluate with, so each word is compared with the other words: how often its "
             "probability passes the threshold for clips of it, and for clips of the others. How well the model turns "
             "away what it has never heard, this does not say."
         )
@@ -127,7 +127,7 @@ def _explained(evaluation: Evaluation) -> str:
 
 
 def _basis(basis: Mapping[str, Any]) -> str | None:
-    """Return what the threshold was chosen on as a sentence; None where the model does not say it as `calibrate` does.
+    """Return a sentence on the clips that chose the threshold; None where the model lacks the fields of `calibrate`.
 
     A model may come from anywhere, and so may what stands there.
     """
@@ -157,7 +157,7 @@ def _bar(name: str, parts: list[tuple[str, int, str]], whole: int) -> Html:
 
 
 def _by_name(evaluation: Evaluation) -> Html | None:
-    """Return which outsiders are accepted, where they are of several kinds."""
+    """Return a table of the accepted negatives by kind, where there are several."""
     found = evaluation.false_accepts_by_name
     if len(found) < 2:
         return None
@@ -165,7 +165,7 @@ def _by_name(evaluation: Evaluation) -> Html | None:
         (name, f"{share.whole:,}", f"{share.part:,}", percent(share.value), interval(share))
         for name, share in found.items()
     ]
-    return table(("outsiders", "clips", "accepted", "share", "95% interval"), rows, "Outsiders by where they are from")
+    return table(("negatives", "clips", "accepted", "share", "95% interval"), rows, "Negatives by their origin")
 
 
 def _table(detection: Detection) -> Html:

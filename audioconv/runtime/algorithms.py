@@ -70,8 +70,7 @@ class DepthwiseRows:
     @staticmethod
     def fits(conv: Convolution) -> bool:
         """Tell whether `conv` is depthwise, of 3 x 3, with stride and dilation 1."""
-        window = conv.window
-        return conv.depthwise and window.kernel == (3, 3) and window.stride == window.dilation == (1, 1)
+        return conv.depthwise and conv.is_plain_3x3
 
     def border(self, border: Border, outputs: tuple[int, ...]) -> Border:
         """Return `border`."""

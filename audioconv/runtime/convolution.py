@@ -46,7 +46,7 @@ class Convolution:
     window : Window
     filters, groups : int
     compiled : bool
-        Whether it may use another algorithm than the register tile.
+        True if it may use another algorithm than the register tile.
     """
 
     in_shape: tuple[int, int, int]
@@ -62,22 +62,27 @@ class Convolution:
 
     @property
     def depthwise(self) -> bool:
-        """Whether each channel has a kernel of its own."""
+        """True if each channel has a kernel of its own."""
         return self.groups > 1 and self.groups == self.in_shape[2] == self.filters
 
     @property
+    def is_plain_3x3(self) -> bool:
+        """True if the kernels are 3 x 3, with stride and dilation 1."""
+        return self.window.kernel == (3, 3) and self.window.stride == self.window.dilation == (1, 1)
+
+    @property
     def dense(self) -> bool:
-        """Whether the kernels cover all of the input, so that there is one output pixel."""
+        """True if the kernels cover all of the input, so that there is one output pixel."""
         return self.groups == 1 and self.window.kernel == self.in_shape[:2] and self.in_border == NO_BORDER
 
     @property
     def is_cheap(self) -> bool:
-        """Whether an output is computed in less time than it is read from memory."""
+        """True if an output is computed in less time than it is read from memory."""
         return math.prod(self.window.kernel) * (self.in_shape[2] // self.groups) <= MAX_CHEAP_TERMS
 
     @cached_property
     def algorithm(self) -> Algorithm | None:
-        """How it is computed: by an algorithm of its own, or None for the register tile."""
+        """Algorithm that computes it; None for the register tile."""
         return algorithm_for(self) if self.compiled else None
 
     @property

@@ -45,10 +45,8 @@ class FewChannels(WinogradBase):
     @staticmethod
     def fits(conv: Convolution) -> bool:
         """Tell whether `conv` is of 3 x 3 with stride and dilation 1, and the cost model finds this the fastest."""
-        window = conv.window
         return (
-            window.kernel == (3, 3)
-            and window.stride == window.dilation == (1, 1)
+            conv.is_plain_3x3
             and conv.groups == 1
             and _cost(conv) <= (_cost_of_winograd(conv) if Winograd2d.fits(conv) else _cost_of_register_tile(conv))
         )

@@ -89,10 +89,8 @@ class Winograd2d(WinogradBase):
     @staticmethod
     def fits(conv: Convolution) -> bool:
         """Tell whether the channels fill SIMD vectors, and tiles fill the image."""
-        window = conv.window
         return (
-            window.kernel == (3, 3)
-            and window.stride == window.dilation == (1, 1)
+            conv.is_plain_3x3
             and conv.groups == 1
             and min(conv.in_shape[2], conv.filters) >= MIN_CHANNELS
             and all(

@@ -1,4 +1,4 @@
-"""Training of networks: data, losses, optimizers, schedules, checkpoints, and `fit`, which knows nothing of audio."""
+"""Training of networks: data, losses, optimizers, schedules, checkpoints, and `fit`, for arrays of any kind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from audioconv.training.fitting import FitResult, fit
     from audioconv.training.trainer import DivergedError, evaluate_logits
 
-# Public names and where they live, imported on first use: a table of epochs must not wait for Numba.
+# Public names and where they live, imported on first use: a table of epochs must not load Numba.
 _HOMES = {
     "ArrayData": "data",
     "Dataset": "data",

@@ -17,12 +17,12 @@ from audioconv.training.history import EpochRow
 
 @dataclass(frozen=True)
 class ClipSpoken:
-    """Synthetic voices have said another clip, before training begins; from `Classifier`, not from `training.fit`.
+    """Another clip was synthesised, before training begins; from `Classifier`, not from `training.fit`.
 
     Attributes
     ----------
     done, clips : int
-        How many they have said, and how many it will be.
+        Number of clips that were synthesised, and number of all.
     """
 
     done: int
@@ -36,7 +36,7 @@ class NegativeRead:
     Attributes
     ----------
     done, recordings : int
-        How many were read, and how many it will be.
+        Number of recordings that were read, and number of all.
     """
 
     done: int
@@ -45,7 +45,7 @@ class NegativeRead:
 
 @dataclass(frozen=True)
 class Noted:
-    """What the user should know of the data, before training begins; from `Classifier`, not from `training.fit`.
+    """A note on the data, before training begins; from `Classifier`, not from `training.fit`.
 
     Attributes
     ----------
@@ -63,11 +63,11 @@ class RunStarted:
     Attributes
     ----------
     epochs : int
-        How many epochs the whole run has at most.
+        Number of epochs of the whole run, at most.
     epochs_done : int
-        How many of them a resumed run has behind it.
+        Number of epochs before a resumed run goes on.
     batches : int
-        How many batches an epoch has.
+        Number of batches in an epoch.
     """
 
     epochs: int
@@ -100,7 +100,7 @@ class EpochEnded:
     Attributes
     ----------
     row : EpochRow
-        What the epoch brought.
+        Results of the epoch.
     is_best : bool
         Whether it is the best epoch so far.
     """
@@ -116,7 +116,7 @@ class RunEnded:
     Attributes
     ----------
     kept_epoch : int
-        Where the parameters come from.
+        Epoch whose parameters are kept.
     stopped_early : bool
         Whether validation stopped improving before the last epoch.
     """

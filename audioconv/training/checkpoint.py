@@ -27,7 +27,7 @@ class Checkpoint:
     settings : mapping
         JSON-compatible; what must be the same for a run that goes on from here.
     history : History
-        The epochs so far; it says which one is the best and whether the run has stopped.
+        The epochs so far, with the best one and whether the run has stopped.
     params, best_params : mapping of str to array
         Parameters by path after the last epoch, and after the best one.
     optimizer : mapping of str to array

@@ -74,10 +74,10 @@ class ArrayData:
 
 
 class BatchMaker:
-    """Makes each batch of an epoch while the one before is trained on.
+    """Maker of each batch of an epoch during the training on the one before.
 
-    One thread makes them, one after the other, so that the draws do not depend on who is faster. It computes on one
-    processor: the training has the others. The thread ends when nobody holds the maker any more.
+    One thread makes them, one after the other, so that the draws do not depend on timing. It computes on one processor
+    and leaves the others to the training. The thread ends when the maker is no longer referenced.
     """
 
     def __init__(self) -> None:
@@ -109,7 +109,7 @@ def batch_count(examples: int, batch_size: int) -> int:
     3
     """
     count = -(-examples // batch_size)
-    # Three examples in batches of two would leave one alone, whose batch statistics say nothing: make it three.
+    # Three examples in batches of two would leave one alone, whose batch statistics are meaningless: make it three.
     return count if batch_size == 1 else max(1, min(count, examples // 2))
 
 
@@ -117,6 +117,6 @@ def draw_batches(examples: int, batch_size: int, rng: np.random.Generator) -> li
     """Return the indices of an epoch's batches: every example once, in a drawn order.
 
     The batches are as even as can be (129 in batches of 64 are 43 + 43 + 43, not 64 + 64 + 1): no example weighs more
-    for its place in the order, and batch normalisation never meets a tiny rest.
+    for its place in the order, and batch normalisation never has a tiny last batch.
     """
     return np.array_split(rng.permutation(examples), batch_count(examples, batch_size))

@@ -30,7 +30,7 @@ __all__ = ["ArrayData", "Dataset", "DivergedError", "FitResult", "evaluate_logit
 
 @dataclass(frozen=True)
 class FitResult:
-    """What `fit` returns.
+    """Result of `fit`.
 
     Attributes
     ----------
@@ -89,11 +89,11 @@ def fit(
     network : Layer
         Ends in one logit a class.
     data : Dataset
-        What to train on.
+        Training data.
     validation : Dataset, optional
-        What chooses the best epoch, and stops the run with `patience`.
+        Data that choose the best epoch, and stop the run with `patience`.
     epochs : int
-        How often to go through the data, at most.
+        Largest number of passes through the data.
     batch_size : int
         Greatest number of examples a step.
     optimizer, schedule, loss : optional
@@ -107,12 +107,12 @@ def fit(
     patience : int, optional
         Stop after so many epochs without a better one; needs `validation`.
     keep : {"best", "last"}
-        Whose parameters to return: those of the epoch that did best in validation, or of the last. Where the learning
-        rate falls to nothing at the end, the last is as good as any, and validation tells the truth of it.
+        Epoch whose parameters to return: the best one in validation, or the last. Where the learning
+        rate falls to nothing at the end, the last is as good as any, and its validation is not biased by a choice.
     seed : int
         Source of the initial parameters, the order, the augmentation and the dropout.
     params : dict, optional
-        Where to start from; without it, from ``network.init``. They are copied.
+        Initial parameters, which are copied. Default: those of ``network.init``.
     checkpoint : path-like, optional
         File that is written after every epoch.
     resume : bool

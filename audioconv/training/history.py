@@ -12,7 +12,7 @@ from audioconv.errors import DataError
 from audioconv.io.files import display_path, reason, write_atomic
 
 HISTORY_NAME, FINAL_HISTORY_NAME = "history.csv", "history-final.csv"
-"""Of the epochs beside a model: those that the validation part watched, and those of the second run."""
+"""Names of the tables of epochs beside a model: of the run with validation, and of the second run."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class EpochRow:
     learning_rate : float
         At the epoch's last step.
     seconds : float
-        How long the epoch took, validation included.
+        Time of the epoch, validation included.
     """
 
     epoch: int

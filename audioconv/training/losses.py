@@ -15,7 +15,7 @@ from audioconv.errors import ConfigError, ShapeError
 
 
 class Loss(Protocol):
-    """What `training.fit` minimises."""
+    """Loss that `training.fit` minimises."""
 
     def __call__(self, logits: Array, labels: Array) -> tuple[float, Array]:
         """Return the mean loss over the batch and its gradient by `logits`."""
@@ -80,7 +80,7 @@ class SoftmaxCrossEntropy:
         """
         targets, weights = self._targets(logits, np.asarray(labels))
         # The widening to float64 costs nothing beside a network, and spares the loss of digits in log(sum(exp)).
-        # A network that diverged may well have infinite logits: its loss is NaN, and the trainer says so in words.
+        # A network that diverged may have infinite logits: its loss is NaN, which the trainer reports.
         with np.errstate(invalid="ignore", over="ignore"):
             shifted = logits.astype(np.float64)
             shifted -= shifted.max(axis=1, keepdims=True)
@@ -134,9 +134,9 @@ class LogitAdjusted:
     Parameters
     ----------
     loss : Loss
-        What the shifted logits are given to.
+        Loss of the shifted logits.
     offsets : tuple of float
-        What is added to the logit of each class: at most 0, the less the fewer examples it has; see `logit_offsets`.
+        Number added to the logit of each class: at most 0, the less the fewer examples it has; see `logit_offsets`.
 
     References
     ----------
@@ -183,7 +183,7 @@ def balanced_class_weights(labels: ArrayLike, classes: int) -> tuple[float, ...]
     labels : (N,) integers
         The training labels.
     classes : int
-        How many classes there are.
+        Number of classes.
 
     Raises
     ------

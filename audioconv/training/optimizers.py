@@ -19,7 +19,7 @@ from audioconv.kernels.elementwise import BLOCK
 from audioconv.runtime.weights import WeightVector
 
 State = dict[str, Array]
-"""What an optimiser remembers between steps: arrays by name."""
+"""State of an optimiser between steps: arrays by name."""
 
 
 class Optimizer(Protocol):
@@ -79,7 +79,7 @@ class AdamW:
     Parameters
     ----------
     beta1, beta2 : float
-        How slowly the means of the gradient and of its square forget.
+        Decay rates of the first and second moment.
     epsilon : float
         Added to the root of the mean square.
     weight_decay : float

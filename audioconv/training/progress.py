@@ -18,7 +18,7 @@ class ProgressBar:
     Parameters
     ----------
     console : rich.console.Console, optional
-        Where to; without it, standard error. Only a terminal gets the moving bar; everything gets a line an epoch.
+        Console to write to. A terminal shows a moving bar, other outputs get a line an epoch. Default: standard error.
 
     Examples
     --------
@@ -147,7 +147,7 @@ def epoch_line(event: EpochEnded, epochs: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time as people say it: ``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``.
+    """Return a length of time as text: ``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``.
 
     >>> duration(185.2)
     '3 min 05 s'

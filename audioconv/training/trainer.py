@@ -130,7 +130,7 @@ class Trainer:
     def step(
         self, x: Array, labels: Array, rate: float, dropout: np.random.Generator, mix: np.random.Generator
     ) -> tuple[float, int]:
-        """Learn from one batch.
+        """Train on one batch.
 
         Parameters
         ----------
@@ -144,7 +144,7 @@ class Trainer:
         -------
         loss : float
         correct : int
-            How many of the examples were classified correctly.
+            Number of the examples that were classified correctly.
 
         Raises
         ------
@@ -202,7 +202,7 @@ def mixed(
     """Return each example mixed with another of the batch, and its probability of each class (N, classes).
 
     The share of the other is drawn for each example, from 0 to a half (Zhang et al., 2018, arXiv 1710.09412: their
-    share is Beta(alpha, alpha), which says the same of the pair the other way round).
+    share is Beta(alpha, alpha), which is the same for the pair in the other order).
     """
     own = np.eye(classes)[labels]
     share = rng.beta(alpha, alpha, len(x))
@@ -223,7 +223,7 @@ def _explain(error: DivergedError, place: str, x: Array) -> AudioconvError:
 
 
 class Purpose(IntEnum):
-    """What a random stream is for."""
+    """Purpose of a random stream."""
 
     INIT = 0
     ORDER = 1

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from wrapping import wrapped
+
 from benchmarking.timing import Row
 
 BEGIN, END = "<!-- written by scripts/bench: begin -->", "<!-- written by scripts/bench: end -->"
@@ -104,13 +106,16 @@ def about(machine: Mapping[str, Any]) -> str:
     first = ", ".join(f"{who} {seconds:.1f} s" for who, seconds in machine["first_call_seconds"].items())
     tile = machine["register_tile_gflops"]
     peak = "not measured" if tile is None else f"{tile:.0f} GFLOP/s"
-    return (
+    measured = (
         f"Measured with audioconv {machine['audioconv']} on {machine['date']}: {machine['processor']}, "
         f"{machine['threads']} threads for everybody. Peak of the register tile: {peak}; "
-        f"copying: {machine['copy_gb_per_second']:.1f} GB/s, read and written together. {versions}.\n\n"
+        f"copying: {machine['copy_gb_per_second']:.1f} GB/s, read and written together. {versions}."
+    )
+    before = (
         f"Before anything was timed, making and first calls took, together: {first}. Numba compiled for "
         f"{machine['numba_compile_seconds']:.1f} s of ours; the rest is loading kernels and running them."
     )
+    return f"{wrapped(measured)}\n\n{wrapped(before)}"
 
 
 def summary(numbers: Mapping[str, Any] | None) -> str:
@@ -142,8 +147,11 @@ def summary(numbers: Mapping[str, Any] | None) -> str:
         "",
         *lines,
         "",
-        f"Measured on {machine['date']} ({machine['processor']}, {machine['threads']} threads for everybody) by "
-        "`scripts/bench`; below 1 is slower. [docs/performance.md](docs/performance.md) says how, and has all numbers.",
+        wrapped(
+            f"Measured on {machine['date']} ({machine['processor']}, {machine['threads']} threads for everybody) by "
+            "`scripts/bench`; below 1 is slower. [docs/performance.md](docs/performance.md) says how, and has all "
+            "numbers."
+        ),
     ])  # fmt: skip
 
 

@@ -143,7 +143,7 @@ def train_models(collection: Collection, kind: Kind, quick: bool, callbacks: Seq
 
 
 def rejecting(trained: Trained, given: Material) -> dict[str, Any]:
-    """Return what a model makes of its words, of outsiders and of long recordings, at its own threshold."""
+    """Return how many words, negatives and events in long recordings a model accepts at its own threshold."""
     classifier, model = trained.classifier, trained.classifier.model_
     evaluation = classifier.evaluate(given.collection, split="test", strict=True)
     outcomes = evaluation.outcomes
@@ -154,7 +154,7 @@ def rejecting(trained: Trained, given: Material) -> dict[str, Any]:
     return {
         "threshold": model.decision.threshold,
         "clips": {"tested": evaluation.count, "right": evaluation.right.part, "accepted_and_right": outcomes.right},
-        "outsiders": {
+        "negatives": {
             source.name: {
                 "accepted": int(accepted[names == source.name].sum()),
                 "tested": int(sum(names == source.name)),

@@ -111,7 +111,7 @@ def test_a_wide_confusion_matrix(call, tmp_path, monkeypatch):
     assert max(map(len, tables.splitlines())) <= 80
 
 
-def test_what_the_threshold_makes_of_outsiders(call, careful, trained_on, strangers):
+def test_the_threshold_on_negatives(call, careful, trained_on, strangers):
     answer = call("evaluate", careful, trained_on, "--split", "test", "--negatives", strangers)
     assert (answer.code, answer.err) == (0, "")
     assert "at the threshold of 60.0%:" in answer.out
@@ -128,19 +128,20 @@ def test_json_has_everything(call, careful, trained_on, strangers):
     assert found["false_accepts"]["whole"] == 6
     assert found["false_accepts_by_name"]["strangers"] == found["false_accepts"]
     assert sum(found["at_threshold"][name] for name in ("right", "wrong", "rejected")) == 6
-    assert found["detection"]["against"] == "outsiders"
+    assert found["detection"]["against"] == "negatives"
     assert found["detection"]["chosen"]["false_accepts"] == found["false_accepts"]
     assert sum(bin["right"]["whole"] for bin in found["calibration"]["bins"]) == 6
-    assert found["data"]["outsiders"] == {"strangers": 4}
+    assert found["data"]["negatives"] == {"strangers": 4}
+    assert found["data"]["outsiders"] == found["data"]["negatives"]  # its former key
 
 
-def test_without_outsiders_words_are_held_against_each_other(call, model, trained_on):
+def test_without_negatives_words_are_compared_with_each_other(call, model, trained_on):
     answer = call("evaluate", model, trained_on, "--split", "test")
     assert "the model has no threshold:" in answer.out
     assert "words against other words" in answer.out
 
 
-def test_outsiders_several_times_and_unreadable_ones(call, careful, trained_on, strangers):
+def test_negatives_several_times_and_unreadable_ones(call, careful, trained_on, strangers):
     (strangers / "text.wav").write_text("no sound")
     options = ["--negatives", strangers, "--negatives", strangers / "0.wav"]
     answer = call("evaluate", careful, trained_on, "--split", "test", *options, "--json")
@@ -175,7 +176,7 @@ def test_a_report_where_no_folder_is(call, careful, trained_on, tmp_path):
     assert answer.error == f"{tmp_path}/missing/report.html: there is no folder {tmp_path}/missing"
 
 
-def test_outsiders_that_are_none(call, careful, trained_on, tmp_path):
+def test_negatives_that_are_none(call, careful, trained_on, tmp_path):
     (tmp_path / "empty").mkdir()
     answer = call("evaluate", careful, trained_on, "--negatives", tmp_path / "empty")
     assert (answer.code, answer.error) == (1, f"{tmp_path}/empty: holds no recordings")

@@ -16,7 +16,7 @@ def test_a_model(call, trained):
     assert (answer.code, answer.err) == (0, "")
     assert "Conv(24, (3, 3), padding='same', bias=False)" in answer.out
     assert "labels      2: high, low" in answer.out
-    assert "hears       0.25 s at 4,000 Hz, as 40 mel bands of 25 ms every 10 ms" in answer.out
+    assert "input       0.25 s at 4,000 Hz, as 40 mel bands of 25 ms every 10 ms" in answer.out
     assert "12 train, 2 validation, 6 test" in answer.out
     assert "made by     audioconv 0.1.0, network tc-cnn-l" in answer.out
 
@@ -29,15 +29,15 @@ def test_a_model_as_json(call, trained):
     assert found["provenance"]["settings"]["arch"] == "tc-cnn-l"
 
 
-@pytest.mark.parametrize(("arch", "front_end", "hears"), [
+@pytest.mark.parametrize(("arch", "front_end", "shown"), [
     ("m5", "raw", "1 s at 4,000 Hz, the samples themselves"),
     ("tc-resnet8", "mfcc", "1 s at 4,000 Hz, as 13 cepstral coefficients of 40 mel bands"),
 ])  # fmt: skip
-def test_what_other_models_hear(call, tones, tmp_path, arch, front_end, hears):
+def test_the_input_of_other_models(call, tones, tmp_path, arch, front_end, shown):
     assert (
         call("train", tones, "-o", tmp_path / "out", "--epochs", 1, "--arch", arch, "--front-end", front_end).code == 0
     )
-    assert hears in call("info", tmp_path / "out").out
+    assert shown in call("info", tmp_path / "out").out
 
 
 def test_a_data_set(call, trained_on):

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audioconv import layers as L
-from audioconv.compiler.graph import ConvNode, NormActivationPoolNode, trace
+from audioconv.compiler.graph import ConvNode, NormActivationPoolNode
 from audioconv.compiler.inference import Inference
+from audioconv.compiler.trace import trace
 from audioconv.kernels.jit import LANES
 from audioconv.layers.base import Pass
 from audioconv.runtime import executable, few_channels, winograd

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from audioconv import architectures
 from audioconv import layers as L
-from audioconv.compiler.graph import NotCompiledError, trace
+from audioconv.compiler.graph import NotCompiledError
 from audioconv.compiler.inference import Inference
+from audioconv.compiler.trace import trace
 from audioconv.errors import ShapeError
 from audioconv.layers.base import Pass
 from audioconv.runtime import executable, memory_plan, winograd

@@ -13,8 +13,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from audioconv.datasets.download import http
-from audioconv.datasets.download.http import Patience, display_url, download
+from audioconv.datasets.download import http, transfer
+from audioconv.datasets.download.http import Patience, download
+from audioconv.datasets.download.transfer import display_url
 from audioconv.errors import ConfigError, DataError
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 700_000, dtype=np.uint8).tobytes()
@@ -292,40 +293,40 @@ def test_redirects_are_followed_but_not_away_from_https(tmp_path, serve):
     download(server.url, tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == CONTENT
 
-    request = http.urllib.request.Request("https://example.org/a?key=secret")
+    request = transfer.urllib.request.Request("https://example.org/a?key=secret")
     with pytest.raises(DataError, match=r"^https://example.org/a: refused"):
-        http._SafeRedirects().redirect_request(request, None, 302, "Found", {}, "http://example.org/b")
+        transfer._SafeRedirects().redirect_request(request, None, 302, "Found", {}, "http://example.org/b")
 
 
 def test_certificates_are_checked(tmp_path, serve, monkeypatch):
-    error = http.ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error = transfer.ssl.SSLCertVerificationError(1, "certificate verify failed")
     error.verify_message = "self-signed certificate"
 
     def fail(*_args, **_options):
-        raise http.urllib.error.URLError(error)
+        raise transfer.urllib.error.URLError(error)
 
-    monkeypatch.setattr(http.urllib.request.OpenerDirector, "open", fail)
+    monkeypatch.setattr(transfer.urllib.request.OpenerDirector, "open", fail)
     with pytest.raises(DataError, match=r"certificate cannot be verified \(self-signed certificate\)"):
         download("https://example.org/a", tmp_path / "a")
 
 
 def test_room_is_looked_for_before_anything_is_written(tmp_path, serve, monkeypatch):
-    free = http.RESERVE + len(CONTENT)
-    monkeypatch.setattr(http.shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free - 1))
+    free = transfer.RESERVE + len(CONTENT)
+    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free - 1))
     server = serve(CONTENT, answer())
     with pytest.raises(
         DataError, match=r"has 0\.2 GB free, and http.*data\.bin needs 0\.0 GB more; make room, or choose"
     ):
         download(server.url, tmp_path / "a", size=len(CONTENT))
     assert left(tmp_path) == []
-    monkeypatch.setattr(http.shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free))
+    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free))
     download(server.url, tmp_path / "a", size=len(CONTENT))
     assert left(tmp_path) == ["a"]
 
 
 def test_only_what_is_missing_needs_room(tmp_path, serve, monkeypatch):
-    free = [http.RESERVE + len(CONTENT), http.RESERVE + len(CONTENT) - 600_000]
-    monkeypatch.setattr(http.shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free.pop(0)))
+    free = [transfer.RESERVE + len(CONTENT), transfer.RESERVE + len(CONTENT) - 600_000]
+    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free.pop(0)))
     download(serve(CONTENT, answer(cut=600_000), answer()).url, tmp_path / "a", patience=QUICK)
     assert free == []
     assert (tmp_path / "a").read_bytes() == CONTENT
@@ -337,7 +338,7 @@ def test_disk_full(tmp_path, serve, monkeypatch):
     def full(_descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(http.os, "fsync", full)
+    monkeypatch.setattr(transfer.os, "fsync", full)
     with pytest.raises(DataError, match=r"a\.part: could not be written \(No space left on device\)"):
         download(serve(CONTENT, answer()).url, tmp_path / "a")
     assert (tmp_path / "a").read_bytes() == b"good"

@@ -64,7 +64,7 @@ def write_sounds(folder: Path, count: int, rng, seconds: float = 1.0) -> list[Pa
     return paths
 
 
-def facts_of(folder: Path, words=("go", "left", "right"), clips=20, outsiders=60, **more) -> Facts:
+def facts_of(folder: Path, words=("go", "left", "right"), clips=20, negatives=60, **more) -> Facts:
     """Return facts with everything in them; the sounds are written to `folder`."""
     rng = np.random.default_rng(1)
     labels = [*words, "_unknown_"]
@@ -73,14 +73,14 @@ def facts_of(folder: Path, words=("go", "left", "right"), clips=20, outsiders=60
     paths = write_sounds(folder / "clips", min(len(names), 12), rng)
     examples = [paths[i % len(paths)] for i in range(len(names))]
     strangers = None
-    if outsiders:
+    if negatives:
         noises = write_sounds(folder / "noise", 6, rng)
-        logits = rng.normal(0, 1.4, (outsiders, len(labels)))
+        logits = rng.normal(0, 1.4, (negatives, len(labels)))
         probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         strangers = Scored(
-            tuple("noise" if i % 2 else "speech" for i in range(outsiders)),
+            tuple("noise" if i % 2 else "speech" for i in range(negatives)),
             probabilities.astype(np.float32),
-            tuple(noises[i % len(noises)] for i in range(outsiders)),
+            tuple(noises[i % len(noises)] for i in range(negatives)),
         )
     provenance = {
         "audioconv": "0.1.0",

@@ -76,7 +76,7 @@ def window():
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
-    kinds = {"full": {}, "many": {"words": MANY, "clips": 6}, "two": {"words": ("yes", "no"), "outsiders": 0},
+    kinds = {"full": {}, "many": {"words": MANY, "clips": 6}, "two": {"words": ("yes", "no"), "negatives": 0},
              "hostile": {"words": (HOSTILE, "a label " * 12)}}  # fmt: skip
     for name, more in kinds.items():
         write_report(folder / f"{name}.html", examples.facts_of(folder / name, **more))

@@ -83,7 +83,7 @@ def page(facts) -> Page:
 def test_every_section_is_there(page) -> None:
     keys = [attributes["id"] for attributes in page.all("section")]
     assert keys == [
-        "threshold", "curves", "long", "confusion", "classes", "calibration", "mistakes", "outsiders", "training",
+        "threshold", "curves", "long", "confusion", "classes", "calibration", "mistakes", "negatives", "training",
         "speed", "model", "data",
     ]  # fmt: skip
     assert [link["href"] for link in page.all("a")] == [f"#{key}" for key in keys]
@@ -94,7 +94,7 @@ def test_it_says_what_the_evaluation_says(facts, page) -> None:
     outcomes, false_accepts = evaluation.outcomes, evaluation.false_accepts
     assert f"{evaluation.right.part} of {evaluation.count} right" in page.text
     assert f"{outcomes.right} of {outcomes.count}" in page.text
-    assert f"{false_accepts.part} of {false_accepts.whole} outsiders are accepted" in page.text
+    assert f"{false_accepts.part} of {false_accepts.whole} negatives are accepted" in page.text
     for said in ("at least 60.0%", "is meant to let at most 5.0% of other sounds through",
                  "chosen on 1,000 other sounds, of which it accepts 4.8%, and 200 clips of words", "accepts 93.0% as",
                  "The class _unknown_ was made", "some processor, 2 cores", "In 2 hours of recordings with 50 words",
@@ -128,7 +128,7 @@ def test_figures_have_words_for_those_who_do_not_see_them(page) -> None:
 
 def test_the_clips_can_be_played(facts, page) -> None:
     sounds = page.all("audio")
-    mistakes, strangers = clips.worst_mistakes(facts.evaluation), clips.worst_outsiders(facts.evaluation)
+    mistakes, strangers = clips.worst_mistakes(facts.evaluation), clips.accepted_negatives(facts.evaluation)
     assert len(sounds) == len(mistakes) + len(strangers) > 4
     prefix, _, content = sounds[0]["src"].partition(",")
     assert prefix == "data:audio/flac;base64"
@@ -151,11 +151,11 @@ def test_a_hostile_label_is_text(tmp_path) -> None:
     strange = paths[0].with_name("'\"><svg onload=x>&amp;.wav")
     strange.write_bytes(paths[0].read_bytes())
     scored = dataclasses.replace(facts.evaluation.scored, examples=(strange,) * len(paths))
-    outsiders = dataclasses.replace(facts.evaluation.outsiders, names=(hostile,) * len(facts.evaluation.outsiders))
-    about = {"name": hostile, "split": hostile, "counts": {hostile: 3}, "speakers": 2, "outsiders": {hostile: 1},
+    negatives = dataclasses.replace(facts.evaluation.negatives, names=(hostile,) * len(facts.evaluation.negatives))
+    about = {"name": hostile, "split": hostile, "counts": {hostile: 3}, "speakers": 2, "negatives": {hostile: 1},
              "origins": [{"source": hostile, "licence": hostile, "clips": hostile}]}  # fmt: skip
     evaluation = dataclasses.replace(
-        facts.evaluation, scored=scored, outsiders=outsiders, about=about, failures=(DataError(hostile),)
+        facts.evaluation, scored=scored, negatives=negatives, about=about, failures=(DataError(hostile),)
     )
     provenance = {
         "audioconv": hostile,
@@ -182,7 +182,7 @@ def test_labels_that_cannot_be_encoded(tmp_path) -> None:
     assert "\u202e" not in source
 
 
-def test_without_a_threshold_outsiders_or_anything_else(tmp_path) -> None:
+def test_without_a_threshold_negatives_or_anything_else(tmp_path) -> None:
     rng = np.random.default_rng(0)
     paths = examples.write_sounds(tmp_path, 4, rng)
     model = examples.model_of(("a", "b"))
@@ -190,19 +190,19 @@ def test_without_a_threshold_outsiders_or_anything_else(tmp_path) -> None:
     evaluation = Evaluation.judge(model.labels, model.decision, scored)
     found = Page(render(Facts("bare", model, evaluation)))
     keys = {attributes["id"] for attributes in found.all("section")}
-    assert keys.isdisjoint({"long", "outsiders", "training", "speed"})
+    assert keys.isdisjoint({"long", "negatives", "training", "speed"})
     assert "This model has no threshold" in found.text
-    assert "There were no outsiders to evaluate with" in found.text
+    assert "There were no negatives to evaluate with" in found.text
     assert "source and licence are not recorded" in found.text
 
 
-def test_only_outsiders(tmp_path) -> None:
+def test_only_negatives(tmp_path) -> None:
     rng = np.random.default_rng(0)
     paths = examples.write_sounds(tmp_path, 2, rng)
     model = examples.model_of(("a", "b"), Decision(threshold=0.5))
     scored = Scored(("_silence_",) * 2, np.array([[0.9, 0.1], [0.4, 0.6]], np.float32), tuple(paths))
     found = Page(render(Facts("bare", model, Evaluation.judge(model.labels, model.decision, scored))))
-    assert {attributes["id"] for attributes in found.all("section")} == {"threshold", "outsiders", "model", "data"}
+    assert {attributes["id"] for attributes in found.all("section")} == {"threshold", "negatives", "model", "data"}
 
 
 def test_a_class_of_a_model_that_is_no_word(tmp_path) -> None:
@@ -321,9 +321,9 @@ def test_the_worst_come_first() -> None:
     assert len(clips.worst_mistakes(evaluation, most=2)) == 2
 
 
-def test_one_outsider_of_each_file(tmp_path) -> None:
+def test_one_negative_of_each_file(tmp_path) -> None:
     facts = examples.facts_of(tmp_path)
-    cases = clips.worst_outsiders(facts.evaluation)
+    cases = clips.accepted_negatives(facts.evaluation)
     assert len({case.example for case in cases}) == len(cases) > 1
     scores = [max(score for _, score in case.scores) for case in cases]
     assert scores == sorted(scores, reverse=True)

@@ -34,7 +34,7 @@ class Decoder(ABC):
     Attributes
     ----------
     shown : str
-        What errors call it.
+        Its name in errors.
     sample_rate : int
         In Hz.
     channels : int
@@ -110,6 +110,6 @@ def explained(shown: str, fault: str = "damaged or cut off") -> Iterator[None]:
 
 
 def detail(error: Exception) -> str:
-    """Return what a library says of an error, in one line."""
+    """Return a library's message of an error, in one line."""
     text = " ".join(str(getattr(error, "error_string", error)).split()) or type(error).__name__
     return text.removeprefix("Error : ").rstrip(".")

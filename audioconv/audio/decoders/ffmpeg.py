@@ -21,7 +21,7 @@ FORMATS = (
 """FFmpeg may take a recording for one of these. Playlists are none of them: they would have other files opened."""
 
 ESTIMATED = frozenset({"aac", "ac3", "amr", "amrnb", "amrwb", "dts", "eac3", "mpegts", "mpeg"})
-"""Of these FFmpeg knows a length only roughly."""
+"""Formats whose length FFmpeg estimates."""
 
 INSTALL = "pip install 'audioconv[media]'"
 
@@ -39,16 +39,16 @@ _MAGIC = (
 
 
 def is_media(head: bytes) -> bool:
-    """Whether a file that begins so (at least 200 bytes) is one that FFmpeg reads and libsndfile does not."""
+    """Tell whether a file that begins with these 200 or more bytes is one that FFmpeg reads and libsndfile does not."""
     if head.startswith(_MAGIC) or head[4:8] == b"ftyp" or (head[:4] == b"RIFF" and head[8:12] == b"AVI "):
         return True
-    # ADTS is told by its first 12 bits and a layer of 0; a transport stream by every 188th byte.
+    # ADTS is recognised by its first 12 bits and a layer of 0; a transport stream by every 188th byte.
     is_adts = head[:1] == b"\xff" and len(head) > 1 and head[1] & 0xF6 == 0xF0
     return is_adts or head[:1] == head[188:189] == b"\x47"
 
 
 def is_installed() -> bool:
-    """Whether the extra is there."""
+    """Tell whether the extra is installed."""
     try:
         return importlib.util.find_spec("av") is not None
     except ValueError:  # a name that was blocked

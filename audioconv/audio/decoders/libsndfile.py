@@ -71,13 +71,13 @@ class SoundFileDecoder(Decoder):
 
     def _announced_frames(self) -> int:
         """Return the number of frames that the header announces, where libsndfile itself counts what is there."""
-        # libsndfile tells the size that the header gives only in its log.
+        # The size that the header gives is in libsndfile's log alone.
         log = self._file.extra_info
         corrected = re.search(r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", log, re.MULTILINE)
         if corrected is None:
             return self.frames
         announced, present = map(int, corrected.groups())
-        # Programs that write into a pipe announce the largest number, for want of a better one.
+        # Programs that write into a pipe announce the largest number, as they do not know the length.
         return self.frames if announced >= 0x7FF00000 or not present else round(self.frames * announced / present)
 
 

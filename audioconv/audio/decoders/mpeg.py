@@ -14,7 +14,7 @@ from typing import BinaryIO
 from audioconv.audio.decoders.pieces import Piece
 
 MAX_CANDIDATES = 20_000
-"""So many places are tried for a frame in what is none, before the rest is taken for something else."""
+"""Number of places that are tried for a frame before the rest counts as other content."""
 
 CHUNK = 1 << 18
 
@@ -36,12 +36,12 @@ BITRATES = {
 RATES = (44100, 48000, 32000)
 
 FREE = 0
-"""Length of a frame whose bitrate is none of the table: only the next frame tells it."""
+"""Length of a frame whose bitrate is not in the table: it follows from the place of the next frame."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """What all frames of a recording have in common."""
+    """Properties that all frames of a recording share."""
 
     version: int
     layer: int
@@ -78,11 +78,11 @@ class Scan:
     frames : int
         Number of frames that are there, without the one that announces them.
     pieces : list of (int, int)
-        Where they are: begin and end of those that follow each other.
+        Begin and end of each run of frames that follow each other.
     changes_after : int or None
         After so many frames, others of another format begin.
     is_right : bool
-        Whether what the file announces is what is there, so that it can be decoded as it is.
+        True if the file announces the frames that it holds, so that it can be decoded as it is.
     """
 
     format: Format
@@ -105,7 +105,7 @@ class Scan:
 
 
 def may_begin_with(head: bytes) -> bool:
-    """Whether a file that begins with these bytes may hold MPEG audio."""
+    """Tell whether a file that begins with these bytes may hold MPEG audio."""
     return head.startswith((b"ID3", b"APETAGEX")) or (len(head) >= 4 and parse(int.from_bytes(head[:4])) is not None)
 
 
@@ -209,7 +209,7 @@ def _next_frame(window: _Window, place: int, form: Format | None, candidates: li
 
 
 def _follow(window: _Window, begin: int, form: Format, length: int, count: int) -> bool:
-    """Whether `count` frames of the same format follow the one at `begin`, or the end of the file."""
+    """Tell whether `count` frames of the same format follow the one at `begin`, or the end of the file."""
     if length == FREE:
         return begin == 0
     for _ in range(count):
@@ -283,5 +283,5 @@ class _Window:
         return int.from_bytes(self._chunk[begin : begin + 4])
 
     def is_tag(self, place: int) -> bool:
-        """Whether a tag begins there that stands between or behind frames."""
+        """Tell whether a tag, such as stands between or behind frames, begins there."""
         return self.bytes(place, 3) in (b"TAG", b"ID3", b"APE", b"LYR")

@@ -22,7 +22,7 @@ from audioconv.io.files import display_path, reason
 CONVERT = "ffmpeg -i INPUT OUTPUT.wav"
 
 HEAD = 200
-"""So many bytes at the beginning tell what a file is."""
+"""Number of bytes at the beginning that identify the format of a file."""
 
 
 @contextmanager
@@ -92,7 +92,7 @@ class _Opening:
     def _try_sound_file(
         self, pieces: Sequence[Piece] | None, most_frames: int | None = None
     ) -> SoundFileDecoder | Exception:
-        """Return libsndfile's decoder, or what it says against the file."""
+        """Return libsndfile's decoder, or its error."""
         content, size = self._content, self._size
         with explained(self._shown):
             if pieces is not None:
@@ -120,7 +120,7 @@ class _Opening:
         if isinstance(opened, Exception):
             return self._media(detail(opened))
         if opened.frames < found.samples - mpeg.TOLERATED_SAMPLES:
-            # Layers I and II have no frame that could tell the length, which is estimated.
+            # Layers I and II have no frame with the length, which is estimated.
             return self._media("frames of several bitrates, whose length libsndfile does not know")
         opened.announce(found.samples)
         return opened

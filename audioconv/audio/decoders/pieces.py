@@ -56,11 +56,11 @@ class PiecesFile(io.RawIOBase):
         self.size = self._ends[-1] if self._ends else 0
 
     def readable(self) -> bool:
-        """Whether it can be read: always."""
+        """Tell that the file can be read."""
         return True
 
     def seekable(self) -> bool:
-        """Whether any place can be gone to: always."""
+        """Tell that any place can be sought."""
         return True
 
     def tell(self) -> int:

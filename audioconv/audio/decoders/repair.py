@@ -1,4 +1,4 @@
-"""Headers of recordings that do not say how long they are, or not what their samples are, put right."""
+"""Repair of recordings' headers whose length is missing, or whose sample format is incomplete."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from audioconv.errors import DataError
 CHUNK = 1 << 20
 
 GSM_SAMPLES = 320
-"""Of a block of GSM 6.10 in a WAV file."""
+"""Samples of a block of GSM 6.10 in a WAV file."""
 
 
 def wave_header(file: BinaryIO) -> WaveHeader | None:
@@ -45,7 +45,7 @@ def repaired(file: BinaryIO, size: int, head: bytes, header: WaveHeader | None, 
     header : WaveHeader or None
         That of a WAV file, from `wave_header`.
     shown : str
-        What errors call the file.
+        Name of the file in errors.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def _repaired_wave(file: BinaryIO, size: int, header: WaveHeader, shown: str) ->
 
 
 def _are_chunks(file: BinaryIO, place: int, end: int) -> bool:
-    """Whether nothing but whole chunks lies between two places of a WAV file."""
+    """Tell whether only whole chunks lie between two places of a WAV file."""
     while place + 8 <= end:
         file.seek(place)
         head = file.read(8)
@@ -96,7 +96,7 @@ def _are_chunks(file: BinaryIO, place: int, end: int) -> bool:
 
 
 def _has_wide_samples(header: WaveHeader) -> bool:
-    """Whether integers have more bytes than they need, such as 24 bits in 4 bytes, and the header does not say how."""
+    """Tell whether integers have spare bytes, such as 24 bits in 4 bytes, whose position the header leaves open."""
     return header.tag == PCM and 0 < (header.bits + 7) // 8 < header.container_bytes <= 4
 
 
@@ -116,7 +116,7 @@ def _check_padding(file: BinaryIO, header: WaveHeader, end: int, shown: str) -> 
 
 
 def _repaired_au(file: BinaryIO, size: int) -> list[Piece] | None:
-    """Do it as for WAV, where a program left a zero; libsndfile knows a length of -1."""
+    """Return the repaired file as for WAV, if a program left a length of zero; libsndfile accepts a length of -1."""
     file.seek(0)
     content = bytearray(file.read(24))
     order = "big" if content[:4] == b".snd" else "little"

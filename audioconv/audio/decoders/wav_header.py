@@ -1,4 +1,4 @@
-"""The header of a WAV file: what it says of the samples, from a file or from a pipe."""
+"""The header of a WAV file, read from a file or from a pipe."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PCM, FLOAT, GSM, MPEG, MP3, EXTENSIBLE = 0x0001, 0x0003, 0x0031, 0x0050, 0x0055,
 RIFF_KINDS = (b"RIFF", b"RF64", b"BW64")
 
 UNKNOWN_LENGTH = 0x7FF00000
-"""Programs that write into a pipe announce at least so many bytes, for want of a better number."""
+"""Least number of bytes that programs announce if they write into a pipe and do not know the length."""
 
 MAX_FORMAT_BYTES = 1 << 16
 MAX_CHUNKS = 1000
@@ -22,14 +22,14 @@ MAX_CHUNKS = 1000
 
 @dataclass(frozen=True)
 class WaveHeader:
-    """What stands before the samples of a WAV file.
+    """Header of a WAV file, up to the samples.
 
     Attributes
     ----------
     kind : bytes
         ``RIFF``, or ``RF64`` or ``BW64``, whose lengths have 64 bits.
     tag : int
-        What the samples are: `PCM`, `FLOAT`, `MP3` or another.
+        Format of the samples: `PCM`, `FLOAT`, `MP3` or another.
     channels : int
     sample_rate : int
         In Hz.
@@ -38,13 +38,13 @@ class WaveHeader:
     bits : int
         Bits of one sample of one channel.
     format_offset : int
-        Where the content of the chunk ``fmt`` begins.
+        Begin of the content of the chunk ``fmt``.
     long_sizes_offset : int
-        Where the chunk ``ds64`` begins; 0 if there is none.
+        Begin of the chunk ``ds64``; 0 if there is none.
     data_offset : int
-        Where the samples begin.
+        Begin of the samples.
     data_size : int
-        How many bytes of samples are announced.
+        Number of bytes of samples that is announced.
     """
 
     kind: bytes
@@ -65,7 +65,7 @@ class WaveHeader:
 
 
 def is_wave(begin: bytes) -> bool:
-    """Whether a file that begins with these 12 bytes is a WAV file."""
+    """Tell whether a file that begins with these 12 bytes is a WAV file."""
     return begin[:4] in RIFF_KINDS and begin[8:12] == b"WAVE"
 
 

@@ -30,11 +30,11 @@ Progress = Callable[[int, int | None], None]
 """Called with how many bytes of the archive are done, and of how many."""
 
 JUNK = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"})
-"""What systems leave in folders, and so in archives; so are names that begin with ``._``."""
+"""Names of files that operating systems add to folders. Names that begin with ``._`` are junk, too."""
 
 
 class Member:
-    """A file in an archive; it can be read until the next one is asked for.
+    """A file in an archive, readable until the next one is requested.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Member:
 
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
-        """Open the content as a file; who reads it so does not learn that it was cut off."""
+        """Open the content as a file; reading it does not detect that it was cut off."""
         with _explained(self._shown), self._open() as file:
             yield file
 
@@ -84,8 +84,8 @@ def read_archive(archive: Path, limits: Limits | None = None, progress: Progress
     """Yield the files of an archive, in one pass from front to back.
 
     The archive as a whole is refused when any member is a link or a device, has a name that leaves the folder or that
-    some system does not take, or goes beyond the limits. What systems leave in archives is left out. Memory does not
-    grow with the archive, so whoever saves members has to see whether a name comes twice.
+    some system does not take, or goes beyond the limits. Files that systems add to archives are left out. Memory does
+    not grow with the archive, so a caller that saves members has to check whether a name comes twice.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def _is_junk(name: PurePosixPath) -> bool:
 
 @contextmanager
 def _explained(shown: str) -> Iterator[None]:
-    """Turn what the libraries say of damaged archives into `DataError`."""
+    """Turn the libraries' errors of damaged archives into `DataError`."""
     try:
         yield
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError) as error:

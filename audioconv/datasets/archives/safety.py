@@ -16,12 +16,12 @@ class DamagedArchiveError(DataError):
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may unpack to.
+    """Limits of the unpacked content of an archive.
 
     Attributes
     ----------
     max_bytes, max_files : int
-        Of all members together.
+        Bytes and number of all members together.
     """
 
     max_bytes: int

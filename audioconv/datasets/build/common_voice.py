@@ -21,13 +21,15 @@ from audioconv.errors import ConfigError, DataError
 from audioconv.io.files import display_path
 
 TABLES = ("validated.tsv", "train.tsv", "dev.tsv", "test.tsv")
-"""What listeners have confirmed; the last three are parts of the first. ``other`` and ``invalidated`` are not used."""
+"""Tables of clips that listeners have confirmed; the last three are parts of the first.
+
+The tables ``other`` and ``invalidated`` are not used."""
 
 SAMPLE_RATE = 16000
-"""At which words are looked for, in Hz."""
+"""Sample rate in Hz at which words are detected."""
 
 UNKNOWN_SECONDS = 1.0
-"""Of the stretch that is cut out of a sentence for the class of other words."""
+"""Length of the clip that is cut out of a sentence for the class ``_unknown_``."""
 
 
 class CommonVoice(Layout):

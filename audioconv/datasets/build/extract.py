@@ -26,31 +26,31 @@ from audioconv.errors import DataError
 from audioconv.io.files import display_path
 
 CLIP_SECONDS = 1.0
-"""Of a clip that is cut out and written anew."""
+"""Length of a clip that is cut out of a longer recording."""
 
 Format = Literal["wav", "flac"]
 
 
 @dataclass(frozen=True)
 class ExtractedClip:
-    """What came of a recording in the archive.
+    """Result of extracting a recording from the archive.
 
     Attributes
     ----------
     name : str
         In the archive.
     item : Item
-        What it is; its path is the file's name.
+        Its row of the manifest; its path is the file's name.
     word : str
-        What is said, where the class is that of other words.
+        Its word, if the class is ``_unknown_``.
     content : bytes
         To be written; empty where it is written already.
     sha256 : str
-        Of what is written.
+        Hash of the bytes that are written.
     quiet : (begin, end) or None
         Seconds in which nothing is said.
     reason : str
-        Why it is of no use; empty where it is.
+        Reason why it is left out; empty if it is kept.
     """
 
     name: str
@@ -68,9 +68,9 @@ class Extraction:
     Attributes
     ----------
     saved : dict of str to ExtractedClip
-        What is kept, by its path below the folder.
+        Clips that are kept, by their path below the folder.
     left_out : list of ExtractedClip
-        What was of no use.
+        Clips that are left out.
     """
 
     AHEAD = 64

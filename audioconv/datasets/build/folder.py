@@ -17,7 +17,7 @@ from audioconv.errors import AudioconvError, DataError
 from audioconv.io.files import display_path, exclusive, reason
 
 COMPLETE_NAME = ".audioconv-complete.json"
-"""Says from which recipe a folder was built; written last."""
+"""File with the description that a folder was built from; written last."""
 
 RECIPE_NAME = ".audioconv-recipe.json"
 """In an unfinished folder: what it is to become."""
@@ -29,7 +29,7 @@ NOISE_FOLDER = "_background_noise_"
 """Long recordings of noise, beside the classes."""
 
 Description = Mapping[str, object]
-"""What the content of a folder follows from, as JSON-compatible data."""
+"""Source and options that determine the content of a folder, as JSON-compatible data."""
 
 
 def is_built(folder: Path, recipe: Description) -> bool:
@@ -88,7 +88,7 @@ def building(folder: Path, recipe: Description, *, resumable: bool = False) -> I
             (work / name).unlink(missing_ok=True)
         (work / COMPLETE_NAME).write_text(json.dumps(recipe, indent=1), "utf-8")
         if folder.is_dir():
-            folder.rmdir()  # empty: `is_built` was asked before; only POSIX would rename onto it
+            folder.rmdir()  # empty, as `is_built` has checked; only POSIX would rename onto it
         os.replace(work, folder)
     except OSError as error:
         keep = resumable and not is_ours
@@ -135,7 +135,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 class Journal:
-    """What is done of a long piece of work, one JSON value a line; it survives whatever ends the process.
+    """Log of the finished parts of a long task, one JSON value a line, which stays if the process ends.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ class Journal:
     Attributes
     ----------
     done : list
-        What an earlier process had written down.
+        Values that an earlier process wrote.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -198,7 +198,7 @@ class FolderNames:
 
 
 def _read_json(path: Path) -> Any:
-    """Return what a file says; None where it says nothing."""
+    """Return the JSON value in a file; None if it cannot be read."""
     try:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):

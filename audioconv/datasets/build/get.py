@@ -51,7 +51,7 @@ LAYOUTS: Mapping[str, type[Layout]] = {
 }
 
 PICTURE_CLASSES: Mapping[str, tuple[str, ...]] = {"digits": mnist.DIGITS, "clothes": mnist.CLOTHES}
-"""Of the layouts that are pictures."""
+"""Classes of the layouts of pictures."""
 
 Stages = Callable[[str, int, int | None], None]
 """Called with what is being done, ``"downloading"``, ``"looking through"`` or ``"unpacking"``, with how many bytes of
@@ -83,7 +83,7 @@ def get(
     options : Options, optional
         Which language, words and so on; by default all there is.
     release : str, optional
-        Of Common Voice, such as ``"26.0"``.
+        Release of Common Voice, such as ``"26.0"``.
     dataset : str, optional
         Id or slug of a data set of Mozilla Data Collective, instead of language and release.
     origin : path-like, optional
@@ -166,7 +166,7 @@ def kept_archives(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def licence_file(folder: str | os.PathLike[str]) -> Path:
-    """Return the file that says who made the data set in `folder`, and under which licence."""
+    """Return the file with the makers and the licence of the data set in `folder`."""
     attribution = Path(folder, ATTRIBUTION_NAME)
     return attribution if attribution.exists() else Path(folder, LICENCE_NAME)
 

@@ -26,7 +26,7 @@ SPARE_UNKNOWN = 4
 
 @dataclass(frozen=True)
 class Options:
-    """What is wanted of a data set.
+    """Selection from a data set.
 
     Attributes
     ----------
@@ -37,11 +37,11 @@ class Options:
     limit : int or None
         The most clips of each class.
     unknown : int
-        How many clips of other words make the class ``_unknown_``.
+        Number of clips of other words in the class ``_unknown_``.
     silence : int
-        How many stretches without speech make the class ``_silence_``.
+        Number of clips without speech in the class ``_silence_``.
     min_votes : int
-        How many listeners must have confirmed a clip of Common Voice.
+        Number of listeners that must have confirmed a clip of Common Voice.
     split : {"official", "speaker"} or None
         By the data set's own rule, where it has one, or so that no speaker is in two splits; None: as the layout of
         the data set has it.
@@ -66,30 +66,30 @@ class Options:
 
     @property
     def takes_all(self) -> bool:
-        """Whether nothing was left out by choice."""
+        """True if the options leave nothing out."""
         return self.words is None and self.limit is None and not self.min_votes
 
 
 class Layout:
-    """What the files of an archive are.
+    """Layout of an archive: the class, speaker and split of each file.
 
-    A layout is made for one use: `prepare` first reads the tables that say more than names do, then `item` is asked
-    for each file, and `look` is shown the others.
+    A layout is made for one use: `prepare` first reads the tables, then `item` is called for each
+    file, and `look` for those that are no examples.
 
     Parameters
     ----------
     options : Options
-        What is wanted.
+        Selection from the data set.
     """
 
     inspects: ClassVar[bool] = False
-    """Whether `inspect` wants to see the content of each clip."""
+    """True if `inspect` needs the content of each clip."""
 
     own_split: ClassVar[bool] = False
-    """Whether the data set comes with a split."""
+    """True if the data set has a split of its own."""
 
     by_speaker: ClassVar[bool] = False
-    """Whether speakers are kept apart where the user does not say."""
+    """True if the default split keeps speakers apart."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -107,7 +107,7 @@ class Layout:
         return name.parent.name == "_background_noise_" and kind_of(Path(name)) == "audio"
 
     def look(self, member: Member) -> None:
-        """Read a file that is no example, if it says something."""
+        """Read a file that is no example, such as a table."""
 
     def label(self, item: Item) -> str | None:
         """Return the class of an item by the wanted words; None where it is not wanted."""
@@ -242,9 +242,9 @@ class Esc10(Esc):
 
 
 class Mswc(Layout):
-    """``{language}/clips/{word}/{name}.opus``; ``{language}_splits.csv`` says who speaks.
+    """``{language}/clips/{word}/{name}.opus``; ``{language}_splits.csv`` has the speakers.
 
-    Whether its own split keeps speakers apart was not seen; by the hash of the speaker, nobody is in two.
+    Clips are split by the hash of the speaker, as it is not known whether its own split keeps speakers apart.
     """
 
     own_split = True
@@ -256,7 +256,7 @@ class Mswc(Layout):
         self._items: dict[str, Item] = {}
 
     def prepare(self, archives: Sequence[Archive], progress: Progress | None = None) -> None:
-        """Read who speaks which clip of the wanted words."""
+        """Read the speaker of each clip of the wanted words."""
         language = self.options.language
         found = []
         for table in tables(archives, lambda name: name.name.endswith("_splits.csv"), progress):
@@ -324,16 +324,16 @@ def silence_items(noises: Sequence[tuple[Path, float]], count: int, seconds: flo
     """Return `count` stretches of long recordings of noise as the class ``_silence_``.
 
     Of each recording the first eight tenths are for training, then a tenth to validate with and a tenth to test with:
-    no stretch of one split meets one of another.
+    no stretch of one split overlaps one of another.
 
     Parameters
     ----------
     noises : sequence of (Path, float)
         The recordings and their durations in seconds.
     count : int
-        How many stretches in all; an eighth of those for training to validate with, and to test with.
+        Number of clips in all; an eighth of those for training to validate with, and to test with.
     seconds : float
-        Of each stretch.
+        Length of each clip.
     """
     parts = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}
     usable = [(path, duration) for path, duration in noises if duration >= 10 * seconds]

@@ -13,26 +13,26 @@ from audioconv.datasets.build.layouts import Options
 from audioconv.datasets.build.sentences import normalise
 from audioconv.datasets.catalogue import SOURCES, Remote, Source, find
 from audioconv.datasets.download import mozilla
-from audioconv.datasets.download.http import display_url
 from audioconv.datasets.download.mirror import MIRROR_VARIABLE, _in_mirror, obtain
+from audioconv.datasets.download.transfer import display_url
 from audioconv.errors import ConfigError, DataError
 from audioconv.io.files import display_path
 
 
 @dataclass(frozen=True)
 class DatasetLocation:
-    """Where a data set comes from.
+    """Origin of a data set.
 
     Attributes
     ----------
     source : Source
-        What it is.
+        Its entry in the catalogue.
     identity : mapping
-        What tells its content from another, as JSON-compatible data.
+        Identity of its content, as JSON-compatible data.
     archives : callable
-        Brings the archives, where they are not here yet, to a folder for downloads, and returns where they are.
+        Function that downloads the missing archives to a folder, and returns the paths of all.
     user_supplied : bool
-        Whether the user brought the archive, so that nobody knows what it should be.
+        True if the user supplied the archive, whose content is not known beforehand.
     """
 
     source: Source

@@ -17,7 +17,7 @@ from audioconv.errors import DataError
 from audioconv.io.files import write_atomic
 
 TRANSCRIPTS_NAME, TRANSCRIPT_COLUMNS = "transcripts.csv", ("file", "speaker", "text")
-"""The table of what is said in the recordings, or what a sound is, and by whom."""
+"""The table of transcripts, of the names of sounds, and of speakers."""
 
 LICENCES_FOLDER = "licences"
 """Folder of the files in the archives that name authors and licences."""

@@ -21,7 +21,7 @@ class Chooser:
     Parameters
     ----------
     limits : dict of str to (int or None)
-        How many of each class to keep; None keeps all.
+        Number of clips of each class to keep; None keeps all.
     limit : int, optional
         For classes that are not in `limits`.
     """
@@ -37,7 +37,7 @@ class Chooser:
         return most is None or len(kept) < most or (most > 0 and self._rank(label, speaker, name) < kept[-1][0])
 
     def keep(self, label: str, speaker: str | None, name: str) -> str | None:
-        """Keep a clip for which `would_keep` said so; return the name of the one that has to go for it, if any."""
+        """Keep a clip that `would_keep` accepted; return the name of the clip that it replaces, if any."""
         most, kept = self._limits.get(label, self._limit), self._kept[label]
         if most is None:
             return None

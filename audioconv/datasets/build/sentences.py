@@ -27,7 +27,7 @@ MAX_UNSPACED_LETTERS = 4
 
 
 def normalise(text: str) -> str:
-    r"""Return `text` so that the same words are the same string, whoever typed them.
+    r"""Return `text` normalised, so that the same words are the same string.
 
     Case, width and the composition of letters do not count, nor do punctuation, quotes and what cannot be seen. Digits
     stand for their value in every script. Arabic and Hebrew vowel points are left out, since most people leave them
@@ -125,7 +125,7 @@ class WordList:
         self.labels = tuple(dict.fromkeys(self._labels.values()))
 
     def label(self, text: str) -> str | None:
-        """Return the class of what is said, None where it is none of the words."""
+        """Return the class of a transcript, None where it is none of the words."""
         return self._labels.get(normalise(text))
 
     def as_json(self) -> dict[str, str]:

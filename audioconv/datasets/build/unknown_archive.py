@@ -21,7 +21,7 @@ class Folders(Layout):
     """Any archive: each folder of recordings or pictures is a class.
 
     Folders above the classes or below them that are called like splits are splits, by the same rule as in a folder, see
-    `arrangement.arrange`. Other splits are left to whoever trains, unless speakers are to be kept apart.
+    `arrangement.arrange`. Other splits are left to the training, unless speakers are to be kept apart.
     """
 
     def __init__(self, options: Options) -> None:

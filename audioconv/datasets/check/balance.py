@@ -17,11 +17,11 @@ MIN_TRAINING_CLIPS = 5
 """A class with fewer clips than these to train on is hardly learned."""
 
 SHOWN = 5
-"""How many classes a line names."""
+"""Number of classes that a line names."""
 
 
 def imbalance_notes(counts: Mapping[str, Mapping[str | None, int]]) -> list[str]:
-    """Return what is to be said of the classes before training, a line each.
+    """Return notes on the classes before training, a line each.
 
     Parameters
     ----------
@@ -72,11 +72,11 @@ def check_losses(collection: Collection, readable: Iterable[int], failures: Sequ
     Parameters
     ----------
     collection : Collection
-        What was to be read. Recordings in the class folders that are not read because of their ending count as lost.
+        Files to read. Recordings in the class folders that are not read because of their ending count as lost.
     readable : iterable of int
         The places in the collection of the files that were read, in any order; repeated ones count once.
     failures : sequence of DataError
-        Why each of the others could not be read, in their order in the collection.
+        Error of each of the others, in their order in the collection.
 
     Returns
     -------

@@ -19,22 +19,22 @@ from audioconv.io.files import display_path
 
 @dataclass(frozen=True)
 class Report:
-    """What `check` found.
+    """Result of `check`.
 
     Attributes
     ----------
     collection : Collection
-        What was looked at.
+        Files that were checked.
     measured : tuple of (Sound, Picture or None)
         The numbers of each clip, in the order of the collection; None for those that cannot be read.
     failures : tuple of DataError
-        Why some cannot be read; each message names its file.
+        Errors of files that cannot be read; each message names its file.
     duplicates : tuple of Duplicates
-        Clips that are the same, without those in which nothing is to be heard or seen.
+        Clips that are the same, without empty ones.
     errors : tuple of Finding
-        What makes results wrong or training fail.
+        Findings that make results wrong or training fail.
     warnings : tuple of Finding
-        What may be meant so, and is worth a look.
+        Findings that may be intended.
     """
 
     collection: Collection
@@ -62,13 +62,13 @@ class Report:
 
     @cached_property
     def clips(self) -> dict[str, dict[str | None, int]]:
-        """How many clips each class has in each split that there is."""
+        """Number of clips of each class in each split that there is."""
         counts = Counter((item.label, item.split) for item in self.collection.items)
         return {label: {split: counts[label, split] for split in self.splits} for label in self.collection.classes}
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was assumed when the data set was opened, and what is no finding, a line each."""
+        """Assumptions made when the data set was opened, and remarks that are no finding, a line each."""
         left_out = self.collection.left_out
         found = {left_out.about_unread, left_out.about_empty, left_out.about_stray}
         return tuple(note for note in self.collection.with_negatives().notes if note not in found)

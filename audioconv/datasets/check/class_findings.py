@@ -31,7 +31,7 @@ class Finding:
     kind : str
         A short name for programs, such as ``leak``.
     message : str
-        What it is, how often, and what to do.
+        The fault, its number of clips, and the remedy.
     where : tuple of str
         A line for each file, group of files, speaker or class that has it.
     items : tuple of int

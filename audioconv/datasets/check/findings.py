@@ -28,7 +28,7 @@ QUIET_PEAK = -40.0
 """dBFS; a clip that stays below has lost half of 16 bits and more of 8."""
 
 MAX_OFFSET = 0.05
-"""Of full scale; the mean of a recording is 0 unless its recorder is at fault."""
+"""Share of full scale. The mean of a recording is 0 unless its recorder is at fault."""
 
 LENGTH_RATIO = 5
 """A clip is an outlier if it is this many times longer or shorter than the median."""
@@ -43,7 +43,7 @@ class Duplicates:
     items : tuple of int
         Their places in the collection, two or more.
     same_bytes : bool
-        Whether they are copies of one file; else only what they decode to is the same.
+        True for copies of one file; False if only the decoded content is the same.
     """
 
     items: tuple[int, ...]
@@ -51,7 +51,7 @@ class Duplicates:
 
 
 def find_duplicates(collection: Collection, measured: Sequence[Sound | Picture | None]) -> Iterator[Duplicates]:
-    """Yield the groups of clips that are the same, without those in which nothing is to be heard or seen."""
+    """Yield the groups of clips that are the same, without empty ones."""
     groups: defaultdict[bytes, list[int]] = defaultdict(list)
     for place, one in enumerate(measured):
         # Silence is the same in every silent clip; it has a warning of its own.
@@ -203,7 +203,7 @@ def _sound_warnings(collection: Collection, measured: Sequence[Sound | Picture |
     median = statistics.median(sound.seconds for sound in sounds.values())
 
     def finding(kind: str, is_at_fault: Callable[[Sound], bool], message: str, number: str) -> Iterator[Finding]:
-        """Yield the finding about the recordings at fault, each with the `number` that tells."""
+        """Yield the finding about the recordings at fault, each with its `number`."""
         faulty = {place: sound for place, sound in sounds.items() if is_at_fault(sound)}
         if faulty:
             yield Finding(

@@ -22,12 +22,12 @@ CLIPPED_LEVEL, CLIPPED_RUN, CLIPPED_SHARE = 0.98, 3, 0.001
 The level is below full scale because mu-law ends there, and because recordings are made quieter after they were cut.
 """
 FLOOR = -120.0
-"""dBFS; digital silence has this level, since minus infinity is no number that JSON knows."""
+"""Level of digital silence in dBFS, as JSON has no minus infinity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """What was measured of a recording, or of the part of one that is the clip. The channels are averaged.
+    """Measurements of a recording, or of its part that is the clip. The channels are averaged.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Sound:
     sample_rate : int
         In Hz.
     channels : int
-        Of the file.
+        Number of channels of the file.
     loudness : float
         Root mean square without the offset, in dBFS: a full-scale square wave has 0.
     peak : float
@@ -60,13 +60,13 @@ class Sound:
 
     @property
     def is_empty(self) -> bool:
-        """Whether all samples are equal."""
+        """True if all samples are equal."""
         return self.peak <= FLOOR
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What was measured of a picture.
+    """Measurements of a picture.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class Picture:
 
     @property
     def is_empty(self) -> bool:
-        """Whether all pixels are equal."""
+        """True if all pixels are equal."""
         return self.contrast == 0
 
 

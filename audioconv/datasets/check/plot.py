@@ -44,7 +44,7 @@ def draw(report: Report, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     report : Report
-        Of `check`.
+        Result of `check`.
     path : path-like
         A .png, .svg or .pdf file; it is replaced.
 

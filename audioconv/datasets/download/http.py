@@ -3,47 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
-import json
 import logging
 import os
-import re
-import shutil
-import ssl
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from email.message import Message
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
+from typing import NamedTuple
 
-from audioconv._version import __version__
-from audioconv.errors import ConfigError, DataError
+from audioconv.datasets.download.transfer import Progress, TemporaryError, Transfer
+from audioconv.errors import DataError
 from audioconv.io.files import display_path, exclusive, reason
 
-CHUNK = 1 << 18
-
-RESERVE = 200_000_000
-"""Bytes that a download leaves free on the disk."""
-
 _LOG = logging.getLogger("audioconv")
-
-Progress = Callable[[int, int | None], None]
-"""Called with the bytes that are there and their total, None where the server does not tell it."""
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a download is tried.
+    """Limits of the attempts of a download.
 
     Attributes
     ----------
     attempts : int
-        How often in a row without any new byte.
+        Number of attempts in a row that bring no new byte.
     first_wait, longest_wait : float
         Seconds before the second attempt, doubling with each further one up to the longest. A server that names a
         time (``Retry-After``) is obeyed up to the longest.
@@ -55,31 +37,6 @@ class Patience:
     first_wait: float = 1.0
     longest_wait: float = 60.0
     timeout: float = 30.0
-
-
-class _TemporaryError(Exception):
-    """A failure that may pass; says after how many seconds at the earliest, where the server told so."""
-
-    def __init__(self, message: str, wait: float = 0.0) -> None:
-        super().__init__(message)
-        self.wait = wait
-
-
-class _SafeRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but never from HTTPS to an unprotected address."""
-
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        if req.type == "https" and urlsplit(newurl).scheme != "https":
-            raise DataError(f"{display_url(req.full_url)}: refused, the server redirects to an address without HTTPS")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def download(
@@ -95,25 +52,25 @@ def download(
 ) -> None:
     """Download `url` to `path`.
 
-    The bytes go to ``{path}.part``, which an interrupted download leaves for the next one. That one asks for the
+    The bytes go to ``{path}.part``, which an interrupted download leaves for the next one. That one requests the
     rest, and goes on only where the server answers with the rest of the same content, by its ETag or date; where there
-    is neither, only if `sha256` will tell at the end. In all other cases it starts over.
+    is neither, only if a hash verifies the result. In all other cases it starts over.
 
     Parameters
     ----------
     url : str, or callable that returns one
-        An ``https`` (certificates are checked) or ``http`` address. A callable is asked before each attempt: signed
-        addresses are good for a while only.
+        An ``https`` (certificates are checked) or ``http`` address. A callable is called before each attempt, as
+        signed addresses expire.
     path : Path
-        Where to; its folder must exist. Left as it is if anything goes wrong.
+        Path of the file to write; its folder must exist. Unchanged after an error.
     size : int, optional
         The expected number of bytes.
     sha256, md5 : str, optional
         The expected hash, in hexadecimal.
     identity : str
-        Whatever else tells the content from another, where the server of the file itself says nothing.
+        Version of the content, where the server of the file gives none.
     patience : Patience
-        How often and how long to try.
+        Limits of the attempts.
     progress : callable, optional
         Called as the bytes come in.
 
@@ -125,21 +82,21 @@ def download(
     ConfigError
         If the address is not one to download from.
     """
-    transfer = _Transfer(url, path.with_name(path.name + ".part"), size, identity, can_verify=bool(sha256 or md5))
+    transfer = Transfer(url, path.with_name(path.name + ".part"), size, identity, can_verify=bool(sha256 or md5))
     told = f"{display_path(path)}: another audioconv is downloading it now; wait for that"
     with exclusive(path.with_name(path.name + ".part.lock"), told):
         _bring(transfer, path, _Expected(size, sha256, md5), patience, progress)
 
 
 class _Expected(NamedTuple):
-    """What a downloaded file must be, where it is known."""
+    """Size and hashes of a downloaded file, where they are known."""
 
     size: int | None
     sha256: str | None
     md5: str | None
 
 
-def _bring(transfer: _Transfer, path: Path, expected: _Expected, patience: Patience, progress: Progress | None) -> None:
+def _bring(transfer: Transfer, path: Path, expected: _Expected, patience: Patience, progress: Progress | None) -> None:
     """Download in as many attempts as patience allows."""
     failures, most = 0, transfer.have()
     while True:
@@ -153,8 +110,8 @@ def _bring(transfer: _Transfer, path: Path, expected: _Expected, patience: Patie
             transfer.discard()
             if not resumed:
                 raise DataError(f"{transfer.shown}: {wrong}; what came was thrown away")
-            # The beginning was from an earlier attempt: only all of it from one go tells who is to blame.
-        except _TemporaryError as error:
+            # The beginning was from an earlier attempt and may be at fault: try once more from the start.
+        except TemporaryError as error:
             failures = 0 if transfer.have() > most else failures + 1
             most = max(most, transfer.have())
             if failures >= patience.attempts:
@@ -167,199 +124,6 @@ def _bring(transfer: _Transfer, path: Path, expected: _Expected, patience: Patie
             time.sleep(wait)
         except OSError as error:
             raise DataError(f"{display_path(transfer.part)}: could not be written ({reason(error)})") from error
-
-
-def display_url(url: str) -> str:
-    """Return `url` as it may be shown: without user, password and query, which may hold keys."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
-@dataclass(frozen=True)
-class _Content:
-    """What tells one content of an address from another, as far as the server says it.
-
-    Attributes
-    ----------
-    validator : str
-        A strong ETag, or else the date of the last change; empty without either.
-    total : int or None
-        How many bytes it has.
-    identity : str
-        What the caller knows it by.
-    """
-
-    validator: str = ""
-    total: int | None = None
-    identity: str = ""
-
-    def differs(self, other: _Content) -> bool:
-        """Return True if what both are known by is not the same."""
-        return bool(self.validator and other.validator and self.validator != other.validator) or (
-            self.total is not None and other.total is not None and self.total != other.total
-        )
-
-
-class _Transfer:
-    """A download's part file, and of which content it is the beginning."""
-
-    def __init__(
-        self, url: str | Callable[[], str], part: Path, size: int | None, identity: str, *, can_verify: bool
-    ) -> None:
-        self.address = url
-        self.url = "" if callable(url) else url
-        self.part = part
-        self.size = size
-        self.identity = identity
-        self.can_verify = can_verify
-        self.content_file = part.with_name(part.name + ".json")
-        self.opener = urllib.request.build_opener(_SafeRedirects)
-
-    @property
-    def shown(self) -> str:
-        """The address as it may be shown."""
-        return display_url(self.url)
-
-    def have(self) -> int:
-        """Return how many bytes are there."""
-        return self.part.stat().st_size if self.part.exists() else 0
-
-    def discard(self) -> None:
-        """Remove what is there."""
-        self.content_file.unlink(missing_ok=True)
-        self.part.unlink(missing_ok=True)
-
-    def run(self, timeout: float, progress: Progress | None) -> bool:
-        """Bring the part file to its end over one connection; return whether it goes on from earlier bytes."""
-        if callable(self.address):
-            self.url = self.address()
-        if urlsplit(self.url).scheme not in ("https", "http"):
-            raise ConfigError(f"{self.shown}: downloads need an https or http address")
-        before = self._content()
-        same = bool(self.identity) and before.identity == self.identity
-        if before.identity != self.identity or not (before.validator or same or self.can_verify):
-            self.discard()
-        have = self.have()
-        headers = {"User-Agent": f"audioconv/{__version__}", "Accept-Encoding": "identity"}
-        if have:
-            headers["Range"] = f"bytes={have}-"
-            if before.validator:
-                headers["If-Range"] = before.validator
-        try:
-            answer = self.opener.open(urllib.request.Request(self.url, headers=headers), timeout=timeout)
-        except urllib.error.HTTPError as error:
-            with error:
-                if error.code == 416 and have:
-                    return self._after_the_end(error.headers, have)
-                raise self._refusal(error) from None
-        except (OSError, http.client.HTTPException) as error:
-            raise self._unreachable(error) from None
-        with answer:
-            resumed = bool(answer.status == 206)
-            start = have if resumed else 0
-            content = _Content(_validator(answer.headers), _total(answer.headers, start), self.identity)
-            if resumed and (_first_byte(answer.headers) != have or content.differs(before)):
-                self.discard()
-                raise _TemporaryError("the server went on with something else")
-            if self.size is not None and content.total not in (None, self.size):
-                self.discard()
-                raise DataError(f"{self.shown}: has {content.total} bytes where {self.size} were expected")
-            self._check_room((content.total or self.size or 0) - start)
-            if not resumed:
-                # In this order: at no time is a content written down beside bytes that are not of it.
-                self.discard()
-                self.part.touch()
-                self.content_file.write_text(json.dumps(asdict(content)), "utf-8")
-            self._receive(answer, start, content.total, progress)
-        return resumed
-
-    def _content(self) -> _Content:
-        try:
-            return _Content(**json.loads(self.content_file.read_text("utf-8")))
-        except (OSError, ValueError, TypeError):
-            return _Content()
-
-    def _check_room(self, needed: int) -> None:
-        """Raise `DataError` where so many further bytes do not fit on the disk."""
-        free = shutil.disk_usage(self.part.parent).free
-        if needed + RESERVE > free:
-            raise DataError(
-                f"{display_path(self.part.parent)}: has {free / 1e9:.1f} GB free, and {self.shown} needs "
-                f"{needed / 1e9:.1f} GB more; make room, or choose a folder on another disk"
-            )
-
-    def _receive(
-        self, answer: http.client.HTTPResponse, start: int, total: int | None, progress: Progress | None
-    ) -> None:
-        here = start
-        with self.part.open("ab") as file:
-            while True:
-                if progress:
-                    progress(here, total or self.size)
-                try:
-                    chunk = answer.read(CHUNK)
-                except (OSError, http.client.HTTPException) as error:
-                    raise self._unreachable(error) from None
-                if not chunk or (self.size is not None and here > self.size):
-                    break  # the end, or more than there should be: the check says so
-                file.write(chunk)
-                here += len(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        # http.client does not complain itself when a body ends early.
-        if total is not None and here < total:
-            raise _TemporaryError(f"the connection ended after {here} of {total} bytes")
-
-    def _after_the_end(self, headers: Message, have: int) -> bool:
-        """Deal with "nothing after these bytes": either that is the end, or the part is not of this content."""
-        if headers.get("Content-Range", "") == f"bytes */{have}":
-            return True
-        self.discard()
-        raise _TemporaryError("the server has less than what came before")
-
-    def _refusal(self, error: urllib.error.HTTPError) -> Exception:
-        if error.code in (408, 425, 429, 500, 502, 503, 504):
-            return _TemporaryError(f"the server answers {error.code} ({error.reason})", retry_after(error.headers))
-        if callable(self.address) and error.code in (401, 403):  # a signed address whose time is over
-            return _TemporaryError(f"the server answers {error.code} ({error.reason})")
-        return DataError(f"{self.shown}: the server answers {error.code} ({error.reason})")
-
-    def _unreachable(self, error: Exception) -> Exception:
-        cause = error.reason if isinstance(error, urllib.error.URLError) else error
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return DataError(
-                f"{self.shown}: the server's certificate cannot be verified ({cause.verify_message}); "
-                "check the clock, the proxy and the system's certificates"
-            )
-        return _TemporaryError(f"the connection failed ({cause or type(cause).__name__})")
-
-
-def _validator(headers: Message) -> str:
-    etag = headers.get("ETag", "")
-    return etag if etag.startswith('"') else headers.get("Last-Modified", "")
-
-
-def _total(headers: Message, start: int) -> int | None:
-    """Return how many bytes the whole content has, of which an answer from byte `start` on has the rest."""
-    length = headers.get("Content-Length", "")
-    return start + int(length) if length.isdigit() else None
-
-
-def _first_byte(headers: Message) -> int | None:
-    """Return the position of the first byte of an answer to a range request."""
-    match = re.match(r"bytes (\d+)-", headers.get("Content-Range", ""))
-    return int(match[1]) if match else None
-
-
-def retry_after(headers: Message) -> float:
-    """Return for how many seconds the server asks to wait."""
-    value = headers.get("Retry-After", "")
-    if value.isdigit():
-        return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return 0.0
 
 
 def _fault(path: Path, size: int | None, sha256: str | None, md5: str | None) -> str | None:

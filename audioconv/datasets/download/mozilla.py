@@ -1,7 +1,7 @@
 """Mozilla Data Collective, the source of Common Voice: search and download addresses.
 
-The package `datacollective` (extra ``commonvoice``) looks data sets up. It downloads too, but neither checks what came
-against the checksum nor whether the server really went on where it was asked to, so that is left to `http.download`.
+The package `datacollective` (extra ``commonvoice``) looks data sets up. Its own download verifies neither the checksum
+nor the place at which the server continues, so `http.download` is used instead.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote, urlsplit
 
 from audioconv._version import __version__
-from audioconv.datasets.download.http import Patience, Progress, display_url, download, retry_after
+from audioconv.datasets.download.http import Patience, download
+from audioconv.datasets.download.transfer import Progress, display_url, retry_after
 from audioconv.errors import AudioconvError, ConfigError, DataError, missing_extra
 from audioconv.io.files import display_path
 
@@ -31,10 +32,10 @@ URL_VARIABLE = "MDC_API_URL"
 SITE = "https://mozilladatacollective.com"
 
 SINGLE_WORDS = "cmkzhp64p00wlno07elrmt20y"
-"""Of the Single Word Target Segment 7.0."""
+"""Identifier of the Single Word Target Segment 7.0."""
 
 NEWEST = "26.0"
-"""The release of Common Voice that is taken where none is asked for."""
+"""The default release of Common Voice."""
 
 KNOWN = {
     ("26.0", "en"): "cmqim2hn800ssnr07gvmpcnwu",
@@ -56,11 +57,11 @@ class Listed:
     Attributes
     ----------
     id, name : str
-        How it is called, by programs and by people.
+        Its identifier, and its name for people.
     filename : str
-        Of its archive.
+        Name of its archive.
     page : str
-        Where people read about it and accept its terms.
+        Address of the page that describes it and on which people accept its terms.
     """
 
     id: str
@@ -71,7 +72,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Session:
-    """Where an archive can be downloaded for a while.
+    """Temporary address of an archive.
 
     Attributes
     ----------
@@ -80,7 +81,7 @@ class Session:
     size : int
         In bytes.
     checksum : str
-        What the collective knows the content by; empty where it says nothing.
+        Checksum of the content that the collective gives; empty without one.
     """
 
     url: str
@@ -105,7 +106,7 @@ def look_up(dataset: str, patience: Patience = PATIENCE) -> Listed:
     ConfigError
         If there is none; names like it are shown.
     DataError
-        If the collective cannot be asked.
+        If the collective cannot be reached.
     MissingExtraError
         If `datacollective` is not installed.
     """
@@ -172,7 +173,7 @@ def fetch(listed: Listed, path: Path, *, progress: Progress | None = None, patie
 
 
 def open_session(listed: Listed, patience: Patience = PATIENCE) -> Session:
-    """Ask for an address to download a data set from; needs a key, and that its owner has accepted the terms."""
+    """Request an address to download a data set from; needs a key whose owner has accepted the terms."""
     _sdk()  # it reads the key from a file .env too
     key = os.environ.get(KEY_VARIABLE, "").strip()
     if not key:
@@ -242,7 +243,7 @@ def _refused(code: int, listed: Listed, shown: str) -> NoReturn:
 
 
 def _patiently(ask: Callable[[], Result], patience: Patience) -> Result:
-    """Return what `ask` returns; where the service wants us to wait, wait and ask again."""
+    """Return what `ask` returns; after an answer with a time to wait, wait and ask again."""
     import requests
 
     for attempt in range(1, patience.attempts + 1):
@@ -275,7 +276,7 @@ def _patiently(ask: Callable[[], Result], patience: Patience) -> Result:
 
 
 def _without_key(error: Exception) -> str:
-    """Return what an error says, on one line, without the key and without what is behind a question mark."""
+    """Return the message of an error on one line, without the key and without the query of addresses."""
     text = re.sub(r"\?\S*", "", " ".join(str(error).split()))
     key = os.environ.get(KEY_VARIABLE, "")
     return text.replace(key, "***") if key else text

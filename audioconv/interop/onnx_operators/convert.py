@@ -1,0 +1,97 @@
+"""Conversion of nodes, by a table with the rule of each operator."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from audioconv import layers as L
+from audioconv.interop.constants import folded
+from audioconv.interop.errors import UnsupportedError
+from audioconv.interop.graph import Tensor
+from audioconv.interop.nodes import Node
+from audioconv.interop.onnx_operators.arithmetic import arithmetic
+from audioconv.interop.onnx_operators.call import Call, ConversionState, Rule
+from audioconv.interop.onnx_operators.concat import concat
+from audioconv.interop.onnx_operators.features import batch_norm, gemm, matmul
+from audioconv.interop.onnx_operators.pointwise import activation, cast, clip, hard_sigmoid, prelu, same, softmax
+from audioconv.interop.onnx_operators.shapes import flatten, reduce, reshape, squeeze, transpose, unsqueeze
+from audioconv.interop.onnx_operators.windows import conv, global_pool, pad, pool
+
+
+def convert(node: Node, state: ConversionState) -> None:
+    """Add the output of `node` to the constants or the tensors of `state`; `UnsupportedError` if there is no rule."""
+    place = f"node {node.name!r} ({node.operator})"
+    known = [state.constants.get(name) for name in node.inputs]
+    if all(value is not None or not name for value, name in zip(known, node.inputs, strict=True)):
+        try:
+            value = folded(node, known)
+        except (ValueError, TypeError, KeyError, IndexError, AssertionError, ArithmeticError) as error:
+            raise UnsupportedError(f"its constants do not fit: {' '.join(str(error).split())}", place) from None
+        if value is None:
+            raise UnsupportedError("computes a constant in a way that is not supported, or a very large one", place)
+        state.constants[node.outputs[0]] = value
+        return
+    if node.operator == "Shape":
+        shape = np.asarray(state.tensors[node.inputs[0]].shape, np.int64)
+        state.constants[node.outputs[0]] = shape[node.attributes.get("start", 0) : node.attributes.get("end")]
+        return
+    rule = _RULES.get(node.operator)
+    if rule is None:
+        before = next(name for name in node.inputs if name in state.tensors)
+        raise UnsupportedError(
+            f"the operator is not supported; cut the network before it (until={before!r}), or export it without",
+            place,
+        )
+    try:
+        tensor = rule(Call(state, node, place))
+    except UnsupportedError as error:
+        raise error if error.place else UnsupportedError(error.message, place) from None
+    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError) as error:
+        raise UnsupportedError(f"its attributes do not fit: {' '.join(str(error).split())}", place) from None
+    state.tensors[node.outputs[0]] = Tensor(node.outputs[0], tensor.groups, tensor.layout, tensor.step)
+
+
+_RULES: dict[str, Rule] = {
+    "Add": arithmetic,
+    "AveragePool": pool,
+    "BatchNormalization": batch_norm,
+    "Cast": cast,
+    "Clip": activation(clip),
+    "Concat": concat,
+    "Conv": conv,
+    "Div": arithmetic,
+    "Dropout": same,
+    "Elu": activation(lambda call: L.ELU(call.float_attribute("alpha", 1.0))),
+    "Flatten": flatten,
+    "Gemm": gemm,
+    "GlobalAveragePool": global_pool,
+    "GlobalMaxPool": global_pool,
+    "HardSigmoid": activation(hard_sigmoid),
+    "HardSwish": activation(lambda call: L.HardSwish()),
+    "Identity": same,
+    "LeakyRelu": activation(lambda call: L.LeakyReLU(call.float_attribute("alpha", 0.01))),
+    "LogSoftmax": softmax,
+    "MatMul": matmul,
+    "Max": arithmetic,
+    "MaxPool": pool,
+    "Min": arithmetic,
+    "Mul": arithmetic,
+    "Neg": activation(lambda call: L.Power(scale=-1.0)),
+    "PRelu": prelu,
+    "Pad": pad,
+    "Pow": arithmetic,
+    "Reciprocal": activation(lambda call: L.Power(-1.0)),
+    "ReduceMax": reduce,
+    "ReduceMean": reduce,
+    "Relu": activation(lambda call: L.ReLU()),
+    "Reshape": reshape,
+    "Sigmoid": activation(lambda call: L.Sigmoid()),
+    "Softmax": softmax,
+    "Sqrt": activation(lambda call: L.Power(0.5)),
+    "Squeeze": squeeze,
+    "Sub": arithmetic,
+    "Sum": arithmetic,
+    "Tanh": activation(lambda call: L.Tanh()),
+    "Transpose": transpose,
+    "Unsqueeze": unsqueeze,
+}

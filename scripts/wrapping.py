@@ -1,0 +1,13 @@
+"""Paragraphs of the pages that scripts write."""
+
+from __future__ import annotations
+
+import textwrap
+
+WIDTH = 120
+"""Columns of the documentation."""
+
+
+def wrapped(paragraph: str) -> str:
+    """Return a paragraph of Markdown in lines of at most `WIDTH` columns; words and links stay whole."""
+    return textwrap.fill(paragraph, WIDTH, break_long_words=False, break_on_hyphens=False)
