@@ -11,7 +11,6 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from audioconv import ops
 from audioconv.compiler.forward import Writer, channel_blocks
 from audioconv.compiler.graph import (
     ActivationNode,
@@ -239,7 +238,7 @@ class Backward:
         ((x_view, g, d),) = views(POINT, 1, x, dy, dx)
         self._writer.section(stage).emit(
             opcodes.ACTIVATE_BACKWARD, x=x_view.origin, dy=g.origin, dx=d.origin, **images(x_view, g),
-            **border(d.border), dx_line=d.line, dx_pixel=d.pixel, kind=ops.ACTIVATIONS[node.kind],
+            **border(d.border), dx_line=d.line, dx_pixel=d.pixel, kind=node.kind, slope=node.slope, shift=node.shift,
         )  # fmt: skip
         if more:
             self._add_to_gradient(dx, value, stage)

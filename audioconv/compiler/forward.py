@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from audioconv import ops
 from audioconv.compiler.graph import (
     ActivationNode,
     AddNode,
@@ -177,8 +176,10 @@ class Writer:
             self._norm_activation_pool(section, node, inputs[0], buffer, node.pool or POINT)
         elif isinstance(node, ActivationNode):
             ((x, y),) = views(POINT, 1, inputs[0], buffer)
-            kind = ops.ACTIVATIONS[node.kind]
-            section.emit(opcodes.ACTIVATE, x=x.origin, y=y.origin, **images(x, y), **border(y.border), kind=kind)
+            section.emit(
+                opcodes.ACTIVATE, x=x.origin, y=y.origin, **images(x, y), **border(y.border), kind=node.kind,
+                slope=node.slope, shift=node.shift,
+            )  # fmt: skip
         elif isinstance(node, AddNode):
             add(section, inputs[0], inputs[1], buffer, node.slope)
         elif isinstance(node, MultiplyNode):

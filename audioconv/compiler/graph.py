@@ -97,9 +97,14 @@ class NormActivationPoolNode(Node):
 
 @dataclass(eq=False)
 class ActivationNode(Node):
-    """A smooth activation, by its key in `ops.ACTIVATIONS`; it need not be monotonic, so no pool is fused with it."""
+    """An activation of `kernels.activations`, by its kind; it need not be monotonic, so no pool is fused with it.
 
-    kind: str
+    `slope` and `shift` are those of the hard ones; ELU has its alpha as `slope`.
+    """
+
+    kind: int
+    slope: float = 0.0
+    shift: float = 0.0
 
 
 @dataclass(eq=False)

@@ -24,6 +24,7 @@ from audioconv.compiler.graph import (
     Value,
 )
 from audioconv.geometry import Window, window
+from audioconv.kernels import activations
 from audioconv.layers.base import Layer, Shape
 from audioconv.runtime.convolution import Convolution
 
@@ -176,9 +177,17 @@ class _Tracer:
         node.high = math.inf if layer.high is None else float(layer.high)
         return node.output
 
-    def smooth(self, layer: Layer, path: str, x: Value, shape: Shape) -> Value:
-        assert isinstance(layer, L.SiLU | L.Sigmoid | L.Tanh)
-        return self.add(ActivationNode([x], Value(x.shape), layer.kind))
+    def smooth(self, layer: L.SiLU | L.Sigmoid | L.Tanh, path: str, x: Value, shape: Shape) -> Value:
+        return self.add(ActivationNode([x], Value(x.shape), ops.ACTIVATIONS[layer.kind]))
+
+    def hard_sigmoid(self, layer: L.HardSigmoid, path: str, x: Value, shape: Shape) -> Value:
+        return self.add(ActivationNode([x], Value(x.shape), activations.HARD_SIGMOID, layer.slope, layer.shift))
+
+    def hard_swish(self, layer: L.HardSwish, path: str, x: Value, shape: Shape) -> Value:
+        return self.add(ActivationNode([x], Value(x.shape), activations.HARD_SWISH, 1 / 6, 0.5))
+
+    def elu(self, layer: L.ELU, path: str, x: Value, shape: Shape) -> Value:
+        return self.add(ActivationNode([x], Value(x.shape), activations.ELU, layer.alpha))
 
     def max_pool(self, layer: Layer, path: str, x: Value, shape: Shape) -> Value:
         node = self.norm_activation_pool(x)
@@ -221,9 +230,12 @@ _RULES: dict[type[Layer], _Rule] = {
     L.ReLU: _Tracer.activation,
     L.LeakyReLU: _Tracer.activation,
     L.Clamp: _Tracer.clamp,  # type: ignore[dict-item]
-    L.SiLU: _Tracer.smooth,
-    L.Sigmoid: _Tracer.smooth,
-    L.Tanh: _Tracer.smooth,
+    L.SiLU: _Tracer.smooth,  # type: ignore[dict-item]
+    L.Sigmoid: _Tracer.smooth,  # type: ignore[dict-item]
+    L.Tanh: _Tracer.smooth,  # type: ignore[dict-item]
+    L.HardSigmoid: _Tracer.hard_sigmoid,  # type: ignore[dict-item]
+    L.HardSwish: _Tracer.hard_swish,  # type: ignore[dict-item]
+    L.ELU: _Tracer.elu,  # type: ignore[dict-item]
     L.MaxPool: _Tracer.max_pool,
     L.GlobalMaxPool: _Tracer.max_pool,
     L.AvgPool: _Tracer.average,

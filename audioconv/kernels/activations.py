@@ -1,7 +1,8 @@
-"""Activations made of the exponential function, for one example: sigmoid, SiLU and tanh.
+"""Activations of one example that are not fused with a normalisation: sigmoid, SiLU, tanh, ELU and the hard ones.
 
-With ``e = exp(-k * v) - 1`` all of them are quotients by ``2 + e``: k = 1 for sigmoid and SiLU, 2 for tanh. Letters as
-in `norm_activation_pool`.
+With ``e = exp(-k * v) - 1``, sigmoid, SiLU and tanh are quotients by ``2 + e``: k = 1 for sigmoid and SiLU, 2 for tanh.
+The hard ones have the line ``slope * v + shift`` between 0 and 1; ELU has its alpha as `slope`. Letters as in
+`norm_activation_pool`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from audioconv.kernels.elementwise import SILU, TANH
 from audioconv.kernels.jit import LANES, helper
 from audioconv.kernels.pixelwise import clear_border
 from audioconv.kernels.simd_float32 import load, splat, store_first, two_to_the, where_less
+
+HARD_SIGMOID, HARD_SWISH, ELU = range(TANH + 1, TANH + 4)
+"""Kinds beside those of `elementwise`."""
 
 MIN_EXPONENT, MAX_EXPONENT = np.float32(-87), np.float32(88)  # beyond, exp leaves the normal numbers
 LOG2_E = np.float32(1.44269504088896341)
@@ -44,38 +48,61 @@ def _exp_and_share(v, kind):
 
 
 @helper
-def activate(x, y, C, x_line, x_pixel, P, Q, y_line, y_pixel, kind, border, p0, p1, q0, q1):
+def _value(v, kind, slope, shift):
+    """Return ``activation(v)``."""
+    zero, one = splat(np.float32(0)), splat(np.float32(1))
+    if kind == ELU:
+        return where_less(zero, v, v, splat(slope) * _exp_less_one(where_less(zero, v, zero, v)))
+    if kind > TANH:
+        line = v * splat(slope) + splat(shift)
+        line = where_less(line, zero, zero, where_less(one, line, one, line))
+        return line * v if kind == HARD_SWISH else line
+    e, share = _exp_and_share(v, kind)
+    if kind == SILU:
+        return share * v
+    return share * (zero - e) if kind == TANH else share
+
+
+@helper
+def _derivative(v, kind, slope, shift):
+    """Return ``activation'(v)``."""
+    zero, one = splat(np.float32(0)), splat(np.float32(1))
+    if kind == ELU:
+        return where_less(zero, v, one, splat(slope) * (one + _exp_less_one(where_less(zero, v, zero, v))))
+    if kind > TANH:
+        line = v * splat(slope) + splat(shift)
+        if kind == HARD_SWISH:
+            inside, above = line + v * splat(slope), one
+        else:
+            inside, above = splat(slope), zero
+        return where_less(zero, line, where_less(line, one, inside, above), zero)
+    e, share = _exp_and_share(v, kind)
+    rest = (one + e) * share  # 1 - sigmoid
+    if kind == SILU:
+        return share * (one + v * rest)
+    return one - e * share * (e * share) if kind == TANH else share * rest
+
+
+@helper
+def activate(x, y, C, x_line, x_pixel, P, Q, y_line, y_pixel, kind, slope, shift, border, p0, p1, q0, q1):
     """Compute ``y = activation(x)`` for its lines p0 to p1 and columns q0 to q1."""
-    zero = splat(np.float32(0))
     for p in range(p0, p1):
         for c in range(0, C, LANES):
             for q in range(q0, q1):
                 v = load(x, p * x_line + q * x_pixel + c)
-                e, share = _exp_and_share(v, kind)
-                if kind == SILU:
-                    share = share * v
-                elif kind == TANH:
-                    share = share * (zero - e)
-                store_first(y, p * y_line + q * y_pixel + c, C - c, share)
+                store_first(y, p * y_line + q * y_pixel + c, C - c, _value(v, kind, slope, shift))
     clear_border(y, P, Q, C, y_line, y_pixel, border, p0, p1)
 
 
 @helper
-def activate_backward(x, dy, dx, C, x_line, x_pixel, P, Q, y_line, y_pixel, dx_line, dx_pixel, kind, border):
+def activate_backward(
+    x, dy, dx, C, x_line, x_pixel, P, Q, y_line, y_pixel, dx_line, dx_pixel, kind, slope, shift, border
+):
     """Compute ``dx = dy * activation'(x)``."""
-    one = splat(np.float32(1))
     for p in range(P):
         for c in range(0, C, LANES):
             for q in range(Q):
                 v = load(x, p * x_line + q * x_pixel + c)
-                e, share = _exp_and_share(v, kind)
-                rest = (one + e) * share  # 1 - sigmoid
-                if kind == SILU:
-                    slope = share * (one + v * rest)
-                elif kind == TANH:
-                    slope = one - e * share * (e * share)
-                else:
-                    slope = share * rest
                 g = load(dy, p * y_line + q * y_pixel + c)
-                store_first(dx, p * dx_line + q * dx_pixel + c, C - c, g * slope)
+                store_first(dx, p * dx_line + q * dx_pixel + c, C - c, g * _derivative(v, kind, slope, shift))
     clear_border(dx, P, Q, C, dx_line, dx_pixel, border, 0, P)

@@ -421,11 +421,15 @@ def _execute_on_images(word, real, bases, tables, seeds, N, n, first, last, task
             C, H, W, x_line, x_pixel, P, Q, y_line, y_pixel, R, S, down, along, top, left, real[AVERAGE_BACKWARD.share],
         )  # fmt: skip
     elif operation == ACTIVATE.code:
-        activations.activate(x, y, C, x_line, x_pixel, P, Q, y_line, y_pixel, i[ACTIVATE.kind], border, p0, p1, q0, q1)
+        activations.activate(
+            x, y, C, x_line, x_pixel, P, Q, y_line, y_pixel, i[ACTIVATE.kind], real[ACTIVATE.slope],
+            real[ACTIVATE.shift], border, p0, p1, q0, q1,
+        )  # fmt: skip
     elif operation == ACTIVATE_BACKWARD.code:
         activations.activate_backward(
             x, y, _operand(bases, word, ACTIVATE_BACKWARD.dx, n, task, scratch), C, x_line, x_pixel, P, Q, y_line,
-            y_pixel, i[ACTIVATE_BACKWARD.dx_line], i[ACTIVATE_BACKWARD.dx_pixel], i[ACTIVATE_BACKWARD.kind], border,
+            y_pixel, i[ACTIVATE_BACKWARD.dx_line], i[ACTIVATE_BACKWARD.dx_pixel], i[ACTIVATE_BACKWARD.kind],
+            real[ACTIVATE_BACKWARD.slope], real[ACTIVATE_BACKWARD.shift], border,
         )  # fmt: skip
 
 

@@ -208,8 +208,10 @@ ADD = _operation(
 MULTIPLY = _operation("multiply", "x y second", _IMAGES + _NO_WINDOW + _BORDER + "second_line second_pixel")
 AVERAGE = _operation("average", "x y", _IMAGES + _WINDOW + _BORDER, "share")
 AVERAGE_BACKWARD = _operation("average_backward", "dy dx", _IMAGES + _WINDOW + _NO_BORDER + "accumulate", "share")
-ACTIVATE = _operation("activate", "x y", _IMAGES + _NO_WINDOW + _BORDER + "kind")
-ACTIVATE_BACKWARD = _operation("activate_backward", "x dy dx", _IMAGES + _NO_WINDOW + _BORDER + "dx_line dx_pixel kind")
+ACTIVATE = _operation("activate", "x y", _IMAGES + _NO_WINDOW + _BORDER + "kind", "slope shift")
+ACTIVATE_BACKWARD = _operation(
+    "activate_backward", "x dy dx", _IMAGES + _NO_WINDOW + _BORDER + "dx_line dx_pixel kind", "slope shift"
+)
 
 FROM_IMAGE = (
     NORM_ACTIVATION_POOL, NORM_ACTIVATION_POOL_BACKWARD, NORM_ACTIVATION_SUMS, POOL_SELECT, MOMENTS, CHANNEL_SUMS, ADD,

@@ -67,7 +67,7 @@ class Tanh(_Activation):
 
 @dataclass(frozen=True)
 class _Elementwise(Layer):
-    """A function of each number that has no kernel: NumPy computes value and derivative."""
+    """A function of each number; outside of compiled networks NumPy computes value and derivative."""
 
     def infer_shape(self, in_shape: Shape) -> Shape:
         return in_shape

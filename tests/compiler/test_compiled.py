@@ -71,7 +71,9 @@ def bodies(draw, axes, shape, depth=0):
         elif kind == "bands":
             layer = L.SubSpectralNorm(draw(st.sampled_from([n for n in range(1, 14) if shape[-2] % n == 0])))
         elif kind == "smooth":
-            layer = draw(st.sampled_from([L.SiLU(), L.Sigmoid(), L.Tanh()]))
+            layer = draw(
+                st.sampled_from([L.SiLU(), L.Sigmoid(), L.Tanh(), L.HardSwish(), L.HardSigmoid(0.3, 0.4), L.ELU(0.7)])
+            )
         elif kind == "broadcast":
             layer = draw(broadcasts(axes, shape))
         elif kind == "concat":
@@ -466,6 +468,7 @@ SMOOTH = {
     L.Sigmoid(): lambda v: 1 / (1 + np.exp(-v)),
     L.SiLU(): lambda v: v / (1 + np.exp(-v)),
     L.Tanh(): np.tanh,
+    L.ELU(0.7): lambda v: np.where(v > 0, v, 0.7 * np.expm1(np.minimum(v, 0))),
 }
 
 
@@ -477,6 +480,24 @@ def test_smooth_activations_are_exact_from_the_smallest_to_the_largest(layer):
     with np.errstate(over="ignore"):  # of exp, whose infinity is right here
         wanted = SMOOTH[layer](x.astype(np.float64))
     np.testing.assert_allclose(use(x[None, None])[0], wanted, rtol=1e-6, atol=1e-33)
+    x[3] = np.nan
+    assert np.isnan(use(x[None, None])).nonzero()[1].tolist() == [3]
+
+
+HARD = {
+    L.HardSigmoid(): lambda v: np.clip(v / 6 + 0.5, 0, 1),
+    L.HardSigmoid(0.2, 0.4): lambda v: np.clip(0.2 * v + 0.4, 0, 1),
+    L.HardSwish(): lambda v: v * np.clip(v / 6 + 0.5, 0, 1),
+}
+
+
+@pytest.mark.parametrize("layer", HARD, ids=repr)
+def test_hard_activations_are_straight_between_their_bends(layer):
+    sizes = np.concatenate([np.geomspace(1e-30, 1e4, 500), [3.0, 2.0]])
+    x = np.concatenate([-sizes, [0], sizes]).astype(np.float32)
+    use = Inference(L.Chain([layer, L.GlobalAvgPool()]), {}, (1, x.size))
+    # The line is rounded once at about 1, so errors near its end are absolute ones.
+    np.testing.assert_allclose(use(x[None, None])[0], HARD[layer](x.astype(np.float64)), rtol=1e-6, atol=2e-7)
     x[3] = np.nan
     assert np.isnan(use(x[None, None])).nonzero()[1].tolist() == [3]
 
@@ -495,7 +516,7 @@ def test_nan_is_not_hidden_by_a_maximum(pool):
     assert not np.isnan(found[0]).any()
 
 
-@pytest.mark.parametrize("layer", [L.ELU(), L.PReLU()])
+@pytest.mark.parametrize("layer", [L.Power(2.0), L.PReLU()])
 def test_what_has_no_fused_form_is_named(layer):
     network = L.Chain([L.Conv(4, 3), layer, L.GlobalAvgPool(), L.Dense(2)])
     with pytest.raises(NotCompiledError, match=f"1 is {type(layer).__name__}"):
