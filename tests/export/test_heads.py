@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +29,8 @@ from audioconv.decision.decision import Decision, Gate
 from audioconv.errors import ConfigError, ExportError
 from audioconv.export import export, heads
 from audioconv.recipe import speech_embedding
+from audioconv.recipe.pretrained import load_named
+from audioconv.recipe.settings import Settings
 
 HEADS = "openwakeword"
 SECONDS = speech_embedding.OPENWAKEWORD_SECONDS
@@ -171,3 +174,16 @@ def test_pyopen_wakeword_listens_with_the_heads(published, tmp_path, rng):
         wanted = [exported.run(tmp_path / "heads" / f"{name}.onnx", one[None]).popitem()[1].item() for one in windows]
         assert np.std(wanted) > 1e-3
         np.testing.assert_allclose(probabilities, wanted, atol=1e-5)
+
+
+def test_the_window_is_openwakewords(monkeypatch):
+    monkeypatch.setattr(speech_embedding, "find", lambda **_: Path("embedding_model.onnx"))
+    monkeypatch.setattr(speech_embedding, "read", lambda _: {})
+    found = load_named(Settings(init="openwakeword"))
+    assert (found.clip_samples, found.rates, found.arch) == (2 * RATE, (("0.", 0.0),), "speech-embedding")
+    assert found.about["name"] == "speech-embedding"
+    for settings in ({"clip_seconds": 1.0}, {"front_end": "mfcc"}, {"sample_rate": 8000}):
+        with pytest.raises(ConfigError, match="is what the model has that training begins with; leave it out"):
+            load_named(Settings(init="openwakeword", **settings))
+    with pytest.raises(ConfigError, match="only the network speech-embedding begins with it"):
+        load_named(Settings(init="openwakeword", arch="cnn"))
