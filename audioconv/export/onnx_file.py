@@ -125,6 +125,7 @@ class Runner:
             return
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.intra_op_num_threads = 1  # more threads than processors that this process may use would wait actively
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         self.program = f"ONNX Runtime {onnxruntime.__version__}"
         self._run = lambda x: session.run(None, {session.get_inputs()[0].name: x})
