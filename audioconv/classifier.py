@@ -50,6 +50,8 @@ class Classifier(Settings):
         - a model file of audioconv: its network (`arch` is ignored), its front end and its window;
         - ``"speech-embedding"``: for words, the network that Google trained on speech (Apache License 2.0), with its
           front end; it is downloaded (1.3 MB) where it is not on this machine;
+        - ``"openwakeword"``: the same network as openWakeWord computes it: windows of 2 s, and its layers do not learn.
+          `export` writes the head for openWakeWord;
         - a file that holds a network of another framework, ``.onnx``, ``.keras``, ``.h5`` or ``.caffemodel`` (extra
           ``interop``): its layers up to `init_layer`. Its input decides the number of mel bands, or the size of
           pictures; it takes (frames, bands), (frames, bands, 1), (samples, 1) or (height, width, channels);

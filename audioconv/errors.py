@@ -52,6 +52,10 @@ class ModelFileError(AudioconvError):
     """A file is not a model that this version of audioconv can load."""
 
 
+class ExportError(AudioconvError):
+    """A model cannot be written in a format, or what was written computes something else than the model."""
+
+
 class MissingExtraError(AudioconvError):
     """An optional part is not installed; the message has the command that installs it."""
 

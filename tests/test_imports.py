@@ -27,7 +27,7 @@ ORDER = [
     interop model training
     pipeline streaming
     recipe
-    classifier explaining report
+    classifier explaining export report
     cli
     __main__
     """.strip().splitlines()

@@ -63,10 +63,10 @@ def embedding_layers(context_frames: int = 0) -> Chain:
     ])  # fmt: skip
 
 
-def speech_embedding(num_classes: int) -> Layer:
+def speech_embedding(num_classes: int, context_frames: int = CONTEXT_FRAMES) -> Layer:
     """Return the speech embedding network with a head: a convolution along time, its greatest value and mean, dense."""
     return Chain([
-        embedding_layers(CONTEXT_FRAMES),
+        embedding_layers(context_frames),
         BatchNorm(), Conv(_HEAD_FILTERS, (3, 1), padding="same", bias=False), BatchNorm(), ReLU(),
         Sum([GlobalMaxPool(), GlobalAvgPool()]), Dropout(0.2), Dense(num_classes),
     ])  # fmt: skip

@@ -23,6 +23,7 @@ EXTRAS = {
     "commonvoice": ("datacollective", "datacollective", "audioconv data get common-voice"),
     "live": ("sounddevice", "sounddevice", "audioconv listen"),
     "synth": ("espeakng-loader", "espeakng_loader", "audioconv data make, audioconv demo"),
+    "export": ("tflite", "tflite", "audioconv export"),
     "kokoro": ("onnxruntime", "onnxruntime", "audioconv data make --voices kokoro"),
     "piper": ("onnxruntime", "onnxruntime", "audioconv data make --voices piper"),
 }

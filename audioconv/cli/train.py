@@ -144,11 +144,12 @@ def train(
         str,
         _option(
             "Start from pretrained layers, below a new last layer: those of a model that this command wrote; of "
-            "speech-embedding, Google's network for words (Apache License 2.0), downloaded if need be; or of a network "
-            "in an ONNX, Keras or Caffe file. Or start from nothing. Default: auto; words start from speech-embedding "
-            "if it is on this machine, else fewer than 500 clips of them from one that learned synthetic speech.",
+            "speech-embedding, Google's network for words (Apache License 2.0), downloaded if need be; of "
+            "openwakeword, the same network unchanged, for export to openWakeWord; or of a network in an ONNX, Keras "
+            "or Caffe file. Or start from nothing. Default: auto; words start from speech-embedding if it is here, "
+            "else fewer than 500 clips of them from one that learned synthetic speech.",
             TRAINING,
-            metavar="FILE|speech-embedding|nothing|auto",
+            metavar="FILE|speech-embedding|openwakeword|nothing|auto",
         ),
     ] = AUTO,
     init_layer: Annotated[

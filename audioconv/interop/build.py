@@ -178,6 +178,8 @@ def _branch(parts: Sequence[Part], name: str) -> Part:
 
 def _joined(step: Step, branches: Sequence[Sequence[Part]]) -> Part:
     """Return a join's layer."""
+    if step.join == "add" and step.operator == "Sum" and _are_alike(step):
+        return _total(step, branches)
     if step.join == "add":
         # The shortcut is the branch that does nothing, or the shorter one.
         body, shortcut = sorted(branches, key=len, reverse=True)
@@ -200,6 +202,40 @@ def _joined(step: Step, branches: Sequence[Sequence[Part]]) -> Part:
         names.update({f"{path}.{below}": name for below, name in part.names.items()})
     params = {path: part.params for path, part in named.items() if part.params}
     return Part(layer, params, step.name, names)
+
+
+def _are_alike(step: Step) -> bool:
+    """Tell whether all inputs of a step have one shape."""
+    return len({tensor.array_shape for tensor in step.inputs}) == 1
+
+
+def _total(step: Step, branches: Sequence[Sequence[Part]]) -> Part:
+    """Return the sum of branches that a node `Sum` adds: whole networks that decide together, for example."""
+    found: list[Part] = []
+    for branch in branches:
+        part = _branch(branch, step.name)
+        if isinstance(part.layer, L.Sum) and part.name == step.name:  # the same node's first inputs
+            below = enumerate(part.layer.branches)
+            found += [
+                Part(
+                    layer, part.params.get(str(number), {}), part.names.get(str(number), step.name),
+                    _below(part.names, f"{number}."),
+                )
+                for number, layer in below
+            ]  # fmt: skip
+        else:
+            found.append(part)
+    names = {}
+    for number, part in enumerate(found):
+        if not isinstance(part.layer, L.Identity):
+            names[str(number)] = part.name
+        names.update({f"{number}.{path}": name for path, name in part.names.items()})
+    params = {str(number): part.params for number, part in enumerate(found) if part.params}
+    return Part(L.Sum([part.layer for part in found]), params, step.name, names)
+
+
+def _below(names: dict[str, str], prefix: str) -> dict[str, str]:
+    return {path.removeprefix(prefix): name for path, name in names.items() if path.startswith(prefix)}
 
 
 _GATES: dict[Layer | None, Layer] = {L.Sigmoid(): L.SiLU(), L.HardSigmoid(): L.HardSwish()}

@@ -32,6 +32,8 @@ class NodeGraph:
     inputs : dict of str to tuple of (int or None)
         Shape of each input, the batch included; None where the file leaves a size open.
     outputs : list of str
+    metadata : dict of str to str
+        What else the file tells.
     """
 
     opset: int
@@ -39,3 +41,4 @@ class NodeGraph:
     constants: dict[str, Array]
     inputs: dict[str, tuple[int | None, ...]]
     outputs: list[str]
+    metadata: dict[str, str] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from audioconv._types import StrPath
 from audioconv.interop.imported import Imported
 from audioconv.interop.network import network_of
-from audioconv.interop.onnx_file import read_graph
+from audioconv.interop.onnx_file import own_network, read_graph
 from audioconv.io.files import display_path
 
 
@@ -18,7 +18,8 @@ def read_onnx(
 
     A chain of nodes becomes a `Chain`; additions, concatenations and multiplications of branches become `Residual`,
     `Concat` and `Multiply`. Constants are folded, weights transposed once, and nodes that only move axes leave no
-    trace where the layers need none.
+    trace where the layers need none. Of a model that audioconv exported, the network is read, without the front end
+    and the decision around it.
 
     Parameters
     ----------
@@ -47,4 +48,4 @@ def read_onnx(
     MissingExtraError
         If the package onnx is not installed.
     """
-    return network_of(read_graph(path), until, shape, display_path(path), open_size)
+    return network_of(own_network(read_graph(path)), until, shape, display_path(path), open_size)

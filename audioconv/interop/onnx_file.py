@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from audioconv.interop.nodes import Node, NodeGraph
 from audioconv.io.files import display_path, reason
 
 MAX_NODES = 100_000
+
+NETWORK = "audioconv_network"
+"""Key in the metadata of files that audioconv wrote: the network's input, with its shape, and its output, as JSON."""
 
 FLOATS = ("float32", "float16", "float64", "bfloat16")
 
@@ -63,7 +68,24 @@ def read_graph(path: StrPath) -> NodeGraph:
     if model.graph.sparse_initializer:
         raise ModelFileError(f"{shown}: sparse arrays are not supported; write the model with dense ones")
     opset = opsets.get("", opsets.get("ai.onnx", 0))
-    return NodeGraph(opset, nodes, constants, inputs, [value.name for value in model.graph.output])
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    return NodeGraph(opset, nodes, constants, inputs, [value.name for value in model.graph.output], metadata)
+
+
+def own_network(graph: NodeGraph) -> NodeGraph:
+    """Return the part of a file of audioconv's own that is the model's network; other graphs as they are.
+
+    Around it lie the front end and the decision, which no layers stand for.
+    """
+    try:
+        told = json.loads(graph.metadata[NETWORK])
+        begin, shape, end = str(told["input"]), [int(size) for size in told["shape"]], str(told["output"])
+    except (KeyError, TypeError, ValueError):
+        return graph
+    if end not in {name for node in graph.nodes for name in node.outputs}:
+        return graph
+    nodes = [node for node in graph.nodes if begin not in node.outputs]
+    return replace(graph, nodes=nodes, inputs={**graph.inputs, begin: (None, *shape)}, outputs=[end])
 
 
 class _Arrays:

@@ -16,6 +16,7 @@ import numpy as np
 
 from audioconv import architectures
 from audioconv._types import StrPath
+from audioconv.architectures.speech import speech_embedding as plain_embedding
 from audioconv.datasets.collection import Kind
 from audioconv.errors import ConfigError, DataError
 from audioconv.features.front_ends import FrontEnd
@@ -28,7 +29,7 @@ from audioconv.recipe import speech_embedding
 from audioconv.recipe.imported_network import ImportedNetwork, is_network
 from audioconv.recipe.labelled import Labelled
 from audioconv.recipe.pretrained_base import Pretrained, rates_of_bodies
-from audioconv.recipe.settings import AUTO, SPEECH_EMBEDDING, Settings
+from audioconv.recipe.settings import AUTO, OPENWAKEWORD, SPEECH_EMBEDDING, Settings
 from audioconv.recipe.transfer import begin_from
 from audioconv.recipe.window_plan import WindowPlan
 
@@ -145,6 +146,36 @@ class SpeechEmbedding(Pretrained):
         return {"name": self.name, "licence": speech_embedding.LICENCE, "sha256": speech_embedding.sha256(self.path)}
 
 
+@dataclass(frozen=True, eq=False)
+class OpenWakeWord(SpeechEmbedding):
+    """The speech embedding network as openWakeWord computes it: of windows of 2 s, without context, and unchanged.
+
+    openWakeWord computes the published network's embeddings once for all of its models, which are heads on 16 of them.
+    So the network's layers do not learn here, and `audioconv.export` can write the head.
+    """
+
+    @property
+    def name(self) -> str:
+        return OPENWAKEWORD
+
+    @property
+    def clip_samples(self) -> int:
+        return round(speech_embedding.OPENWAKEWORD_SECONDS * speech_embedding.SAMPLE_RATE)
+
+    def begin(self, labels: Sequence[str], input_shape: Shape, rng: np.random.Generator) -> tuple[Layer, Params]:
+        network = plain_embedding(len(labels), context_frames=0)
+        known = {f"0.{path}": array for path, array in flatten(self.params).items()}
+        return network, unflatten({**flatten(network.init(input_shape, rng)), **known})
+
+    @property
+    def rates(self) -> tuple[tuple[str, float], ...]:
+        return (("0.", 0.0),)
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        return {**super().about, "name": SPEECH_EMBEDDING}
+
+
 _DECIDED = ("front_end", "sample_rate", "clip_seconds", "image_size")
 """Settings that a model's file decides; the speech embedding network takes any window."""
 
@@ -175,8 +206,9 @@ def load_named(settings: Settings) -> Pretrained | None:
             f"{display_path(init)}: holds weights without their network; write the network to an ONNX file "
             "(torch.onnx.export), and begin with that"
         )
-    of_speech = init == SPEECH_EMBEDDING
-    given = [name for name in _DECIDED if getattr(settings, name) and not (of_speech and name == "clip_seconds")]
+    of_speech = init in (SPEECH_EMBEDDING, OPENWAKEWORD)
+    takes_any = init == SPEECH_EMBEDDING
+    given = [name for name in _DECIDED if getattr(settings, name) and not (takes_any and name == "clip_seconds")]
     if given:
         raise ConfigError(f"{given[0]} is what the model has that training begins with; leave it out")
     if not of_speech:
@@ -186,7 +218,8 @@ def load_named(settings: Settings) -> Pretrained | None:
     path = speech_embedding.find(download=True)
     if path is None:
         raise DataError(f"the {SPEECH_EMBEDDING} network is not on this machine; {speech_embedding.INSTALL}")
-    return SpeechEmbedding(path, speech_embedding.read(path))
+    kind = SpeechEmbedding if init == SPEECH_EMBEDDING else OpenWakeWord
+    return kind(path, speech_embedding.read(path))
 
 
 def find_speech_embedding() -> Pretrained | None:

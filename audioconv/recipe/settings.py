@@ -25,6 +25,9 @@ AUTO = "auto"
 SPEECH_EMBEDDING = "speech-embedding"
 """`Settings.init` and `Settings.arch`: the network that Google trained on speech; see `recipe.speech_embedding`."""
 
+OPENWAKEWORD = "openwakeword"
+"""`Settings.init`: the same network as openWakeWord computes it, whose layers do not learn; see `recipe.pretrained`."""
+
 NO_NEGATIVES = "none"
 """`Settings.negatives`: no recordings."""
 

@@ -53,6 +53,9 @@ INSTALL = "pip install 'audioconv[speech]'"
 SAMPLE_RATE, MIN_SAMPLE_RATE = 16000, 8000
 """The network's, in Hz, and the lowest rate of recordings that have all of its bands."""
 
+OPENWAKEWORD_SECONDS = 2.0
+"""The window of openWakeWord's models: 16 embeddings without context."""
+
 MIN_SECONDS = 0.3
 """The shortest window: with the context before and behind it, it has some embeddings of 0.76 s."""
 

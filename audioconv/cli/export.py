@@ -1,0 +1,108 @@
+"""``audioconv export``: a trained model as a file of another program."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audioconv.cli.options import Json, Model, add_command, flag, model_path
+from audioconv.cli.terminal import json_path, megabytes, say, write, write_json
+from audioconv.io.files import display_path
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    add_command(
+        app,
+        export,
+        "audioconv export model -o model.onnx",
+        "audioconv export model -o model.onnx --features",
+        "audioconv export model -o model.tflite --int8 --calibration words",
+        "audioconv export model -o heads --format openwakeword",
+    )
+
+
+def export(
+    model: Model,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE|DIR",
+            help="Write this file: .onnx or .tflite; or this folder, for openwakeword.",
+        ),
+    ],
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="onnx, tflite, or openwakeword: a head for each word. By default that of the file's ending.",
+            show_default=False,
+        ),
+    ] = None,
+    features: Annotated[
+        bool, flag("--features", "Leave the front end out: the file takes features, not samples.")
+    ] = False,
+    int8: Annotated[
+        bool, flag("--int8", "Compute the network in 8-bit integers, for microcontrollers; needs --calibration.")
+    ] = False,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="A data set: some of it chooses the ranges of the integers, the rest measures the accuracy.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    r"""Write a model as a file that other programs run.
+
+    The file takes a batch of samples at the model's rate, or of pixels, and gives the probability of each label and the
+    number of the answer, -1 for "none of these". Labels, rate, thresholds, provenance and licences are in its metadata.
+    It is compared with the model before it is written.
+
+    The format openwakeword writes an ONNX and a TFLite file for each word of a model that was trained with
+    --init openwakeword. It takes 16 embeddings, as openWakeWord and Home Assistant compute them.
+
+    Needs the extra `export`: pip install 'audioconv\[export]'.
+    """
+    from audioconv.export import export as export_model
+    from audioconv.export.exporting import check_integers, chosen_format
+    from audioconv.kernels import precompile
+
+    check_integers(chosen_format(output, format), int8, calibration)  # before there is much to load
+    path = model_path(model)
+    precompile.start(precompile.USE)
+    exported = export_model(path, output, format=format, from_features=features, int8=int8, calibration=calibration)
+    if as_json:
+        write_json(
+            {
+                "files": [json_path(file) for file in exported.files],
+                "format": exported.format,
+                "bytes": exported.bytes,
+                "program": exported.check.program,
+                "examples": exported.check.examples,
+                "largest_difference": exported.check.largest_difference,
+                "same_answers": exported.check.answers,
+                "accuracy": None if exported.accuracy is None else asdict(exported.accuracy),
+            }
+        )
+        return
+    check = exported.check
+    say(
+        f"compared by {check.program}: {check.examples} examples, largest difference of a probability "
+        f"{check.largest_difference:.1e}, {check.answers} of {check.examples} answers the same"
+    )
+    if exported.accuracy is not None:
+        cost = exported.accuracy
+        say(
+            f"accuracy in 8-bit integers: {cost.after:.2%} of {cost.examples:,} examples that chose no ranges, "
+            f"{cost.before:.2%} in float32; {cost.same:.2%} have the same label"
+        )
+    for file in exported.files:
+        write(f"{display_path(file)}: {megabytes(file.stat().st_size)}")

@@ -1,0 +1,231 @@
+"""`export`: a trained model as a file of another program, checked before it is written."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audioconv._types import StrPath
+from audioconv.errors import ConfigError, DataError, ExportError
+from audioconv.export import heads, onnx_file, tflite
+from audioconv.export.calibration import Accuracy, Calibration, accuracy, candidates, distance
+from audioconv.export.check import TOLERANCE, Check, check, check_roughly, difference, examples_for
+from audioconv.export.description import describe
+from audioconv.export.facts import facts
+from audioconv.export.operations import Graph
+from audioconv.export.tflite_file import schema
+from audioconv.io.files import display_path, reason, write_atomic
+from audioconv.model import Model
+
+FORMATS = {".onnx": "onnx", ".tflite": "tflite"}
+"""Formats of one file by the ending of its name."""
+
+HEADS = "openwakeword"
+"""The format of a folder with a file for each word: heads for openWakeWord."""
+
+WRITERS: dict[str, Any] = {"onnx": onnx_file, "tflite": tflite}
+"""The module of each format, with `write` and `Runner`."""
+
+LEAST_SAME = 0.5
+"""Share of the answers that must be the model's, with 8-bit integers: otherwise something is wrong."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes
+    ----------
+    format : str
+    files : tuple of Path
+    bytes : int
+        Size of all files.
+    check : Check
+        How they were compared with the model.
+    accuracy : Accuracy or None
+        With 8-bit integers, what they cost; None where no example with a label of the model was left to measure it.
+    """
+
+    format: str
+    files: tuple[Path, ...]
+    bytes: int
+    check: Check
+    accuracy: Accuracy | None = None
+
+
+def export(
+    model: Model | StrPath,
+    path: StrPath,
+    *,
+    format: str | None = None,
+    from_features: bool = False,
+    int8: bool = False,
+    calibration: StrPath | None = None,
+) -> Exported:
+    """Write a trained model as a file of another program.
+
+    The file takes a batch of samples (N, clip_samples) float32 at the model's rate with full scale 1, or pixels
+    (N, height, width, channels) from 0 to 1. It gives ``probabilities`` (N, labels) and ``answer`` (N,): the number of
+    the label, or -1 for "none of these". It is compared with the model first, and nothing is written if it differs.
+
+    Parameters
+    ----------
+    model : Model or path-like
+    path : path-like
+        The file; of the format ``"openwakeword"`` a folder.
+    format : str, optional
+        ``"onnx"``, ``"tflite"``, or ``"openwakeword"``: a head for each word in both formats, which takes the
+        embeddings that openWakeWord computes; see `heads.check_headed`. Default: by the ending of `path`.
+    from_features : bool
+        Leave the front end out: the file takes features (N, frames, bands) as `Model.features` gives them. Default:
+        False.
+    int8 : bool
+        Compute the network in 8-bit integers, with a scale for each channel of the weights; front end, normalisation
+        and decision stay float32. Of TFLite only. Default: False.
+    calibration : path-like, optional
+        A data set of the model's labels: 300 examples of it choose the ranges of the integers, and others measure the
+        accuracy. `int8` needs it.
+
+    Returns
+    -------
+    Exported
+
+    Raises
+    ------
+    ConfigError
+        If there is no such format, the model has no front end to leave out, or 8-bit integers have no calibration.
+    ExportError
+        If the format cannot hold the model, which names the layer, or the file computes something else.
+    DataError
+        If the file cannot be written, or the data set cannot be read.
+    MissingExtraError
+        If a package is missing; the message names the extra.
+    """
+    kind = chosen_format(path, format)
+    check_integers(kind, int8, calibration)
+    trained = model if isinstance(model, Model) else Model.load(model)
+    if from_features and (kind == HEADS or trained.front_end is None):
+        what = "a head takes embeddings" if kind == HEADS else "a model of pictures has none"
+        raise ConfigError(f"features are what a front end makes of sound; {what}")
+    _check_folder(path)
+    if kind == HEADS:
+        return _export_heads(trained, Path(path))
+    graph = describe(trained, from_features=from_features)
+    told = facts(trained)
+    if int8:
+        assert calibration is not None
+        return _export_integers(trained, graph, told, Path(path), calibration, from_features)
+    content = WRITERS[kind].write(graph, told)
+    runner = WRITERS[kind].Runner(content)
+    compared = check(
+        trained, runner, runner.program, examples_for(trained), from_features=from_features, tolerance=TOLERANCE
+    )
+    with write_atomic(path) as file:
+        file.write(content)
+    return Exported(kind, (Path(path),), len(content), compared)
+
+
+def check_integers(kind: str, int8: bool, calibration: StrPath | None) -> None:
+    """Raise `ConfigError` unless 8-bit integers and their calibration go together, in a format that has them."""
+    if int8 and kind != "tflite":
+        raise ConfigError(f"8-bit integers are for TFLite files; leave int8 out, or write a .tflite instead of {kind}")
+    if int8 and calibration is None:
+        raise ConfigError(
+            "8-bit integers need recordings to choose their ranges by: give calibration, a data set such as the one "
+            "that the model was trained with (--calibration FOLDER)"
+        )
+    if calibration is not None and not int8:
+        raise ConfigError(
+            "calibration chooses the ranges of 8-bit integers; give int8 (--int8) as well, or leave it out"
+        )
+
+
+def _export_integers(
+    model: Model, graph: Graph, told: Mapping[str, Any], path: Path, folder: StrPath, from_features: bool
+) -> Exported:
+    """Write a TFLite file whose network computes in 8-bit integers."""
+    schema()
+    calibration = Calibration.read(model, folder)
+    examples = calibration.for_ranges
+    told = {**told, "int8": True}
+    contents = [tflite.write(graph, told, ranges) for ranges in candidates(model, graph, examples)]
+    # The ranges are those with which the probabilities of these examples are nearest to the model's.
+    content = min(contents, key=lambda one: distance(model, tflite.Runner(one), examples, from_features=from_features))
+    runner = tflite.Runner(content)
+    compared = check_roughly(model, runner, runner.program, examples, from_features=from_features, least=LEAST_SAME)
+    found = accuracy(model, runner, calibration, from_features=from_features)
+    with write_atomic(path) as file:
+        file.write(content)
+    return Exported("tflite", (path,), len(content), compared, found)
+
+
+def _export_heads(model: Model, folder: Path) -> Exported:
+    """Write a head for each word into `folder`, which is made if need be; all are compared before the first."""
+    heads.check_headed(model, heads.find_published())
+    words = [label for label in model.words if label in model.answer_labels]
+    names = [_file_name(word) for word in words]
+    if len(set(names)) < len(names):
+        raise ExportError(f"words must differ in their letters and digits to be names of files; got {', '.join(words)}")
+    examples = examples_for(model)
+    embeddings, wanted = heads.embeddings_of(model, examples), model.predict(examples)
+    told, contents, largest = facts(model), {}, 0.0
+    programs: dict[str, None] = {}
+    for word, name in zip(words, names, strict=True):
+        graph = heads.describe_head(model, word)
+        for kind, module in WRITERS.items():
+            content = module.write(graph, {**told, "word": word}, any_batch=False)
+            runner = module.Runner(content)
+            found = np.stack([runner(one[None])["probability"][0, 0] for one in embeddings])
+            largest = max(largest, difference(found, wanted[:, model.labels.index(word)], TOLERANCE, runner.program))
+            contents[folder / f"{name}.{kind}"] = content
+            programs[runner.program] = None
+    make_folder(folder)
+    for path, content in contents.items():
+        with write_atomic(path) as file:
+            file.write(content)
+    compared = Check(", ".join(programs), len(examples), largest, len(examples))
+    return Exported(HEADS, tuple(contents), sum(map(len, contents.values())), compared)
+
+
+def _file_name(word: str) -> str:
+    """Return a word as the name of a file.
+
+    >>> _file_name("Hey Jarvis!")
+    'hey_jarvis'
+    """
+    return re.sub(r"\W+", "_", word.casefold()).strip("_") or "word"
+
+
+def chosen_format(path: StrPath, format: str | None) -> str:
+    """Return the format that is asked for, or that of the ending of `path`; `ConfigError` if there is none."""
+    known = [*sorted(set(FORMATS.values())), HEADS]
+    if format is not None:
+        if format not in known:
+            raise ConfigError(f"there is no format {format!r}; there are {', '.join(known)}")
+        return format
+    ending = Path(path).suffix.lower()
+    if ending not in FORMATS:
+        raise ConfigError(
+            f"{display_path(path)}: models are exported to {', '.join(FORMATS)}; end the name so, or give a format"
+        )
+    return FORMATS[ending]
+
+
+def _check_folder(path: StrPath) -> None:
+    folder = Path(os.path.realpath(path)).parent
+    if not folder.is_dir():
+        raise ConfigError(f"{display_path(path)}: there is no folder {display_path(folder)}; make it first")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder unless it is there; `DataError` if it cannot be."""
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{display_path(path)}: the folder cannot be made ({reason(error)})") from None
