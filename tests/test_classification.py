@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from audioconv.audio.read import Segment
+from audioconv.audio.read import OpenRecording, Segment
 from audioconv.decision.decision import Decision
 from audioconv.errors import DataError
 from audioconv.pipeline import windowing
 from audioconv.pipeline.inputs import AudioInput
-from audioconv.pipeline.predict import decisive_clip, score_examples, score_files
+from audioconv.pipeline.predict import decisive_clip, score_examples, score_files, score_recording
 from audioconv.recipe.choose_input import choose_audio_input
 
 RATE = 8000
@@ -87,6 +87,15 @@ def test_a_file_in_pieces_is_what_it_is_in_memory(content, tmp_path, rng, monkey
     soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
     model = Loudness()
     (whole,) = score_files(model, source(content), [tmp_path / "a.wav"])
+    with open(tmp_path / "a.wav", "rb") as file:
+        upload = OpenRecording(file, "an upload", (tmp_path / "a.wav").stat().st_size)
+        opened = score_recording(model, source(content), upload)
+        np.testing.assert_array_equal(opened.probabilities, whole.probabilities)
+        assert len(opened.windows) == len(whole.windows) > 0
+        with monkeypatch.context() as shorter:
+            shorter.setattr(windowing, "PIECE_SECONDS", 5.0)
+            opened = score_recording(model, source(content), upload)
+        np.testing.assert_allclose(opened.probabilities, whole.probabilities, atol=1e-6)
     monkeypatch.setattr(windowing, "PIECE_SECONDS", 5.0)
     (pieces,) = score_files(model, source(content), [tmp_path / "a.wav"])
     np.testing.assert_allclose(pieces.probabilities, whole.probabilities, atol=1e-6)

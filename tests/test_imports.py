@@ -27,7 +27,7 @@ ORDER = [
     interop model training
     pipeline streaming
     recipe
-    classifier explaining export report
+    classifier explaining export report serving
     cli
     __main__
     """.strip().splitlines()

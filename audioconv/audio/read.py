@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from audioconv._types import Samples, StrPath
 from audioconv.audio.decoders import ffmpeg
 from audioconv.audio.decoders.decoder import MAX_UNKNOWN_LENGTH, Decoder
-from audioconv.audio.decoders.opening import open_bytes, open_file
+from audioconv.audio.decoders.opening import open_bytes, open_file, open_stream
 from audioconv.audio.samples import (
     HIGHEST_RATE,
     LOWEST_RATE,
@@ -34,6 +35,7 @@ __all__ = [
     "LOWEST_RATE",
     "AudioInfo",
     "Blocks",
+    "OpenRecording",
     "Samples",
     "Segment",
     "blocks",
@@ -111,6 +113,28 @@ class Segment:
         return self.end - self.begin
 
 
+@dataclass(frozen=True, eq=False)
+class OpenRecording:
+    """A recording in an open file, such as an upload that is kept in memory.
+
+    Attributes
+    ----------
+    file : binary file
+        Seekable; it is read from its beginning and stays open.
+    name : str
+        What errors call it.
+    size : int
+        Number of its bytes.
+    on_seconds : callable, optional
+        Called after each block with the number of seconds that were read; what it raises ends the reading.
+    """
+
+    file: BinaryIO
+    name: str
+    size: int
+    on_seconds: Callable[[float], object] | None = None
+
+
 def read(path: StrPath, sample_rate: int) -> Samples:
     """Return the recording in `path` as mono at `sample_rate`.
 
@@ -171,12 +195,12 @@ def _at(sample_rate: int, found: Blocks) -> Iterator[Samples]:
 
 
 @contextmanager
-def blocks(source: StrPath | Segment, seconds: float = 10.0) -> Iterator[Blocks]:
+def blocks(source: StrPath | Segment | OpenRecording, seconds: float = 10.0) -> Iterator[Blocks]:
     """Open a recording, or a part of one, to be read in blocks: a long one is never in memory as a whole.
 
     Parameters
     ----------
-    source : path-like or Segment
+    source : path-like, Segment or OpenRecording
     seconds : float
         Length of a block; at high rates and of many channels it may be shorter.
 
@@ -193,6 +217,10 @@ def blocks(source: StrPath | Segment, seconds: float = 10.0) -> Iterator[Blocks]
     if isinstance(source, Segment):
         with part(source, seconds) as found:
             yield found
+        return
+    if isinstance(source, OpenRecording):
+        with open_stream(source.file, source.name, source.size) as decoder:
+            yield Blocks(decoder, seconds=seconds, on_seconds=source.on_seconds)
         return
     with open_file(source) as decoder:
         yield Blocks(decoder, seconds=seconds)
@@ -230,10 +258,12 @@ class Blocks:
         end: int | None = None,
         seconds: float = 10.0,
         required: Segment | None = None,
+        on_seconds: Callable[[float], object] | None = None,
     ) -> None:
         self.info = AudioInfo(decoder.sample_rate, decoder.channels, decoder.frames)
         self.came = 0
         self._decoder, self._begin, self._end, self._required = decoder, begin, end, required
+        self._on_seconds = on_seconds
         self._length = max(1, min(round(seconds * decoder.sample_rate), MAX_BLOCK // decoder.channels))
 
     def __iter__(self) -> Iterator[Samples]:
@@ -250,6 +280,8 @@ class Blocks:
             if not len(samples):
                 break
             self.came += len(samples)
+            if self._on_seconds is not None:
+                self._on_seconds(self.came / self.info.sample_rate)
             yield samples
         if self._end is None:
             self._decoder.check_whole(self.came)

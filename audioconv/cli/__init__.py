@@ -11,7 +11,21 @@ from typing import Annotated
 import typer
 
 from audioconv._version import __version__
-from audioconv.cli import classify, data, demo, detect, doctor, evaluate, explain, export, info, listen, review, train
+from audioconv.cli import (
+    classify,
+    data,
+    demo,
+    detect,
+    doctor,
+    evaluate,
+    explain,
+    export,
+    info,
+    listen,
+    review,
+    serve,
+    train,
+)
 from audioconv.cli.options import present_names
 from audioconv.cli.streams import OutputError, guard, release
 from audioconv.cli.terminal import say, say_error, shown_notices
@@ -33,7 +47,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for module in (train, classify, evaluate, explain, detect, listen, review, export, info, data, demo, doctor):
+for module in (train, classify, evaluate, explain, detect, listen, serve, review, export, info, data, demo, doctor):
     module.register(app)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,7 +26,6 @@ from audioconv.io.files import display_path
 
 if TYPE_CHECKING:
     from audioconv.classifier import Classifier, Prediction
-    from audioconv.pipeline.prediction import WindowPrediction
 
 AT_ONCE = 256
 """Files that are in memory together."""
@@ -81,9 +80,7 @@ def classify(
             scores = dict(list(prediction.scores.items())[:top])
             long_one = long_one or (path if prediction.windows else None)
             if as_json:
-                answer = {"label": prediction.answer, "nearest": prediction.label, "score": prediction.score}
-                windows = [_window_as_json(window) for window in prediction.windows]
-                write_json({"path": json_path(path), **answer, "scores": scores, "windows": windows}, indent=None)
+                write_json({"path": json_path(path), **prediction.to_json(top)}, indent=None)
             else:
                 heard = prediction.label if prediction.accepted else f"none of these, nearest {prediction.label}"
                 more = [label for label in scores if label != prediction.label][: (top or 1) - 1]
@@ -103,16 +100,6 @@ def classify(
     list_failures(failures, len(paths))
     if failures:
         raise typer.Exit(1)
-
-
-def _window_as_json(window: WindowPrediction) -> dict[str, Any]:
-    return {
-        "begin": window.begin,
-        "end": window.end,
-        "label": window.label if window.accepted else None,
-        "nearest": window.label,
-        "score": window.score,
-    }
 
 
 def _predict(

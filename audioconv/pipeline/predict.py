@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 
 from audioconv._types import Array, StrPath
-from audioconv.audio.read import Segment, fitted_begin, read_window
-from audioconv.errors import DataError
+from audioconv.audio.read import OpenRecording, Segment, fitted_begin, read_window
+from audioconv.errors import ConfigError, DataError
 from audioconv.io.parallel import read_in_parallel
 from audioconv.model import Model
 from audioconv.pipeline.inputs import LONG, InputSpec
@@ -104,6 +105,25 @@ def score_files(
                     yield error
 
 
+def score_recording(model: Model, spec: InputSpec, recording: OpenRecording) -> RecordingScores:
+    """Return the probabilities of a recording in an open file, like `score_files`; a long one is read in pieces.
+
+    Raises
+    ------
+    ConfigError
+        If the model is of pictures.
+    DataError
+        If the recording cannot be read.
+    """
+    if spec.sample_rate is None:
+        raise ConfigError("this model classifies pictures, not recordings")
+    with closing(pieces(recording, spec.sample_rate)) as found:
+        _, first = next(found)
+        if next(found, None) is None:
+            return score_examples(model, spec, [first])[0]
+    return _score_pieces(model, spec, recording)
+
+
 def score_examples(model: Model, spec: InputSpec, examples: Sequence[Array]) -> list[RecordingScores]:
     """Return the probabilities of recordings (T,) float32 at the model's rate, or of pictures (H, W, C), in memory."""
     scored: list[RecordingScores] = []
@@ -167,7 +187,7 @@ def combine(model: Model, spec: InputSpec, rows: Array) -> Array:
     return _Combined(model, spec, is_long=True).add(0, range(len(rows)), rows).probabilities()
 
 
-def _score_pieces(model: Model, spec: InputSpec, file: StrPath | Segment) -> RecordingScores:
+def _score_pieces(model: Model, spec: InputSpec, file: StrPath | Segment | OpenRecording) -> RecordingScores:
     """Return the probabilities of a recording that is not in memory as a whole."""
     rate, length = spec.sample_rate, spec.shape[0]
     assert rate is not None, "pictures are in memory as a whole"

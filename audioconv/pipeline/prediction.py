@@ -35,6 +35,11 @@ class WindowPrediction:
     score: float
     accepted: bool
 
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON-compatible data; `label` is None for "none of these", and `nearest` the likeliest class."""
+        answer = self.label if self.accepted else None
+        return {"begin": self.begin, "end": self.end, "label": answer, "nearest": self.label, "score": self.score}
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -64,6 +69,16 @@ class Prediction:
     def answer(self) -> str | None:
         """The label, or None for "none of these"."""
         return self.label if self.accepted else None
+
+    def to_json(self, top: int | None = None) -> dict[str, Any]:
+        """Return it as JSON-compatible data, with the `top` likeliest classes only if that is given."""
+        return {
+            "label": self.answer,
+            "nearest": self.label,
+            "score": self.score,
+            "scores": dict(list(self.scores.items())[:top]),
+            "windows": [window.to_json() for window in self.windows],
+        }
 
 
 class Predictions(list[Prediction]):

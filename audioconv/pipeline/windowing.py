@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 
 from audioconv._types import Samples, StrPath
-from audioconv.audio.read import Segment, blocks, read_window
+from audioconv.audio.read import OpenRecording, Segment, blocks, read_window
 from audioconv.audio.samples import resample_blocks
 from audioconv.audio.windows import Content, Windows, WindowsBuilder, window_begins, word_begins
 from audioconv.errors import DataError
@@ -94,13 +94,13 @@ def sample_parts(samples: Samples, content: Content, sample_rate: int, length: i
 
 
 def pieces(
-    file: StrPath | Segment, sample_rate: int, *, overlap: int = 0, limit: float = math.inf
-) -> Iterator[tuple[int, Samples]]:
+    file: StrPath | Segment | OpenRecording, sample_rate: int, *, overlap: int = 0, limit: float = math.inf
+) -> Generator[tuple[int, Samples], None, None]:
     """Yield a recording at `sample_rate` as a whole, or a long one in pieces of about a minute.
 
     Parameters
     ----------
-    file : path-like or Segment
+    file : path-like, Segment or OpenRecording
     sample_rate : int
         In Hz.
     overlap : int

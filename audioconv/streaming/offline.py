@@ -40,14 +40,14 @@ def detect(model: Model | StrPath, source: StrPath | ArrayLike, **options: Any) 
 
 def detect_in_file(
     model: Model | StrPath,
-    path: StrPath,
+    source: StrPath | read.OpenRecording,
     *,
     on_seconds: Callable[[float, float], object] | None = None,
     **options: Any,
 ) -> Iterator[list[Detection]]:
     """Yield the words in a recording, as far as it has been read; `on_seconds` is told how far, and of how much."""
-    shown = display_path(path)
-    with read.blocks(path) as blocks:
+    shown = source.name if isinstance(source, read.OpenRecording) else display_path(source)
+    with read.blocks(source) as blocks:
         detector = Detector(model, sample_rate=blocks.info.sample_rate, **options)
         try:
             for block in blocks:

@@ -106,6 +106,19 @@ class PcmReader:
         return data
 
 
+def decode(data: bytes, format: str, channels: int) -> NDArray[Any]:
+    """Return whole frames of raw little-endian samples as (T, channels): int16, or float32 whose full scale is 1.
+
+    Parameters
+    ----------
+    data : bytes
+    format : {"u8", "s16", "s24", "s32", "f32", "f64"}
+    channels : int
+        Interleaved.
+    """
+    return _DECODERS[format][1](data).reshape(-1, channels)
+
+
 def read_pipe(
     file: BinaryIO,
     sample_rate: int | None = None,

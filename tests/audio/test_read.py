@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import sys
@@ -393,6 +394,43 @@ def test_a_part_behind_the_end(tmp_path: Path, name: str) -> None:
     soundfile.write(path, tone(16000, 1.0), 16000)
     with pytest.raises(DataError, match=rf"{name}: ends before the part from 3 to 3.5 s begins"):
         read_window(Segment(path, 3.0, 3.5), 16000, 16000)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
+def test_an_open_file(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"tone.{suffix}"
+    soundfile.write(path, tone(16000, 25), 16000)
+    told: list[float] = []
+    for open_one in (path.open, lambda _mode: io.BytesIO(path.read_bytes())):
+        with open_one("rb") as file:
+            file.seek(100)
+            recording = module.OpenRecording(file, "an upload", path.stat().st_size, told.append)
+            for _ in range(2):  # from its beginning, each time
+                with module.blocks(recording) as found:
+                    samples = np.concatenate(list(found.mono()))
+                np.testing.assert_array_equal(samples, read(path, 16000))
+            assert not file.closed
+    assert told[:3] == pytest.approx([10, 20, 25], abs=0.15)
+
+
+def test_an_open_file_that_cannot_be_read(tmp_path: Path) -> None:
+    for content, message in ((b"", "an upload: is empty"), (b"text", "an upload: not audio that can be read")):
+        recording = module.OpenRecording(io.BytesIO(content), "an upload", len(content))
+        with pytest.raises(DataError, match=message), module.blocks(recording):
+            pass
+    path = tmp_path / "tone.wav"
+    soundfile.write(path, tone(16000, 25), 16000)
+
+    def enough(seconds: float) -> None:
+        if seconds > 15:
+            raise InterruptedError(f"after {seconds} s")
+
+    with (
+        open(path, "rb") as file,
+        module.blocks(module.OpenRecording(file, "an upload", path.stat().st_size, enough)) as found,
+        pytest.raises(InterruptedError, match="after 20"),
+    ):
+        list(found)
 
 
 def test_content_in_memory(tmp_path: Path) -> None:

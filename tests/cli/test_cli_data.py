@@ -124,7 +124,18 @@ def test_doctor(call, tmp_path, monkeypatch):
     assert found["threading_layer"] in ("omp", "tbb", "workqueue")
     assert found["kernel_cache"]["folder"]
     assert found["problems"] == []
-    assert set(found["optional"]) == {"commonvoice", "images", "kokoro", "live", "piper", "plots", "synth"}
+    assert set(found["optional"]) == {
+        "commonvoice",
+        "export",
+        "images",
+        "kokoro",
+        "live",
+        "piper",
+        "plots",
+        "serve",
+        "synth",
+        "wyoming",
+    }
 
 
 @pytest.mark.usefixtures("no_speech_embedding")

@@ -62,6 +62,17 @@ def open_bytes(content: bytes, name: str) -> Iterator[Decoder]:
         yield _Opening(stack, source, name, len(content)).decoder()
 
 
+@contextmanager
+def open_stream(content: BinaryIO, name: str, size: int) -> Iterator[Decoder]:
+    """Open the recording in an open file of `size` bytes, from its beginning; `name` is what errors call it."""
+    if not size:
+        raise DataError(f"{name}: is empty (0 bytes), expected a recording")
+    with explained(name):
+        content.seek(0)
+    with ExitStack() as stack:
+        yield _Opening(stack, content, name, size).decoder()
+
+
 class _Opening:
     """A file for which a decoder is chosen; what has to be closed goes to `stack`."""
 

@@ -31,13 +31,17 @@ def assembled(file: BinaryIO, pieces: Sequence[Piece]) -> Iterator[tuple[BinaryI
 @contextmanager
 def in_memory(content: bytes) -> Iterator[BinaryIO]:
     """Open a file with this content that has no name."""
-    if not hasattr(os, "memfd_create"):
-        yield io.BytesIO(content)
-        return
-    with open(os.memfd_create("recording"), "w+b") as file:
+    with new_in_memory() as file:
         file.write(content)
         file.seek(0)
         yield file
+
+
+def new_in_memory() -> BinaryIO:
+    """Return an empty file that has no name, in memory; where the system has such files, with a descriptor."""
+    if not hasattr(os, "memfd_create"):
+        return io.BytesIO()
+    return open(os.memfd_create("recording"), "w+b")
 
 
 class PiecesFile(io.RawIOBase):
