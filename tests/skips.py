@@ -19,6 +19,8 @@ ALLOWED = {
     r"real archives: set AUDIOCONV_MIRROR|AUDIOCONV_MIRROR has no \S+": "archives of data sets",
     r"needs a browser": "Chromium",
     r"needs the packages? \S+, which carr(y|ies) a real ": "real voices and networks",
+    r"needs the C compiler \S+": "C compilers",
+    r"needs gcc-arm-none-eabi and qemu-system-arm": "a compiler and an emulator for Cortex-M",
     r"needs TensorFlow Lite Micro": "TensorFlow Lite Micro",
     r"needs pyopen-wakeword": "pyopen-wakeword",
     r"takes ten minutes: set AUDIOCONV_LONG_TESTS": "",

@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
         "audioconv export model -o model.onnx --features",
         "audioconv export model -o model.tflite --int8 --calibration words",
         "audioconv export model -o heads --format openwakeword",
+        "audioconv export model -o model.c",
     )
 
 
@@ -33,14 +34,14 @@ def export(
             "--output",
             "-o",
             metavar="FILE|DIR",
-            help="Write this file: .onnx or .tflite; or this folder, for openwakeword.",
+            help="Write this file: .onnx, .tflite or .c; or this folder, for openwakeword or c.",
         ),
     ],
     format: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="onnx, tflite, or openwakeword: a head for each word. By default that of the file's ending.",
+            help="onnx, tflite, c, or openwakeword: a head for each word. By default that of the file's ending.",
             show_default=False,
         ),
     ] = None,
@@ -48,7 +49,7 @@ def export(
         bool, flag("--features", "Leave the front end out: the file takes features, not samples.")
     ] = False,
     int8: Annotated[
-        bool, flag("--int8", "Compute the network in 8-bit integers, for microcontrollers; needs --calibration.")
+        bool, flag("--int8", "Compute the network in 8-bit integers, with --calibration; in C only its weights.")
     ] = False,
     calibration: Annotated[
         Path | None,
@@ -69,7 +70,10 @@ def export(
     The format openwakeword writes an ONNX and a TFLite file for each word of a model that was trained with
     --init openwakeword. It takes 16 embeddings, as openWakeWord and Home Assistant compute them.
 
-    Needs the extra `export`: pip install 'audioconv\[export]'.
+    The format c writes C99 source without dependencies: one call takes 16-bit samples and gives words, as listen does.
+    A header and a JSON file are written beside it. A C compiler compares it with the model, if there is one.
+
+    Needs the extra `export`, except for C: pip install 'audioconv\[export]'.
     """
     from audioconv.export import export as export_model
     from audioconv.export.exporting import check_integers, chosen_format
@@ -79,30 +83,38 @@ def export(
     path = model_path(model)
     precompile.start(precompile.USE)
     exported = export_model(path, output, format=format, from_features=features, int8=int8, calibration=calibration)
+    check, cost, sizes = exported.check, exported.accuracy, exported.sizes
     if as_json:
         write_json(
             {
                 "files": [json_path(file) for file in exported.files],
                 "format": exported.format,
                 "bytes": exported.bytes,
-                "program": exported.check.program,
-                "examples": exported.check.examples,
-                "largest_difference": exported.check.largest_difference,
-                "same_answers": exported.check.answers,
-                "accuracy": None if exported.accuracy is None else asdict(exported.accuracy),
+                "program": None if check is None else check.program,
+                "examples": None if check is None else check.examples,
+                "largest_difference": None if check is None else check.largest_difference,
+                "same_answers": None if check is None else check.answers,
+                "accuracy": None if cost is None else asdict(cost),
+                "sizes": None if sizes is None else asdict(sizes),
             }
         )
         return
-    check = exported.check
-    say(
-        f"compared by {check.program}: {check.examples} examples, largest difference of a probability "
-        f"{check.largest_difference:.1e}, {check.answers} of {check.examples} answers the same"
-    )
-    if exported.accuracy is not None:
-        cost = exported.accuracy
+    if check is None:
+        say("not compared with the model: there is no C compiler (cc, gcc, clang, or that of the variable CC)")
+    else:
+        say(
+            f"compared by {check.program}: {check.examples} examples, largest difference of a probability "
+            f"{check.largest_difference:.1e}, {check.answers} of {check.examples} answers the same"
+        )
+    if cost is not None:
         say(
             f"accuracy in 8-bit integers: {cost.after:.2%} of {cost.examples:,} examples that chose no ranges, "
             f"{cost.before:.2%} in float32; {cost.same:.2%} have the same label"
         )
+    if sizes is not None:
+        code = "" if sizes.code is None else f", code {sizes.code:,} bytes ({sizes.compiled_by})"
+        write(f"flash: constants {sizes.constants:,} bytes{code}")
+        stream = f"a stream {sizes.state:,} bytes, " if sizes.state else ""
+        write(f"RAM: {stream}audioconv_classify {sizes.scratch:,} bytes if it is called")
     for file in exported.files:
         write(f"{display_path(file)}: {megabytes(file.stat().st_size)}")

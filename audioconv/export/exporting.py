@@ -12,19 +12,24 @@ from typing import Any
 import numpy as np
 
 from audioconv._types import StrPath
-from audioconv.errors import ConfigError, DataError, ExportError
+from audioconv.errors import ConfigError, ExportError
 from audioconv.export import heads, onnx_file, tflite
+from audioconv.export.c99 import writing as c99
+from audioconv.export.c99.header import Sizes
 from audioconv.export.calibration import Accuracy, Calibration, accuracy, candidates, distance
 from audioconv.export.check import TOLERANCE, Check, check, check_roughly, difference, examples_for
 from audioconv.export.description import describe
 from audioconv.export.facts import facts
 from audioconv.export.operations import Graph
 from audioconv.export.tflite_file import schema
-from audioconv.io.files import display_path, reason, write_atomic
+from audioconv.io.files import display_path, make_folder, write_atomic
 from audioconv.model import Model
 
-FORMATS = {".onnx": "onnx", ".tflite": "tflite"}
+FORMATS = {".onnx": "onnx", ".tflite": "tflite", ".c": "c"}
 """Formats of one file by the ending of its name."""
+
+C = "c"
+"""The format of C source: a file, or a folder, with a header and JSON beside it."""
 
 HEADS = "openwakeword"
 """The format of a folder with a file for each word: heads for openWakeWord."""
@@ -46,17 +51,20 @@ class Exported:
     files : tuple of Path
     bytes : int
         Size of all files.
-    check : Check
-        How they were compared with the model.
+    check : Check or None
+        How they were compared with the model; None of C source where there is no C compiler.
     accuracy : Accuracy or None
         With 8-bit integers, what they cost; None where no example with a label of the model was left to measure it.
+    sizes : Sizes or None
+        Of C source, the memory that it takes.
     """
 
     format: str
     files: tuple[Path, ...]
     bytes: int
-    check: Check
+    check: Check | None
     accuracy: Accuracy | None = None
+    sizes: Sizes | None = None
 
 
 def export(
@@ -78,19 +86,20 @@ def export(
     ----------
     model : Model or path-like
     path : path-like
-        The file; of the format ``"openwakeword"`` a folder.
+        The file; of the format ``"openwakeword"`` a folder, of ``"c"`` the source or a folder.
     format : str, optional
         ``"onnx"``, ``"tflite"``, or ``"openwakeword"``: a head for each word in both formats, which takes the
-        embeddings that openWakeWord computes; see `heads.check_headed`. Default: by the ending of `path`.
+        embeddings that openWakeWord computes; see `heads.check_headed`. ``"c"``: C99 source with a header and JSON
+        beside it, which takes a stream. Default: by the ending of `path`.
     from_features : bool
         Leave the front end out: the file takes features (N, frames, bands) as `Model.features` gives them. Default:
         False.
     int8 : bool
         Compute the network in 8-bit integers, with a scale for each channel of the weights; front end, normalisation
-        and decision stay float32. Of TFLite only. Default: False.
+        and decision stay float32. Of TFLite; in C only the weights are 8-bit integers. Default: False.
     calibration : path-like, optional
         A data set of the model's labels: 300 examples of it choose the ranges of the integers, and others measure the
-        accuracy. `int8` needs it.
+        accuracy. `int8` needs it for TFLite; for C the others alone are used.
 
     Returns
     -------
@@ -116,6 +125,10 @@ def export(
     _check_folder(path)
     if kind == HEADS:
         return _export_heads(trained, Path(path))
+    if kind == C:
+        settings: dict[str, Any] = {"from_features": from_features, "int8": int8, "calibration": calibration}
+        made = c99.write(trained, path, facts(trained), **settings)
+        return Exported(C, made.files, made.bytes, made.check, made.accuracy, made.sizes)
     graph = describe(trained, from_features=from_features)
     told = facts(trained)
     if int8:
@@ -133,9 +146,11 @@ def export(
 
 def check_integers(kind: str, int8: bool, calibration: StrPath | None) -> None:
     """Raise `ConfigError` unless 8-bit integers and their calibration go together, in a format that has them."""
-    if int8 and kind != "tflite":
-        raise ConfigError(f"8-bit integers are for TFLite files; leave int8 out, or write a .tflite instead of {kind}")
-    if int8 and calibration is None:
+    if int8 and kind not in ("tflite", C):
+        raise ConfigError(
+            f"8-bit integers are for TFLite files and C; leave int8 out, or write a .tflite or .c instead of {kind}"
+        )
+    if kind == "tflite" and int8 and calibration is None:
         raise ConfigError(
             "8-bit integers need recordings to choose their ranges by: give calibration, a data set such as the one "
             "that the model was trained with (--calibration FOLDER)"
@@ -221,11 +236,3 @@ def _check_folder(path: StrPath) -> None:
     folder = Path(os.path.realpath(path)).parent
     if not folder.is_dir():
         raise ConfigError(f"{display_path(path)}: there is no folder {display_path(folder)}; make it first")
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder unless it is there; `DataError` if it cannot be."""
-    try:
-        path.mkdir(exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{display_path(path)}: the folder cannot be made ({reason(error)})") from None

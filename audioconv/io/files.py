@@ -43,6 +43,14 @@ def reason(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder unless it is there; `DataError` if it cannot be."""
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{display_path(path)}: the folder cannot be made ({reason(error)})") from None
+
+
 @overload
 def write_atomic(path: str | os.PathLike[str], mode: Literal["wb"] = "wb") -> AbstractContextManager[IO[bytes]]: ...
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ from audioconv.runtime.program import (
     Phase,
     round_up_to_cache_lines,
 )
+
+K = TypeVar("K")
 
 MIN_SPILL_BYTES = 4 * 2**20
 """Bytes of a buffer, over all examples, from which on the next phase no longer finds it in the caches."""
@@ -69,7 +72,7 @@ def assemble(phases: Sequence[Phase], examples: int, memory: Memory) -> Program:
     sizes = {buffer: round_up_to_cache_lines(buffer.size) * examples + SLACK for buffer in kept}
     addresses = {
         b: (opcodes.ARENA, memory.arena + offset, round_up_to_cache_lines(b.size))
-        for b, offset in _pack(kept, sizes).items()
+        for b, offset in pack(kept, sizes).items()
     }
     memory.arena += max((offset - memory.arena + sizes[b] for b, (_, offset, _) in addresses.items()), default=0)
     for number in range(len(phases)):
@@ -79,7 +82,7 @@ def assemble(phases: Sequence[Phase], examples: int, memory: Memory) -> Program:
             if buffer not in kept and uses[0][0] == number
         }
         sizes = {buffer: round_up_to_cache_lines(buffer.size + SLACK) for buffer in transient}
-        for buffer, offset in _pack(transient, sizes).items():
+        for buffer, offset in pack(transient, sizes).items():
             addresses[buffer] = (opcodes.SCRATCH, offset, 0)
             memory.scratch = max(memory.scratch, offset + sizes[buffer])
     count = sum(len(phase.instructions) for phase in phases)
@@ -175,12 +178,23 @@ def _lifetimes(phases: Sequence[Phase]) -> dict[Buffer, list[tuple[int, int]]]:
     return uses
 
 
-def _pack(lifetimes: dict[Buffer, tuple[int, int]], sizes: dict[Buffer, int]) -> dict[Buffer, int]:
+def pack(lifetimes: Mapping[K, tuple[int, int]], sizes: Mapping[K, int]) -> dict[K, int]:
     """Return an offset for each buffer; those with overlapping lifetimes do not overlap.
 
     The largest buffer is placed first, each at the lowest free offset.
+
+    Parameters
+    ----------
+    lifetimes : mapping
+        For each buffer, when it is first and last used.
+    sizes : mapping
+
+    Examples
+    --------
+    >>> pack({"a": (0, 1), "b": (1, 2), "c": (2, 3)}, {"a": 10, "b": 5, "c": 8})
+    {'a': 0, 'c': 0, 'b': 10}
     """
-    placed: dict[Buffer, int] = {}
+    placed: dict[K, int] = {}
     for buffer in sorted(lifetimes, key=lambda b: -sizes[b]):
         begin, end = lifetimes[buffer]
         taken = sorted(

@@ -110,9 +110,9 @@ def test_formats_follow_from_the_ending(tmp_path):
     export(model, tmp_path / "m.ONNX")
     export(model, tmp_path / "m.bin", format="onnx")
     assert (tmp_path / "m.bin").read_bytes() == (tmp_path / "m.ONNX").read_bytes()
-    with pytest.raises(ConfigError, match=r"m\.bin: models are exported to \.onnx, \.tflite; .*give a format"):
+    with pytest.raises(ConfigError, match=r"m\.bin: models are exported to \.onnx, \.tflite, \.c; .*give a format"):
         export(model, tmp_path / "m.bin")
-    with pytest.raises(ConfigError, match="there is no format 'caffe'; there are onnx, tflite, openwakeword"):
+    with pytest.raises(ConfigError, match="there is no format 'caffe'; there are c, onnx, tflite, openwakeword"):
         export(model, tmp_path / "m.onnx", format="caffe")
 
 

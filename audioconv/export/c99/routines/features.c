@@ -1,0 +1,18 @@
+/* One row of features from the windowed samples in `work`, (WORK_LENGTH): decibels of mel bands. */
+static void make_row(float *work, float *row)
+{
+    const float *weights = filters;
+    const float *power;
+    int band, k;
+
+    power_spectrum(work);
+    power = work + POWER_BEGIN;
+    for (band = 0; band < BANDS; band++) {
+        float energy = 0.0f;
+        for (k = 0; k < filter_lengths[band]; k++) {
+            energy += weights[k] * power[POWER_STEP * (filter_begins[band] + k)];
+        }
+        weights += filter_lengths[band];
+        row[band] = 10.0f * log10f(energy > FLOOR ? energy : FLOOR);
+    }
+}
