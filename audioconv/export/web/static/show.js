@@ -3,7 +3,7 @@
 const LOWEST_LEVEL = -80;
 
 /** Words that the title names, and the first sentence; of more it tells the number. */
-const MAX_TITLE = 4;
+const MAX_TITLE = 5;
 const MAX_LEAD = 20;
 
 export const element = (id) => document.getElementById(id);
