@@ -32,10 +32,14 @@ MARGIN_SECONDS = 0.05
 MIN_RANGE = 10.0
 """dB from the background to the loudest frame, in which a recording has to have a word."""
 
-_RIVAL = 0.1  # a second sound with this share of the word's energy is a second word
+RIVAL = 0.1
+"""A second sound with this share of the word's energy is a second word."""
+
+MIN_POWER = 1e-14
+"""Added to a power, so that it has a logarithm."""
+
 _QUIET_DISTANCE = 0.15  # seconds from the word
 _DIGITAL_SILENCE = 1e-5
-_MIN_POWER = 1e-14
 
 
 @dataclass(frozen=True)
@@ -306,7 +310,7 @@ def loudness(samples: Samples, sample_rate: int, rule: Rule) -> NDArray[np.float
     power = np.square(used, dtype=np.float32).reshape(frames, length).mean(axis=1, dtype=np.float64)
     window = np.ones(rule.smoothed_frames) / rule.smoothed_frames
     smooth = np.convolve(power, window, "same")
-    return np.asarray(10 * np.log10(smooth + _MIN_POWER))
+    return np.asarray(10 * np.log10(smooth + MIN_POWER))
 
 
 def _prominent(samples: Samples, sample_rate: int) -> list[Stretch]:
@@ -327,7 +331,7 @@ def _prominent(samples: Samples, sample_rate: int) -> list[Stretch]:
     return [
         Stretch(begin * FRAME_SECONDS - MARGIN_SECONDS, end * FRAME_SECONDS + MARGIN_SECONDS)
         for (begin, end), energy in zip(long_enough, energies, strict=True)
-        if energy >= _RIVAL * energies.max()
+        if energy >= RIVAL * energies.max()
     ]
 
 

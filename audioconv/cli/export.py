@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from audioconv.cli.options import Json, Model, add_command, flag, model_path
-from audioconv.cli.terminal import json_path, megabytes, say, write, write_json
+from audioconv.cli.terminal import json_path, megabytes, say, write, write_json, write_next
 from audioconv.io.files import display_path
 
 
@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
         "audioconv export model -o model.tflite --int8 --calibration words",
         "audioconv export model -o heads --format openwakeword",
         "audioconv export model -o model.c",
+        "audioconv export model -o page --format web",
     )
 
 
@@ -34,14 +35,15 @@ def export(
             "--output",
             "-o",
             metavar="FILE|DIR",
-            help="Write this file: .onnx, .tflite or .c; or this folder, for openwakeword or c.",
+            help="Write this file: .onnx, .tflite or .c; or this folder, for openwakeword, c and web.",
         ),
     ],
     format: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="onnx, tflite, c, or openwakeword: a head for each word. By default that of the file's ending.",
+            help="onnx, tflite, c, openwakeword (a head for each word), or web (a page). By default that of the file's "
+            "ending.",
             show_default=False,
         ),
     ] = None,
@@ -59,6 +61,14 @@ def export(
             show_default=False,
         ),
     ] = None,
+    offline: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUNTIME",
+            help="For web: copy ONNX Runtime Web beside the page, from this folder of the npm package onnxruntime-web.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     r"""Write a model as a file that other programs run.
@@ -73,16 +83,24 @@ def export(
     The format c writes C99 source without dependencies: one call takes 16-bit samples and gives words, as listen does.
     A header and a JSON file are written beside it. A C compiler compares it with the model, if there is one.
 
+    The format web writes a page that finds words in sound of the microphone or a recording, in the browser. Any web
+    server serves it, such as python -m http.server. It loads ONNX Runtime Web from a content delivery network, or with
+    --offline from its own folder.
+
     Needs the extra `export`, except for C: pip install 'audioconv\[export]'.
     """
     from audioconv.export import export as export_model
-    from audioconv.export.exporting import check_integers, chosen_format
+    from audioconv.export.exporting import WEB, check_integers, check_offline, chosen_format
     from audioconv.kernels import precompile
 
-    check_integers(chosen_format(output, format), int8, calibration)  # before there is much to load
+    kind = chosen_format(output, format)  # before there is much to load
+    check_integers(kind, int8, calibration)
+    check_offline(kind, offline)
     path = model_path(model)
     precompile.start(precompile.USE)
-    exported = export_model(path, output, format=format, from_features=features, int8=int8, calibration=calibration)
+    exported = export_model(
+        path, output, format=format, from_features=features, int8=int8, calibration=calibration, offline=offline
+    )
     check, cost, sizes = exported.check, exported.accuracy, exported.sizes
     if as_json:
         write_json(
@@ -116,5 +134,9 @@ def export(
         write(f"flash: constants {sizes.constants:,} bytes{code}")
         stream = f"a stream {sizes.state:,} bytes, " if sizes.state else ""
         write(f"RAM: {stream}audioconv_classify {sizes.scratch:,} bytes if it is called")
+    if kind == WEB:
+        write(f"{display_path(output)}: {len(exported.files)} files, {megabytes(exported.bytes)}")
+        write_next(["python", "-m", "http.server", "--directory", output])
+        return
     for file in exported.files:
         write(f"{display_path(file)}: {megabytes(file.stat().st_size)}")

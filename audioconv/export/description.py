@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from audioconv._types import Array
 from audioconv.decision.classes import is_word
 from audioconv.decision.decision import Decision, Gate
 from audioconv.errors import ExportError
@@ -85,7 +86,11 @@ def add_front_end(graph: GraphBuilder, front_end: object, samples: Tensor) -> Te
         raise ExportError(f"the front end {front_end!r} is not one of audioconv's; its models cannot be exported")
     assert isinstance(front_end, LogMel)
     x = graph.add(Reshape((*samples.shape, 1)), place, samples)
-    energy = add_power_spectrum(graph, front_end, x, place)
+    return add_bands(graph, front_end, add_power_spectrum(graph, front_end, x, place), place)
+
+
+def add_bands(graph: GraphBuilder, front_end: LogMel, energy: Tensor, place: str) -> Tensor:
+    """Add what follows the power spectrum (..., bins): mel bands in decibels, and the cosine transform of `Mfcc`."""
     energy = graph.add(Linear(single(front_end.mel_filters().T)), place, energy)
     energy = graph.add(Function("clip", (front_end.floor, math.inf)), place, energy)
     decibels = graph.add(Arithmetic("multiply", single(DECIBELS)), place, graph.add(Function("log"), place, energy))
@@ -98,20 +103,26 @@ def add_front_end(graph: GraphBuilder, front_end: object, samples: Tensor) -> Te
 def add_power_spectrum(graph: GraphBuilder, front_end: LogMel, x: Tensor, place: str) -> Tensor:
     """Add two convolutions with windowed cosines and sines and the sum of their squares: (T, 1) to (frames, bins)."""
     length, hop = front_end.fft_length, front_end.hop_length
-    window = hann_window(front_end.window_length, length)
-    begin = (length - front_end.window_length) // 2
-    taps = np.arange(begin, begin + front_end.window_length)
-    phases = 2 * np.pi * np.outer(taps, np.arange(length // 2 + 1)) / length
+    waves = windowed_waves(front_end)
+    taps = len(waves[0])
     frames = front_end.frame_count(x.shape[0])
-    before = length // 2 - begin
-    after = max(0, (frames - 1) * hop + len(taps) - before - x.shape[0])
-    where = window_of(len(taps), axes=1, stride=hop, padding=((before, after),))
+    before = length // 2 - (length - taps) // 2
+    after = max(0, (frames - 1) * hop + taps - before - x.shape[0])
+    where = window_of(taps, axes=1, stride=hop, padding=((before, after),))
     squares = []
-    for wave in (np.cos(phases), np.sin(phases)):
-        weight = single(window[taps, None] * wave)[:, None, :]
-        part = graph.add(Convolution(weight, None, where), place, x)
+    for wave in waves:
+        part = graph.add(Convolution(wave[:, None, :], None, where), place, x)
         squares.append(graph.add(Function("square"), place, part))
     return graph.add(Arithmetic("add"), place, *squares)
+
+
+def windowed_waves(front_end: LogMel) -> tuple[Array, Array]:
+    """Return cosines and sines under the window, each (window_length, bins) float32."""
+    length = front_end.fft_length
+    window = hann_window(front_end.window_length, length)
+    taps = np.arange(front_end.window_length) + (length - front_end.window_length) // 2
+    phases = 2 * np.pi * np.outer(taps, np.arange(length // 2 + 1)) / length
+    return single(window[taps, None] * np.cos(phases)), single(window[taps, None] * np.sin(phases))
 
 
 def add_normalisation(graph: GraphBuilder, scale: Normalisation, x: Tensor, bands: int) -> Tensor:

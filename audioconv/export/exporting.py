@@ -22,6 +22,8 @@ from audioconv.export.description import describe
 from audioconv.export.facts import facts
 from audioconv.export.operations import Graph
 from audioconv.export.tflite_file import schema
+from audioconv.export.web import folder as web_folder
+from audioconv.export.web import runtime as web_runtime
 from audioconv.io.files import display_path, make_folder, write_atomic
 from audioconv.model import Model
 
@@ -33,6 +35,12 @@ C = "c"
 
 HEADS = "openwakeword"
 """The format of a folder with a file for each word: heads for openWakeWord."""
+
+WEB = "web"
+"""The format of a folder with a web page."""
+
+NO_FEATURES = {HEADS: "a head takes embeddings", WEB: "a page takes sound"}
+"""Formats that cannot leave the front end out, and why."""
 
 WRITERS: dict[str, Any] = {"onnx": onnx_file, "tflite": tflite}
 """The module of each format, with `write` and `Runner`."""
@@ -75,6 +83,7 @@ def export(
     from_features: bool = False,
     int8: bool = False,
     calibration: StrPath | None = None,
+    offline: StrPath | None = None,
 ) -> Exported:
     """Write a trained model as a file of another program.
 
@@ -88,9 +97,9 @@ def export(
     path : path-like
         The file; of the format ``"openwakeword"`` a folder, of ``"c"`` the source or a folder.
     format : str, optional
-        ``"onnx"``, ``"tflite"``, or ``"openwakeword"``: a head for each word in both formats, which takes the
-        embeddings that openWakeWord computes; see `heads.check_headed`. ``"c"``: C99 source with a header and JSON
-        beside it, which takes a stream. Default: by the ending of `path`.
+        ``"onnx"``, ``"tflite"``; ``"openwakeword"``: a head for each word in both formats, which takes the embeddings
+        that openWakeWord computes, see `heads.check_headed`; ``"c"``: C99 source with a header and JSON beside it,
+        which takes a stream; or ``"web"``: a page that finds the words in a browser. Default: by the ending of `path`.
     from_features : bool
         Leave the front end out: the file takes features (N, frames, bands) as `Model.features` gives them. Default:
         False.
@@ -100,6 +109,9 @@ def export(
     calibration : path-like, optional
         A data set of the model's labels: 300 examples of it choose the ranges of the integers, and others measure the
         accuracy. `int8` needs it for TFLite; for C the others alone are used.
+    offline : path-like, optional
+        A folder with the npm package onnxruntime-web, whose files are copied beside a page. Default: the page loads
+        them from a content delivery network.
 
     Returns
     -------
@@ -108,7 +120,8 @@ def export(
     Raises
     ------
     ConfigError
-        If there is no such format, the model has no front end to leave out, or 8-bit integers have no calibration.
+        If there is no such format, the model has no front end to leave out, 8-bit integers have no calibration, or
+        `offline` is given for another format than ``"web"``.
     ExportError
         If the format cannot hold the model, which names the layer, or the file computes something else.
     DataError
@@ -118,9 +131,10 @@ def export(
     """
     kind = chosen_format(path, format)
     check_integers(kind, int8, calibration)
+    check_offline(kind, offline)
     trained = model if isinstance(model, Model) else Model.load(model)
-    if from_features and (kind == HEADS or trained.front_end is None):
-        what = "a head takes embeddings" if kind == HEADS else "a model of pictures has none"
+    if from_features and (kind in NO_FEATURES or trained.front_end is None):
+        what = NO_FEATURES.get(kind, "a model of pictures has none")
         raise ConfigError(f"features are what a front end makes of sound; {what}")
     _check_folder(path)
     if kind == HEADS:
@@ -129,6 +143,8 @@ def export(
         settings: dict[str, Any] = {"from_features": from_features, "int8": int8, "calibration": calibration}
         made = c99.write(trained, path, facts(trained), **settings)
         return Exported(C, made.files, made.bytes, made.check, made.accuracy, made.sizes)
+    if kind == WEB:
+        return _export_page(trained, Path(path), offline)
     graph = describe(trained, from_features=from_features)
     told = facts(trained)
     if int8:
@@ -159,6 +175,12 @@ def check_integers(kind: str, int8: bool, calibration: StrPath | None) -> None:
         raise ConfigError(
             "calibration chooses the ranges of 8-bit integers; give int8 (--int8) as well, or leave it out"
         )
+
+
+def check_offline(kind: str, offline: StrPath | None) -> None:
+    """Raise `ConfigError` if a folder of ONNX Runtime Web is given for another format than a page."""
+    if offline is not None and kind != WEB:
+        raise ConfigError(f"offline copies ONNX Runtime Web beside a page; leave it out for {kind}, or give format web")
 
 
 def _export_integers(
@@ -200,12 +222,20 @@ def _export_heads(model: Model, folder: Path) -> Exported:
             largest = max(largest, difference(found, wanted[:, model.labels.index(word)], TOLERANCE, runner.program))
             contents[folder / f"{name}.{kind}"] = content
             programs[runner.program] = None
-    make_folder(folder)
-    for path, content in contents.items():
-        with write_atomic(path) as file:
-            file.write(content)
+    write_folder(folder, contents)
     compared = Check(", ".join(programs), len(examples), largest, len(examples))
     return Exported(HEADS, tuple(contents), sum(map(len, contents.values())), compared)
+
+
+def _export_page(model: Model, folder: Path, offline: StrPath | None) -> Exported:
+    """Write a web page into `folder`, which is made if need be; it is compared before the first file."""
+    runtime = web_runtime.published() if offline is None else web_runtime.copied(offline)
+    contents = web_folder.contents(model, facts(model), runtime)
+    runner = web_folder.Runner(model, contents)
+    compared = check(model, runner, runner.program, examples_for(model), from_features=False, tolerance=TOLERANCE)
+    files = {folder / name: content for name, content in contents.items()}
+    write_folder(folder, files)
+    return Exported(WEB, tuple(files), sum(map(len, files.values())), compared)
 
 
 def _file_name(word: str) -> str:
@@ -219,7 +249,7 @@ def _file_name(word: str) -> str:
 
 def chosen_format(path: StrPath, format: str | None) -> str:
     """Return the format that is asked for, or that of the ending of `path`; `ConfigError` if there is none."""
-    known = [*sorted(set(FORMATS.values())), HEADS]
+    known = [*sorted(set(FORMATS.values())), HEADS, WEB]
     if format is not None:
         if format not in known:
             raise ConfigError(f"there is no format {format!r}; there are {', '.join(known)}")
@@ -236,3 +266,12 @@ def _check_folder(path: StrPath) -> None:
     folder = Path(os.path.realpath(path)).parent
     if not folder.is_dir():
         raise ConfigError(f"{display_path(path)}: there is no folder {display_path(folder)}; make it first")
+
+
+def write_folder(folder: Path, contents: Mapping[Path, bytes]) -> None:
+    """Write files into a folder and those in it, which are made if need be; `DataError` if one cannot be."""
+    for parent in dict.fromkeys((folder, *(path.parent for path in contents))):
+        make_folder(parent)
+    for path, content in contents.items():
+        with write_atomic(path) as file:
+            file.write(content)

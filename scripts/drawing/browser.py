@@ -13,6 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -37,6 +38,11 @@ def find() -> str | None:
 class Browser:
     """A page in a browser; a context manager.
 
+    Parameters
+    ----------
+    flags : sequence of str
+        More flags of its command line. Default: none.
+
     Attributes
     ----------
     requests : list of str
@@ -45,13 +51,15 @@ class Browser:
         What the page has written to the console, and what has failed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, flags: Sequence[str] = ()) -> None:
+        self._flags = tuple(flags)
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self._number = 0
         self._session: str | None = None
         self._buffer = b""
         self._loaded = False
+        self._answers: dict[str, bytes] = {}
 
     def __enter__(self) -> Self:
         """Start it, with a profile of its own."""
@@ -68,7 +76,14 @@ class Browser:
             os.dup2(ends[0], 3)
             os.dup2(ends[1], 4)
 
-        command = [path, *FLAGS, f"--user-data-dir={self._profile.name}", "--remote-debugging-pipe", "about:blank"]
+        command = [
+            path,
+            *FLAGS,
+            *self._flags,
+            f"--user-data-dir={self._profile.name}",
+            "--remote-debugging-pipe",
+            "about:blank",
+        ]
         self._process = subprocess.Popen(
             command,
             stdout=subprocess.DEVNULL,
@@ -97,15 +112,15 @@ class Browser:
             os.close(end)
         self._profile.cleanup()
 
-    def open(self, path: Path, width: int, height: int = 900, *, dark: bool = False, scale: float = 1.0) -> None:
-        """Load a file into a window of this size in CSS pixels; `scale` is how many dots a pixel has."""
+    def open(self, page: Path | str, width: int, height: int = 900, *, dark: bool = False, scale: float = 1.0) -> None:
+        """Load a file, or an address, into a window of this size in CSS pixels; `scale`: dots of a pixel."""
         self._ask(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale,
             mobile=width < 600,
         )  # fmt: skip
         self.emulate(dark=dark)
         self._loaded = False
-        self._ask("Page.navigate", url=path.resolve().as_uri())
+        self._ask("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         end = time.monotonic() + SECONDS
         while not self._loaded:
             self._receive(end)
@@ -122,6 +137,42 @@ class Browser:
             raise RuntimeError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
+    def choose_file(self, selector: str, path: Path) -> None:
+        """Choose a file in the input element of a selector."""
+        node = self._ask("Runtime.evaluate", expression=f"document.querySelector({json.dumps(selector)})")["result"]
+        self._ask("DOM.setFileInputFiles", files=[str(path)], objectId=node["objectId"])
+
+    def drop_file(self, path: Path, x: float, y: float) -> None:
+        """Drag a file to a place of the window, in CSS pixels, and drop it."""
+        data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self._ask("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
+
+    def press(self, key: str) -> None:
+        """Press a key and let it go, as a person does: "Enter" or "Tab"."""
+        code = {"Enter": 13, "Tab": 9}[key]
+        text = {"text": "\r"} if key == "Enter" else {}
+        self._ask("Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, **text)
+        self._ask("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
+
+    def before_scripts(self, script: str) -> None:
+        """Run a script in each page that is opened from now on, before its own."""
+        self._ask("Page.addScriptToEvaluateOnNewDocument", source=script)
+
+    def wait_for(self, expression: str, seconds: float = SECONDS) -> Any:
+        """Return what an expression of JavaScript is as soon as it is true; `TimeoutError` if it never is."""
+        end = time.monotonic() + seconds
+        while not (found := self.evaluate(expression)):
+            if time.monotonic() > end:
+                raise TimeoutError(f"{expression} has not been true for {seconds:g} s")
+            time.sleep(0.05)
+        return found
+
+    def answer_with(self, files: Mapping[str, bytes]) -> None:
+        """Answer requests for these addresses, instead of the network; requests for all others go on."""
+        self._answers = dict(files)
+        self._ask("Fetch.enable", patterns=[{"urlPattern": address} for address in files])
+
     def screenshot(self, clip: tuple[float, float, float, float] | None = None) -> bytes:
         """Return the whole page, or the part (left, top, width, height) of it, as PNG."""
         if clip is None:
@@ -137,18 +188,25 @@ class Browser:
         return base64.b64decode(answer["data"])
 
     def _ask(self, method: str, **parameters: Any) -> dict[str, Any]:
+        number = self._send(method, **parameters)
+        end = time.monotonic() + SECONDS
+        while True:
+            answer = self._receive(end)
+            if answer.get("id") == number:
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer['error']['message']}")
+                return answer["result"]
+
+    def _send(self, method: str, **parameters: Any) -> int:
+        """Send a command; return its number."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
         if self._session:
             message["sessionId"] = self._session
-        os.write(self._out, json.dumps(message).encode() + b"\0")
-        end = time.monotonic() + SECONDS
-        while True:
-            answer = self._receive(end)
-            if answer.get("id") == self._number:
-                if "error" in answer:
-                    raise RuntimeError(f"{method}: {answer['error']['message']}")
-                return answer["result"]
+        content = memoryview(json.dumps(message).encode() + b"\0")
+        while content:
+            content = content[os.write(self._out, content) :]
+        return self._number
 
     def _receive(self, end: float) -> dict[str, Any]:
         """Return the next message, after noting what it tells of the page."""
@@ -165,6 +223,8 @@ class Browser:
         match message.get("method"):
             case "Page.loadEventFired":
                 self._loaded = True
+            case "Fetch.requestPaused":
+                self._answer(told)
             case "Network.requestWillBeSent":
                 self.requests.append(told["request"]["url"])
             case "Log.entryAdded":
@@ -172,3 +232,18 @@ class Browser:
             case "Runtime.consoleAPICalled" | "Runtime.exceptionThrown":
                 self.complaints.append(json.dumps(told))
         return message
+
+    def _answer(self, told: dict[str, Any]) -> None:
+        """Answer a request with a file of `answer_with`; what the browser says to that is passed over."""
+        address = told["request"]["url"]
+        kind = "text/javascript" if address.endswith("js") else "application/wasm"
+        self._send(
+            "Fetch.fulfillRequest",
+            requestId=told["requestId"],
+            responseCode=200,
+            responseHeaders=[
+                {"name": "Content-Type", "value": kind},
+                {"name": "Access-Control-Allow-Origin", "value": "*"},
+            ],
+            body=base64.b64encode(self._answers[address]).decode(),
+        )

@@ -32,14 +32,14 @@ def draw(report: Path, folder: Path) -> Iterator[Path]:
         for name, (first, last) in PARTS.items():
             top, bottom = _top(window, first), _bottom(window, last)
             picture = window.screenshot((0, max(top - MARGIN, 0), WIDTH, bottom - max(top - MARGIN, 0) + MARGIN))
-            yield _save(Image.open(io.BytesIO(picture)), folder / f"{name}.png")
+            yield save(Image.open(io.BytesIO(picture)), folder / f"{name}.png")
         window.open(report, PHONE, PHONE_HEIGHT, dark=True)
         sheet = Image.new("RGB", (WIDTH, PHONE_HEIGHT), "white")
         for place, part in enumerate(PHONE_PARTS):
             top = max(_top(window, part) - MARGIN, 0)
             shot = Image.open(io.BytesIO(window.screenshot((0, top, PHONE, PHONE_HEIGHT))))
             sheet.paste(shot, (place * (PHONE + GAP), 0))
-        yield _save(sheet, folder / "report-phone.png")
+        yield save(sheet, folder / "report-phone.png")
 
 
 def _top(window: Browser, selector: str) -> float:
@@ -50,7 +50,7 @@ def _bottom(window: Browser, selector: str) -> float:
     return float(window.evaluate(f"document.querySelector('{selector}').getBoundingClientRect().bottom + scrollY"))
 
 
-def _save(picture: Image.Image, path: Path) -> Path:
+def save(picture: Image.Image, path: Path) -> Path:
     """Write a picture in few colours: the most frequent ones as they are, and others that stand for all the rest."""
     pixels = np.asarray(picture.convert("RGB"))
     found, counts = np.unique(pixels.reshape(-1, 3), axis=0, return_counts=True)

@@ -112,7 +112,7 @@ def test_formats_follow_from_the_ending(tmp_path):
     assert (tmp_path / "m.bin").read_bytes() == (tmp_path / "m.ONNX").read_bytes()
     with pytest.raises(ConfigError, match=r"m\.bin: models are exported to \.onnx, \.tflite, \.c; .*give a format"):
         export(model, tmp_path / "m.bin")
-    with pytest.raises(ConfigError, match="there is no format 'caffe'; there are c, onnx, tflite, openwakeword"):
+    with pytest.raises(ConfigError, match="there is no format 'caffe'; there are c, onnx, tflite, openwakeword, web"):
         export(model, tmp_path / "m.onnx", format="caffe")
 
 
