@@ -125,7 +125,8 @@ def test_it_is_the_same_compiled_and_layer_by_layer(name, rng):
 
 
 def test_a_network_that_is_not_compiled_is_explained_like_others(rng):
-    network, in_shape = L.Chain([L.Conv(2, (3, 3), padding="same"), L.ELU(), L.GlobalAvgPool(), L.Dense(2)]), (12, 8, 1)
+    in_shape = (12, 8, 1)
+    network = L.Chain([L.Conv(2, (3, 3), padding="same"), L.Power(2.0), L.GlobalAvgPool(), L.Dense(2)])
     model = Model(network, network.init(in_shape, rng), ("yes", "no"), in_shape)
     assert not isinstance(inference(network, model.params, in_shape), Inference)
     features = rng.standard_normal(in_shape).astype(np.float32)

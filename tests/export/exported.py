@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import onnxruntime
+import pytest
 
 from audioconv import architectures
 from audioconv import layers as L
@@ -18,6 +19,11 @@ from audioconv.recipe import speech_embedding
 
 RATE = 16000
 LABELS = ("yes", "no", "stop", "_unknown_", "_silence_")
+
+
+def slow_but(names, *quick):
+    """Return the names as parameters of a test, those that are not quick for `-m slow`."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 def drawn_params(network, shape, rng):

@@ -13,7 +13,7 @@ pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'audioco
 
 from c_programs import SANITIZERS, as_int16, compiler, heard_by_detector, same_events, strict
 from clips import RATE, real_clips
-from exported import LABELS, embedding_model, model_of, picture_model
+from exported import LABELS, embedding_model, model_of, picture_model, slow_but
 
 from audioconv import architectures
 from audioconv import layers as L
@@ -64,7 +64,7 @@ def compare_stream(model, run, samples):
     return wanted
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", slow_but(SMALL, "tc-cnn-l", "ds-cnn-s", "m5-32"))
 def test_a_named_network_on_real_clips_and_in_a_stream(compiled, name, clips):
     model = embedding_model() if name == "speech-embedding" else model_of(name, by_clip=name == "tc-cnn-l")
     run = compiled(model)
@@ -150,7 +150,7 @@ def test_a_model_without_words_only_classifies(compiled, clips):
 
 
 @pytest.mark.parametrize("name", ["gcc", "clang"])
-@pytest.mark.parametrize("network", ["tc-cnn", "bc-resnet-1", "m5-32", "ds-cnn-s"])
+@pytest.mark.parametrize("network", ["tc-cnn", "ds-cnn-s"])
 def test_all_warnings_are_errors(name, network, tmp_path):
     made = program.write(model_of(network), "model")
     for ending, content in (("h", made.header), ("c", made.source)):

@@ -13,7 +13,7 @@ pytest.importorskip("ai_edge_litert", reason="needs the extra: pip install 'audi
 
 import tflite as schema
 from clips import RATE, real_clips
-from exported import LABELS, embedding_model, model_of, picture_model
+from exported import LABELS, embedding_model, model_of, picture_model, slow_but
 from graphs import CHAINS, graph_of
 from layer_cases import CASES, name_of, started
 
@@ -61,7 +61,7 @@ def compare(model, path, examples, **settings):
     return outputs
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", slow_but(SMALL, "tc-cnn-l", "ds-cnn-s", "m5-32"))
 def test_a_named_network_on_real_clips(name, clips, tmp_path):
     model = embedding_model() if name == "speech-embedding" else model_of(name, by_clip=name == "tc-cnn-l")
     compare(model, tmp_path / "m.tflite", clips)
@@ -137,7 +137,7 @@ def words(test_data, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", ["cnn", "ds-cnn-s", "tc-resnet8", "matchboxnet-3x1x64"])
+@pytest.mark.parametrize("name", slow_but(["cnn", "ds-cnn-s", "tc-resnet8", "matchboxnet-3x1x64"], "tc-resnet8"))
 @pytest.mark.parametrize("from_features", [False, True])
 def test_integers(name, from_features, words, tmp_path):
     model = model_of(name, labels=("down", "go", "zero"), by_clip=True, decision=Decision(1.2, 0.3))
@@ -240,7 +240,7 @@ def test_ranges_hold_the_numbers_but_the_outliers(rng):
 # --- on microcontrollers ---
 
 
-@pytest.mark.parametrize("name", ["tc-cnn", "ds-cnn-s", "bc-resnet-1", "tc-resnet8"])
+@pytest.mark.parametrize("name", slow_but(["tc-cnn", "ds-cnn-s", "bc-resnet-1", "tc-resnet8"], "tc-cnn"))
 @pytest.mark.parametrize("int8", [False, True])
 def test_tensorflow_lite_micro_computes_the_same(name, int8, words, clips, tmp_path):
     runtime = pytest.importorskip("tflite_micro.python.tflite_micro.runtime", reason="needs TensorFlow Lite Micro")

@@ -39,6 +39,7 @@ browser = pytest.importorskip("drawing.browser", reason="the scripts are not bes
 served = pytest.importorskip("drawing.serving", reason="the scripts are not beside the tests").served
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(browser.find() is None, reason="needs a browser: apt-get install chromium"),
     pytest.mark.skipif(runtime_folder() is None, reason=pages.REASON),
 ]
