@@ -227,6 +227,7 @@ def table(found: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     for one in found:
         draws = one["runs"]
         listened = [run["listening"] for run in draws if run["listening"]]
+        times = [run["training_seconds"] for run in draws if run["training_seconds"] is not None]
 
         def mean(*path: str, some: Sequence[dict[str, Any]] = draws) -> str:
             values = [_number(run, path) for run in some]
@@ -244,7 +245,7 @@ def table(found: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
             rate("false_accepts_per_hour"), mean("found", some=listened),
             rate("false_accepts_per_hour_at_95"), mean("found_at_rate", some=listened),
             *(mean("spliced", f"{snr:g}", some=listened) for snr in SNRS),
-            duration(statistics.median(r["training_seconds"] for r in draws)),
+            duration(statistics.median(times)) if times else "",
         ))  # fmt: skip
     return rows
 
