@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import numpy as np
 import onnxruntime
@@ -17,13 +18,15 @@ from audioconv.features.normalisation import Normalisation
 from audioconv.model import Model
 from audioconv.recipe import speech_embedding
 
+LONG = pytest.mark.skipif("AUDIOCONV_LONG_TESTS" not in os.environ, reason="takes minutes: set AUDIOCONV_LONG_TESTS")
+
 RATE = 16000
 LABELS = ("yes", "no", "stop", "_unknown_", "_silence_")
 
 
 def slow_but(names, *quick):
-    """Return the names as parameters of a test, those that are not quick for `-m slow`."""
-    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
+    """Return the names as parameters of a test, those that are not quick for long runs."""
+    return [name if name in quick else pytest.param(name, marks=[pytest.mark.slow, LONG]) for name in names]
 
 
 def drawn_params(network, shape, rng):
