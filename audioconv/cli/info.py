@@ -34,8 +34,8 @@ def info(
 ) -> None:
     """Show the content of a model, of a network of another framework or of a data set.
 
-    Of a model: its labels, its layers, its input and its training data. Of a data set: the clips of each class, their
-    lengths, their speakers and their licence. Networks are read from ONNX, Keras and Caffe
+    For a model it shows labels, layers, input and training data. For a data set it shows the clips of each class with
+    their lengths, speakers and licence. Networks are read from ONNX, Keras and Caffe
     files, the names and shapes of weights from PyTorch's and from .safetensors files of other programs.
     """
     if path.is_dir() and (path / MODEL_NAME).is_file():

@@ -125,7 +125,7 @@ class WordList:
         self.labels = tuple(dict.fromkeys(self._labels.values()))
 
     def label(self, text: str) -> str | None:
-        """Return the class of a transcript, None where it is none of the words."""
+        """Return the class of a transcript, or None if it is not one of the words."""
         return self._labels.get(normalise(text))
 
     def as_json(self) -> dict[str, str]:
