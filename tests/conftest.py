@@ -36,7 +36,7 @@ FIRST = [
     "tests/explaining/test_explanation.py",
     "tests/cli/test_cli_train.py",
     "tests/test_speaking.py",
-    "tests/serve/test_serve_http.py",
+    "tests/serving/test_serve_http.py",
     "tests/streaming/test_detector.py",
     "tests/cli/test_cli_live.py",
     "tests/cli/test_cli_main.py",
