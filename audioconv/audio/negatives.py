@@ -316,7 +316,10 @@ class NegativeClips:
 
     def samples(self, first: int) -> Samples:
         """Return the clips (count, T) float32 with the numbers from `first` on: how many clips they stand behind."""
-        return np.stack([self.clip(first + number) for number in range(self.count)])
+        clips = np.empty((self.count, len(self.clip(first))), np.float32)
+        for number in range(self.count):
+            clips[number] = self.clip(first + number)
+        return clips
 
 
 def _at_any_level(sound: Samples, rng: np.random.Generator) -> Samples:

@@ -19,7 +19,7 @@ from audioconv.io.parallel import load_many
 from audioconv.model import BATCH_SIZE, Model
 from audioconv.pipeline.inputs import of_model
 
-FOR_RANGES, MOST = 300, 2000
+FOR_RANGES, MAX_EXAMPLES = 300, 2000
 """Examples that the ranges are chosen by, and that accuracy is measured with at most; both spread over the folder."""
 
 
@@ -47,7 +47,7 @@ class Calibration:
             If there are none that can be read.
         """
         collection = open_collection(folder, minimum_classes=1)
-        items = _spread(len(collection), MOST)
+        items = _spread(len(collection), MAX_EXAMPLES)
         examples = [collection.examples[number] for number in items]
         spec = of_model(model)
         loaded = load_many(examples, spec.read, model.example_shape)

@@ -11,10 +11,12 @@ from audioconv._types import Array
 from audioconv.errors import ExportError
 from audioconv.model import Model
 
-TOLERANCE, OF_LOGITS, MOST = 1e-4, 2e-6, 1e-3
-"""Largest difference of a probability that a file may have; or this part of the largest logit, where that is more, for
-the rounding of a network is relative to its numbers; at most the third. Named networks differ by about 1e-6 on
-recordings, deep ones of pictures by some 1e-5; what is written wrong differs by far more."""
+TOLERANCE, RELATIVE_TOLERANCE, MAX_TOLERANCE = 1e-4, 2e-6, 1e-3
+"""Bounds of `tolerance_for`. Named networks differ by about 1e-6 on recordings, deep ones of pictures by some 1e-5; a
+file with an error differs by far more."""
+
+MIN_SAME = 0.5
+"""Least share of the labels that are the model's, with 8-bit integers; with fewer, the file has an error."""
 
 LEVELS_DB = (-80.0, -50.0, -20.0, -3.0)
 """Of noise, below full scale."""
@@ -66,7 +68,7 @@ def examples_for(model: Model, seed: int = 0) -> Array:
     return np.stack([np.zeros(length), *noises, *recorded]).astype(np.float32)
 
 
-def check(model: Model, run: Run, program: str, examples: Array, *, from_features: bool, tolerance: float) -> Check:
+def check(model: Model, run: Run, program: str, examples: Array, *, from_features: bool) -> Check:
     """Compare a file with its model.
 
     Parameters
@@ -79,18 +81,16 @@ def check(model: Model, run: Run, program: str, examples: Array, *, from_feature
     examples : array (N, *example_shape) float32
     from_features : bool
         Whether the file takes features.
-    tolerance : float
-        Largest difference of a probability for logits of usual size; see `OF_LOGITS`.
 
     Raises
     ------
     ExportError
-        If a probability differs by more, or an answer that is not within the tolerance of another.
+        If a probability differs by more than `tolerance_for` allows, or an answer that is not within that of another.
     """
     features = model.features(examples)
     logits = model.logits(features)
     wanted = model.decision.probabilities(model.labels, logits)
-    tolerance = max(tolerance, min(MOST, OF_LOGITS * float(np.abs(logits).max())))
+    tolerance = tolerance_for(logits)
     x = features if from_features or model.front_end is None else examples
     together, alone = run(x), run(x[:1])
     found = together["probabilities"]
@@ -108,26 +108,34 @@ def check(model: Model, run: Run, program: str, examples: Array, *, from_feature
     return Check(program, len(x), largest, int(np.count_nonzero(same)))
 
 
-def check_roughly(model: Model, run: Run, program: str, examples: Array, *, from_features: bool, least: float) -> Check:
+def check_roughly(model: Model, run: Run, program: str, examples: Array, *, from_features: bool) -> Check:
     """Compare a file that computes in 8-bit integers with its model; parameters as of `check`.
 
     Raises
     ------
     ExportError
-        If less than the share `least` of the likeliest labels is the same.
+        If less than the share `MIN_SAME` of the likeliest labels is the same.
     """
     features = model.features(examples)
     wanted = model.probabilities(features)
     outputs = run(features if from_features or model.front_end is None else examples)
     found = outputs["probabilities"]
     same = float((found.argmax(axis=1) == wanted.argmax(axis=1)).mean())
-    if not (np.isfinite(found).all() and same >= least):
+    if not (np.isfinite(found).all() and same >= MIN_SAME):
         raise ExportError(
             f"in 8-bit integers only {same:.0%} of {len(examples)} examples have the model's label ({program}); "
             "nothing was written. Export the model without int8, or give another data set as calibration"
         )
     answers = int(np.count_nonzero(answers_of(model, wanted) == outputs["answer"]))
     return Check(program, len(examples), float(np.abs(found - wanted).max()), answers)
+
+
+def tolerance_for(logits: Array) -> float:
+    """Return the largest difference of a probability that a file may have.
+
+    The rounding of a network is relative to its numbers, so the bound grows with the largest logit from 50 on.
+    """
+    return max(TOLERANCE, min(MAX_TOLERANCE, RELATIVE_TOLERANCE * float(np.abs(logits).max())))
 
 
 def difference(found: Array, wanted: Array, tolerance: float, program: str) -> float:

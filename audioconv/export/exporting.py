@@ -45,9 +45,6 @@ NO_FEATURES = {HEADS: "a head takes embeddings", WEB: "a page takes sound"}
 WRITERS: dict[str, Any] = {"onnx": onnx_file, "tflite": tflite}
 """The module of each format, with `write` and `Runner`."""
 
-LEAST_SAME = 0.5
-"""Share of the answers that must be the model's, with 8-bit integers: otherwise something is wrong."""
-
 
 @dataclass(frozen=True)
 class Exported:
@@ -146,15 +143,13 @@ def export(
     if kind == WEB:
         return _export_page(trained, Path(path), offline)
     graph = describe(trained, from_features=from_features)
-    told = facts(trained)
+    metadata = facts(trained)
     if int8:
         assert calibration is not None
-        return _export_integers(trained, graph, told, Path(path), calibration, from_features)
-    content = WRITERS[kind].write(graph, told)
+        return _export_integers(trained, graph, metadata, Path(path), calibration, from_features)
+    content = WRITERS[kind].write(graph, metadata)
     runner = WRITERS[kind].Runner(content)
-    compared = check(
-        trained, runner, runner.program, examples_for(trained), from_features=from_features, tolerance=TOLERANCE
-    )
+    compared = check(trained, runner, runner.program, examples_for(trained), from_features=from_features)
     with write_atomic(path) as file:
         file.write(content)
     return Exported(kind, (Path(path),), len(content), compared)
@@ -184,18 +179,18 @@ def check_offline(kind: str, offline: StrPath | None) -> None:
 
 
 def _export_integers(
-    model: Model, graph: Graph, told: Mapping[str, Any], path: Path, folder: StrPath, from_features: bool
+    model: Model, graph: Graph, metadata: Mapping[str, Any], path: Path, folder: StrPath, from_features: bool
 ) -> Exported:
     """Write a TFLite file whose network computes in 8-bit integers."""
     schema()
     calibration = Calibration.read(model, folder)
     examples = calibration.for_ranges
-    told = {**told, "int8": True}
-    contents = [tflite.write(graph, told, ranges) for ranges in candidates(model, graph, examples)]
+    metadata = {**metadata, "int8": True}
+    contents = [tflite.write(graph, metadata, ranges) for ranges in candidates(model, graph, examples)]
     # The ranges are those with which the probabilities of these examples are nearest to the model's.
     content = min(contents, key=lambda one: distance(model, tflite.Runner(one), examples, from_features=from_features))
     runner = tflite.Runner(content)
-    compared = check_roughly(model, runner, runner.program, examples, from_features=from_features, least=LEAST_SAME)
+    compared = check_roughly(model, runner, runner.program, examples, from_features=from_features)
     found = accuracy(model, runner, calibration, from_features=from_features)
     with write_atomic(path) as file:
         file.write(content)
@@ -211,12 +206,12 @@ def _export_heads(model: Model, folder: Path) -> Exported:
         raise ExportError(f"words must differ in their letters and digits to be names of files; got {', '.join(words)}")
     examples = examples_for(model)
     embeddings, wanted = heads.embeddings_of(model, examples), model.predict(examples)
-    told, contents, largest = facts(model), {}, 0.0
+    metadata, contents, largest = facts(model), {}, 0.0
     programs: dict[str, None] = {}
     for word, name in zip(words, names, strict=True):
         graph = heads.describe_head(model, word)
         for kind, module in WRITERS.items():
-            content = module.write(graph, {**told, "word": word}, any_batch=False)
+            content = module.write(graph, {**metadata, "word": word}, any_batch=False)
             runner = module.Runner(content)
             found = np.stack([runner(one[None])["probability"][0, 0] for one in embeddings])
             largest = max(largest, difference(found, wanted[:, model.labels.index(word)], TOLERANCE, runner.program))
@@ -232,7 +227,7 @@ def _export_page(model: Model, folder: Path, offline: StrPath | None) -> Exporte
     runtime = web_runtime.published() if offline is None else web_runtime.copied(offline)
     contents = web_folder.contents(model, facts(model), runtime)
     runner = web_folder.Runner(model, contents)
-    compared = check(model, runner, runner.program, examples_for(model), from_features=False, tolerance=TOLERANCE)
+    compared = check(model, runner, runner.program, examples_for(model), from_features=False)
     files = {folder / name: content for name, content in contents.items()}
     write_folder(folder, files)
     return Exported(WEB, tuple(files), sum(map(len, files.values())), compared)

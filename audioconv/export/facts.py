@@ -29,7 +29,7 @@ def facts(model: Model) -> dict[str, Any]:
         ``threshold``, ``hop_seconds``, ``smoothing_windows``, ``smoothing_seconds`` and ``refractory_seconds``.
     """
     decision = model.decision
-    told: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         "audioconv_version": __version__,
         "kind": model.kind,
         "labels": list(model.labels),
@@ -42,14 +42,14 @@ def facts(model: Model) -> dict[str, Any]:
     }
     if model.front_end is not None and model.clip_samples is not None:
         rate = model.front_end.sample_rate
-        told |= {
+        metadata |= {
             "sample_rate": rate,
             "clip_samples": model.clip_samples,
             "window_seconds": model.clip_samples / rate,
             "front_end": front_end_to_config(model.front_end),
             "stream": _stream(model),
         }
-    return told | {"licences": licences(model.provenance), "provenance": dict(model.provenance)}
+    return metadata | {"licences": licences(model.provenance), "provenance": dict(model.provenance)}
 
 
 def _stream(model: Model) -> dict[str, Any] | None:

@@ -77,8 +77,8 @@ def write(graph: Graph, facts: Mapping[str, Any], *, any_batch: bool = True) -> 
         "shape": [graph.network_input.shape[axis] for axis in writer.held(graph.network_input).order],
         "output": names[writer.name_of(graph.logits)],
     }
-    told = {**facts, NETWORK: network}
-    helper.set_model_props(model, {key: json.dumps(value) for key, value in told.items()})
+    metadata = {**facts, NETWORK: network}
+    helper.set_model_props(model, {key: json.dumps(value) for key, value in metadata.items()})
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
 

@@ -64,8 +64,8 @@ def write(
             tflite_operators.write(writer, step, inside)
     writer.integers = False
     outputs = {name: writer.input(tensor) for name, tensor in plain.outputs.items()}
-    told = {METADATA: json.dumps(dict(facts)).encode()}
-    return assemble(writer.tensors, writer.operators, {plain.input.name: start}, outputs, told, any_batch=any_batch)
+    metadata = {METADATA: json.dumps(dict(facts)).encode()}
+    return assemble(writer.tensors, writer.operators, {plain.input.name: start}, outputs, metadata, any_batch=any_batch)
 
 
 def _is_evened(step: Step, following: list[Step]) -> bool:

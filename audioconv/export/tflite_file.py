@@ -136,7 +136,7 @@ class _Assembler:
             Operators=self._offsets([self._operator(spec, kinds) for spec in operators]),
             Name=builder.CreateString("main"),
         )
-        told = [
+        entries = [
             self._table("Metadata", Name=builder.CreateString(name), Buffer=self._buffer(content))
             for name, content in metadata.items()
         ]
@@ -147,7 +147,7 @@ class _Assembler:
             Subgraphs=self._offsets([subgraph]),
             Description=builder.CreateString("audioconv"),
             SignatureDefs=self._offsets([self._signature(inputs, outputs)]),
-            Metadata=self._offsets(told),
+            Metadata=self._offsets(entries),
             Buffers=self._offsets([self._bytes(content) for content in self._buffers]),
         )
         builder.Finish(model, file_identifier=IDENTIFIER)

@@ -19,7 +19,7 @@ from audioconv.serving.limits import RefusedError
 
 TOKEN_VARIABLE = "AUDIOCONV_TOKEN"
 
-LEAST_TOKEN, MOST_TOKEN = 16, 1024
+MIN_TOKEN, MAX_TOKEN = 16, 1024
 """Characters of a token; a shorter one could be tried out."""
 
 OPEN_PATHS = frozenset({"/health"})
@@ -117,7 +117,7 @@ def read_token(file: Path | None) -> bytes | None:
         return None if text is None else _checked(text, TOKEN_VARIABLE)
     try:
         with open(file, "rb") as opened:
-            content = opened.read(MOST_TOKEN + 3)
+            content = opened.read(MAX_TOKEN + 3)
     except OSError as error:
         raise DataError(f"{display_path(file)}: the token cannot be read ({reason(error)})") from None
     return _checked(content.decode("latin-1"), display_path(file))
@@ -130,9 +130,9 @@ def is_readable_by_others(file: Path) -> bool:
 
 def _checked(text: str, where: str) -> bytes:
     token = text.strip()
-    if not (LEAST_TOKEN <= len(token) <= MOST_TOKEN and token.isascii() and token.isprintable() and " " not in token):
+    if not (MIN_TOKEN <= len(token) <= MAX_TOKEN and token.isascii() and token.isprintable() and " " not in token):
         raise ConfigError(
-            f"{where}: a token is {LEAST_TOKEN} to {MOST_TOKEN} ASCII characters without spaces; make one: "
+            f"{where}: a token is {MIN_TOKEN} to {MAX_TOKEN} ASCII characters without spaces; make one: "
             'python -c "import secrets; print(secrets.token_urlsafe(32))"'
         )
     return token.encode()

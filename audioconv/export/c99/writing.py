@@ -18,15 +18,7 @@ from audioconv.export.c99 import compiler, program
 from audioconv.export.c99.compiler import Runner
 from audioconv.export.c99.header import Sizes, with_code
 from audioconv.export.calibration import Accuracy, Calibration, accuracy
-from audioconv.export.check import (
-    MOST,
-    OF_LOGITS,
-    Check,
-    check,
-    check_roughly,
-    difference,
-    examples_for,
-)
+from audioconv.export.check import Check, check, check_roughly, difference, examples_for, tolerance_for
 from audioconv.export.facts import HOP_SECONDS
 from audioconv.io.files import display_path, make_folder, write_atomic
 from audioconv.model import Model
@@ -39,13 +31,6 @@ RESERVED = {"assert", "complex", "ctype", "errno", "fenv", "float", "inttypes", 
             "signal", "stdarg", "stdbool", "stddef", "stdint", "stdio", "stdlib", "string", "tgmath", "time", "wchar",
             "wctype"}  # fmt: skip
 """Headers of the standard library, in whose place a model's would be found."""
-
-LEAST_SAME = 0.5
-"""Share of the labels that must be the model's, with 8-bit weights: otherwise something is wrong."""
-
-TOLERANCE = 1e-4
-"""Largest difference of a probability or a score in a stream, for logits of usual size: the front end's transform in
-float32 is 140 dB below the loudest of a frame, which normalisation by the clip brings up."""
 
 ROWS_APART = 2
 """By how many rows the place of a word may differ: levels are rounded otherwise."""
@@ -127,11 +112,11 @@ def write(
         measured = compiler.code_size(made, found)
         if measured is not None:
             sizes = replace(sizes, code=measured[0], compiled_by=measured[1])
-    told = {**facts, "c": {**asdict(sizes), "int8": int8, "checked": compared is not None}}
+    metadata = {**facts, "c": {**asdict(sizes), "int8": int8, "checked": compared is not None}}
     contents = {
         source: made.source,
         source.with_suffix(".h"): with_code(made.header, sizes),
-        source.with_suffix(".json"): json.dumps(told, indent=2, ensure_ascii=False) + "\n",
+        source.with_suffix(".json"): json.dumps(metadata, indent=2, ensure_ascii=False) + "\n",
     }
     if source.parent != Path(path).parent:
         make_folder(source.parent)
@@ -145,15 +130,10 @@ def write(
 def _compare(model: Model, runner: Runner, from_features: bool, int8: bool) -> Check:
     """Compare windows and, where the code listens, a stream with the model."""
     examples = examples_for(model)
-    if int8:
-        settings: dict[str, Any] = {"from_features": from_features, "least": LEAST_SAME}
-        compared = check_roughly(model, runner, runner.program, examples, **settings)
-    else:
-        settings = {"from_features": from_features, "tolerance": TOLERANCE}
-        compared = check(model, runner, runner.program, examples, **settings)
+    compare = check_roughly if int8 else check
+    compared = compare(model, runner, runner.program, examples, from_features=from_features)
     if runner.listens:
-        largest = float(np.abs(model.predict_logits(examples)).max())
-        check_stream(model, runner, examples, None if int8 else max(TOLERANCE, min(MOST, OF_LOGITS * largest)))
+        check_stream(model, runner, examples, None if int8 else tolerance_for(model.predict_logits(examples)))
     return compared
 
 

@@ -25,13 +25,13 @@ from audioconv.model import Model
 PAGE, DESCRIPTION, NETWORK, FRONT_END = "index.html", "model.json", "model.onnx", "front_end.onnx"
 
 
-def contents(model: Model, told: Mapping[str, Any], runtime: Runtime) -> dict[str, bytes]:
+def contents(model: Model, metadata: Mapping[str, Any], runtime: Runtime) -> dict[str, bytes]:
     """Return the files of the page by their paths in its folder, the page itself last.
 
     Parameters
     ----------
     model : Model
-    told : mapping
+    metadata : mapping
         As `facts` gives them.
     runtime : Runtime
 
@@ -45,11 +45,11 @@ def contents(model: Model, told: Mapping[str, Any], runtime: Runtime) -> dict[st
     if model.front_end is None or not model.words:
         what = "of pictures" if model.front_end is None else "without words"
         raise ConfigError(f"a page finds words in sound, and this model is {what}; export it as .onnx instead")
-    files = {NETWORK: onnx_file.write(describe(model, from_features=True), told)}
+    files = {NETWORK: onnx_file.write(describe(model, from_features=True), metadata)}
     if isinstance(model.front_end, LogMel):
-        files[FRONT_END] = onnx_file.write(describe_frames(model.front_end), {"front_end": told["front_end"]})
+        files[FRONT_END] = onnx_file.write(describe_frames(model.front_end), {"front_end": metadata["front_end"]})
     described = {
-        **told,
+        **metadata,
         "files": {"network": NETWORK, "front_end": FRONT_END if FRONT_END in files else None},
         "runtime": {
             "name": "ONNX Runtime Web",

@@ -8,7 +8,7 @@ extern int main(int argc, char **argv);
 extern void initialise_monitor_handles(void);
 extern void begin(void);
 
-enum { GET_COMMAND_LINE = 0x15, MOST_ARGUMENTS = 8 };
+enum { GET_COMMAND_LINE = 0x15, MAX_ARGUMENTS = 8 };
 
 static int semihosting(int operation, void *arguments)
 {
@@ -21,7 +21,7 @@ static int semihosting(int operation, void *arguments)
 void begin(void)
 {
     static char line[1024];
-    static char *argv[MOST_ARGUMENTS];
+    static char *argv[MAX_ARGUMENTS];
     struct {
         char *text;
         int size;
@@ -33,7 +33,7 @@ void begin(void)
     memset(&bss_begin, 0, (size_t)((char *)&bss_end - (char *)&bss_begin));
     initialise_monitor_handles();
     semihosting(GET_COMMAND_LINE, &asked);
-    for (word = strtok(line, " "); word && argc < MOST_ARGUMENTS; word = strtok(NULL, " ")) {
+    for (word = strtok(line, " "); word && argc < MAX_ARGUMENTS; word = strtok(NULL, " ")) {
         argv[argc++] = word;
     }
     exit(main(argc, argv));

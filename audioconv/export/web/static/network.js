@@ -2,34 +2,34 @@
 
 /** Return the model of the folder of this page; an Error says what could not be loaded. */
 export async function loadModel() {
-  const told = JSON.parse(new TextDecoder().decode(await bytesOf("model.json")));
+  const metadata = JSON.parse(new TextDecoder().decode(await bytesOf("model.json")));
   const [ort, wasm, network, frontEnd] = await Promise.all([
-    runtime(told.runtime),
-    bytesOf(told.runtime.wasm, told.runtime.wasm_integrity),
-    bytesOf(told.files.network),
-    told.files.front_end && bytesOf(told.files.front_end),
+    runtime(metadata.runtime),
+    bytesOf(metadata.runtime.wasm, metadata.runtime.wasm_integrity),
+    bytesOf(metadata.files.network),
+    metadata.files.front_end && bytesOf(metadata.files.front_end),
   ]);
   ort.env.wasm.wasmBinary = wasm;
   ort.env.wasm.numThreads = 1; // more need a server that isolates the page from others
-  const { labels } = told;
+  const { labels } = metadata;
   const model = {
-    told,
+    metadata,
     labels,
-    grid: told.web.grid,
-    rows: told.web.rows,
-    picker: told.web.picker,
-    endpoints: told.web.endpoints,
-    content: told.web.content,
-    sampleRate: told.sample_rate,
-    clipSamples: told.clip_samples,
-    threshold: told.stream.threshold,
-    clipThreshold: told.threshold,
-    isWord: labels.map((label) => told.words.includes(label)),
-    answerCodes: labels.flatMap((label, code) => (told.answer_labels.includes(label) ? [code] : [])),
-    network: await opened(ort, network, told.web.features, "probabilities"),
+    grid: metadata.web.grid,
+    rows: metadata.web.rows,
+    picker: metadata.web.picker,
+    endpoints: metadata.web.endpoints,
+    content: metadata.web.content,
+    sampleRate: metadata.sample_rate,
+    clipSamples: metadata.clip_samples,
+    threshold: metadata.stream.threshold,
+    clipThreshold: metadata.threshold,
+    isWord: labels.map((label) => metadata.words.includes(label)),
+    answerCodes: labels.flatMap((label, code) => (metadata.answer_labels.includes(label) ? [code] : [])),
+    network: await opened(ort, network, metadata.web.features, "probabilities"),
   };
   if (frontEnd) {
-    model.frontEnd = await opened(ort, frontEnd, [told.web.rows.window_length], "features");
+    model.frontEnd = await opened(ort, frontEnd, [metadata.web.rows.window_length], "features");
   }
   return model;
 }
@@ -49,11 +49,11 @@ async function opened(ort, content, shape, output) {
 }
 
 /** Return the module of ONNX Runtime Web; the page's import map knows its address and its hash. */
-async function runtime(told) {
+async function runtime(metadata) {
   try {
     return await import("onnxruntime-web");
   } catch (error) {
-    throw new Error(`ONNX Runtime Web ${told.version} could not be loaded from ${told.module} (${error.message}).`);
+    throw new Error(`ONNX Runtime Web ${metadata.version} could not be loaded from ${metadata.module} (${error.message}).`);
   }
 }
 

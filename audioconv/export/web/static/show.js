@@ -145,8 +145,8 @@ export function answer(model, { accepted, code, score, probabilities }) {
 
 /** Show what is known of the model. */
 export function model(loaded) {
-  const { told } = loaded;
-  const names = told.words;
+  const { metadata } = loaded;
+  const names = metadata.words;
   const some = names.length > MAX_TITLE ? `${names.length} words` : names.join(", ");
   let all = names.length > MAX_LEAD ? some : listed(names.map((name) => `“${name}”`));
   if (names.length <= MAX_TITLE) {
@@ -158,17 +158,17 @@ export function model(loaded) {
     `This page finds ${all} in sound, from the microphone or from a recording. ` +
     "The sound stays in the browser: nothing is sent anywhere.";
   element("scores-caption").textContent = `A word is taken from ${percent(loaded.threshold)}, the mark in each line.`;
-  const { stream, runtime } = told;
+  const { stream, runtime } = metadata;
   const facts = {
     Words: names.length > MAX_LEAD ? listed(names) : "",
-    Window: `${trimmed(told.window_seconds)} s at ${told.sample_rate.toLocaleString("en")} Hz`,
+    Window: `${trimmed(metadata.window_seconds)} s at ${metadata.sample_rate.toLocaleString("en")} Hz`,
     Listening:
       `a window every ${trimmed(stream.hop_seconds)} s, probabilities averaged over ` +
       `${trimmed(stream.smoothing_seconds)} s, threshold ${percent(stream.threshold)}`,
-    "At this threshold": cost(told.curve, stream.threshold),
-    Licences: told.licences.map(({ of, licence }) => `${of}: ${licence ?? "not known"}`).join("; "),
+    "At this threshold": cost(metadata.curve, stream.threshold),
+    Licences: metadata.licences.map(({ of, licence }) => `${of}: ${licence ?? "not known"}`).join("; "),
     "Computed by": `ONNX Runtime Web ${runtime.version} (${runtime.licence})`,
-    "Exported by": `audioconv ${told.audioconv_version}`,
+    "Exported by": `audioconv ${metadata.audioconv_version}`,
   };
   element("facts").replaceChildren(
     ...Object.entries(facts)
