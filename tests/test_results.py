@@ -1,4 +1,4 @@
-"""docs/results.md: no number in its tables that scripts/results did not measure."""
+"""docs/results.md and README.md: no number in its tables that scripts/results did not measure."""
 
 from __future__ import annotations
 
