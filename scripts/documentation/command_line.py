@@ -17,15 +17,12 @@ Ctrl-C.
 """
 
 
-def on_files(files: Any, /, *, config: Any, **_: Any) -> Any:
-    """Add the page to the files of the site."""
-    from mkdocs.structure.files import File
-
-    files.append(File.generated(config, PAGE, content=page()))
-    return files
+def on_page_markdown(markdown: str, /, *, page: Any, **_: Any) -> str | None:
+    """Return all commands in the place of the few lines that the repository has."""
+    return commands_page() if page.file.src_uri == PAGE else None
 
 
-def page() -> str:
+def commands_page() -> str:
     """Return the page as Markdown."""
     import typer.main
 
@@ -82,7 +79,8 @@ def _value(parameter: Any) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    """Return a text for a cell; brackets outside of code would be links."""
+    return " ".join(text.split()).replace("|", "\\|").replace("[", "\\[")
 
 
 def _prose(text: str | None) -> str:
