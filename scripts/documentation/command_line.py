@@ -79,12 +79,12 @@ def _value(parameter: Any) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return a text for a cell; brackets outside of code would be links."""
-    return " ".join(text.split()).replace("|", "\\|").replace("[", "\\[")
+    """Return a text for a cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _prose(text: str | None) -> str:
     """Return a help text as Markdown: without the markup of rich, and with option names as code."""
     plain = re.sub(r"\[/?(?:bold|dim|italic|cyan|yellow|red|green)?\]", "", text or "").replace("\\[", "[").strip()
     plain = re.sub(r"(?<![\w`-])(--[a-z][a-z-]*\w)", r"`\1`", plain)
-    return re.sub(r"<(?=\w)", "&lt;", plain)
+    return re.sub(r"<(?=\w)", "&lt;", plain).replace("[", "\\[")  # brackets outside of code would be links

@@ -23,7 +23,10 @@ PASSIVE = re.compile(
     re.IGNORECASE,
 )
 
-_END = re.compile(r"(?<=[.!?])[\"')\]*_]*\s+(?=[\"'(\[*_]*[A-Z0-9\u0060])")
+# Names that begin a sentence with a small letter.
+_NAMES = "audioconv|espeak-ng|libsndfile|microWakeWord|openWakeWord|torch"
+
+_END = re.compile(rf"(?<=[.!?])[\"')\]*_]*\s+(?=[\"'(\[*_]*(?:[A-Z0-9\u0060]|(?:{_NAMES})\b))")
 _WORD = re.compile(r"[^\W_]+(?:['\u2019.,/_-][^\W_]+)*")
 
 
