@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -64,18 +65,21 @@ def _table(command: Any) -> Iterator[str]:
         if getattr(parameter, "hidden", False):
             continue
         if parameter.param_type_name == "argument":
-            name = f"`{_cell(parameter.metavar or parameter.name.upper())}`"
+            name = _code(parameter.metavar or parameter.name.upper())
         else:
             value = "" if parameter.is_flag else f" {_value(parameter)}"
-            name = ", ".join(
-                f"`{_cell(each)}{_cell(value)}`" for each in (*parameter.opts, *parameter.secondary_opts)
-            )
+            name = ", ".join(_code(f"{each}{value}") for each in (*parameter.opts, *parameter.secondary_opts))
         rows.append(f"| {name} | {_cell(_prose(parameter.help))} |")
     yield "\n".join(rows) + "\n"
 
 
 def _value(parameter: Any) -> str:
     return str(parameter.metavar or parameter.type.name).upper() if parameter.metavar is None else parameter.metavar
+
+
+def _code(text: str) -> str:
+    """Return a text as code for a cell: there, Markdown's code may hold no bar."""
+    return f"<code>{html.escape(text.rstrip()).replace('|', '&#124;')}</code>"
 
 
 def _cell(text: str) -> str:

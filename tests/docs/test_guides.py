@@ -13,8 +13,8 @@ import sandbox
 import soundfile
 
 GUIDES = [
-    "index.md", "data.md", "evaluation.md", "explaining.md", "live.md", "guides/rejection.md", "guides/reproducibility.md",
-    "guides/troubleshooting.md",
+    "index.md", "data.md", "evaluation.md", "explaining.md", "live.md", "guides/rejection.md",
+    "guides/reproducibility.md", "guides/troubleshooting.md",
 ]  # fmt: skip
 
 LONGER = ["start/install.md", "start/first-model.md", "export.md"]

@@ -17,7 +17,9 @@ import yaml
 from drawing.browser import Browser, find
 from drawing.serving import served
 
-pytestmark = pytest.mark.skipif(not (sandbox.ROOT / "mkdocs.yml").is_file(), reason="the scripts are not beside the tests")
+pytestmark = pytest.mark.skipif(
+    not (sandbox.ROOT / "mkdocs.yml").is_file(), reason="the scripts are not beside the tests"
+)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,9 @@ def test_every_page_is_in_the_navigation_once():
 
 
 def test_every_page_is_built_and_loads_nothing_from_elsewhere(site):
-    loading = re.compile(r"<(?:script|img|iframe|audio|video|source)[^>]+src=\"(?:https?:)?//|<link[^>]+href=\"https?://")
+    loading = re.compile(
+        r"<(?:script|img|iframe|audio|video|source)[^>]+src=\"(?:https?:)?//|<link[^>]+href=\"https?://"
+    )
     for page in pages.PAGES:
         text = (site / page).with_suffix(".html").read_text("utf-8")
         assert not loading.search(text), page
@@ -99,13 +103,14 @@ def test_in_a_browser(site):
         )
         assert "live.html" in found
 
-        # Dark by the button; and by the reader's system.
-        browser.open(f"{address}index.html", 1300)
-        browser.evaluate("document.querySelector('[data-md-component=palette] label:not([hidden])').click()")
-        browser.wait_for("document.body.getAttribute('data-md-color-scheme') === 'slate'")
-        browser.evaluate("localStorage.clear()")
+        # Dark as the reader's system is, and then by the button.
         browser.open(f"{address}live.html", 1300, dark=True)
         browser.wait_for("document.body.getAttribute('data-md-color-scheme') === 'slate'")
+        browser.open(f"{address}index.html", 1300)
+        browser.wait_for("document.body.getAttribute('data-md-color-scheme') === 'default'")
+        for scheme in ("default", "slate"):
+            browser.evaluate("document.querySelector('[data-md-component=palette] label:not([hidden])').click()")
+            browser.wait_for(f"document.body.getAttribute('data-md-color-scheme') === '{scheme}'")
 
         # A telephone: pages are not wider than it, tables scroll by themselves, and the drawer has the navigation.
         for page in ("index.html", "tutorials/wake-word.html", "results.html", "reference/command-line.html"):
