@@ -357,7 +357,7 @@ class Project:
             return
         step, undone = found
         try:
-            step.move(self.folder)
+            step.move(self.folder, again=True)
         except DataError as error:
             _LOG.warning("%s", error)
             self._history.abandon()
