@@ -179,9 +179,9 @@ def wav(samples: np.ndarray, rate: int = RATE, kind: str = "WAV", subtype: str =
     return file.getvalue()
 
 
-def until(holds, seconds: float = SECONDS) -> None:
-    """Wait until `holds` returns something true."""
+def until(holds, seconds: float = SECONDS, every: float = 0.02) -> None:
+    """Wait until `holds` returns something true; it is called after so many seconds each."""
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end
-        time.sleep(0.02)
+        time.sleep(every)
