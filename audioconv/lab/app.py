@@ -22,7 +22,7 @@ from audioconv.serving.http_guard import Guard, host_names
 ROUTE_MODULES = (project_routes, clip_routes, recording_routes, helper_routes, event_routes, static_routes)
 """Each exports ``routes(lab)``; static files come last, since they answer any path."""
 
-PROTECTED = "/api"
+PROTECTED = "/api/"
 """Paths that need the token begin so; the page itself holds no secrets."""
 
 PAGE_HEADERS = {

@@ -139,6 +139,10 @@ class ProjectFolder:
         """Set what is wrong with clips, by their ids."""
         self._faults = faults
 
+    def has_faults(self, clip: Clip) -> bool:
+        """Return whether anything was found to be wrong with a clip."""
+        return bool(self._faults.get(clip.id))
+
     def to_json(self) -> dict[str, Any]:
         """Return the project as JSON-compatible data; of clips that were not read yet, no seconds are counted."""
         with self._lock:
