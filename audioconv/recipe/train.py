@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from audioconv._version import __version__
 from audioconv.architectures.ensemble import check_ends_in_dense, join
 from audioconv.errors import DataError
 from audioconv.evaluation import Evaluation, Scored
+from audioconv.features.stored import StoredFeatures, stored_count
 from audioconv.model import Model
 from audioconv.pipeline.inputs import InputSpec
 from audioconv.pipeline.predict import combine
@@ -154,6 +156,7 @@ def _train(
             "validation_accuracy": accuracy,
             "refit_with_validation": bool(finals),
         },
+        stored_features=_stored_features(setup, model),
     )
     evaluation = _evaluate(model, plan.spec, examples, parts["test"]) if len(parts["test"]) else None
     if evaluation is not None:
@@ -236,6 +239,16 @@ def _epochs_within_budget(
 
 def _joined(setup: TrainingSetup, results: Sequence[FitResult]) -> Model:
     return setup.model(*join([setup.network] * len(results), [result.params for result in results]))
+
+
+def _stored_features(setup: TrainingSetup, model: Model) -> StoredFeatures | None:
+    """Return features of training examples evenly drawn from all of them, for the model file."""
+    part = setup.parts["train"]
+    count = min(len(part), stored_count(math.prod(model.feature_shape), setup.plan.settings.stored_features))
+    if not count:
+        return None
+    examples = setup.examples.take(part[np.linspace(0, len(part) - 1, count).astype(int)])
+    return StoredFeatures.of(model.features(examples[:]))
 
 
 def _validation_accuracy(setup: TrainingSetup, model: Model, results: Sequence[FitResult]) -> float | None:
