@@ -78,4 +78,3 @@ class Backgrounds:
         """What a resumed run must share."""
         digest = hashlib.sha256(" ".join(f"{len(one)} {one[::4001].sum()}" for one in self.recordings).encode())
         return {"recordings": len(self.recordings), "digest": digest.hexdigest()[:16]}
-

@@ -26,6 +26,7 @@ from audioconv.recipe.bank import NegativeBank
 from audioconv.recipe.operating_points import Heldout, measure_curve
 from audioconv.recipe.settings import Settings
 from audioconv.recipe.spoken_words import Spoken
+from audioconv.streaming.detector import LISTENING_THRESHOLD
 
 NEGATIVES_PER_CLASS = 4.0
 """Negatives to train with, for each clip of an average class."""
@@ -52,6 +53,10 @@ network begins with the speech embedding, which tells other words apart but not 
 
 BACKGROUND_SHARE = 0.15
 """Share of the negatives that is made of recordings of noise, if there are any."""
+
+MAX_MISSED = 0.1
+"""Share of the words that the threshold for streams may miss, of those that the threshold for clips finds in streams,
+where there are no recordings that would tell the false accepts an hour: with few clips the scores of new clips are low."""
 
 MINUTE = 60
 """In seconds."""
@@ -237,8 +242,13 @@ class Watched:
         return Watched(self.model, x, self.codes[of_words])
 
 
-def decide(watched: Sequence[Watched], rejection: Rejection | None, settings: Settings) -> Decision:
-    """Return the decision that fits examples which models have not learned.
+def decide(
+    watched: Sequence[Watched], rejection: Rejection | None, settings: Settings
+) -> tuple[Decision, Curve | None]:
+    """Return the decision that fits examples which models have not learned, and the curve of all thresholds.
+
+    The curve is measured with a bank of negatives, which has hours of recordings, and of a cross-validation; the
+    decision has the first kind only.
 
     Parameters
     ----------
@@ -252,10 +262,11 @@ def decide(watched: Sequence[Watched], rejection: Rejection | None, settings: Se
     watched = [one for one in watched if len(one.x)]
     auxiliary = () if rejection is None else rejection.auxiliary
     if not watched:
-        return Decision(auxiliary=auxiliary)
+        return Decision(auxiliary=auxiliary), None
     bank = None if rejection is None else rejection.bank
     count = CALIBRATION_NEGATIVES // len(watched)
-    found = [_logits(one, rejection, count, keep=bank is not None) for one in watched]
+    wants_curve = bank is not None or (settings.folds is not None and watched[0].model.kind == "audio")
+    found = [_logits(one, rejection, count, keep=wants_curve) for one in watched]
     labels = watched[0].model.labels
     decision = calibrate(
         labels,
@@ -268,17 +279,32 @@ def decide(watched: Sequence[Watched], rejection: Rejection | None, settings: Se
         given_up=None if rejection is None else rejection.given_up,
     )
     words = [one.words() for one in watched]
-    if bank is None or decision.gate is None or not any(len(one.x) for one in words):
-        return decision
+    if not wants_curve or decision.gate is None or not any(len(one.x) for one in words):
+        return decision, None
     # One network listens to the recordings: they are long, and the others are like it.
-    recordings = [bank.calibration, *[()] * (len(words) - 1)]
+    recordings = [() if bank is None else bank.calibration, *[()] * (len(words) - 1)]
     curve = Curve.join(
         measure_curve(one.model, decision, Heldout(one.x, one.codes, negatives, some))
         for one, (_, _, negatives), some in zip(words, found, recordings, strict=True)
     )
-    return replace(
-        decision, curve=curve, stream_threshold=curve.threshold_for_rate(settings.false_accepts_per_hour) or 1.0
-    )
+    if bank is None:
+        return replace(decision, stream_threshold=listening_threshold(curve, decision.threshold)), curve
+    threshold = curve.threshold_for_rate(settings.false_accepts_per_hour) or 1.0
+    return replace(decision, curve=curve, stream_threshold=threshold), curve
+
+
+def listening_threshold(curve: Curve, lowest: float) -> float:
+    """Return the threshold for streams where there are no recordings that would tell the false accepts an hour.
+
+    It is `LISTENING_THRESHOLD`, or lower where that would miss more than `MAX_MISSED` of the words that `lowest` finds.
+    """
+    wanted = (1 - MAX_MISSED) * curve.at(lowest)["found"]
+    enough = [
+        threshold
+        for threshold, found in zip(curve.thresholds, curve.found, strict=True)
+        if lowest <= threshold <= LISTENING_THRESHOLD and found >= wanted
+    ]
+    return max(enough, default=min(lowest, LISTENING_THRESHOLD))
 
 
 def _logits(

@@ -14,6 +14,7 @@ import numpy as np
 from audioconv._types import Array, StrPath
 from audioconv._version import __version__
 from audioconv.architectures.ensemble import check_ends_in_dense, join
+from audioconv.decision.curve import Curve
 from audioconv.decision.decision import Decision
 from audioconv.errors import DataError
 from audioconv.evaluation import Evaluation, Scored
@@ -73,6 +74,9 @@ class TrainingReport:
         Number of networks of a cross-validation; 0 without one.
     by_speaker : bool
         Whether speakers are known and none of them was both trained on and validated with.
+    curve : Curve or None
+        What each threshold accepts, if there is a bank of negatives or a cross-validation; without a bank its `hours`
+        are 0, and its false accepts an hour mean nothing.
     """
 
     history: History
@@ -86,6 +90,7 @@ class TrainingReport:
     held_out: Evaluation | None = None
     folds: int = 0
     by_speaker: bool = False
+    curve: Curve | None = None
 
 
 def train_model(
@@ -155,7 +160,7 @@ def _train(
         finals = fit_all(epochs, everything, setup.data_to_train(everything), None)
 
     # The last network's predictions for these clips would be too good: it has learned them.
-    decision = decide([one.watched(setup) for one in trained], setup.rejection, plan.settings)
+    decision, curve = decide([one.watched(setup) for one in trained], setup.rejection, plan.settings)
     held_out = _evaluate_together(setup, trained, decision)
     accuracy = held_out.accuracy if setup.folds and held_out else _validation_accuracy(setup, trained[0])
     counts = {name: _count(examples, part, name) for name, part in parts.items() if len(part)}
@@ -193,6 +198,7 @@ def _train(
         held_out=held_out,
         folds=len(setup.folds),
         by_speaker=setup.by_speaker,
+        curve=curve,
     )
 
 
