@@ -10,8 +10,10 @@ from starlette.routing import BaseRoute
 from audioconv.lab import (
     clip_routes,
     event_routes,
+    helper_routes,
     listening_routes,
     project_routes,
+    recording_routes,
     search_routes,
     static_routes,
     take_away_routes,
@@ -24,6 +26,8 @@ from audioconv.serving.http_guard import Guard, host_names
 ROUTE_MODULES = (
     project_routes,
     clip_routes,
+    recording_routes,
+    helper_routes,
     training_routes,
     listening_routes,
     search_routes,

@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +46,21 @@ class Step:
         Rows of the manifest, see `Clip.to_row`.
     folders : sequence of str
         New folders.
+    emptied : sequence of str
+        Folders that go if nothing is left in them.
     """
 
     title: str
     moves: Sequence[tuple[str, str]] = ()
     removed: Sequence[Row] = ()
     added: Sequence[Row] = ()
-    folders: Sequence[str] = field(default=())
+    folders: Sequence[str] = ()
+    emptied: Sequence[str] = ()
 
     def backwards(self) -> Step:
         """Return the step that undoes this one."""
-        return Step(self.title, [(to, of) for of, to in reversed(self.moves)], self.added, self.removed)
+        moves = [(to, of) for of, to in reversed(self.moves)]
+        return Step(self.title, moves, self.added, self.removed, self.emptied, self.folders)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON-compatible data."""
@@ -66,16 +70,24 @@ class Step:
             "removed": list(self.removed),
             "added": list(self.added),
             "folders": list(self.folders),
+            "emptied": list(self.emptied),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Step:
         """Return the step that `to_json` has described."""
         moves = [(str(of), str(to)) for of, to in data["moves"]]
-        return cls(str(data["title"]), moves, data["removed"], data["added"], data["folders"])
+        return cls(str(data["title"]), moves, data["removed"], data["added"], data["folders"], data["emptied"])
 
-    def move(self, root: Path) -> None:
-        """Move the files; those that have been moved already are left out.
+    def move(self, root: Path, *, again: bool = False) -> None:
+        """Move the files.
+
+        Parameters
+        ----------
+        root : Path
+            The project's folder.
+        again : bool
+            Whether a process was killed meanwhile, so that some have been moved.
 
         Raises
         ------
@@ -86,14 +98,20 @@ class Step:
         try:
             for name in self.folders:
                 (root / name).mkdir(parents=True, exist_ok=True)
-            for of, to in ((root / of, root / to) for of, to in self.moves):
-                if not os.path.lexists(of) and os.path.lexists(to):
+            for place, (of, to) in enumerate((root / of, root / to) for of, to in self.moves):
+                if again and os.path.lexists(to) and (not os.path.lexists(of) or self._comes_later(place)):
                     continue
+                if of.is_dir() and not to.is_symlink():
+                    with suppress(OSError):
+                        to.rmdir()  # an empty folder is in nobody's way
                 if os.path.lexists(to):
                     raise DataError(f"{display_path(to)}: is there already, so that nothing was changed")
                 to.parent.mkdir(parents=True, exist_ok=True)
                 os.rename(of, to)
                 done.append((of, to))
+            for name in self.emptied:
+                with suppress(OSError):
+                    (root / name).rmdir()
         except (OSError, DataError) as error:
             for of, to in reversed(done):
                 with suppress(OSError):
@@ -102,6 +120,10 @@ class Step:
                 raise
             where = display_path(error.filename) if error.filename else display_path(root)
             raise DataError(f"{where}: cannot be moved ({reason(error)}), so that nothing was changed") from None
+
+    def _comes_later(self, place: int) -> bool:
+        """Return whether a later move puts something where this one takes it from."""
+        return self.moves[place][0] in (to for _, to in self.moves[place + 1 :])
 
 
 class History:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from audioconv._types import Samples, StrPath
 from audioconv.audio.endpoints import MARGIN_SECONDS, NoClearWordError, Stretch, find_words
 from audioconv.audio.read import OpenRecording, Segment, blocks
-from audioconv.audio.samples import FULL_SCALE
+from audioconv.audio.samples import FULL_SCALE, resample
 from audioconv.errors import DataError
 from audioconv.io.files import write_atomic
 
@@ -31,7 +30,8 @@ MAX_CUT_SECONDS = 600.0
 TAKE_MARGIN_SECONDS = 0.25
 """What a clip has before and after its word, where the recording has it and no other word lies there."""
 
-Look = Callable[[float], object]
+DETECTION_RATE = 16_000
+"""Words are looked for at this rate, in Hz, or a lower one: above it noise is louder than speech."""
 
 
 def suffix_for(rate: int) -> str:
@@ -141,20 +141,26 @@ def cut_into_takes(samples: Samples, rate: int) -> list[Samples]:
     NoClearWordError
         If there are no words.
     """
-    return [samples[begin:end] for begin, end in with_margins(find_words(samples, rate), len(samples), rate)]
+    return [samples[begin:end] for begin, end in with_margins(_words(samples, rate), len(samples), rate)]
 
 
 def trimmed_to_words(samples: Samples, rate: int) -> Samples:
     """Return a recording from its first word to its last with what lies around; all of it if there is no word."""
     try:
-        words = find_words(samples, rate)
+        words = _words(samples, rate)
     except NoClearWordError:
         return samples
     (ends,) = with_margins([Stretch(words[0].begin, words[-1].end)], len(samples), rate)
     return samples[slice(*ends)]
 
 
-def with_margins(words: list[Stretch], count: int, rate: int) -> list[tuple[int, int]]:
+def _words(samples: Samples, rate: int) -> list[Stretch]:
+    if rate > DETECTION_RATE:
+        return find_words(resample(samples, rate, DETECTION_RATE), DETECTION_RATE)
+    return find_words(samples, rate)
+
+
+def with_margins(words: list[Stretch], count: int, rate: float) -> list[tuple[int, int]]:
     """Return first and last sample, exclusive, of each word with a margin, which ends in the middle between two."""
     margin = TAKE_MARGIN_SECONDS - MARGIN_SECONDS
     ends = []

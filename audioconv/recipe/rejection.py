@@ -56,7 +56,7 @@ BACKGROUND_SHARE = 0.15
 
 MAX_MISSED = 0.1
 """Share of the words that the threshold for streams may miss, of those that the threshold for clips finds in streams,
-where there are no recordings that would tell the false accepts an hour: with few clips the scores of new clips are low."""
+without recordings that would tell the false accepts an hour. With few clips the scores of new clips are low."""
 
 MINUTE = 60
 """In seconds."""

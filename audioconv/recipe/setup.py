@@ -280,8 +280,8 @@ def _folds(plan: Plan, examples: Examples) -> tuple[Sequence[Array], bool]:
     folds, by_speaker = examples.folds(plan.settings.folds, plan.settings.seed)
     if len(folds) < 2:
         raise DataError(
-            f"{examples.about['name']}: cross-validation needs two clips of each class that can be held out; add clips, "
-            "or leave folds out"
+            f"{examples.about['name']}: cross-validation needs two clips of each class that can be held out; "
+            "add clips, or leave folds out"
         )
     return folds, by_speaker
 
