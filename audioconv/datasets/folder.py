@@ -48,8 +48,9 @@ def open_collection(path: str | os.PathLike[str], *, minimum_classes: int = 2) -
     Each subfolder of a folder is a class, and all recordings or pictures below it are its clips. Subfolders that are
     all called like splits (``train``, ``val``, ``testing``, ``fold1`` and so on) are splits, see
     `arrangement.arrange`. Recordings in ``_background_noise_`` beside the classes are `Collection.backgrounds`. Hidden
-    files, hidden folders and files with other endings are left out. The speaker is taken from names such as ``{speaker}_nohash_{n}.wav``. A folder that holds a ``manifest.csv``
-    is read by that manifest instead. What was assumed, and what was left out, is in the collection's notes.
+    files, hidden folders and files with other endings are left out. The speaker is taken from names such as
+    ``{speaker}_nohash_{n}.wav``. A folder that holds a ``manifest.csv`` is read by that manifest instead. What was
+    assumed, and what was left out, is in the collection's notes.
 
     Parameters
     ----------

@@ -94,6 +94,7 @@ def read_clips(folder: Path) -> list[Clip]:
 
 
 def listed_path(path: Path, folder: Path) -> str:
+    """Return a path as the manifest of a folder has it: relative to it where it is inside."""
     text = os.path.normpath(path)
     base = os.path.normpath(folder)
     if text.startswith(base + os.sep):

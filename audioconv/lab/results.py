@@ -74,7 +74,7 @@ def describe_results(
 
 def mistakes(held: Evaluation, project: Path) -> list[dict[str, Any]]:
     """Return the clips whose answer is wrong, the surest mistakes first; the answer None is "none of these"."""
-    found = []
+    found: list[dict[str, Any]] = []
     if held.scored is None:
         return found
     answers = held.answers(held.scored)

@@ -42,7 +42,8 @@ def new_state(identifier: str) -> dict[str, Any]:
 class Progress:
     """Keeps the state of a run up to date; it is a callback of training.
 
-    Epochs are counted over all networks: those of a cross-validation, each without a part of the clips, and the model's.
+    Epochs are counted over all networks: those of a cross-validation, each without a part of the clips, and that of the
+    model.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 from typing import Any, BinaryIO
@@ -111,5 +112,5 @@ def _greatest(values: NDArray[Any], points: int, nothing: float) -> list[float]:
     borders = [math.floor(place * len(values) / points) for place in range(points + 1)]
     return [
         round(float(values[begin : max(end, begin + 1)].max()), 4)
-        for begin, end in zip(borders[:-1], borders[1:], strict=True)
+        for begin, end in itertools.pairwise(borders)
     ]

@@ -165,7 +165,8 @@ class Training:
 
     def _read(self, process: subprocess.Popen[str], folder: Path) -> None:
         """Take the states of the process until it ends."""
-        assert process.stdout is not None and process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdin is not None
         for line in process.stdout:
             with suppress(ValueError):
                 self._tell(json.loads(line))

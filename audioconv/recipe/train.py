@@ -185,14 +185,14 @@ def _train(
     evaluation = _evaluate(model, setup, parts["test"]) if len(parts["test"]) else None
     if evaluation is not None:
         model = dataclasses.replace(model, provenance={**model.provenance, "test_accuracy": evaluation.accuracy})
-    results = trained[0].results
+    first = trained[0].results[0]
     return model, TrainingReport(
-        history=results[0].history,
+        history=first.history,
         final_history=finals[0].history if finals else None,
         counts=counts,
         failures=examples.failures,
         negative_failures=() if setup.bank is None else setup.bank.failures,
-        kept_epoch=results[0].kept_epoch,
+        kept_epoch=first.kept_epoch,
         validation_accuracy=accuracy,
         test=evaluation,
         held_out=held_out,
