@@ -17,7 +17,6 @@ from streams import recording
 from test_learn_listening import SAID, TONES_RATE, listener, model_file  # noqa: F401
 
 from audioconv.lab.search import MAX_POINTS
-from audioconv.model import Model
 from audioconv.streaming import detect
 
 RED, BLUE = (200, 40, 40), (40, 40, 200)
@@ -29,10 +28,11 @@ def search(page, content, **query):
     return answer.json()
 
 
-def test_a_recording_is_searched(listener):  # noqa: F811
+def test_a_recording_is_searched(listener, tmp_path):  # noqa: F811
     sound = recording(SAID, 150.0)
     found = search(listener, wav(sound, TONES_RATE))
-    wanted = detect(Model.load(listener.folder / "models/model.safetensors"), sound)
+    (tmp_path / "sound.wav").write_bytes(wav(sound, TONES_RATE))
+    wanted = detect(listener.folder / "models/model.safetensors", tmp_path / "sound.wav")
     assert [(one["label"], one["begin"]) for one in found["events"]] == [(one.label, one.start) for one in wanted]
     assert [one["label"] for one in found["events"]] == [label for label, _ in SAID]
     assert found["seconds"] == 150.0
