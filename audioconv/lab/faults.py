@@ -15,7 +15,7 @@ from audioconv.datasets.collection import Collection
 from audioconv.errors import DataError
 from audioconv.lab.clips import Clip
 from audioconv.lab.events import EventHub
-from audioconv.lab.headers import stamp_of
+from audioconv.lab.headers import Header, stamp_of
 from audioconv.lab.names import role_of
 from audioconv.lab.project import Project
 
@@ -81,8 +81,12 @@ class Checker:
         for count, clip in enumerate(new):
             if self._stop.is_set():
                 return
-            self._measured[clip.id] = stamp_of(clip.item.path), _measure(clip, kind or "audio")
-            self._project.header(clip)
+            stamp, found = stamp_of(clip.item.path), _measure(clip, kind or "audio")
+            self._measured[clip.id] = stamp, found
+            if isinstance(found, Sound) and clip.item.begin is None:
+                self._project.headers.put(clip, Header(stamp, round(found.seconds, 4), found.sample_rate))
+            else:
+                self._project.header(clip)
             if count % TOLD_CLIPS == TOLD_CLIPS - 1:
                 self._tell(len(new) - count - 1)
         there = {clip.id for clip in clips}

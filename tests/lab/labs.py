@@ -22,7 +22,7 @@ import soundfile
 from websockets.asyncio.client import ClientConnection, connect
 
 from audioconv.lab.app import new_guard
-from audioconv.lab.lab import LIMITS
+from audioconv.lab.lab import LIMITS, Lab
 from audioconv.lab.run import LabService, serve
 from audioconv.serving.addresses import Address
 from audioconv.serving.limits import Limits
@@ -42,6 +42,7 @@ class Page:
     token: str
     reports: list[str] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
+    lab: Lab | None = None
 
     @property
     def url(self) -> str:
@@ -104,7 +105,12 @@ def in_thread(folder: Path, limits: Limits = LIMITS) -> Iterator[Page]:
 
     async def main() -> None:
         stop.extend([asyncio.get_running_loop(), asyncio.Event()])
-        await serve(LabService(folder, listener, guard, limits), ready.set, page.reports.append, stop[1])
+
+        def on_ready(lab: Lab) -> None:
+            page.lab = lab
+            ready.set()
+
+        await serve(LabService(folder, listener, guard, limits), on_ready, page.reports.append, stop[1])
 
     def work() -> None:
         try:
@@ -179,9 +185,9 @@ def wav(samples: np.ndarray, rate: int = RATE, kind: str = "WAV", subtype: str =
     return file.getvalue()
 
 
-def until(holds, seconds: float = SECONDS) -> None:
-    """Wait until `holds` returns something true."""
+def until(holds, seconds: float = SECONDS, every: float = 0.02) -> None:
+    """Wait until `holds` returns something true; it is called after so many seconds each."""
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end
-        time.sleep(0.02)
+        time.sleep(every)
