@@ -119,7 +119,8 @@ def spliced_note(numbers: Mapping[str, Any]) -> str:
     own = ", ".join(f"{run['thresholds']['own']:.3f} ({run['false_accepts']['own']})" for run in runs)
     return (
         f"Without the words, the same recordings are {60 * hours:.1f} minutes long. There, "
-        f"{FALSE_ACCEPTS_PER_HOUR:g} an hour allows {allowed or 'no'} false accept{'' if allowed == 1 else 's'}, so a lower rate cannot be measured. "
+        f"{FALSE_ACCEPTS_PER_HOUR:g} an hour allows {allowed or 'no'} "
+        f"false accept{'' if allowed == 1 else 's'}, so a lower rate cannot be measured. "
         f"Thresholds chosen on them, with their false accepts: {chosen}; the models' own: {own}."
     )
 
