@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from audioconv.explaining.explanation import Explanation
 
 
@@ -27,7 +29,7 @@ def findings(explanation: Explanation) -> list[str]:
     ]
 
 
-def where(bounds: dict[str, float]) -> str:
+def where(bounds: dict[str, Any]) -> str:
     """Return the bounds of a region as text.
 
     >>> where({"begin_seconds": 0.2, "end_seconds": 0.35, "lowest_hz": 200.0, "highest_hz": 1234.0})
@@ -38,10 +40,16 @@ def where(bounds: dict[str, float]) -> str:
     if "begin_seconds" not in bounds:
         return f"rows {bounds['top']} to {bounds['bottom']}"
     text = f"{bounds['begin_seconds']:.2f} to {bounds['end_seconds']:.2f} s"
+    if "lowest_note" in bounds:
+        text += f", {bounds['lowest_note']} to {bounds['highest_note']}"
     if "lowest_hz" in bounds:
         text += f", {round(bounds['lowest_hz'], -1):,.0f} to {round(bounds['highest_hz'], -1):,.0f} Hz"
     if "first_coefficient" in bounds:
         text += f", coefficients {bounds['first_coefficient']} to {bounds['last_coefficient']}"
+    if "first_pitch_class" in bounds:
+        text += f", pitch classes {bounds['first_pitch_class']} to {bounds['last_pitch_class']}"
+    if "first_value" in bounds:
+        text += f", values {bounds['first_value']} to {bounds['last_value']}"
     return text
 
 
