@@ -7,6 +7,7 @@ features do not depend on each other, to the bit.
 from __future__ import annotations
 
 import functools
+import logging
 import operator
 import threading
 import warnings
@@ -21,6 +22,8 @@ from audioconv.errors import ConfigError
 
 if TYPE_CHECKING:
     from audioconv.features.librosa_front_end import Librosa
+
+logger = logging.getLogger("audioconv")
 
 MIN_ENERGY, MIN_AMPLITUDE = 1e-6, 1e-3
 """Energies and amplitudes below count as these: -60 dB."""
@@ -112,7 +115,11 @@ def _pcen(front_end: Librosa, clips: Samples) -> Iterator[Features]:
 
 
 def _mel_spectrograms(front_end: Librosa, clips: Samples, power: Any) -> Iterator[Array]:
-    """Yield ``librosa.feature.melspectrogram`` (bands, frames) of clips, whose filters are kept."""
+    """Yield ``librosa.feature.melspectrogram`` (bands, frames) of clips, up to the rounding of its sums.
+
+    The filters are kept, and multiplied as the sparse matrix that they are. A product of full matrices takes ten times
+    as long, and its rounding depends on the number of clips.
+    """
     import librosa
 
     settings = front_end.keywords
@@ -120,15 +127,24 @@ def _mel_spectrograms(front_end: Librosa, clips: Samples, power: Any) -> Iterato
     mel = tuple((name, value) for name, value in settings.items() if name in _MEL)
     filters = _mel_filters(front_end.sample_rate, transform.get("n_fft", 2048), mel)
     for spectrum in librosa.stft(clips, hop_length=front_end.hop_length, **transform):
-        yield np.einsum("ft,mf->mt", np.abs(spectrum) ** power, filters, optimize=True)
+        yield filters @ (np.abs(spectrum) ** power)
 
 
 @functools.lru_cache(maxsize=32)
-def _mel_filters(sample_rate: int, fft_length: int, settings: tuple[tuple[str, Any], ...]) -> Array:
+def _mel_filters(sample_rate: int, fft_length: int, settings: tuple[tuple[str, Any], ...]) -> Any:
     import librosa
+    from scipy import sparse
 
-    filters: Array = librosa.filters.mel(sr=sample_rate, n_fft=fft_length, **dict(settings))
-    return filters
+    filters = librosa.filters.mel(sr=sample_rate, n_fft=fft_length, **dict(settings))
+    if empty := np.count_nonzero(~filters.any(axis=1)):
+        logger.warning(
+            "%d of %d mel bands hold no frequency of the %d-point transform and are always silent; "
+            "use fewer bands (n_mels) or a longer transform (n_fft)",
+            empty,
+            len(filters),
+            fft_length,
+        )
+    return sparse.csr_array(filters)
 
 
 def _rows(features: Array) -> Features:
@@ -175,7 +191,7 @@ def without_warnings() -> Iterator[None]:
         if not _entered:
             _caught = warnings.catch_warnings()
             _caught.__enter__()
-            warnings.filterwarnings("ignore", module="librosa")
+            warnings.filterwarnings("ignore", module=r"librosa|audioconv\.features\.librosa_calls")
         _entered += 1
     try:
         yield
