@@ -110,7 +110,10 @@ class Settings:
     def fixed_rate(self) -> int | None:
         """The sample rate (Hz) of the model, if the settings decide it."""
         front_end = self.front_end
-        return self.sample_rate if front_end is None or isinstance(front_end, str) else front_end.sample_rate
+        if front_end is None or isinstance(front_end, str):
+            return self.sample_rate
+        rate: int | None = getattr(front_end, "sample_rate", None)  # what is no front end is refused later
+        return rate
 
     @property
     def named_negatives(self) -> StrPath | None:
