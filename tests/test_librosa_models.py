@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import doctest
 import json
+from pathlib import Path
 
 import librosa
 import librosa.display
@@ -24,6 +26,8 @@ from audioconv.io import tensor_file
 from audioconv.pipeline.inputs import AudioInput
 from audioconv.recipe.choose_input import choose_audio_input
 from audioconv.recipe.plan import choose_architecture
+
+PAGE = Path(__file__).parents[1] / "docs" / "front_ends.md"
 
 CONTRAST = Librosa("spectral_contrast", {"n_bands": 3, "fmin": 150.0}, RATE, 64)
 QUICK = {"epochs": 2, "batch_size": 8, "clip_seconds": 0.5, "refit": False, "reject": False, "init": None}
@@ -182,9 +186,9 @@ def test_mel_bands_have_hertz_and_others_numbers():
     ("name", "bounds", "text"),
     [
         ("cqt", {"lowest_note", "highest_note", "lowest_hz", "highest_hz"}, " Hz"),
-        ("chroma_cqt", {"first_pitch_class", "last_pitch_class"}, ", pitch classes "),
+        ("chroma_cqt", {"first_pitch_class", "last_pitch_class"}, ", pitch class"),
         ("pcen", {"lowest_hz", "highest_hz"}, " Hz"),
-        ("tonnetz", {"first_value", "last_value"}, ", values "),
+        ("tonnetz", {"first_value", "last_value"}, ", value"),
     ],
 )
 def test_explanations_name_what_they_point_at(name, bounds, text, tmp_path):
@@ -204,7 +208,12 @@ def test_explanations_name_what_they_point_at(name, bounds, text, tmp_path):
     assert band_axis(front_end, model.feature_shape[1]).label in drawn
 
 
-# --- commands ---
+# --- commands and the page ---
+
+
+def test_the_code_of_the_page_runs():
+    failures, tests = doctest.testfile(str(PAGE), module_relative=False)
+    assert (failures, tests) == (0, 6)
 
 
 def test_commands(tmp_path, capsys):

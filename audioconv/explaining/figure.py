@@ -127,6 +127,8 @@ def _draw_sound(paper: Paper, explanation: Explanation) -> None:
     draw_band_axis(overlay, of, shown.shape[1])
     if in_decibels(of):
         grey = np.clip((shown - shown.max() + RANGE_DB) / RANGE_DB, 0, 1)
+    elif isinstance(of, Librosa) and of.axis != "numbers":
+        grey = _stretched(shown)
     else:
         grey = _stretched(shown / (np.abs(shown).max(axis=0) + 1e-9))
     overlay.imshow(

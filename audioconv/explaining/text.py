@@ -41,16 +41,27 @@ def where(bounds: dict[str, Any]) -> str:
         return f"rows {bounds['top']} to {bounds['bottom']}"
     text = f"{bounds['begin_seconds']:.2f} to {bounds['end_seconds']:.2f} s"
     if "lowest_note" in bounds:
-        text += f", {bounds['lowest_note']} to {bounds['highest_note']}"
+        text += f", {_range('note', bounds['lowest_note'], bounds['highest_note'])}"
     if "lowest_hz" in bounds:
         text += f", {round(bounds['lowest_hz'], -1):,.0f} to {round(bounds['highest_hz'], -1):,.0f} Hz"
     if "first_coefficient" in bounds:
         text += f", coefficients {bounds['first_coefficient']} to {bounds['last_coefficient']}"
     if "first_pitch_class" in bounds:
-        text += f", pitch classes {bounds['first_pitch_class']} to {bounds['last_pitch_class']}"
+        text += f", {_range('pitch class', bounds['first_pitch_class'], bounds['last_pitch_class'])}"
     if "first_value" in bounds:
-        text += f", values {bounds['first_value']} to {bounds['last_value']}"
+        text += f", {_range('value', bounds['first_value'], bounds['last_value'])}"
     return text
+
+
+def _range(what: str, first: object, last: object) -> str:
+    """Return a range as text, such as ``notes C4 to E4``, or the one that it is.
+
+    >>> _range("pitch class", "D", "D"), _range("value", 0, 2)
+    ('pitch class D', 'values 0 to 2')
+    """
+    if first == last:
+        return f"{what} {first}"
+    return f"{what}{'es' if what.endswith('s') else 's'} {first} to {last}"
 
 
 def percent(score: float) -> str:
