@@ -213,7 +213,7 @@ def test_explanations_name_what_they_point_at(name, bounds, text, tmp_path):
 
 def test_the_code_of_the_page_runs():
     failures, tests = doctest.testfile(str(PAGE), module_relative=False)
-    assert (failures, tests) == (0, 6)
+    assert (failures, tests) == (0, 7)
 
 
 def test_commands(tmp_path, capsys):
