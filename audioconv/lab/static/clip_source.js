@@ -4,11 +4,11 @@ import { call, query } from "./api.js";
 
 const PAGE = 200;
 
-/** The clips of a class by their place in it. */
+/** The clips of a class by their place in it; those with faults only, if that is asked for. */
 export class ClipSource {
   /** `onChange` is called when clips have come, or their number has. */
-  constructor(name, onChange) {
-    Object.assign(this, { name, onChange, total: 0, faulty: null, loaded: false });
+  constructor(name, onlyFaults, onChange) {
+    Object.assign(this, { name, onlyFaults, onChange, total: 0, loaded: false });
     this.pages = new Map(); // by number: the clips, those of before while newer ones are awaited
     this.asked = new Map(); // by number: the generation for which it was asked
     this.generation = 0;
@@ -45,7 +45,7 @@ export class ClipSource {
     }
     this.asked.set(page, this.generation);
     const generation = this.generation;
-    const address = `clips?${query({ class: this.name, offset: page * PAGE, limit: PAGE })}`;
+    const address = `clips?${query({ class: this.name, offset: page * PAGE, limit: PAGE, faults: this.onlyFaults ? 1 : "" })}`;
     let answer;
     try {
       answer = await call("GET", address);

@@ -36,6 +36,7 @@ export function startClips() {
   on("chosen", open);
   on("project", () => (source?.name === state.chosen ? source.renew() : open()));
   on("server-check", () => source?.renew());
+  byId("only-faults").addEventListener("change", open);
   new ResizeObserver(draw).observe(byId("grid"));
   document.addEventListener("scroll", drawSoon, { capture: true, passive: true });
   list.addEventListener("click", (event) => {
@@ -92,7 +93,7 @@ function open() {
   if (source) {
     source.closed = true;
   }
-  source = new ClipSource(state.chosen, arrived);
+  source = new ClipSource(state.chosen, byId("only-faults").checked, arrived);
   selection.clear();
   active = -1;
   clear();
@@ -110,6 +111,8 @@ function arrived() {
   active = Math.min(active, source.total - 1);
   setText(byId("clips-title"), source.total ? t(state.kind === "images" ? "pictureCount" : "clipCount", { n: source.total }) : t("noClips"));
   setText(byId("clips-hint"), source.total ? t("clipsHint") : t("clipsEmpty"));
+  const faulty = [...source.pages.values()].flat().some((clip) => clip.faults?.length);
+  byId("only-faults-label").hidden = !faulty && !byId("only-faults").checked;
   draw();
   changed();
 }

@@ -12,7 +12,7 @@ const [LEFT, RIGHT, TOP, BOTTOM] = [34, 8, 8, 20];
  * text}` with the values that have a line, and a function that writes one. `marks`: `{at, kind}`, upright lines;
  * `dot`: `[x, y]`. `label`: what a screen reader says.
  */
-export function plot({ width = 300, height = 120, curves, x, y, marks = [], bands = [], dot = null, label }) {
+export function plot({ width = 320, height = 112, curves, x, y, marks = [], bands = [], dot = null, label }) {
   const across = (value) => LEFT + ((value - x.from) / (x.to - x.from || 1)) * (width - LEFT - RIGHT);
   const up = (value) => height - BOTTOM - ((Math.min(value, y.to) - y.from) / (y.to - y.from || 1)) * (height - TOP - BOTTOM);
   const lines = y.ticks.map((tick) =>
@@ -30,13 +30,13 @@ export function plot({ width = 300, height = 120, curves, x, y, marks = [], band
   return makeSvg("svg", { class: "plot", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label }, ...broad, ...lines, ...feet, ...upright, ...paths, ...point);
 }
 
-/** Return round values between two, three or four of them. */
+/** Return round values between two, three to five of them. */
 export function ticks(from, to) {
-  const raw = (to - from || 1) / 3;
+  const raw = (to - from || 1) / 4;
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].find((one) => one * power >= raw) * power;
   const found = [];
-  for (let value = Math.ceil(from / step - 1e-9) * step; value <= to + step * 1e-9; value += step) {
+  for (let value = Math.ceil(from / step - 1e-9) * step || 0; value <= to + step * 1e-9; value += step) {
     found.push(value);
   }
   return found;

@@ -188,7 +188,7 @@ function show() {
   byId("record").disabled = !chosen || Boolean(whyNoMicrophone());
   byId("record-level").hidden = images;
   byId("modes").hidden = images || background;
-  byId("speaker").closest("label").classList.toggle("kept", background);
+  byId("speaker-label").classList.toggle("kept", background);
   setText(byId("record-text"), isRecording() ? t("stop") : background ? t("recordSeconds", { n: BACKGROUND_SECONDS }) : t("record"));
   const hint = !chosen
     ? t("hintNoClass")

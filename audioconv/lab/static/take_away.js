@@ -6,7 +6,7 @@ import { size, t } from "./language.js";
 import { announce, attempt, toast } from "./notices.js";
 import { on, state } from "./state.js";
 
-let asked;
+let asked = false; // when the model was trained for which they were offered
 
 /** Offer files from now on. */
 export function startTakeAway() {
@@ -18,7 +18,7 @@ export function startTakeAway() {
 async function load() {
   asked = state.project?.model?.trained;
   const has = Boolean(state.project?.model);
-  setText(byId("take-hint"), t(has ? "takeHint" : "noModel"));
+  setText(byId("take-hint"), t(has ? "takeHint" : "takeEmpty"));
   if (!has) {
     byId("exports").replaceChildren();
     return;

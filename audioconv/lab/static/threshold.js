@@ -7,7 +7,7 @@ import { plain, plot, ticks } from "./plots.js";
 import { emit, on, state } from "./state.js";
 
 let curve = null;
-let asked;
+let asked = false;
 let value = null;
 
 /** Return the threshold that the slider shows, or null where there is none. */
@@ -50,11 +50,13 @@ function show() {
   if (value === null || points.length < 2) {
     setText(byId("cost"), curve && value !== null ? t("costUnknown") : "");
     byId("cost-plot").replaceChildren();
+    byId("cost-axes").hidden = true;
     return;
   }
   const { found, false_accepts_per_hour: wrong } = between(points, value);
   setText(byId("cost"), t("cost", { found: percent(found, 0), missed: percent(1 - found, 0), wrong: number(wrong, wrong < 10 ? 1 : 0) }));
   const most = Math.max(1, ...points.filter((one) => one.threshold >= 0.05).map((one) => one.false_accepts_per_hour));
+  byId("cost-axes").hidden = false;
   byId("cost-plot").replaceChildren(
     plot({
       height: 110,

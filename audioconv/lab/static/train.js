@@ -79,6 +79,7 @@ function show() {
   const left = goesOn() && run.seconds_left !== null && run.seconds_left !== undefined;
   setText(byId("run-left"), left ? t("timeLeft", { time: duration(run.seconds_left) }) : run.seconds ? duration(run.seconds) : "");
   setText(byId("run-note"), run.state === "failed" ? run.message : (run.notes?.at(-1) ?? run.message ?? ""));
+  byId("run-note").hidden = !goesOn() && !byId("run-note").textContent;
   showCurves();
 }
 
@@ -127,7 +128,8 @@ function figure(title, history, training, validation, axis) {
     {},
     make("figcaption", {}, make("span", {}, title), make("b", {}, now ? (axis ? percent(now[1]) : number(now[1], 2)) : "")),
     plot({
-      height: 112,
+      width: 200,
+      height: 106,
       label,
       x: { from: 1, to: last, ticks: [1, last], text: (value) => (value === 1 ? "1" : t("epochNumber", { n: value })) },
       y: axis ?? { from: 0, to: highest, ticks: ticks(0, highest), text: plain },
