@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from audioconv.evaluation import percent
 from audioconv.report.html import Html, join, table, tag, text
-from audioconv.report.png import PALETTE, encode, heat
+from audioconv.io.png import PALETTE, encode, heat
 from audioconv.report.svg import Axis, Plot, logarithmic, probit, shares
 
 
