@@ -1,6 +1,6 @@
 // The camera: pictures for the chosen class while a button is held, and pictures that a model answers.
 
-import { call, openSocket, query } from "./api.js";
+import { call, openSocket, query } from "./server.js";
 import { byId, setOptions, setText } from "./dom.js";
 import { t } from "./language.js";
 import { devices } from "./microphone.js";

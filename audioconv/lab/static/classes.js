@@ -1,6 +1,6 @@
 // The classes of the project: choose, add, rename, delete.
 
-import { call } from "./api.js";
+import { call } from "./server.js";
 import { ask } from "./ask.js";
 import { byId, make, setText } from "./dom.js";
 import { duration, t } from "./language.js";

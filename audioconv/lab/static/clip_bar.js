@@ -1,6 +1,6 @@
 // What can be done with the chosen clips: play, trim, move, name who speaks, delete; and undo.
 
-import { call } from "./api.js";
+import { call } from "./server.js";
 import { ask } from "./ask.js";
 import { classOptions, shownName } from "./classes.js";
 import { faultText, playClip, selectedClips, selection, unselect } from "./clips.js";

@@ -1,6 +1,6 @@
 // The clips of one class, in pages that are asked for when they are needed.
 
-import { call, query } from "./api.js";
+import { call, query } from "./server.js";
 
 const PAGE = 200;
 

@@ -1,6 +1,6 @@
 // The clips of the chosen class, as a grid of which only what is seen is in the page: 10,000 scroll as 10 do.
 
-import { clipPath } from "./api.js";
+import { clipPath } from "./server.js";
 import { ClipSource } from "./clip_source.js";
 import { shownName } from "./classes.js";
 import { byId, make, setText } from "./dom.js";

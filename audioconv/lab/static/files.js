@@ -1,6 +1,6 @@
 // Files and folders that are dropped on the page or chosen: one request each, a few at a time.
 
-import { call, query } from "./api.js";
+import { call, query } from "./server.js";
 import { byId } from "./dom.js";
 import { t } from "./language.js";
 import { attempt, notice, toast } from "./notices.js";

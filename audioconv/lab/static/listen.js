@@ -1,6 +1,6 @@
 // Listening: scores as they come, words that were found, and what was wrong about them.
 
-import { call } from "./api.js";
+import { call } from "./server.js";
 import { Watch } from "./camera.js";
 import { classOptions, shownName } from "./classes.js";
 import { byId, make, setOptions, setText } from "./dom.js";

@@ -1,6 +1,6 @@
 // The microphone, as blocks of samples that nothing has changed, and the devices there are.
 
-import { openSocket, query } from "./api.js";
+import { openSocket, query } from "./server.js";
 import { t } from "./language.js";
 
 

@@ -1,7 +1,7 @@
 // Pictures of clips: spectrograms, or the pictures themselves. They are asked for with the token, a few at a time, those
 // that were wanted last first; and kept while they may be seen again.
 
-import { clipPath, download, query } from "./api.js";
+import { clipPath, download, query } from "./server.js";
 
 const AT_ONCE = 6;
 const KEPT = 600;

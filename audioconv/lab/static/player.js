@@ -1,6 +1,6 @@
 // One sound at a time, which the server decodes: whatever its format, the browser gets WAV.
 
-import { download } from "./api.js";
+import { download } from "./server.js";
 import { attempt } from "./notices.js";
 
 const KEPT = 24;

@@ -1,6 +1,6 @@
 // What the last training gave: accuracy, confusion, and the worst mistakes to play and to mend.
 
-import { call, clipPath } from "./api.js";
+import { call, clipPath } from "./server.js";
 import { shownName, classOptions } from "./classes.js";
 import { byId, make } from "./dom.js";
 import { duration, number, percent, t } from "./language.js";

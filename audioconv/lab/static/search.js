@@ -1,6 +1,6 @@
 // A recording in which words are searched, or a picture that is answered.
 
-import { call, query } from "./api.js";
+import { call, query } from "./server.js";
 import { shownName } from "./classes.js";
 import { byId, make, setText } from "./dom.js";
 import { clock, percent, t } from "./language.js";

@@ -1,6 +1,6 @@
 // What the page has of the project, and who wants to be called when that changes.
 
-import { call, openSocket } from "./api.js";
+import { call, openSocket } from "./server.js";
 import { delayed } from "./dom.js";
 
 export const BACKGROUND = "_background_noise_";

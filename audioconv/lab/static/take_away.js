@@ -1,6 +1,6 @@
 // The model as a file, the report, and every format that it can be exported as.
 
-import { call, download } from "./api.js";
+import { call, download } from "./server.js";
 import { byId, make, setText } from "./dom.js";
 import { size, t } from "./language.js";
 import { announce, attempt, toast } from "./notices.js";

@@ -1,6 +1,6 @@
 // The threshold, and what it costs: words that are missed against words that nobody said.
 
-import { call } from "./api.js";
+import { call } from "./server.js";
 import { byId, delayed, setText } from "./dom.js";
 import { number, percent, t } from "./language.js";
 import { plain, plot, ticks } from "./plots.js";

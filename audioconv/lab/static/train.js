@@ -1,6 +1,6 @@
 // Training: one button, what it will do, and how far it is.
 
-import { call } from "./api.js";
+import { call } from "./server.js";
 import { byId, make, setText } from "./dom.js";
 import { duration, hasText, number, percent, t } from "./language.js";
 import { attempt } from "./notices.js";

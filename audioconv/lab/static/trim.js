@@ -1,6 +1,6 @@
 // A dialog that cuts the beginning and the end off a clip.
 
-import { call, clipPath } from "./api.js";
+import { call, clipPath } from "./server.js";
 import { byId } from "./dom.js";
 import { number, t } from "./language.js";
 import { attempt, toast } from "./notices.js";

@@ -1,6 +1,6 @@
 // A dialog in which synthetic voices say a word: their clips go into the chosen class.
 
-import { call } from "./api.js";
+import { call } from "./server.js";
 import { byId, setOptions, setText } from "./dom.js";
 import { language, t } from "./language.js";
 import { toast } from "./notices.js";
