@@ -33,10 +33,10 @@ RATE = 16000
 TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
-def clip(name: str, number: int, **more: Any) -> dict[str, Any]:
+def clip(label: str, number: int, **more: Any) -> dict[str, Any]:
     """Return a clip as the server describes one."""
     return {
-        "id": f"{name}/take_{number:05}.flac", "class": name, "name": f"take_{number:05}.flac",
+        "id": f"{label}/take_{number:05}.flac", "class": label, "name": f"take_{number:05}.flac",
         "speaker": ("anna", "ben", "")[number % 3], "seconds": round(0.6 + number % 7 / 10, 2), "rate": RATE, "faults": [],
         "editable": True, "added": number, **more,
     }  # fmt: skip
@@ -218,7 +218,7 @@ class FakeLab:
                     return
                 samples = np.frombuffer(message["bytes"], np.float32)
                 received += len(samples)
-                db = 10 * np.log10(np.mean(samples**2) + 1e-12)
+                db = float(10 * np.log10(np.mean(samples**2) + 1e-12))
                 await socket.send_json({"type": "level", "db": db, "peak": 0.1, "clipping": False, "silent": False})
                 if received > (stored + 1) * rate / 2:
                     stored += 1

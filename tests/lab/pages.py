@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -122,3 +123,11 @@ def opened(browser, address: str, size: tuple[int, int] = DESKTOP, *, dark: bool
     page.goto(address)
     page.wait_for_selector("body:not(.loading)", timeout=10_000)
     return page
+
+
+def until(page, expression: str, seconds: float = 15.0) -> None:
+    """Wait until an expression of JavaScript is true; `page.wait_for_function` would need a weaker policy of the page."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, f"not true after {seconds:g} s: {expression}"
+        page.wait_for_timeout(30)

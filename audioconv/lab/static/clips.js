@@ -43,11 +43,17 @@ export function startClips() {
     const card = event.target.closest("[role=option]");
     if (card) {
       pick(Number(card.dataset.place), event.ctrlKey || event.metaKey, event.shiftKey);
+      card.scrollIntoView({ block: "nearest" }); // not below the bar that appears
       playActive();
     }
   });
   list.addEventListener("keydown", key);
-  list.addEventListener("focus", () => active < 0 && source.total && moveTo(0, false));
+  list.addEventListener("focus", () => {
+    if (active < 0 && source.total) {
+      active = 0;
+      changed();
+    }
+  });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     clear();
     draw();
@@ -186,7 +192,7 @@ function newCard(place) {
     "div",
     { class: "card", role: "option", id: `clip-${place}`, "data-place": place },
     make("span", { class: "frame" }, image),
-    make("span", { class: "card-line" }, make("span"), make("span", { class: "card-speaker" })),
+    make("span", { class: "card-line" }, make("span", { class: "unseen" }), " ", make("span"), " ", make("span", { class: "card-speaker" }), " ", make("span", { class: "unseen" })),
   );
   cards.set(place, card);
   byId("clips").append(card);
@@ -205,19 +211,14 @@ function fill(card, place) {
   }
   const fault = clip ? faultText(clip) : "";
   const length = clip ? (clip.width ? `${clip.width} × ${clip.height}` : duration(clip.seconds)) : "";
-  const [first, second] = card.lastElementChild.children;
-  setText(first, fault ? "" : length);
-  if (fault) {
-    setText(first, `${length} ⚠`);
-  }
-  setText(second, clip?.speaker ?? "");
+  const texts = [t("clipNumber", { n: place + 1 }), fault ? `${length} ⚠` : length, clip?.speaker ?? "", fault];
+  texts.forEach((text, number) => setText(card.lastElementChild.children[number], text));
   card.title = fault;
   card.classList.toggle("faulty", Boolean(fault));
   card.setAttribute("aria-selected", Boolean(clip && selection.has(clip.id)));
   card.classList.toggle("active", place === active);
   card.setAttribute("aria-setsize", source.total);
   card.setAttribute("aria-posinset", place + 1);
-  card.setAttribute("aria-label", [t("clipLabel", { n: place + 1, length }), clip?.speaker, fault].filter(Boolean).join(", "));
 }
 
 function pick(place, more, range) {
@@ -258,7 +259,8 @@ function key(event) {
   const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns, Home: -source.total, End: source.total };
   if (event.key in steps) {
     event.preventDefault();
-    moveTo((active < 0 ? 0 : active) + (active < 0 ? 0 : steps[event.key]), event.shiftKey);
+    const begun = active >= 0 && selection.size > 0; // the first press chooses where the keyboard is
+    moveTo(Math.max(0, active) + (begun || Math.abs(steps[event.key]) === source.total ? steps[event.key] : 0), event.shiftKey);
   } else if (event.key === "Enter") {
     playActive();
   } else if (event.key === "a" && (event.ctrlKey || event.metaKey)) {

@@ -296,7 +296,7 @@ export const TEXTS = {
     "单击播放并选中；按 Shift 或 Ctrl 可多选。",
   ],
   onlyFaults: ["Only with faults", "Nur mit Mängeln", "Solo con defectos", "Seulement avec défauts", "仅显示有问题的"],
-  clipLabel: ["Clip {n}, {length}", "Clip {n}, {length}", "Clip {n}, {length}", "Extrait {n}, {length}", "片段 {n}，{length}"],
+  clipNumber: ["Clip {n}", "Clip {n}", "Clip {n}", "Extrait {n}", "片段 {n}"],
   selected: ["Chosen clips", "Gewählte Clips", "Clips elegidos", "Extraits choisis", "已选片段"],
   chosenClips: ["{n} {n|clip|clips} chosen", "{n} {n|Clip|Clips} gewählt", "{n} {n|clip elegido|clips elegidos}", "{n} {n|extrait choisi|extraits choisis}", "已选 {n} 个片段"],
   trim: ["Trim", "Schneiden", "Recortar", "Rogner", "裁剪"],
