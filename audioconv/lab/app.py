@@ -7,12 +7,19 @@ from collections.abc import Callable, Sequence
 
 from starlette.routing import BaseRoute
 
-from audioconv.lab import clip_routes, event_routes, project_routes, recording_routes, static_routes
+from audioconv.lab import (
+    clip_routes,
+    event_routes,
+    helper_routes,
+    project_routes,
+    recording_routes,
+    static_routes,
+)
 from audioconv.lab.lab import Lab
 from audioconv.serving.http_base import GuardedApp
 from audioconv.serving.http_guard import Guard, host_names
 
-ROUTE_MODULES = (project_routes, clip_routes, recording_routes, event_routes, static_routes)
+ROUTE_MODULES = (project_routes, clip_routes, recording_routes, helper_routes, event_routes, static_routes)
 """Each exports ``routes(lab)``; static files come last, since they answer any path."""
 
 PROTECTED = "/api"

@@ -74,10 +74,14 @@ class Headers:
         found = self._known.get(clip.listed)
         if found is None or found.stamp != stamp:
             found = _read(clip.item.path, kind, stamp)
-            with self._lock:
-                self._known[clip.listed] = found
-                self._is_saved = False
+            self.put(clip, found)
         return found
+
+    def put(self, clip: Clip, header: Header) -> None:
+        """Keep the header of a clip's file, which was read elsewhere."""
+        with self._lock:
+            self._known[clip.listed] = header
+            self._is_saved = False
 
     def save(self, present: Iterable[Clip]) -> None:
         """Write down the headers of the clips that there are; without a word where that is not possible."""

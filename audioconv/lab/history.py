@@ -101,6 +101,9 @@ class Step:
             for place, (of, to) in enumerate((root / of, root / to) for of, to in self.moves):
                 if again and os.path.lexists(to) and (not os.path.lexists(of) or self._comes_later(place)):
                     continue
+                if of.is_dir() and not to.is_symlink():
+                    with suppress(OSError):
+                        to.rmdir()  # an empty folder is in nobody's way
                 if os.path.lexists(to):
                     raise DataError(f"{display_path(to)}: is there already, so that nothing was changed")
                 to.parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from audioconv.errors import AudioconvError
 from audioconv.lab.app import LabApp
 from audioconv.lab.events import EventHub
 from audioconv.lab.lab import LIMITS, Lab
@@ -20,6 +21,9 @@ from audioconv.serving.http_server import HttpService
 from audioconv.serving.limits import Limits
 from audioconv.serving.signals import ended_by_signals
 from audioconv.serving.workers import Workers
+
+RESCAN_SECONDS = 2.0
+"""Between two looks at the folder."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +85,33 @@ async def serve(
     asyncio.get_running_loop().set_exception_handler(on_error)
     with ended_by_signals(stop):
         async with AsyncExitStack() as stack:
-            lab = Lab(Project(service.folder), Workers(), EventHub(), service.limits)
+            project = Project(service.folder)
+            lab = Lab(project, Workers(), EventHub(), service.limits)
             stack.callback(lab.close)
             app = LabApp(lab, service.guard, report)
             http = HttpService(app, service.limits, service.certificate, service.key)
             stack.push_async_callback(http.stop)
             await http.start(service.listener)
+            rescanning = asyncio.create_task(_rescan(lab, report))
+            stack.callback(rescanning.cancel)
             ready()
             await stop.wait()
             lab.events.close()
             lab.workers.stopping.set()
+
+
+async def _rescan(lab: Lab, report: Callable[[str], object]) -> None:
+    """Look now and then at what others did to the folder, while a page is open."""
+    failure = ""
+    while True:
+        await asyncio.sleep(RESCAN_SECONDS)
+        if lab.events.subscribers:
+            try:
+                await lab.workers.for_stream(lab.project.rescan)
+                failure = ""
+            except AudioconvError as error:
+                if str(error) != failure:
+                    failure = str(error)
+                    lab.events.publish({"type": "note", "message": failure})
+            except Exception as error:
+                report(f"rescan: {type(error).__name__}: {error}")
