@@ -11,15 +11,30 @@ from audioconv.lab import (
     clip_routes,
     event_routes,
     helper_routes,
+    listening_routes,
     project_routes,
     recording_routes,
+    search_routes,
     static_routes,
+    take_away_routes,
+    training_routes,
 )
 from audioconv.lab.lab import Lab
 from audioconv.serving.http_base import GuardedApp
 from audioconv.serving.http_guard import Guard, host_names
 
-ROUTE_MODULES = (project_routes, clip_routes, recording_routes, helper_routes, event_routes, static_routes)
+ROUTE_MODULES = (
+    project_routes,
+    clip_routes,
+    recording_routes,
+    helper_routes,
+    training_routes,
+    listening_routes,
+    search_routes,
+    take_away_routes,
+    event_routes,
+    static_routes,
+)
 """Each exports ``routes(lab)``; static files come last, since they answer any path."""
 
 PROTECTED = "/api"

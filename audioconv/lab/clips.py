@@ -89,11 +89,12 @@ def read_clips(folder: Path) -> list[Clip]:
     clips = []
     for row, item in zip(table.rows, items, strict=True):
         more = {name: value for name, value in row.items() if name not in _COLUMNS}
-        clips.append(Clip(item, _listed(item.path, folder), more))
+        clips.append(Clip(item, listed_path(item.path, folder), more))
     return clips
 
 
-def _listed(path: Path, folder: Path) -> str:
+def listed_path(path: Path, folder: Path) -> str:
+    """Return a path as the manifest of a folder has it: relative to it where it is inside."""
     text = os.path.normpath(path)
     base = os.path.normpath(folder)
     if text.startswith(base + os.sep):

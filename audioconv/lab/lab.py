@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from audioconv.lab.events import EventHub
+from audioconv.lab.models import ProjectModel
 from audioconv.lab.project import Project
 from audioconv.serving.limits import UPLOADS_IN_MEMORY, Budget, Limits
 from audioconv.serving.workers import Workers
@@ -35,6 +36,8 @@ class Lab:
         Further fields of ``GET /api/project``, such as ``run``, each with a function that returns its value quickly.
     resources : ExitStack
         Closed, last in first out, when the server ends; a part pushes what ends its threads and processes.
+    model : ProjectModel
+        What training has left in the folder.
     uploads : Budget
         Bytes of all uploads together.
     streams : Budget
@@ -47,11 +50,13 @@ class Lab:
     limits: Limits = LIMITS
     fields: dict[str, Callable[[], object]] = field(default_factory=dict)
     resources: ExitStack = field(default_factory=ExitStack)
+    model: ProjectModel = field(init=False)
     uploads: Budget = field(init=False)
     streams: Budget = field(init=False)
 
     def __post_init__(self) -> None:
         """Tell all pages of changes of the project."""
+        self.model = ProjectModel(self.project.folder)
         room = UPLOADS_IN_MEMORY * self.limits.upload_bytes
         self.uploads = Budget(room, "other files are being uploaded; try again later")
         self.streams = Budget(MAX_STREAMS, f"{MAX_STREAMS} recordings are going on; end one of them")
