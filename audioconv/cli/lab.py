@@ -116,7 +116,7 @@ def lab(
         scheme = "https" if certificate else "http"
         address = f"{scheme}://{name_of(listener)}/#token={(guard.token or b'').decode()}"
 
-        def ready() -> None:
+        def ready(_lab: object) -> None:
             write(f"lab: {address}")
             say("Ctrl-C stops")
             if not no_browser:

@@ -23,6 +23,7 @@ from audioconv.lab.names import checked_class, checked_speaker, free_path, new_s
 from audioconv.lab.project_folder import ProjectFolder
 from audioconv.lab.storing import (
     MAX_CUT_SECONDS,
+    MIN_SECONDS,
     convert,
     cut_into_takes,
     encoded,
@@ -64,6 +65,10 @@ class Project(ProjectFolder):
     """A folder of clips with one subfolder a class, and all changes of it; see `ProjectFolder`."""
 
     # --- classes ---
+
+    def checked_label(self, label: object) -> str:
+        """Return the name of a class that is there, or that one may have; `ConfigError` for what cannot be one."""
+        return label if isinstance(label, str) and label in self.labels() else checked_class(label)
 
     def add_class(self, name: object) -> str:
         """Make a class, and return its name; nothing changes where it is there."""
@@ -166,8 +171,7 @@ class Project(ProjectFolder):
         DataError
             If the project holds pictures, or a file cannot be written.
         """
-        with self._lock:
-            label = label if label in self.labels() else checked_class(label)
+        label = self.checked_label(label)
         self._check_kind("audio")
         if not new:
             return []
@@ -207,8 +211,7 @@ class Project(ProjectFolder):
         skipped : list of {name, message}
             The file, where no clip was made of it, and why.
         """
-        with self._lock:
-            label = label if label in self.labels() else checked_class(label)
+        label = self.checked_label(label)
         speaker = checked_speaker(speaker)
         base = name.replace("\\", "/").rpartition("/")[2]
         shown = display_path(base)[:120] or "the file"
@@ -279,7 +282,7 @@ class Project(ProjectFolder):
 
     def move(self, identifiers: Iterable[object], label: object) -> list[Clip]:
         """Put clips into another class; returns them with their new ids."""
-        target = label if isinstance(label, str) and label in self.labels() else checked_class(label)
+        target = self.checked_label(label)
         with self._changing():
             clips = [clip for clip in self._chosen(identifiers) if clip.item.label != target]
             folders, to = class_folders(self._found, self.clips()), self._folder_of(target)
@@ -317,8 +320,8 @@ class Project(ProjectFolder):
             raise RefusedError(409, "this clip is a part of a recording elsewhere, or a picture, and cannot be trimmed")
         samples, rate = in_memory(clip.item.path, clip.id, MAX_CUT_SECONDS)
         first, last = (round(min(max(second, 0.0), len(samples) / rate) * rate) for second in (begin, end))
-        if last - first < 0.02 * rate:
-            raise ConfigError(f"a clip must keep 0.02 s or more; got {begin:g} to {end:g} s")
+        if last - first < MIN_SECONDS * rate:
+            raise ConfigError(f"a clip must keep {MIN_SECONDS:g} s or more; got {begin:g} to {end:g} s")
         staged = self._stage(encoded(samples[first:last], rate), suffix_for(rate))
         with self._changing():
             (clip,) = self._chosen([identifier])

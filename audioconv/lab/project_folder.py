@@ -270,7 +270,7 @@ class ProjectFolder:
             self._history.prepare()
             with self._folder_lock():
                 self._finish_interrupted()
-                if not self._manifest_is_known():
+                if not self._manifest_is_known() or has_changed(self.folder, self._found.folders):
                     self._load()
                 if self._read_left_out() is None:
                     with write_atomic(self._history.folder / "left-out.txt", "w") as file:

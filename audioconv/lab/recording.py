@@ -59,7 +59,7 @@ class Recording:
     Raises
     ------
     ConfigError
-        If the rate or the mode cannot be.
+        If the class, the speaker, the rate or the mode cannot be.
     """
 
     def __init__(self, project: Project, label: str, speaker: str | None, rate: int, mode: str) -> None:
@@ -67,7 +67,8 @@ class Recording:
             raise ConfigError(f"mode must be one of {', '.join(MODES)}; got {mode[:40]!r}")
         if not max(LOWEST_RATE, 8000) <= rate <= min(HIGHEST_RATE, 384_000):
             raise ConfigError(f"rate must be from 8000 to 384000 Hz; got {rate}")
-        self._project, self._label, self._rate, self._mode = project, label, rate, mode
+        self._project, self._label = project, project.checked_label(label)
+        self._rate, self._mode = rate, mode
         self._speaker = checked_speaker(speaker)
         self._meter = _Meter(rate)
         self._cutter = TakeCutter(rate)

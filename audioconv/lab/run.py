@@ -49,14 +49,14 @@ class LabService:
     key: Path | None = None
 
 
-def run(service: LabService, ready: Callable[[], object], report: Callable[[str], object]) -> None:
+def run(service: LabService, ready: Callable[[Lab], object], report: Callable[[str], object]) -> None:
     """Serve until Ctrl-C or SIGTERM.
 
     Parameters
     ----------
     service : LabService
     ready : callable
-        Called once the server listens.
+        Called with what is served once the server listens.
     report : callable
         Called with a line about each internal error.
 
@@ -72,7 +72,7 @@ def run(service: LabService, ready: Callable[[], object], report: Callable[[str]
 
 async def serve(
     service: LabService,
-    ready: Callable[[], object],
+    ready: Callable[[Lab], object],
     report: Callable[[str], object],
     stop: asyncio.Event | None = None,
 ) -> None:
@@ -94,7 +94,7 @@ async def serve(
             await http.start(service.listener)
             rescanning = asyncio.create_task(_rescan(lab, report))
             stack.callback(rescanning.cancel)
-            ready()
+            ready(lab)
             await stop.wait()
             lab.events.close()
             lab.workers.stopping.set()

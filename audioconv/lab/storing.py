@@ -24,6 +24,9 @@ HIGHEST_FLAC_RATE = 48_000
 MAX_UPLOAD_SECONDS = 3600.0
 """Of one recording that is added as a clip."""
 
+MIN_SECONDS = 0.02
+"""Of a clip."""
+
 MAX_CUT_SECONDS = 600.0
 """Of one recording that is cut into words, all of which is in memory meanwhile."""
 
@@ -83,7 +86,7 @@ def convert(recording: OpenRecording, path: Path) -> tuple[Path, float]:
     Raises
     ------
     DataError
-        If it cannot be read, is longer than `MAX_UPLOAD_SECONDS`, or cannot be written.
+        If it cannot be read, is shorter than `MIN_SECONDS` or longer than `MAX_UPLOAD_SECONDS`, or cannot be written.
     """
     import soundfile
 
@@ -94,6 +97,8 @@ def convert(recording: OpenRecording, path: Path) -> tuple[Path, float]:
             _check_length(recording.name, found.came / rate, MAX_UPLOAD_SECONDS)
             peak = max(peak, float(block.max()), -float(block.min()))
         seconds = found.came / rate
+    if seconds < MIN_SECONDS:
+        raise DataError(f"{recording.name}: is {seconds:.4f} s long; a clip has {MIN_SECONDS:g} s or more")
     gain = np.float32(1.0 if peak <= 1.0 else 1.0 / peak)
     path = path.with_name(path.name + suffix_for(rate))
     kind = "FLAC" if suffix_for(rate) == ".flac" else "WAV"

@@ -22,7 +22,7 @@ import soundfile
 from websockets.asyncio.client import ClientConnection, connect
 
 from audioconv.lab.app import new_guard
-from audioconv.lab.lab import LIMITS
+from audioconv.lab.lab import LIMITS, Lab
 from audioconv.lab.run import LabService, serve
 from audioconv.serving.addresses import Address
 from audioconv.serving.limits import Limits
@@ -42,6 +42,7 @@ class Page:
     token: str
     reports: list[str] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
+    lab: Lab | None = None
 
     @property
     def url(self) -> str:
@@ -104,7 +105,12 @@ def in_thread(folder: Path, limits: Limits = LIMITS) -> Iterator[Page]:
 
     async def main() -> None:
         stop.extend([asyncio.get_running_loop(), asyncio.Event()])
-        await serve(LabService(folder, listener, guard, limits), ready.set, page.reports.append, stop[1])
+
+        def on_ready(lab: Lab) -> None:
+            page.lab = lab
+            ready.set()
+
+        await serve(LabService(folder, listener, guard, limits), on_ready, page.reports.append, stop[1])
 
     def work() -> None:
         try:
