@@ -88,7 +88,7 @@ class FakeLab:
         for place, word in enumerate(WORDS):
             self.clips[word] = [clip(word, n) for n in reversed(range(count - 3 * place))]
         self.clips[OTHER] = [clip(OTHER, n) for n in range(5)]
-        self.clips["left"][4]["faults"] = [{"kind": "clipping", "message": "the sound is clipped"}]
+        self.clips["left"][4]["faults"] = [{"kind": "clipped", "message": "clipped: 3% of its samples"}]
         self.project["settings"] = {"plan": "", "ready": True, "options": OPTIONS}
 
     def train(self) -> None:
@@ -96,7 +96,7 @@ class FakeLab:
         labels = [*WORDS, OTHER]
         self.project["model"] = {
             "path": "models/model.safetensors", "labels": labels, "trained": "2026-02-03T10:00:00", "accuracy": 0.945,
-            "streams": True,
+            "streams": True, "words": list(WORDS),
         }  # fmt: skip
         self.project["run"] = run("done", 30, seconds=35.0, seconds_left=None)
         mistakes = [("left", 3, "right", 0.93), ("stop", 1, OTHER, 0.71), ("right", 2, "left", 0.55)]

@@ -11,13 +11,15 @@ pytest.importorskip("playwright", reason="needs the package playwright")
 for module in ("starlette", "uvicorn", "websockets"):
     pytest.importorskip(module, reason="needs the extra: pip install 'audioconv[lab]'")
 
+import axe
 import fake_lab
-import pages
 from fake_lab import BACKGROUND, OTHER, FakeLab, clip, run
 from looks import CONTRAST, WIDER
-from pages import DESKTOP, PHONE, TABLET, opened, until
 
 browser = pytest.importorskip("drawing.browser", reason="the scripts are not beside the tests")
+pages = pytest.importorskip("drawing.lab", reason="the scripts are not beside the tests")
+opened, until = pages.opened, pages.until
+DESKTOP, TABLET, PHONE = pages.DESKTOP, pages.TABLET, pages.PHONE
 
 pytestmark = [
     pytest.mark.slow,
@@ -104,7 +106,7 @@ def test_text_stands_out(lab, fake, dark):
     assert [one for one in page.evaluate(CONTRAST) if not one.startswith("BUTTON")] == []
 
 
-@pytest.mark.skipif(pages.axe() is None, reason=pages.AXE_REASON)
+@pytest.mark.skipif(axe.axe() is None, reason=axe.AXE_REASON)
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE])
 @pytest.mark.parametrize("state", ["empty", "training", "trained", "listening", "dialogs"])
@@ -122,7 +124,7 @@ def test_axe_finds_no_fault_of_accessibility(lab, fake, state, size, dark):
         page.wait_for_selector("#events select")
     faults = []
     dialogs = ["keys-dialog", "trim-dialog", "voices-dialog", "ask-dialog"] if state == "dialogs" else [None]
-    page.evaluate(pages.axe().read_text("utf-8"))
+    page.evaluate(axe.axe().read_text("utf-8"))
     for dialog in dialogs:
         if dialog == "trim-dialog":
             page.click("#clip-1")

@@ -9,7 +9,7 @@ import { showLevel, SoundStream, whyNoMicrophone } from "./microphone.js";
 import { attempt, notice, toast } from "./notices.js";
 import { play } from "./player.js";
 import { scoreRows } from "./scores.js";
-import { on, refresh, OTHER, state } from "./state.js";
+import { on, refresh, state } from "./state.js";
 import { currentThreshold } from "./threshold.js";
 
 /** Words that stay in the list; the server keeps their sound as long. */
@@ -53,7 +53,7 @@ export async function toggleListening() {
       byId("watch-finder").hidden = false;
       stream = await Watch.open(byId("watch-camera"), ({ scores }) => scores && shown.show(scores), ended);
     } else {
-      stream = await SoundStream.open(byId("device").value, "listen", { threshold: currentThreshold() ?? "" }, take, ended);
+      stream = await SoundStream.open(byId("device").value, "listen", { threshold: currentThreshold(), speaker: byId("speaker").value.trim() }, take, ended);
     }
   } catch (error) {
     notice(error.message);
@@ -86,6 +86,8 @@ function take(message) {
     found(message);
   } else if (message.type === "stored") {
     stored(message);
+  } else if (message.type === "refused") {
+    refused(message);
   }
 }
 
@@ -140,6 +142,15 @@ export function missed() {
   }
 }
 
+/** A verdict could not be stored: it can be given again. */
+function refused({ error, event }) {
+  toast(error);
+  for (const button of verdicts.get(String(event))?.querySelectorAll(".verdict button") ?? []) {
+    button.disabled = false;
+    button.removeAttribute("aria-pressed");
+  }
+}
+
 /** A clip was stored after a verdict: say where, and let that be changed. */
 function stored({ clip, event }) {
   const row = verdicts.get(String(event));
@@ -177,8 +188,7 @@ function show() {
   byId("listen-button").disabled = opening || !canListen || (!images && Boolean(whyNoMicrophone()));
   setText(byId("search-button"), t(images ? "classifyFile" : "searchFile"));
   byId("listen-level").hidden = byId("found-block").hidden = byId("threshold-block").hidden = images || !canListen;
-  const labels = (model?.labels ?? []).filter((label) => label !== OTHER);
-  setOptions(byId("missed-word"), labels.map((label) => [label, shownName(label)]));
+  setOptions(byId("missed-word"), (model?.words ?? []).map((label) => [label, shownName(label)]));
   byId("missed-button").disabled = !stream;
   setText(byId("found-hint"), byId("events").children.length ? t("foundHint") : t(stream ? "noneYet" : "foundEmpty"));
   shown.labels(model?.labels ?? []);

@@ -113,7 +113,8 @@ function mistakes(found) {
 function mistake({ clip, label, answer, score }) {
   const image = make("img", { alt: "", width: 96, height: 48 });
   showPicture(image, clip, 192, 96);
-  const line = t("takenFor", { label: shownName(label), answer: shownName(answer) });
+  const given = answer === null ? t("rejected") : shownName(answer);
+  const line = answer === null ? t("wasRejected", { label: shownName(label) }) : t("takenFor", { label: shownName(label), answer: given });
   const frame = clip.width
     ? make("span", { class: "frame" }, image)
     : make("button", { type: "button", class: "frame", "aria-label": t("playNamed", { name: line }), on: { click: () => playMistake(clip, row) } }, image);
@@ -127,7 +128,7 @@ function mistake({ clip, label, answer, score }) {
     "li",
     { class: "mistake" },
     frame,
-    make("span", { class: "mistake-text" }, make("span", {}, make("b", {}, shownName(label)), " ", make("span", { class: "wrong" }, "→ ", shownName(answer)), " ", make("span", { class: "number" }, percent(score, 0))), make("span", { class: "caption" }, [clip.name, clip.speaker, clip.seconds && !clip.width ? duration(clip.seconds) : ""].filter(Boolean).join(" · "))),
+    make("span", { class: "mistake-text" }, make("span", {}, make("b", {}, shownName(label)), " ", make("span", { class: "wrong" }, "→ ", given), " ", make("span", { class: "number" }, percent(score, 0))), make("span", { class: "caption" }, [clip.name, clip.speaker, clip.seconds && !clip.width ? duration(clip.seconds) : ""].filter(Boolean).join(" · "))),
     select,
   );
   return row;

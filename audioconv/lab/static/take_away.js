@@ -29,17 +29,20 @@ async function load() {
   } catch {
     // the model file and the report are there still
   }
-  const model = { title: t("modelFile"), available: true, size: state.project.model.bytes, command: `audioconv classify ${state.project.model.path} clip.wav`, take: () => download("GET", "model"), name: "model.safetensors" };
   const open = [...byId("exports").querySelectorAll("details[open]")].map((one) => one.dataset.format);
   byId("exports").replaceChildren(
-    entry("model", model),
+    entry("model", { ...formats.find(isModel), title: t("modelFile"), available: true, take: () => download("GET", "model"), name: "model.safetensors" }),
     reportEntry(),
-    ...formats.map((one) => entry(one.format, { ...one, take: () => download("POST", `exports/${encodeURIComponent(one.format)}`), name: `model.${one.format}` })),
+    ...formats
+      .filter((one) => !isModel(one))
+      .map((one) => entry(one.format, { ...one, take: () => download("POST", `exports/${encodeURIComponent(one.format)}`), name: `model.${one.format}` })),
   );
   for (const one of byId("exports").querySelectorAll("details")) {
     one.open = open.includes(one.dataset.format);
   }
 }
+
+const isModel = ({ format }) => format === "audioconv";
 
 function entry(format, { title, available, why_not: whyNot, size: bytes, command, code, take, name }) {
   const button = make("button", { type: "button", class: "small", disabled: !available, "aria-label": `${t("download")}: ${title}`, on: { click: () => save(button, take, name) } }, t("download"));

@@ -46,24 +46,29 @@ async function load() {
 function show() {
   setText(byId("threshold-text"), value === null ? "" : percent(value, 1));
   byId("threshold").disabled = value === null;
-  const points = (curve?.points ?? []).filter((one) => one.found !== null && one.false_accepts_per_hour !== null);
+  // Where there are no recordings without the words, what was made in training is counted.
+  const rate = curve?.points?.some((one) => one.false_accepts_per_hour !== null) ? "false_accepts_per_hour" : "negatives";
+  const points = (curve?.points ?? []).filter((one) => typeof one.found === "number" && typeof one[rate] === "number").map((one) => ({ threshold: one.threshold, found: one.found, wrong: one[rate] }));
   if (value === null || points.length < 2) {
     setText(byId("cost"), curve && value !== null ? t("costUnknown") : "");
     byId("cost-plot").replaceChildren();
     byId("cost-axes").hidden = true;
     return;
   }
-  const { found, false_accepts_per_hour: wrong } = between(points, value);
-  setText(byId("cost"), t("cost", { found: percent(found, 0), missed: percent(1 - found, 0), wrong: number(wrong, wrong < 10 ? 1 : 0) }));
-  const most = Math.max(1, ...points.filter((one) => one.threshold >= 0.05).map((one) => one.false_accepts_per_hour));
+  const hours = rate === "false_accepts_per_hour";
+  const { found, wrong } = between(points, value);
+  const counted = hours ? number(wrong, wrong < 10 ? 1 : 0) : percent(wrong);
+  setText(byId("cost"), t(hours ? "cost" : "costNegatives", { found: percent(found, 0), missed: percent(1 - found, 0), wrong: counted }));
+  const most = Math.max(hours ? 1 : 0.02, ...points.filter((one) => one.threshold >= 0.05).map((one) => one.wrong));
   byId("cost-axes").hidden = false;
+  setText(byId("cost-axes"), t(hours ? "costAxes" : "costAxesNegatives"));
   byId("cost-plot").replaceChildren(
     plot({
       height: 110,
       label: t("costPlot"),
-      x: { from: 0, to: most, ticks: ticks(0, most), text: plain },
+      x: { from: 0, to: most, ticks: ticks(0, most), text: hours ? plain : (share) => percent(share, most < 0.05 ? 1 : 0) },
       y: { from: 0, to: 1, ticks: [0, 0.5, 1], text: (share) => percent(share, 0) },
-      curves: [{ kind: "words", points: points.map((one) => [Math.min(one.false_accepts_per_hour, most), one.found]) }],
+      curves: [{ kind: "words", points: points.map((one) => [Math.min(one.wrong, most), one.found]) }],
       dot: [Math.min(wrong, most), found],
     }),
   );
@@ -78,5 +83,5 @@ function between(points, threshold) {
   const [a, b] = [points[after - 1], points[after]];
   const share = (threshold - a.threshold) / (b.threshold - a.threshold || 1);
   const mix = (key) => a[key] + share * (b[key] - a[key]);
-  return { found: mix("found"), false_accepts_per_hour: mix("false_accepts_per_hour") };
+  return { found: mix("found"), wrong: mix("wrong") };
 }

@@ -27,14 +27,14 @@ export function startTrain() {
     }
   });
   byId("train-button").addEventListener("click", toggleTraining);
-  byId("resume").addEventListener("click", () => attempt(async () => started(await call("POST", "train/resume"))));
+  byId("resume").addEventListener("click", () => attempt(async () => started(await call("POST", "train/resume", { json: {} }))));
 }
 
 /** Begin to train, or cancel. */
 export async function toggleTraining() {
   await attempt(async () => {
     if (goesOn()) {
-      await call("POST", "train/cancel");
+      await call("POST", "train/cancel", { json: {} });
     } else if (canTrain()) {
       started(await call("POST", "train", { json: options() }));
     }
@@ -117,8 +117,8 @@ function showCurves() {
 }
 
 function figure(title, history, training, validation, axis) {
-  const given = (key) => history.filter((one) => one[key] !== null && one[key] !== undefined).map((one) => [one.epoch, one[key]]);
-  const [first, second] = [given(training), given(validation)];
+  const given = (key) => history.filter((one) => one[key] !== null && one[key] !== undefined);
+  const [first, second] = [given(training), given(validation)].map((rows, place) => rows.map((one) => [one.epoch, one[[training, validation][place]], one.network]));
   const highest = Math.max(1e-9, ...[...first, ...second].map(([, value]) => value));
   const last = Math.max(run.epochs || 0, history.at(-1).epoch, 2);
   const now = second.at(-1) ?? first.at(-1);
@@ -134,11 +134,20 @@ function figure(title, history, training, validation, axis) {
       x: { from: 1, to: last, ticks: [1, last], text: (value) => (value === 1 ? "1" : t("epochNumber", { n: value })) },
       y: axis ?? { from: 0, to: highest, ticks: ticks(0, highest), text: plain },
       curves: [
-        { points: first, kind: "faint" },
-        { points: second, kind: "words" },
+        ...byNetwork(first).map((points) => ({ points, kind: "faint" })),
+        ...byNetwork(second).map((points) => ({ points, kind: "words" })),
       ],
     }),
   );
+}
+
+/** Return the points of each network by themselves: a curve does not go from one to the next. */
+function byNetwork(points) {
+  const found = new Map();
+  for (const point of points) {
+    found.set(point[2], [...(found.get(point[2]) ?? []), point]);
+  }
+  return [...found.values()];
 }
 
 // Options, as the server describes them.
@@ -157,18 +166,22 @@ function showOptions(described) {
   byId("option-fields").dataset.key = key;
   shownOptions.clear();
   const fields = described.map((one) => {
-    const field =
-      one.kind === "choice"
+    const open = one.kind === "switch" && one.default === null; // chosen by the data, unless one says
+    const field = open
+      ? make("select", {}, new Option(t("automatic"), ""), new Option(t("yes"), "true"), new Option(t("no"), "false"))
+      : one.kind === "choice"
         ? make("select", {}, ...one.choices.map((value) => new Option(hasText(`choice_${value}`) ? t(`choice_${value}`) : String(value), value)))
         : make("input", one.kind === "switch" ? { type: "checkbox" } : { type: one.kind === "number" ? "number" : "text", min: one.min, max: one.max, step: one.step ?? "any", placeholder: one.placeholder ?? t("automatic") });
-    if (one.kind === "switch") {
+    if (open) {
+      field.value = "";
+    } else if (one.kind === "switch") {
       field.checked = Boolean(one.default);
     } else if (one.default !== null && one.default !== undefined) {
       field.value = one.default;
     }
     shownOptions.set(one.name, [field, one]);
     const text = hasText(`option_${one.name}`) ? t(`option_${one.name}`) : (one.title ?? one.name);
-    return one.kind === "switch" ? make("label", { class: "tick" }, field, make("span", {}, text)) : make("label", { class: "field" }, make("span", {}, text), field);
+    return one.kind === "switch" && !open ? make("label", { class: "tick" }, field, make("span", {}, text)) : make("label", { class: "field" }, make("span", {}, text), field);
   });
   byId("option-fields").replaceChildren(...fields);
 }
@@ -177,7 +190,7 @@ function showOptions(described) {
 function options() {
   const wanted = {};
   for (const [name, [field, { kind, default: usual }]] of shownOptions) {
-    const value = kind === "switch" ? field.checked : field.value === "" ? null : kind === "number" ? Number(field.value) : field.value;
+    const value = field.type === "checkbox" ? field.checked : kind === "switch" ? { "": null, true: true, false: false }[field.value] : field.value === "" ? null : kind === "number" ? Number(field.value) : field.value;
     if (value !== null && value !== (usual ?? null)) {
       wanted[name] = value;
     }

@@ -31,7 +31,7 @@ async function open() {
     return;
   }
   setOptions(byId("say-language"), voices.languages.map(({ code, name }) => [code, name]), byId("say-language").value || language);
-  const engines = (voices.engines ?? []).map((one) => (typeof one === "string" ? [one, one] : [one.name, one.title ?? one.name]));
+  const engines = voices.engines.map((one) => [one.id, one.title]);
   setOptions(byId("say-engine"), engines);
   byId("say-engine-field").hidden = engines.length < 2;
 }

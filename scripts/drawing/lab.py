@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import platformdirs
 import soundfile
+from drawing import browser
 
 from audioconv.audio.read import read
 
 RATE = 16000
 DESKTOP, TABLET, PHONE = (1440, 900), (1000, 900), (390, 844)
-
-AXE_VERSION = "4.14.1"
-AXE_VARIABLE = "AUDIOCONV_AXE"
-AXE_REASON = f"needs the npm package axe-core: set {AXE_VARIABLE} to its folder"
 
 FLAGS = (
     "--no-sandbox",
@@ -32,13 +29,6 @@ FLAGS = (
     "--use-fake-device-for-media-stream",
     "--autoplay-policy=no-user-gesture-required",
 )
-
-
-def axe() -> Path | None:
-    """Return the script of axe-core: in the folder of the variable, or in the cache; None where it is not."""
-    cached = platformdirs.user_cache_path("audioconv") / f"axe-core-{AXE_VERSION}" / "package"
-    folder = Path(os.environ[AXE_VARIABLE]) if os.environ.get(AXE_VARIABLE) else cached
-    return folder / "axe.min.js" if (folder / "axe.min.js").is_file() else None
 
 
 class FakeMicrophone:
@@ -61,6 +51,17 @@ class FakeMicrophone:
 def room(seconds: float, seed: int = 0) -> np.ndarray:
     """Return the sound of a quiet room."""
     return np.random.default_rng(seed).normal(0, 5e-4, round(seconds * RATE))
+
+
+@dataclass
+class Journey:
+    """What it took, from the opened page, to the first word that was found."""
+
+    clicks: int = 0
+    keys: int = 0
+    words_typed: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    found: list[str] = field(default_factory=list)
 
 
 def spoken(files: Sequence[Path], pause: float = 0.7) -> np.ndarray:
@@ -92,9 +93,8 @@ def served(folder: Path, *options: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def chromium(microphone: Path | None = None) -> Iterator:
+def chromium(microphone: Path | None = None) -> Iterator[Any]:
     """Start a full Chromium, whose microphone plays a file once; yield it as Playwright's browser."""
-    from drawing import browser
     from playwright.sync_api import sync_playwright
 
     played = [f"--use-file-for-fake-audio-capture={microphone}%noloop"] if microphone else []
@@ -109,9 +109,9 @@ def chromium(microphone: Path | None = None) -> Iterator:
             started.close()
 
 
-def opened(browser, address: str, size: tuple[int, int] = DESKTOP, *, dark: bool = False, language: str = "en"):
+def opened(window: Any, address: str, size: tuple[int, int] = DESKTOP, *, dark: bool = False, language: str = "en") -> Any:
     """Open a page and wait until it is there; its errors are in `page.errors`, the requests in `page.addresses`."""
-    context = browser.new_context(
+    context = window.new_context(
         viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if dark else "light", locale=language,
         permissions=["microphone", "camera", "clipboard-read", "clipboard-write"], accept_downloads=True,
     )  # fmt: skip
@@ -125,9 +125,65 @@ def opened(browser, address: str, size: tuple[int, int] = DESKTOP, *, dark: bool
     return page
 
 
-def until(page, expression: str, seconds: float = 15.0) -> None:
+def until(page: Any, expression: str, seconds: float = 15.0) -> None:
     """Wait until an expression of JavaScript is true; `page.wait_for_function` would need a weaker policy of the page."""
     end = time.monotonic() + seconds
     while not page.evaluate(expression):
         assert time.monotonic() < end, f"not true after {seconds:g} s: {expression}"
         page.wait_for_timeout(30)
+
+
+def collect(page: Any, microphone: FakeMicrophone, clips: Mapping[str, Sequence[Path]], journey: Journey) -> None:
+    """Record 20 s of background, then each word's clips as takes."""
+    began = time.monotonic()
+    microphone.play(room(30))
+    page.click("#record")
+    until(page, "document.getElementById('recorder').classList.contains('running')")
+    until(page, "!document.getElementById('recorder').classList.contains('running')", 40)
+    journey.clicks += 1
+    journey.seconds["background"] = time.monotonic() - began
+    for number, (word, files) in enumerate(clips.items()):
+        began = time.monotonic()
+        if number:
+            page.click("#new-class")  # after the background, the cursor is there
+            journey.clicks += 1
+        page.keyboard.type(word)
+        page.keyboard.press("Enter")
+        journey.words_typed += 1
+        until(page, f"document.getElementById('class-title').textContent === {word!r}")
+        seconds = microphone.play(spoken(files))
+        page.click("#record")
+        until(page, "document.getElementById('recorder').classList.contains('running')")
+        page.wait_for_timeout(1000 * seconds)
+        page.click("#record")
+        until(page, "!document.getElementById('recorder').classList.contains('running')")
+        journey.clicks += 2
+        journey.seconds[word] = time.monotonic() - began
+
+
+def train(page: Any, journey: Journey, name: str = "training", seconds: float = 150) -> None:
+    """Press the button, and wait for the model."""
+    began = time.monotonic()
+    page.click("#train-button")
+    journey.clicks += 1
+    state = "document.getElementById('run-state').textContent"
+    until(page, f"{state} !== '' && !{state}.startsWith('Trained')")
+    until(page, f"{state}.startsWith('Trained') || {state}.includes('failed')", seconds)
+    assert page.inner_text("#run-state").startswith("Trained"), page.inner_text("#run")
+    until(page, "document.querySelector('#listening').hidden === false && document.querySelector('.tiles') !== null")
+    journey.seconds[name] = time.monotonic() - began
+
+
+def listen(page: Any, microphone: FakeMicrophone, samples: np.ndarray, journey: Journey | None = None) -> list[str]:
+    """Let the page listen to a sound; return the words that it finds, in their order."""
+    seconds = microphone.play(samples)
+    before = page.evaluate("document.querySelectorAll('#events li').length")
+    began = time.monotonic()
+    page.click("#listen-button")
+    if journey is not None:
+        until(page, f"document.querySelectorAll('#events li').length > {before}", seconds + 15)
+        journey.clicks += 1
+        journey.seconds["first word found"] = time.monotonic() - began
+    page.wait_for_timeout(max(0.0, 1000 * (began + seconds + 1.5 - time.monotonic())))
+    names = page.evaluate("[...document.querySelectorAll('#events b')].map((one) => one.textContent)")
+    return names[: len(names) - before][::-1]

@@ -1,0 +1,59 @@
+"""From an empty folder to words that are found, in a real browser with a microphone that says real words."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+import pytest
+
+pytest.importorskip("playwright", reason="needs the package playwright")
+for module in ("starlette", "uvicorn", "websockets"):
+    pytest.importorskip(module, reason="needs the extra: pip install 'audioconv[lab]'")
+
+browser = pytest.importorskip("drawing.browser", reason="the scripts are not beside the tests")
+lab = pytest.importorskip("drawing.lab", reason="the scripts are not beside the tests")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(browser.find() is None, reason="needs a browser: apt-get install chromium"),
+]
+
+WORDS = ("left", "right", "zero")
+TAKES = 10
+MAX_SECONDS = 240
+
+
+def test_from_an_empty_folder_to_words_that_are_found_and_mended(test_data, tmp_path):
+    files = {word: sorted((test_data / "speech-commands-9" / word).iterdir()) for word in (*WORDS, "down")}
+    microphone = lab.FakeMicrophone(tmp_path / "microphone.wav")
+    folder, journey = tmp_path / "project", lab.Journey()
+    began = time.monotonic()
+    with lab.chromium(microphone.path) as window, lab.served(folder) as address:
+        page = lab.opened(window, address)
+        lab.collect(page, microphone, {word: files[word][:TAKES] for word in WORDS}, journey)
+        stored = {word: len(list((folder / word).iterdir())) for word in WORDS}
+        # Some of those who speak here hesitate: not every clip of the recordings is one clear word.
+        assert all(TAKES - 2 <= count <= TAKES + 2 for count in stored.values()), stored
+
+        lab.train(page, journey)
+        said = [files[word][100 + number] for number in range(4) for word in WORDS]
+        found = lab.listen(page, microphone, lab.spoken(said), journey)
+        right = Counter(found) & Counter(said_word.parent.name for said_word in said)
+        assert sum(right.values()) >= 6, found
+        page.click("#events li [data-kind=wrong]")
+        lab.until(page, "document.querySelector('#events select') !== null")
+        assert len(list((folder / "_unknown_").iterdir())) == 1
+        page.select_option("#missed-word", "zero")
+        page.click("#missed-button")
+        lab.until(page, "document.getElementById('toast-text').textContent === 'stored in zero'")
+        assert len(list((folder / "zero").iterdir())) == stored["zero"] + 1
+        page.click("#listen-button")
+
+        lab.train(page, journey, "second training")
+        again = lab.listen(page, microphone, lab.spoken(said[:6]))
+        took = time.monotonic() - began
+        assert page.errors == []
+    print(journey, found, again, f"{took:.0f} s")
+    assert len(again) >= 3, again
+    assert took < MAX_SECONDS
