@@ -22,7 +22,6 @@ let mended = new Set(); // ids of clips whose label was changed here
 export function startResults() {
   on("project", ({ model }) => model?.trained !== asked && load());
   on("trained", load);
-  on("server-model", load);
 }
 
 async function load() {

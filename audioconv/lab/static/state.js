@@ -79,7 +79,7 @@ export async function follow() {
   for (;;) {
     try {
       const socket = await openSocket("events", (event) => {
-        if (event.type === "project") {
+        if (event.type === "project" || event.type === "model") {
           refreshSoon();
         }
         emit(`server-${event.type}`, event);

@@ -12,7 +12,6 @@ let asked = false; // when the model was trained for which they were offered
 export function startTakeAway() {
   on("project", ({ model }) => model?.trained !== asked && load());
   on("trained", load);
-  on("server-model", load);
 }
 
 async function load() {

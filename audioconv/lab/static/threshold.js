@@ -24,7 +24,6 @@ export function startThreshold() {
   });
   on("project", ({ model }) => model?.trained !== asked && load());
   on("trained", load);
-  on("server-model", load);
 }
 
 async function load() {

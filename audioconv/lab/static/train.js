@@ -2,10 +2,10 @@
 
 import { call } from "./server.js";
 import { byId, make, setText } from "./dom.js";
-import { duration, hasText, number, percent, t } from "./language.js";
+import { duration, hasText, language, number, percent, t } from "./language.js";
 import { attempt } from "./notices.js";
 import { plain, plot, ticks } from "./plots.js";
-import { emit, on, state } from "./state.js";
+import { emit, on, refresh, state } from "./state.js";
 
 const GOING_ON = ["reading", "training", "evaluating"];
 
@@ -23,7 +23,7 @@ export function startTrain() {
     run = event.run;
     show();
     if (ended && run.state === "done") {
-      emit("trained");
+      attempt(refresh).then(() => emit("trained"));
     }
   });
   byId("train-button").addEventListener("click", toggleTraining);
@@ -76,11 +76,22 @@ function show() {
   const epoch = run.state === "training" && run.epochs ? ` · ${t("epochOf", { n: run.epoch, all: run.epochs })}` : "";
   setText(byId("run-state"), `${hasText(`run_${run.state}`) ? t(`run_${run.state}`) : run.state}${epoch}`);
   byId("run-state").classList.toggle("warning", run.state === "failed");
-  const left = goesOn() && run.seconds_left !== null && run.seconds_left !== undefined;
+  const left = goesOn() && run.seconds_left >= 1;
   setText(byId("run-left"), left ? t("timeLeft", { time: duration(run.seconds_left) }) : run.seconds ? duration(run.seconds) : "");
-  setText(byId("run-note"), run.state === "failed" ? run.message : (run.notes?.at(-1) ?? run.message ?? ""));
+  setText(byId("run-note"), note());
   byId("run-note").hidden = !goesOn() && !byId("run-note").textContent;
   showCurves();
+}
+
+/** What goes on, beside its state; what the server says in English is shown where nothing else says it. */
+function note() {
+  if (run.state === "failed") {
+    return run.message;
+  }
+  if (run.state === "training" && run.networks > 1) {
+    return t(run.network < run.networks ? "networkOf" : "networkLast", { n: run.network, all: run.networks });
+  }
+  return goesOn() && run.state === "reading" && language === "en" ? run.message : "";
 }
 
 function share({ epoch, epochs, batch, batches, seconds, seconds_left: left }) {
@@ -107,6 +118,7 @@ function showCurves() {
   const history = run.history ?? [];
   if (!history.length) {
     byId("curves").replaceChildren();
+    byId("curves-key").hidden = true;
     return;
   }
   const figures = [
@@ -114,40 +126,50 @@ function showCurves() {
     figure(t("loss"), history, "loss", "validation_loss", null),
   ];
   byId("curves").replaceChildren(...figures);
+  byId("curves-key").hidden = false;
 }
 
 function figure(title, history, training, validation, axis) {
-  const given = (key) => history.filter((one) => one[key] !== null && one[key] !== undefined);
-  const [first, second] = [given(training), given(validation)].map((rows, place) => rows.map((one) => [one.epoch, one[[training, validation][place]], one.network]));
-  const highest = Math.max(1e-9, ...[...first, ...second].map(([, value]) => value));
-  const last = Math.max(run.epochs || 0, history.at(-1).epoch, 2);
-  const now = second.at(-1) ?? first.at(-1);
-  const label = now ? `${title}: ${axis ? percent(now[1]) : plain(now[1])}` : title;
+  const networks = byNetwork(history);
+  const curves = networks.flatMap((rows, place) => {
+    const old = place < networks.length - 1 ? " old" : "";
+    return [
+      { points: points(rows, training), kind: `faint${old}` },
+      { points: points(rows, validation), kind: `words${old}` },
+    ];
+  });
+  const values = curves.flatMap((one) => one.points.map(([, value]) => value)).sort((a, b) => a - b);
+  // A loss begins high: the rest is what there is to see.
+  const highest = Math.max(1e-9, values[Math.floor(0.97 * (values.length - 1))] ?? 1);
+  const last = Math.max(2, ...networks.map((rows) => rows.length), networks.length === 1 && goesOn() ? (run.epochs ?? 0) : 0);
+  const now = goesOn() ? (points(networks.at(-1), validation).at(-1) ?? points(networks.at(-1), training).at(-1)) : null;
+  const value = now ? (axis ? percent(now[1], 0) : number(now[1], 2)) : "";
   return make(
     "figure",
     {},
-    make("figcaption", {}, make("span", {}, title), make("b", {}, now ? (axis ? percent(now[1]) : number(now[1], 2)) : "")),
+    make("figcaption", {}, make("span", {}, title), make("b", {}, value)),
     plot({
       width: 200,
       height: 106,
-      label,
-      x: { from: 1, to: last, ticks: [1, last], text: (value) => (value === 1 ? "1" : t("epochNumber", { n: value })) },
+      label: `${title} ${value}`.trim(),
+      x: { from: 1, to: last, ticks: [1, last], text: (epoch) => (epoch === 1 ? "1" : t("epochNumber", { n: epoch })) },
       y: axis ?? { from: 0, to: highest, ticks: ticks(0, highest), text: plain },
-      curves: [
-        ...byNetwork(first).map((points) => ({ points, kind: "faint" })),
-        ...byNetwork(second).map((points) => ({ points, kind: "words" })),
-      ],
+      curves,
     }),
   );
 }
 
-/** Return the points of each network by themselves: a curve does not go from one to the next. */
-function byNetwork(points) {
+/** Return the epochs of each network by themselves. */
+function byNetwork(history) {
   const found = new Map();
-  for (const point of points) {
-    found.set(point[2], [...(found.get(point[2]) ?? []), point]);
+  for (const row of history) {
+    found.set(row.network, [...(found.get(row.network) ?? []), row]);
   }
   return [...found.values()];
+}
+
+function points(rows, key) {
+  return rows.map((row, place) => [place + 1, row[key]]).filter(([, value]) => typeof value === "number");
 }
 
 // Options, as the server describes them.
