@@ -18,7 +18,7 @@ from audioconv.errors import ConfigError, DataError
 from audioconv.io.files import make_folder, write_atomic
 from audioconv.lab.models import ProjectModel
 from audioconv.lab.project import Project
-from audioconv.lab.run_state import CANCELLED, ENDED, FAILED, new_state
+from audioconv.lab.run_state import CANCELLED, DONE, ENDED, FAILED, new_state
 from audioconv.lab.training_child import MODEL_NAME, ORDER_NAME
 from audioconv.serving.limits import RefusedError
 
@@ -167,26 +167,31 @@ class Training:
         """Take the states of the process until it ends."""
         assert process.stdout is not None
         assert process.stdin is not None
+        last = new_state(folder.name)
         for line in process.stdout:
             with suppress(ValueError):
-                self._tell(json.loads(line))
+                last = json.loads(line)
+                # The end is told once the process has ended and its checkpoints are gone: another run may begin then.
+                if last["state"] not in ENDED:
+                    self._tell(last)
         code = process.wait()
         process.stdout.close()
         process.stdin.close()
-        state = dict(self._state or new_state(folder.name))
+        state = dict(last)
         if state["state"] not in ENDED:
             ended = "the training was cancelled" if self._is_cancelled else f"the training ended with code {code}"
             state |= {"state": CANCELLED if self._is_cancelled else FAILED, "message": ended, "seconds_left": None}
         if state["state"] == FAILED and not self._is_cancelled:
             state["message"] += _last_line(folder / LOG_NAME) if "internal error" in state["message"] else ""
         state["resumable"] = self._unfinished() is not None
-        if state["state"] == "done":
+        if state["state"] == DONE:
             for path in folder.glob(CHECKPOINTS):
                 with suppress(OSError):
                     path.unlink()
             state["resumable"] = False
-            self._publish({"type": "model"})
         self._tell(state)
+        if state["state"] == DONE:
+            self._publish({"type": "model"})
 
     def _tell(self, state: dict[str, Any]) -> None:
         self._state = state

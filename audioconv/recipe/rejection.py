@@ -54,7 +54,7 @@ network begins with the speech embedding, which tells other words apart but not 
 BACKGROUND_SHARE = 0.15
 """Share of the negatives that is made of recordings of noise, if there are any."""
 
-MAX_MISSED = 0.1
+MAX_MISSED = 0.05
 """Share of the words that the threshold for streams may miss, of those that the threshold for clips finds in streams,
 without recordings that would tell the false accepts an hour. With few clips the scores of new clips are low."""
 
