@@ -63,7 +63,12 @@ function tiles(results) {
 }
 
 function heldOut({ held_out: how, interval }) {
-  return how || interval ? make("p", { class: "caption" }, [how, interval ? t("rangeMeaning") : ""].filter(Boolean).join(" ")) : null;
+  return how || interval ? make("p", { class: "caption" }, [sentence(how), interval ? t("rangeMeaning") : ""].filter(Boolean).join(" ")) : null;
+}
+
+/** The server's words as a sentence. */
+function sentence(text) {
+  return text ? `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}` : "";
 }
 
 function confusion(matrix) {

@@ -50,14 +50,14 @@ function entry(format, { title, available, why_not: whyNot, size: bytes, command
     { class: "export", "data-format": format },
     make("summary", {}, title, bytes ? make("span", { class: "number" }, size(bytes)) : null),
     whyNot && !available ? make("p", { class: "caption" }, whyNot) : null,
-    ...[command, code].filter(Boolean).map((text) => snippet(text, title)),
     button,
+    ...[command, code].filter(Boolean).map((text) => snippet(text, title)),
   );
 }
 
 function snippet(text, title) {
   const copy = make("button", { type: "button", class: "quiet", "aria-label": `${t("copy")}: ${title}`, on: { click: () => copyText(text) } }, t("copy"));
-  return make("div", {}, make("pre", { tabindex: "0" }, text), copy);
+  return make("div", { class: "snippet" }, make("pre", { tabindex: "0" }, text), copy);
 }
 
 async function copyText(text) {
