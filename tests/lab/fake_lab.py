@@ -25,6 +25,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from audioconv.lab.app import PAGE_HEADERS
+from audioconv.lab.training import OPTIONS
 
 TOKEN = "fake"
 BACKGROUND, OTHER = "_background_noise_", "_unknown_"
@@ -258,12 +259,6 @@ class FakeLab:
                     event = {"id": found, "label": word, "score": 0.91, "time": time, "begin": time - 0.6, "end": time}
                     await socket.send_json({"type": "event", **event})
                     found += 1
-
-
-OPTIONS = [
-    {"name": "budget", "kind": "number", "default": None, "min": 10, "max": 3600},
-    {"name": "augment", "kind": "choice", "default": "normal", "choices": ["none", "normal", "strong"]},
-]
 
 
 async def _static(request: Request) -> Response:

@@ -248,10 +248,9 @@ def test_files_and_folders_go_into_classes(lab, fake, tmp_path):
 def test_ten_thousand_clips_scroll_at_once(lab, fake):
     fake.fill()
     fake.clips["left"] = [clip("left", n) for n in range(10_000)]
-    began = time.monotonic()
     page = lab()
     page.wait_for_selector("#clips [role=option] img[src]")
-    assert time.monotonic() - began < 2
+    assert page.evaluate("performance.now()") < 2000
     assert page.evaluate("document.querySelectorAll('#clips [role=option]').length") < 120
     took = page.evaluate("""async () => {
         const pane = document.getElementById('collect');
@@ -350,10 +349,12 @@ def test_a_training_is_followed_and_its_results_come(lab, fake):
     fake.answers["train"] = run("reading", 0)
     page = lab()
     page.click("summary")
-    page.get_by_label("augment").select_option("strong")
+    page.get_by_label("Time at most").fill("60")
+    page.get_by_label("Vary the clips").uncheck()
+    page.get_by_label("Reject").select_option("yes")
     page.click("#train-button")
     until(page, "document.getElementById('run-state').textContent === 'Reading the clips'")
-    assert asked(fake, "POST", "train") == [{"augment": "strong"}]
+    assert asked(fake, "POST", "train") == [{"budget": 60, "augment": False, "reject": True}]
     fake.publish({"type": "run", "run": run("training", 12)})
     until(page, "document.getElementById('run-state').textContent === 'Training · epoch 12 of 30'")
     assert page.inner_text("#run-left") == "about 21\N{NO-BREAK SPACE}s left"

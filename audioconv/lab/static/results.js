@@ -92,7 +92,7 @@ function confusion(matrix) {
     { class: "block", "aria-labelledby": "confusion-title" },
     make("h3", { id: "confusion-title" }, t("confusion")),
     make("p", { class: "caption" }, t("confusionHint")),
-    make("div", { class: "wide", tabindex: "0", role: "region", "aria-labelledby": "confusion-title" }, make("table", { class: `confusion${labels.length > DENSE ? " dense" : ""}` }, make("thead", {}, head), make("tbody", {}, ...rows))),
+    make("div", { class: "wide", tabindex: "0", role: "group", "aria-labelledby": "confusion-title" }, make("table", { class: `confusion${labels.length > DENSE ? " dense" : ""}` }, make("thead", {}, head), make("tbody", {}, ...rows))),
   );
 }
 
