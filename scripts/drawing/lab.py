@@ -55,13 +55,22 @@ def room(seconds: float, seed: int = 0) -> np.ndarray:
 
 @dataclass
 class Journey:
-    """What it took, from the opened page, to the first word that was found."""
+    """What it took, from the opened page, to the first word that was found.
+
+    Attributes
+    ----------
+    clicks, typed : int
+        Of the mouse; and words that were typed, each with Enter.
+    seconds : dict
+        Of each step.
+    sound_seconds : float
+        Of speaking and of listening, which take their time however fast the computer is.
+    """
 
     clicks: int = 0
-    keys: int = 0
-    words_typed: int = 0
+    typed: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
-    found: list[str] = field(default_factory=list)
+    sound_seconds: float = 0.0
 
 
 def spoken(files: Sequence[Path], pause: float = 0.7) -> np.ndarray:
@@ -142,6 +151,7 @@ def collect(page: Any, microphone: FakeMicrophone, clips: Mapping[str, Sequence[
     until(page, "!document.getElementById('recorder').classList.contains('running')", 40)
     journey.clicks += 1
     journey.seconds["background"] = time.monotonic() - began
+    journey.sound_seconds += 20
     for number, (word, files) in enumerate(clips.items()):
         began = time.monotonic()
         if number:
@@ -149,9 +159,10 @@ def collect(page: Any, microphone: FakeMicrophone, clips: Mapping[str, Sequence[
             journey.clicks += 1
         page.keyboard.type(word)
         page.keyboard.press("Enter")
-        journey.words_typed += 1
+        journey.typed += 1
         until(page, f"document.getElementById('class-title').textContent === {word!r}")
         seconds = microphone.play(spoken(files))
+        journey.sound_seconds += seconds
         page.click("#record")
         until(page, "document.getElementById('recorder').classList.contains('running')")
         page.wait_for_timeout(1000 * seconds)
@@ -161,7 +172,7 @@ def collect(page: Any, microphone: FakeMicrophone, clips: Mapping[str, Sequence[
         journey.seconds[word] = time.monotonic() - began
 
 
-def train(page: Any, journey: Journey, name: str = "training", seconds: float = 150) -> None:
+def train(page: Any, journey: Journey, name: str = "training", seconds: float = 500) -> None:
     """Press the button, and wait for the model."""
     began = time.monotonic()
     page.click("#train-button")
@@ -174,16 +185,17 @@ def train(page: Any, journey: Journey, name: str = "training", seconds: float = 
     journey.seconds[name] = time.monotonic() - began
 
 
-def listen(page: Any, microphone: FakeMicrophone, samples: np.ndarray, journey: Journey | None = None) -> list[str]:
+def listen(page: Any, microphone: FakeMicrophone, samples: np.ndarray, journey: Journey) -> list[str]:
     """Let the page listen to a sound; return the words that it finds, in their order."""
-    seconds = microphone.play(samples)
+    seconds = microphone.play(samples) + 1.5
+    journey.sound_seconds += seconds
     before = page.evaluate("document.querySelectorAll('#events li').length")
     began = time.monotonic()
     page.click("#listen-button")
-    if journey is not None:
-        until(page, f"document.querySelectorAll('#events li').length > {before}", seconds + 15)
+    until(page, f"document.querySelectorAll('#events li').length > {before}", seconds + 15)
+    if "first word" not in journey.seconds:
         journey.clicks += 1
-        journey.seconds["first word found"] = time.monotonic() - began
-    page.wait_for_timeout(max(0.0, 1000 * (began + seconds + 1.5 - time.monotonic())))
+        journey.seconds["first word"] = time.monotonic() - began
+    page.wait_for_timeout(max(0.0, 1000 * (began + seconds - time.monotonic())))
     names = page.evaluate("[...document.querySelectorAll('#events b')].map((one) => one.textContent)")
     return names[: len(names) - before][::-1]
