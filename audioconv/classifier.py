@@ -129,6 +129,9 @@ class Classifier(Settings):
     ensemble_size : int
         Size of the ensemble: so many networks are trained, one after the other, and their logits are averaged. Three
         take three times as long and find more words in noise and speech at the same false accept rate.
+    stored_features : int
+        Number of training examples, at most 0.5 MB, whose features the model keeps for `interop.export`. Exported files
+        are checked with them, and they choose the ranges of 8-bit integers. 0 keeps none. Default: 200.
     seed : int
         Seed of all randomness: the same seed on the same machine gives the same bits.
 

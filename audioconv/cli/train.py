@@ -30,7 +30,7 @@ ARCHITECTURES = (
 
 RUN, TRAINING, REJECTION, INPUT = "Run", "Training", "Rejection", "Input"
 
-FALSE_ACCEPT_RATE, FALSE_ACCEPTS_PER_HOUR, AUTO = 0.05, 0.5, "auto"
+FALSE_ACCEPT_RATE, FALSE_ACCEPTS_PER_HOUR, STORED_FEATURES, AUTO = 0.05, 0.5, 200, "auto"
 """The defaults of `recipe.settings.Settings`, which takes too long to import for the help."""
 
 NOTHING = "nothing"
@@ -139,6 +139,15 @@ def train(
             min=1,
         ),
     ] = 1,
+    stored_features: Annotated[
+        int,
+        _option(
+            "Keep the features of N training clips, at most 0.5 MB, in the model, for export. Default: 200.",
+            RUN,
+            metavar="N",
+            min=0,
+        ),
+    ] = STORED_FEATURES,
     seed: Annotated[
         int, _option("Seed of all random numbers; the same seed gives the same bits.", RUN, metavar="N", min=0)
     ] = 0,
@@ -314,6 +323,7 @@ def train(
         "patience": patience,
         "refit": refit,
         "ensemble_size": ensemble_size,
+        "stored_features": stored_features,
         "seed": seed,
     }
     if resume and force:

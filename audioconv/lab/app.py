@@ -37,7 +37,7 @@ ROUTE_MODULES = (
 )
 """Each exports ``routes(lab)``; static files come last, since they answer any path."""
 
-PROTECTED = "/api"
+PROTECTED = "/api/"
 """Paths that need the token begin so; the page itself holds no secrets."""
 
 PAGE_HEADERS = {

@@ -41,14 +41,17 @@ def routes(lab: Lab) -> list[BaseRoute]:
         return [project.clip_json(clip) for clip in clips]
 
     async def clips(request: Request) -> Response:
-        query = Query(request.query_params.multi_items(), {"class", "offset", "limit"})
+        query = Query(request.query_params.multi_items(), {"class", "offset", "limit", "faults"})
         label = query.text("class")
         offset = query.whole("offset", 0, 10_000_000) or 0
         limit = query.whole("limit", 1, MAX_LISTED) or 200
+        only_faulty = query.whole("faults", 0, 1) == 1
 
         def listed() -> dict[str, Any]:
             revision, found = project.revision, project.clips(label)
             found.reverse()  # the newest first
+            if only_faulty:
+                found = [clip for clip in found if project.has_faults(clip)]
             return {
                 "total": len(found),
                 "revision": revision,

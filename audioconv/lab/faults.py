@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from audioconv.datasets.check.class_findings import Finding
+from audioconv.datasets.check.class_findings import Finding, split_of_item
 from audioconv.datasets.check.findings import Duplicates, find_duplicates, find_errors, find_warnings
 from audioconv.datasets.check.measure import Picture, Sound, measure_picture, measure_sound
 from audioconv.datasets.collection import Collection
@@ -137,9 +137,8 @@ def find_faults(
     faults: defaultdict[str, list[Fault]] = defaultdict(list)
     readable = [None if isinstance(one, DataError) else one for one in measured]
     duplicates = list(find_duplicates(collection, readable))
-    for place, message in _same_clips(clips, duplicates):
-        kind = "duplicates" if message.startswith("is also") else "label-conflict"
-        faults[clips[place].id].append({"kind": kind, "message": message})
+    for place, fault in _same_clips(clips, duplicates):
+        faults[clips[place].id].append(fault)
     whole: list[Fault] = []
     words = [place for place, clip in enumerate(clips) if role_of(clip.item.label) != "background"]
     others = [place for place, clip in enumerate(clips) if role_of(clip.item.label) == "background"]
@@ -181,12 +180,20 @@ MESSAGES: Mapping[str, str] = {
 """What is wrong with one clip, by the kind of finding; ``{}`` is its number."""
 
 
-def _same_clips(clips: list[Clip], duplicates: list[Duplicates]) -> Iterator[tuple[int, str]]:
+def _same_clips(clips: list[Clip], duplicates: list[Duplicates]) -> Iterator[tuple[int, Fault]]:
+    """Yield the place of each clip that is there more than once, with what that means."""
     for group in duplicates:
         for place in group.items:
             others = [clips[other] for other in group.items if other != place]
-            elsewhere = [other for other in others if other.item.label != clips[place].item.label]
+            item = clips[place].item
+            elsewhere = [other for other in others if other.item.label != item.label]
+            apart = [other for other in others if split_of_item(other.item) != split_of_item(item)]
             if elsewhere:
-                yield place, f"the same clip is in the class {elsewhere[0].item.label}: {elsewhere[0].id}"
+                message = f"the same clip is in the class {elsewhere[0].item.label}: {elsewhere[0].id}"
+                yield place, {"kind": "label-conflict", "message": message}
+            elif apart:
+                message = f"the same clip is in the split {split_of_item(apart[0].item)}: {apart[0].id}"
+                yield place, {"kind": "leak", "message": message}
             else:
-                yield place, f"is also there as {others[0].id}, and counts twice"
+                message = f"the same clip is there as {others[0].id}, and counts twice"
+                yield place, {"kind": "duplicates", "message": message}

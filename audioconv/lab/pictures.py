@@ -157,7 +157,8 @@ def _opened(source: Path | BinaryIO, shown: str) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(source, formats=tuple(FORMATS)) as picture:
+            # Pillow opens MPO files as JPEG, and knows no format of that name to open.
+            with Image.open(source, formats=[kind for kind in FORMATS if kind != "MPO"]) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
                     raise DataError(
                         f"{shown}: has {picture.width} x {picture.height} pixels; at most {MAX_PIXELS:,} are read"

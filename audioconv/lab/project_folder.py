@@ -7,11 +7,12 @@ the manifest again if it is another one, and is made as one `history.Step`.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ from audioconv.lab.headers import Header, Headers, clip_json, stamp_of
 from audioconv.lab.history import History, Step
 from audioconv.lab.names import role_of
 from audioconv.serving.limits import RefusedError
+
+LEFT_OUT_NAME = "left-out.txt"
+"""Lists the files that are in class folders and that a manifest of others does not list."""
 
 LOCK_SECONDS = 10.0
 """A change waits so long for another process that changes the folder."""
@@ -139,6 +143,10 @@ class ProjectFolder:
         """Set what is wrong with clips, by their ids."""
         self._faults = faults
 
+    def has_faults(self, clip: Clip) -> bool:
+        """Return whether anything was found to be wrong with a clip."""
+        return bool(self._faults.get(clip.id))
+
     def to_json(self) -> dict[str, Any]:
         """Return the project as JSON-compatible data; of clips that were not read yet, no seconds are counted."""
         with self._lock:
@@ -182,19 +190,25 @@ class ProjectFolder:
         with self._lock:
             if self._manifest_is_known() and not has_changed(self.folder, self._found.folders):
                 return False
-            before = self._clips, self._found.top
-            self._load()
-            if (self._clips, self._found.top) == before:
-                return False
-            self.revision += 1
-        self._tell()
-        return True
+            before = self.revision
+            self._take_in()
+            has_changed_here = self.revision != before
+        if has_changed_here:
+            self._tell()
+        return has_changed_here
 
     def write_manifest(self) -> None:
         """Take in what came and went, and write the manifest, so that the command line reads the same clips."""
         with self._changing():
-            self._load()
+            self._take_in()
             self._write()
+
+    def _take_in(self) -> None:
+        """Read manifest and folder anew, and count it as a change if it is one."""
+        before = self._clips, self._found.top
+        self._load()
+        if (self._clips, self._found.top) != before:
+            self.revision += 1
 
     def _load(self, *, is_first: bool = False) -> None:
         """Read manifest and folder anew."""
@@ -214,7 +228,8 @@ class ProjectFolder:
             clips = self._first_clips(found)
         else:
             clips = [clip for clip in self._clips.values() if clip.listed in found.files or not clip.is_inside]
-        self._left_out = left_out or frozenset()
+        if left_out is not None:
+            self._left_out = left_out
         kind: Kind | None = one_kind((clip.item.path for clip in clips), display_path(self.folder)) if clips else None
         if kind is None and found.files:
             kind = one_kind((Path(name) for name in found.files), display_path(self.folder))
@@ -235,7 +250,7 @@ class ProjectFolder:
 
     def _read_left_out(self) -> frozenset[str] | None:
         try:
-            return frozenset((self._history.folder / "left-out.txt").read_text("utf-8", "surrogateescape").splitlines())
+            return frozenset((self._history.folder / LEFT_OUT_NAME).read_text("utf-8", "surrogateescape").splitlines())
         except OSError:
             return None
 
@@ -265,19 +280,24 @@ class ProjectFolder:
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """Hold the locks, with what others have changed taken in; afterwards tell of the change."""
+        """Hold the locks, with what others have changed taken in; afterwards tell of changes."""
         with self._lock:
+            before = self.revision
             self._history.prepare()
             with self._folder_lock():
+                if self._read_left_out() is None:
+                    with write_atomic(self._history.folder / LEFT_OUT_NAME, "w") as file:
+                        file.writelines(f"{name}\n" for name in sorted(self._left_out))
                 self._finish_interrupted()
                 if not self._manifest_is_known() or has_changed(self.folder, self._found.folders):
-                    self._load()
-                if self._read_left_out() is None:
-                    with write_atomic(self._history.folder / "left-out.txt", "w") as file:
-                        file.writelines(f"{name}\n" for name in sorted(self._left_out))
+                    self._take_in()
                 yield
-            self.revision += 1
-        self._tell()
+                # The manifest that was just written is no change by others.
+                with suppress(OSError):
+                    self._found.folders[""] = os.stat(self.folder).st_mtime_ns
+            was_changed = self.revision != before
+        if was_changed:
+            self._tell()
 
     def _tell(self) -> None:
         for call in self.on_change:
@@ -294,6 +314,7 @@ class ProjectFolder:
         self._take(step)
         self._write()
         self._history.finish(step, undone)
+        self.revision += 1
 
     def _take(self, step: Step) -> None:
         """Change the rows as a step says."""
@@ -303,6 +324,9 @@ class ProjectFolder:
             clip = Clip.from_row(row, self.folder)
             self._clips[clip.id] = clip
         self._found = scan(self.folder)
+        clips = list(self._clips.values())
+        for clip in new_clips(self.folder, self._found, clips, self._left_out, self.kind):
+            self._clips[clip.id] = clip
 
     def _write(self) -> None:
         write_clips(self.folder, list(self._clips.values()))

@@ -149,14 +149,17 @@ class _Meter:
 
     def __init__(self, rate: int) -> None:
         self._rate, self._count, self._energy, self._peak, self._quiet = rate, 0, 0.0, 0.0, 0.0
+        self._since = 0.0  # seconds since a message was due
 
     def push(self, samples: Samples) -> list[Message]:
         """Take the next samples (T,) and return the messages about them: one for each tenth of a second, at most."""
         self._count += len(samples)
         self._energy += float(np.square(samples, dtype=np.float64).sum())
         self._peak = max(self._peak, float(np.abs(samples).max()))
-        if self._count < LEVEL_SECONDS * self._rate:
+        self._since += len(samples) / self._rate
+        if self._since < LEVEL_SECONDS:
             return []
+        self._since %= LEVEL_SECONDS
         db = _decibels(math.sqrt(self._energy / self._count))
         self._quiet = self._quiet + self._count / self._rate if db < SILENT_DB else 0.0
         message = {

@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from audioconv.errors import AudioconvError, ConfigError, DataError
 from audioconv.lab.event_routes import PROTOCOL
 from audioconv.lab.lab import Lab
-from audioconv.lab.recording import Recording
+from audioconv.lab.recording import Message, Recording
 from audioconv.serving.http_base import json_response, send_json, status_of
 from audioconv.serving.http_query import Query
 from audioconv.serving.limits import RefusedError
@@ -43,28 +43,44 @@ def _open(websocket: WebSocket, lab: Lab) -> Recording:
 
 async def _record(websocket: WebSocket, recording: Recording, lab: Lab) -> None:
     """Store what comes until the page ends it, or goes; an error is sent and ends it."""
-    is_open = True
+    answers = _Answers(websocket)
     try:
         while not recording.is_full and not lab.workers.stopping.is_set():
             data = await next_sound(websocket, lab.limits.idle_seconds)
             if data is None:
                 break
-            for message in await lab.workers.for_stream(lambda data=data: recording.push(data)):  # type: ignore[misc]
-                await send_json(websocket, message)
-    except (WebSocketDisconnect, ConnectionError, TimeoutError):  # what was said until then is kept
-        is_open = False
+            await answers.send(await lab.workers.for_stream(lambda data=data: recording.push(data)))  # type: ignore[misc]
+    except WebSocketDisconnect:
+        answers.is_read = False
     except AudioconvError as error:
-        await send_json(websocket, {"type": "error", "error": str(error)})
-        await websocket.close(1008 if isinstance(error, RefusedError) else 1003)
+        await answers.send([{"type": "error", "error": str(error)}])
+        await answers.close(1008 if isinstance(error, RefusedError) else 1003)
         return
     try:
         messages = await lab.workers.for_stream(recording.finish)
     except AudioconvError as error:
         messages = [{"type": "error", "error": str(error)}]
-    if is_open:
-        for message in messages:
-            await send_json(websocket, message)
-        await websocket.close(1000)
+    await answers.send(messages)
+    await answers.close(1000)
+
+
+class _Answers:
+    """What a page is told, as long as it reads: what it said before it went is still stored."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket, self.is_read = websocket, True
+
+    async def send(self, messages: list[Message]) -> None:
+        if self.is_read:
+            try:
+                for message in messages:
+                    await send_json(self._websocket, message)
+            except (WebSocketDisconnect, ConnectionError, TimeoutError):
+                self.is_read = False
+
+    async def close(self, code: int) -> None:
+        if self.is_read:
+            await self._websocket.close(code)
 
 
 async def next_sound(websocket: WebSocket, idle_seconds: float) -> bytes | None:

@@ -27,7 +27,10 @@ MAX_SECONDS = 4 * 3600.0
 MAX_EVENTS = 5000
 """That are listed."""
 
-BLOCK_SECONDS = 1.0
+BLOCK_SECONDS, FRAME_SECONDS = 1.0, 0.02
+"""A recording is read in blocks of the first length, and its level is that of frames of the second."""
+
+LOWEST_DB = -120.0
 
 
 class _Timeline(HeardRecording):
@@ -36,12 +39,33 @@ class _Timeline(HeardRecording):
     def __init__(self, listener: Listener) -> None:
         super().__init__(listener)
         self.probabilities: list[NDArray[np.float32]] = []
-        self.levels: list[NDArray[Any]] = []
 
     def _keep(self, probabilities: NDArray[Any], levels: NDArray[Any]) -> None:
         super()._keep(probabilities, levels)
         self.probabilities.append(np.asarray(probabilities, np.float16))
-        self.levels.append(np.asarray(levels, np.float32))
+
+
+class _Levels:
+    """The power of frames of `FRAME_SECONDS`, whatever the blocks in which samples come."""
+
+    def __init__(self, rate: int) -> None:
+        self._length = max(1, round(FRAME_SECONDS * rate))
+        self._rest: NDArray[Any] = np.zeros(0, np.float32)
+        self._powers: list[NDArray[np.float32]] = []
+
+    def push(self, samples: NDArray[Any]) -> None:
+        """Take the next samples (T,)."""
+        joined = np.concatenate([self._rest, samples])
+        count = len(joined) // self._length
+        frames = joined[: count * self._length].reshape(count, self._length)
+        self._powers.append(np.mean(np.square(frames, dtype=np.float64), axis=1).astype(np.float32))
+        self._rest = joined[count * self._length :]
+
+    def decibels(self) -> NDArray[np.float64]:
+        """Return the level of each frame in dB below full scale, at least `LOWEST_DB`."""
+        powers = np.concatenate(self._powers) if self._powers else np.zeros(0, np.float32)
+        found: NDArray[np.float64] = 10 * np.log10(np.maximum(powers, 10 ** (LOWEST_DB / 10)), dtype=np.float64)
+        return found
 
 
 def search(
@@ -65,7 +89,8 @@ def search(
     -------
     dict
         `seconds`; `threshold`; `events` with label, score, time, begin and end in seconds; `times` (at most
-        `MAX_POINTS`), and for each of them the greatest of each label in `scores`, and in `levels` the loudest, in dB.
+        `MAX_POINTS`), and for each of them the greatest of each label in `scores`, and in `levels` the loudest, in dB
+        below full scale.
 
     Raises
     ------
@@ -75,16 +100,17 @@ def search(
     threshold = chosen_threshold(model, threshold)
     with blocks(OpenRecording(file, name, size_of(file)), BLOCK_SECONDS) as found:
         timeline = _Timeline(Listener(model, found.info.sample_rate, 0.1, None))
-        for block in found:
+        loudness = _Levels(found.info.sample_rate)
+        for block in found.mono():
             if stopping.is_set():
                 raise DataError(f"{name}: the server ends; search it again")
             if timeline.seconds > MAX_SECONDS:
                 raise DataError(f"{name}: is longer than {MAX_SECONDS / 3600:g} hours; cut it into parts")
             timeline.push(block)
+            loudness.push(block)
     timeline.flush()
     events = timeline.detections(threshold)
     probabilities = np.concatenate(timeline.probabilities) if timeline.probabilities else np.zeros((0, 0))
-    levels = np.concatenate(timeline.levels) if timeline.levels else np.zeros(0)
     points = min(MAX_POINTS, max(1, len(probabilities)))
     step = timeline.seconds / points
     return {
@@ -101,7 +127,7 @@ def search(
             for code, label in enumerate(model.labels)
             if label in model.answer_labels
         },
-        "levels": _greatest(levels, points, -120.0),
+        "levels": _greatest(loudness.decibels(), points, LOWEST_DB),
     }
 
 
@@ -110,7 +136,4 @@ def _greatest(values: NDArray[Any], points: int, nothing: float) -> list[float]:
     if not len(values):
         return [nothing] * points
     borders = [math.floor(place * len(values) / points) for place in range(points + 1)]
-    return [
-        round(float(values[begin : max(end, begin + 1)].max()), 4)
-        for begin, end in itertools.pairwise(borders)
-    ]
+    return [round(float(values[begin : max(end, begin + 1)].max()), 4) for begin, end in itertools.pairwise(borders)]

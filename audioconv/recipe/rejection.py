@@ -43,8 +43,8 @@ REFUSED_DRAWS, MAX_REFUSED_SHARE = 8, 0.25
 """How often an epoch shows each refused clip, on average, and the greatest share of the negatives that all of them are:
 in hours of negative recordings they would hardly ever be drawn."""
 
-CALIBRATION_NEGATIVES = 1000
-"""Negatives that choose the threshold."""
+CALIBRATION_NEGATIVES, FOLDS_NEGATIVES = 1000, 400
+"""Negatives that choose the threshold; those of all folds of a cross-validation together, which has few words."""
 
 GENERATED_HARDNESS, SPOKEN_HARDNESS, EMBEDDING_HARDNESS = 2.0, 2.5, 0.25
 """Ratio of the false accept rate on real speech to that on the calibration negatives: if all of them are generated from
@@ -264,7 +264,7 @@ def decide(
     if not watched:
         return Decision(auxiliary=auxiliary), None
     bank = None if rejection is None else rejection.bank
-    count = CALIBRATION_NEGATIVES // len(watched)
+    count = CALIBRATION_NEGATIVES if len(watched) == 1 else FOLDS_NEGATIVES // len(watched)
     wants_curve = bank is not None or (settings.folds is not None and watched[0].model.kind == "audio")
     found = [_logits(one, rejection, count, keep=wants_curve) for one in watched]
     labels = watched[0].model.labels

@@ -98,6 +98,7 @@ class Settings:
     patience: int | None = None
     refit: bool | None = None
     ensemble_size: int = 1
+    stored_features: int = 200
     seed: int = 0
 
     _estimator_type: ClassVar[str] = "classifier"  # how scikit-learn before 1.6 knows one
@@ -170,6 +171,8 @@ def check(settings: Settings, kind: Literal["audio", "images"]) -> None:
         raise ConfigError(f"false_accept_rate is a share between 0 and 1, got {settings.false_accept_rate}")
     if not 0 < settings.false_accepts_per_hour < math.inf:
         raise ConfigError(f"false_accepts_per_hour must be above 0, got {settings.false_accepts_per_hour}")
+    if settings.stored_features < 0:
+        raise ConfigError(f"stored_features must be 0 or more, got {settings.stored_features}")
     if settings.negatives == "":
         raise ConfigError(f"negatives are a folder or a recording, {AUTO!r} or {NO_NEGATIVES!r}; got an empty name")
     if settings.named_negatives is not None and (settings.reject is False or kind == "images"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from audioconv.decision.curve import Curve
 from audioconv.decision.decision import Decision
 from audioconv.errors import DataError
 from audioconv.evaluation import Evaluation, Scored
+from audioconv.features.stored import StoredFeatures, stored_count
 from audioconv.model import Model
 from audioconv.pipeline.predict import combine
 from audioconv.recipe.examples import Examples, load, notes_of_parts
@@ -181,6 +183,7 @@ def _train(
             "validation_accuracy": accuracy,
             "refit_with_validation": bool(finals),
         },
+        stored_features=_stored_features(setup, trained[0].model),
     )
     evaluation = _evaluate(model, setup, parts["test"]) if len(parts["test"]) else None
     if evaluation is not None:
@@ -294,6 +297,16 @@ def _epochs_within_budget(
 
 def _joined(setup: TrainingSetup, results: Sequence[FitResult]) -> Model:
     return setup.model(*join([setup.network] * len(results), [result.params for result in results]))
+
+
+def _stored_features(setup: TrainingSetup, model: Model) -> StoredFeatures | None:
+    """Return features of training examples evenly drawn from all of them, for the model file."""
+    part = setup.parts["train"]
+    count = min(len(part), stored_count(math.prod(model.feature_shape), setup.plan.settings.stored_features))
+    if not count:
+        return None
+    examples = setup.examples.take(part[np.linspace(0, len(part) - 1, count).astype(int)])
+    return StoredFeatures.of(model.features(examples[:]))
 
 
 def _validation_accuracy(setup: TrainingSetup, trained: _Trained) -> float | None:

@@ -63,13 +63,21 @@ class Guard:
         origin = _only(headers, b"origin")
         if origin is not None and origin.lower() not in (f"http://{host.lower()}", f"https://{host.lower()}"):
             raise RefusedError(403, "web pages of other origins have no access to this service")
-        if _only(headers, b"sec-fetch-site") in ("cross-site", "same-site"):
+        if _only(headers, b"sec-fetch-site") in ("cross-site", "same-site") and not self._may_be_linked(scope):
             raise RefusedError(403, "web pages of other sites have no access to this service")
         if self.token is not None and self._needs_token(scope["path"]) and not self._has_token(headers):
             raise RefusedError(401, "a token is needed: send the header Authorization: Bearer TOKEN")
 
     def _needs_token(self, path: str) -> bool:
         return path not in OPEN_PATHS if self.protected is None else path.startswith(self.protected)
+
+    def _may_be_linked(self, scope: dict[str, Any]) -> bool:
+        """Return whether a page elsewhere, such as a terminal in a browser, may have a link that opens this."""
+        if self.protected is None or scope["path"].startswith(self.protected):
+            return False
+        return [_only(scope["headers"], name) for name in (b"sec-fetch-mode", b"sec-fetch-dest")] == [
+            "navigate", "document",
+        ]  # fmt: skip
 
     def _is_ours(self, host: str) -> bool:
         try:

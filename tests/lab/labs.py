@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ import httpx
 import numpy as np
 import soundfile
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from audioconv.lab.app import new_guard
 from audioconv.lab.lab import LIMITS, Lab
@@ -191,3 +193,29 @@ def until(holds, seconds: float = SECONDS, every: float = 0.02) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(every)
+
+
+def talk(page, head: str, body: bytes = b"", *, seconds: float = 20.0) -> bytes:
+    """Send a request as it is, and return what is answered before the connection ends."""
+    answer = bytearray()
+    with (
+        socket.create_connection(("127.0.0.1", page.port), timeout=seconds) as client,
+        contextlib.suppress(ConnectionError),
+    ):
+        client.sendall(head.replace("\n", "\r\n").encode() + b"\r\n" + body)
+        while part := client.recv(1 << 16):
+            answer += part
+    return bytes(answer)
+
+
+async def received(client) -> list[dict]:
+    """Return all messages until the server ends the connection, for whatever reason."""
+    messages = []
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            messages.append(json.loads(await client.recv()))
+    return messages
+
+
+def tree(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.name != "headers.json"}

@@ -328,6 +328,9 @@ def test_faults_appear_beside_clips(page):
     assert "yes/0.flac" in found["clips"]["no/copy.flac"][0]["message"]
     assert {"few-clips"} <= {one["kind"] for one in found["findings"]}
     until(lambda: all(clip["faults"] for clip in page.clips("no")))
+    faulty = page.get("/api/clips?faults=1")
+    assert {clip["id"] for clip in faulty["clips"]} == set(expected)
+    assert faulty["total"] == len(expected)
     page.ask("DELETE", f"/api/clips/{segment('no/copy.flac')}")
     until(lambda: "yes/0.flac" not in page.get("/api/check")["clips"])
 

@@ -95,6 +95,7 @@ def test_a_run_is_cancelled_and_goes_on(page):
     assert page.ask("POST", "/api/train/resume", json={}).status_code == 409
 
 
+@pytest.mark.slow
 def test_changed_clips_cannot_be_gone_on_with(page):
     add_tones(page)
     page.post("/api/train", **LONG)
