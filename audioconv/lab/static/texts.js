@@ -311,6 +311,7 @@ export const TEXTS = {
   fault_length: ["much longer or shorter than the others", "viel länger oder kürzer als die anderen", "mucho más largo o corto que los demás", "bien plus long ou court que les autres", "时长与其他片段差异大"],
   fault_duplicates: ["is there twice", "ist doppelt da", "está repetido", "est en double", "重复"],
   "fault_label-conflict": ["is in another class, too", "ist auch in einer anderen Klasse", "también está en otra clase", "est aussi dans une autre classe", "也出现在其他类别中"],
+  fault_leak: ["is in two parts of the data", "ist in zwei Teilen der Daten", "está en dos partes de los datos", "est dans deux parties des données", "同时出现在两个数据划分中"],
   fault_unreadable: ["cannot be read", "lässt sich nicht lesen", "no se puede leer", "illisible", "无法读取"],
   chosenClips: ["{n} {n|clip|clips} chosen", "{n} {n|Clip|Clips} gewählt", "{n} {n|clip elegido|clips elegidos}", "{n} {n|extrait choisi|extraits choisis}", "已选 {n} 个片段"],
   trim: ["Trim", "Schneiden", "Recortar", "Rogner", "裁剪"],
