@@ -160,7 +160,7 @@ function stored({ clip, event }) {
     return;
   }
   if (row.querySelector("[data-kind=wrong][aria-pressed=true]")) {
-    const choices = classOptions().map(([name, text]) => [name, t("storedIn", { name: text })]);
+    const choices = classOptions().map(([name, text]) => [name, `→ ${text}`]);
     const select = make("select", { class: "small", "aria-label": t("moveTo"), on: { change: ({ target }) => moveStored(clip, target.value) } });
     setOptions(select, choices, clip.class);
     row.querySelector(".verdict").replaceChildren(select);

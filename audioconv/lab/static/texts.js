@@ -18,7 +18,7 @@ export const TEXTS = {
   train: ["Train", "Trainieren", "Entrenar", "Entraîner", "训练"],
   listen: ["Listen", "Zuhören", "Escuchar", "Écouter", "聆听"],
   takeAway: ["Take away", "Mitnehmen", "Llevar", "Emporter", "导出"],
-  undo: ["Undo", "Rückgängig", "Deshacer", "Annuler la dernière action", "撤销"],
+  undo: ["Undo", "Rückgängig", "Deshacer", "Annuler", "撤销"],
   keys: ["Keys", "Tasten", "Teclas", "Touches", "快捷键"],
   language: ["Language", "Sprache", "Idioma", "Langue", "语言"],
   close: ["Close", "Schließen", "Cerrar", "Fermer", "关闭"],
