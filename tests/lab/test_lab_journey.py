@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
 resource = pytest.importorskip("resource", reason="needs limits of a process")
@@ -58,3 +59,42 @@ def test_from_an_empty_folder_to_words_that_are_found_and_mended(test_data, tmp_
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     processor_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert journey.sound_seconds + processor_seconds / CORES < MAX_SECONDS, (journey, processor_seconds)
+
+
+def test_pictures_from_files_and_the_camera(test_data, tmp_path):
+    image = pytest.importorskip("PIL.Image", reason="needs the extra: pip install 'audioconv[images]'")
+    digits = np.load(test_data / "mnist" / "mnist.npz")
+    dropped = tmp_path / "digits"
+    for name, digit in (("nought", 0), ("one", 1)):
+        (dropped / name).mkdir(parents=True)
+        for number, pixels in enumerate(digits["x_train"][digits["y_train"] == digit][:30]):
+            image.fromarray(pixels).save(dropped / name / f"{number}.png")
+    asked = tmp_path / "asked.png"
+    image.fromarray(digits["x_test"][digits["y_test"] == 1][0]).save(asked)
+    folder = tmp_path / "project"
+    with lab.chromium() as window, lab.served(folder) as address:
+        page = lab.opened(window, address)
+        page.click("#kinds [data-kind=images]")
+        page.set_input_files("#directory", str(dropped))
+        lab.until(page, "document.getElementById('toast-text').textContent === '60 added.'", 60)
+        assert page.inner_text("#classes").split("\n")[:4] == ["nought", "30 pictures", "one", "30 pictures"]
+
+        lab.train(page, lab.Journey())
+        page.set_input_files("#search-file", str(asked))
+        lab.until(page, "document.querySelectorAll('#timeline .scores li').length === 2")
+        assert page.inner_text("#timeline .scores li:first-child").split("\n")[0] == "one"
+        page.click("#listen-button")
+        lab.until(page, "document.querySelector('#scores .number').textContent.endsWith('%')")
+        page.click("#listen-button")
+
+        page.fill("#new-class", "screen")
+        page.keyboard.press("Enter")
+        lab.until(page, "document.getElementById('class-title').textContent === 'screen'")
+        page.click("#shoot")  # opens the camera
+        lab.until(page, "document.getElementById('shoot').textContent.startsWith('Hold')")
+        page.hover("#shoot")
+        page.mouse.down()
+        lab.until(page, "document.querySelectorAll('#clips [role=option]').length >= 3")
+        page.mouse.up()
+        assert page.errors == []
+    assert len(list((folder / "screen").iterdir())) >= 3

@@ -238,9 +238,9 @@ def test_files_and_folders_go_into_classes(lab, fake, tmp_path):
         (folder / name / "one.wav").write_bytes(b"RIFF")
     page = lab()
     page.set_input_files("#files", [str(folder / "up" / "one.wav")])
-    until(page, "document.getElementById('toast-text').textContent === '1 clip added.'")
+    until(page, "document.getElementById('toast-text').textContent === '1 added.'")
     page.set_input_files("#directory", str(folder))
-    until(page, "document.getElementById('toast-text').textContent === '2 clips added.'")
+    until(page, "document.getElementById('toast-text').textContent === '2 added.'")
     uploads = sorted(where for way, where, _ in fake.requests if way == "POST")
     assert uploads == [f"clips?class={name}&name=one.wav" for name in ("down", "left", "up")]
 

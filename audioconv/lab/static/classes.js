@@ -80,7 +80,7 @@ async function add(event) {
     field.value = "";
     choose(name);
     announce(t("classAdded", { name }));
-    byId("record").focus();
+    byId(state.kind === "images" ? "shoot" : "record").focus();
   });
 }
 

@@ -251,13 +251,7 @@ export const TEXTS = {
   dropHere: ["Drop into {name}", "In {name} ablegen", "Soltar en {name}", "Déposer dans {name}", "拖放到 {name}"],
   dropSearch: ["Drop to search for words", "Ablegen, um Wörter zu suchen", "Soltar para buscar palabras", "Déposer pour chercher des mots", "拖放以搜索词语"],
   filesDone: ["{n} of {all} files", "{n} von {all} Dateien", "{n} de {all} archivos", "{n} fichiers sur {all}", "{n} / {all} 个文件"],
-  filesStored: [
-    "{n} {n|clip|clips} added.",
-    "{n} {n|Clip|Clips} hinzugefügt.",
-    "{n} {n|clip añadido|clips añadidos}.",
-    "{n} {n|extrait ajouté|extraits ajoutés}.",
-    "已添加 {n} 个片段。",
-  ],
+  filesStored: ["{n} added.", "{n} hinzugefügt.", "{n} {n|añadido|añadidos}.", "{n} {n|ajouté|ajoutés}.", "已添加 {n} 个。"],
   filesSkipped: [
     "{n} {n|file was|files were} left out.",
     "{n} {n|Datei wurde|Dateien wurden} ausgelassen.",
