@@ -336,6 +336,13 @@ export const TEXTS = {
     "Deux ou trois mots de dix extraits chacun font un premier modèle. Plus d’extraits et de voix en font un meilleur.",
     "两三个词、每词十个片段即可得到第一个模型。片段和说话人越多，效果越好。",
   ],
+  notReady: [
+    "Training needs two classes or more, and two clips or more in each.",
+    "Das Training braucht zwei Klassen oder mehr und in jeder zwei Clips oder mehr.",
+    "El entrenamiento necesita dos clases o más, con dos clips o más en cada una.",
+    "L’entraînement demande au moins deux classes, avec au moins deux extraits chacune.",
+    "训练至少需要两个类别，每类至少两个片段。",
+  ],
   planWords: [
     "Trains a network on {n} {n|clip|clips} of {names}, on this computer. The background and anything else teach it what to reject.",
     "Trainiert auf diesem Rechner ein Netz mit {n} {n|Clip|Clips} von {names}. Hintergrund und alles andere zeigen ihm, was abzulehnen ist.",

@@ -107,6 +107,9 @@ function plan(project) {
   if (!words.length) {
     return t("planEmpty");
   }
+  if (!canTrain()) {
+    return t("notReady");
+  }
   const clips = words.reduce((sum, one) => sum + one.clips, 0);
   const names = words.length <= 4 ? words.map(({ name }) => name).join(", ") : t("wordCount", { n: words.length });
   return t(project.kind === "images" ? "planPictures" : "planWords", { n: clips, names });
