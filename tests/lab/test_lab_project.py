@@ -274,6 +274,20 @@ def test_pictures_are_kept_as_they_are_and_shown_small(page):
     assert page.upload("cat", "text.png", b"no picture")["clips"] == []
 
 
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP"])
+def test_pictures_of_each_format_are_taken(page, kind):
+    pillow = pytest.importorskip("PIL.Image", reason="needs the extras: pip install 'audioconv[images]'")
+    picture, file = pillow.fromarray(np.full((30, 50, 3), 90, np.uint8)), io.BytesIO()
+    exif = pillow.Exif()
+    exif[0x0112] = 6  # it stands on its side
+    picture.save(file, kind, **({"exif": exif} if kind == "JPEG" else {}))
+    (clip,) = page.upload("cat", "one.png", file.getvalue())["clips"]
+    assert (clip["width"], clip["height"]) == ((30, 50) if kind == "JPEG" else (50, 30))
+    shown = page.ask("GET", f"/api/clips/{segment(clip['id'])}/image")
+    assert pillow.open(io.BytesIO(shown.content)).size == (clip["width"], clip["height"])
+    assert [one["id"] for one in page.clips()] == [clip["id"]]
+
+
 def test_a_spectrogram_shows_the_tone_where_it_is(page):
     pillow = pytest.importorskip("PIL.Image", reason="needs the extras: pip install 'audioconv[images]'")
     samples = np.concatenate([np.zeros(RATE // 2, np.float32), tone(2000)])
