@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from drawing import browser
 
 from audioconv.audio.read import read
+from drawing import browser
 
 RATE = 16000
 DESKTOP, TABLET, PHONE = (1440, 900), (1000, 900), (390, 844)
@@ -79,7 +79,10 @@ def spoken(files: Sequence[Path], pause: float = 0.7) -> np.ndarray:
     for number, file in enumerate(files):
         samples = read(file, RATE)
         # All about as loud, as one person at one microphone is.
-        parts += [samples * (0.2 / max(1e-3, np.abs(samples).max())) + room(len(samples) / RATE, number), room(pause, number)]
+        parts += [
+            samples * (0.2 / max(1e-3, np.abs(samples).max())) + room(len(samples) / RATE, number),
+            room(pause, number),
+        ]
     return np.concatenate(parts)
 
 
@@ -118,7 +121,9 @@ def chromium(microphone: Path | None = None) -> Iterator[Any]:
             started.close()
 
 
-def opened(window: Any, address: str, size: tuple[int, int] = DESKTOP, *, dark: bool = False, language: str = "en") -> Any:
+def opened(
+    window: Any, address: str, size: tuple[int, int] = DESKTOP, *, dark: bool = False, language: str = "en"
+) -> Any:
     """Open a page and wait until it is there; its errors are in `page.errors`, the requests in `page.addresses`."""
     context = window.new_context(
         viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if dark else "light", locale=language,
@@ -135,7 +140,7 @@ def opened(window: Any, address: str, size: tuple[int, int] = DESKTOP, *, dark: 
 
 
 def until(page: Any, expression: str, seconds: float = 15.0) -> None:
-    """Wait until an expression of JavaScript is true; `page.wait_for_function` would need a weaker policy of the page."""
+    """Wait until an expression of JavaScript is true: `page.wait_for_function` needs a weaker policy of the page."""
     end = time.monotonic() + seconds
     while not page.evaluate(expression):
         assert time.monotonic() < end, f"not true after {seconds:g} s: {expression}"

@@ -1,4 +1,4 @@
-"""A server like that of `audioconv lab`, with invented contents: states of the page that take long to reach with a real one.
+"""A server like that of `audioconv lab`, with invented contents, for states of the page that are slow to reach.
 
 Nothing is trained or measured: tests of the page alone ask it, those of the whole ask the real server.
 """
@@ -38,8 +38,8 @@ def clip(label: str, number: int, **more: Any) -> dict[str, Any]:
     """Return a clip as the server describes one."""
     return {
         "id": f"{label}/take_{number:05}.flac", "class": label, "name": f"take_{number:05}.flac",
-        "speaker": ("anna", "ben", "")[number % 3], "seconds": round(0.6 + number % 7 / 10, 2), "rate": RATE, "faults": [],
-        "editable": True, "added": number, **more,
+        "speaker": ("anna", "ben", "")[number % 3], "seconds": round(0.6 + number % 7 / 10, 2), "rate": RATE,
+        "faults": [], "editable": True, "added": number, **more,
     }  # fmt: skip
 
 
@@ -51,8 +51,8 @@ def run(state: str, epoch: int = 12, epochs: int = 30, **more: Any) -> dict[str,
         for n in range(1, epoch + 1)
     ]  # fmt: skip
     return {
-        "id": "1", "state": state, "message": "", "epoch": epoch, "epochs": epochs, "batch": 3, "batches": 9, "loss": 0.1,
-        "accuracy": 0.9, "seconds": 14.0, "seconds_left": 21.0, "history": history, "notes": [], **more,
+        "id": "1", "state": state, "message": "", "epoch": epoch, "epochs": epochs, "batch": 3, "batches": 9,
+        "loss": 0.1, "accuracy": 0.9, "seconds": 14.0, "seconds_left": 21.0, "history": history, "notes": [], **more,
     }  # fmt: skip
 
 
@@ -118,8 +118,10 @@ class FakeLab:
             {"format": "onnx", "title": "ONNX", "available": True, "why_not": None, "size": 214_000,
              "command": "audioconv export models/model.safetensors -o model.onnx",
              "code": "import onnxruntime\nsession = onnxruntime.InferenceSession('model.onnx')"},
-            {"format": "tflite", "title": "TensorFlow Lite", "available": True, "why_not": None, "command": "x", "code": ""},
-            {"format": "c", "title": "C99 source", "available": False, "why_not": "The network is too large.", "command": ""},
+            {"format": "tflite", "title": "TensorFlow Lite", "available": True, "why_not": None, "command": "x",
+             "code": ""},
+            {"format": "c", "title": "C99 source", "available": False, "why_not": "The network is too large.",
+             "command": ""},
         ]  # fmt: skip
 
     def publish(self, event: dict[str, Any]) -> None:
@@ -131,7 +133,12 @@ class FakeLab:
         """Return what `GET /api/project` answers."""
         roles = {BACKGROUND: "background", OTHER: "unknown"}
         classes = [
-            {"name": name, "role": roles.get(name, "word"), "clips": len(clips), "seconds": sum(c["seconds"] for c in clips)}
+            {
+                "name": name,
+                "role": roles.get(name, "word"),
+                "clips": len(clips),
+                "seconds": sum(c["seconds"] for c in clips),
+            }
             for name, clips in self.clips.items()
         ]
         return {**self.project, "classes": classes}
@@ -213,7 +220,7 @@ class FakeLab:
         with contextlib.suppress(WebSocketDisconnect, KeyError):
             while True:
                 message = await socket.receive()
-                if "text" in message and message["text"]:
+                if message.get("text"):
                     await socket.send_json({"type": "done", "clips": stored, "seconds": received / rate})
                     await socket.close()
                     return
@@ -238,7 +245,7 @@ class FakeLab:
         with contextlib.suppress(WebSocketDisconnect, KeyError):
             while True:
                 message = await socket.receive()
-                if "text" in message and message["text"]:
+                if message.get("text"):
                     asked = json.loads(message["text"])
                     self.requests.append(("WS", "listen", message["text"].encode()))
                     if asked["type"] == "stop":
@@ -252,8 +259,10 @@ class FakeLab:
                     continue
                 received += len(message["bytes"]) // 4
                 word = WORDS[found % 3]
-                scores = {label: 0.02 for label in (*WORDS, OTHER)} | {word: 0.91}
-                await socket.send_json({"type": "scores", "time": received / rate, "scores": scores, "db": -31.0, "speech": True})
+                scores = dict.fromkeys((*WORDS, OTHER), 0.02) | {word: 0.91}
+                await socket.send_json(
+                    {"type": "scores", "time": received / rate, "scores": scores, "db": -31.0, "speech": True}
+                )
                 if received > (found + 1) * rate / 2:
                     time = received / rate
                     event = {"id": found, "label": word, "score": 0.91, "time": time, "begin": time - 0.6, "end": time}
@@ -271,7 +280,12 @@ def _sound(path: str) -> bytes:
     seed = sum(path.encode())
     time = np.arange(RATE) / RATE
     file = io.BytesIO()
-    soundfile.write(file, 0.3 * np.sin(2 * np.pi * (200 + seed % 200) * time) * np.exp(-((time - 0.5) ** 2) / 0.02), RATE, format="WAV")
+    soundfile.write(
+        file,
+        0.3 * np.sin(2 * np.pi * (200 + seed % 200) * time) * np.exp(-((time - 0.5) ** 2) / 0.02),
+        RATE,
+        format="WAV",
+    )
     return file.getvalue()
 
 
@@ -289,7 +303,9 @@ def _picture(path: str) -> bytes:
 @contextlib.contextmanager
 def served(fake: FakeLab) -> Iterator[str]:
     """Serve it on a free port of this machine; yield the address to open."""
-    server = uvicorn.Server(uvicorn.Config(fake.app(), port=0, log_level="error", lifespan="off", ws="websockets-sansio"))
+    server = uvicorn.Server(
+        uvicorn.Config(fake.app(), port=0, log_level="error", lifespan="off", ws="websockets-sansio")
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

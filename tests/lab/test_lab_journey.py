@@ -9,8 +9,7 @@ import pytest
 
 resource = pytest.importorskip("resource", reason="needs limits of a process")
 pytest.importorskip("playwright", reason="needs the package playwright")
-for module in ("starlette", "uvicorn", "websockets"):
-    pytest.importorskip(module, reason="needs the extra: pip install 'audioconv[lab]'")
+pytest.importorskip("uvicorn", reason="needs the extra: pip install 'audioconv[lab]'")
 
 browser = pytest.importorskip("drawing.browser", reason="the scripts are not beside the tests")
 lab = pytest.importorskip("drawing.lab", reason="the scripts are not beside the tests")

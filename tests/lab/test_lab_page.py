@@ -8,8 +8,7 @@ import time
 import pytest
 
 pytest.importorskip("playwright", reason="needs the package playwright")
-for module in ("starlette", "uvicorn", "websockets"):
-    pytest.importorskip(module, reason="needs the extra: pip install 'audioconv[lab]'")
+pytest.importorskip("uvicorn", reason="needs the extra: pip install 'audioconv[lab]'")
 
 import axe
 import fake_lab
@@ -29,7 +28,8 @@ pytestmark = [
 HOSTILE = '"><img src=x onerror="document.title = 1"><script>document.title = 2</script>'
 SHIFT = """
     window.shift = 0;
-    new PerformanceObserver((list) => list.getEntries().forEach((entry) => (window.shift += entry.hadRecentInput ? 0 : entry.value)))
+    const add = (entry) => (window.shift += entry.hadRecentInput ? 0 : entry.value);
+    new PerformanceObserver((list) => list.getEntries().forEach(add))
         .observe({ type: "layout-shift", buffered: true });
 """
 
@@ -71,7 +71,11 @@ def lab(fake, chromium):
 
 def asked(fake: FakeLab, method: str, path: str) -> list:
     """Return the bodies of requests, as JSON."""
-    return [json.loads(body or b"null") for way, where, body in fake.requests if way == method and where.partition("?")[0] == path]
+    return [
+        json.loads(body or b"null")
+        for way, where, body in fake.requests
+        if way == method and where.partition("?")[0] == path
+    ]
 
 
 def fill(fake: FakeLab, state: str) -> None:
@@ -137,7 +141,9 @@ def test_axe_finds_no_fault_of_accessibility(lab, fake, state, size, dark):
         elif dialog:
             page.evaluate(f"document.getElementById('{dialog}').showModal()")
         found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-        faults += [(one["id"], one["impact"], [node["html"][:200] for node in one["nodes"]][:3]) for one in found["violations"]]
+        faults += [
+            (one["id"], one["impact"], [node["html"][:200] for node in one["nodes"]][:3]) for one in found["violations"]
+        ]
         if dialog:
             page.keyboard.press("Escape")
     assert faults == []
@@ -182,7 +188,7 @@ def test_from_background_to_a_word_by_keyboard(lab, fake):
     page.wait_for_selector("#recorder:not(.running)")
     assert len(fake.clips["left"]) >= 3
     assert page.inner_text("#record-status") == f"{len(fake.clips['left'])} takes stored."
-    assert [name for name in fake.clips] == [BACKGROUND, "left"]
+    assert list(fake.clips) == [BACKGROUND, "left"]
 
 
 def test_a_held_button_records_until_it_is_let_go(lab, fake):
@@ -265,7 +271,9 @@ def test_ten_thousand_clips_scroll_at_once(lab, fake):
         return longest;
     }""")
     assert took < 250
-    until(page, "[...document.querySelectorAll('#clips [role=option]')].at(-1).getAttribute('aria-posinset') === '10000'")
+    until(
+        page, "[...document.querySelectorAll('#clips [role=option]')].at(-1).getAttribute('aria-posinset') === '10000'"
+    )
     page.wait_for_selector("#clip-9999 img[src]")
     page.evaluate("document.getElementById('collect').scrollTop = 0")
     page.focus("#clips")
@@ -363,7 +371,12 @@ def test_a_training_is_followed_and_its_results_come(lab, fake):
     fake.publish({"type": "run", "run": fake.project["run"]})
     fake.publish({"type": "project", "revision": 2})
     page.wait_for_selector(".tiles")
-    assert page.inner_text(".tiles div:first-child").split("\n") == ["accuracy", "94.5%", "85.3% to 98.1%", "of 55 clips"]
+    assert page.inner_text(".tiles div:first-child").split("\n") == [
+        "accuracy",
+        "94.5%",
+        "85.3% to 98.1%",
+        "of 55 clips",
+    ]
     assert page.inner_text(".confusion tbody tr:first-child").split() == ["left", "17", "1", "0", "0"]
 
 
@@ -426,7 +439,13 @@ def test_every_format_is_offered_with_what_uses_it(lab, fake):
     fake.answers["exports/onnx"] = {"what": "a file"}
     page = lab()
     titles = [one.inner_text() for one in page.query_selector_all(".export summary")]
-    assert [title.split("\n")[0] for title in titles] == ["Model file", "Report", "ONNX", "TensorFlow Lite", "C99 source"]
+    assert [title.split("\n")[0] for title in titles] == [
+        "Model file",
+        "Report",
+        "ONNX",
+        "TensorFlow Lite",
+        "C99 source",
+    ]
     page.click(".export[data-format=onnx] summary")
     with page.expect_download() as download:
         page.click(".export[data-format=onnx] button:has-text('Download')")

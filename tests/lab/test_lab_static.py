@@ -67,7 +67,9 @@ def test_scripts_name_elements_of_the_page():
 
 @pytest.mark.parametrize("name", sorted(SCRIPTS))
 def test_scripts_set_text_and_never_html(name):
-    forbidden = re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", SCRIPTS[name])
+    forbidden = re.findall(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", SCRIPTS[name]
+    )
     assert not forbidden
 
 

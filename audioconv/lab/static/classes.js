@@ -40,7 +40,13 @@ function show() {
     make(
       "label",
       { class: `class ${role}${clips ? "" : " empty"}`, style: { "--share": clips / largest } },
-      make("input", { type: "radio", name: "class", value: name, checked: name === state.chosen, on: { change: () => choose(name) } }),
+      make("input", {
+        type: "radio",
+        name: "class",
+        value: name,
+        checked: name === state.chosen,
+        on: { change: () => choose(name) },
+      }),
       make("span", { class: "class-name" }, shownName(name)),
       make("span", { class: "number" }, clips ? count(clips, seconds) : t("none")),
     ),
@@ -61,7 +67,9 @@ function show() {
 }
 
 function count(clips, seconds) {
-  return state.kind === "images" ? t("pictureCount", { n: clips }) : `${t("clipCount", { n: clips })} · ${duration(seconds)}`;
+  return state.kind === "images"
+    ? t("pictureCount", { n: clips })
+    : `${t("clipCount", { n: clips })} · ${duration(seconds)}`;
 }
 
 async function add(event) {
@@ -86,7 +94,12 @@ async function add(event) {
 
 async function rename() {
   const before = state.chosen;
-  const name = await ask({ title: t("renameClass", { name: before }), label: t("newName"), value: before, ok: t("rename") });
+  const name = await ask({
+    title: t("renameClass", { name: before }),
+    label: t("newName"),
+    value: before,
+    ok: t("rename"),
+  });
   if (name && name !== before) {
     await attempt(async () => {
       await call("PATCH", `classes/${encodeURIComponent(before)}`, { json: { name } });

@@ -59,7 +59,14 @@ async function nameSpeaker() {
   const ids = [...selection];
   const before = new Set(selectedClips().map(({ speaker }) => speaker ?? ""));
   const value = before.size === 1 ? [...before][0] : "";
-  const speaker = await ask({ title: t("speakerOf", { n: ids.length }), label: t("speaker"), value, ok: t("apply"), suggestions: "speakers", mayBeEmpty: true });
+  const speaker = await ask({
+    title: t("speakerOf", { n: ids.length }),
+    label: t("speaker"),
+    value,
+    ok: t("apply"),
+    suggestions: "speakers",
+    mayBeEmpty: true,
+  });
   if (speaker !== null) {
     await attempt(async () => {
       await call("POST", "clips/speaker", { json: { ids, speaker } });
@@ -77,7 +84,14 @@ function show() {
   const one = clips.length === 1 ? clips[0] : null;
   const editable = clips.every((clip) => clip.editable !== false);
   const sound = !clips.some(({ width }) => width);
-  setText(byId("clip-line"), one ? [one.name, one.width ? `${one.width} × ${one.height}` : duration(one.seconds), one.speaker].filter(Boolean).join(" · ") : t("chosenClips", { n: clips.length }));
+  setText(
+    byId("clip-line"),
+    one
+      ? [one.name, one.width ? `${one.width} × ${one.height}` : duration(one.seconds), one.speaker]
+          .filter(Boolean)
+          .join(" · ")
+      : t("chosenClips", { n: clips.length }),
+  );
   const fault = one && faultText(one);
   byId("clip-line").classList.toggle("faulty", Boolean(fault));
   if (fault) {
@@ -89,6 +103,8 @@ function show() {
   byId("clip-trim").disabled ||= !editable;
   byId("clip-move").disabled = byId("clip-speaker").disabled = byId("clip-delete").disabled = !editable;
   const others = classOptions({ withBackground: sound }).filter(([name]) => name !== state.chosen);
-  byId("clip-move").replaceChildren(new Option(t("moveTo"), ""), ...others.map(([name, text]) => new Option(text, name)));
+  byId("clip-move").replaceChildren(
+    new Option(t("moveTo"), ""),
+    ...others.map(([name, text]) => new Option(text, name)),
+  );
 }
-

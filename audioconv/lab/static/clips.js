@@ -115,7 +115,10 @@ function arrived() {
     }
   }
   active = Math.min(active, source.total - 1);
-  setText(byId("clips-title"), source.total ? t(state.kind === "images" ? "pictureCount" : "clipCount", { n: source.total }) : t("noClips"));
+  setText(
+    byId("clips-title"),
+    source.total ? t(state.kind === "images" ? "pictureCount" : "clipCount", { n: source.total }) : t("noClips"),
+  );
   setText(byId("clips-hint"), source.total ? t("clipsHint") : t("clipsEmpty"));
   const faulty = [...source.pages.values()].flat().some((clip) => clip.faults?.length);
   byId("only-faults-label").hidden = !faulty && !byId("only-faults").checked;
@@ -192,7 +195,17 @@ function newCard(place) {
     "div",
     { class: "card", role: "option", id: `clip-${place}`, "data-place": place },
     make("span", { class: "frame" }, image),
-    make("span", { class: "card-line" }, make("span", { class: "unseen" }), " ", make("span"), " ", make("span", { class: "card-speaker" }), " ", make("span", { class: "unseen" })),
+    make(
+      "span",
+      { class: "card-line" },
+      make("span", { class: "unseen" }),
+      " ",
+      make("span"),
+      " ",
+      make("span", { class: "card-speaker" }),
+      " ",
+      make("span", { class: "unseen" }),
+    ),
   );
   cards.set(place, card);
   byId("clips").append(card);
@@ -256,11 +269,21 @@ function moveTo(place, range) {
 }
 
 function key(event) {
-  const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns, Home: -source.total, End: source.total };
+  const steps = {
+    ArrowLeft: -1,
+    ArrowRight: 1,
+    ArrowUp: -columns,
+    ArrowDown: columns,
+    Home: -source.total,
+    End: source.total,
+  };
   if (event.key in steps) {
     event.preventDefault();
     const begun = active >= 0 && selection.size > 0; // the first press chooses where the keyboard is
-    moveTo(Math.max(0, active) + (begun || Math.abs(steps[event.key]) === source.total ? steps[event.key] : 0), event.shiftKey);
+    moveTo(
+      Math.max(0, active) + (begun || Math.abs(steps[event.key]) === source.total ? steps[event.key] : 0),
+      event.shiftKey,
+    );
   } else if (event.key === "Enter") {
     playActive();
   } else if (event.key === "a" && (event.ctrlKey || event.metaKey)) {

@@ -32,7 +32,8 @@ export function startFiles(elsewhere) {
   const show = () => {
     byId("cut-label").hidden = state.kind === "images";
     byId("open-voices").hidden = !state.project?.voices || state.kind === "images";
-    byId("files").accept = state.kind === "images" ? "image/*" : "audio/*,video/*,.wav,.flac,.ogg,.opus,.mp3,.m4a,.aiff";
+    byId("files").accept =
+      state.kind === "images" ? "image/*" : "audio/*,video/*,.wav,.flac,.ogg,.opus,.mp3,.m4a,.aiff";
   };
   on("project", show);
   let depth = 0;
@@ -40,7 +41,9 @@ export function startFiles(elsewhere) {
   document.addEventListener("dragenter", (event) => {
     if (event.dataTransfer?.types.includes("Files")) {
       depth += 1;
-      byId("drop-text").textContent = dropTarget(event) ? t("dropSearch") : t("dropHere", { name: shownName(state.chosen) || "…" });
+      byId("drop-text").textContent = dropTarget(event)
+        ? t("dropSearch")
+        : t("dropHere", { name: shownName(state.chosen) || "…" });
       shown(true);
     }
   });
@@ -130,7 +133,10 @@ async function add(files) {
   await Promise.all(Array.from({ length: Math.min(AT_ONCE, all) }, work));
   await attempt(refresh);
   toast(t("filesStored", { n: stored }), stored > 0);
-  const listed = skipped.slice(0, LISTED).map(({ name, message }) => `${name}: ${message}`).join(" · ");
+  const listed = skipped
+    .slice(0, LISTED)
+    .map(({ name, message }) => `${name}: ${message}`)
+    .join(" · ");
   const rest = skipped.length > LISTED ? ` (+ ${skipped.length - LISTED})` : "";
   notice(skipped.length ? `${t("filesSkipped", { n: skipped.length })} ${listed}${rest}` : "");
 }

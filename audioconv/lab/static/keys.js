@@ -15,7 +15,10 @@ const KEPT = "audioconv-lab-letters";
 /** Letters, what they do, and the text that says so. */
 const LETTERS = {
   n: [() => byId("new-class").focus(), "keyNew"],
-  c: [() => (byId("clips").hidden ? byId("classes").querySelector("input:checked") : byId("clips"))?.focus(), "keyClips"],
+  c: [
+    () => (byId("clips").hidden ? byId("classes").querySelector("input:checked") : byId("clips"))?.focus(),
+    "keyClips",
+  ],
   t: [toggleTraining, "keyTrain"],
   l: [toggleListening, "keyListen"],
   r: [() => judgeLast("right"), "keyRight"],
@@ -43,7 +46,9 @@ export function startKeys() {
     ["Esc", "keyEscape"],
     ...Object.entries(LETTERS).map(([letter, [, text]]) => [letter, text]),
   ];
-  byId("keys-list").replaceChildren(...rows.flatMap(([name, text]) => [make("dt", {}, make("kbd", {}, name)), make("dd", {}, t(text))]));
+  byId("keys-list").replaceChildren(
+    ...rows.flatMap(([name, text]) => [make("dt", {}, make("kbd", {}, name)), make("dd", {}, t(text))]),
+  );
   document.addEventListener("keydown", down);
   document.addEventListener("keyup", up);
 }

@@ -8,8 +8,9 @@ const codes = LANGUAGES.map(([code]) => code);
 
 /** The code of the language: the one that was chosen, or the first of the browser's that there is, or English. */
 export const language =
-  [localStorage.getItem(KEPT), ...navigator.languages.map((one) => one.slice(0, 2))].find((one) => codes.includes(one)) ??
-  "en";
+  [localStorage.getItem(KEPT), ...navigator.languages.map((one) => one.slice(0, 2))].find((one) =>
+    codes.includes(one),
+  ) ?? "en";
 
 const column = codes.indexOf(language);
 const plural = new Intl.PluralRules(language);
@@ -40,7 +41,10 @@ const formats = new Map();
 /** Return a number as the language writes it, with so many digits after the point. */
 export function number(value, digits = 0) {
   if (!formats.has(digits)) {
-    formats.set(digits, new Intl.NumberFormat(language, { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+    formats.set(
+      digits,
+      new Intl.NumberFormat(language, { minimumFractionDigits: digits, maximumFractionDigits: digits }),
+    );
   }
   return formats.get(digits).format(value);
 }

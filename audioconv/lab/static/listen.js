@@ -53,7 +53,13 @@ export async function toggleListening() {
       byId("watch-finder").hidden = false;
       stream = await Watch.open(byId("watch-camera"), ({ scores }) => scores && shown.show(scores), ended);
     } else {
-      stream = await SoundStream.open(byId("device").value, "listen", { threshold: currentThreshold(), speaker: byId("speaker").value.trim() }, take, ended);
+      stream = await SoundStream.open(
+        byId("device").value,
+        "listen",
+        { threshold: currentThreshold(), speaker: byId("speaker").value.trim() },
+        take,
+        ended,
+      );
     }
   } catch (error) {
     notice(error.message);
@@ -94,15 +100,36 @@ function take(message) {
 /** Add a word to the list, the newest first. */
 function found(event) {
   const name = shownName(event.label);
-  const button = (text, kind, action) => make("button", { type: "button", class: "small", "data-kind": kind, "aria-label": `${text}: ${name} ${clock(event.time)}`, on: { click: action } }, text);
+  const button = (text, kind, action) =>
+    make(
+      "button",
+      {
+        type: "button",
+        class: "small",
+        "data-kind": kind,
+        "aria-label": `${text}: ${name} ${clock(event.time)}`,
+        on: { click: action },
+      },
+      text,
+    );
   const row = make(
     "li",
     { class: "event" },
-    make("button", { type: "button", class: "quiet play", "aria-label": t("playNamed", { name }), on: { click: () => play(`listen/events/${encodeURIComponent(event.id)}/audio`) } }),
+    make("button", {
+      type: "button",
+      class: "quiet play",
+      "aria-label": t("playNamed", { name }),
+      on: { click: () => play(`listen/events/${encodeURIComponent(event.id)}/audio`) },
+    }),
     make("span", { class: "number" }, clock(event.time)),
     make("b", {}, name),
     make("span", { class: "number" }, percent(event.score, 0)),
-    make("span", { class: "buttons verdict" }, button(t("right"), "right", () => judge(event.id, "right")), button(t("wrong"), "wrong", () => judge(event.id, "wrong"))),
+    make(
+      "span",
+      { class: "buttons verdict" },
+      button(t("right"), "right", () => judge(event.id, "right")),
+      button(t("wrong"), "wrong", () => judge(event.id, "wrong")),
+    ),
   );
   verdicts.set(String(event.id), row);
   byId("events").prepend(row);
@@ -161,7 +188,11 @@ function stored({ clip, event }) {
   }
   if (row.querySelector("[data-kind=wrong][aria-pressed=true]")) {
     const choices = classOptions().map(([name, text]) => [name, `→ ${text}`]);
-    const select = make("select", { class: "small", "aria-label": t("moveTo"), on: { change: ({ target }) => moveStored(clip, target.value) } });
+    const select = make("select", {
+      class: "small",
+      "aria-label": t("moveTo"),
+      on: { change: ({ target }) => moveStored(clip, target.value) },
+    });
     setOptions(select, choices, clip.class);
     row.querySelector(".verdict").replaceChildren(select);
   } else {
@@ -188,7 +219,10 @@ function show() {
   byId("listen-button").disabled = opening || !canListen || (!images && Boolean(whyNoMicrophone()));
   setText(byId("search-button"), t(images ? "classifyFile" : "searchFile"));
   byId("listen-level").hidden = byId("found-block").hidden = byId("threshold-block").hidden = images || !canListen;
-  setOptions(byId("missed-word"), (model?.words ?? []).map((label) => [label, shownName(label)]));
+  setOptions(
+    byId("missed-word"),
+    (model?.words ?? []).map((label) => [label, shownName(label)]),
+  );
   byId("missed-button").disabled = !stream;
   setText(byId("found-hint"), byId("events").children.length ? t("foundHint") : t(stream ? "noneYet" : "foundEmpty"));
   shown.labels(model?.labels ?? []);

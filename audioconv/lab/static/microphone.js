@@ -3,7 +3,6 @@
 import { openSocket, query } from "./server.js";
 import { t } from "./language.js";
 
-
 const REASONS = {
   NotAllowedError: "microphoneRefused",
   NotFoundError: "microphoneMissing",
@@ -27,7 +26,10 @@ export async function devices(kind) {
   const found = (await navigator.mediaDevices?.enumerateDevices?.()) ?? [];
   return found
     .filter((device) => device.kind === kind && device.deviceId !== "")
-    .map((device, place) => [device.deviceId, device.label || `${t(kind === "audioinput" ? "microphone" : "camera")} ${place + 1}`]);
+    .map((device, place) => [
+      device.deviceId,
+      device.label || `${t(kind === "audioinput" ? "microphone" : "camera")} ${place + 1}`,
+    ]);
 }
 
 /** An open microphone. */
@@ -168,5 +170,6 @@ export function showLevel(meter, text, db, loud = false) {
   meter.setAttribute("aria-valuenow", Math.round(value));
   meter.classList.toggle("warning", loud);
   meter.firstElementChild.style.setProperty("--share", 1 - value / DECIBEL_FLOOR);
-  text.textContent = db === null ? "" : `${value <= DECIBEL_FLOOR ? "−∞" : Math.round(value).toString().replace("-", "−")}\u00a0dB`;
+  text.textContent =
+    db === null ? "" : `${value <= DECIBEL_FLOOR ? "−∞" : Math.round(value).toString().replace("-", "−")}\u00a0dB`;
 }

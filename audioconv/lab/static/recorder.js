@@ -163,7 +163,8 @@ function ended(error) {
   if (error) {
     notice(error.message);
   }
-  const said = state.chosen === BACKGROUND ? t("backgroundStored", { n: Math.round(seconds) }) : t("takesStored", { n: takes });
+  const said =
+    state.chosen === BACKGROUND ? t("backgroundStored", { n: Math.round(seconds) }) : t("takesStored", { n: takes });
   setText(byId("record-status"), said);
   show();
   if (state.chosen === BACKGROUND && !error) {
@@ -189,7 +190,10 @@ function show() {
   byId("record-level").hidden = images;
   byId("modes").hidden = images || background;
   byId("speaker-label").classList.toggle("kept", background);
-  setText(byId("record-text"), isRecording() ? t("stop") : background ? t("recordSeconds", { n: BACKGROUND_SECONDS }) : t("record"));
+  setText(
+    byId("record-text"),
+    isRecording() ? t("stop") : background ? t("recordSeconds", { n: BACKGROUND_SECONDS }) : t("record"),
+  );
   const hint = !chosen
     ? t("hintNoClass")
     : images

@@ -18,7 +18,12 @@ export function scoreRows(list) {
       names = [...wanted];
       rows.clear();
       for (const label of names) {
-        const row = make("li", { class: label === OTHER ? "other" : "" }, make("span", {}, shownName(label)), make("span", { class: "number" }, "–"));
+        const row = make(
+          "li",
+          { class: label === OTHER ? "other" : "" },
+          make("span", {}, shownName(label)),
+          make("span", { class: "number" }, "–"),
+        );
         rows.set(label, row);
       }
       list.replaceChildren(...rows.values());

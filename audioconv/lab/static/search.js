@@ -24,7 +24,12 @@ export function startSearch() {
       searchFile(file);
     }
   });
-  on("project", () => (byId("search-file").accept = state.kind === "images" ? "image/*" : "audio/*,video/*,.wav,.flac,.ogg,.opus,.mp3,.m4a"));
+  on(
+    "project",
+    () =>
+      (byId("search-file").accept =
+        state.kind === "images" ? "image/*" : "audio/*,video/*,.wav,.flac,.ogg,.opus,.mp3,.m4a"),
+  );
 }
 
 /** Search a file for words; show where they are. */
@@ -44,7 +49,10 @@ export async function searchFile(file) {
       const { scores } = await call("POST", "classify", { body: file });
       showAnswer(file, scores);
     } else {
-      show(file, await call("POST", `search?${query({ name: file.name, threshold: currentThreshold() })}`, { body: file }));
+      show(
+        file,
+        await call("POST", `search?${query({ name: file.name, threshold: currentThreshold() })}`, { body: file }),
+      );
     }
   });
   byId("search-progress").hidden = true;
@@ -69,7 +77,10 @@ function show(file, { seconds, events, times = [], scores = {} }) {
   address = URL.createObjectURL(file);
   audio.src = address;
   setText(byId("search-title"), t("foundIn", { n: events.length, name: file.name }));
-  const curves = Object.values(scores).map((values) => ({ kind: "thin", points: values.map((value, place) => [times[place], value]) }));
+  const curves = Object.values(scores).map((values) => ({
+    kind: "thin",
+    points: values.map((value, place) => [times[place], value]),
+  }));
   byId("timeline").replaceChildren(
     plot({
       height: 110,
@@ -85,7 +96,12 @@ function show(file, { seconds, events, times = [], scores = {} }) {
       make(
         "li",
         { class: "event" },
-        make("button", { type: "button", class: "quiet play", "aria-label": t("playNamed", { name: `${shownName(event.label)} ${clock(event.time)}` }), on: { click: () => playFrom(event) } }),
+        make("button", {
+          type: "button",
+          class: "quiet play",
+          "aria-label": t("playNamed", { name: `${shownName(event.label)} ${clock(event.time)}` }),
+          on: { click: () => playFrom(event) },
+        }),
         make("span", { class: "number" }, clock(event.time)),
         make("b", {}, shownName(event.label)),
         make("span", { class: "number" }, percent(event.score, 0)),

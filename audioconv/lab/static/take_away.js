@@ -30,11 +30,23 @@ async function load() {
   }
   const open = [...byId("exports").querySelectorAll("details[open]")].map((one) => one.dataset.format);
   byId("exports").replaceChildren(
-    entry("model", { ...formats.find(isModel), title: t("modelFile"), available: true, take: () => download("GET", "model"), name: "model.safetensors" }),
+    entry("model", {
+      ...formats.find(isModel),
+      title: t("modelFile"),
+      available: true,
+      take: () => download("GET", "model"),
+      name: "model.safetensors",
+    }),
     reportEntry(),
     ...formats
       .filter((one) => !isModel(one))
-      .map((one) => entry(one.format, { ...one, take: () => download("POST", `exports/${encodeURIComponent(one.format)}`), name: `model.${one.format}` })),
+      .map((one) =>
+        entry(one.format, {
+          ...one,
+          take: () => download("POST", `exports/${encodeURIComponent(one.format)}`),
+          name: `model.${one.format}`,
+        }),
+      ),
   );
   for (const one of byId("exports").querySelectorAll("details")) {
     one.open = open.includes(one.dataset.format);
@@ -44,7 +56,17 @@ async function load() {
 const isModel = ({ format }) => format === "audioconv";
 
 function entry(format, { title, available, why_not: whyNot, size: bytes, command, code, take, name }) {
-  const button = make("button", { type: "button", class: "small", disabled: !available, "aria-label": `${t("download")}: ${title}`, on: { click: () => save(button, take, name) } }, t("download"));
+  const button = make(
+    "button",
+    {
+      type: "button",
+      class: "small",
+      disabled: !available,
+      "aria-label": `${t("download")}: ${title}`,
+      on: { click: () => save(button, take, name) },
+    },
+    t("download"),
+  );
   return make(
     "details",
     { class: "export", "data-format": format },
@@ -56,7 +78,11 @@ function entry(format, { title, available, why_not: whyNot, size: bytes, command
 }
 
 function snippet(text, title) {
-  const copy = make("button", { type: "button", class: "quiet", "aria-label": `${t("copy")}: ${title}`, on: { click: () => copyText(text) } }, t("copy"));
+  const copy = make(
+    "button",
+    { type: "button", class: "quiet", "aria-label": `${t("copy")}: ${title}`, on: { click: () => copyText(text) } },
+    t("copy"),
+  );
   return make("div", { class: "snippet" }, make("pre", { tabindex: "0" }, text), copy);
 }
 
@@ -68,9 +94,28 @@ async function copyText(text) {
 }
 
 function reportEntry() {
-  const button = make("button", { type: "button", class: "small", on: { click: () => openReport(button) } }, t("openReport"));
-  const store = make("button", { type: "button", class: "small", "aria-label": `${t("download")}: ${t("report")}`, on: { click: () => save(store, () => download("GET", "report"), "report.html") } }, t("download"));
-  return make("details", { class: "export", "data-format": "report" }, make("summary", {}, t("report")), make("p", { class: "caption" }, t("reportHint")), make("div", { class: "buttons block" }, button, store));
+  const button = make(
+    "button",
+    { type: "button", class: "small", on: { click: () => openReport(button) } },
+    t("openReport"),
+  );
+  const store = make(
+    "button",
+    {
+      type: "button",
+      class: "small",
+      "aria-label": `${t("download")}: ${t("report")}`,
+      on: { click: () => save(store, () => download("GET", "report"), "report.html") },
+    },
+    t("download"),
+  );
+  return make(
+    "details",
+    { class: "export", "data-format": "report" },
+    make("summary", {}, t("report")),
+    make("p", { class: "caption" }, t("reportHint")),
+    make("div", { class: "buttons block" }, button, store),
+  );
 }
 
 async function openReport(button) {

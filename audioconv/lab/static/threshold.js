@@ -46,8 +46,12 @@ function show() {
   setText(byId("threshold-text"), value === null ? "" : percent(value, 1));
   byId("threshold").disabled = value === null;
   // Where there are no recordings without the words, what was made in training is counted.
-  const rate = curve?.points?.some((one) => one.false_accepts_per_hour !== null) ? "false_accepts_per_hour" : "negatives";
-  const points = (curve?.points ?? []).filter((one) => typeof one.found === "number" && typeof one[rate] === "number").map((one) => ({ threshold: one.threshold, found: one.found, wrong: one[rate] }));
+  const rate = curve?.points?.some((one) => one.false_accepts_per_hour !== null)
+    ? "false_accepts_per_hour"
+    : "negatives";
+  const points = (curve?.points ?? [])
+    .filter((one) => typeof one.found === "number" && typeof one[rate] === "number")
+    .map((one) => ({ threshold: one.threshold, found: one.found, wrong: one[rate] }));
   if (value === null || points.length < 2) {
     setText(byId("cost"), curve && value !== null ? t("costUnknown") : "");
     byId("cost-plot").replaceChildren();
@@ -57,7 +61,10 @@ function show() {
   const hours = rate === "false_accepts_per_hour";
   const { found, wrong } = between(points, value);
   const counted = hours ? number(wrong, wrong < 10 ? 1 : 0) : percent(wrong);
-  setText(byId("cost"), t(hours ? "cost" : "costNegatives", { found: percent(found, 0), missed: percent(1 - found, 0), wrong: counted }));
+  setText(
+    byId("cost"),
+    t(hours ? "cost" : "costNegatives", { found: percent(found, 0), missed: percent(1 - found, 0), wrong: counted }),
+  );
   const most = Math.max(hours ? 1 : 0.02, ...points.filter((one) => one.threshold >= 0.05).map((one) => one.wrong));
   byId("cost-axes").hidden = false;
   setText(byId("cost-axes"), t(hours ? "costAxes" : "costAxesNegatives"));
@@ -65,7 +72,12 @@ function show() {
     plot({
       height: 110,
       label: t("costPlot"),
-      x: { from: 0, to: most, ticks: ticks(0, most), text: hours ? plain : (share) => percent(share, most < 0.05 ? 1 : 0) },
+      x: {
+        from: 0,
+        to: most,
+        ticks: ticks(0, most),
+        text: hours ? plain : (share) => percent(share, most < 0.05 ? 1 : 0),
+      },
       y: { from: 0, to: 1, ticks: [0, 0.5, 1], text: (share) => percent(share, 0) },
       curves: [{ kind: "words", points: points.map((one) => [Math.min(one.wrong, most), one.found]) }],
       dot: [Math.min(wrong, most), found],

@@ -27,7 +27,9 @@ export function startTrain() {
     }
   });
   byId("train-button").addEventListener("click", toggleTraining);
-  byId("resume").addEventListener("click", () => attempt(async () => started(await call("POST", "train/resume", { json: {} }))));
+  byId("resume").addEventListener("click", () =>
+    attempt(async () => started(await call("POST", "train/resume", { json: {} }))),
+  );
 }
 
 /** Begin to train, or cancel. */
@@ -77,7 +79,10 @@ function show() {
   setText(byId("run-state"), `${hasText(`run_${run.state}`) ? t(`run_${run.state}`) : run.state}${epoch}`);
   byId("run-state").classList.toggle("warning", run.state === "failed");
   const left = goesOn() && run.seconds_left >= 1;
-  setText(byId("run-left"), left ? t("timeLeft", { time: duration(run.seconds_left) }) : run.seconds ? duration(run.seconds) : "");
+  setText(
+    byId("run-left"),
+    left ? t("timeLeft", { time: duration(run.seconds_left) }) : run.seconds ? duration(run.seconds) : "",
+  );
   setText(byId("run-note"), note());
   byId("run-note").hidden = !goesOn() && !byId("run-note").textContent;
   showCurves();
@@ -125,7 +130,12 @@ function showCurves() {
     return;
   }
   const figures = [
-    figure(t("accuracy"), history, "accuracy", "validation_accuracy", { from: 0, to: 1, ticks: [0, 0.5, 1], text: (value) => percent(value, 0) }),
+    figure(t("accuracy"), history, "accuracy", "validation_accuracy", {
+      from: 0,
+      to: 1,
+      ticks: [0, 0.5, 1],
+      text: (value) => percent(value, 0),
+    }),
     figure(t("loss"), history, "loss", "validation_loss", null),
   ];
   byId("curves").replaceChildren(...figures);
@@ -144,8 +154,14 @@ function figure(title, history, training, validation, axis) {
   const values = curves.flatMap((one) => one.points.map(([, value]) => value)).sort((a, b) => a - b);
   // A loss begins high: the rest is what there is to see.
   const highest = Math.max(1e-9, values[Math.floor(0.97 * (values.length - 1))] ?? 1);
-  const last = Math.max(2, ...networks.map((rows) => rows.length), networks.length === 1 && goesOn() ? (run.epochs ?? 0) : 0);
-  const now = goesOn() ? (points(networks.at(-1), validation).at(-1) ?? points(networks.at(-1), training).at(-1)) : null;
+  const last = Math.max(
+    2,
+    ...networks.map((rows) => rows.length),
+    networks.length === 1 && goesOn() ? (run.epochs ?? 0) : 0,
+  );
+  const now = goesOn()
+    ? (points(networks.at(-1), validation).at(-1) ?? points(networks.at(-1), training).at(-1))
+    : null;
   const value = now ? (axis ? percent(now[1], 0) : number(now[1], 2)) : "";
   return make(
     "figure",
@@ -195,8 +211,25 @@ function showOptions(described) {
     const field = open
       ? make("select", {}, new Option(t("automatic"), ""), new Option(t("yes"), "true"), new Option(t("no"), "false"))
       : one.kind === "choice"
-        ? make("select", {}, ...one.choices.map((value) => new Option(hasText(`choice_${value}`) ? t(`choice_${value}`) : String(value), value)))
-        : make("input", one.kind === "switch" ? { type: "checkbox" } : { type: one.kind === "number" ? "number" : "text", min: one.min, max: one.max, step: one.step ?? "any", placeholder: one.placeholder ?? t("automatic") });
+        ? make(
+            "select",
+            {},
+            ...one.choices.map(
+              (value) => new Option(hasText(`choice_${value}`) ? t(`choice_${value}`) : String(value), value),
+            ),
+          )
+        : make(
+            "input",
+            one.kind === "switch"
+              ? { type: "checkbox" }
+              : {
+                  type: one.kind === "number" ? "number" : "text",
+                  min: one.min,
+                  max: one.max,
+                  step: one.step ?? "any",
+                  placeholder: one.placeholder ?? t("automatic"),
+                },
+          );
     if (open) {
       field.value = "";
     } else if (one.kind === "switch") {
@@ -206,7 +239,9 @@ function showOptions(described) {
     }
     shownOptions.set(one.name, [field, one]);
     const text = hasText(`option_${one.name}`) ? t(`option_${one.name}`) : (one.title ?? one.name);
-    return one.kind === "switch" && !open ? make("label", { class: "tick" }, field, make("span", {}, text)) : make("label", { class: "field" }, make("span", {}, text), field);
+    return one.kind === "switch" && !open
+      ? make("label", { class: "tick" }, field, make("span", {}, text))
+      : make("label", { class: "field" }, make("span", {}, text), field);
   });
   byId("option-fields").replaceChildren(...fields);
 }
@@ -215,7 +250,16 @@ function showOptions(described) {
 function options() {
   const wanted = {};
   for (const [name, [field, { kind, default: usual }]] of shownOptions) {
-    const value = field.type === "checkbox" ? field.checked : kind === "switch" ? { "": null, true: true, false: false }[field.value] : field.value === "" ? null : kind === "number" ? Number(field.value) : field.value;
+    const value =
+      field.type === "checkbox"
+        ? field.checked
+        : kind === "switch"
+          ? { "": null, true: true, false: false }[field.value]
+          : field.value === ""
+            ? null
+            : kind === "number"
+              ? Number(field.value)
+              : field.value;
     if (value !== null && value !== (usual ?? null)) {
       wanted[name] = value;
     }

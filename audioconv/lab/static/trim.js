@@ -56,7 +56,11 @@ function changed(id) {
   picture.style.setProperty("--begin", begin / clip.seconds);
   picture.style.setProperty("--end", 1 - end / clip.seconds);
   const seconds = (value) => `${number(value, 2)}\u00a0s`;
-  byId("trim-line").textContent = t("trimLine", { begin: seconds(begin), end: seconds(end), rest: seconds(end - begin) });
+  byId("trim-line").textContent = t("trimLine", {
+    begin: seconds(begin),
+    end: seconds(end),
+    rest: seconds(end - begin),
+  });
   byId("trim-begin").setAttribute("aria-valuetext", seconds(begin));
   byId("trim-end").setAttribute("aria-valuetext", seconds(end));
 }

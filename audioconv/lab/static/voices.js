@@ -30,7 +30,11 @@ async function open() {
     setText(byId("voices-status"), error.message);
     return;
   }
-  setOptions(byId("say-language"), voices.languages.map(({ code, name }) => [code, name]), byId("say-language").value || language);
+  setOptions(
+    byId("say-language"),
+    voices.languages.map(({ code, name }) => [code, name]),
+    byId("say-language").value || language,
+  );
   const engines = voices.engines.map((one) => [one.id, one.title]);
   setOptions(byId("say-engine"), engines);
   byId("say-engine-field").hidden = engines.length < 2;
