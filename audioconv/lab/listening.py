@@ -257,7 +257,8 @@ def judge(events: HeardEvents, project: Project, message: dict[str, Any], speake
     events : HeardEvents
     project : Project
     message : dict
-        `event`, its id; `verdict`, ``right`` or ``wrong``; `label`, of a wrong event: its class. Default: ``_unknown_``.
+        `event`, its id; `verdict`, ``right`` or ``wrong``; `label`, the class of a wrong event. Default of `label`:
+        ``_unknown_``.
     speaker : str, optional
         Who speaks.
 
