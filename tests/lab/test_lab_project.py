@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -230,6 +231,26 @@ def test_a_manifest_of_others_is_kept_as_it_is_meant(tmp_path):
     (folder / "yes" / "later.wav").write_bytes(wav(tone(440)))
     again = Project(folder)
     assert sorted(clip.id for clip in again.clips()) == ["yes/1.wav", "yes/later.wav"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that takes any bytes as a name")
+def test_names_that_are_no_text_are_shown_and_kept(page):
+    folder = os.fsencode(page.folder) + b"/caf\xe9"
+    try:
+        os.mkdir(folder)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    with open(folder + b"/\xff\xfe.wav", "wb") as file:
+        file.write(wav(tone(440)))
+    page.post("/api/classes", name="other")
+    (clip,) = page.clips("caf\\xe9")
+    assert clip["id"] == "caf\\xe9/\\xff\\xfe.wav"
+    assert page.ask("GET", f"/api/clips/{segment(clip['id'])}/picture").status_code == 200
+    page.post("/api/clips/move", **{"ids": [clip["id"]], "class": "other"})
+    assert os.listdir(os.fsencode(page.folder / "other")) == [b"\xff\xfe.wav"]
+    assert open_collection(page.folder, minimum_classes=1).labels == ["other"]
+    assert page.post("/api/undo") == {"undone": "moved 1 clip to other"}
+    assert os.listdir(folder) == [b"\xff\xfe.wav"]
 
 
 def test_folders_that_are_splits_keep_their_meaning(tmp_path):
