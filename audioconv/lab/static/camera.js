@@ -1,11 +1,10 @@
 // The camera: pictures for the chosen class while a button is held, and pictures that a model answers.
 
 import { call, openSocket, query } from "./server.js";
-import { byId, setOptions, setText } from "./dom.js";
+import { byId, setText } from "./dom.js";
 import { t } from "./language.js";
-import { devices } from "./microphone.js";
 import { notice } from "./notices.js";
-import { chosenClass, on, state } from "./state.js";
+import { chosenClass, emit, on, state } from "./state.js";
 
 const BETWEEN_MILLISECONDS = 250; // pictures that are taken while the button is held
 const SIDE = 480; // of a picture at most, in dots
@@ -87,7 +86,7 @@ export async function pressCamera() {
     try {
       byId("viewfinder").hidden = false;
       camera = await Camera.open(byId("camera"), byId("device").value);
-      setOptions(byId("device"), await devices("videoinput"));
+      emit("camera");
     } catch (error) {
       byId("viewfinder").hidden = true;
       notice(error.message);

@@ -15,6 +15,7 @@ const HOLD = 450;
 let stream = null;
 let opening = false;
 let mode = "takes";
+let listed = ""; // the kind of project for which devices are offered
 let pressed = 0; // when the press began that has begun the recording
 let takes = 0;
 let seconds = 0;
@@ -36,7 +37,13 @@ export function startRecorder() {
     one.addEventListener("click", () => setMode(one.dataset.mode));
   }
   setMode(mode);
-  on("project", show);
+  on("project", () => {
+    show();
+    if (listed !== state.kind) {
+      listDevices();
+    }
+  });
+  on("camera", listDevices);
   on("chosen", () => {
     if (stream) {
       finish();
@@ -207,9 +214,9 @@ function show() {
   byId("speakers").replaceChildren(...(state.project?.speakers ?? []).map((name) => new Option(name, name)));
 }
 
+/** Offer the microphones, or the cameras; their names come after the first permission. */
 async function listDevices() {
-  if (state.kind !== "images") {
-    const found = await devices("audioinput");
-    setOptions(byId("device"), found.length ? found : [["", t("standardDevice")]]);
-  }
+  listed = state.kind;
+  const found = await devices(state.kind === "images" ? "videoinput" : "audioinput");
+  setOptions(byId("device"), found.length ? found : [["", t("standardDevice")]]);
 }
