@@ -168,7 +168,7 @@ export class Watch {
 
   /** End it. */
   stop() {
-    this.stopped = true;
+    this.stopped = this.stopping = true;
     this.socket.close();
   }
 

@@ -71,6 +71,7 @@ export async function toggleListening() {
 
 function stop() {
   stream?.stop();
+  show(); // the microphone is closed now, whenever the server ends
 }
 
 function ended(error) {
@@ -215,8 +216,9 @@ function show() {
   byId("listening").hidden = !model;
   byId("listen-none").hidden = Boolean(model);
   setText(byId("listen-none"), t("noModel"));
-  setText(byId("listen-button"), isListening() ? t("stop") : t(images ? "watch" : "listen"));
-  byId("listen-button").disabled = opening || !canListen || (!images && Boolean(whyNoMicrophone()));
+  setText(byId("listen-button"), isListening() && !stream?.stopping ? t("stop") : t(images ? "watch" : "listen"));
+  byId("listen-button").disabled =
+    opening || Boolean(stream?.stopping) || !canListen || (!images && Boolean(whyNoMicrophone()));
   setText(byId("search-button"), t(images ? "classifyFile" : "searchFile"));
   byId("listen-level").hidden = byId("found-block").hidden = byId("threshold-block").hidden = images || !canListen;
   setOptions(
