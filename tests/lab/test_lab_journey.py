@@ -79,7 +79,7 @@ def test_pictures_from_files_and_the_camera(test_data, tmp_path):
         assert page.inner_text("#classes").split("\n")[:4] == ["nought", "30 pictures", "one", "30 pictures"]
 
         page.click("#options summary")
-        page.get_by_label("Epochs").fill("4")
+        page.get_by_label("Epochs").fill("15")
         lab.train(page, lab.Journey())
         page.set_input_files("#search-file", str(asked))
         lab.until(page, "document.querySelectorAll('#timeline .scores li').length === 2")
