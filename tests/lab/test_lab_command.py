@@ -13,6 +13,10 @@ import labs
 import pytest
 from labs import until
 
+from audioconv.cli import lab as command
+from audioconv.errors import DataError
+from audioconv.serving.addresses import Address
+
 
 def run(*arguments):
     words = [sys.executable, "-m", "audioconv", "lab", *arguments]
@@ -79,3 +83,27 @@ def test_a_folder_that_is_no_project_is_said(tmp_path):
     done = run(str(tmp_path), "--no-browser", "--port", "0")
     assert done.returncode == 1
     assert "has no column path" in done.stderr
+
+
+def test_the_next_free_port_is_taken_unless_one_is_asked_for(monkeypatch):
+    with Address("127.0.0.1", 0).listen() as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(command, "PORT", port)
+        with command._listen("127.0.0.1", None) as listener:
+            assert port < listener.getsockname()[1] < port + command.TRIED_PORTS
+        with pytest.raises(DataError, match="the port is in use"):
+            command._listen("127.0.0.1", port)
+
+
+def test_the_browser_opens_the_address(monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    command._open("http://127.0.0.1:1/#token=x")
+    until(lambda: opened == ["http://127.0.0.1:1/#token=x"])
+
+
+def test_a_folder_that_cannot_be_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = run(str(tmp_path / "file"), "--no-browser", "--port", "0")
+    assert done.returncode == 1
+    assert "the folder cannot be made" in done.stderr

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -232,6 +233,26 @@ def test_a_manifest_of_others_is_kept_as_it_is_meant(tmp_path):
     assert sorted(clip.id for clip in again.clips()) == ["yes/1.wav", "yes/later.wav"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that takes any bytes as a name")
+def test_names_that_are_no_text_are_shown_and_kept(page):
+    folder = os.fsencode(page.folder) + b"/caf\xe9"
+    try:
+        os.mkdir(folder)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    with open(folder + b"/\xff\xfe.wav", "wb") as file:
+        file.write(wav(tone(440)))
+    page.post("/api/classes", name="other")
+    (clip,) = page.clips("caf\\xe9")
+    assert clip["id"] == "caf\\xe9/\\xff\\xfe.wav"
+    assert page.ask("GET", f"/api/clips/{segment(clip['id'])}/picture").status_code == 200
+    page.post("/api/clips/move", **{"ids": [clip["id"]], "class": "other"})
+    assert os.listdir(os.fsencode(page.folder / "other")) == [b"\xff\xfe.wav"]
+    assert open_collection(page.folder, minimum_classes=1).labels == ["other"]
+    assert page.post("/api/undo") == {"undone": "moved 1 clip to other"}
+    assert os.listdir(folder) == [b"\xff\xfe.wav"]
+
+
 def test_folders_that_are_splits_keep_their_meaning(tmp_path):
     for split in ("train", "test"):
         for name in ("yes", "no"):
@@ -272,6 +293,20 @@ def test_pictures_are_kept_as_they_are_and_shown_small(page):
     assert pillow.open(io.BytesIO(shown.content)).size == (500, 300)
     assert page.ask("GET", f"/api/clips/{segment(clip['id'])}/audio").status_code == 404
     assert page.upload("cat", "text.png", b"no picture")["clips"] == []
+
+
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP"])
+def test_pictures_of_each_format_are_taken(page, kind):
+    pillow = pytest.importorskip("PIL.Image", reason="needs the extras: pip install 'audioconv[images]'")
+    picture, file = pillow.fromarray(np.full((30, 50, 3), 90, np.uint8)), io.BytesIO()
+    exif = pillow.Exif()
+    exif[0x0112] = 6  # it stands on its side
+    picture.save(file, kind, **({"exif": exif} if kind == "JPEG" else {}))
+    (clip,) = page.upload("cat", "one.png", file.getvalue())["clips"]
+    assert (clip["width"], clip["height"]) == ((30, 50) if kind == "JPEG" else (50, 30))
+    shown = page.ask("GET", f"/api/clips/{segment(clip['id'])}/image")
+    assert pillow.open(io.BytesIO(shown.content)).size == (clip["width"], clip["height"])
+    assert [one["id"] for one in page.clips()] == [clip["id"]]
 
 
 def test_a_spectrogram_shows_the_tone_where_it_is(page):
