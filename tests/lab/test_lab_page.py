@@ -163,7 +163,8 @@ def test_the_language_is_that_of_the_browser_until_another_is_chosen(lab, fake):
     page = lab(language="fr-CA")
     assert page.inner_text("#collect-title") == "Collecter"
     assert page.evaluate("document.documentElement.lang") == "fr"
-    page.select_option("#language", "zh")
+    with page.expect_navigation():
+        page.select_option("#language", "zh")
     until(page, "document.getElementById('collect-title').textContent === '收集'")
     assert lab(language="pl").inner_text("#collect-title") == "Collect"
 
