@@ -12,6 +12,7 @@ import typer
 
 from audioconv._version import __version__
 from audioconv.cli import (
+    cache,
     classify,
     data,
     demo,
@@ -47,7 +48,22 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for module in (train, classify, evaluate, explain, detect, listen, serve, review, export, info, data, demo, doctor):
+for module in (
+    train,
+    classify,
+    evaluate,
+    explain,
+    detect,
+    listen,
+    serve,
+    review,
+    export,
+    info,
+    data,
+    cache,
+    demo,
+    doctor,
+):
     module.register(app)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from audioconv._types import Array, Samples
 from audioconv.audio.read import Segment, read_int16
-from audioconv.audio.windows import Content
+from audioconv.audio.window_begins import Content
 from audioconv.datasets.check.balance import check_losses
 from audioconv.datasets.collection import Collection, Item, Kind
 from audioconv.decision.classes import negatives_by_name
@@ -157,7 +157,7 @@ class LabelledFiles(Labelled):
             count = len(self.collection)
             raise DataError(f"{self.name}: none of the {count} files can be read, such as {found.failures[0]}")
         lost = check_losses(self.collection, found.indices.tolist(), found.failures)
-        return found, () if lost is None else (lost,)
+        return found, (*found.notes, *([] if lost is None else [lost]))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

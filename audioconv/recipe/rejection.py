@@ -15,7 +15,8 @@ from audioconv.audio.negatives import RECORDED, NegativeClips, NegativeSampler, 
 from audioconv.audio.samples import as_float
 from audioconv.audio.segments import find_segments
 from audioconv.audio.synthetic_sounds import knocks
-from audioconv.audio.windows import Content, Windows
+from audioconv.audio.window_begins import Content
+from audioconv.audio.windows import Windows
 from audioconv.decision.calibration import calibrate
 from audioconv.decision.classes import UNKNOWN, is_word
 from audioconv.decision.decision import Decision

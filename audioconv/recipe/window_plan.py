@@ -11,7 +11,7 @@ import numpy as np
 from audioconv._types import Samples, StrPath
 from audioconv.audio.endpoints import find_words
 from audioconv.audio.read import Segment, blocks, probe
-from audioconv.audio.windows import MIN_REST, Content
+from audioconv.audio.window_begins import MIN_REST, Content
 from audioconv.decision.classes import is_word
 from audioconv.errors import DataError
 from audioconv.io.parallel import evenly
