@@ -196,7 +196,10 @@ class Rejection:
     ) -> NegativeSampler:
         of_words = self._words[codes]
         kept = of_words if of_words.any() else np.ones(len(codes), bool)
-        samples = x.select(kept) if isinstance(x, Windows) else x[kept]
+        if kept.all():
+            samples = x
+        else:
+            samples = x.select(kept) if isinstance(x, Windows) else x[kept]
         share = 1.0 if self._of_sounds else recorded
         return NegativeSampler(
             samples, codes[kept], self._rate, found.recordings, spoken, found.segments, share, found.weights
