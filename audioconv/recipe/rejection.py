@@ -196,10 +196,7 @@ class Rejection:
     ) -> NegativeSampler:
         of_words = self._words[codes]
         kept = of_words if of_words.any() else np.ones(len(codes), bool)
-        if kept.all():
-            samples = x
-        else:
-            samples = x.select(kept) if isinstance(x, Windows) else x[kept]
+        samples = x if kept.all() else x.select(kept) if isinstance(x, Windows) else x[kept]
         share = 1.0 if self._of_sounds else recorded
         return NegativeSampler(
             samples, codes[kept], self._rate, found.recordings, spoken, found.segments, share, found.weights

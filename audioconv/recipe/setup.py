@@ -196,7 +196,7 @@ def prepare(
     """
     settings, spec, pretrained = plan.settings, plan.spec, plan.pretrained
     parts = examples.split(settings.validation_fraction, settings.seed)
-    classes = tuple(sorted({examples.labels[i] for i in parts["train"]}))
+    classes = tuple(sorted(examples.labels.take(parts["train"]).counts()))
     name = examples.about["name"]
     if len(classes) < 2:
         found = f"only {classes[0]!r}" if classes else "none"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -253,7 +252,7 @@ def _evaluate(model: Model, spec: InputSpec, examples: Examples, part: Array) ->
     _, first, of = np.unique(examples.recordings[part], return_index=True, return_inverse=True)
     together = np.stack([combine(model, spec, rows[of == number]) for number in range(len(first))])
     places = part[first].tolist()
-    labels = tuple(examples.labels[i] for i in places)
+    labels = tuple(examples.labels.take(part[first]))
     return Evaluation.judge(model.labels, model.decision, Scored(labels, together, tuple(places)))
 
 
@@ -264,4 +263,4 @@ def _count(examples: Examples, part: Array, name: str) -> dict[str, int]:
         rows = part[first]
     else:
         _, rows = examples.epoch_of(part, balanced=False)
-    return dict(sorted(Counter(examples.labels[i] for i in rows.tolist()).items()))
+    return dict(sorted(examples.labels.take(rows).counts().items()))
