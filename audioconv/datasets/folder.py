@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
+from functools import lru_cache
 from pathlib import Path
 
-from audioconv.datasets.arrangement import arrange, split_of
+from audioconv.datasets.arrangement import Parts, arrange, split_of
 from audioconv.datasets.collection import (
     Collection,
     Item,
@@ -20,6 +21,8 @@ from audioconv.datasets.collection import (
     one_spelling,
     spelled_alike,
 )
+from audioconv.datasets.columns import PathColumn, PathColumnBuilder, View
+from audioconv.datasets.items import Items
 from audioconv.datasets.left_out import sort_out
 from audioconv.datasets.manifest import MANIFEST_NAME, MANIFEST_SUFFIXES, read_manifest
 from audioconv.errors import DataError
@@ -99,40 +102,61 @@ def speaker_in_name(path: Path) -> str | None:
 
 def _open_folder(folder: Path, minimum_classes: int) -> Collection:
     shown = display_path(folder)
-    found = [(path, path.parts[len(folder.parts) :]) for path in files_below(folder)]
-    found = [(path, parts) for path, parts in found if not _is_beside_classes(parts)]
-    files = [(path, parts) for path, parts in found if kind_of(path)]
-    arranged = arrange([parts for _, parts in files], shown)
-    items: list[Item] = []
-    stray: list[str] = []
-    for (path, parts), place in zip(files, arranged.places, strict=True):
-        if place is None:
-            stray.append(display_path("/".join(parts)))
+    readable, unreadable = PathColumnBuilder(), list[tuple[Path, Parts]]()
+    for path in files_below(folder):
+        parts = path.parts[len(folder.parts) :]
+        if _is_beside_classes(parts):
+            continue
+        if kind_of(path):
+            readable.add(path)
         else:
-            speaker = place.speaker or speaker_in_name(Path(place.name))
-            items.append(Item(path, label_of(place.classes[0]), speaker, place.split))
+            unreadable.append((path, parts))
+    paths = readable.build()
+    files = _parts_below(folder, paths)
+    arranged = arrange(files, shown)
+    stray: list[str] = []
+
+    def used_items() -> Iterator[Item]:
+        for number, place in enumerate(arranged.places):
+            if place is None:
+                stray.append(display_path("/".join(files[number])))
+            else:
+                speaker = place.speaker or speaker_in_name(Path(place.name))
+                yield Item(paths[number], label_of(place.classes[0]), speaker, place.split)
+
+    items = Items.of(used_items())
     hint = "make one subfolder per class, with the recordings (or pictures) of the class in it"
-    others = [(path, label_of(parts[arranged.depth])) for path, parts in found
-              if not kind_of(path) and len(parts) > arranged.depth + 1]  # fmt: skip
-    used = {parts[:end] for _, parts in files for end in range(1, len(parts))}
+    others = [(path, label_of(parts[arranged.depth])) for path, parts in unreadable if len(parts) > arranged.depth + 1]
+    used = {parts[:end] for parts in files for end in range(1, len(parts))}
     left_out = sort_out(others, stray, _empty_folders(folder, arranged.depth, used))
-    if not items and stray:
+    if not len(items) and stray:
         raise DataError(f"{shown}: its files ({stray[0]}, ...) are not in class folders; {hint}")
-    if not items:
+    if not len(items):
         unread = "".join(f"; {note}" for note in left_out.notes if left_out.unread)
         raise DataError(f"{shown}: holds no recordings and no pictures in subfolders; {hint}{unread}")
     merged, merged_notes = one_spelling(items)
-    labels = {spelled_alike(item.label): item.label for item in merged}
+    labels = {spelled_alike(label): label for label in merged.labels.counts()}
     left_out = left_out.relabelled(lambda label: labels.get(spelled_alike(label), label))
     collection = Collection(
         merged,
-        one_kind((item.path for item in items), shown),
+        one_kind(items.paths, shown),
         display_path(folder.resolve().name or folder),
         (*arranged.notes, *merged_notes, *left_out.notes),
         left_out,
     )
     check_classes(collection, minimum_classes, shown, hint)
     return collection
+
+
+def _parts_below(folder: Path, paths: PathColumn) -> Sequence[Parts]:
+    """Return the name of each file with the folders that it is in, below `folder`."""
+    above = len(folder.parts)
+
+    @lru_cache(maxsize=1024)
+    def folders(path: str) -> Parts:
+        return Path(path).parts[above:]
+
+    return View(len(paths), lambda place: (*folders(paths.folder(place)), paths.name(place)))
 
 
 def _is_beside_classes(parts: tuple[str, ...]) -> bool:
