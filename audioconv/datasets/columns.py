@@ -34,9 +34,9 @@ class Lazy(Sequence[Value]):
 
     def __getitem__(self, place: int | slice) -> Value | list[Value]:
         """Return a value, or a list of some."""
-        if isinstance(place, slice):
-            return [self._make(one) for one in range(*place.indices(len(self)))]
         count = len(self)
+        if isinstance(place, slice):
+            return [self._make(one) for one in range(*place.indices(count))]
         if not -count <= place < count:
             raise IndexError(f"there are {count} values, asked for that at {place}")
         return self._make(int(place) % count)

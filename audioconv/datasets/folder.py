@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import re
+from array import array
 from collections.abc import Iterable, Iterator, Sequence, Set
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from audioconv.datasets.arrangement import Parts, arrange, split_of
 from audioconv.datasets.collection import (
     Collection,
-    Item,
     Kind,
     check_classes,
     kind_of,
@@ -21,7 +23,7 @@ from audioconv.datasets.collection import (
     one_spelling,
     spelled_alike,
 )
-from audioconv.datasets.columns import PathColumn, PathColumnBuilder, View
+from audioconv.datasets.columns import ColumnBuilder, PathColumn, PathColumnBuilder, View
 from audioconv.datasets.items import Items
 from audioconv.datasets.left_out import sort_out
 from audioconv.datasets.manifest import MANIFEST_NAME, MANIFEST_SUFFIXES, read_manifest
@@ -115,16 +117,22 @@ def _open_folder(folder: Path, minimum_classes: int) -> Collection:
     files = _parts_below(folder, paths)
     arranged = arrange(files, shown)
     stray: list[str] = []
-
-    def used_items() -> Iterator[Item]:
-        for number, place in enumerate(arranged.places):
-            if place is None:
-                stray.append(display_path("/".join(files[number])))
-            else:
-                speaker = place.speaker or speaker_in_name(Path(place.name))
-                yield Item(paths[number], label_of(place.classes[0]), speaker, place.split)
-
-    items = Items.of(used_items())
+    used_places = array("q")
+    labels, speakers, splits = ColumnBuilder[str](), ColumnBuilder[str | None](), ColumnBuilder[str | None]()
+    examples: dict[str, Path] = {}  # of each ending
+    for number, role in enumerate(arranged.places):
+        if role is None:
+            stray.append(display_path("/".join(files[number])))
+            continue
+        used_places.append(number)
+        labels.add(label_of(role.classes[0]))
+        speakers.add(role.speaker or speaker_in_name(Path(role.name)))
+        splits.add(role.split)
+        if (ending := os.path.splitext(paths.name(number))[1]) not in examples:
+            examples[ending] = paths[number]
+    items = Items.with_columns(
+        paths.take(np.array(used_places, np.int64)), labels.build(), speakers.build(), splits.build()
+    )
     hint = "make one subfolder per class, with the recordings (or pictures) of the class in it"
     others = [(path, label_of(parts[arranged.depth])) for path, parts in unreadable if len(parts) > arranged.depth + 1]
     used = {parts[:end] for parts in files for end in range(1, len(parts))}
@@ -135,11 +143,11 @@ def _open_folder(folder: Path, minimum_classes: int) -> Collection:
         unread = "".join(f"; {note}" for note in left_out.notes if left_out.unread)
         raise DataError(f"{shown}: holds no recordings and no pictures in subfolders; {hint}{unread}")
     merged, merged_notes = one_spelling(items)
-    labels = {spelled_alike(label): label for label in merged.labels.counts()}
-    left_out = left_out.relabelled(lambda label: labels.get(spelled_alike(label), label))
+    spelled = {spelled_alike(label): label for label in merged.labels.counts()}
+    left_out = left_out.relabelled(lambda label: spelled.get(spelled_alike(label), label))
     collection = Collection(
         merged,
-        one_kind(items.paths, shown),
+        one_kind(examples.values(), shown),
         display_path(folder.resolve().name or folder),
         (*arranged.notes, *merged_notes, *left_out.notes),
         left_out,

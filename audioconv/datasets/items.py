@@ -91,6 +91,14 @@ class Items(Lazy[Item]):
         ends = np.array(parts).reshape(-1, 2) if are_parts else None
         return cls(paths.build(), labels, speakers, splits, sources, licences, ends)
 
+    @classmethod
+    def with_columns(
+        cls, paths: PathColumn, labels: Column[str], speakers: Column[str | None], splits: Column[str | None]
+    ) -> Items:
+        """Return whole files whose origin is not known."""
+        nothing = Column[str | None]((None,), np.zeros(len(paths), np.uint8))
+        return cls(paths, labels, speakers, splits, nothing, nothing, None)
+
     def __len__(self) -> int:
         """Return the number of files."""
         return len(self.paths)
