@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from audioconv.datasets.collection import SPLITS
-from audioconv.datasets.columns import View
 from audioconv.datasets.left_out import counted
 from audioconv.datasets.manifest import SPLIT_ALIASES
 from audioconv.errors import DataError
+from audioconv.io.columns import View
 from audioconv.io.files import display_path
 
 Parts = tuple[str, ...]

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from audioconv.audio.read import AUDIO_SUFFIXES, Segment
-from audioconv.datasets.columns import Column
 from audioconv.datasets.items import Item as Item
 from audioconv.datasets.items import Items
 from audioconv.datasets.left_out import NOTHING, LeftOut, counted
 from audioconv.decision.classes import is_word, negative_label
 from audioconv.errors import DataError
 from audioconv.images.read import IMAGE_SUFFIXES
+from audioconv.io.columns import Column
 from audioconv.io.files import display_path
 
 Kind = Literal["audio", "images"]

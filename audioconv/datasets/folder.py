@@ -23,11 +23,11 @@ from audioconv.datasets.collection import (
     one_spelling,
     spelled_alike,
 )
-from audioconv.datasets.columns import ColumnBuilder, PathColumn, PathColumnBuilder, View
 from audioconv.datasets.items import Items
 from audioconv.datasets.left_out import sort_out
 from audioconv.datasets.manifest import MANIFEST_NAME, MANIFEST_SUFFIXES, read_manifest
 from audioconv.errors import DataError
+from audioconv.io.columns import ColumnBuilder, PathColumn, PathColumnBuilder, View
 from audioconv.io.files import display_path, reason
 
 _LOG = logging.getLogger("audioconv")
@@ -201,8 +201,8 @@ def expand(paths: Iterable[Path], kind: Kind) -> Iterator[Path]:
         if not path.is_dir():
             yield path
             continue
-        files = list(files_below(path))
-        found = [file for file in files if kind_of(file) == kind]
+        files = PathColumn.of(files_below(path))
+        found = PathColumn.of(file for file in files if kind_of(file) == kind)
         unread = sort_out((file, "") for file in files if kind_of(file) is None).about_unread
         if not found:
             holds = f"{display_path(path)}: holds no {'pictures' if kind == 'images' else 'recordings'}"

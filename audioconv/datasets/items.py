@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.audio.read import Segment
-from audioconv.datasets.columns import Column, ColumnBuilder, Lazy, PathColumn, PathColumnBuilder, View
+from audioconv.io.columns import Column, ColumnBuilder, Lazy, PathColumn, PathColumnBuilder, View
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from audioconv.datasets.columns import Column, ranks
 from audioconv.errors import ConfigError, DataError
+from audioconv.io.columns import Column, ranks
 from audioconv.io.files import display_path
 
 Indices = NDArray[np.int64]

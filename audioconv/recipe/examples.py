@@ -12,10 +12,10 @@ import numpy as np
 from audioconv._types import Array
 from audioconv.audio.windows import Windows
 from audioconv.datasets.check.balance import imbalance_notes
-from audioconv.datasets.columns import Column
 from audioconv.datasets.splits import split_validation
 from audioconv.decision.classes import is_word
 from audioconv.errors import DataError
+from audioconv.io.columns import Column
 from audioconv.recipe.labelled import REVIEWED, Labelled
 from audioconv.recipe.plan import Plan
 from audioconv.recipe.spoken_words import count_to_learn

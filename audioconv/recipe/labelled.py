@@ -16,10 +16,10 @@ from audioconv.audio.read import Segment, read_int16
 from audioconv.audio.window_begins import Content
 from audioconv.datasets.check.balance import check_losses
 from audioconv.datasets.collection import Collection, Item, Kind
-from audioconv.datasets.columns import Column
 from audioconv.datasets.items import Items
 from audioconv.decision.classes import negatives_by_name
 from audioconv.errors import DataError
+from audioconv.io.columns import Column
 from audioconv.io.parallel import Loaded
 from audioconv.layers.base import Shape
 from audioconv.pipeline.inputs import ImageInput, InputSpec

@@ -252,7 +252,7 @@ def _evaluate(model: Model, spec: InputSpec, examples: Examples, part: Array) ->
     _, first, of = np.unique(examples.recordings[part], return_index=True, return_inverse=True)
     together = np.stack([combine(model, spec, rows[of == number]) for number in range(len(first))])
     places = part[first].tolist()
-    labels = tuple(examples.labels.take(part[first]))
+    labels = examples.labels.take(part[first])
     return Evaluation.judge(model.labels, model.decision, Scored(labels, together, tuple(places)))
 
 

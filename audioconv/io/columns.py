@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
 
@@ -121,6 +121,12 @@ class Column(Lazy[Value], Generic[Value]):
     def equals(self, value: object) -> NDArray[np.bool_]:
         """Return where the column has a value, (N,)."""
         return self.are(lambda one: one == value)
+
+    def numbers(self, codes: Mapping[Value, int]) -> NDArray[np.int64]:
+        """Return the number of each value, (N,); -1 for one that has none."""
+        of_values = np.array([codes.get(value, -1) for value in self.values], np.int64)
+        numbers: NDArray[np.int64] = of_values[self.codes]
+        return numbers
 
     def mapped(self, change: Callable[[Value], Other]) -> Column[Other]:
         """Return what a function makes of each value."""
