@@ -30,13 +30,13 @@ class Lazy(Sequence[Value]):
     def __getitem__(self, place: int) -> Value: ...
 
     @overload
-    def __getitem__(self, place: slice) -> list[Value]: ...
+    def __getitem__(self, place: slice) -> tuple[Value, ...]: ...
 
-    def __getitem__(self, place: int | slice) -> Value | list[Value]:
-        """Return a value, or a list of some."""
+    def __getitem__(self, place: int | slice) -> Value | tuple[Value, ...]:
+        """Return a value, or some."""
         count = len(self)
         if isinstance(place, slice):
-            return [self._make(one) for one in range(*place.indices(count))]
+            return tuple(self._make(one) for one in range(*place.indices(count)))
         if not -count <= place < count:
             raise IndexError(f"there are {count} values, asked for that at {place}")
         return self._make(int(place) % count)
