@@ -81,7 +81,7 @@ class Scored:
 
     names: Column[str]
     probabilities: NDArray[np.float32]
-    examples: Sequence[Any]
+    examples: Sequence[Any] | NDArray[Any]
 
     def __post_init__(self) -> None:
         """Put the names into a column."""

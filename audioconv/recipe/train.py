@@ -249,11 +249,15 @@ def _validation_accuracy(setup: TrainingSetup, model: Model, results: Sequence[F
 def _evaluate(model: Model, spec: InputSpec, examples: Examples, part: Array) -> Evaluation:
     """Evaluate the model on each recording of `part`, of which the windows are combined, or on each picture."""
     rows = model.predict(examples.take(part))
-    _, first, of = np.unique(examples.recordings[part], return_index=True, return_inverse=True)
-    together = np.stack([combine(model, spec, rows[of == number]) for number in range(len(first))])
-    places = part[first].tolist()
+    _, first, of, counts = np.unique(
+        examples.recordings[part], return_index=True, return_inverse=True, return_counts=True
+    )
+    order, ends = np.argsort(of, kind="stable"), np.cumsum(counts)
+    together = np.empty((len(first), len(model.labels)), np.float32)
+    for number, (end, count) in enumerate(zip(ends.tolist(), counts.tolist(), strict=True)):
+        together[number] = combine(model, spec, rows[order[end - count : end]])
     labels = examples.labels.take(part[first])
-    return Evaluation.judge(model.labels, model.decision, Scored(labels, together, tuple(places)))
+    return Evaluation.judge(model.labels, model.decision, Scored(labels, together, part[first]))
 
 
 def _count(examples: Examples, part: Array, name: str) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -160,9 +161,9 @@ def plan_windows(
     -------
     WindowPlan
     """
-    places: dict[str, list[int]] = {}
+    places: dict[str, array[int]] = {}  # numbers in lists would take five times the memory
     for place, label in enumerate(labels):
-        places.setdefault(label, []).append(place)
+        places.setdefault(label, array("Q")).append(place)
     count = max(PROBED_OF_A_CLASS, PROBED // max(1, len(places)))
     classes = {}
     for label in sorted(places):
