@@ -117,6 +117,10 @@ class Classifier(Settings):
         negative recordings.
     validation_fraction : float
         Share of the examples for validation, if the data have no split of their own.
+    folds : int, optional
+        Cross-validate, for few examples: they are divided into so many parts, and for each part a network is trained on
+        the others in half the epochs. All networks together give the accuracy and choose the decision; the model is
+        trained on all examples. Default: one part, of `validation_fraction`, validates.
     patience : int, optional
         Stop after so many epochs without improvement.
     refit : bool, optional
@@ -125,6 +129,9 @@ class Classifier(Settings):
     ensemble_size : int
         Size of the ensemble: so many networks are trained, one after the other, and their logits are averaged. Three
         take three times as long and find more words in noise and speech at the same false accept rate.
+    stored_features : int
+        Number of training examples, at most 0.5 MB, whose features the model keeps for `interop.export`. Exported files
+        are checked with them, and they choose the ranges of 8-bit integers. 0 keeps none. Default: 200.
     seed : int
         Seed of all randomness: the same seed on the same machine gives the same bits.
 

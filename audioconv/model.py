@@ -17,6 +17,7 @@ from audioconv.decision.classes import UNKNOWN, is_word
 from audioconv.decision.decision import Answers, Decision
 from audioconv.errors import ConfigError, ModelFileError, ShapeError
 from audioconv.features.normalisation import Normalisation, check_normalisation, normalised_input
+from audioconv.features.stored import StoredFeatures
 from audioconv.io import tensor_file
 from audioconv.io.files import display_path
 from audioconv.layers.base import Layer, Params, Shape, flatten, from_config, to_config, unflatten
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
 BATCH_SIZE = 64
 """Examples that are in the network at a time."""
 
-# Paths of parameters have dots, never slashes: so these two cannot be taken for parameters.
+# Paths of parameters have dots, never slashes: so these cannot be taken for parameters.
 MEAN, STD = "normalisation/mean", "normalisation/std"
+STORED = {"codes": "stored/codes", "low": "stored/low", "step": "stored/step"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +60,9 @@ class Model:
         From logits to a label or to "none of these".
     provenance : mapping
         Origin of the model, JSON-compatible: data set, counts, licence, validation accuracy and so on.
+    stored_features : StoredFeatures, optional
+        Features of some training clips. Exported files are checked with them, and they choose the ranges of 8-bit
+        integers.
 
     Raises
     ------
@@ -74,6 +79,7 @@ class Model:
     normalisation: Normalisation | None = None
     decision: Decision = field(default_factory=Decision)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    stored_features: StoredFeatures | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(self.labels))
@@ -84,6 +90,11 @@ class Model:
         if self.normalisation is not None:
             check_normalisation(self.normalisation, self.feature_shape[-1], allow_by_clip=self.front_end is not None)
         check_params(self.network, self.input_shape, self.params)
+        if self.stored_features is not None and self.stored_features.codes.shape[1:] != self.feature_shape:
+            raise ShapeError(
+                f"the model takes features {self.feature_shape}; "
+                f"the stored ones are {self.stored_features.codes.shape[1:]}"
+            )
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -219,6 +230,8 @@ class Model:
         arrays = flatten(self.params)
         if self.normalisation is not None:
             arrays = {**arrays, MEAN: self.normalisation.mean, STD: self.normalisation.std}
+        if self.stored_features is not None:
+            arrays |= {path: getattr(self.stored_features, name) for name, path in STORED.items()}
         header = {
             "network": to_config(self.network),
             "labels": self.labels,
@@ -246,6 +259,7 @@ class Model:
         if maker != __version__:
             wrong += f", or audioconv {maker}, which wrote it, has something that this audioconv {__version__} has not"
         scale = {name: arrays.pop(name) for name in (MEAN, STD) if name in arrays}
+        stored = {name: arrays.pop(path) for name, path in STORED.items() if path in arrays}
         try:
             _check_header(header)
             return cls(
@@ -259,6 +273,7 @@ class Model:
                 normalisation=_normalisation(scale, by_clip=bool(header.get("normalised_by_clip"))),
                 decision=Decision.from_json(header.get("decision", {})),
                 provenance=dict(header["provenance"]),
+                stored_features=StoredFeatures(**stored) if stored else None,
             )
         except KeyError as error:
             raise ModelFileError(f"{display_path(path)}: {wrong}: its header has no {error}") from None

@@ -50,14 +50,13 @@ def export(
     features: Annotated[
         bool, flag("--features", "Leave the front end out: the file takes features, not samples.")
     ] = False,
-    int8: Annotated[
-        bool, flag("--int8", "Compute the network in 8-bit integers, with --calibration; in C only its weights.")
-    ] = False,
+    int8: Annotated[bool, flag("--int8", "Compute the network in 8-bit integers; in C only its weights.")] = False,
     calibration: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="A data set: some of it chooses the ranges of the integers, the rest measures the accuracy.",
+            help="A data set: some of it chooses the ranges of 8-bit integers, the rest measures the accuracy. "
+            "Default: the features that the model keeps choose them.",
             show_default=False,
         ),
     ] = None,

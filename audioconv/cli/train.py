@@ -30,7 +30,7 @@ ARCHITECTURES = (
 
 RUN, TRAINING, REJECTION, INPUT = "Run", "Training", "Rejection", "Input"
 
-FALSE_ACCEPT_RATE, FALSE_ACCEPTS_PER_HOUR, AUTO = 0.05, 0.5, "auto"
+FALSE_ACCEPT_RATE, FALSE_ACCEPTS_PER_HOUR, STORED_FEATURES, AUTO = 0.05, 0.5, 200, "auto"
 """The defaults of `recipe.settings.Settings`, which takes too long to import for the help."""
 
 NOTHING = "nothing"
@@ -111,6 +111,16 @@ def train(
         float,
         _option("Share of the clips that validates; whole speakers. Default: 0.1.", RUN, metavar="SHARE"),
     ] = 0.1,
+    folds: Annotated[
+        int | None,
+        _option(
+            "Cross-validate in N parts, for few clips: N networks, each without one part, give the accuracy and choose "
+            "the threshold; the model is trained on all clips. Default: one part validates.",
+            RUN,
+            metavar="N",
+            min=2,
+        ),
+    ] = None,
     refit: Annotated[
         bool | None,
         _option(
@@ -129,6 +139,15 @@ def train(
             min=1,
         ),
     ] = 1,
+    stored_features: Annotated[
+        int,
+        _option(
+            "Keep the features of N training clips, at most 0.5 MB, in the model, for export. Default: 200.",
+            RUN,
+            metavar="N",
+            min=0,
+        ),
+    ] = STORED_FEATURES,
     seed: Annotated[
         int, _option("Seed of all random numbers; the same seed gives the same bits.", RUN, metavar="N", min=0)
     ] = 0,
@@ -300,9 +319,11 @@ def train(
         "false_accept_rate": false_accept_rate,
         "false_accepts_per_hour": false_accepts_per_hour,
         "validation_fraction": validation_fraction,
+        "folds": folds,
         "patience": patience,
         "refit": refit,
         "ensemble_size": ensemble_size,
+        "stored_features": stored_features,
         "seed": seed,
     }
     if resume and force:

@@ -14,7 +14,7 @@ from audioconv.audio.read import AUDIO_SUFFIXES, Segment
 from audioconv.datasets.items import Item as Item
 from audioconv.datasets.items import Items
 from audioconv.datasets.left_out import NOTHING, LeftOut, counted
-from audioconv.decision.classes import is_word, negative_label
+from audioconv.decision.classes import BACKGROUND, is_word, negative_label
 from audioconv.errors import DataError
 from audioconv.images.read import IMAGE_SUFFIXES
 from audioconv.io.columns import Column
@@ -48,6 +48,8 @@ class Collection:
         Assumptions made when it was opened, a line each, to be shown to the user. Default: none.
     left_out : LeftOut
         Files that were found and are not used. Default: none.
+    backgrounds : tuple of (path or Segment)
+        Recordings of noise without words, in the folder ``_background_noise_`` beside the classes. Default: none.
     """
 
     items: Sequence[Item]
@@ -55,6 +57,7 @@ class Collection:
     name: str
     notes: tuple[str, ...] = ()
     left_out: LeftOut = NOTHING
+    backgrounds: tuple[Path | Segment, ...] = ()
 
     def __post_init__(self) -> None:
         """Put the items into columns."""
@@ -130,6 +133,23 @@ class Collection:
         1
         """
         return replace(self, items=self._columns.take(self.splits.are(lambda split: split in splits)))
+
+    def with_backgrounds_apart(self) -> Collection:
+        """Return the same files with those labelled ``_background_noise_`` in `backgrounds`, and no class of them.
+
+        Nothing changes for pictures, and where no other class would be left.
+
+        Examples
+        --------
+        >>> items = (Item(Path("a.wav"), "yes"), Item(Path("b.wav"), "_background_noise_"))
+        >>> [path.name for path in Collection(items, "audio", "few").with_backgrounds_apart().backgrounds]
+        ['b.wav']
+        """
+        are_apart = self.labels.equals(BACKGROUND)
+        if self.kind != "audio" or not are_apart.any() or are_apart.all():
+            return self
+        apart = self._columns.take(are_apart).examples
+        return replace(self, items=self._columns.take(~are_apart), backgrounds=(*self.backgrounds, *apart))
 
     def with_negatives(self, keep: Sequence[str] = ()) -> Collection:
         """Return the same files with the classes of negatives as ``_unknown_`` and ``_silence_``.

@@ -7,6 +7,7 @@ import os
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence, Set
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -26,13 +27,14 @@ from audioconv.datasets.collection import (
 from audioconv.datasets.items import Items
 from audioconv.datasets.left_out import sort_out
 from audioconv.datasets.manifest import MANIFEST_NAME, MANIFEST_SUFFIXES, read_manifest
+from audioconv.decision.classes import BACKGROUND
 from audioconv.errors import DataError
 from audioconv.io.columns import ColumnBuilder, PathColumn, PathColumnBuilder, View
 from audioconv.io.files import display_path, reason
 
 _LOG = logging.getLogger("audioconv")
 
-NOT_CLASSES = frozenset({"_background_noise_", "__MACOSX", "__pycache__"})
+NOT_CLASSES = frozenset({BACKGROUND, "__MACOSX", "__pycache__"})
 """Folders beside the classes that are none; the first is the noise of Speech Commands."""
 
 SPREADSHEETS = frozenset({".xls", ".xlsx", ".ods", ".numbers"})
@@ -50,9 +52,10 @@ def open_collection(path: str | os.PathLike[str], *, minimum_classes: int = 2) -
 
     Each subfolder of a folder is a class, and all recordings or pictures below it are its clips. Subfolders that are
     all called like splits (``train``, ``val``, ``testing``, ``fold1`` and so on) are splits, see
-    `arrangement.arrange`. Hidden files, hidden folders, ``_background_noise_`` and files with other endings are left
-    out. The speaker is taken from names such as ``{speaker}_nohash_{n}.wav``. A folder that holds a ``manifest.csv``
-    is read by that manifest instead. What was assumed, and what was left out, is in the collection's notes.
+    `arrangement.arrange`. Recordings in ``_background_noise_`` beside the classes are `Collection.backgrounds`. Hidden
+    files, hidden folders and files with other endings are left out. The speaker is taken from names such as
+    ``{speaker}_nohash_{n}.wav``. A folder that holds a ``manifest.csv`` is read by that manifest instead. What was
+    assumed, and what was left out, is in the collection's notes.
 
     Parameters
     ----------
@@ -104,9 +107,11 @@ def speaker_in_name(path: Path) -> str | None:
 
 def _open_folder(folder: Path, minimum_classes: int) -> Collection:
     shown = display_path(folder)
-    readable, unreadable = PathColumnBuilder(), list[tuple[Path, Parts]]()
+    readable, unreadable, backgrounds = PathColumnBuilder(), list[tuple[Path, Parts]](), list[Path]()
     for path in files_below(folder):
         parts = path.parts[len(folder.parts) :]
+        if _is_background(parts) and kind_of(path) == "audio":
+            backgrounds.append(path)
         if _is_beside_classes(parts):
             continue
         if kind_of(path):
@@ -152,6 +157,8 @@ def _open_folder(folder: Path, minimum_classes: int) -> Collection:
         (*arranged.notes, *merged_notes, *left_out.notes),
         left_out,
     )
+    if collection.kind == "audio":
+        collection = replace(collection, backgrounds=tuple(backgrounds))
     check_classes(collection, minimum_classes, shown, hint)
     return collection
 
@@ -172,6 +179,11 @@ def _is_beside_classes(parts: tuple[str, ...]) -> bool:
     return len(parts) > 1 and any(
         part in NOT_CLASSES and all(split_of(above) for above in parts[:place]) for place, part in enumerate(parts[:2])
     )
+
+
+def _is_background(parts: tuple[str, ...]) -> bool:
+    """Return whether a file is a recording of noise without words."""
+    return _is_beside_classes(parts) and BACKGROUND in parts[:2]
 
 
 def _empty_folders(folder: Path, depth: int, used: Set[tuple[str, ...]]) -> list[str]:

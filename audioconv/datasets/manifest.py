@@ -23,7 +23,7 @@ from audioconv.datasets.collection import (
     one_spelling,
 )
 from audioconv.datasets.items import Items
-from audioconv.datasets.table import Row, read_table
+from audioconv.datasets.table import Row, Table, read_table
 from audioconv.errors import DataError
 from audioconv.io.files import display_path, write_atomic
 
@@ -74,8 +74,7 @@ def read_manifest(path: str | os.PathLike[str], *, minimum_classes: int = 2) -> 
     shown = display_path(path)
     table = read_table(path)
     found = _Found(path.parent)
-    # One row at a time: as Python objects, all of them would take a kilobyte each.
-    items = Items.of(_item(row, found, shown, table.delimiter) for row in table.rows)
+    items = _items(table, found, shown)
     if not len(items):
         raise DataError(f"{shown}: the manifest lists no files; add a row path,label for each")
     found.check(len(items), shown)
@@ -87,6 +86,30 @@ def read_manifest(path: str | os.PathLike[str], *, minimum_classes: int = 2) -> 
     collection = Collection(merged, kind, display_path(name), notes)
     check_classes(collection, minimum_classes, shown, "add rows of other labels")
     return collection
+
+
+def listed_items(table: Table, path: Path) -> tuple[Items, tuple[str, ...]]:
+    """Return the items that the rows of a manifest at `path` list, whether their files exist or not.
+
+    Returns
+    -------
+    items : Items
+    notes : tuple of str
+        What was assumed to find the files, a line each.
+
+    Raises
+    ------
+    DataError
+        If a row has a split, a beginning or an end that cannot be one.
+    """
+    found = _Found(path.parent)
+    items = _items(table, found, display_path(path))
+    return items, tuple(found.notes)
+
+
+def _items(table: Table, found: _Found, shown: str) -> Items:
+    # One row at a time: as Python objects, all of them would take a kilobyte each.
+    return Items.of(_item(row, found, shown, table.delimiter) for row in table.rows)
 
 
 def write_manifest(
@@ -108,10 +131,20 @@ def write_manifest(
     DataError
         If the file cannot be written.
     """
-    items, more = list(items), more or {}
+    items = list(items)
     folder = Path(path).parent
+    write_rows(path, [_listed(item.path, folder) for item in items], items, more)
+
+
+def write_rows(
+    path: str | os.PathLike[str],
+    listed: Sequence[str],
+    items: Sequence[Item],
+    more: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Write a manifest like `write_manifest`, of `items` whose paths are `listed` so."""
     columns: dict[str, Sequence[str]] = {
-        "path": [_listed(item.path, folder) for item in items],
+        "path": listed,
         "label": [item.label for item in items],
         "speaker": [item.speaker or "" for item in items],
         "split": [item.split or "" for item in items],
@@ -122,7 +155,7 @@ def write_manifest(
         "source": [item.source or "" for item in items],
         "licence": [item.licence or "" for item in items],
     }
-    columns |= {name: values for name, values in optional.items() if any(values)} | dict(more)
+    columns |= {name: values for name, values in optional.items() if any(values)} | dict(more or {})
     with write_atomic(path, "w") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)

@@ -62,6 +62,13 @@ class Calibration:
         """The examples that the ranges are chosen by."""
         return self.examples[_spread(len(self.examples), FOR_RANGES)]
 
+    @property
+    def rest(self) -> Calibration:
+        """The examples that do not choose the ranges."""
+        is_left = np.ones(len(self.examples), bool)
+        is_left[_spread(len(self.examples), FOR_RANGES)] = False
+        return Calibration(self.examples[is_left], self.codes[is_left])
+
 
 @dataclass(frozen=True)
 class Accuracy:
@@ -83,28 +90,24 @@ class Accuracy:
     same: float
 
 
-def candidates(model: Model, graph: Graph, examples: Array) -> list[Ranges]:
-    """Return ranges of the network's tensors for examples (N, *example_shape), with fewer and more outliers."""
+def candidates(model: Model, graph: Graph, features: Array) -> list[Ranges]:
+    """Return ranges of the network's tensors for features (N, *feature_shape), with fewer and more outliers."""
 
     def batches() -> Iterator[Array]:
-        for begin in range(0, len(examples), BATCH_SIZE):
-            yield model.network_input(model.features(examples[begin : begin + BATCH_SIZE]))
+        for begin in range(0, len(features), BATCH_SIZE):
+            yield model.network_input(features[begin : begin + BATCH_SIZE])
 
     return ranges(folded(graph), batches())
 
 
-def distance(model: Model, run: Run, examples: Array, *, from_features: bool) -> float:
-    """Return the mean square of the differences between the probabilities of a file and of its model."""
-    features = model.features(examples)
-    x = features if from_features or model.front_end is None else examples
-    return float(np.square(run(x)["probabilities"] - model.probabilities(features)).mean())
+def distance(model: Model, run: Run, features: Array) -> float:
+    """Return the mean square of the differences between the probabilities of a file, from features, and its model."""
+    return float(np.square(run(features)["probabilities"] - model.probabilities(features)).mean())
 
 
 def accuracy(model: Model, run: Run, calibration: Calibration, *, from_features: bool) -> Accuracy | None:
-    """Return the accuracy of model and file on examples that did not choose the ranges; None if there are none."""
-    known = calibration.codes >= 0
-    known[_spread(len(known), FOR_RANGES)] = False
-    places = np.flatnonzero(known)
+    """Return the accuracy of model and file on the examples with a label of the model; None if there are none."""
+    places = np.flatnonzero(calibration.codes >= 0)
     if not len(places):
         return None
     before, after = [], []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -51,6 +52,43 @@ class Check:
     largest_difference: float
     answers: int
 
+    def joined(self, other: Check | None) -> Check:
+        """Return both comparisons as one; None has none."""
+        if other is None:
+            return self
+        largest = max(self.largest_difference, other.largest_difference)
+        return Check(self.program, self.examples + other.examples, largest, self.answers + other.answers)
+
+
+class Inputs(NamedTuple):
+    """Examples of a comparison.
+
+    Attributes
+    ----------
+    features : array (N, *feature_shape) float32
+        As `Model.features` gives them.
+    x : array (N, ...) float32
+        The same examples as the file takes them.
+    """
+
+    features: Array
+    x: Array
+
+
+def made_inputs(model: Model, *, from_features: bool) -> Inputs:
+    """Return the examples of `examples_for` for a file that takes features, samples or pixels."""
+    examples = examples_for(model)
+    features = model.features(examples)
+    return Inputs(features, features if from_features else examples)
+
+
+def stored_inputs(model: Model) -> Inputs | None:
+    """Return the training examples that the model keeps, for a file that takes features or pixels."""
+    if model.stored_features is None:
+        return None
+    features = model.stored_features.features()
+    return Inputs(features, features)
+
 
 def examples_for(model: Model, seed: int = 0) -> Array:
     """Return examples (N, *example_shape) float32: silence, noise, a glide and pulses, or pictures of noise."""
@@ -68,7 +106,7 @@ def examples_for(model: Model, seed: int = 0) -> Array:
     return np.stack([np.zeros(length), *noises, *recorded]).astype(np.float32)
 
 
-def check(model: Model, run: Run, program: str, examples: Array, *, from_features: bool) -> Check:
+def check(model: Model, run: Run, program: str, inputs: Inputs) -> Check:
     """Compare a file with its model.
 
     Parameters
@@ -78,20 +116,17 @@ def check(model: Model, run: Run, program: str, examples: Array, *, from_feature
         Runs the file.
     program : str
         What runs it.
-    examples : array (N, *example_shape) float32
-    from_features : bool
-        Whether the file takes features.
+    inputs : Inputs
 
     Raises
     ------
     ExportError
         If a probability differs by more than `tolerance_for` allows, or an answer that is not within that of another.
     """
-    features = model.features(examples)
-    logits = model.logits(features)
+    x = inputs.x
+    logits = model.logits(inputs.features)
     wanted = model.decision.probabilities(model.labels, logits)
     tolerance = tolerance_for(logits)
-    x = features if from_features or model.front_end is None else examples
     together, alone = run(x), run(x[:1])
     found = together["probabilities"]
     if found.shape != wanted.shape or alone["probabilities"].shape != wanted[:1].shape:
@@ -108,7 +143,7 @@ def check(model: Model, run: Run, program: str, examples: Array, *, from_feature
     return Check(program, len(x), largest, int(np.count_nonzero(same)))
 
 
-def check_roughly(model: Model, run: Run, program: str, examples: Array, *, from_features: bool) -> Check:
+def check_roughly(model: Model, run: Run, program: str, inputs: Inputs) -> Check:
     """Compare a file that computes in 8-bit integers with its model; parameters as of `check`.
 
     Raises
@@ -116,18 +151,17 @@ def check_roughly(model: Model, run: Run, program: str, examples: Array, *, from
     ExportError
         If less than the share `MIN_SAME` of the likeliest labels is the same.
     """
-    features = model.features(examples)
-    wanted = model.probabilities(features)
-    outputs = run(features if from_features or model.front_end is None else examples)
+    wanted = model.probabilities(inputs.features)
+    outputs = run(inputs.x)
     found = outputs["probabilities"]
     same = float((found.argmax(axis=1) == wanted.argmax(axis=1)).mean())
     if not (np.isfinite(found).all() and same >= MIN_SAME):
         raise ExportError(
-            f"in 8-bit integers only {same:.0%} of {len(examples)} examples have the model's label ({program}); "
+            f"in 8-bit integers only {same:.0%} of {len(found)} examples have the model's label ({program}); "
             "nothing was written. Export the model without int8, or give another data set as calibration"
         )
     answers = int(np.count_nonzero(answers_of(model, wanted) == outputs["answer"]))
-    return Check(program, len(examples), float(np.abs(found - wanted).max()), answers)
+    return Check(program, len(found), float(np.abs(found - wanted).max()), answers)
 
 
 def tolerance_for(logits: Array) -> float:

@@ -17,7 +17,17 @@ from audioconv.export import heads, onnx_file, tflite
 from audioconv.export.c99 import writing as c99
 from audioconv.export.c99.header import Sizes
 from audioconv.export.calibration import Accuracy, Calibration, accuracy, candidates, distance
-from audioconv.export.check import TOLERANCE, Check, check, check_roughly, difference, examples_for
+from audioconv.export.check import (
+    TOLERANCE,
+    Check,
+    Inputs,
+    check,
+    check_roughly,
+    difference,
+    examples_for,
+    made_inputs,
+    stored_inputs,
+)
 from audioconv.export.description import describe
 from audioconv.export.facts import facts
 from audioconv.export.operations import Graph
@@ -105,7 +115,8 @@ def export(
         and decision stay float32. Of TFLite; in C only the weights are 8-bit integers. Default: False.
     calibration : path-like, optional
         A data set of the model's labels: 300 examples of it choose the ranges of the integers, and others measure the
-        accuracy. `int8` needs it for TFLite; for C the others alone are used.
+        accuracy; for C the others alone are used. Default: the features that the model keeps choose the ranges, and no
+        accuracy is measured.
     offline : path-like, optional
         A folder with the npm package onnxruntime-web, whose files are copied beside a page. Default: the page loads
         them from a content delivery network.
@@ -117,8 +128,8 @@ def export(
     Raises
     ------
     ConfigError
-        If there is no such format, the model has no front end to leave out, 8-bit integers have no calibration, or
-        `offline` is given for another format than ``"web"``.
+        If there is no such format, the model has no front end to leave out, there are no examples for the ranges of
+        8-bit integers, or `offline` is given for another format than ``"web"``.
     ExportError
         If the format cannot hold the model, which names the layer, or the file computes something else.
     DataError
@@ -145,11 +156,15 @@ def export(
     graph = describe(trained, from_features=from_features)
     metadata = facts(trained)
     if int8:
-        assert calibration is not None
         return _export_integers(trained, graph, metadata, Path(path), calibration, from_features)
     content = WRITERS[kind].write(graph, metadata)
     runner = WRITERS[kind].Runner(content)
-    compared = check(trained, runner, runner.program, examples_for(trained), from_features=from_features)
+    compared = check(trained, runner, runner.program, made_inputs(trained, from_features=from_features))
+    if (stored := stored_inputs(trained)) is not None:
+        if trained.front_end is not None and not from_features:
+            network = describe(trained, from_features=True)
+            runner = WRITERS[kind].Runner(WRITERS[kind].write(network, metadata))
+        compared = compared.joined(check(trained, runner, runner.program, stored))
     with write_atomic(path) as file:
         file.write(content)
     return Exported(kind, (Path(path),), len(content), compared)
@@ -160,11 +175,6 @@ def check_integers(kind: str, int8: bool, calibration: StrPath | None) -> None:
     if int8 and kind not in ("tflite", C):
         raise ConfigError(
             f"8-bit integers are for TFLite files and C; leave int8 out, or write a .tflite or .c instead of {kind}"
-        )
-    if kind == "tflite" and int8 and calibration is None:
-        raise ConfigError(
-            "8-bit integers need recordings to choose their ranges by: give calibration, a data set such as the one "
-            "that the model was trained with (--calibration FOLDER)"
         )
     if calibration is not None and not int8:
         raise ConfigError(
@@ -179,19 +189,43 @@ def check_offline(kind: str, offline: StrPath | None) -> None:
 
 
 def _export_integers(
-    model: Model, graph: Graph, metadata: Mapping[str, Any], path: Path, folder: StrPath, from_features: bool
+    model: Model,
+    graph: Graph,
+    metadata: Mapping[str, Any],
+    path: Path,
+    folder: StrPath | None,
+    from_features: bool,
 ) -> Exported:
-    """Write a TFLite file whose network computes in 8-bit integers."""
+    """Write a TFLite file whose network computes in 8-bit integers; with ranges of the stored features, or a folder."""
     schema()
-    calibration = Calibration.read(model, folder)
-    examples = calibration.for_ranges
-    metadata = {**metadata, "int8": True}
-    contents = [tflite.write(graph, metadata, ranges) for ranges in candidates(model, graph, examples)]
+    calibration = None if folder is None else Calibration.read(model, folder)
+    stored = stored_inputs(model)
+    if calibration is not None:
+        features = model.features(calibration.for_ranges)
+    elif stored is not None:
+        features = stored.features
+    else:
+        raise ConfigError(
+            "8-bit integers need examples to choose their ranges by, and this model has none: give calibration, a data "
+            "set such as the one that the model was trained with (--calibration FOLDER)"
+        )
+    metadata, takes_samples = {**metadata, "int8": True}, model.front_end is not None and not from_features
+    network = describe(model, from_features=True) if takes_samples else graph
     # The ranges are those with which the probabilities of these examples are nearest to the model's.
-    content = min(contents, key=lambda one: distance(model, tflite.Runner(one), examples, from_features=from_features))
+    ranges = min(
+        candidates(model, network, features),
+        key=lambda one: distance(model, tflite.Runner(tflite.write(network, metadata, one)), features),
+    )
+    content = tflite.write(network, metadata, ranges)
     runner = tflite.Runner(content)
-    compared = check_roughly(model, runner, runner.program, examples, from_features=from_features)
-    found = accuracy(model, runner, calibration, from_features=from_features)
+    compared = check_roughly(model, runner, runner.program, Inputs(features, features))
+    if takes_samples:
+        content = tflite.write(graph, metadata, ranges)
+        runner = tflite.Runner(content)
+        compared = compared.joined(
+            check_roughly(model, runner, runner.program, made_inputs(model, from_features=False))
+        )
+    found = None if calibration is None else accuracy(model, runner, calibration.rest, from_features=from_features)
     with write_atomic(path) as file:
         file.write(content)
     return Exported("tflite", (path,), len(content), compared, found)
@@ -227,7 +261,9 @@ def _export_page(model: Model, folder: Path, offline: StrPath | None) -> Exporte
     runtime = web_runtime.published() if offline is None else web_runtime.copied(offline)
     contents = web_folder.contents(model, facts(model), runtime)
     runner = web_folder.Runner(model, contents)
-    compared = check(model, runner, runner.program, examples_for(model), from_features=False)
+    compared = check(model, runner, runner.program, made_inputs(model, from_features=False))
+    if (stored := stored_inputs(model)) is not None:
+        compared = compared.joined(check(model, runner.network, runner.program, stored))
     files = {folder / name: content for name, content in contents.items()}
     write_folder(folder, files)
     return Exported(WEB, tuple(files), sum(map(len, files.values())), compared)

@@ -94,9 +94,11 @@ class Settings:
     false_accept_rate: float = 0.05
     false_accepts_per_hour: float = 0.5
     validation_fraction: float = 0.1
+    folds: int | None = None
     patience: int | None = None
     refit: bool | None = None
     ensemble_size: int = 1
+    stored_features: int = 200
     seed: int = 0
 
     _estimator_type: ClassVar[str] = "classifier"  # how scikit-learn before 1.6 knows one
@@ -169,6 +171,8 @@ def check(settings: Settings, kind: Literal["audio", "images"]) -> None:
         raise ConfigError(f"false_accept_rate is a share between 0 and 1, got {settings.false_accept_rate}")
     if not 0 < settings.false_accepts_per_hour < math.inf:
         raise ConfigError(f"false_accepts_per_hour must be above 0, got {settings.false_accepts_per_hour}")
+    if settings.stored_features < 0:
+        raise ConfigError(f"stored_features must be 0 or more, got {settings.stored_features}")
     if settings.negatives == "":
         raise ConfigError(f"negatives are a folder or a recording, {AUTO!r} or {NO_NEGATIVES!r}; got an empty name")
     if settings.named_negatives is not None and (settings.reject is False or kind == "images"):
@@ -183,5 +187,9 @@ def check(settings: Settings, kind: Literal["audio", "images"]) -> None:
                 "tts_language needs a classifier of sounds that rejects; leave it out or leave rejection on"
             )
         check_language(settings.tts_language)
+    if settings.folds is not None and settings.folds < 2:
+        raise ConfigError(f"cross-validation needs at least 2 folds, got folds={settings.folds}")
+    if settings.folds is not None and (settings.refit is False or settings.patience is not None):
+        raise ConfigError("with folds the model is trained on all clips at the end; leave refit and patience out")
     if settings.ensemble_size < 1:
         raise ConfigError(f"there must be at least one network, got ensemble_size={settings.ensemble_size}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.machinery
 import importlib.util
 import os
@@ -19,6 +20,9 @@ pytest.importorskip("ai_edge_litert", reason="needs the extra: pip install 'audi
 from exported import model_of
 
 from audioconv.decision.decision import Decision
+from audioconv.export import check
+from audioconv.export.c99 import compiler
+from audioconv.features.stored import StoredFeatures
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,7 +55,9 @@ def recordings(tmp_path, rng):
 def test_it_runs_and_writes_the_section_of_the_page(bench, recordings, tmp_path, monkeypatch, capsys):
     models = tmp_path / "models"
     (models / "tc-resnet8").mkdir(parents=True)
-    model_of("tc-resnet8", labels=("no", "yes"), decision=Decision()).save(models / "tc-resnet8" / "model.safetensors")
+    model = model_of("tc-resnet8", labels=("no", "yes"), decision=Decision())
+    stored = StoredFeatures.of(model.features(check.examples_for(model)))
+    dataclasses.replace(model, stored_features=stored).save(models / "tc-resnet8" / "model.safetensors")
     page = tmp_path / "export.md"
     page.write_text(f"before\n{bench.BEGIN}\nold\n{bench.END}\nafter\n", "utf-8")
     monkeypatch.setattr(bench, "PAGE", page)
@@ -64,12 +70,12 @@ def test_it_runs_and_writes_the_section_of_the_page(bench, recordings, tmp_path,
     assert (before, after) == ("before\n", "\nafter\n")
     assert "old" not in written
     rows = [line.split(" | ") for line in written.splitlines() if line.startswith("| `")]
-    assert [(row[0], *row[1:3]) for row in rows[:4]] == [
-        ("| `m5-32`", "drawn", "ONNX"), ("| `m5-32`", "drawn", "TFLite"),
-        ("| `tc-resnet8`", "trained", "ONNX"), ("| `tc-resnet8`", "trained", "TFLite"),
-    ]  # fmt: skip
-    assert all(row[4] == "10 of 10" and float(row[3]) <= 1e-5 for row in rows[:4])
-    assert rows[4][:2] == ["| `tc-resnet8`", "20"]
+    formats = ["ONNX", "TFLite", "web page", *(["C"] if compiler.find() else [])]
+    networks = [("| `m5-32`", "drawn"), ("| `tc-resnet8`", "trained")]
+    *files, integers = rows
+    assert [tuple(row[:3]) for row in files] == [(*one, name) for one in networks for name in formats]
+    assert all(row[4] == "10 of 10" and float(row[3]) <= 1e-5 for row in files)
+    assert integers[:2] == ["| `tc-resnet8`", "320"]
     assert "| log-mel, 40 bands |" in written
     assert "by `scripts/bench_export`" in written
 

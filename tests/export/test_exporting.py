@@ -22,6 +22,8 @@ from audioconv.cli import run
 from audioconv.decision.decision import Decision
 from audioconv.errors import ConfigError, DataError, ExportError, MissingExtraError
 from audioconv.export import check, export, onnx_file
+from audioconv.export.c99 import compiler
+from audioconv.features.stored import StoredFeatures
 from audioconv.layers.base import Layer
 
 
@@ -41,6 +43,22 @@ def test_a_model_file_is_taken_by_its_name(tmp_path):
     export(model, tmp_path / "again.onnx")
     assert (tmp_path / "m.onnx").read_bytes() == (tmp_path / "again.onnx").read_bytes()
     assert (found.format, found.check.examples) == ("onnx", len(check.examples_for(model)))
+    assert found.check.answers == found.check.examples
+
+
+@pytest.mark.parametrize("kind", ["onnx", "tflite", "c"])
+@pytest.mark.parametrize("from_features", [False, True])
+def test_stored_features_check_a_file(kind, from_features, tmp_path):
+    """They are real ones, made examples come beside them."""
+    if kind == "c" and not compiler.find():
+        pytest.skip("needs a C compiler")
+    model = model_of("tc-resnet8")
+    rng = np.random.default_rng(0)
+    stored = StoredFeatures.of(rng.normal(-40, 20, (9, *model.feature_shape)).astype(np.float32))
+    found = export(
+        dataclasses.replace(model, stored_features=stored), tmp_path / f"m.{kind}", from_features=from_features
+    )
+    assert found.check.examples == len(check.examples_for(model)) + 9
     assert found.check.answers == found.check.examples
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 
@@ -25,8 +26,11 @@ from audioconv.decision.decision import Decision, Gate
 from audioconv.errors import ConfigError, DataError, ExportError
 from audioconv.export import check, evaluation, export, tflite
 from audioconv.export import operations as O
+from audioconv.export.calibration import Calibration, accuracy
+from audioconv.export.check import examples_for
 from audioconv.export.folding import folded
 from audioconv.features.front_ends import LogMel, Mfcc
+from audioconv.features.stored import StoredFeatures
 
 MICRO = {
     "ADD", "ARG_MAX", "AVERAGE_POOL_2D", "CAST", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "DEQUANTIZE", "DIV",
@@ -146,7 +150,7 @@ def test_integers(name, from_features, words, tmp_path):
     # The scales of 120 of 420 clips are chosen; the others measure.
     assert found.accuracy.examples == 120
     assert found.accuracy.same > 0.85
-    assert found.check.examples == 300
+    assert found.check.examples == 300 + (0 if from_features else len(examples_for(model)))
     if from_features:
         export(model, tmp_path / "f.tflite", from_features=True)
         assert path.stat().st_size < 0.55 * (tmp_path / "f.tflite").stat().st_size
@@ -165,7 +169,7 @@ def test_integers(name, from_features, words, tmp_path):
 
 def test_integers_need_recordings_and_tflite(tmp_path, words):
     model = model_of("cnn")
-    with pytest.raises(ConfigError, match=r"need recordings to choose their ranges by.*--calibration FOLDER"):
+    with pytest.raises(ConfigError, match=r"need examples to choose their ranges by.*--calibration FOLDER"):
         export(model, tmp_path / "m.tflite", int8=True)
     with pytest.raises(ConfigError, match="are for TFLite files"):
         export(model, tmp_path / "m.onnx", int8=True, calibration=words)
@@ -174,6 +178,20 @@ def test_integers_need_recordings_and_tflite(tmp_path, words):
     with pytest.raises(DataError):
         export(model, tmp_path / "m.tflite", int8=True, calibration=tmp_path / "nowhere")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("from_features", [False, True])
+def test_stored_features_choose_the_ranges(from_features, words, tmp_path):
+    model = model_of("tc-resnet8", labels=("down", "go", "zero"), by_clip=True, decision=Decision(1.2, 0.3))
+    calibration = Calibration.read(model, words)
+    stored = StoredFeatures.of(model.features(calibration.for_ranges[:100]))
+    model = dataclasses.replace(model, stored_features=stored)
+    path = tmp_path / "m.tflite"
+    found = export(model, path, int8=True, from_features=from_features)
+    made = 0 if from_features else len(examples_for(model))
+    assert (found.check.examples, found.accuracy) == (100 + made, None)
+    runner = tflite.Runner(path.read_bytes())
+    assert accuracy(model, runner, calibration.rest, from_features=from_features).same > 0.85
 
 
 def test_a_network_that_integers_ruin_is_not_written(tmp_path, words):

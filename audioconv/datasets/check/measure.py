@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,14 @@ class Measurements(Lazy[Sound | Picture | None]):
         self.table = np.zeros(count, _ROWS[self._kind])
         self.is_readable = np.zeros(count, bool)
         self.failures: dict[int, DataError] = {}
+
+    @classmethod
+    def of(cls, found: Sequence[Sound | Picture | DataError], kind: Kind) -> Measurements:
+        """Return what was found of each clip as one table."""
+        measured = cls(len(found), kind)
+        for place, one in enumerate(found):
+            measured.put(place, one)
+        return measured
 
     def put(self, place: int, found: Sound | Picture | DataError) -> None:
         """Set what was found of the clip at a place."""

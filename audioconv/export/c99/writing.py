@@ -18,7 +18,16 @@ from audioconv.export.c99 import compiler, program
 from audioconv.export.c99.compiler import Runner
 from audioconv.export.c99.header import Sizes, with_code
 from audioconv.export.calibration import Accuracy, Calibration, accuracy
-from audioconv.export.check import Check, check, check_roughly, difference, examples_for, tolerance_for
+from audioconv.export.check import (
+    Check,
+    check,
+    check_roughly,
+    difference,
+    examples_for,
+    made_inputs,
+    stored_inputs,
+    tolerance_for,
+)
 from audioconv.export.facts import HOP_SECONDS
 from audioconv.io.files import display_path, make_folder, write_atomic
 from audioconv.model import Model
@@ -104,11 +113,21 @@ def write(
     sizes, compared, cost = made.sizes, None, None
     found = compiler.find()
     if found is not None:
-        with tempfile.TemporaryDirectory(prefix="audioconv-c-") as folder:
+        with (
+            tempfile.TemporaryDirectory(prefix="audioconv-c-") as folder,
+            tempfile.TemporaryDirectory(prefix="audioconv-c-") as inner,
+        ):
             runner = Runner(made, found, Path(folder))
             compared = _compare(model, runner, from_features, int8)
+            if (stored := stored_inputs(model)) is not None:
+                network = runner
+                if runner.listens:
+                    made_network = program.write(model, name, from_features=True, int8=int8)
+                    network = Runner(made_network, found, Path(inner))
+                compare = check_roughly if int8 else check
+                compared = compared.joined(compare(model, network, network.program, stored))
             if known is not None:
-                cost = accuracy(model, runner, known, from_features=from_features)
+                cost = accuracy(model, runner, known.rest, from_features=from_features)
         measured = compiler.code_size(made, found)
         if measured is not None:
             sizes = replace(sizes, code=measured[0], compiled_by=measured[1])
@@ -129,10 +148,10 @@ def write(
 
 def _compare(model: Model, runner: Runner, from_features: bool, int8: bool) -> Check:
     """Compare windows and, where the code listens, a stream with the model."""
-    examples = examples_for(model)
     compare = check_roughly if int8 else check
-    compared = compare(model, runner, runner.program, examples, from_features=from_features)
+    compared = compare(model, runner, runner.program, made_inputs(model, from_features=from_features))
     if runner.listens:
+        examples = examples_for(model)
         check_stream(model, runner, examples, None if int8 else tolerance_for(model.predict_logits(examples)))
     return compared
 

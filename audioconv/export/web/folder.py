@@ -115,19 +115,19 @@ class Runner:
     def __init__(self, model: Model, files: Mapping[str, bytes]) -> None:
         assert model.front_end is not None
         self._front_end = model.front_end
-        self._network = onnx_file.Runner(files[NETWORK])
+        self.network = onnx_file.Runner(files[NETWORK])
         self._frames = onnx_file.Runner(files[FRONT_END]) if FRONT_END in files else None
-        self.program = self._network.program
+        self.program = self.network.program
 
     def __call__(self, samples: Array) -> dict[str, Array]:
         """Return the outputs of the network by name for clips (N, clip_samples) float32."""
         front_end = self._front_end
         if self._frames is None or not isinstance(front_end, LogMel):
-            return self._network(samples[:, :, None])
+            return self.network(samples[:, :, None])
         count, taps, length = front_end.frame_count(samples.shape[1]), front_end.window_length, front_end.fft_length
         before = length // 2 - (length - taps) // 2
         padded = np.pad(samples, ((0, 0), (before, before + length)))
         views = np.lib.stride_tricks.sliding_window_view(padded, taps, axis=1)
         frames = views[:, :: front_end.hop_length][:, :count]
         features = self._frames(frames.reshape(-1, taps))["features"]
-        return self._network(features.reshape(len(samples), count, -1))
+        return self.network(features.reshape(len(samples), count, -1))
