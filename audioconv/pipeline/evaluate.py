@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from audioconv._types import StrPath
 from audioconv.datasets.collection import Collection
 from audioconv.decision.classes import class_codes, is_word
@@ -12,7 +14,7 @@ from audioconv.evaluation import Evaluation, Scored
 from audioconv.model import Model
 from audioconv.pipeline import negatives
 from audioconv.pipeline.inputs import of_model
-from audioconv.pipeline.predict import score_files, stacked
+from audioconv.pipeline.predict import score_files
 
 
 def evaluate(
@@ -33,18 +35,16 @@ def evaluate(
     sets = negatives.find(model, negative_paths)
     count = len(collection) + sum(len(one.paths) for one in sets)
     step = None if on_file is None else lambda: on_file(count)
-    found = list(score_files(model, of_model(model), collection.examples, strict=strict, on_file=step))
-    failures = tuple(one for one in found if isinstance(one, DataError))
-    readable = [
-        (item, one) for item, one in zip(collection.items, found, strict=True) if not isinstance(one, DataError)
-    ]
-    if not readable:
-        raise DataError(f"{collection.name}: none of the {len(found)} files can be read, such as {failures[0]}")
-    scored = Scored(
-        tuple(item.label for item, _ in readable),
-        stacked([one for _, one in readable], model),
-        tuple(item.example for item, _ in readable),
-    )
+    probabilities = np.empty((len(collection), len(model.labels)), np.float32)
+    is_readable, failures = np.ones(len(collection), bool), tuple[DataError, ...]()
+    for place, one in enumerate(score_files(model, of_model(model), collection.examples, strict=strict, on_file=step)):
+        if isinstance(one, DataError):
+            is_readable[place], failures = False, (*failures, one)
+        else:
+            probabilities[place] = one.probabilities
+    if not is_readable.any():
+        raise DataError(f"{collection.name}: none of the {len(collection)} files can be read, such as {failures[0]}")
+    scored = Scored(collection.labels, probabilities, collection.examples).select(is_readable)
     of_negatives = None
     if sets:
         of_negatives, failed = negatives.score(model, sets, strict=strict, on_file=step)
@@ -53,7 +53,7 @@ def evaluate(
         "name": collection.name,
         "split": split,
         "counts": collection.counts,
-        "speakers": len({speaker for speaker in collection.speakers if speaker}),
+        "speakers": sum(map(bool, collection.speakers.counts())),
         "origins": [origin._asdict() for origin in collection.origins],
         "negatives": {one.name: len(one.paths) for one in sets},
     }

@@ -15,7 +15,8 @@ from audioconv.audio.negatives import RECORDED, NegativeClips, NegativeSampler, 
 from audioconv.audio.samples import as_float
 from audioconv.audio.segments import find_segments
 from audioconv.audio.synthetic_sounds import knocks
-from audioconv.audio.windows import Content, Windows
+from audioconv.audio.window_begins import Content
+from audioconv.audio.windows import Windows
 from audioconv.decision.calibration import calibrate
 from audioconv.decision.classes import UNKNOWN, is_word
 from audioconv.decision.curve import Curve
@@ -211,7 +212,7 @@ class Rejection:
     ) -> NegativeSampler:
         of_words = self._words[codes]
         kept = of_words if of_words.any() else np.ones(len(codes), bool)
-        samples = x.select(kept) if isinstance(x, Windows) else x[kept]
+        samples = x if kept.all() else x.select(kept) if isinstance(x, Windows) else x[kept]
         share = 1.0 if self._of_sounds else recorded
         return NegativeSampler(
             samples, codes[kept], self._rate, found.recordings, spoken, found.segments, share, found.weights
