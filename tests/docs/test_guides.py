@@ -6,8 +6,8 @@ import csv
 import re
 import shutil
 
+import documentation
 import numpy as np
-import pages
 import pytest
 import sandbox
 import soundfile
@@ -60,7 +60,7 @@ def test_the_guide_runs(prepared, tmp_path, page):
     folder = shutil.copytree(prepared, tmp_path / "clone", ignore=skipped, symlinks=True)
     if skipped:
         (folder / "mirror").symlink_to(prepared / "mirror")
-    found = pages.runnable(page, "bash", "python")
+    found = documentation.runnable(page, "bash", "python")
     assert found, f"{page} has no block that runs"
     if any(re.search(r"^audioconv train .* -o model( |$)", block.code, re.MULTILINE) for block in found):
         shutil.rmtree(folder / "model")
