@@ -17,7 +17,7 @@ import material
 import pytest
 import sandbox
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, documentation.LONG]
 
 TUTORIALS = sorted(
     page for page in documentation.PAGES if page.startswith("tutorials/") and page != "tutorials/index.md"
