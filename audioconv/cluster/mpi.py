@@ -24,7 +24,7 @@ from audioconv.errors import ClusterError, missing_extra
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-logger = logging.getLogger("audioconv")
+logger = logging.getLogger("audioconv.cluster")
 
 PARTS, SUMS, FAILURE = 1, 2, 3
 """Tags of messages."""
@@ -64,6 +64,7 @@ class MpiProcesses(Processes):
         self._data, self._failures = communicator.Dup(), communicator.Dup()
         self.rank, self.size = communicator.rank, communicator.size
         self.waited = 0.0
+        self.all_know = True
         self._timeout = float(os.environ.get(TIMEOUT_VARIABLE) or TIMEOUT_SECONDS)
         self._hosts = [str(rank) for rank in range(self.size)]
         self._hosts = [content.decode() for content in self.gather(socket.gethostname().encode())]
@@ -116,11 +117,11 @@ class MpiProcesses(Processes):
         self._wait(sends, receives)
         return total
 
-    def fail(self, message: str) -> bool:
-        """Let all others know that this process fails with a `message`; return whether it is for this one to show it.
+    def fail(self, message: str) -> str | None:
+        """Let all others know that this process fails with a `message`; return what it shows, None for nothing.
 
-        A message that several processes have is shown by the first of them. If a process does not reply, which may be
-        computing for long, the caller shows the message and then calls `abort`.
+        A message that several processes have is shown by the first of them. `all_know` then is whether every process
+        has replied; if one has not, since it computes for long or has stopped, the caller ends it by `abort`.
         """
         content = json.dumps(message).encode()
         sends = [self._failures.Isend([content, self._mpi.BYTE], rank, FAILURE) for rank in self._peers()]
@@ -134,10 +135,10 @@ class MpiProcesses(Processes):
                 replies[found[0]] = found[1]
         self._mpi.Request.Testall(sends)
         self.all_know = len(replies) == self.size - 1
-        return not any(rank < self.rank and reply == message for rank, reply in replies.items())
-
-    all_know = True
-    """Whether every other process has replied to `fail`."""
+        same = [rank for rank, reply in replies.items() if reply == message]
+        if not message or any(rank < self.rank for rank in same):
+            return None
+        return message if len(same) == self.size - 1 else f"{self.name(self.rank)}: {message}"
 
     def abort(self) -> None:
         """End all processes at once, with exit code 1."""

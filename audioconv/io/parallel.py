@@ -41,6 +41,15 @@ class Loaded(Generic[Examples]):
     failures: tuple[DataError, ...] = ()
 
 
+_limit: int | None = None
+
+
+def limit_workers(count: int) -> None:
+    """Let this process read with at most so many threads from now on; others on this machine have the rest."""
+    global _limit
+    _limit = count
+
+
 def load_many(
     files: Sequence[File],
     read_one: Callable[[File], NDArray[np.float32]],
@@ -94,7 +103,7 @@ def read_in_parallel(
             return error
 
     # The libraries that decode and resample let other Python threads run meanwhile.
-    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(16, _limit or os.cpu_count() or 1)) as pool:
         try:
             for found in pool.map(attempt, files):
                 if strict and isinstance(found, DataError):

@@ -16,11 +16,13 @@ from audioconv.audio.samples import as_float
 from audioconv.audio.segments import find_segments
 from audioconv.audio.synthetic_sounds import knocks
 from audioconv.audio.windows import Content, Windows
+from audioconv.cluster.processes import ALONE, Processes
 from audioconv.decision.calibration import calibrate
 from audioconv.decision.classes import UNKNOWN, is_word
 from audioconv.decision.decision import Decision
 from audioconv.io.parallel import evenly
-from audioconv.model import Model
+from audioconv.model import BATCH_SIZE, Model
+from audioconv.pipeline import sharing
 from audioconv.recipe.bank import NegativeBank
 from audioconv.recipe.operating_points import Heldout, measure_curve
 from audioconv.recipe.settings import Settings
@@ -128,7 +130,7 @@ class Rejection:
         self.auxiliary = () if UNKNOWN in classes else (UNKNOWN,)
         self._code = self.classes.index(UNKNOWN)
         self._words = np.array([is_word(label) for label in self.classes])
-        self._seed, self._rate = settings.seed, sample_rate
+        self._seed, self._rate, self._replicas = settings.seed, sample_rate, settings.replicas
         self.bank, self._of_sounds = bank, content == "sounds" and bank is not None
         self._to_train, self._to_calibrate = (
             (_Recorded(()), _Recorded(()))
@@ -144,8 +146,9 @@ class Rejection:
         return _Recorded(recordings) if self._of_sounds else _Recorded.of(recordings, self._rate, weights)
 
     def for_training(self, x: Samples | Windows, codes: NDArray[np.integer]) -> NegativeClips:
-        """Return the negatives to train with beside the clips `x` (N, T) of the classes `codes` (N,)."""
+        """Return the negatives of a replica beside its clips `x` (N, T) of the classes `codes` (N,)."""
         per_class, least = (NEGATIVES_PER_CLASS, 0) if self.bank is None else (RECORDED_PER_CLASS, MIN_RECORDED)
+        least = -(-least // self._replicas)
         count = max(round(per_class * len(x) / max(self._words.sum(), 1)), least)
         spoken = None if self._spoken is None else self._spoken.negatives
         sampler = self._sampler(x, codes, self._to_train, spoken)
@@ -208,6 +211,7 @@ def decide(
     codes: NDArray[np.integer],
     rejection: Rejection | None,
     settings: Settings,
+    processes: Processes = ALONE,
 ) -> Decision:
     """Return the decision of `model` that fits examples which it has not learned.
 
@@ -222,18 +226,21 @@ def decide(
         The source of negatives, if the model learns to reject.
     settings : Settings
         Has the share of negatives, and the number of false accepts an hour, that the thresholds may accept.
+    processes : Processes
+        Processes that share the predictions. Default: this one alone.
     """
     auxiliary = () if rejection is None else rejection.auxiliary
     if not len(x):
         return Decision(auxiliary=auxiliary)
     if rejection is None or rejection.bank is None:
-        return _decide(model, x, codes, rejection, settings.false_accept_rate)[0]
-    decision, negatives = _decide(model, x, codes, rejection, settings.false_accept_rate)
+        return _decide(model, x, codes, rejection, settings.false_accept_rate, processes)[0]
+    decision, negatives = _decide(model, x, codes, rejection, settings.false_accept_rate, processes)
     of_words = np.array([is_word(label) for label in model.labels])[codes]
     if decision.gate is None or not of_words.any():
         return decision
     words = x.select(of_words) if isinstance(x, Windows) else x[of_words]
-    curve = measure_curve(model, decision, Heldout(words, codes[of_words], negatives, rejection.bank.calibration))
+    heldout = Heldout(words, codes[of_words], negatives, rejection.bank.calibration)
+    curve = measure_curve(model, decision, heldout, processes)
     return replace(
         decision, curve=curve, stream_threshold=curve.threshold_for_rate(settings.false_accepts_per_hour) or 1.0
     )
@@ -245,17 +252,17 @@ def _decide(
     codes: NDArray[np.integer],
     rejection: Rejection | None,
     max_false_accept_rate: float,
-) -> tuple[Decision, Samples]:
-    """Return the decision without its curve, and the negatives (M, T) that chose it."""
-    logits = model.predict_logits(x)
-    negatives = np.zeros((0, *x.shape[1:]), np.float32)
+    processes: Processes,
+) -> tuple[Decision, Array]:
+    """Return the decision without its curve, and the logits (M, K) of the negatives that chose it."""
+    logits = sharing.logits(model, x, processes)
+    negatives = logits[:0]
     if rejection is not None:
         generated = rejection.for_calibration(x, codes)
-        clips = generated.samples(len(x))
-        logits = np.concatenate([logits, model.predict_logits(clips)])
-        if rejection.bank is not None:  # else nobody needs their 64 MB any more
-            negatives = clips
-        del clips
+        negatives = processes.rows(
+            generated.count, BATCH_SIZE, lambda part: model.predict_logits(generated.samples(len(x), part))
+        )
+        logits = np.concatenate([logits, negatives])
         codes = np.concatenate([codes, np.full(generated.count, generated.label, np.int64)])
     recorded = rejection is not None and rejection.bank is not None
     decision = calibrate(

@@ -98,6 +98,7 @@ class Settings:
     refit: bool | None = None
     ensemble_size: int = 1
     stored_features: int = 200
+    replicas: int = 1
     seed: int = 0
 
     _estimator_type: ClassVar[str] = "classifier"  # how scikit-learn before 1.6 knows one
@@ -186,5 +187,7 @@ def check(settings: Settings, kind: Literal["audio", "images"]) -> None:
                 "tts_language needs a classifier of sounds that rejects; leave it out or leave rejection on"
             )
         check_language(settings.tts_language)
+    if settings.replicas < 1:
+        raise ConfigError(f"there must be at least one replica, got replicas={settings.replicas}")
     if settings.ensemble_size < 1:
         raise ConfigError(f"there must be at least one network, got ensemble_size={settings.ensemble_size}")

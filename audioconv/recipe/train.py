@@ -15,17 +15,19 @@ import numpy as np
 from audioconv._types import Array, StrPath
 from audioconv._version import __version__
 from audioconv.architectures.ensemble import check_ends_in_dense, join
+from audioconv.cluster.processes import ALONE, Processes
 from audioconv.errors import DataError
 from audioconv.evaluation import Evaluation, Scored
 from audioconv.features.stored import StoredFeatures, stored_count
 from audioconv.model import Model
-from audioconv.pipeline.inputs import InputSpec
+from audioconv.pipeline import sharing
 from audioconv.pipeline.predict import combine
 from audioconv.recipe.examples import Examples, load, notes_of_parts
 from audioconv.recipe.labelled import Labelled
 from audioconv.recipe.plan import MAX_EPOCHS, resolve
 from audioconv.recipe.pretrained import Pretrained
 from audioconv.recipe.rejection import decide
+from audioconv.recipe.replicas import check_processes, one_cycle
 from audioconv.recipe.reviewed import read_reviewed
 from audioconv.recipe.settings import Settings, check
 from audioconv.recipe.setup import TrainingSetup, prepare
@@ -36,7 +38,6 @@ from audioconv.training.data import Dataset
 from audioconv.training.fitting import FitResult, fit
 from audioconv.training.history import History
 from audioconv.training.optimizers import AdamW
-from audioconv.training.schedules import OneCycle
 
 CHECKPOINT, CHECKPOINTS = "checkpoint.safetensors", "checkpoint*.safetensors"
 
@@ -90,10 +91,12 @@ def train_model(
     strict: bool = False,
     callbacks: Sequence[Callback] = (),
     on_file: Callable[[int], object] | None = None,
+    processes: Processes = ALONE,
 ) -> tuple[Model, TrainingReport]:
     """Train on labelled data; `pretrained` is what `pretrained.load_named` returns. See `Classifier.train`."""
     data = data if settings.keep_classes else data.with_negatives()
     check(settings, data.kind)
+    check_processes(settings, data, processes)
     reviewed = None if settings.reviewed is None else read_reviewed(settings.reviewed, data.labels)
     if reviewed is not None:
         data = data.with_reviewed(reviewed.positives)
@@ -104,7 +107,7 @@ def train_model(
     step = None if on_file is None else partial(on_file, len(data.labels))
     examples = load(plan, data, strict=strict, on_file=step)
     del data  # the examples have copies of arrays in memory
-    setup = prepare(plan, examples, callbacks, reviewed, strict=strict)
+    setup = prepare(plan, examples, callbacks, reviewed, strict=strict, processes=processes)
     _tell(callbacks, *examples.notes, *notes_of_parts(examples, setup.parts))
     return _train(setup, checkpoints, resume, callbacks)
 
@@ -137,7 +140,7 @@ def _train(
     model = _joined(setup, results)
     # The second network's predictions for the validation clips would be too good: it has learned them.
     watched, rows = examples.epoch_of(parts["validation"], balanced=False)
-    decision = decide(model, watched, setup.codes[rows], setup.rejection, plan.settings)
+    decision = decide(model, watched, setup.codes[rows], setup.rejection, plan.settings, setup.processes)
     accuracy = _validation_accuracy(setup, model, results)
     counts = {name: _count(examples, part, name) for name, part in parts.items() if len(part)}
     model = dataclasses.replace(
@@ -158,7 +161,7 @@ def _train(
         },
         stored_features=_stored_features(setup, model),
     )
-    evaluation = _evaluate(model, plan.spec, examples, parts["test"]) if len(parts["test"]) else None
+    evaluation = _evaluate(model, setup) if len(parts["test"]) else None
     if evaluation is not None:
         model = dataclasses.replace(model, provenance={**model.provenance, "test_accuracy": evaluation.accuracy})
     return model, TrainingReport(
@@ -177,14 +180,14 @@ def _fit_all(
     setup: TrainingSetup,
     epochs: int,
     part: Array,
-    data: Dataset,
+    data: Sequence[Dataset],
     watch: Dataset | None,
     *,
     checkpoints: StrPath | None,
     resume: bool,
     callbacks: Sequence[Callback],
 ) -> list[FitResult]:
-    """Train each network of the ensemble on the examples `part`, of which `data` are made."""
+    """Train each network of the ensemble on the examples `part`, of which the `data` of our replicas are made."""
     plan, patience, loss = setup.plan, setup.plan.settings.patience, setup.loss(part)
     results = []
     for member in range(plan.ensemble_size):
@@ -192,12 +195,12 @@ def _fit_all(
         results.append(
             fit(
                 setup.network,
-                data,
+                list(data),
                 validation=watch,
                 epochs=epochs,
                 batch_size=plan.batch_size,
                 optimizer=AdamW(rates=() if setup.pretrained is None else setup.pretrained.rates),
-                schedule=OneCycle(plan.learning_rate),
+                schedule=one_cycle(plan.learning_rate, plan.settings.replicas, epochs),
                 loss=loss,
                 gradient_clip=GRADIENT_CLIP,
                 mixup=plan.mixup,
@@ -210,6 +213,7 @@ def _fit_all(
                 resume=resume,
                 settings=setup.describe(),
                 callbacks=callbacks,
+                processes=setup.processes,
             )
         )
     return results
@@ -226,15 +230,16 @@ def checkpoint_name(member: int, final: bool) -> str:
 
 
 def _epochs_within_budget(
-    setup: TrainingSetup, budget: float, data: Dataset, watch: Dataset, begun: StrPath | None
+    setup: TrainingSetup, budget: float, data: Sequence[Dataset], watch: Dataset, begun: StrPath | None
 ) -> int:
     """Return the number of epochs that fit into `budget` seconds; in the folder `begun` may be a run to resume."""
     if begun is not None and (checkpoint := Path(begun) / CHECKPOINT).exists():
         # The run goes on with its first number of epochs: another measurement would give another one.
         return int(Checkpoint.load(checkpoint).settings["epochs"])
     plan = setup.plan
-    seconds = budget / plan.ensemble_size / (2 if plan.refits else 1)
-    return min(epochs_within(seconds, setup.network, data, watch, setup.params, plan.batch_size), MAX_EPOCHS)
+    seconds = budget / plan.ensemble_size / (2 if plan.refits else 1) / len(data)
+    fitting = epochs_within(seconds, setup.network, data[0], watch, setup.params, plan.batch_size)
+    return min(MAX_EPOCHS, *map(int, setup.processes.gather_json(fitting)))
 
 
 def _joined(setup: TrainingSetup, results: Sequence[FitResult]) -> Model:
@@ -257,12 +262,13 @@ def _validation_accuracy(setup: TrainingSetup, model: Model, results: Sequence[F
     if len(results) == 1 or not len(validation):
         return results[0].history[results[0].kept_epoch - 1].validation_accuracy
     x, rows = setup.examples.epoch_of(validation, balanced=False)
-    return float(np.mean(model.predict_logits(x).argmax(axis=1) == setup.codes[rows]))
+    return float(np.mean(sharing.logits(model, x, setup.processes).argmax(axis=1) == setup.codes[rows]))
 
 
-def _evaluate(model: Model, spec: InputSpec, examples: Examples, part: Array) -> Evaluation:
-    """Evaluate the model on each recording of `part`, of which the windows are combined, or on each picture."""
-    rows = model.predict(examples.take(part))
+def _evaluate(model: Model, setup: TrainingSetup) -> Evaluation:
+    """Evaluate the model on each recording of the test part, of which the windows are combined, or on each picture."""
+    spec, examples, part = setup.plan.spec, setup.examples, setup.parts["test"]
+    rows = sharing.probabilities(model, examples.take(part), setup.processes)
     _, first, of = np.unique(examples.recordings[part], return_index=True, return_inverse=True)
     together = np.stack([combine(model, spec, rows[of == number]) for number in range(len(first))])
     places = part[first].tolist()

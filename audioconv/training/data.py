@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -31,6 +31,11 @@ class Dataset(Protocol):
         Called by one thread at a time, but not always by the one that trains.
         """
         ...
+
+
+def data_sets(data: Dataset | Sequence[Dataset]) -> list[Dataset]:
+    """Return the data sets of several replicas, or that of one."""
+    return list(data) if isinstance(data, list | tuple) else [cast(Dataset, data)]
 
 
 class ArrayData:

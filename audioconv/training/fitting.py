@@ -20,7 +20,7 @@ from audioconv.io.files import display_path
 from audioconv.layers.base import Layer, Params, Shape, flatten, to_config, unflatten
 from audioconv.training.callbacks import Callback, EpochEnded, Event, RunEnded, RunStarted
 from audioconv.training.checkpoint import Checkpoint, restore
-from audioconv.training.data import ArrayData, Dataset
+from audioconv.training.data import ArrayData, Dataset, data_sets
 from audioconv.training.history import History
 from audioconv.training.losses import Loss, SoftmaxCrossEntropy
 from audioconv.training.optimizers import AdamW, Optimizer
@@ -162,7 +162,7 @@ def fit(
         raise ConfigError("patience needs validation data: without them no epoch is better than another")
     if resume and checkpoint is None:
         raise ConfigError("resume=True needs the checkpoint's path")
-    own = data if isinstance(data, list | tuple) else [data]
+    own = data_sets(data)
     *_, in_shape = (_check_data(network, one, "training") for one in own)
     if validation is not None:
         _check_data(network, validation, "validation")

@@ -17,7 +17,7 @@ from audioconv._types import Array
 from audioconv.cluster.processes import Processes
 from audioconv.cluster.tree import PairwiseSum
 from audioconv.errors import ClusterError
-from audioconv.training.data import Dataset, draw_batches, step_count
+from audioconv.training.data import Dataset, data_sets, draw_batches, step_count
 
 
 class Purpose(IntEnum):
@@ -63,7 +63,7 @@ class Replicas:
     @classmethod
     def of(cls, data: Dataset | Sequence[Dataset], processes: Processes) -> Replicas:
         """Return the replicas whose data each process gives; `ClusterError` unless they are equally many."""
-        own = data if isinstance(data, list | tuple) else [data]
+        own = data_sets(data)
         lengths = processes.gather_json([len(one) for one in own])
         if len({len(some) for some in lengths}) > 1:
             raise ClusterError(f"every process must have as many replicas; they have {[len(some) for some in lengths]}")
