@@ -230,20 +230,29 @@ def connect() -> MpiProcesses | None:
     try:
         import mpi4py
 
-        mpi4py.rc.thread_level = "funneled"  # only the main thread calls MPI
+        mpi4py.rc.initialize, mpi4py.rc.finalize = False, True
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         if isinstance(error, ModuleNotFoundError):
             raise missing_extra("training on several processes", "cluster") from None
         raise ClusterError(f"mpi4py finds no MPI library ({error}); load the cluster's MPI module") from None
+    library = MPI.Get_library_version()
+    if "OMPI_COMM_WORLD_SIZE" in os.environ and "MPICH" in library:  # which would end this process in MPI_Init
+        raise _foreign(expected, library)
+    if not MPI.Is_initialized():
+        MPI.Init_thread(MPI.THREAD_FUNNELED)  # only the main thread calls MPI
     world = MPI.COMM_WORLD
     if world.size == 1 and expected:
-        library = " ".join(MPI.Get_library_version().split()[:3])
-        raise ClusterError(
-            f"{expected} processes were started, but mpi4py, which uses {library}, finds itself alone; start them with "
-            "the mpiexec of that library, or install mpi4py for the MPI that mpiexec belongs to"
-        )
+        raise _foreign(expected, library)
     return MpiProcesses(world) if world.size > 1 else None
+
+
+def _foreign(expected: int | None, library: str) -> ClusterError:
+    name = " ".join(library.split()[:3]).rstrip(",:")
+    return ClusterError(
+        f"{expected} processes were started by another MPI than mpi4py uses ({name}); start them with the mpiexec of "
+        "that library, or install mpi4py for the MPI that mpiexec belongs to"
+    )
 
 
 def _give_way() -> None:

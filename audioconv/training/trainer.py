@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv._types import Array
+from audioconv.cluster.pace import Pace
 from audioconv.cluster.processes import ALONE, Processes
 from audioconv.compiler.execution import inference, training_passes
 from audioconv.errors import AudioconvError, ConfigError, DataError
@@ -112,6 +113,7 @@ class Trainer:
         largest = self.replicas.largest_batch(settings.batch_size)
         self._passes = training_passes(network, self._weights, self.arrays, in_shape, largest)
         tracked = {path: array for path, array in self.arrays.items() if not is_trained(path)}
+        self._pace = Pace(processes)
         self._mean = StepMean(self.replicas, self._weights.gradient, tracked)
 
     @property
@@ -121,7 +123,7 @@ class Trainer:
 
     def run_epoch(self, epoch: int, validation: Dataset | None, tell: Callable[[Event], None]) -> EpochRow:
         """Go through the data once, then through the validation data; return what came of it."""
-        begun = time.perf_counter()
+        begun, waited = time.perf_counter(), self.replicas.processes.waited
         settings, replicas, steps = self._settings, self.replicas, self.steps
         batches = replicas.draw_epoch(settings.batch_size, settings.seed, epoch)
         augment, dropout, mix = (
@@ -146,6 +148,9 @@ class Trainer:
                 except DivergedError as error:
                     raise _explain(error, f"epoch {epoch}, batch {number}", x) from None
             tell(BatchEnded(epoch, number, *_means(measured[:number])))
+        self._pace.note(
+            time.perf_counter() - begun - (replicas.processes.waited - waited), f"the steps of epoch {epoch}"
+        )
         loss, accuracy = _means(np.concatenate(replicas.processes.gather_arrays(measured), axis=1))
         validation_loss, validation_accuracy = self._validate(validation, epoch)
         tracked = (array for path, array in self.arrays.items() if not is_trained(path))
