@@ -17,9 +17,10 @@ from audioconv.errors import DataError
 from audioconv.evaluation.scores import Scored
 from audioconv.io.files import display_path, reason, write_atomic
 
-COLUMNS = ("negatives", "label", "path", "begin", "end", "error")
+COLUMNS = ("negatives", "label", "path", "begin", "end", "error", "files")
 """Columns before those of the classes. `negatives` names the set of a negative clip and is empty for clips with a
-label; `error` says why a file could not be read."""
+label. Two kinds of rows are no clips: in one, `error` says why a file could not be read; in the other, `files` is the
+number of files of a set of negatives."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,13 +71,15 @@ def write_scores(path: StrPath, labels: Sequence[str], scores: ClipScores, *, he
                 continue
             for name, example, row in zip(scored.names, scored.examples, scored.probabilities, strict=True):
                 named = [name, ""] if is_negative else ["", name]
-                writer.writerow([*named, *_place(example), "", *map(float, row)])
+                writer.writerow([*named, *_place(example), "", "", *map(float, row)])
         for failure in scores.failures:
-            writer.writerow(["", "", "", "", "", str(failure), *[""] * len(labels)])
+            writer.writerow(["", "", "", "", "", str(failure), "", *[""] * len(labels)])
+        for name, count in scores.negative_files.items():
+            writer.writerow([name, "", "", "", "", "", count, *[""] * len(labels)])
 
 
 def read_scores(path: StrPath, labels: Sequence[str]) -> ClipScores:
-    """Return what `write_scores` wrote; a file of negatives that could not be read counts to no set.
+    """Return what `write_scores` wrote.
 
     Raises
     ------
@@ -86,6 +89,7 @@ def read_scores(path: StrPath, labels: Sequence[str]) -> ClipScores:
     shown = display_path(path)
     header = [*COLUMNS, *labels]
     labelled, sets, failures = list[list[str]](), dict[str, list[list[str]]](), list[DataError]()
+    files = dict[str, int]()
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
             rows = csv.reader(file)
@@ -101,11 +105,13 @@ def read_scores(path: StrPath, labels: Sequence[str]) -> ClipScores:
                     raise DataError(f"{shown}, line {rows.line_num}: needs {len(header)} fields, got {len(row)}")
                 if row[5]:
                     failures.append(DataError(row[5]))
+                elif row[6]:
+                    files[row[0]] = files.get(row[0], 0) + int(row[6])
                 else:
                     (sets.setdefault(row[0], []) if row[0] else labelled).append(row)
     except OSError as error:
         raise DataError(f"{shown}: cannot be read ({reason(error)})") from None
-    except (csv.Error, UnicodeDecodeError) as error:
+    except (csv.Error, ValueError) as error:
         raise DataError(f"{shown}: is not a table of scores ({error})") from None
     if not labelled:
         raise DataError(f"{shown}: has no clips with a label")
@@ -114,7 +120,7 @@ def read_scores(path: StrPath, labels: Sequence[str]) -> ClipScores:
         _scored(labelled, 1, shown),
         _scored(negatives, 0, shown) if negatives else None,
         tuple(failures),
-        {name: len({row[2] for row in of_set}) for name, of_set in sets.items()},
+        files,
     )
 
 
