@@ -10,7 +10,8 @@ from audioconv.cluster.processes import Processes
 logger = logging.getLogger("audioconv")
 
 SLOW_RATIO, MIN_SECONDS = 1.5, 1.0
-"""A process is a straggler if it computes so many times as long as the median process, and so many seconds longer."""
+"""A process is a straggler if it computes so many times as long as the median process, and so many seconds longer, in two
+stretches of steps one after the other: a single one may be chance."""
 
 
 class Pace:
@@ -24,14 +25,16 @@ class Pace:
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
         self._named: set[int] = set()
+        self._last: int | None = None
 
     def note(self, seconds: float, when: str) -> None:
         """Give the seconds that this process has computed; process 0 reports a straggler, each one once."""
         if self._processes.size == 1:
             return
         found = self._processes.gather_json(seconds)
-        rank = straggler(found)
-        if rank is None or rank in self._named:
+        before, self._last = self._last, straggler(found)
+        rank = self._last
+        if rank is None or rank != before or rank in self._named or not self._processes.leads:
             return
         self._named.add(rank)
         logger.warning(
