@@ -10,7 +10,7 @@ from audioconv.cluster.processes import Processes
 logger = logging.getLogger("audioconv")
 
 SLOW_RATIO, MIN_SECONDS = 1.5, 1.0
-"""A process is a straggler if it computes so many times as long as the median process, and so many seconds longer, in two
+"""A process is a straggler if it computes so many times as long as the median process, and so many seconds more, in two
 stretches of steps one after the other: a single one may be chance."""
 
 
