@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from audioconv._types import Features, Samples
 from audioconv.audio.augment import Augmentation
 from audioconv.audio.negatives import NegativeClips
+from audioconv.audio.shared_windows import hold
 from audioconv.audio.windows import Windows
 from audioconv.cluster.processes import ALONE, Processes
 from audioconv.errors import ShapeError
@@ -28,13 +29,15 @@ def normalisation_of(
 
     Each of the `processes` measures some of the clips.
     """
+    count = -(-len(samples) // CHUNK)
+    own = processes.share(count)
+    hold(samples, range(own.start * CHUNK, min(len(samples), own.stop * CHUNK)))
 
-    def of_chunk(number: int) -> list[float]:
-        found: list[float] = moments(front_end(samples[number * CHUNK : (number + 1) * CHUNK]), by_clip).tolist()
-        return found
+    def of_chunks(part: slice) -> NDArray[np.float64]:
+        places = range(part.start * CHUNK, part.stop * CHUNK, CHUNK)
+        return np.stack([moments(front_end(samples[place : place + CHUNK]), by_clip) for place in places])
 
-    chunks = processes.every(-(-len(samples) // CHUNK), of_chunk)
-    return Normalisation.of_moments(map(np.array, chunks), by_clip)
+    return Normalisation.of_moments(processes.rows(count, 1, of_chunks) if count else (), by_clip)
 
 
 def network_input(

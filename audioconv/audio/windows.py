@@ -168,8 +168,9 @@ class Windows:
         """Return these windows, and behind them clips (n, length), each a recording; all samples are copied."""
         added = Windows.of_clips(clips)
         place, number = len(self.samples), int(self.recordings.max(initial=-1)) + 1
+        extended = getattr(self.samples, "extended", None)  # of `shared_windows.SharedSamples`
         return Windows(
-            np.concatenate([self.samples, added.samples]),
+            np.concatenate([self.samples, added.samples]) if extended is None else extended(added.samples),
             self.length,
             np.concatenate([self.begins, added.begins + place]),
             np.concatenate([self.ranges, added.ranges + place]),

@@ -84,6 +84,20 @@ class MpiProcesses(Processes):
             self._wait([self._data.Iallgatherv([content, byte], [received, sizes.tolist(), places.tolist(), byte])])
         return [bytes(received[place : place + size]) for place, size in zip(places, sizes, strict=True)]
 
+    def deliver(self, contents: Sequence[bytes]) -> list[bytes]:
+        """Send each process its part of `contents`, in their order; return what each has sent to this one."""
+        sizes = np.zeros(self.size, np.int64)
+        self._wait([self._data.Ialltoall(np.array([len(content) for content in contents], np.int64), sizes)])
+        byte = self._mpi.BYTE
+        received = [bytearray(size) for size in sizes.tolist()]
+        received[self.rank][:] = contents[self.rank]
+        peers = [(self.rank + k) % self.size for k in range(1, self.size)]
+        receives = {rank: self._data.Irecv([received[rank], byte], rank, PARTS) for rank in peers if received[rank]}
+        self._wait(
+            [self._data.Isend([contents[rank], byte], rank, PARTS) for rank in peers if contents[rank]], receives
+        )
+        return [bytes(content) for content in received]
+
     def sum(self, nodes: Mapping[Node, Array], count: int) -> Array:
         """Return the sum over all replicas.
 

@@ -47,6 +47,10 @@ class Processes:
         """Return the `content` of every process, in their order."""
         return [content]
 
+    def deliver(self, contents: Sequence[bytes]) -> list[bytes]:
+        """Send each process its part of `contents`, in their order; return what each has sent to this one."""
+        return list(contents)
+
     def sum(self, nodes: Mapping[Node, Array], count: int) -> Array:
         """Return the sum over `count` replicas in the order of the tree, a new vector, the same bits everywhere.
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from audioconv._types import Array, Samples
 from audioconv.audio.samples import as_float
+from audioconv.audio.shared_windows import hold
 from audioconv.audio.windows import Windows
 from audioconv.cluster.processes import ALONE, Processes
 from audioconv.decision.classes import is_word
@@ -100,6 +101,7 @@ def _found_in_streams(
     pause = np.zeros(round(PAUSE_SECONDS * rate), np.float32)
     places = np.flatnonzero([is_word(model.labels[code]) for code in heldout.codes])
     places = places[np.unique(np.linspace(0, len(places) - 1, min(len(places), MAX_WORD_CLIPS)).astype(int))]
+    hold(heldout.words, places)
 
     def found_in(number: int) -> list[bool]:
         place = int(places[number])

@@ -14,6 +14,7 @@ from audioconv.audio.augment import Augmentation
 from audioconv.audio.negatives import RECORDED, NegativeClips, NegativeSampler, WithRefused
 from audioconv.audio.samples import as_float
 from audioconv.audio.segments import find_segments
+from audioconv.audio.shared_windows import hold
 from audioconv.audio.synthetic_sounds import knocks
 from audioconv.audio.windows import Content, Windows
 from audioconv.cluster.processes import ALONE, Processes
@@ -45,6 +46,9 @@ in hours of negative recordings they would hardly ever be drawn."""
 
 CALIBRATION_NEGATIVES = 1000
 """Negatives that choose the threshold."""
+
+CALIBRATION_CLIPS = 1000
+"""Clips that they are made of, at most, where there are several replicas."""
 
 GENERATED_HARDNESS, SPOKEN_HARDNESS, EMBEDDING_HARDNESS = 2.0, 2.5, 0.25
 """Ratio of the false accept rate on real speech to that on the calibration negatives: if all of them are generated from
@@ -160,6 +164,10 @@ class Rejection:
     def for_calibration(self, x: Samples | Windows, codes: NDArray[np.integer]) -> NegativeClips:
         """Return the negatives that choose the decision, beside clips that the network has not learned."""
         spoken = None if self._spoken is None else self._spoken.calibration_negatives
+        if self._replicas > 1:  # each process needs all of these clips
+            some = np.array(evenly(range(len(x)), CALIBRATION_CLIPS), np.int64)
+            hold(x, some)
+            x, codes = x.select(some) if isinstance(x, Windows) else x[some], codes[some]
         # Generated negatives are as hard as words of the same sounds, which are rare among those that people say.
         sampler = self._sampler(x, codes, self._to_calibrate, spoken, recorded=1.0)
         return NegativeClips(sampler, CALIBRATION_NEGATIVES, self._code, self._seed)

@@ -12,6 +12,7 @@ import numpy as np
 
 from audioconv import architectures
 from audioconv._types import Array, Samples
+from audioconv.audio.shared_windows import hold
 from audioconv.audio.windows import Windows
 from audioconv.cluster.processes import ALONE, Processes
 from audioconv.decision.classes import class_codes, is_word
@@ -97,6 +98,9 @@ class TrainingSetup:
         """Return some of the examples as they are."""
         x, rows = self.examples.epoch_of(part, balanced=False)
         plan = self.plan
+        own = self.processes.share(-(-len(x) // plan.batch_size))  # the batches of `evaluate_logits`
+        first, end = own.start * plan.batch_size, min(len(x), own.stop * plan.batch_size)
+        hold(x, sorted({*range(min(1, len(x))), *range(first, end)}))
         return plan.spec.dataset(x, self.codes[rows], self.normalisation, plan.input_shape)
 
     def data_to_train(self, part: Array) -> list[Dataset]:
@@ -114,9 +118,11 @@ class TrainingSetup:
         if settings.replicas == 1:
             return [self._data_of_replica(x, codes)]
         dealt = deal_examples(self.examples.about["name"], codes, settings.replicas, settings.seed)
+        share = self.processes.share(settings.replicas)
+        hold(x, np.concatenate(dealt[share.start : share.stop]))
         return [
             self._data_of_replica(x.select(some) if isinstance(x, Windows) else x[some], codes[some])
-            for some in (dealt[replica] for replica in self.processes.share(settings.replicas))
+            for some in dealt[share.start : share.stop]
         ]
 
     def _data_of_replica(self, x: Windows | Array, codes: Array) -> Dataset:

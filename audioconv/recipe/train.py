@@ -22,7 +22,7 @@ from audioconv.features.stored import StoredFeatures, stored_count
 from audioconv.model import Model
 from audioconv.pipeline import sharing
 from audioconv.pipeline.predict import combine
-from audioconv.recipe.examples import Examples, load, notes_of_parts
+from audioconv.recipe.examples import Examples, load, notes_of_parts, shared_files
 from audioconv.recipe.labelled import Labelled
 from audioconv.recipe.plan import MAX_EPOCHS, resolve
 from audioconv.recipe.pretrained import Pretrained
@@ -104,8 +104,8 @@ def train_model(
     _tell(callbacks, *data.notes, *([plan.windows.describe()] if plan.windows else []), *plan.notes)
     if reviewed is not None:
         _tell(callbacks, *reviewed.notes(rejects=plan.rejects))
-    step = None if on_file is None else partial(on_file, len(data.labels))
-    examples = load(plan, data, strict=strict, on_file=step)
+    step = None if on_file is None else partial(on_file, len(shared_files(plan, data, processes)))
+    examples = load(plan, data, strict=strict, on_file=step, processes=processes)
     del data  # the examples have copies of arrays in memory
     setup = prepare(plan, examples, callbacks, reviewed, strict=strict, processes=processes)
     _tell(callbacks, *examples.notes, *notes_of_parts(examples, setup.parts))
@@ -238,7 +238,8 @@ def _epochs_within_budget(
         return int(Checkpoint.load(checkpoint).settings["epochs"])
     plan = setup.plan
     seconds = budget / plan.ensemble_size / (2 if plan.refits else 1) / len(data)
-    fitting = epochs_within(seconds, setup.network, data[0], watch, setup.params, plan.batch_size)
+    together = setup.processes.size > 1  # validation is shared, and each process has some of the clips
+    fitting = epochs_within(seconds, setup.network, data[0], None if together else watch, setup.params, plan.batch_size)
     return min(MAX_EPOCHS, *map(int, setup.processes.gather_json(fitting)))
 
 
@@ -253,7 +254,7 @@ def _stored_features(setup: TrainingSetup, model: Model) -> StoredFeatures | Non
     if not count:
         return None
     examples = setup.examples.take(part[np.linspace(0, len(part) - 1, count).astype(int)])
-    return StoredFeatures.of(model.features(examples[:]))
+    return StoredFeatures.of(sharing.rows(examples, lambda some: model.features(some[:]), setup.processes))
 
 
 def _validation_accuracy(setup: TrainingSetup, model: Model, results: Sequence[FitResult]) -> float | None:
