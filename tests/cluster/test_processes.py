@@ -30,6 +30,7 @@ def test_any_number_of_processes_gives_the_same_bits(digest, count):
     assert launching.run(count, "training", 4) == digest
 
 
+@pytest.mark.slow
 def test_so_it_does_where_processes_hold_no_whole_branch_of_the_tree():
     assert launching.run(2, "training", 6) == launching.run(1, "training", 6)
 

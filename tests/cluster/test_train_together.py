@@ -1,10 +1,15 @@
 """`audioconv train` in several processes: equal model files, and one message where something is wrong."""
 
+import os
 import shutil
+import signal
+import time
 
 import launching
 import numpy as np
 import pytest
+
+from audioconv.training.checkpoint import Checkpoint
 
 pytest.importorskip("soundfile")
 pytestmark = pytest.mark.skipif(launching.mpiexec() is None, reason="needs MPI: pip install 'audioconv[cluster]'")
@@ -102,19 +107,10 @@ def test_processes_must_have_the_same_data(words, tmp_path):
     assert "is up/5.wav up 5 train, not up/4.wav up 4 train" in message
 
 
-def test_processes_must_have_the_same_settings(words, tmp_path):
-    message = refused(tmp_path, (1, [words, "--replicas", 2]), (1, [words, "--replicas", 2, "--seed", 3]))
-    assert "has seed 3, but process 0" in message
-
-
 def test_data_that_one_process_does_not_have_end_all(words, tmp_path):
     message = refused(tmp_path, (1, [words, "--replicas", 2]), (1, [tmp_path / "none", "--replicas", 2]))
     assert message.startswith("process 1 (")
     assert message.endswith("none: no such folder or manifest")
-
-
-def test_data_that_no_process_has_are_one_message(tmp_path):
-    assert refused(tmp_path, (2, [tmp_path / "none", "--replicas", 2])).endswith("none: no such folder or manifest")
 
 
 def test_a_full_disk_on_one_ends_all(words, tmp_path):
@@ -127,3 +123,36 @@ def test_a_full_disk_on_one_ends_all(words, tmp_path):
     assert "process 0 (" in err
     assert "checkpoint.safetensors: could not be written (File too large)" in err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_killed_processes_at_twenty_random_moments(words, tmp_path):
+    """Start again after each, with another number of processes: in the end the model is that of one process."""
+    rng = np.random.default_rng(0)
+    training = [*TRAINING[:5], 40, *TRAINING[6:], "--reject", "--negatives", "none", "--replicas", 4, "--refit"]
+    code, _, err = train(1, words, "-o", tmp_path / "alone", *training)
+    assert code == 0, err
+    out, killed, finished = tmp_path / "out", 0, 0
+    while killed < 20:
+        count = int(rng.choice([2, 4]))
+        running = launching.start((count, ["-m", "audioconv", "train", words, "-o", out, *training, "--resume"]))
+        end = time.monotonic() + rng.uniform(2, 12)
+        while time.monotonic() < end and running.poll() is None:
+            time.sleep(0.02)
+        found = launching.python_processes(running.pid)
+        if running.poll() is None and len(found) == count:
+            os.kill(found[int(rng.integers(count))], signal.SIGKILL)
+            killed += 1
+        begun = time.monotonic()
+        code, _, err = launching.finish(running)
+        assert time.monotonic() - begun < 10 or code == 0
+        for path in out.glob("checkpoint*.safetensors") if out.exists() else ():
+            Checkpoint.load(path)
+        if code == 0:  # it was quicker: the model is complete, and a new run begins
+            finished += 1
+            assert (out / "model.safetensors").read_bytes() == (tmp_path / "alone" / "model.safetensors").read_bytes()
+            shutil.rmtree(out)
+    code, _, err = train(1, words, "-o", out, *training, "--resume")
+    assert code == 0, err
+    assert (out / "model.safetensors").read_bytes() == (tmp_path / "alone" / "model.safetensors").read_bytes()
+    assert not list(out.glob(".audioconv-*"))  # what killed processes left half-written
