@@ -46,10 +46,10 @@ def start(*groups: tuple[int, list[object]], **options) -> subprocess.Popen[str]
     return subprocess.Popen(words, **options)
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+def finish(process: subprocess.Popen[str], seconds: float = SECONDS) -> tuple[int, str, str]:
     """Return the exit code and what was written to both streams."""
     try:
-        out, err = process.communicate(timeout=SECONDS)
+        out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         process.terminate()
         raise

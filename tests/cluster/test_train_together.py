@@ -51,7 +51,7 @@ def negatives(tmp_path_factory):
     return folder
 
 
-def train(count, *arguments, **options):
+def train(count, *arguments, seconds=launching.SECONDS, **options):
     words = ["-m", "audioconv", "train", *arguments]
     if count == 1:
         running = launching.subprocess.Popen(
@@ -59,7 +59,7 @@ def train(count, *arguments, **options):
         )
     else:
         running = launching.start((count, words), **options)
-    return launching.finish(running)
+    return launching.finish(running, seconds)
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +129,8 @@ def test_a_full_disk_on_one_ends_all(words, tmp_path):
 def test_killed_processes_at_twenty_random_moments(words, tmp_path):
     """Start again after each, with another number of processes: in the end the model is that of one process."""
     rng = np.random.default_rng(0)
-    training = [*TRAINING[:5], 40, *TRAINING[6:], "--reject", "--negatives", "none", "--replicas", 4, "--refit"]
-    code, _, err = train(1, words, "-o", tmp_path / "alone", *training)
+    training = [*TRAINING[:5], 25, *TRAINING[6:], "--reject", "--negatives", "none", "--replicas", 4, "--refit"]
+    code, _, err = train(1, words, "-o", tmp_path / "alone", *training, seconds=600)
     assert code == 0, err
     out, killed, finished = tmp_path / "out", 0, 0
     while killed < 20:
@@ -144,7 +144,7 @@ def test_killed_processes_at_twenty_random_moments(words, tmp_path):
             os.kill(found[int(rng.integers(count))], signal.SIGKILL)
             killed += 1
         begun = time.monotonic()
-        code, _, err = launching.finish(running)
+        code, _, err = launching.finish(running, 600)
         assert time.monotonic() - begun < 10 or code == 0
         for path in out.glob("checkpoint*.safetensors") if out.exists() else ():
             Checkpoint.load(path)
@@ -152,7 +152,7 @@ def test_killed_processes_at_twenty_random_moments(words, tmp_path):
             finished += 1
             assert (out / "model.safetensors").read_bytes() == (tmp_path / "alone" / "model.safetensors").read_bytes()
             shutil.rmtree(out)
-    code, _, err = train(1, words, "-o", out, *training, "--resume")
+    code, _, err = train(1, words, "-o", out, *training, "--resume", seconds=600)
     assert code == 0, err
     assert (out / "model.safetensors").read_bytes() == (tmp_path / "alone" / "model.safetensors").read_bytes()
     assert not list(out.glob(".audioconv-*"))  # what killed processes left half-written
