@@ -118,6 +118,10 @@ class Classifier(Settings):
         negative recordings.
     validation_fraction : float
         Share of the examples for validation, if the data have no split of their own.
+    folds : int, optional
+        Cross-validate, for few examples: they are divided into so many parts, and for each part a network is trained on
+        the others in half the epochs. All networks together give the accuracy and choose the decision; the model is
+        trained on all examples. Default: one part, of `validation_fraction`, validates.
     patience : int, optional
         Stop after so many epochs without improvement.
     refit : bool, optional

@@ -22,6 +22,7 @@ ALLOWED = {
     r"needs the npm package onnxruntime-web": "ONNX Runtime Web",
     r"needs the packages? \S+, which carr(y|ies) a real ": "real voices and networks",
     r"needs the C compiler \S+": "C compilers",
+    r"needs the program openssl": "openssl",
     r"needs gcc-arm-none-eabi and qemu-system-arm": "a compiler and an emulator for Cortex-M",
     r"needs TensorFlow Lite Micro": "TensorFlow Lite Micro",
     r"needs pyopen-wakeword": "pyopen-wakeword",
@@ -37,6 +38,7 @@ ALLOWED = {
 NOT_LINUX = (
     r"needs /dev/full|no /dev/full on this system",
     r"limits its memory by /proc and RLIMIT_AS",
+    r"reads the memory of a process in /proc",
     r"needs a file system that takes any bytes as a name",
     r"compiles for another processor",
     r"sets CPU affinity",

@@ -140,9 +140,9 @@ def test_the_names(bench):
     assert ours.NETWORKS == NETWORKS
     names = list(bench.names())
     assert {name.split("/")[0] for name in names} == {
-        "train", "forward-64", "forward-1", "conv", "logmel", "threads", "memory"
+        "train", "forward-64", "forward-1", "export", "conv", "logmel", "threads", "memory"
     }  # fmt: skip
-    assert len(names) == 3 * len(NETWORKS) + 15 + 4
+    assert len(names) == 4 * len(NETWORKS) + 15 + 4
 
 
 def test_without_any_peer_nothing_is_measured():

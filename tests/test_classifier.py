@@ -215,6 +215,7 @@ def test_untrained_and_unloadable(tmp_path: Path) -> None:
         ac.Classifier.load(tmp_path / "none.safetensors")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_speech_embedding")
 def test_real_digits(mirror: Path, tmp_path: Path) -> None:
     """Three digits of FSDD in a few epochs: far better than guessing, on rows that were not trained on."""

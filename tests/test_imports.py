@@ -28,6 +28,7 @@ ORDER = [
     pipeline streaming
     recipe
     classifier explaining export report serving
+    lab
     cli
     __main__
     """.strip().splitlines()

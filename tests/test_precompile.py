@@ -189,6 +189,7 @@ def test_each_group_is_known():
         assert set(groups) <= set(GROUPS)
 
 
+@pytest.mark.slow
 def test_a_cold_command_answers_the_same_and_says_no_more(recordings, compiled, tmp_path):
     model, clip = tmp_path / "model", recordings / "no" / "1.wav"
     command("train", recordings, "-o", model, "--epochs", "1", AUDIOCONV_CACHE_DIR=str(compiled))

@@ -266,25 +266,34 @@ class NegativeSampler:
 
 
 class WithRefused:
-    """A sampler that also draws from clips that a person has marked as no word, which a model took for words.
+    """A sampler that also draws from given recordings: clips that a person has refused, or noise without words.
 
     Parameters
     ----------
-    sampler : NegativeSampler
+    sampler : NegativeSampler or WithRefused
         The source of all other negatives.
-    clips : sequence of arrays (samples,) float32
+    clips : sequence of arrays (samples,) float32, or int16 with the full scale 32768
     share : float
         Share of the negatives that is made of one of these clips, 0 to 1.
     """
 
-    def __init__(self, sampler: NegativeSampler, clips: Sequence[Samples], share: float) -> None:
+    def __init__(
+        self,
+        sampler: NegativeSampler | WithRefused,
+        clips: Sequence[Samples | NDArray[np.int16]],
+        share: float,
+    ) -> None:
         self._sampler, self._clips, self._share = sampler, tuple(clips), share
 
     def make(self, rng: np.random.Generator) -> Samples:
         """Return a new negative clip (T,) float32."""
         if rng.random() < self._share:
-            return self._sampler.stretch(self._clips[int(rng.integers(len(self._clips)))], rng)
+            return self.stretch(self._clips[int(rng.integers(len(self._clips)))], rng)
         return self._sampler.make(rng)
+
+    def stretch(self, samples: Samples | NDArray[np.int16], rng: np.random.Generator) -> Samples:
+        """Return what `NegativeSampler.stretch` does."""
+        return self._sampler.stretch(samples, rng)
 
     def background(self, kind: str, rng: np.random.Generator) -> Samples:
         """Return what `NegativeSampler.background` does: words are not mixed with refused clips."""

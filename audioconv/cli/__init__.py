@@ -21,6 +21,7 @@ from audioconv.cli import (
     explain,
     export,
     info,
+    lab,
     listen,
     review,
     serve,
@@ -47,7 +48,22 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for module in (train, classify, evaluate, explain, detect, listen, serve, review, export, info, data, demo, doctor):
+for module in (
+    train,
+    classify,
+    evaluate,
+    explain,
+    lab,
+    detect,
+    listen,
+    serve,
+    review,
+    export,
+    info,
+    data,
+    demo,
+    doctor,
+):
     module.register(app)
 
 

@@ -26,7 +26,7 @@ EXTRAS = {
     "export": ("tflite", "tflite", "audioconv export"),
     "kokoro": ("onnxruntime", "onnxruntime", "audioconv data make --voices kokoro"),
     "piper": ("onnxruntime", "onnxruntime", "audioconv data make --voices piper"),
-    "serve": ("uvicorn", "uvicorn", "audioconv serve --http"),
+    "serve": ("uvicorn", "uvicorn", "audioconv serve --http, audioconv lab"),
     "wyoming": ("wyoming", "wyoming", "audioconv serve --wyoming"),
 }
 """The extra parts: distribution, module, and what needs it."""

@@ -116,6 +116,16 @@ def train(
         float,
         _option("Share of the clips that validates; whole speakers. Default: 0.1.", RUN, metavar="SHARE"),
     ] = 0.1,
+    folds: Annotated[
+        int | None,
+        _option(
+            "Cross-validate in N parts, for few clips: N networks, each without one part, give the accuracy and choose "
+            "the threshold; the model is trained on all clips. Default: one part validates.",
+            RUN,
+            metavar="N",
+            min=2,
+        ),
+    ] = None,
     refit: Annotated[
         bool | None,
         _option(
@@ -324,6 +334,7 @@ def train(
         "false_accept_rate": false_accept_rate,
         "false_accepts_per_hour": false_accepts_per_hour,
         "validation_fraction": validation_fraction,
+        "folds": folds,
         "patience": patience,
         "refit": refit,
         "ensemble_size": ensemble_size,

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 UNREADABLE_NAME = "unreadable.txt"
 
+REFIT = "trained once more, with the validation clips included"
+
 
 def make_room(out: Path, *, resume: bool, force: bool) -> None:
     """Make the folder, unless that would lose what is there."""
@@ -64,6 +66,10 @@ def train_into(
     from audioconv.training.progress import ProgressBar
 
     runs, members = 0, int(settings.get("ensemble_size", 1))
+    # A data set with a split of its own is validated by that.
+    is_split = any(item.split == "validation" for item in collection.items)
+    folds = 0 if is_split else settings.get("folds") or 0
+    first_runs = members * max(1, folds)
 
     def announce(event: Event) -> None:
         nonlocal runs
@@ -76,10 +82,12 @@ def train_into(
                 for path in out.glob(CHECKPOINTS):
                     with suppress(OSError):
                         path.unlink()
-            if members > 1 and runs <= members:
-                say(f"network {runs} of {members}:")
-            if runs == members + 1:
-                say("once more, with the clips that validated:")
+            if folds and runs <= first_runs:
+                say(f"without part {(runs - 1) // members + 1} of {folds}:")
+            if members > 1 and runs <= first_runs:
+                say(f"network {(runs - 1) % members + 1} of {members}:")
+            if runs == first_runs + 1:
+                say("the model, of all clips:" if folds else "once more, with the clips that validated:")
 
     people = {speaker for speaker in collection.speakers if speaker}
     what = "pictures" if collection.kind == "images" else "recordings"
@@ -126,15 +134,21 @@ def show_report(out: Path, classifier: Classifier, collection: Collection) -> No
         lines.append(("start", str(began_with)))
     lines += origins_of_training(classifier.model_.provenance)
     if report.validation_accuracy is not None:
-        watched = f"{counts['validation']:,} clips, epoch {report.kept_epoch} of {len(report.history)}"
+        if report.folds:
+            people = ", whole speakers" if report.by_speaker else ""
+            count = 0 if report.held_out is None else report.held_out.count
+            watched = f"{count:,} clips, each by a network without its part, 1 of {report.folds}{people}"
+        else:
+            watched = f"{counts['validation']:,} clips, epoch {report.kept_epoch} of {len(report.history)}"
         lines.append(("validation", f"{report.validation_accuracy:.1%} right ({watched})"))
     lines += [("rejection", line) for line in how_it_decides(classifier.model_.decision)]
-    if report.final_history is not None and classifier.refit is None and classifier.reject is None:
+    is_off = classifier.model_.decision.gate is None
+    if is_off and report.final_history is not None and classifier.refit is None and classifier.reject is None:
         lines.append(
             ("rejection", "off (fewer than 20 speakers); --reject turns it on, but may reject unfamiliar voices")
         )
     if report.final_history is not None:
-        lines.append(("refit", "trained once more, with the validation clips included"))
+        lines.append(("refit", "trained once more, with all clips" if report.folds else REFIT))
     if report.test is not None:
         lines.append(("test", f"{report.test.accuracy:.1%} right ({report.test.count:,} clips, never trained on)"))
     lines.append(("model", f"{display_path(model)} ({megabytes(model.stat().st_size)})"))

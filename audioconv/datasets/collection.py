@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from audioconv.audio.read import AUDIO_SUFFIXES, Segment
 from audioconv.datasets.left_out import NOTHING, LeftOut, counted
-from audioconv.decision.classes import is_word, negative_label
+from audioconv.decision.classes import BACKGROUND, is_word, negative_label
 from audioconv.errors import DataError
 from audioconv.images.read import IMAGE_SUFFIXES
 from audioconv.io.files import display_path
@@ -81,6 +81,8 @@ class Collection:
         Assumptions made when it was opened, a line each, to be shown to the user. Default: none.
     left_out : LeftOut
         Files that were found and are not used. Default: none.
+    backgrounds : tuple of (path or Segment)
+        Recordings of noise without words, in the folder ``_background_noise_`` beside the classes. Default: none.
     """
 
     items: tuple[Item, ...]
@@ -88,6 +90,7 @@ class Collection:
     name: str
     notes: tuple[str, ...] = ()
     left_out: LeftOut = NOTHING
+    backgrounds: tuple[Path | Segment, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of files."""
@@ -150,6 +153,23 @@ class Collection:
         1
         """
         return replace(self, items=tuple(item for item in self.items if item.split in splits))
+
+    def with_backgrounds_apart(self) -> Collection:
+        """Return the same files with those labelled ``_background_noise_`` in `backgrounds`, and no class of them.
+
+        Nothing changes for pictures, and where no other class would be left.
+
+        Examples
+        --------
+        >>> items = (Item(Path("a.wav"), "yes"), Item(Path("b.wav"), "_background_noise_"))
+        >>> [path.name for path in Collection(items, "audio", "few").with_backgrounds_apart().backgrounds]
+        ['b.wav']
+        """
+        apart = tuple(item.example for item in self.items if item.label == BACKGROUND)
+        if self.kind != "audio" or not apart or len(apart) == len(self.items):
+            return self
+        items = tuple(item for item in self.items if item.label != BACKGROUND)
+        return replace(self, items=items, backgrounds=(*self.backgrounds, *apart))
 
     def with_negatives(self, keep: Sequence[str] = ()) -> Collection:
         """Return the same files with the classes of negatives as ``_unknown_`` and ``_silence_``.

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Set
+from dataclasses import replace
 from pathlib import Path
 
 from audioconv.datasets.arrangement import arrange, split_of
@@ -22,12 +23,13 @@ from audioconv.datasets.collection import (
 )
 from audioconv.datasets.left_out import sort_out
 from audioconv.datasets.manifest import MANIFEST_NAME, MANIFEST_SUFFIXES, read_manifest
+from audioconv.decision.classes import BACKGROUND
 from audioconv.errors import DataError
 from audioconv.io.files import display_path, reason
 
 _LOG = logging.getLogger("audioconv")
 
-NOT_CLASSES = frozenset({"_background_noise_", "__MACOSX", "__pycache__"})
+NOT_CLASSES = frozenset({BACKGROUND, "__MACOSX", "__pycache__"})
 """Folders beside the classes that are none; the first is the noise of Speech Commands."""
 
 SPREADSHEETS = frozenset({".xls", ".xlsx", ".ods", ".numbers"})
@@ -45,9 +47,10 @@ def open_collection(path: str | os.PathLike[str], *, minimum_classes: int = 2) -
 
     Each subfolder of a folder is a class, and all recordings or pictures below it are its clips. Subfolders that are
     all called like splits (``train``, ``val``, ``testing``, ``fold1`` and so on) are splits, see
-    `arrangement.arrange`. Hidden files, hidden folders, ``_background_noise_`` and files with other endings are left
-    out. The speaker is taken from names such as ``{speaker}_nohash_{n}.wav``. A folder that holds a ``manifest.csv``
-    is read by that manifest instead. What was assumed, and what was left out, is in the collection's notes.
+    `arrangement.arrange`. Recordings in ``_background_noise_`` beside the classes are `Collection.backgrounds`. Hidden
+    files, hidden folders and files with other endings are left out. The speaker is taken from names such as
+    ``{speaker}_nohash_{n}.wav``. A folder that holds a ``manifest.csv`` is read by that manifest instead. What was
+    assumed, and what was left out, is in the collection's notes.
 
     Parameters
     ----------
@@ -100,6 +103,7 @@ def speaker_in_name(path: Path) -> str | None:
 def _open_folder(folder: Path, minimum_classes: int) -> Collection:
     shown = display_path(folder)
     found = [(path, path.parts[len(folder.parts) :]) for path in files_below(folder)]
+    backgrounds = tuple(path for path, parts in found if _is_background(parts) and kind_of(path) == "audio")
     found = [(path, parts) for path, parts in found if not _is_beside_classes(parts)]
     files = [(path, parts) for path, parts in found if kind_of(path)]
     arranged = arrange([parts for _, parts in files], shown)
@@ -131,6 +135,8 @@ def _open_folder(folder: Path, minimum_classes: int) -> Collection:
         (*arranged.notes, *merged_notes, *left_out.notes),
         left_out,
     )
+    if collection.kind == "audio":
+        collection = replace(collection, backgrounds=backgrounds)
     check_classes(collection, minimum_classes, shown, hint)
     return collection
 
@@ -140,6 +146,11 @@ def _is_beside_classes(parts: tuple[str, ...]) -> bool:
     return len(parts) > 1 and any(
         part in NOT_CLASSES and all(split_of(above) for above in parts[:place]) for place, part in enumerate(parts[:2])
     )
+
+
+def _is_background(parts: tuple[str, ...]) -> bool:
+    """Return whether a file is a recording of noise without words."""
+    return _is_beside_classes(parts) and BACKGROUND in parts[:2]
 
 
 def _empty_folders(folder: Path, depth: int, used: Set[tuple[str, ...]]) -> list[str]:

@@ -20,7 +20,7 @@ from audioconv.datasets.collection import (
     one_kind,
     one_spelling,
 )
-from audioconv.datasets.table import Row, read_table
+from audioconv.datasets.table import Row, Table, read_table
 from audioconv.errors import DataError
 from audioconv.io.files import display_path, write_atomic
 
@@ -72,7 +72,33 @@ def read_manifest(path: str | os.PathLike[str], *, minimum_classes: int = 2) -> 
     table = read_table(path)
     if not table.rows:
         raise DataError(f"{shown}: the manifest lists no files; add a row path,label for each")
-    paths, path_notes = _found(table.rows, path.parent)
+    items, path_notes = listed_items(table, path)
+    _check_files(table.rows, items, shown)
+    name = path.resolve().parent.name if path.name == MANIFEST_NAME else path.stem
+    kind = one_kind((item.path for item in items), shown)
+    merged, label_notes = one_spelling(items)
+    notes = (*table.notes, *path_notes, *_not_utf8(table.rows), *label_notes)
+    collection = Collection(merged, kind, display_path(name), notes)
+    check_classes(collection, minimum_classes, shown, "add rows of other labels")
+    return collection
+
+
+def listed_items(table: Table, path: Path) -> tuple[list[Item], tuple[str, ...]]:
+    """Return the items that the rows of a manifest at `path` list, whether their files exist or not.
+
+    Returns
+    -------
+    items : list of Item
+    notes : tuple of str
+        What was assumed to find the files, a line each.
+
+    Raises
+    ------
+    DataError
+        If a row has a split, a beginning or an end that cannot be one.
+    """
+    shown = display_path(path)
+    paths, notes = _found(table.rows, path.parent)
     items = [
         Item(
             found,
@@ -85,14 +111,7 @@ def read_manifest(path: str | os.PathLike[str], *, minimum_classes: int = 2) -> 
         )
         for row, found, split in zip(table.rows, paths, _splits(table.rows, shown), strict=True)
     ]
-    _check_files(table.rows, items, shown)
-    name = path.resolve().parent.name if path.name == MANIFEST_NAME else path.stem
-    kind = one_kind((item.path for item in items), shown)
-    merged, label_notes = one_spelling(items)
-    notes = (*table.notes, *path_notes, *_not_utf8(table.rows), *label_notes)
-    collection = Collection(merged, kind, display_path(name), notes)
-    check_classes(collection, minimum_classes, shown, "add rows of other labels")
-    return collection
+    return items, notes
 
 
 def write_manifest(
@@ -114,10 +133,20 @@ def write_manifest(
     DataError
         If the file cannot be written.
     """
-    items, more = list(items), more or {}
+    items = list(items)
     folder = Path(path).parent
+    write_rows(path, [_listed(item.path, folder) for item in items], items, more)
+
+
+def write_rows(
+    path: str | os.PathLike[str],
+    listed: Sequence[str],
+    items: Sequence[Item],
+    more: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Write a manifest like `write_manifest`, of `items` whose paths are `listed` so."""
     columns: dict[str, Sequence[str]] = {
-        "path": [_listed(item.path, folder) for item in items],
+        "path": listed,
         "label": [item.label for item in items],
         "speaker": [item.speaker or "" for item in items],
         "split": [item.split or "" for item in items],
@@ -128,7 +157,7 @@ def write_manifest(
         "source": [item.source or "" for item in items],
         "licence": [item.licence or "" for item in items],
     }
-    columns |= {name: values for name, values in optional.items() if any(values)} | dict(more)
+    columns |= {name: values for name, values in optional.items() if any(values)} | dict(more or {})
     with write_atomic(path, "w") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)

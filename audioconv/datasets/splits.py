@@ -66,6 +66,55 @@ def split_validation(
     return np.flatnonzero(~in_validation), np.flatnonzero(in_validation)
 
 
+def assign_folds(labels: Sequence[str], groups: Sequence[str | None] | None, count: int, seed: int = 0) -> Indices:
+    """Return the fold of each clip, from 0, for cross-validation; -1 for a clip that must always be trained on.
+
+    The clips of a group are in one fold, and those of a class are spread over the folds as evenly as the groups allow.
+    Without any one fold, clips of every class are left: the largest group of a class that one fold would hold as a
+    whole is in none.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        The class of each clip.
+    groups : sequence of (str or None), optional
+        The speaker or source recording of each clip; a clip with None is a group of its own.
+    count : int
+        Number of folds, at least 2; with fewer groups some are empty.
+    seed : int
+        The same seed gives the same folds.
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer than 2 folds.
+
+    Examples
+    --------
+    >>> assign_folds(["yes", "yes", "no", "no"], None, 2).tolist()
+    [0, 1, 0, 1]
+    >>> assign_folds(["yes", "yes", "no"], None, 2).tolist()
+    [1, 0, -1]
+    """
+    if count < 2:
+        raise ConfigError(f"cross-validation needs at least 2 folds; got {count}")
+    label_codes = _codes(labels)
+    group_codes = _codes(range(len(labels)) if groups is None else _own_where_unknown(groups, len(labels)))
+    clips = np.zeros((group_codes.max(initial=-1) + 1, label_codes.max(initial=-1) + 1), np.int64)
+    np.add.at(clips, (group_codes, label_codes), 1)
+    fold_of = np.full(len(clips), -1, np.int64)
+    counts = np.zeros((count, clips.shape[1]), np.int64)
+    # Large groups first: the small ones even out what they leave.
+    order = np.random.default_rng(seed).permutation(len(clips))
+    for group in sorted(order.tolist(), key=lambda group: -clips[group].sum()):
+        crowding = counts @ clips[group]
+        fold_of[group] = int(np.lexsort((counts.sum(axis=1), crowding))[0])
+        counts[fold_of[group]] += clips[group]
+    for label in np.flatnonzero((counts == clips.sum(axis=0)).any(axis=0)).tolist():
+        fold_of[int(clips[:, label].argmax())] = -1
+    return fold_of[group_codes]
+
+
 def check_disjoint(groups: Sequence[str | None], parts: Mapping[str, Sequence[int] | Indices]) -> None:
     """Check that no group is in two parts.
 

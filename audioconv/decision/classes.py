@@ -18,6 +18,10 @@ SILENCE = "_silence_"
 """The class of silence and noise, as in Speech Commands."""
 
 
+BACKGROUND = "_background_noise_"
+"""Recordings of noise without words, of any length, beside the classes, as in Speech Commands."""
+
+
 # Names that people give to classes of negatives: without underscores, hyphens and case.
 _NEGATIVES = {
     UNKNOWN: (

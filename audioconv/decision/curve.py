@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -74,6 +74,33 @@ class Curve:
             for name in _SERIES
             if name != "thresholds"
         }
+
+    @classmethod
+    def join(cls, curves: Iterable[Self]) -> Self:
+        """Return the curve of all clips and recordings together; the thresholds must be the same."""
+        parts = list(curves)
+        if len(parts) == 1:
+            return parts[0]
+        if len({part.thresholds for part in parts}) != 1:
+            raise ConfigError("curves can be joined only if they have the same thresholds")
+
+        def mean(name: str, counts: Sequence[float]) -> Values:
+            if not sum(counts):
+                return (0.0,) * len(parts[0].thresholds)
+            return tuple(np.average([getattr(part, name) for part in parts], axis=0, weights=counts).tolist())
+
+        words, negatives = [part.word_clips for part in parts], [part.negative_clips for part in parts]
+        hours = [part.hours for part in parts]
+        return cls(
+            thresholds=parts[0].thresholds,
+            words=mean("words", words),
+            negatives=mean("negatives", negatives),
+            found=mean("found", words),
+            false_accepts_per_hour=mean("false_accepts_per_hour", hours),
+            word_clips=sum(words),
+            negative_clips=sum(negatives),
+            hours=sum(hours),
+        )
 
     @classmethod
     def from_json(cls, described: Mapping[str, Any]) -> Self:

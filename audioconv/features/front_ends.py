@@ -19,7 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from audioconv._types import Features, Samples
 from audioconv.errors import ConfigError, DataError, ShapeError
-from audioconv.features.spectrogram import Spectrogram, cosine_basis, hann_window, mel_edges, mel_filters
+from audioconv.features.mel import mel_edges, mel_filters
+from audioconv.features.spectrogram import Spectrogram, cosine_basis, hann_window
 
 logger = logging.getLogger("audioconv")
 

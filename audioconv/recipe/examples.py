@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from audioconv._types import Array
+from audioconv.audio.read import Segment
 from audioconv.audio.windows import Windows
 from audioconv.cluster.processes import ALONE, Processes
 from audioconv.datasets.check.balance import imbalance_notes
-from audioconv.datasets.splits import split_validation
+from audioconv.datasets.splits import assign_folds, split_validation
 from audioconv.decision.classes import is_word
 from audioconv.errors import DataError
 from audioconv.recipe.labelled import REVIEWED, Labelled
@@ -51,6 +53,10 @@ class Examples:
         What came up when they were read, a line each.
     files : sequence of Path
         All files of the data, of every part; none for arrays in memory.
+    sources : sequence of (path or Segment)
+        The file of each example; none for arrays in memory.
+    backgrounds : sequence of (path or Segment)
+        Recordings of noise without words.
     """
 
     x: Windows | Array
@@ -61,6 +67,8 @@ class Examples:
     failures: tuple[DataError, ...] = ()
     notes: tuple[str, ...] = ()
     files: Sequence[Path] = ()
+    sources: Sequence[Path | Segment] = ()
+    backgrounds: Sequence[Path | Segment] = ()
 
     @property
     def are_few(self) -> bool:
@@ -93,6 +101,36 @@ class Examples:
             train, named["validation"] = self._spare_validation(train, validation_fraction, seed)
         reviewed = np.flatnonzero([split == REVIEWED for split in self.splits])
         return {"train": np.concatenate([train, reviewed]), **named}
+
+    def without_validation(self) -> dict[str, Array]:
+        """Return what `split` does, with nothing to validate."""
+        splits = np.array([split or "train" for split in self.splits], object)
+        return {
+            "train": np.flatnonzero((splits == "train") | (splits == REVIEWED)),
+            "validation": np.zeros(0, np.int64),
+            "test": np.flatnonzero(splits == "test"),
+        }
+
+    def folds(self, count: int, seed: int) -> tuple[list[Array], bool]:
+        """Return `count` parts of the examples to learn from, and whether they keep speakers apart.
+
+        No recording is in two parts, and no speaker, unless that would leave most clips of a class without a part: then
+        speakers are divided. An example without which its class could not be learned is in no part.
+        """
+        some = np.flatnonzero([split in ("train", None) for split in self.splits])
+        labels = [self.labels[i] for i in some.tolist()]
+        speakers = [self.speakers[i] for i in some.tolist()]
+        recordings = [f"recording {number}" for number in self.recordings[some].tolist()]
+        groups = [one or recording for one, recording in zip(speakers, recordings, strict=True)]
+        found = assign_folds(labels, groups, count, seed)
+        held = Counter(label for label, fold in zip(labels, found.tolist(), strict=True) if fold >= 0)
+        divided = len(set(filter(None, speakers))) > 0 and any(
+            2 * held[label] < number for label, number in Counter(labels).items()
+        )
+        if divided:
+            found = assign_folds(labels, recordings, count, seed)
+        parts = [some[found == fold] for fold in range(count)]
+        return [part for part in parts if len(part)], any(speakers) and not divided
 
     def epoch_count(self, language: str | None = None) -> int:
         """Return how many examples an epoch shows, those to validate with among them, and what is spoken besides."""
@@ -232,6 +270,8 @@ def load(
         failures=found.failures,
         notes=notes,
         files=data.files,
+        sources=[data.sources[i] for i in places] if data.sources else (),
+        backgrounds=data.backgrounds,
     )
 
 

@@ -49,6 +49,8 @@ class Labelled(ABC):
         Name, source and licence of the data, for the model's provenance.
     notes : tuple of str
         Remarks for the user, a line each.
+    backgrounds : sequence of (path or Segment)
+        Recordings of noise without words; see `recipe.backgrounds`.
     """
 
     kind: Kind
@@ -58,6 +60,7 @@ class Labelled(ABC):
     splits: Sequence[str | None]
     about: Mapping[str, Any] = field(default_factory=lambda: {"name": "arrays"})
     notes: tuple[str, ...] = ()
+    backgrounds: Sequence[Path | Segment] = ()
 
     @property
     def fixed_rate(self) -> int | None:
@@ -67,6 +70,11 @@ class Labelled(ABC):
     @property
     def files(self) -> Sequence[Path]:
         """The files of the data; none for arrays in memory."""
+        return ()
+
+    @property
+    def sources(self) -> Sequence[Path | Segment]:
+        """The file of each example; none for arrays in memory."""
         return ()
 
     @property
@@ -141,14 +149,19 @@ class LabelledFiles(Labelled):
                 "origins": [origin._asdict() for origin in collection.origins],
             },
             notes=tuple(collection.notes),
+            backgrounds=collection.backgrounds,
         )
 
     @property
     def files(self) -> Sequence[Path]:
         return self.collection.paths
 
+    @property
+    def sources(self) -> Sequence[Path | Segment]:
+        return self.collection.examples
+
     def with_negatives(self) -> Self:
-        return self.of(self.collection.with_negatives())
+        return self.of(self.collection.with_backgrounds_apart().with_negatives())
 
     def _with_examples(self, clips: Sequence[tuple[Segment, str]]) -> dict[str, Any]:
         items = [Item(Path(part.path), label, split=REVIEWED, begin=part.begin, end=part.end) for part, label in clips]

@@ -136,7 +136,7 @@ def resolve(
     pretrained : Pretrained, optional
         The model that `settings.init` names; see `pretrained.load_named`.
     has_refused : bool
-        Whether there are clips that a person has refused, to learn to reject.
+        Whether there are clips that a person has refused, or recordings of noise, to learn to reject.
 
     Raises
     ------
@@ -173,7 +173,7 @@ def choose(
     """Return the plan for examples of `spec`.
 
     `few_speakers`: there are fewer than `MIN_SPEAKERS`. `is_split`: the data say which examples validate; those are not
-    trained on by default. `has_refused`: there are refused clips.
+    trained on by default. `has_refused`: there are refused clips, or recordings of noise.
     """
     arch = settings.arch if pretrained is None else pretrained.arch
     if arch == AUTO and pretrained is None:

@@ -20,6 +20,7 @@ from audioconv.audio.windows import Content, Windows
 from audioconv.cluster.processes import ALONE, Processes
 from audioconv.decision.calibration import calibrate
 from audioconv.decision.classes import UNKNOWN, is_word
+from audioconv.decision.curve import Curve
 from audioconv.decision.decision import Decision
 from audioconv.io.parallel import evenly
 from audioconv.model import BATCH_SIZE, Model
@@ -28,6 +29,7 @@ from audioconv.recipe.bank import NegativeBank
 from audioconv.recipe.operating_points import Heldout, measure_curve
 from audioconv.recipe.settings import Settings
 from audioconv.recipe.spoken_words import Spoken
+from audioconv.streaming.detector import LISTENING_THRESHOLD
 
 NEGATIVES_PER_CLASS = 4.0
 """Negatives to train with, for each clip of an average class."""
@@ -44,8 +46,8 @@ REFUSED_DRAWS, MAX_REFUSED_SHARE = 8, 0.25
 """How often an epoch shows each refused clip, on average, and the greatest share of the negatives that all of them are:
 in hours of negative recordings they would hardly ever be drawn."""
 
-CALIBRATION_NEGATIVES = 1000
-"""Negatives that choose the threshold."""
+CALIBRATION_NEGATIVES, FOLDS_NEGATIVES = 1000, 400
+"""Negatives that choose the threshold; those of all folds of a cross-validation together, which has few words."""
 
 CALIBRATION_CLIPS = 1000
 """Clips that they are made of, at most, where there are several replicas."""
@@ -54,6 +56,13 @@ GENERATED_HARDNESS, SPOKEN_HARDNESS, EMBEDDING_HARDNESS = 2.0, 2.5, 0.25
 """Ratio of the false accept rate on real speech to that on the calibration negatives: if all of them are generated from
 the words; if synthetic voices speak half of them, of which hardly any is accepted; and if they are generated and the
 network begins with the speech embedding, which tells other words apart but not the words' own pieces."""
+
+BACKGROUND_SHARE = 0.15
+"""Share of the negatives that is made of recordings of noise, if there are any."""
+
+MAX_MISSED = 0.05
+"""Share of the words that the threshold for streams may miss, of those that the threshold for clips finds in streams,
+without recordings that would tell the false accepts an hour. With few clips the scores of new clips are low."""
 
 MINUTE = 60
 """In seconds."""
@@ -106,6 +115,8 @@ class Rejection:
         Whether the network begins with the speech embedding. Default: False.
     refused : sequence of arrays (T,) float32
         Clips of sounds that a model has taken for words, or nearly so.
+    backgrounds : sequence of arrays (T,) float32 or int16
+        Recordings of noise without words.
 
     Attributes
     ----------
@@ -129,6 +140,7 @@ class Rejection:
         content: Content | None = "words",
         embedding: bool = False,
         refused: Sequence[Samples] = (),
+        backgrounds: Sequence[Array] = (),
     ) -> None:
         self.classes = tuple(sorted({*classes, UNKNOWN}))
         self.auxiliary = () if UNKNOWN in classes else (UNKNOWN,)
@@ -144,7 +156,7 @@ class Rejection:
         hardness = SPOKEN_HARDNESS if spoken is not None else EMBEDDING_HARDNESS if embedding else GENERATED_HARDNESS
         self.negative_hardness_ratio = hardness if self.auxiliary and bank is None else 1.0
         self.given_up = RECORDED_GIVEN_UP if bank is not None else 0.0 if embedding else None
-        self._spoken, self._refused = spoken, refused
+        self._spoken, self._refused, self._backgrounds = spoken, refused, backgrounds
 
     def _found(self, recordings: Sequence[Array], weights: Sequence[float] = ()) -> _Recorded:
         return _Recorded(recordings) if self._of_sounds else _Recorded.of(recordings, self._rate, weights)
@@ -155,14 +167,18 @@ class Rejection:
         least = -(-least // self._replicas)
         count = max(round(per_class * len(x) / max(self._words.sum(), 1)), least)
         spoken = None if self._spoken is None else self._spoken.negatives
-        sampler = self._sampler(x, codes, self._to_train, spoken)
+        sampler: NegativeSampler | WithRefused = self._sampler(x, codes, self._to_train, spoken)
+        if self._backgrounds:
+            sampler = WithRefused(sampler, self._backgrounds, BACKGROUND_SHARE)
         if not self._refused:
             return NegativeClips(sampler, count, self._code, self._seed)
         share = min(MAX_REFUSED_SHARE, REFUSED_DRAWS * len(self._refused) / max(1, count))
         return NegativeClips(WithRefused(sampler, self._refused, share), count, self._code, self._seed)
 
-    def for_calibration(self, x: Samples | Windows, codes: NDArray[np.integer]) -> NegativeClips:
-        """Return the negatives that choose the decision, beside clips that the network has not learned."""
+    def for_calibration(
+        self, x: Samples | Windows, codes: NDArray[np.integer], count: int = CALIBRATION_NEGATIVES
+    ) -> NegativeClips:
+        """Return so many negatives that choose the decision, beside clips that the network has not learned."""
         spoken = None if self._spoken is None else self._spoken.calibration_negatives
         if self._replicas > 1:  # each process needs all of these clips
             some = np.array(evenly(range(len(x)), CALIBRATION_CLIPS), np.int64)
@@ -170,7 +186,7 @@ class Rejection:
             x, codes = x.select(some) if isinstance(x, Windows) else x[some], codes[some]
         # Generated negatives are as hard as words of the same sounds, which are rare among those that people say.
         sampler = self._sampler(x, codes, self._to_calibrate, spoken, recorded=1.0)
-        return NegativeClips(sampler, CALIBRATION_NEGATIVES, self._code, self._seed)
+        return NegativeClips(sampler, count, self._code, self._seed)
 
     def augmentation(
         self, augmentation: Augmentation, sampler: NegativeSampler | WithRefused, clips: int
@@ -213,77 +229,110 @@ class Rejection:
         )
 
 
-def decide(
-    model: Model,
-    x: Array | Windows,
-    codes: NDArray[np.integer],
-    rejection: Rejection | None,
-    settings: Settings,
-    processes: Processes = ALONE,
-) -> Decision:
-    """Return the decision of `model` that fits examples which it has not learned.
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """Examples that a model has not learned.
 
-    Parameters
+    Attributes
     ----------
     model : Model
     x : array (N, *model.example_shape) float32, or Windows
         Examples.
     codes : array (N,) int64
         Their classes.
+    """
+
+    model: Model
+    x: Array | Windows
+    codes: NDArray[np.integer]
+
+    def words(self) -> Watched:
+        """Return those that are words."""
+        of_words = np.array([is_word(label) for label in self.model.labels])[self.codes]
+        x = self.x.select(of_words) if isinstance(self.x, Windows) else self.x[of_words]
+        return Watched(self.model, x, self.codes[of_words])
+
+
+def decide(
+    watched: Sequence[Watched], rejection: Rejection | None, settings: Settings, processes: Processes = ALONE
+) -> tuple[Decision, Curve | None]:
+    """Return the decision that fits examples which models have not learned, and the curve of all thresholds.
+
+    The curve is measured with a bank of negatives, which has hours of recordings, and of a cross-validation; the
+    decision has the first kind only.
+
+    Parameters
+    ----------
+    watched : sequence of Watched
+        Of one model, or of those of a cross-validation, which have the same labels.
     rejection : Rejection, optional
-        The source of negatives, if the model learns to reject.
+        The source of negatives, if the models learn to reject.
     settings : Settings
         Has the share of negatives, and the number of false accepts an hour, that the thresholds may accept.
     processes : Processes
         Processes that share the predictions. Default: this one alone.
     """
+    watched = [one for one in watched if len(one.x)]
     auxiliary = () if rejection is None else rejection.auxiliary
-    if not len(x):
-        return Decision(auxiliary=auxiliary)
-    if rejection is None or rejection.bank is None:
-        return _decide(model, x, codes, rejection, settings.false_accept_rate, processes)[0]
-    decision, negatives = _decide(model, x, codes, rejection, settings.false_accept_rate, processes)
-    of_words = np.array([is_word(label) for label in model.labels])[codes]
-    if decision.gate is None or not of_words.any():
-        return decision
-    words = x.select(of_words) if isinstance(x, Windows) else x[of_words]
-    heldout = Heldout(words, codes[of_words], negatives, rejection.bank.calibration)
-    curve = measure_curve(model, decision, heldout, processes)
-    return replace(
-        decision, curve=curve, stream_threshold=curve.threshold_for_rate(settings.false_accepts_per_hour) or 1.0
-    )
-
-
-def _decide(
-    model: Model,
-    x: Array | Windows,
-    codes: NDArray[np.integer],
-    rejection: Rejection | None,
-    max_false_accept_rate: float,
-    processes: Processes,
-) -> tuple[Decision, Array]:
-    """Return the decision without its curve, and the logits (M, K) of the negatives that chose it."""
-    logits = sharing.logits(model, x, processes)
-    negatives = logits[:0]
-    if rejection is not None:
-        generated = rejection.for_calibration(x, codes)
-        negatives = processes.rows(
-            generated.count, BATCH_SIZE, lambda part: model.predict_logits(generated.samples(len(x), part))
-        )
-        logits = np.concatenate([logits, negatives])
-        codes = np.concatenate([codes, np.full(generated.count, generated.label, np.int64)])
-    recorded = rejection is not None and rejection.bank is not None
+    if not watched:
+        return Decision(auxiliary=auxiliary), None
+    bank = None if rejection is None else rejection.bank
+    count = CALIBRATION_NEGATIVES if len(watched) == 1 else FOLDS_NEGATIVES // len(watched)
+    wants_curve = bank is not None or (settings.folds is not None and watched[0].model.kind == "audio")
+    found = [_logits(one, rejection, count, processes) for one in watched]
+    labels = watched[0].model.labels
     decision = calibrate(
-        model.labels,
-        logits,
-        codes,
-        auxiliary=() if rejection is None else rejection.auxiliary,
-        false_accepts=None if all(map(is_word, model.labels)) else max_false_accept_rate,
+        labels,
+        np.concatenate([logits for some in found for logits in some[:2]]),
+        np.concatenate([codes for _, _, codes in found]),
+        auxiliary=auxiliary,
+        false_accepts=None if all(map(is_word, labels)) else settings.false_accept_rate,
         negative_hardness_ratio=1.0 if rejection is None else rejection.negative_hardness_ratio,
-        score="odds" if recorded else "logit",
+        score="odds" if bank is not None else "logit",
         given_up=None if rejection is None else rejection.given_up,
     )
-    return decision, negatives
+    words = [one.words() for one in watched]
+    if not wants_curve or decision.gate is None or not any(len(one.x) for one in words):
+        return decision, None
+    # One network listens to the recordings: they are long, and the others are like it.
+    recordings = [() if bank is None else bank.calibration, *[()] * (len(words) - 1)]
+    curve = Curve.join(
+        measure_curve(one.model, decision, Heldout(one.x, one.codes, negatives, some), processes)
+        for one, (_, negatives, _), some in zip(words, found, recordings, strict=True)
+    )
+    if bank is None:
+        return replace(decision, stream_threshold=listening_threshold(curve, decision.threshold)), curve
+    threshold = curve.threshold_for_rate(settings.false_accepts_per_hour) or 1.0
+    return replace(decision, curve=curve, stream_threshold=threshold), curve
+
+
+def listening_threshold(curve: Curve, lowest: float) -> float:
+    """Return the threshold for streams where there are no recordings that would tell the false accepts an hour.
+
+    It is `LISTENING_THRESHOLD`, or lower where that would miss more than `MAX_MISSED` of the words that `lowest` finds.
+    """
+    wanted = (1 - MAX_MISSED) * curve.at(lowest)["found"]
+    enough = [
+        threshold
+        for threshold, found in zip(curve.thresholds, curve.found, strict=True)
+        if lowest <= threshold <= LISTENING_THRESHOLD and found >= wanted
+    ]
+    return max(enough, default=min(lowest, LISTENING_THRESHOLD))
+
+
+def _logits(
+    watched: Watched, rejection: Rejection | None, count: int, processes: Processes
+) -> tuple[Array, Array, NDArray[np.integer]]:
+    """Return logits of examples and of so many negatives, and the classes of both."""
+    model, x, codes = watched.model, watched.x, watched.codes
+    logits = sharing.logits(model, x, processes)
+    if rejection is None:
+        return logits, logits[:0], codes
+    generated = rejection.for_calibration(x, codes, count)
+    negatives = processes.rows(
+        generated.count, BATCH_SIZE, lambda part: model.predict_logits(generated.samples(len(x), part))
+    )
+    return logits, negatives, np.concatenate([codes, np.full(generated.count, generated.label, np.int64)])
 
 
 def describe(settings: Settings, rejection: Rejection | None) -> dict[str, Any]:

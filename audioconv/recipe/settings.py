@@ -94,6 +94,7 @@ class Settings:
     false_accept_rate: float = 0.05
     false_accepts_per_hour: float = 0.5
     validation_fraction: float = 0.1
+    folds: int | None = None
     patience: int | None = None
     refit: bool | None = None
     ensemble_size: int = 1
@@ -189,5 +190,9 @@ def check(settings: Settings, kind: Literal["audio", "images"]) -> None:
         check_language(settings.tts_language)
     if settings.replicas < 1:
         raise ConfigError(f"there must be at least one replica, got replicas={settings.replicas}")
+    if settings.folds is not None and settings.folds < 2:
+        raise ConfigError(f"cross-validation needs at least 2 folds, got folds={settings.folds}")
+    if settings.folds is not None and (settings.refit is False or settings.patience is not None):
+        raise ConfigError("with folds the model is trained on all clips at the end; leave refit and patience out")
     if settings.ensemble_size < 1:
         raise ConfigError(f"there must be at least one network, got ensemble_size={settings.ensemble_size}")

@@ -21,6 +21,7 @@ from audioconv.features.normalisation import Normalisation
 from audioconv.layers.base import Layer, Params
 from audioconv.model import Model
 from audioconv.recipe import pretrained as pretrained_models
+from audioconv.recipe.backgrounds import Backgrounds
 from audioconv.recipe.bank import NegativeBank, read_bank
 from audioconv.recipe.examples import MAX_RATIO, Examples
 from audioconv.recipe.plan import Plan
@@ -53,6 +54,10 @@ class TrainingSetup:
         The model that it begins with.
     parts : dict of str to array
         Indices of the ``train``, ``validation`` and ``test`` examples.
+    folds : sequence of arrays
+        Indices of the examples of each fold, all of them among those to train on; empty without cross-validation.
+    by_speaker : bool
+        Whether no speaker is in two parts, or in two folds.
     classes : tuple of str
         With ``_unknown_`` if the model learns to reject.
     codes : array (N,) int64
@@ -63,6 +68,8 @@ class TrainingSetup:
         Words by synthetic voices.
     reviewed : Reviewed or None
         Clips that a person has reviewed.
+    backgrounds : Backgrounds or None
+        Recordings of noise without words.
     augmentation : Augmentation, callable or None
         What `InputSpec.dataset` takes.
     network : Layer
@@ -78,11 +85,14 @@ class TrainingSetup:
     epochs: int
     pretrained: Pretrained | None
     parts: dict[str, Array]
+    folds: Sequence[Array]
+    by_speaker: bool
     classes: tuple[str, ...]
     codes: Array
     rejection: Rejection | None
     spoken: Spoken | None
     reviewed: Reviewed | None
+    backgrounds: Backgrounds | None
     augmentation: Any
     network: Layer
     params: Params | None
@@ -169,6 +179,7 @@ class TrainingSetup:
             # Checkpoints of versions that had no such settings are resumed without them.
             **({} if self.reviewed is None else {"reviewed": self.reviewed.about}),
             **({} if settings.replicas == 1 else {"replicas": settings.replicas}),
+            **({} if self.backgrounds is None else {"backgrounds": self.backgrounds.about}),
         }
 
     def stored_settings(self, epochs: int) -> dict[str, Any]:
@@ -222,7 +233,8 @@ def prepare(
         If there are not two classes to train on, or the negative recordings cannot be used.
     """
     settings, spec, pretrained = plan.settings, plan.spec, plan.pretrained
-    parts = examples.split(settings.validation_fraction, settings.seed)
+    folds, by_speaker = _folds(plan, examples)
+    parts = examples.split(settings.validation_fraction, settings.seed) if not folds else examples.without_validation()
     classes = tuple(sorted({examples.labels[i] for i in parts["train"]}))
     name = examples.about["name"]
     if len(classes) < 2:
@@ -236,13 +248,22 @@ def prepare(
         if pretrained is None and settings.init == AUTO and normalisation.by_clip and examples.are_few:
             pretrained = pretrained_models.find(plan.arch, spec)
     rejection = spoken = None
+    backgrounds = _read_backgrounds(plan, examples, callbacks, strict)
     if plan.rejects:
         assert spec.sample_rate is not None, "only sounds have negatives"
         spoken = _speak(plan, classes, callbacks)
         bank = _read_bank(plan, classes, examples, callbacks, strict)
         refused = _read_refused(reviewed, spec.sample_rate, callbacks)
         rejection = Rejection(
-            settings, spec.sample_rate, classes, spoken, bank, spec.content, plan.begins_with_embedding, refused
+            settings,
+            spec.sample_rate,
+            classes,
+            spoken,
+            bank,
+            spec.content,
+            plan.begins_with_embedding,
+            refused,
+            () if backgrounds is None else backgrounds.recordings,
         )
         classes = rejection.classes
     codes = class_codes(name, examples.labels, classes)
@@ -255,6 +276,8 @@ def prepare(
     if settings.augment:
         synthetic = str(examples.about.get("source")).startswith(SYNTHETIC_SOURCES)
         augmentation = spec.augmentation(settings.noise, settings.seed, synthetic=synthetic)
+        if backgrounds is not None:
+            augmentation = backgrounds.mixed_into(augmentation)
     assert normalisation is not None
     return TrainingSetup(
         plan=plan,
@@ -262,17 +285,33 @@ def prepare(
         epochs=plan.epoch_count(examples.epoch_count(settings.tts_language)),
         pretrained=pretrained,
         parts=parts,
+        folds=folds,
+        by_speaker=by_speaker,
         classes=classes,
         codes=codes,
         rejection=rejection,
         spoken=spoken,
         reviewed=reviewed,
+        backgrounds=backgrounds,
         augmentation=augmentation,
         network=network,
         params=params,
         normalisation=normalisation,
         processes=processes,
     )
+
+
+def _folds(plan: Plan, examples: Examples) -> tuple[Sequence[Array], bool]:
+    """Return the folds of a cross-validation, none without one, and whether they or the parts keep speakers apart."""
+    if plan.settings.folds is None or "validation" in examples.splits:
+        return (), any(examples.speakers)
+    folds, by_speaker = examples.folds(plan.settings.folds, plan.settings.seed)
+    if len(folds) < 2:
+        raise DataError(
+            f"{examples.about['name']}: cross-validation needs two clips of each class that can be held out; "
+            "add clips, or leave folds out"
+        )
+    return folds, by_speaker
 
 
 def _read_bank(
@@ -300,6 +339,19 @@ def _read_bank(
     for callback in callbacks:
         callback(Noted(bank.describe()))
     return bank
+
+
+def _read_backgrounds(
+    plan: Plan, examples: Examples, callbacks: Sequence[Callback], strict: bool
+) -> Backgrounds | None:
+    """Return the recordings of noise without words, if there are any."""
+    rate = plan.spec.sample_rate
+    if rate is None or not examples.backgrounds:
+        return None
+    found = Backgrounds.read(examples.backgrounds, rate, strict=strict)
+    for callback in callbacks:
+        callback(Noted(found.note(rejects=plan.rejects)))
+    return found
 
 
 def _read_refused(reviewed: Reviewed | None, sample_rate: int, callbacks: Sequence[Callback]) -> list[Samples]:

@@ -16,6 +16,8 @@ from audioconv._types import Array, StrPath
 from audioconv._version import __version__
 from audioconv.architectures.ensemble import check_ends_in_dense, join
 from audioconv.cluster.processes import ALONE, Processes
+from audioconv.decision.curve import Curve
+from audioconv.decision.decision import Decision
 from audioconv.errors import DataError
 from audioconv.evaluation import Evaluation, Scored
 from audioconv.features.stored import StoredFeatures, stored_count
@@ -26,7 +28,7 @@ from audioconv.recipe.examples import Examples, load, notes_of_parts, shared_fil
 from audioconv.recipe.labelled import Labelled
 from audioconv.recipe.plan import MAX_EPOCHS, resolve
 from audioconv.recipe.pretrained import Pretrained
-from audioconv.recipe.rejection import decide
+from audioconv.recipe.rejection import Watched, decide
 from audioconv.recipe.replicas import check_processes, one_cycle
 from audioconv.recipe.reviewed import read_reviewed
 from audioconv.recipe.settings import Settings, check
@@ -69,6 +71,16 @@ class TrainingReport:
         Accuracy on examples (speakers, if they are known) that were not trained on.
     test : Evaluation or None
         Evaluation on the rows whose split is ``test``, if there are any.
+    held_out : Evaluation or None
+        Evaluation of the recordings, or pictures, that validated, each by networks that had not learned it; its
+        examples are the files. None where nothing validated.
+    folds : int
+        Number of networks of a cross-validation; 0 without one.
+    by_speaker : bool
+        Whether speakers are known and none of them was both trained on and validated with.
+    curve : Curve or None
+        What each threshold accepts, if there is a bank of negatives or a cross-validation; without a bank its `hours`
+        are 0, and its false accepts an hour mean nothing.
     """
 
     history: History
@@ -79,6 +91,10 @@ class TrainingReport:
     kept_epoch: int
     validation_accuracy: float | None
     test: Evaluation | None
+    held_out: Evaluation | None = None
+    folds: int = 0
+    by_speaker: bool = False
+    curve: Curve | None = None
 
 
 def train_model(
@@ -100,7 +116,8 @@ def train_model(
     reviewed = None if settings.reviewed is None else read_reviewed(settings.reviewed, data.labels)
     if reviewed is not None:
         data = data.with_reviewed(reviewed.positives)
-    plan = resolve(settings, data, pretrained, has_refused=reviewed is not None and bool(reviewed.refused))
+    has_refused = bool(data.backgrounds) or (reviewed is not None and bool(reviewed.refused))
+    plan = resolve(settings, data, pretrained, has_refused=has_refused)
     _tell(callbacks, *data.notes, *([plan.windows.describe()] if plan.windows else []), *plan.notes)
     if reviewed is not None:
         _tell(callbacks, *reviewed.notes(rejects=plan.rejects))
@@ -125,26 +142,36 @@ def _train(
     plan, examples, parts = setup.plan, setup.examples, setup.parts
     if plan.ensemble_size > 1:
         check_ends_in_dense(setup.network)
-    data, watch = setup.data_to_train(parts["train"]), setup.data(parts["validation"])
-    epochs = setup.epochs
+    everything = np.concatenate([parts["train"], parts["validation"]])
+    epochs, data, watch = setup.epochs, None, None
+    if not setup.folds:
+        data, watch = setup.data_to_train(parts["train"]), setup.data(parts["validation"])
     if plan.settings.budget is not None:
-        epochs = _epochs_within_budget(setup, plan.settings.budget, data, watch, checkpoints if resume else None)
-    fit_all = partial(_fit_all, setup, epochs, checkpoints=checkpoints, resume=resume, callbacks=callbacks)
-    results = fit_all(parts["train"], data, watch)
+        trial = data or setup.data_to_train(everything)
+        epochs = _epochs_within_budget(setup, plan.settings.budget, trial, watch, checkpoints if resume else None)
+        del trial
+    fit_all = partial(_fit_all, setup, checkpoints=checkpoints, resume=resume, callbacks=callbacks)
+    trained = []
+    for fold, held in enumerate(setup.folds or [parts["validation"]]):
+        if setup.folds:
+            rest = np.setdiff1d(everything, held)
+            results = fit_all(fold_epochs(epochs), rest, setup.data_to_train(rest), setup.data(held), fold=fold)
+        else:
+            assert data is not None
+            results = fit_all(epochs, parts["train"], data, watch)
+        trained.append(_Trained(results, _joined(setup, results), held))
     del data, watch  # they may have copies of all samples
     finals = []
-    if plan.refits:
-        both = np.concatenate([parts["train"], parts["validation"]])
-        finals = fit_all(both, setup.data_to_train(both), None)
+    if plan.refits or setup.folds:
+        finals = fit_all(epochs, everything, setup.data_to_train(everything), None)
 
-    model = _joined(setup, results)
-    # The second network's predictions for the validation clips would be too good: it has learned them.
-    watched, rows = examples.epoch_of(parts["validation"], balanced=False)
-    decision = decide(model, watched, setup.codes[rows], setup.rejection, plan.settings, setup.processes)
-    accuracy = _validation_accuracy(setup, model, results)
+    # The last network's predictions for these clips would be too good: it has learned them.
+    decision, curve = decide([one.watched(setup) for one in trained], setup.rejection, plan.settings, setup.processes)
+    held_out = _evaluate_together(setup, trained, decision)
+    accuracy = held_out.accuracy if setup.folds and held_out else _validation_accuracy(setup, trained[0])
     counts = {name: _count(examples, part, name) for name, part in parts.items() if len(part)}
     model = dataclasses.replace(
-        _joined(setup, finals or results),
+        _joined(setup, finals) if finals else trained[0].model,
         decision=decision,
         provenance={
             "audioconv": __version__,
@@ -152,6 +179,7 @@ def _train(
             "settings": setup.stored_settings(epochs),
             "negatives": None if setup.bank is None else setup.bank.about,
             **({} if setup.reviewed is None else {"reviewed": setup.reviewed.about}),
+            **({} if setup.backgrounds is None else {"backgrounds": setup.backgrounds.about}),
             "spoken": None if setup.spoken is None else setup.spoken.about,
             "began_with": None if setup.pretrained is None else setup.pretrained.name,
             "pretrained": None if setup.pretrained is None else setup.pretrained.about,
@@ -159,21 +187,44 @@ def _train(
             "validation_accuracy": accuracy,
             "refit_with_validation": bool(finals),
         },
-        stored_features=_stored_features(setup, model),
+        stored_features=_stored_features(setup, trained[0].model),
     )
-    evaluation = _evaluate(model, setup) if len(parts["test"]) else None
+    evaluation = _evaluate(model, setup, parts["test"]) if len(parts["test"]) else None
     if evaluation is not None:
         model = dataclasses.replace(model, provenance={**model.provenance, "test_accuracy": evaluation.accuracy})
+    first = trained[0].results[0]
     return model, TrainingReport(
-        history=results[0].history,
+        history=first.history,
         final_history=finals[0].history if finals else None,
         counts=counts,
         failures=examples.failures,
         negative_failures=() if setup.bank is None else setup.bank.failures,
-        kept_epoch=results[0].kept_epoch,
+        kept_epoch=first.kept_epoch,
         validation_accuracy=accuracy,
         test=evaluation,
+        held_out=held_out,
+        folds=len(setup.folds),
+        by_speaker=setup.by_speaker,
+        curve=curve,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Trained:
+    """The networks of one training, the model of them, and the examples that they have not learned."""
+
+    results: Sequence[FitResult]
+    model: Model
+    held: Array
+
+    def watched(self, setup: TrainingSetup) -> Watched:
+        x, rows = setup.examples.epoch_of(self.held, balanced=False)
+        return Watched(self.model, x, setup.codes[rows])
+
+
+def fold_epochs(epochs: int) -> int:
+    """Return the number of epochs of a network of a cross-validation: half of those of the model."""
+    return max(1, epochs // 2)
 
 
 def _fit_all(
@@ -183,6 +234,7 @@ def _fit_all(
     data: Sequence[Dataset],
     watch: Dataset | None,
     *,
+    fold: int = 0,
     checkpoints: StrPath | None,
     resume: bool,
     callbacks: Sequence[Callback],
@@ -191,7 +243,7 @@ def _fit_all(
     plan, patience, loss = setup.plan, setup.plan.settings.patience, setup.loss(part)
     results = []
     for member in range(plan.ensemble_size):
-        name = checkpoint_name(member, final=watch is None)
+        name = checkpoint_name(member, final=watch is None, fold=fold)
         results.append(
             fit(
                 setup.network,
@@ -219,28 +271,39 @@ def _fit_all(
     return results
 
 
-def checkpoint_name(member: int, final: bool) -> str:
+def checkpoint_name(member: int, final: bool, fold: int = 0) -> str:
     """Return the name of the file from which the training of a network, or its second one, goes on.
 
     >>> checkpoint_name(0, final=False), checkpoint_name(1, final=True)
     ('checkpoint.safetensors', 'checkpoint-final-2.safetensors')
+    >>> checkpoint_name(0, final=False, fold=1)
+    'checkpoint-fold-2.safetensors'
     """
     stem, suffix = CHECKPOINT.split(".")
-    return f"{stem}{'-final' if final else ''}{f'-{member + 1}' if member else ''}.{suffix}"
+    of_fold = f"-fold-{fold + 1}" if fold else ""
+    return f"{stem}{of_fold}{'-final' if final else ''}{f'-{member + 1}' if member else ''}.{suffix}"
 
 
 def _epochs_within_budget(
-    setup: TrainingSetup, budget: float, data: Sequence[Dataset], watch: Dataset, begun: StrPath | None
+    setup: TrainingSetup, budget: float, data: Sequence[Dataset], watch: Dataset | None, begun: StrPath | None
 ) -> int:
     """Return the number of epochs that fit into `budget` seconds; in the folder `begun` may be a run to resume."""
-    if begun is not None and (checkpoint := Path(begun) / CHECKPOINT).exists():
+    folds = len(setup.folds)
+    first = None
+    if begun is not None and setup.processes.leads and (checkpoint := Path(begun) / CHECKPOINT).exists():
+        first = int(Checkpoint.load(checkpoint).settings["epochs"])
+    first = setup.processes.from_leader(first)
+    if first is not None:
         # The run goes on with its first number of epochs: another measurement would give another one.
-        return int(Checkpoint.load(checkpoint).settings["epochs"])
+        return int(first) * (2 if folds else 1)
     plan = setup.plan
-    seconds = budget / plan.ensemble_size / (2 if plan.refits else 1) / len(data)
+    # Each of the folds' networks is trained on all folds but one, in half the epochs.
+    runs = 1 + (folds - 1) / 2 if folds else 2 if plan.refits else 1
+    seconds = budget / plan.ensemble_size / runs / len(data)
     together = setup.processes.size > 1  # validation is shared, and each process has some of the clips
     fitting = epochs_within(seconds, setup.network, data[0], None if together else watch, setup.params, plan.batch_size)
-    return min(MAX_EPOCHS, *map(int, setup.processes.gather_json(fitting)))
+    epochs = min(MAX_EPOCHS, *map(int, setup.processes.gather_json(fitting)))
+    return max(2, epochs - epochs % 2) if folds else epochs
 
 
 def _joined(setup: TrainingSetup, results: Sequence[FitResult]) -> Model:
@@ -257,24 +320,39 @@ def _stored_features(setup: TrainingSetup, model: Model) -> StoredFeatures | Non
     return StoredFeatures.of(sharing.rows(examples, lambda some: model.features(some[:]), setup.processes))
 
 
-def _validation_accuracy(setup: TrainingSetup, model: Model, results: Sequence[FitResult]) -> float | None:
+def _validation_accuracy(setup: TrainingSetup, trained: _Trained) -> float | None:
     """Return the accuracy of all networks together on the validation part."""
-    validation = setup.parts["validation"]
-    if len(results) == 1 or not len(validation):
+    results = trained.results
+    if len(results) == 1 or not len(trained.held):
         return results[0].history[results[0].kept_epoch - 1].validation_accuracy
-    x, rows = setup.examples.epoch_of(validation, balanced=False)
-    return float(np.mean(sharing.logits(model, x, setup.processes).argmax(axis=1) == setup.codes[rows]))
+    watched = trained.watched(setup)
+    return float(np.mean(sharing.logits(trained.model, watched.x, setup.processes).argmax(axis=1) == watched.codes))
 
 
-def _evaluate(model: Model, setup: TrainingSetup) -> Evaluation:
-    """Evaluate the model on each recording of the test part, of which the windows are combined, or on each picture."""
-    spec, examples, part = setup.plan.spec, setup.examples, setup.parts["test"]
+def _evaluate_together(setup: TrainingSetup, trained: Sequence[_Trained], decision: Decision) -> Evaluation | None:
+    """Return the evaluation of examples by models that have not learned them; None without any."""
+    parts = [
+        _scored(dataclasses.replace(one.model, decision=decision), setup, one.held) for one in trained if len(one.held)
+    ]
+    if not parts:
+        return None
+    return Evaluation.judge(trained[0].model.labels, decision, Scored.join(*parts))
+
+
+def _evaluate(model: Model, setup: TrainingSetup, part: Array) -> Evaluation:
+    """Evaluate the model on each recording of `part`, of which the windows are combined, or on each picture."""
+    return Evaluation.judge(model.labels, model.decision, _scored(model, setup, part))
+
+
+def _scored(model: Model, setup: TrainingSetup, part: Array) -> Scored:
+    """Return each recording of `part` with the model's scores."""
+    examples = setup.examples
     rows = sharing.probabilities(model, examples.take(part), setup.processes)
     _, first, of = np.unique(examples.recordings[part], return_index=True, return_inverse=True)
-    together = np.stack([combine(model, spec, rows[of == number]) for number in range(len(first))])
+    together = np.stack([combine(model, setup.plan.spec, rows[of == number]) for number in range(len(first))])
     places = part[first].tolist()
     labels = tuple(examples.labels[i] for i in places)
-    return Evaluation.judge(model.labels, model.decision, Scored(labels, together, tuple(places)))
+    return Scored(labels, together, tuple(examples.sources[i] if examples.sources else i for i in places))
 
 
 def _count(examples: Examples, part: Array, name: str) -> dict[str, int]:

@@ -18,12 +18,12 @@ from audioconv.decision.classes import is_word
 from audioconv.errors import AudioconvError
 from audioconv.evaluation import Evaluation, Scored, percent
 from audioconv.features.front_ends import LogMel
-from audioconv.features.spectrogram import hertz_to_mel
+from audioconv.features.mel import hertz_to_mel
+from audioconv.io.png import data_uri, encode, heat
 from audioconv.model import Model
 from audioconv.pipeline import inputs
 from audioconv.pipeline.predict import decisive_clip
 from audioconv.report.html import Html, join, tag
-from audioconv.report.png import data_uri, encode, heat
 from audioconv.report.svg import Axis, Plot
 
 MAX_CLIPS_SHOWN = 12

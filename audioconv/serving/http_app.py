@@ -5,23 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from audioconv._version import __version__
-from audioconv.errors import AudioconvError, ConfigError, DataError
+from audioconv.errors import AudioconvError, DataError
 from audioconv.model import Model
+from audioconv.serving.http_base import GuardedApp, body, json_response, send_json, status_of
 from audioconv.serving.http_guard import Guard
 from audioconv.serving.http_query import Query
-from audioconv.serving.limits import UPLOADS_IN_MEMORY, WRITE_SECONDS, Budget, Limits, RefusedError
+from audioconv.serving.limits import UPLOADS_IN_MEMORY, Budget, Limits, RefusedError
 from audioconv.serving.models import ServedModel, ServedModels
 from audioconv.serving.openapi import description
 from audioconv.serving.streams import NamedDetection, WordStream
@@ -29,16 +27,11 @@ from audioconv.serving.uploads import answer, receive, too_large, watch
 from audioconv.serving.workers import Workers
 from audioconv.streaming import Detector
 
-REST_SECONDS = 1.0
-"""The rest of a body is read for so long before a refusal, so that a client that still sends gets the answer."""
-
 ADDITIONAL_SECONDS = 5.0
 """The time is checked after each block of a recording; so much is allowed for the last block."""
 
-HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
-
-class HttpApp:
+class HttpApp(GuardedApp):
     """The service as an ASGI application.
 
     Parameters
@@ -64,8 +57,8 @@ class HttpApp:
         hop_seconds: float,
         report: Callable[[str], object],
     ) -> None:
-        self._models, self._guard, self._workers, self._limits = models, guard, workers, limits
-        self._threshold, self._hop_seconds, self._report = threshold, hop_seconds, report
+        self._models, self._workers, self._limits = models, workers, limits
+        self._threshold, self._hop_seconds = threshold, hop_seconds
         self._clients = Budget(limits.clients, f"{limits.clients} clients are being served; try again later")
         self._memory = Budget(
             UPLOADS_IN_MEMORY * limits.upload_bytes, "other recordings are being uploaded; try again later"
@@ -78,41 +71,18 @@ class HttpApp:
             WebSocketRoute("/stream", self._stream),
             Route("/stream", _no_websocket, methods=["GET"]),
         ]
-        handlers: Mapping[Any, Any] = {HTTPException: _http_error, AudioconvError: _error, Exception: _internal_error}
-        self._app = Starlette(routes=routes, exception_handlers=handlers)
-        self._app.router.redirect_slashes = False
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request or a WebSocket: the ASGI interface."""
-        body = _Body(scope, receive)
-        scope["body"] = body
-        try:
-            self._guard.check(dict(scope))
-        except RefusedError as error:
-            await _refuse(scope, body.receive, send, error)
-            return
-        try:
-            await self._app(scope, body.receive, send)
-        except (
-            ClientDisconnect,
-            WebSocketDisconnect,
-            ConnectionError,
-            TimeoutError,
-        ):  # the client has gone, or does not read
-            pass
-        except Exception as error:  # Starlette has answered with 500 before it raises
-            self._report(f"http: {type(error).__name__}: {error}")
+        super().__init__(routes, guard, report)
 
     # --- requests ---
 
     async def _health(self, request: Request) -> Response:
-        return _json({"status": "ok", "version": __version__})
+        return json_response({"status": "ok", "version": __version__})
 
     async def _list_models(self, request: Request) -> Response:
-        return _json({"models": [_about(one, self._threshold) for one in self._models.served]})
+        return json_response({"models": [_about(one, self._threshold) for one in self._models.served]})
 
     async def _describe(self, request: Request) -> Response:
-        return _json(description(self._models, self._limits))
+        return json_response(description(self._models, self._limits))
 
     async def _classify(self, request: Request) -> Response:
         query = Query(request.query_params.multi_items(), {"model", "top", "threshold"})
@@ -122,7 +92,7 @@ class HttpApp:
         self._check_headers(request)
         look = watch(time.monotonic() + self._limits.seconds, self._limits, self._workers.stopping)
         with self._clients.one():
-            upload = await receive(self._body(request), self._limits, self._memory)
+            upload = await receive(body(request, self._limits), self._limits, self._memory)
             found = self._workers.for_upload(
                 lambda: answer(
                     served,
@@ -138,7 +108,7 @@ class HttpApp:
             done, _ = await asyncio.wait([found], timeout=self._limits.seconds + ADDITIONAL_SECONDS)
         if not done:
             raise RefusedError(503, f"it took longer than {self._limits.seconds:g} s; try later")
-        return _json(found.result())
+        return json_response(found.result())
 
     def _check_headers(self, request: Request) -> None:
         """Refuse what is no recording before it is sent."""
@@ -153,20 +123,6 @@ class HttpApp:
         if length.isdecimal() and int(length) > self._limits.upload_bytes:
             raise too_large(self._limits)
 
-    async def _body(self, request: Request) -> Any:
-        """Yield the parts of the body as they come; `RefusedError` (408) if it takes too long."""
-        until = asyncio.get_running_loop().time() + self._limits.seconds
-        parts = aiter(request.stream())
-        while True:
-            try:
-                async with asyncio.timeout_at(until):
-                    part = await anext(parts)
-            except StopAsyncIteration:
-                return
-            except TimeoutError:
-                raise RefusedError(408, f"the recording has not come within {self._limits.seconds:g} s") from None
-            yield part
-
     # --- streams ---
 
     async def _stream(self, websocket: WebSocket) -> None:
@@ -176,7 +132,7 @@ class HttpApp:
                 await websocket.accept()
                 await self._listen(websocket, served, stream)
         except AudioconvError as error:  # before it was accepted
-            await websocket.send_denial_response(_json({"error": str(error)}, _status(error)))
+            await websocket.send_denial_response(json_response({"error": str(error)}, status_of(error)))
 
     def _open(self, websocket: WebSocket) -> tuple[ServedModel, WordStream]:
         query = Query(websocket.query_params.multi_items(), {"model", "rate", "channels", "threshold"})
@@ -194,16 +150,16 @@ class HttpApp:
     async def _listen(self, websocket: WebSocket, served: ServedModel, stream: WordStream) -> None:
         """Answer the messages of a stream until it ends; an error is sent and ends it."""
         ready = {"type": "ready", "model": served.name, "rate": stream.sample_rate, "channels": stream.channels}
-        await _send(websocket, {**ready, "words": list(served.model.words)})
+        await send_json(websocket, {**ready, "words": list(served.model.words)})
         try:
             while (data := await self._next(websocket)) is not None:
                 await _send_detections(websocket, await self._workers.for_stream(lambda data=data: stream.push(data)))  # type: ignore[misc]
             await _send_detections(websocket, await self._workers.for_stream(stream.flush))
         except AudioconvError as error:
-            await _send(websocket, {"type": "error", "error": str(error)})
+            await send_json(websocket, {"type": "error", "error": str(error)})
             await websocket.close(1008 if isinstance(error, RefusedError) else 1003)
             return
-        await _send(websocket, {"type": "end", "seconds": stream.seconds})
+        await send_json(websocket, {"type": "end", "seconds": stream.seconds})
         await websocket.close(1000)
 
     async def _next(self, websocket: WebSocket) -> bytes | None:
@@ -227,40 +183,9 @@ class HttpApp:
         raise DataError('a message is either binary, 16-bit samples, or the text {"type": "end"}')
 
 
-class _Body:
-    """The body of a request, of which it is known whether all of it has been read."""
-
-    def __init__(self, scope: Scope, receive: Receive) -> None:
-        headers = dict(scope["headers"])
-        sends = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
-        # A client that sends `Expect: 100-continue` has not begun to send its body.
-        self._has_more = scope["type"] == "http" and sends and b"expect" not in headers
-        self._receive = receive
-
-    async def receive(self) -> Any:
-        """Return the next message of the client."""
-        message = await self._receive()
-        self._has_more = self._has_more and message["type"] == "http.request" and message.get("more_body", False)
-        return message
-
-    async def leave_out(self) -> None:
-        """Read what is left of the body, for a moment."""
-        try:
-            async with asyncio.timeout(REST_SECONDS):
-                while self._has_more:
-                    await self.receive()
-        except TimeoutError:
-            pass
-
-
 async def _send_detections(websocket: WebSocket, found: list[NamedDetection]) -> None:
     for one in found:
-        await _send(websocket, {"type": "detection", **one.detection.to_json()})
-
-
-async def _send(websocket: WebSocket, message: dict[str, Any]) -> None:
-    async with asyncio.timeout(WRITE_SECONDS):
-        await websocket.send_text(json.dumps(message, allow_nan=False))
+        await send_json(websocket, {"type": "detection", **one.detection.to_json()})
 
 
 def _about(served: ServedModel, threshold: float | None) -> dict[str, Any]:
@@ -276,48 +201,6 @@ def _about(served: ServedModel, threshold: float | None) -> dict[str, Any]:
     }
 
 
-def _json(content: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    return JSONResponse(content, status, {**HEADERS, **(headers or {})})
-
-
-def _status(error: Exception) -> int:
-    if isinstance(error, RefusedError):
-        return error.status
-    # 400 for the parameters, 422 for the recording.
-    return 400 if isinstance(error, ConfigError) else 422
-
-
-async def _error(request: Request, error: Exception) -> Response:
-    await request.scope["body"].leave_out()
-    return _json({"error": str(error)}, _status(error), {"connection": "close"})
-
-
 async def _no_websocket(request: Request) -> Response:
     headers = {"upgrade": "websocket", "connection": "close"}
-    return _json({"error": "/stream is a WebSocket: connect to ws://, not to http://"}, 426, headers)
-
-
-async def _internal_error(request: Request, error: Exception) -> Response:
-    return _json(
-        {"error": "an internal error of the service, which it has written to its standard error"},
-        500,
-        {"connection": "close"},
-    )
-
-
-async def _http_error(request: Request, error: HTTPException) -> Response:
-    message = {404: "there is no such path; see /openapi.json", 405: "this path takes another method"}
-    headers = {**(error.headers or {}), "connection": "close"}
-    await request.scope["body"].leave_out()
-    return _json({"error": message.get(error.status_code, error.detail)}, error.status_code, headers)
-
-
-async def _refuse(scope: Scope, receive: Receive, send: Send, error: RefusedError) -> None:
-    headers = {"www-authenticate": "Bearer"} if error.status == 401 else {}
-    response = _json({"error": str(error)}, error.status, {**headers, "connection": "close"})
-    if scope["type"] == "websocket":
-        websocket = WebSocket(scope, receive, send)
-        await websocket.send_denial_response(response)
-    else:
-        await scope["body"].leave_out()
-        await response(scope, receive, send)
+    return json_response({"error": "/stream is a WebSocket: connect to ws://, not to http://"}, 426, headers)

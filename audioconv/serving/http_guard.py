@@ -25,6 +25,9 @@ MIN_TOKEN, MAX_TOKEN = 16, 1024
 OPEN_PATHS = frozenset({"/health"})
 """Paths that need no token."""
 
+TOKEN_PROTOCOL = "token."
+"""Web pages cannot send headers with a WebSocket: they offer a subprotocol of this and the token."""
+
 Headers = Sequence[tuple[bytes, bytes]]
 
 
@@ -39,10 +42,13 @@ class Guard:
         foreign web page can direct its own name to this machine, but no address.
     token : bytes or None
         None without access control by a token.
+    protected : str, optional
+        Only paths that begin so need the token. Default: all but `OPEN_PATHS`.
     """
 
     hosts: Collection[str]
     token: bytes | None
+    protected: str | None = None
 
     def __repr__(self) -> str:
         """Return the fields without the token."""
@@ -57,10 +63,21 @@ class Guard:
         origin = _only(headers, b"origin")
         if origin is not None and origin.lower() not in (f"http://{host.lower()}", f"https://{host.lower()}"):
             raise RefusedError(403, "web pages of other origins have no access to this service")
-        if _only(headers, b"sec-fetch-site") in ("cross-site", "same-site"):
+        if _only(headers, b"sec-fetch-site") in ("cross-site", "same-site") and not self._may_be_linked(scope):
             raise RefusedError(403, "web pages of other sites have no access to this service")
-        if self.token is not None and scope["path"] not in OPEN_PATHS and not self._has_token(headers):
+        if self.token is not None and self._needs_token(scope["path"]) and not self._has_token(headers):
             raise RefusedError(401, "a token is needed: send the header Authorization: Bearer TOKEN")
+
+    def _needs_token(self, path: str) -> bool:
+        return path not in OPEN_PATHS if self.protected is None else path.startswith(self.protected)
+
+    def _may_be_linked(self, scope: dict[str, Any]) -> bool:
+        """Return whether a page elsewhere, such as a terminal in a browser, may have a link that opens this."""
+        if self.protected is None or scope["path"].startswith(self.protected):
+            return False
+        return [_only(scope["headers"], name) for name in (b"sec-fetch-mode", b"sec-fetch-dest")] == [
+            "navigate", "document",
+        ]  # fmt: skip
 
     def _is_ours(self, host: str) -> bool:
         try:
@@ -79,10 +96,20 @@ class Guard:
 
     def _has_token(self, headers: Headers) -> bool:
         given = [value for name, value in headers if name == b"authorization"]
+        if self.protected is not None and not given:
+            given = [b"Bearer " + token for token in _offered(headers)]
         if len(given) != 1 or self.token is None:
             return False
         scheme, _, token = given[0].partition(b" ")
         return hmac.compare_digest(token.strip(), self.token) and scheme.lower() == b"bearer"
+
+
+def _offered(headers: Headers) -> list[bytes]:
+    """Return the tokens among the subprotocols that a WebSocket offers."""
+    lists = [value for name, value in headers if name == b"sec-websocket-protocol"]
+    names = [name.strip() for some in lists for name in some.split(b",")]
+    prefix = TOKEN_PROTOCOL.encode()
+    return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
 
 
 def _only(headers: Headers, name: bytes) -> str | None:

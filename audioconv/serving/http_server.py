@@ -6,13 +6,16 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from audioconv.serving.http_app import HttpApp
+from audioconv.errors import DataError
+from audioconv.io.files import display_path
+from audioconv.serving.http_base import GuardedApp
 from audioconv.serving.limits import MAX_MESSAGE_BYTES, Limits
 
 MAX_CONNECTIONS = 512
@@ -33,29 +36,46 @@ class HttpService:
 
     Parameters
     ----------
-    app : HttpApp
+    app : GuardedApp
     limits : Limits
+    certificate, key : Path, optional
+        Files in PEM, with which connections are encrypted. Default: none, plain HTTP.
+
+    Raises
+    ------
+    DataError
+        If the certificate or its key cannot be used.
     """
 
-    def __init__(self, app: HttpApp, limits: Limits) -> None:
+    def __init__(
+        self, app: GuardedApp, limits: Limits, certificate: Path | None = None, key: Path | None = None
+    ) -> None:
         # A class for each service: uvicorn makes its protocols without further arguments.
         bounded = type("BoundedHttp", (_BoundedHttp,), {"longest": limits.seconds + 2 * HEADER_SECONDS})
-        self._server = _Server(
-            uvicorn.Config(
-                app,
-                http=bounded,
-                ws=_BoundedStream,
-                ws_max_size=MAX_MESSAGE_BYTES,
-                ws_per_message_deflate=False,
-                lifespan="off",
-                log_config=None,
-                log_level="critical",
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                timeout_graceful_shutdown=round(LAST_SECONDS),
-            )
+        config = uvicorn.Config(
+            app,
+            http=bounded,
+            ws=_BoundedStream,
+            ws_max_size=MAX_MESSAGE_BYTES,
+            ws_per_message_deflate=False,
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=round(LAST_SECONDS),
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
         )
+        try:
+            config.load()
+        except OSError as error:  # ssl.SSLError among them
+            raise DataError(
+                f"{display_path(certificate or '')}: is no certificate that goes with its key ({error}); expected "
+                "two files in PEM"
+            ) from None
+        self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, listener: socket.socket) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +16,7 @@ from audioconv.model import Model
 from audioconv.serving.addresses import name_of
 from audioconv.serving.limits import Limits
 from audioconv.serving.models import ServedModels
+from audioconv.serving.signals import ended_by_signals
 from audioconv.serving.workers import Workers
 from audioconv.streaming import Detector
 
@@ -105,7 +104,7 @@ async def serve(
         report(f"{context.get('message')}: {context.get('exception', '')}")
 
     asyncio.get_running_loop().set_exception_handler(on_error)
-    with _signals(stop):
+    with ended_by_signals(stop):
         async with AsyncExitStack() as stack:
             workers = Workers()
             stack.callback(workers.close)
@@ -139,22 +138,3 @@ async def serve(
                 ready(f"http: http://{name_of(services.http)}")
             await stop.wait()
             workers.stopping.set()
-
-
-@contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM set `stop` during the block; in the main thread only, as Python requires."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    loop = asyncio.get_running_loop()
-
-    def end(*_arguments: object) -> None:
-        loop.call_soon_threadsafe(stop.set)
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -129,6 +129,19 @@ class Detector:
         """
         return [self._picker.describe(one) for one in self._take(self._listener.push(samples, sample_rate))]
 
+    def change_threshold(self, threshold: float) -> None:
+        """Take words with another score from now on.
+
+        Raises
+        ------
+        ConfigError
+            If it does not lie between 0 and 1, or clips of events are kept, whose near misses depend on it.
+        """
+        if self._clips is not None:
+            raise ConfigError("the threshold cannot be changed where clips of events are kept; make another Detector")
+        self.threshold = chosen_threshold(self.model, threshold)
+        self._picker.threshold = self.threshold
+
     def flush(self) -> list[Detection]:
         """End the stream; return the words that were still to come. `reset` begins a new one.
 

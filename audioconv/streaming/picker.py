@@ -144,6 +144,11 @@ class EventPicker:
     refractory_seconds : float, optional
         By default half a window.
 
+    Attributes
+    ----------
+    threshold : float
+        It may be changed between windows.
+
     Raises
     ------
     ConfigError
@@ -162,7 +167,8 @@ class EventPicker:
             refractory_seconds = REFRACTORY * grid.window_seconds
         if not 0 <= refractory_seconds < math.inf:
             raise ConfigError(f"refractory_seconds must be a number of at least 0, got {refractory_seconds}")
-        self._labels, self._grid, self._levels, self._threshold = tuple(labels), grid, levels, threshold
+        self._labels, self._grid, self._levels = tuple(labels), grid, levels
+        self.threshold = threshold
         self._refractory_rows = round(refractory_seconds * grid.sample_rate / grid.row_samples)
         self._apart = grid.windows_in(APART * grid.window_seconds)
         self._confirm = grid.windows_in(CONFIRM_SECONDS)
@@ -190,7 +196,7 @@ class EventPicker:
     def push(self, heard: Likeliest) -> list[Candidate]:
         """Take the next windows; return the words that are certain now."""
         found: list[Candidate] = []
-        loud = np.flatnonzero(heard.scores >= self._threshold)
+        loud = np.flatnonzero(heard.scores >= self.threshold)
         place = 0
         while place < len(heard.scores):
             if self._best is None:  # nothing happens before the next window that is loud enough
@@ -219,7 +225,7 @@ class EventPicker:
         return Detection(self._labels[candidate.code], min(begin, end) / rate, end / rate, candidate.score)
 
     def _step(self, window: int, code: int, score: float, found: list[Candidate]) -> None:
-        if score >= self._threshold:
+        if score >= self.threshold:
             begin, end = self._levels.extent(self._grid.middle(window))
             if self._best is not None and begin >= self._best.end:  # another word begins before this one was certain
                 self._emit(found)

@@ -97,7 +97,7 @@ def make(
     if clips_per_word < 1:
         raise ConfigError(f"clips_per_word must be at least 1; got {clips_per_word}")
     folder = Path(folder)
-    with _voice_bank(voices, language, on_download) as speakers:
+    with voice_bank(voices, language, on_download) as speakers:
         recipe = {**speakers.identity, "words": words, "clips": clips_per_word, "seed": seed}
         if shard is not None:
             recipe["shard"] = str(shard)
@@ -152,7 +152,8 @@ def parse_voices(voices: str) -> tuple[str, list[str]]:
     return program, names
 
 
-def _voice_bank(voices: str, language: str | None, on_download: OnDownload | None) -> VoiceBank:
+def voice_bank(voices: str, language: str | None, on_download: OnDownload | None) -> VoiceBank:
+    """Return the voices of a program for a language, to be used in a ``with`` block; see `make`."""
     program, names = parse_voices(voices)
     if program == PIPER:
         return PiperVoices(chosen(names, language), on_download)

@@ -15,7 +15,7 @@ NOTHING = "Not measured yet."
 UNITS = {"memory/cnn": "MiB"}
 """Rows whose numbers are no milliseconds."""
 
-PEERS = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime"}
+PEERS = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "c": "exported C"}
 
 
 def as_json(machine: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:

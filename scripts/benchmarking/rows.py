@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from benchmarking import kernel_rows, network_rows
+from benchmarking import export_rows, kernel_rows, network_rows
 from benchmarking.ours import BATCH, NETWORKS
 from benchmarking.session import Bench
 from benchmarking.timing import Row
@@ -19,6 +19,8 @@ def names() -> dict[str, Callable[[Bench], list[Row]]]:
     for batch in (BATCH, 1):
         for network in NETWORKS:
             found[f"forward-{batch}/{network}"] = functools.partial(network_rows.forward, network, batch)
+    for network in NETWORKS:
+        found[f"export/{network}"] = functools.partial(export_rows.export, network)
     for shape in kernel_rows.SHAPES:
         for direction in kernel_rows.DIRECTIONS:
             found[f"conv/{shape}/{direction}"] = functools.partial(kernel_rows.convolution, shape, direction)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audioconv.evaluation import percent
+from audioconv.io.png import PALETTE, encode, heat
 from audioconv.report.html import Html, join, table, tag, text
-from audioconv.report.png import PALETTE, encode, heat
 from audioconv.report.svg import Axis, Plot, logarithmic, probit, shares
 
 

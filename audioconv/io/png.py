@@ -20,7 +20,9 @@ PALETTE = np.stack(
 """256 colours from black to pale yellow, each lighter than the one before."""
 
 
-def encode(pixels: NDArray[np.uint8], palette: NDArray[np.uint8] | None = None) -> bytes:
+def encode(
+    pixels: NDArray[np.uint8], palette: NDArray[np.uint8] | None = None, opacity: NDArray[np.uint8] | None = None
+) -> bytes:
     """Return a PNG file of `pixels`.
 
     Parameters
@@ -28,6 +30,8 @@ def encode(pixels: NDArray[np.uint8], palette: NDArray[np.uint8] | None = None) 
     pixels : array (H, W, C) uint8
         C is 1 for grey (or numbers of the palette's colours), 3 for RGB.
     palette : array (256, 3) uint8, optional
+    opacity : array (256,) uint8, optional
+        Of the palette's colours. Default: all are opaque.
 
     References
     ----------
@@ -42,6 +46,7 @@ def encode(pixels: NDArray[np.uint8], palette: NDArray[np.uint8] | None = None) 
             b"\x89PNG\r\n\x1a\n",
             _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)),
             b"" if palette is None else _chunk(b"PLTE", palette.tobytes()),
+            b"" if opacity is None else _chunk(b"tRNS", opacity.tobytes()),
             _chunk(b"IDAT", zlib.compress(rows.tobytes(), 9)),
             _chunk(b"IEND", b""),
         ]
