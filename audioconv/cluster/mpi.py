@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,9 @@ REPORT_SECONDS = 30.0
 
 TIMEOUT_VARIABLE, TIMEOUT_SECONDS = "AUDIOCONV_CLUSTER_TIMEOUT", 1800.0
 """Environment variable with the seconds after which a process gives up waiting, and its default."""
+
+START_SECONDS = 120
+"""Seconds after which a process ends, by an alarm, if the others have not all started by then."""
 
 REPLY_SECONDS = 5.0
 """A process that fails waits so long for the others to learn of it, then ends them through MPI."""
@@ -254,7 +258,13 @@ def connect() -> MpiProcesses | None:
     if "OMPI_COMM_WORLD_SIZE" in os.environ and "MPICH" in library:  # which would end this process in MPI_Init
         raise _foreign(expected, library)
     if not MPI.Is_initialized():
+        # A process that ends before this call, such as one that cannot import a module, would let the others wait here
+        # for ever. An alarm ends them; it works while MPI's library holds the interpreter.
+        if hasattr(signal, "alarm"):
+            signal.alarm(START_SECONDS)
         MPI.Init_thread(MPI.THREAD_FUNNELED)  # only the main thread calls MPI
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)
     world = MPI.COMM_WORLD
     if world.size == 1 and expected:
         raise _foreign(expected, library)
