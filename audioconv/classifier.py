@@ -74,8 +74,9 @@ class Classifier(Settings):
         The greatest of the one-cycle schedule. Default: 0.005, of the speech embedding network 0.003.
     mixup : float, optional
         See `training.fit`. Default: 0, no mixing.
-    front_end : {"log-mel", "mfcc", "raw"}, optional
-        Features of sounds. Default: what the network takes.
+    front_end : str or LogMel, Mfcc, RawSamples or Librosa, optional
+        Features of sounds: ``"log-mel"``, ``"mfcc"``, ``"raw"``, those of librosa by name, such as ``"cqt"``,
+        ``"chroma"`` and ``"pcen"``, or a front end with its settings. Default: what the network takes.
     sample_rate : int, optional
         Sample rate of the model in Hz. Samples in arrays have this rate. Default: 16000, or lower if most recordings
         have less.
@@ -260,7 +261,7 @@ class Classifier(Settings):
         speakers = groups_of(groups, len(given))
         self._numbers = self._row_length = None
         init = pretrained.load_named(self)
-        rate = self.sample_rate if init is None or init.front_end is None else init.front_end.sample_rate
+        rate = self.fixed_rate if init is None or init.front_end is None else init.front_end.sample_rate
         self._model, self.report_ = train_model(
             self,
             user_data.labelled(given, labels, speakers, rate),

@@ -72,7 +72,7 @@ class AudioClips:
         At the front end's rate. Windows of longer recordings are drawn anew where there is a generator.
     labels : array (N,) int64
         Class numbers.
-    front_end : LogMel, Mfcc or RawSamples
+    front_end : LogMel, Mfcc, RawSamples or Librosa
     normalisation : Normalisation
         Measured on the training clips, also where these clips are for validation.
     augmentation : Augmentation, optional

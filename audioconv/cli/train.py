@@ -278,7 +278,13 @@ def train(
         ),
     ] = FALSE_ACCEPTS_PER_HOUR,
     front_end: Annotated[
-        str | None, _option("log-mel, mfcc or raw. Default: what the network takes.", INPUT, metavar="NAME")
+        str | None,
+        _option(
+            "log-mel, mfcc or raw; of librosa cqt, chroma, pcen or another feature's name. Default: what the network "
+            "takes.",
+            INPUT,
+            metavar="NAME",
+        ),
     ] = None,
     sample_rate: Annotated[
         int | None,

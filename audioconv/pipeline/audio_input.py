@@ -40,6 +40,7 @@ from audioconv.cluster.processes import ALONE, Processes
 from audioconv.datasets.collection import Kind
 from audioconv.errors import DataError, ShapeError
 from audioconv.features.front_ends import FrontEnd, LogMel, RawSamples, front_end_to_config
+from audioconv.features.librosa_front_end import Librosa
 from audioconv.features.normalisation import Normalisation
 from audioconv.io.files import display_path
 from audioconv.io.parallel import Loaded
@@ -76,7 +77,7 @@ class AudioInput(InputSpec):
 
     Attributes
     ----------
-    front_end : LogMel, Mfcc or RawSamples
+    front_end : LogMel, Mfcc, RawSamples or Librosa
     clip_samples : int
         Length of a clip.
     expects : {"words", "sounds"}, optional
@@ -163,7 +164,9 @@ class AudioInput(InputSpec):
             augmentation = replace(augmentation, **FOR_SYNTHETIC_VOICES)
         if isinstance(self.front_end, LogMel):
             return augmentation
-        return replace(augmentation, stretch_probability=0.0)  # there are no bands to stretch
+        if isinstance(self.front_end, Librosa) and self.front_end.axis in ("notes", "pitch classes"):
+            augmentation = replace(augmentation, speed_probability=0.0)  # another speed is another note
+        return replace(augmentation, stretch_probability=0.0)  # there are no mel bands to stretch
 
     def dataset(
         self, x: Array | Windows, labels: Array, scale: Normalisation, input_shape: Shape,

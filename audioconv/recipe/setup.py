@@ -17,6 +17,7 @@ from audioconv.audio.windows import Windows
 from audioconv.cluster.processes import ALONE, Processes
 from audioconv.decision.classes import class_codes, is_word
 from audioconv.errors import DataError
+from audioconv.features.front_ends import front_end_to_config
 from audioconv.features.normalisation import Normalisation
 from audioconv.layers.base import Layer, Params
 from audioconv.model import Model
@@ -191,6 +192,9 @@ class TrainingSetup:
             **settings.get_params(),
             **{name: os.path.basename(os.fspath(path)) for name, path in files.items() if path is not None},
             "arch": self.plan.arch,
+            "front_end": settings.front_end
+            if settings.front_end is None or isinstance(settings.front_end, str)
+            else front_end_to_config(settings.front_end),
             "epochs": epochs,
             "budget": None,  # the file says how to repeat the training, which does not depend on the machine
             "batch_size": self.plan.batch_size,
