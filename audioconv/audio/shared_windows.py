@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from audioconv._types import Samples
-from audioconv.audio.windows import Windows
+from audioconv._types import Array
+from audioconv.audio.windows import Int16, SampleSource, Windows
 from audioconv.cluster.processes import Processes
 from audioconv.errors import ClusterError
 
@@ -24,37 +23,33 @@ Spans = NDArray[np.int64]
 class SharedSamples:
     """Samples of all recordings, one after the other, of which this process holds some.
 
-    Behaves as an array (S,) as far as `Windows` uses one: it has a length and gives slices, if it holds them.
+    A `windows.SampleSource`, which gives the slices that it holds. What other processes send is held in memory.
 
     Parameters
     ----------
-    own : array (T,) float32
-        The samples that this process has read.
+    own : SampleSource
+        The samples that this process has read, in memory or in files.
     processes : Processes
         Those that have read the other ones. The samples are in the order of their ranks.
     """
 
-    def __init__(self, own: Samples, processes: Processes) -> None:
+    def __init__(self, own: SampleSource, processes: Processes) -> None:
         self._own, self._processes = own, processes
         lengths = processes.gather_json(len(own))
         self._starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         self.begin = int(self._starts[processes.rank])
         self._spans: Spans = np.zeros((0, 2), np.int64)
-        self._pieces: list[Samples] = []
-        self._more: Samples | None = None
+        self._pieces: list[Int16] = []
 
     def __len__(self) -> int:
         """Return the number of samples of all processes."""
-        return int(self._starts[-1]) + (0 if self._more is None else len(self._more))
+        return int(self._starts[-1])
 
-    def __getitem__(self, part: slice) -> Samples:
+    def __getitem__(self, part: slice, /) -> Int16:
         """Return a stretch of samples; `ClusterError` if this process does not hold it."""
         begin, end = int(part.start), int(part.stop)
         if self.begin <= begin and end <= self.begin + len(self._own):
             return self._own[begin - self.begin : end - self.begin]
-        total = int(self._starts[-1])
-        if begin >= total and self._more is not None:
-            return self._more[begin - total : end - total]
         place = int(np.searchsorted(self._spans[:, 0], begin, side="right")) - 1
         if place < 0 or end > self._spans[place, 1]:
             raise ClusterError(
@@ -63,13 +58,6 @@ class SharedSamples:
             )
         first = int(self._spans[place, 0])
         return self._pieces[place][begin - first : end - first]
-
-    def extended(self, more: Samples) -> SharedSamples:
-        """Return the same samples, and behind them others that every process has."""
-        other = object.__new__(SharedSamples)
-        other.__dict__.update(self.__dict__)
-        other._more = more
-        return other
 
     def fetch(self, wanted: Spans) -> None:
         """Get stretches from the processes that have read them. All processes call this at once, each for its own."""
@@ -80,7 +68,7 @@ class SharedSamples:
 
     def _missing(self, wanted: Spans) -> Spans:
         """Return the stretches that are not held, merged where they overlap."""
-        wanted = wanted[wanted[:, 0] < self._starts[-1]]
+        wanted = wanted[(wanted[:, 0] >= 0) & (wanted[:, 0] < len(self))]  # the others are in other sources
         is_own = (wanted[:, 0] >= self.begin) & (wanted[:, 1] <= self.begin + len(self._own))
         place = np.searchsorted(self._spans[:, 0], wanted[:, 0], side="right") - 1
         is_held = place >= 0
@@ -105,7 +93,7 @@ class SharedSamples:
         received = self._processes.deliver(replies)
         found, pieces = [self._spans], list(self._pieces)
         for part, content in zip(asked, received, strict=True):
-            samples = np.frombuffer(content, self._own.dtype)
+            samples = np.frombuffer(content, np.int16)
             lengths = part[:, 1] - part[:, 0]
             found.append(part)
             pieces += np.split(samples, np.cumsum(lengths)[:-1]) if len(part) else []
@@ -120,22 +108,24 @@ def share(windows: Windows, first: int, processes: Processes) -> Windows:
     Parameters
     ----------
     windows : Windows
-        Of recordings that are numbered from 0.
+        Of recordings that are numbered from 0, with one source.
     first : int
         The number of the first of them among the recordings of all processes.
     processes : Processes
     """
-    samples = SharedSamples(windows.samples, processes)
+    (own,) = windows.sources
+    samples = SharedSamples(own, processes)
 
-    def joined(array: ArrayLike, added: int) -> NDArray[np.int64]:
-        return np.concatenate(processes.gather_arrays(np.asarray(array, np.int64) + added))
+    def joined(array: Array) -> Array:
+        return np.concatenate(processes.gather_arrays(array))
 
     return replace(
         windows,
-        samples=cast(Samples, samples),
-        begins=joined(windows.begins, samples.begin),
-        ranges=joined(windows.ranges, samples.begin),
-        recordings=joined(windows.recordings, first),
+        sources=(samples,),
+        begins=joined(windows.begins + samples.begin),
+        ranges=joined(windows.ranges + samples.begin),
+        recordings=joined(windows.recordings + first),
+        scales=joined(windows.scales),
     )
 
 
@@ -144,13 +134,16 @@ def hold(x: object, rows: Sequence[int] | NDArray[np.integer] | range) -> None:
 
     All processes call this at once, each for its own rows. For windows of one process, and for arrays, nothing is done.
     """
-    samples = getattr(x, "samples", None)
-    if not isinstance(x, Windows) or not isinstance(samples, SharedSamples):
+    if not isinstance(x, Windows):
         return
-    rows = np.asarray(rows, np.int64)
-    begins, ranges = x.begins[rows], x.ranges[rows]
-    low, high = np.minimum(begins, ranges[:, 0]), np.maximum(begins, ranges[:, 1])
-    samples.fetch(np.stack([low, high + x.length], axis=1))
+    place = 0
+    for source in x.sources:
+        if isinstance(source, SharedSamples):
+            chosen = np.asarray(rows, np.int64)
+            begins, ranges = x.begins[chosen], x.ranges[chosen]
+            low, high = np.minimum(begins, ranges[:, 0]), np.maximum(begins, ranges[:, 1])
+            source.fetch(np.stack([low, high + x.length], axis=1) - place)
+        place += len(source)
 
 
 def _rounds(spans: Spans) -> list[Spans]:

@@ -89,10 +89,10 @@ def train_into(
             if runs == first_runs + 1:
                 say("the model, of all clips:" if folds else "once more, with the clips that validated:")
 
-    people = {speaker for speaker in collection.speakers if speaker}
+    people = sum(map(bool, collection.speakers.counts()))
     what = "pictures" if collection.kind == "images" else "recordings"
     held = f"{len(collection):,} {what}, {len(collection.classes)} classes"
-    say(f"{printable(collection.name)}: {held}" + (f", {len(people):,} speakers" if people else ""))
+    say(f"{printable(collection.name)}: {held}" + (f", {people:,} speakers" if people else ""))
     with Steps("reading", "files") as reading, ProgressBar(notices()) as bar:
         classifier = Classifier.train(
             collection,

@@ -27,15 +27,8 @@ from audioconv.audio.read import (
 )
 from audioconv.audio.read import read as read_recording
 from audioconv.audio.samples import FULL_SCALE
-from audioconv.audio.windows import (
-    Content,
-    Windows,
-    WindowsBuilder,
-    covering_begins,
-    window_at,
-    window_begins,
-    word_begins,
-)
+from audioconv.audio.window_begins import Content, covering_begins, window_at, window_begins, word_begins
+from audioconv.audio.windows import Windows, WindowsBuilder
 from audioconv.cluster.processes import ALONE, Processes
 from audioconv.datasets.collection import Kind
 from audioconv.errors import DataError, ShapeError
@@ -47,7 +40,7 @@ from audioconv.io.parallel import Loaded
 from audioconv.layers.base import Shape
 from audioconv.pipeline.input_spec import File, InputSpec, OnFile
 from audioconv.pipeline.user_arrays import samples_of, split_sound
-from audioconv.pipeline.windowing import load_windows, pieces, sample_parts
+from audioconv.pipeline.windowing import load_windows, pieces, sample_pieces
 from audioconv.training.data import Dataset
 
 MAX_WORD_SECONDS = 2.0
@@ -144,7 +137,7 @@ class AudioInput(InputSpec):
     def collect(self, arrays: Sequence[Array], contents: Sequence[Content]) -> Loaded[Windows]:
         builder = WindowsBuilder(self.clip_samples, len(arrays))
         for place, (array, content) in enumerate(zip(arrays, contents, strict=True)):
-            builder.add(place, sample_parts(self.check(array), content, self.sample_rate, self.clip_samples))
+            builder.add(place, sample_pieces(self.check(array), content, self.sample_rate, self.clip_samples))
         windows = builder.build()
         return Loaded(windows, windows.recordings)
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from audioconv._types import StrPath
 from audioconv.cluster.shards import Shard
 from audioconv.datasets.collection import Collection
+from audioconv.datasets.items import Items
 from audioconv.decision.classes import class_codes, is_word
 from audioconv.errors import DataError
 from audioconv.evaluation import Evaluation, Scored
+from audioconv.io.columns import PathColumn
 from audioconv.model import Model
 from audioconv.pipeline import negatives
 from audioconv.pipeline.inputs import of_model
-from audioconv.pipeline.predict import score_files, stacked
+from audioconv.pipeline.predict import score_files
 from audioconv.pipeline.score_table import ClipScores
 
 
@@ -54,24 +58,26 @@ def score(
     """Return the scores of all clips of a collection and of negatives, or of a `shard` of each of them."""
     sets = negatives.find(model, negative_paths)
     if shard is not None:
-        collection = replace(collection, items=tuple(shard.take(collection.items)))
-        sets = [negatives.NegativeSet(one.name, tuple(shard.take(one.paths))) for one in sets]
+        rows = shard.range(len(collection))
+        collection = replace(collection, items=Items.of(collection.items).take(np.arange(rows.start, rows.stop)))
+        sets = [
+            negatives.NegativeSet(one.name, PathColumn.of(one.paths[place] for place in shard.range(len(one.paths))))
+            for one in sets
+        ]
         if not len(collection):
             raise DataError(f"{collection.name}: part {shard} of the rows is empty; divide them into fewer parts")
     count = len(collection) + sum(len(one.paths) for one in sets)
     step = None if on_file is None else lambda: on_file(count)
-    found = list(score_files(model, of_model(model), collection.examples, strict=strict, on_file=step))
-    failures = tuple(one for one in found if isinstance(one, DataError))
-    readable = [
-        (item, one) for item, one in zip(collection.items, found, strict=True) if not isinstance(one, DataError)
-    ]
-    if not readable:
-        raise DataError(f"{collection.name}: none of the {len(found)} files can be read, such as {failures[0]}")
-    labelled = Scored(
-        tuple(item.label for item, _ in readable),
-        stacked([one for _, one in readable], model),
-        tuple(item.example for item, _ in readable),
-    )
+    probabilities = np.empty((len(collection), len(model.labels)), np.float32)
+    is_readable, failures = np.ones(len(collection), bool), tuple[DataError, ...]()
+    for place, one in enumerate(score_files(model, of_model(model), collection.examples, strict=strict, on_file=step)):
+        if isinstance(one, DataError):
+            is_readable[place], failures = False, (*failures, one)
+        else:
+            probabilities[place] = one.probabilities
+    if not is_readable.any():
+        raise DataError(f"{collection.name}: none of the {len(collection)} files can be read, such as {failures[0]}")
+    labelled = Scored(collection.labels, probabilities, collection.examples).select(is_readable)
     of_negatives = None
     if any(one.paths for one in sets):
         of_negatives, failed = negatives.score(model, sets, strict=strict, on_file=step)
@@ -85,7 +91,7 @@ def judge(model: Model, collection: Collection, split: str | None, scores: ClipS
         "name": collection.name,
         "split": split,
         "counts": collection.counts,
-        "speakers": len({speaker for speaker in collection.speakers if speaker}),
+        "speakers": sum(map(bool, collection.speakers.counts())),
         "origins": [origin._asdict() for origin in collection.origins],
         "negatives": dict(scores.negative_files),
     }

@@ -14,7 +14,8 @@ from audioconv._types import Array, StrPath
 from audioconv.audio.clips import CHUNK
 from audioconv.audio.negatives import NegativeClips
 from audioconv.audio.read import Segment
-from audioconv.audio.windows import Content, Windows
+from audioconv.audio.window_begins import Content
+from audioconv.audio.windows import Windows
 from audioconv.cluster.processes import ALONE, Processes
 from audioconv.datasets.collection import Kind
 from audioconv.errors import ConfigError, DataError, ShapeError

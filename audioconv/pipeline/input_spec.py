@@ -16,7 +16,8 @@ import numpy as np
 from audioconv._types import Array, StrPath
 from audioconv.audio.negatives import NegativeClips
 from audioconv.audio.read import Segment
-from audioconv.audio.windows import Content, Windows
+from audioconv.audio.window_begins import Content
+from audioconv.audio.windows import Windows
 from audioconv.cluster.processes import ALONE, Processes
 from audioconv.datasets.collection import Kind
 from audioconv.features.front_ends import FrontEnd

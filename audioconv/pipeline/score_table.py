@@ -15,6 +15,7 @@ from audioconv._types import StrPath
 from audioconv.audio.read import Segment
 from audioconv.errors import DataError
 from audioconv.evaluation.scores import Scored
+from audioconv.io.columns import Column
 from audioconv.io.files import display_path, reason, write_atomic
 
 COLUMNS = ("negatives", "label", "path", "begin", "end", "error", "files")
@@ -139,4 +140,4 @@ def _scored(rows: Sequence[Sequence[str]], column: int, shown: str) -> Scored:
         )
     except ValueError as error:
         raise DataError(f"{shown}: a number cannot be read ({error})") from None
-    return Scored(tuple(row[column] for row in rows), probabilities, examples)
+    return Scored(Column.of(row[column] for row in rows), probabilities, examples)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from audioconv import architectures
 from audioconv._types import StrPath
-from audioconv.audio.windows import Content
+from audioconv.audio.window_begins import Content
 from audioconv.errors import ConfigError, DataError
 from audioconv.features.front_ends import FrontEnd, LogMel, Mfcc, RawSamples
 from audioconv.features.librosa_front_end import Librosa

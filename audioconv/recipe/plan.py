@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from audioconv._types import StrPath
-from audioconv.audio.windows import Content
+from audioconv.audio.window_begins import Content
 from audioconv.errors import ConfigError
 from audioconv.features.front_ends import Mfcc, RawSamples
 from audioconv.features.librosa_front_end import Librosa

@@ -16,7 +16,8 @@ from audioconv.audio.samples import as_float
 from audioconv.audio.segments import find_segments
 from audioconv.audio.shared_windows import hold
 from audioconv.audio.synthetic_sounds import knocks
-from audioconv.audio.windows import Content, Windows
+from audioconv.audio.window_begins import Content
+from audioconv.audio.windows import Windows
 from audioconv.cluster.processes import ALONE, Processes
 from audioconv.decision.calibration import calibrate
 from audioconv.decision.classes import UNKNOWN, is_word
@@ -222,7 +223,7 @@ class Rejection:
     ) -> NegativeSampler:
         of_words = self._words[codes]
         kept = of_words if of_words.any() else np.ones(len(codes), bool)
-        samples = x.select(kept) if isinstance(x, Windows) else x[kept]
+        samples = x if kept.all() else x.select(kept) if isinstance(x, Windows) else x[kept]
         share = 1.0 if self._of_sounds else recorded
         return NegativeSampler(
             samples, codes[kept], self._rate, found.recordings, spoken, found.segments, share, found.weights

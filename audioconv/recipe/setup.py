@@ -239,7 +239,7 @@ def prepare(
     settings, spec, pretrained = plan.settings, plan.spec, plan.pretrained
     folds, by_speaker = _folds(plan, examples)
     parts = examples.split(settings.validation_fraction, settings.seed) if not folds else examples.without_validation()
-    classes = tuple(sorted({examples.labels[i] for i in parts["train"]}))
+    classes = tuple(sorted(examples.labels.take(parts["train"]).counts()))
     name = examples.about["name"]
     if len(classes) < 2:
         found = f"only {classes[0]!r}" if classes else "none"

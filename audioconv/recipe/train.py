@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +20,7 @@ from audioconv.decision.decision import Decision
 from audioconv.errors import DataError
 from audioconv.evaluation import Evaluation, Scored
 from audioconv.features.stored import StoredFeatures, stored_count
+from audioconv.io.columns import View
 from audioconv.model import Model
 from audioconv.pipeline import sharing
 from audioconv.pipeline.predict import combine
@@ -348,11 +348,16 @@ def _scored(model: Model, setup: TrainingSetup, part: Array) -> Scored:
     """Return each recording of `part` with the model's scores."""
     examples = setup.examples
     rows = sharing.probabilities(model, examples.take(part), setup.processes)
-    _, first, of = np.unique(examples.recordings[part], return_index=True, return_inverse=True)
-    together = np.stack([combine(model, setup.plan.spec, rows[of == number]) for number in range(len(first))])
-    places = part[first].tolist()
-    labels = tuple(examples.labels[i] for i in places)
-    return Scored(labels, together, tuple(examples.sources[i] if examples.sources else i for i in places))
+    _, first, of, counts = np.unique(
+        examples.recordings[part], return_index=True, return_inverse=True, return_counts=True
+    )
+    order, ends = np.argsort(of, kind="stable"), np.cumsum(counts)
+    together = np.empty((len(first), len(model.labels)), np.float32)
+    for number, (end, count) in enumerate(zip(ends.tolist(), counts.tolist(), strict=True)):
+        together[number] = combine(model, setup.plan.spec, rows[order[end - count : end]])
+    places, sources = part[first], examples.sources
+    shown = View(len(places), lambda i: sources[places[i]]) if sources else places
+    return Scored(examples.labels.take(places), together, shown)
 
 
 def _count(examples: Examples, part: Array, name: str) -> dict[str, int]:
@@ -362,4 +367,4 @@ def _count(examples: Examples, part: Array, name: str) -> dict[str, int]:
         rows = part[first]
     else:
         _, rows = examples.epoch_of(part, balanced=False)
-    return dict(sorted(Counter(examples.labels[i] for i in rows.tolist()).items()))
+    return dict(sorted(examples.labels.take(rows).counts().items()))

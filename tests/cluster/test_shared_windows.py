@@ -18,7 +18,7 @@ class Peers:
     """Several processes in one, which call the same methods one after the other."""
 
     def __init__(self, counts):
-        everything = np.arange(sum(counts) * LENGTH, dtype=np.float32)
+        everything = np.arange(sum(counts) * LENGTH, dtype=np.int16)
         ends = np.cumsum(counts) * LENGTH
         self.parts = [everything[end - count * LENGTH : end] for count, end in zip(counts, ends, strict=True)]
         self.sent = 0
@@ -86,7 +86,7 @@ def test_what_is_asked_for_comes_in_rounds(monkeypatch):
 def test_clips_that_all_processes_have_lie_behind_them():
     clips = np.ones((2, LENGTH), np.float32)
     windows = share(Windows.of_clips(np.zeros((3, LENGTH), np.float32)), 0, ALONE)
-    assert isinstance(windows.samples, SharedSamples)
+    assert isinstance(windows.sources[0], SharedSamples)
     more = windows.with_clips(clips)
     hold(more, range(5))
     assert more[np.arange(5)].tolist() == [[0.0] * LENGTH] * 3 + [[1.0] * LENGTH] * 2
