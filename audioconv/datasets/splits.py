@@ -93,7 +93,7 @@ def assign_folds(labels: Sequence[str], groups: Sequence[str | None] | None, cou
     Examples
     --------
     >>> assign_folds(["yes", "yes", "no", "no"], None, 2).tolist()
-    [0, 1, 0, 1]
+    [1, 0, 0, 1]
     >>> assign_folds(["yes", "yes", "no"], None, 2).tolist()
     [1, 0, -1]
     """

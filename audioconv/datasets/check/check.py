@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audioconv.datasets.check.class_findings import Finding
 from audioconv.datasets.check.findings import Duplicates, find_duplicates, find_errors, find_warnings
@@ -99,16 +99,17 @@ class Report:
             ],
             "unreadable": [str(failure) for failure in self.failures],
         }
+        table, is_readable = self.measured.table, self.measured.is_readable
         if sounds := self.sounds:
-            described["seconds"] = _range([sound.seconds for sound in sounds])
-            described["loudness"] = _range([sound.loudness for sound in sounds])
-            described["peak"] = _range([sound.peak for sound in sounds])
+            described["seconds"] = _range(table["seconds"][is_readable])
+            described["loudness"] = _range(table["loudness"][is_readable])
+            described["peak"] = _range(table["peak"][is_readable])
             described["sample_rates"] = dict(Counter(sound.sample_rate for sound in sounds))
             described["channels"] = dict(Counter(sound.channels for sound in sounds))
         if pictures := self.pictures:
             described["sizes"] = dict(Counter(f"{picture.height}x{picture.width}" for picture in pictures))
             described["channels"] = dict(Counter(picture.channels for picture in pictures))
-            described["brightness"] = _range([picture.brightness for picture in pictures])
+            described["brightness"] = _range(table["brightness"][is_readable])
         return described
 
     def _finding_as_json(self, finding: Finding) -> dict[str, Any]:
@@ -166,5 +167,5 @@ def _item_as_json(item: Item) -> dict[str, Any]:
     return described if item.begin is None else {**described, "begin": item.begin, "end": item.end}
 
 
-def _range(values: Sequence[float]) -> dict[str, float]:
-    return {"lowest": min(values), "median": statistics.median(values), "highest": max(values)}
+def _range(values: NDArray[np.float64]) -> dict[str, float]:
+    return {"lowest": float(values.min()), "median": float(np.median(values)), "highest": float(values.max())}
