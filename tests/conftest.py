@@ -27,6 +27,7 @@ settings.load_profile("audioconv")
 FIRST = [
     "tests/layers/test_contract.py",  # compiles most kernels,
     "tests/datasets/test_commonvoice.py",  # which this does not need
+    "tests/docs/test_guides.py",
     "tests/test_readme.py",
     "tests/test_doctests.py",
     "tests/audio/test_features.py",

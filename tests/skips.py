@@ -20,6 +20,8 @@ ALLOWED = {
     r"needs MPI: pip install": "MPI",
     r"needs a browser": "Chromium",
     r"needs the npm package onnxruntime-web": "ONNX Runtime Web",
+    r"needs the npm package axe-core": "axe-core",
+    r"needs the package playwright": "Playwright",
     r"needs the packages? \S+, which carr(y|ies) a real ": "real voices and networks",
     r"needs the C compiler \S+": "C compilers",
     r"needs the program openssl": "openssl",

@@ -209,7 +209,7 @@ def test_tones_of_the_release_check(tmp_path, monkeypatch):
 
 def test_lines_of_the_documentation_are_within_120_columns():
     """Rows of tables cannot be broken."""
-    pages = [*(ROOT / "docs").glob("*.md"), *(ROOT / f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING"))]
+    pages = [*(ROOT / "docs").rglob("*.md"), *(ROOT / f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING"))]
     long = [
         f"{page.relative_to(ROOT)}:{number}"
         for page in pages

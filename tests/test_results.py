@@ -1,4 +1,4 @@
-"""docs/results.md: no number in its tables that scripts/results did not measure."""
+"""docs/results.md and README.md: no number in its tables that scripts/results did not measure."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ def test_the_page_holds_what_was_measured(results):
     numbers = json.loads(results.NUMBERS.read_text("utf-8")) if results.NUMBERS.exists() else {}
     page = results.PAGE.read_text("utf-8")
     assert results.filled(page, numbers) == page
+    readme = results.README.read_text("utf-8")
+    assert results.filled_readme(readme, numbers) == readme
     assert set(numbers) <= {*results.EXPERIMENTS, *results.LISTENING, *results.UNHEARD}
 
 

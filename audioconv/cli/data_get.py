@@ -94,7 +94,7 @@ def get(
         str | None,
         typer.Option(
             metavar="RULE",
-            help="official: the data set's own; speaker: nobody in two splits. [default: official; mswc: speaker]",
+            help="official: the data set's own; speaker: each speaker in one split. [default: official; mswc: speaker]",
             show_default=False,
             rich_help_panel=CHOICE,
         ),
@@ -105,7 +105,7 @@ def get(
     release: Annotated[
         str | None,
         typer.Option(
-            metavar="X.Y", help="Of Common Voice. [default: 26.0]", show_default=False, rich_help_panel=ORIGIN
+            metavar="X.Y", help="Release of Common Voice. [default: 26.0]", show_default=False, rich_help_panel=ORIGIN
         ),
     ] = None,
     dataset: Annotated[
@@ -196,7 +196,7 @@ def get(
             say(f"  {times:,} x {printable(why)}")
     for archive in kept:
         say(f"kept for choosing others: {display_path(archive)} ({megabytes(archive.stat().st_size)})")
-    write(f"who made it, and what its licence asks for: {display_path(licence_file(folder))}")
+    write(f"makers and licence: {display_path(licence_file(folder))}")
     if is_bank:
         _tell_of_bank(folder, is_default=out is None)
         return

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from audioconv.tts.listing import ListedVoice
 
 LANGUAGE_HELP = (
-    "Of the words: a tag such as en, de or en-gb-scotland; see `data list --languages`. By default en, or that of the "
-    "named voices."
+    "Language of the words: a tag such as en, de or en-gb-scotland; see `data list --languages`. By default en, or "
+    "that of the named voices."
 )
 
 

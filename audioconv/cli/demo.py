@@ -40,13 +40,13 @@ def demo(
 
     make_folder(out)
     words, trained = out / "words", out / "model"
-    say(f"1. espeak-ng says, in many voices: {', '.join(WORDS)}", style="bold")
+    say(f"1. synthetic speech by espeak-ng, in many voices: {', '.join(WORDS)}", style="bold")
     precompile.start(precompile.TRAIN_ON_SOUNDS)
     with Steps("speaking", "clips") as steps:
         make(WORDS, words, clips_per_word=CLIPS, progress=steps.show)
     collection = open_collection(words)
 
-    say("\n2. a network learns them", style="bold")
+    say("\n2. training", style="bold")
     make_folder(trained)
     with resumable(trained, "run it again to go on"):
         settings: dict[str, Any] = {"epochs": EPOCHS, "batch_size": BATCH_SIZE}
@@ -56,7 +56,7 @@ def demo(
             classifier = train_into(trained, collection, resume=False, **settings)
     show_report(trained, classifier, collection)
 
-    say("\n3. clips of voices that it has never heard", style="bold")
+    say("\n3. test with clips by other voices", style="bold")
     report = classifier.report_
     if report is None or report.test is None:
         raise DataError(f"{display_path(words)}: holds no test clips; remove the folder and run the demo again")
@@ -70,6 +70,7 @@ def demo(
     model = trained / MODEL_NAME
     write_next(
         ["audioconv", "classify", model, words / WORDS[0], "--top", "3"],
+        ["audioconv", "listen", trained],
         ["audioconv", "info", model],
         ["audioconv", "data", "make", "hello,goodbye", "-o", out / "mine"],
         ["audioconv", "train", out / "mine", "-o", out / "my-model"],

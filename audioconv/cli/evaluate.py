@@ -84,7 +84,7 @@ def evaluate(
         typer.Option(
             metavar="TRACK",
             help="The words in a --long recording, as a label track of Audacity: one for each, in their order. "
-            "Without any, none of the words are said there.",
+            "Without any, the recordings must not contain the words.",
             show_default=False,
         ),
     ] = None,

@@ -29,7 +29,7 @@ class LongRecordings:
     ----------
     paths : list of Path
     tracks : list of lists of Label, or None
-        The words in each; None where none of the model's words are in any.
+        The words in each; None if no recording contains the model's words.
     seconds : float
         Length of all together.
     """
@@ -80,11 +80,11 @@ class LongRecordings:
             )
 
     def _tell_strange_labels(self, model: Model) -> None:
-        """Say which labels are none of the model's words: a slip such as `Yes` would look like false accepts."""
+        """Print the labels that the model does not have: a slip such as `Yes` would look like false accepts."""
         strange = sorted({label.label for track in self.tracks or () for label in track} - set(model.words))
         if strange:
             some = ", ".join(map(printable, strange[:5])) + (", ..." if len(strange) > 5 else "")
-            say(f"note: labels that are none of the model's words are passed over: {some}", style="yellow")
+            say(f"note: labels that the model does not have are ignored: {some}", style="yellow")
 
 
 def show_long(result: LongResult) -> None:

@@ -52,7 +52,7 @@ def review(
 ) -> None:
     r"""Label saved clips one after the other, to train with them: audioconv train DATA --reviewed DIR.
 
-    Answers: y (the label is right), n (the clip holds none of the words), the name or number of another word, p (play
+    Answers: y (the label is right), n (another sound), the name or number of another word, p (play
     again), s (skip), u (undo), q (quit). Each answer is kept at once; a clip that has one is not asked again. Without a
     terminal, each line of standard input is an answer. With --json one object: folder, counts, missing and clips.
 
@@ -221,7 +221,7 @@ def _help(session: Review) -> str:
     words = [f"{number} {word}" for number, word in enumerate(session.words, start=1)]
     named = ", ".join(words if session.has_numbers else session.words)
     return (
-        "y the label is right, n none of the words, p play again, s skip, u undo, q quit\n"
+        "y the label is right, n another sound, p play again, s skip, u undo, q quit\n"
         f"or another word: {printable(named)}"
     )
 

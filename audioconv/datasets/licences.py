@@ -32,7 +32,7 @@ class Licence:
     text: str = ""
 
 
-_NAME_THEM = "Whoever publishes the model should name the data set and its makers, as `audioconv info MODEL` does."
+_NAME_THEM = "Name the data set and its makers with a published model, as `audioconv info MODEL` does."
 _MIT = """\
 Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated
 documentation files (the "Software"), to deal in the Software without restriction, including without
@@ -48,7 +48,7 @@ TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONIN
 THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF
 CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER
 DEALINGS IN THE SOFTWARE."""
-_IF_SHARED = " Whether a model is adapted material is disputed; who is careful shares it under this licence."
+_IF_SHARED = " Whether a model is adapted material is disputed; to be careful, share it under this licence."
 
 LICENCES = {
     "CC0-1.0": Licence(
@@ -75,13 +75,13 @@ LICENCES = {
     "CC-BY-SA-3.0": Licence(
         "Creative Commons Attribution-ShareAlike 3.0",
         f"{_CC}/by-sa/3.0/",
-        "As CC BY 3.0; who shares what was adapted from it does so under the same licence.",
+        "As CC BY 3.0; share adapted material under the same licence.",
         _NAME_THEM + _IF_SHARED,
     ),
     "CC-BY-SA-4.0": Licence(
         "Creative Commons Attribution-ShareAlike 4.0",
         f"{_CC}/by-sa/4.0/",
-        "As CC BY 4.0; who shares what was adapted from it does so under the same licence.",
+        "As CC BY 4.0; share adapted material under the same licence.",
         _NAME_THEM + _IF_SHARED,
     ),
     "CC-BY-NC-3.0": Licence(

@@ -99,7 +99,7 @@ class EspeakVoices:
                     break
             else:
                 raise ConfigError(
-                    f"espeak-ng says nothing for {word!r} in {self.accents[0].name}; try another language"
+                    f"espeak-ng has no sound for {word!r} in {self.accents[0].name}; try another language"
                 )
 
 

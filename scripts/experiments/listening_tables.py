@@ -67,6 +67,17 @@ def rejecting(numbers: Mapping[str, Any]) -> list[Row]:
     return rows
 
 
+def accepted_words(runs: Sequence[Run]) -> list[float]:
+    """Return the share of the words that are accepted and right, for each run."""
+    return [run["clips"]["accepted_and_right"] / run["clips"]["tested"] for run in runs]
+
+
+def accepted_negatives(runs: Sequence[Run]) -> list[float]:
+    """Return the share of all negatives that are accepted, for each run."""
+    counts = [list(_negatives(run).values()) for run in runs]
+    return [sum(each["accepted"] for each in one) / sum(each["tested"] for each in one) for one in counts]
+
+
 def _negatives(run: Run) -> Mapping[str, Mapping[str, int]]:
     """Return the counts of negatives by their origin; numbers of earlier releases have them under another name."""
     found: Mapping[str, Mapping[str, int]] = run["negatives"] if "negatives" in run else run["outsiders"]
@@ -107,10 +118,10 @@ def spliced_note(numbers: Mapping[str, Any]) -> str:
     )
     own = ", ".join(f"{run['thresholds']['own']:.3f} ({run['false_accepts']['own']})" for run in runs)
     return (
-        f"Without the words, the same recordings are {60 * hours:.1f} minutes long, in which "
-        f"{FALSE_ACCEPTS_PER_HOUR:g} an hour allows {allowed or 'no'} false accept{'' if allowed == 1 else 's'}: a "
-        "rate that low cannot be measured there, only not be exceeded. Thresholds chosen on them, with their false "
-        f"accepts: {chosen}; the models' own: {own}."
+        f"Without the words, the same recordings are {60 * hours:.1f} minutes long. There, "
+        f"{FALSE_ACCEPTS_PER_HOUR:g} an hour allows {allowed or 'no'} "
+        f"false accept{'' if allowed == 1 else 's'}, so a lower rate cannot be measured. "
+        f"Thresholds chosen on them, with their false accepts: {chosen}; the models' own: {own}."
     )
 
 

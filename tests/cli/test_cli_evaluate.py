@@ -247,7 +247,7 @@ def test_labels_that_are_no_words_are_told(call, careful, trained_on, evening):
     options = ["--split", "test", "--long", evening[0], "--labels", evening[1]]
     answer = call("evaluate", careful, trained_on, *options)
     assert answer.code == 0
-    assert answer.err == "note: labels that are none of the model's words are passed over: High\n"
+    assert answer.err == "note: labels that the model does not have are ignored: High\n"
 
 
 def test_what_cannot_be_listened_to(call, careful, trained_on, evening, tmp_path):

@@ -382,7 +382,7 @@ def test_clips_are_played(call, heard, monkeypatch):
         expected, _ = soundfile.read(heard / "clips" / f"00000{number}.flac", dtype="float32")
         np.testing.assert_array_equal(samples, expected)
     assert sound.stopped == 1
-    assert "y the label is right, n none of the words, p play again, s skip, u undo, q quit" in answer.err
+    assert "y the label is right, n another sound, p play again, s skip, u undo, q quit" in answer.err
     assert "or another word: 1 high, 2 low" in answer.err
     assert "clip 1 of 4: high?" in answer.err
     assert str(heard / "clips" / "000002.flac") in answer.err

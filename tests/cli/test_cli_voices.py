@@ -113,7 +113,7 @@ def test_several_licences_in_one_model(call, tones, tmp_path):
         (["common-voice", "--language", "en", "--split", "mine"], 2, "--split must be official or speaker; got 'mine'"),
         (["common-voice", "--language", "en", "--convert", "mp3"], 2, "--convert must be wav or flac; got 'mp3'"),
         (["common-voice", "--language", "en", "--unknown", "5"], 2, "which words are wanted; give words too"),
-        (["common-voice", "--language", "en", "--words", "marvin"], 2, "holds none of the words marvin"),
+        (["common-voice", "--language", "en", "--words", "marvin"], 2, "has no clips of the words marvin"),
         (["common-voice", "--dataset", "nothing-like-it"], 2, "has no data set 'nothing-like-it'"),
         (["gone.tar.gz"], 1, "gone.tar.gz: no such archive or folder"),
     ],

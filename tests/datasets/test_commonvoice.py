@@ -203,7 +203,7 @@ def test_the_single_words_of_a_language(spoken, tmp_path):
 
 
 def test_words_that_are_not_there(spoken, tmp_path):
-    with pytest.raises(ConfigError, match="holds none of the words marvin"):
+    with pytest.raises(ConfigError, match="has no clips of the words marvin"):
         get.get("common-voice", tmp_path / "x", Options(words=WordList(["marvin"])), origin=spoken / ENGLISH)
     assert not (tmp_path / "x").exists()
 

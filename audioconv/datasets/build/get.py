@@ -285,7 +285,7 @@ def _nothing(location: DatasetLocation, options: Options, left_out: Sequence[Ext
     if options.words is None:
         return DataError(f"{location.source.title}: holds no recordings that can be used")
     wanted = ", ".join(options.words.labels)
-    return ConfigError(f"{location.source.title}: holds none of the words {wanted}; see what it holds, or take others")
+    return ConfigError(f"{location.source.title}: has no clips of the words {wanted}; choose other words")
 
 
 def _pictures(source: Source, files: Sequence[Path], work: Path, options: Options, stages: Stages) -> list[Item]:

@@ -1,0 +1,1 @@
+"""What `scripts/prose` is made of: text out of files, sentences, rules and tables."""
