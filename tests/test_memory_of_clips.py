@@ -92,7 +92,7 @@ def test_training(folders, tmp_path, monkeypatch):
         data = LabelledFiles.of(open_collection(folder))
         plan = resolve(settings, data, None)
         setup = prepare(plan, load(plan, data))
-        data = setup.data_to_train(setup.parts["train"])
+        (data,) = setup.data_to_train(setup.parts["train"])
         data.batch(np.arange(8), np.random.default_rng(0))
         return setup, data
 

@@ -11,15 +11,17 @@ import dataclasses
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 120
+SECONDS = 60
 """After so long a test fails instead of waiting for processes."""
 
 
@@ -47,13 +49,39 @@ def start(*groups: tuple[int, list[object]], **options) -> subprocess.Popen[str]
 
 
 def finish(process: subprocess.Popen[str], seconds: float = SECONDS) -> tuple[int, str, str]:
-    """Return the exit code and what was written to both streams."""
+    """Return the exit code and what was written to both streams; fail with what was seen if it takes too long."""
     try:
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
-        process.terminate()
-        raise
+        seen = "\n".join(map(state, [process.pid, *python_processes(process.pid)]))
+        out, err = end(process)
+        raise AssertionError(f"not ended after {seconds} s:\n{seen}\nstdout: {out}\nstderr: {err}") from None
     return process.returncode, out, err
+
+
+def state(number: int) -> str:
+    """Return what the system tells of a process and its threads, a line each."""
+    lines = []
+    for thread in sorted(Path(f"/proc/{number}/task").glob("*")):
+        try:
+            fields = (thread / "stat").read_text().rpartition(") ")[2].split()
+            command = (thread / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            waits = (thread / "wchan").read_text()
+        except OSError:  # it has just ended
+            continue
+        lines.append(f"{number}/{thread.name} {fields[0]} ticks {fields[11]}+{fields[12]} in {waits}: {command[:200]}")
+    return "\n".join(lines)
+
+
+def end(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """End a launcher and the processes that it has started; return what was written to both streams."""
+    for number in [*python_processes(process.pid), process.pid]:
+        with suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
+    try:
+        return process.communicate(timeout=10)
+    except subprocess.TimeoutExpired as error:  # a process that was started otherwise still has the streams
+        return tuple((one or b"").decode(errors="replace") for one in (error.stdout, error.stderr))
 
 
 def run(count: int, scenario: str, *arguments: object) -> str:
@@ -185,5 +213,16 @@ def command(*words: str) -> None:
     sys.exit(cli.run(words))
 
 
+def stored(folder: str, *words: str) -> None:
+    """Run a command of audioconv that keeps all clips in the clip store, in a folder."""
+    from audioconv import cli
+    from audioconv.audio import window_store
+    from audioconv.pipeline import windowing
+
+    window_store.stores_folder = lambda: Path(folder)
+    windowing.MAX_MEMORY_SAMPLES = 1
+    sys.exit(cli.run(words))
+
+
 if __name__ == "__main__":
-    {one.__name__: one for one in (exchange, training, command)}[sys.argv[1]](*sys.argv[2:])
+    {one.__name__: one for one in (exchange, training, command, stored)}[sys.argv[1]](*sys.argv[2:])

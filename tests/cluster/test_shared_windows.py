@@ -92,6 +92,23 @@ def test_clips_that_all_processes_have_lie_behind_them():
     assert more[np.arange(5)].tolist() == [[0.0] * LENGTH] * 3 + [[1.0] * LENGTH] * 2
 
 
+def test_scales_and_places_of_all_processes_are_gathered():
+    clips = np.array([[0.5] * LENGTH, [8] * LENGTH], np.float32)
+
+    class First(Processes):
+        """The first of two processes that have read the same."""
+
+        size = 2
+
+        def gather(self, content):
+            return [content, content]
+
+    windows = share(Windows.of_clips(clips), 0, First())
+    assert windows.scales.tolist() == [2**-15, 2**-11] * 2
+    assert windows[1].tolist() == [8] * LENGTH
+    assert len(windows.sources[0]) == 4 * LENGTH
+
+
 def test_windows_of_one_process_need_nothing():
     hold(Windows.of_clips(np.zeros((3, LENGTH), np.float32)), [0, 1])
     hold(np.zeros((3, LENGTH)), [0])
