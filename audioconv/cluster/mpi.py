@@ -12,7 +12,8 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -257,18 +258,30 @@ def connect() -> MpiProcesses | None:
     library = MPI.Get_library_version()
     if "OMPI_COMM_WORLD_SIZE" in os.environ and "MPICH" in library:  # which would end this process in MPI_Init
         raise _foreign(expected, library)
-    if not MPI.Is_initialized():
-        # A process that ends before this call, such as one that cannot import a module, would let the others wait here
-        # for ever. An alarm ends them; it works while MPI's library holds the interpreter.
-        if hasattr(signal, "alarm"):
-            signal.alarm(START_SECONDS)
-        MPI.Init_thread(MPI.THREAD_FUNNELED)  # only the main thread calls MPI
-        if hasattr(signal, "alarm"):
-            signal.alarm(0)
-    world = MPI.COMM_WORLD
-    if world.size == 1 and expected:
-        raise _foreign(expected, library)
-    return MpiProcesses(world) if world.size > 1 else None
+    with _alarm():
+        if not MPI.Is_initialized():
+            MPI.Init_thread(MPI.THREAD_FUNNELED)  # only the main thread calls MPI
+        world = MPI.COMM_WORLD
+        if world.size == 1 and expected:
+            raise _foreign(expected, library)
+        return MpiProcesses(world) if world.size > 1 else None
+
+
+@contextmanager
+def _alarm() -> Iterator[None]:
+    """End this process by an alarm if the block, in which it waits for all others, takes longer than `START_SECONDS`.
+
+    A process that ends before the block, such as one that cannot import a module, would let the others wait in it for
+    ever. The alarm works while MPI's library holds the interpreter.
+    """
+    if not hasattr(signal, "alarm"):  # Windows has none
+        yield
+        return
+    signal.alarm(START_SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
 
 
 def _foreign(expected: int | None, library: str) -> ClusterError:
