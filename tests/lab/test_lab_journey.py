@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 
 import numpy as np
@@ -16,6 +17,7 @@ lab = pytest.importorskip("drawing.lab", reason="the scripts are not beside the 
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.skipif("AUDIOCONV_LONG_TESTS" not in os.environ, reason="takes minutes: set AUDIOCONV_LONG_TESTS"),
     pytest.mark.skipif(browser.find() is None, reason="needs a browser: apt-get install chromium"),
 ]
 
