@@ -17,6 +17,7 @@ ALLOWED = {
     r"could not import 'torch'|compares with PyTorch": "PyTorch",
     r"real recordings: set AUDIOCONV_TEST_DATA": "real recordings",
     r"real archives: set AUDIOCONV_MIRROR|AUDIOCONV_MIRROR has no \S+": "archives of data sets",
+    r"needs MPI: pip install": "MPI",
     r"needs a browser": "Chromium",
     r"needs the npm package onnxruntime-web": "ONNX Runtime Web",
     r"needs the npm package axe-core": "axe-core",

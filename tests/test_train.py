@@ -165,7 +165,8 @@ def test_the_way_of_one_clip():
     setup = prepare(plan, examples)
     assert setup.classes == ("high", "low")
     part = setup.parts["train"]
-    batch = setup.data_to_train(part).batch(np.arange(2), np.random.default_rng(0))
+    (replica,) = setup.data_to_train(part)
+    batch = replica.batch(np.arange(2), np.random.default_rng(0))
     model = setup.model(setup.network, setup.network.init(plan.input_shape, np.random.default_rng(0)))
     some = np.stack([clips[i] for i in part[:2]])
     np.testing.assert_array_equal(batch, model.network_input(model.features(some)))

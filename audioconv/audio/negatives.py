@@ -338,11 +338,15 @@ class NegativeClips:
         """Return a new clip (T,) float32 drawn with `rng`; without it, always the same clip for a `number`."""
         return self.sampler.make(np.random.default_rng([self.seed, number]) if rng is None else rng)
 
-    def samples(self, first: int) -> Samples:
-        """Return the clips (count, T) float32 with the numbers from `first` on: how many clips they stand behind."""
-        clips = np.empty((self.count, len(self.clip(first))), np.float32)
-        for number in range(self.count):
-            clips[number] = self.clip(first + number)
+    def samples(self, first: int, part: slice = slice(None)) -> Samples:
+        """Return the clips (count, T) float32 with the numbers from `first` on: how many clips they stand behind.
+
+        `part` returns some of them.
+        """
+        numbers = range(self.count)[part]
+        clips = np.empty((len(numbers), len(self.clip(first))), np.float32)
+        for place, number in enumerate(numbers):
+            clips[place] = self.clip(first + number)
         return clips
 
 

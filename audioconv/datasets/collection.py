@@ -132,7 +132,8 @@ class Collection:
         >>> len(Collection(items, "audio", "few").select("train", None))
         1
         """
-        return replace(self, items=self._columns.take(self.splits.are(lambda split: split in splits)))
+        are_chosen = self.splits.are(lambda split: split in splits)
+        return self if are_chosen.all() else replace(self, items=self._columns.take(are_chosen))
 
     def with_backgrounds_apart(self) -> Collection:
         """Return the same files with those labelled ``_background_noise_`` in `backgrounds`, and no class of them.

@@ -49,6 +49,15 @@ class Loaded(Generic[Examples]):
     notes: tuple[str, ...] = ()
 
 
+_limit: int | None = None
+
+
+def limit_workers(count: int) -> None:
+    """Let this process read with at most so many threads from now on; others on this machine have the rest."""
+    global _limit
+    _limit = count
+
+
 def load_many(
     files: Sequence[File],
     read_one: Callable[[File], NDArray[np.float32]],
@@ -102,7 +111,7 @@ def read_in_parallel(
             return error
 
     # The libraries that decode and resample let other Python threads run meanwhile.
-    threads = min(16, os.cpu_count() or 1)
+    threads = min(16, _limit or os.cpu_count() or 1)
     with ThreadPoolExecutor(threads) as pool:
         try:
             # Those that nobody has taken yet are in memory: files are begun only so far ahead.

@@ -29,6 +29,7 @@ from audioconv.audio.read import read as read_recording
 from audioconv.audio.samples import FULL_SCALE
 from audioconv.audio.window_begins import Content, covering_begins, window_at, window_begins, word_begins
 from audioconv.audio.windows import Windows, WindowsBuilder
+from audioconv.cluster.processes import ALONE, Processes
 from audioconv.datasets.collection import Kind
 from audioconv.errors import DataError, ShapeError
 from audioconv.features.front_ends import FrontEnd, LogMel, RawSamples, front_end_to_config
@@ -144,10 +145,10 @@ class AudioInput(InputSpec):
         features = self.front_end.out_shape(self.clip_samples)
         return (*features, 1) if architectures.input_kind(arch) == "spectrogram-2d" else features
 
-    def measure(self, x: Array | Windows, by_clip: bool | None = None) -> Normalisation:
+    def measure(self, x: Array | Windows, by_clip: bool | None = None, processes: Processes = ALONE) -> Normalisation:
         if isinstance(self.front_end, RawSamples):
             by_clip = bool(by_clip)
-        return normalisation_of(x, self.front_end, by_clip)
+        return normalisation_of(x, self.front_end, by_clip, processes)
 
     def augmentation(self, noise: StrPath | None, seed: int, *, synthetic: bool) -> Augmentation:
         noises = None if noise is None else read_noises(noise, self.sample_rate)

@@ -13,6 +13,7 @@ import numpy as np
 from audioconv._types import Array
 from audioconv.audio.read import Segment
 from audioconv.audio.windows import Windows
+from audioconv.cluster.processes import ALONE, Processes
 from audioconv.datasets.check.balance import imbalance_notes
 from audioconv.datasets.splits import assign_folds, split_validation
 from audioconv.decision.classes import is_word
@@ -233,7 +234,20 @@ class Examples:
         return {label: (end, gap) for label, (end, gap) in ends.items() if len(end)}
 
 
-def load(plan: Plan, data: Labelled, *, strict: bool = False, on_file: Callable[[], object] | None = None) -> Examples:
+def shared_files(plan: Plan, data: Labelled, processes: Processes) -> range:
+    """Return which examples this process reads; all of pictures and of arrays in memory."""
+    count = len(data.labels)
+    return processes.share(count) if plan.spec.kind == "audio" and data.files else range(count)
+
+
+def load(
+    plan: Plan,
+    data: Labelled,
+    *,
+    strict: bool = False,
+    on_file: Callable[[], object] | None = None,
+    processes: Processes = ALONE,
+) -> Examples:
     """Read or decode labelled data as the plan says.
 
     Parameters
@@ -244,6 +258,8 @@ def load(plan: Plan, data: Labelled, *, strict: bool = False, on_file: Callable[
         Whether the first unreadable file ends it all, instead of being skipped.
     on_file : callable, optional
         Called after each file.
+    processes : Processes
+        Processes that share the reading. Default: this one alone.
 
     Raises
     ------
@@ -252,7 +268,8 @@ def load(plan: Plan, data: Labelled, *, strict: bool = False, on_file: Callable[
     """
     labels, speakers, splits = Column.of(data.labels), Column.of(data.speakers), Column.of(data.splits)
     contents = Column.of(plan.content(label, split) for label, split in zip(labels, splits, strict=True))
-    found, notes = data.load(plan.spec, contents, strict, on_file)
+    part = shared_files(plan, data, processes)
+    found, notes = data.load(plan.spec, contents, strict, on_file, part, processes)
     sources = data.sources
     return Examples(
         found.x,

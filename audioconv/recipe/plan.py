@@ -72,8 +72,9 @@ class Plan:
     epochs : int or None
         None: see `epoch_count`.
     batch_size : int
+        Of each replica.
     learning_rate : float
-        The greatest of the one-cycle schedule.
+        The greatest of the one-cycle schedule for one replica; see `replicas.one_cycle`.
     mixup : float
         See `training.fit`.
     ensemble_size : int
@@ -111,7 +112,8 @@ class Plan:
         if self.begins_with_embedding:
             ratio = max(1.0, FEW_FOR_EMBEDDING / max(1, examples))
             return math.ceil(EMBEDDING_EPOCHS * math.pow(ratio, EMBEDDING_EXPONENT))
-        return min(MAX_EPOCHS, max(EPOCHS, math.ceil(MIN_STEPS / batch_count(examples, self.batch_size))))
+        steps = batch_count(examples, self.batch_size * self.settings.replicas)
+        return min(MAX_EPOCHS, max(EPOCHS, math.ceil(MIN_STEPS / steps)))
 
     @property
     def begins_with_embedding(self) -> bool:

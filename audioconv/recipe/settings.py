@@ -102,6 +102,7 @@ class Settings:
     refit: bool | None = None
     ensemble_size: int = 1
     stored_features: int = 200
+    replicas: int = 1
     seed: int = 0
 
     _estimator_type: ClassVar[str] = "classifier"  # how scikit-learn before 1.6 knows one
@@ -204,6 +205,8 @@ def check(settings: Settings, kind: Literal["audio", "images"]) -> None:
                 "tts_language needs a classifier of sounds that rejects; leave it out or leave rejection on"
             )
         check_language(settings.tts_language)
+    if settings.replicas < 1:
+        raise ConfigError(f"there must be at least one replica, got replicas={settings.replicas}")
     if settings.folds is not None and settings.folds < 2:
         raise ConfigError(f"cross-validation needs at least 2 folds, got folds={settings.folds}")
     if settings.folds is not None and (settings.refit is False or settings.patience is not None):

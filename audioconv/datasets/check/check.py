@@ -99,17 +99,17 @@ class Report:
             ],
             "unreadable": [str(failure) for failure in self.failures],
         }
-        readable = self.measured.table[self.measured.is_readable]
+        table, is_readable = self.measured.table, self.measured.is_readable
         if sounds := self.sounds:
-            described["seconds"] = _range(readable["seconds"])
-            described["loudness"] = _range(readable["loudness"])
-            described["peak"] = _range(readable["peak"])
+            described["seconds"] = _range(table["seconds"][is_readable])
+            described["loudness"] = _range(table["loudness"][is_readable])
+            described["peak"] = _range(table["peak"][is_readable])
             described["sample_rates"] = dict(Counter(sound.sample_rate for sound in sounds))
             described["channels"] = dict(Counter(sound.channels for sound in sounds))
         if pictures := self.pictures:
             described["sizes"] = dict(Counter(f"{picture.height}x{picture.width}" for picture in pictures))
             described["channels"] = dict(Counter(picture.channels for picture in pictures))
-            described["brightness"] = _range(readable["brightness"])
+            described["brightness"] = _range(table["brightness"][is_readable])
         return described
 
     def _finding_as_json(self, finding: Finding) -> dict[str, Any]:

@@ -56,12 +56,14 @@ def find_duplicates(collection: Collection, measured: Measurements) -> Iterator[
     """Yield the groups of clips that are the same, without empty ones."""
     # Silence is the same in every silent clip; it has a warning of its own.
     candidates = np.flatnonzero(measured.is_readable & ~measured.is_empty)
-    digests = measured.table["digest"][candidates]
-    begins = np.frombuffer(digests.tobytes(), np.int64)[::4]  # those of equal digests are equal, and few others
+    digests = measured.table["digest"]  # a view; the first bytes are those of the row
+    rows = np.ndarray(len(digests), np.int64, measured.table, strides=measured.table.strides)
+    begins = rows[candidates]  # those of equal digests are equal, and few others
     values, counts = np.unique(begins, return_counts=True)
     groups: defaultdict[bytes, list[int]] = defaultdict(list)
     for number in np.flatnonzero(np.isin(begins, values[counts > 1])).tolist():
-        groups[bytes(digests[number])].append(int(candidates[number]))
+        place = int(candidates[number])
+        groups[bytes(digests[place])].append(place)
     for places in groups.values():
         if len(places) > 1:
             yield Duplicates(tuple(places), _are_copies([collection.items[place] for place in places]))
