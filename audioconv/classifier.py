@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from audioconv._types import Array, StrPath
+from audioconv.cluster.processes import ALONE, Processes
 from audioconv.datasets.collection import Collection
 from audioconv.datasets.folder import open_collection
 from audioconv.decision.classes import negative_label
@@ -73,8 +74,9 @@ class Classifier(Settings):
         The greatest of the one-cycle schedule. Default: 0.005, of the speech embedding network 0.003.
     mixup : float, optional
         See `training.fit`. Default: 0, no mixing.
-    front_end : {"log-mel", "mfcc", "raw"}, optional
-        Features of sounds. Default: what the network takes.
+    front_end : str or LogMel, Mfcc, RawSamples or Librosa, optional
+        Features of sounds: ``"log-mel"``, ``"mfcc"``, ``"raw"``, those of librosa by name, such as ``"cqt"``,
+        ``"chroma"`` and ``"pcen"``, or a front end with its settings. Default: what the network takes.
     sample_rate : int, optional
         Sample rate of the model in Hz. Samples in arrays have this rate. Default: 16000, or lower if most recordings
         have less.
@@ -132,6 +134,10 @@ class Classifier(Settings):
     stored_features : int
         Number of training examples, at most 0.5 MB, whose features the model keeps for `interop.export`. Exported files
         are checked with them, and they choose the ranges of 8-bit integers. 0 keeps none. Default: 200.
+    replicas : int
+        Number of replicas of the network that train together. Each has a part of the examples, and steps by
+        `batch_size` of them; a step takes the mean of all gradients. The learning rate grows with their number; see
+        `recipe.replicas`. Default: 1.
     seed : int
         Seed of all randomness: the same seed on the same machine gives the same bits.
 
@@ -168,6 +174,7 @@ class Classifier(Settings):
         strict: bool = False,
         callbacks: Sequence[Callback] = (),
         on_file: Callable[[int], object] | None = None,
+        processes: Processes = ALONE,
         **settings: Any,
     ) -> Self:
         """Return a classifier trained on a data set.
@@ -188,6 +195,9 @@ class Classifier(Settings):
             Each gets every `audioconv.training.callbacks.Event`, such as `progress.ProgressBar`.
         on_file : callable, optional
             Called with the number of all files after each that was read.
+        processes : Processes
+            Processes that share the replicas, all of which call this function with the same arguments; see
+            `audioconv.cluster`. All return the same classifier. Default: this one alone.
         **settings
             As for `Classifier`.
 
@@ -197,6 +207,8 @@ class Classifier(Settings):
             If the data are not usable.
         ConfigError
             If a setting cannot work.
+        ClusterError
+            If the processes differ, or one of them fails.
         """
         classifier = cls(**settings)
         collection = source if isinstance(source, Collection) else open_collection(source)
@@ -209,6 +221,7 @@ class Classifier(Settings):
             strict=strict,
             callbacks=callbacks,
             on_file=on_file,
+            processes=processes,
         )
         return classifier
 
@@ -248,7 +261,7 @@ class Classifier(Settings):
         speakers = groups_of(groups, len(given))
         self._numbers = self._row_length = None
         init = pretrained.load_named(self)
-        rate = self.sample_rate if init is None or init.front_end is None else init.front_end.sample_rate
+        rate = self.fixed_rate if init is None or init.front_end is None else init.front_end.sample_rate
         self._model, self.report_ = train_model(
             self,
             user_data.labelled(given, labels, speakers, rate),

@@ -63,3 +63,7 @@ class MissingExtraError(AudioconvError):
 def missing_extra(feature: str, extra: str) -> MissingExtraError:
     """Return the error for `feature`, which needs the optional dependencies `extra`."""
     return MissingExtraError(f"{feature} needs an optional part: pip install 'audioconv[{extra}]'")
+
+
+class ClusterError(AudioconvError):
+    """Processes that train together cannot begin, or cannot go on."""

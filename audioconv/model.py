@@ -50,7 +50,7 @@ class Model:
         Name of each class, in the order of the logits.
     input_shape : tuple of int
         Shape of one example as the network takes it.
-    front_end : LogMel, Mfcc or RawSamples, optional
+    front_end : LogMel, Mfcc, RawSamples or Librosa, optional
         Front end that computes features of samples; None for a network on pictures or other arrays.
     clip_samples : int, optional
         Length of a clip at the front end's sample rate; there if and only if there is a front end.

@@ -302,3 +302,17 @@ def test_the_speed_of_a_slow_model_is_measured_in_small_batches() -> None:
     speed = measure_speed(answer, (7,), "a processor", 2, batch=256, seconds=0.02)
     assert 1 <= speed.batch <= 5
     assert max(seen) == speed.batch
+
+
+def test_a_curve_of_many_scores_has_its_corners(monkeypatch, rng):
+    targets, others = (np.round(rng.beta(*shape, size), 3).astype(np.float32) for shape, size in
+                       (((4, 2), 300), ((2, 5), 4000)))  # fmt: skip
+    every = Detection(targets, others, 0.5, "other words")
+    assert len(every.curve.thresholds) > 700
+    monkeypatch.setattr("audioconv.evaluation.curves.MAX_SCORES", 100)
+    few = Detection(targets, others, 0.5, "other words")
+    assert len(few.curve.thresholds) < len(every.curve.thresholds) - 50
+    assert few.area == pytest.approx(every.area, abs=1e-12)
+    assert few.equal_error_rate == pytest.approx(every.equal_error_rate, abs=1e-12)
+    for rate in (0.0, 0.01, 0.1, 0.5):
+        assert few.within(rate) == every.within(rate)

@@ -20,7 +20,7 @@ ORDER = [
     for line in """
     _types _version errors
     decision geometry io kernels
-    evaluation features images runtime
+    cluster evaluation features images runtime
     audio ops
     datasets layers
     architectures compiler tts
@@ -45,10 +45,11 @@ REACH = {
     "layers": BASE | {"geometry", "kernels", "ops", "runtime"},
     "compiler": BASE | {"geometry", "kernels", "layers", "ops", "runtime"},
     "features": BASE | {"kernels"},
-    "audio": BASE | {"features", "io", "kernels"},
+    "cluster": BASE | {"io"},
+    "audio": BASE | {"cluster", "features", "io", "kernels"},
     "images": BASE | {"io", "kernels"},
-    "datasets": BASE | {"audio", "decision", "features", "images", "io", "kernels"},
-    "training": BASE | {"compiler", "geometry", "io", "kernels", "layers", "ops", "runtime"},
+    "datasets": BASE | {"audio", "cluster", "decision", "features", "images", "io", "kernels"},
+    "training": BASE | {"cluster", "compiler", "geometry", "io", "kernels", "layers", "ops", "runtime"},
 }
 
 

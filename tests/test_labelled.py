@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audioconv.audio.windows import Windows, WindowsBuilder, covering_begins
+from audioconv.audio.window_begins import covering_begins
+from audioconv.audio.windows import Windows, WindowsBuilder, kept_pieces
 from audioconv.datasets.collection import Collection, Item
 from audioconv.errors import DataError
 from audioconv.recipe.choose_input import choose_audio_input
@@ -29,7 +31,7 @@ def examples(classes, speakers=None):
     for label, sizes in classes.items():
         for size in sizes:
             samples = np.full(size * LENGTH, number, np.float32)
-            builder.add(number, [(samples, covering_begins(len(samples), LENGTH), size > 1)])
+            builder.add(number, kept_pieces(samples, covering_begins(len(samples), LENGTH), size > 1, LENGTH))
             labels += [label] * size
             number += 1
     windows = builder.build()
@@ -78,7 +80,7 @@ def test_a_drawn_window_of_the_training_part_has_no_sample_of_the_validation_par
     builder = WindowsBuilder(LENGTH, 1)
     for number in range(2):
         samples = np.arange(400, dtype=np.float32) + 1000 * number
-        builder.add(number, [(samples, covering_begins(400, LENGTH), True)])
+        builder.add(number, kept_pieces(samples, covering_begins(400, LENGTH), True, LENGTH))
     labels = ["a"] * 40 + ["b"] * 40
     found = Examples(builder.build(), labels, [None] * 80, [None] * 80, {"name": "made"})
     parts = found.split(0.2, 0)
@@ -134,10 +136,9 @@ def test_long_recordings_of_a_class_do_not_drown_the_others(rng):
 
 
 def _drawn_begins(windows: Windows, rng) -> list[int]:
-    positions = Windows(
-        np.arange(len(windows.samples), dtype=np.float32), LENGTH, windows.begins, windows.ranges, windows.recordings
-    )
-    return positions.draw(np.arange(len(windows)), rng)[:, 0].astype(int).tolist()
+    positions = np.arange(sum(map(len, windows.sources)), dtype=np.int16)
+    drawn = replace(windows, sources=(positions,), scales=np.ones(len(windows), np.float32))
+    return drawn.draw(np.arange(len(windows)), rng)[:, 0].astype(int).tolist()
 
 
 def test_one_long_recording_of_each_class_is_shown_as_a_whole():

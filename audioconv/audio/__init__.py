@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from audioconv.features import front_ends as features
     from audioconv.features import stream
     from audioconv.features.front_ends import LogMel, Mfcc, RawSamples, front_end_from_config, front_end_to_config
+    from audioconv.features.librosa_front_end import Librosa
     from audioconv.features.stream import LogMelStream
 
 # Public names and where they live, imported on first use: listing a folder of recordings must not load Numba.
@@ -20,6 +21,7 @@ _FRONT_ENDS = "audioconv.features.front_ends"
 _HOMES = {
     "AudioClips": "audioconv.audio.clips",
     "Augmentation": "audioconv.audio.augment",
+    "Librosa": "audioconv.features.librosa_front_end",
     "LogMel": _FRONT_ENDS,
     "LogMelStream": "audioconv.features.stream",
     "Mfcc": _FRONT_ENDS,
@@ -43,6 +45,7 @@ _MODULES = {
 __all__ = [
     "AudioClips",
     "Augmentation",
+    "Librosa",
     "LogMel",
     "LogMelStream",
     "Mfcc",

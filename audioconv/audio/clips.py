@@ -11,19 +11,33 @@ from numpy.typing import NDArray
 from audioconv._types import Features, Samples
 from audioconv.audio.augment import Augmentation
 from audioconv.audio.negatives import NegativeClips
+from audioconv.audio.shared_windows import hold
 from audioconv.audio.windows import Windows
+from audioconv.cluster.processes import ALONE, Processes
 from audioconv.errors import ShapeError
 from audioconv.features.front_ends import FrontEnd
-from audioconv.features.normalisation import Normalisation, normalised_input
+from audioconv.features.normalisation import Normalisation, moments, normalised_input
 
 # Clips whose features are held at a time while they are measured.
 CHUNK = 256
 
 
-def normalisation_of(samples: Samples | Windows, front_end: FrontEnd, by_clip: bool | None = False) -> Normalisation:
-    """Return the normalisation of what `front_end` makes of the clips `samples` (N, T); see `Normalisation.measure`."""
-    parts = (front_end(samples[begin : begin + CHUNK]) for begin in range(0, len(samples), CHUNK))
-    return Normalisation.measure(parts, by_clip)
+def normalisation_of(
+    samples: Samples | Windows, front_end: FrontEnd, by_clip: bool | None = False, processes: Processes = ALONE
+) -> Normalisation:
+    """Return the normalisation of what `front_end` makes of the clips `samples` (N, T); see `Normalisation.measure`.
+
+    Each of the `processes` measures some of the clips.
+    """
+    count = -(-len(samples) // CHUNK)
+    own = processes.share(count)
+    hold(samples, range(own.start * CHUNK, min(len(samples), own.stop * CHUNK)))
+
+    def of_chunks(part: slice) -> NDArray[np.float64]:
+        places = range(part.start * CHUNK, part.stop * CHUNK, CHUNK)
+        return np.stack([moments(front_end(samples[place : place + CHUNK]), by_clip) for place in places])
+
+    return Normalisation.of_moments(processes.rows(count, 1, of_chunks) if count else (), by_clip)
 
 
 def network_input(
@@ -58,7 +72,7 @@ class AudioClips:
         At the front end's rate. Windows of longer recordings are drawn anew where there is a generator.
     labels : array (N,) int64
         Class numbers.
-    front_end : LogMel, Mfcc or RawSamples
+    front_end : LogMel, Mfcc, RawSamples or Librosa
     normalisation : Normalisation
         Measured on the training clips, also where these clips are for validation.
     augmentation : Augmentation, optional

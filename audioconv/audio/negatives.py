@@ -99,16 +99,16 @@ class NegativeSampler:
         self._weight_sums = np.cumsum(
             [segment_weights[number] if segment_weights else 1.0 for number, *_ in self._segments]
         )
-        self._spans = [sounding(clip, sample_rate) for clip in samples]
-        # Clips are generated in every training step, so what they share is computed once.
-        self._powers = [mean_power(clip[begin:end]) for clip, (begin, end) in zip(samples, self._spans, strict=True)]
+        # Where a word lies in its clip, and its power: computed once, when the clip is first drawn. Below 0: not yet.
+        self._spans, self._powers = np.full((len(samples), 2), -1, np.int32), np.zeros(len(samples))
         rng = np.random.default_rng(len(samples))
         self._noises = [
             coloured_noise(NOISE_SECONDS * sample_rate + samples.shape[1], sample_rate, slope, rng)
             for slope in np.linspace(*NOISE_SLOPES, NOISES)
         ]
         self._ramp = np.linspace(0, 1, max(1, round(FADE_SECONDS * sample_rate)), dtype=np.float32)
-        self._kinds = [kind for kind in KINDS if kind not in OF_TWO_WORDS or len(np.unique(self._labels)) > 1]
+        self._of_class = {int(label): np.flatnonzero(self._labels == label) for label in np.unique(self._labels)}
+        self._kinds = [kind for kind in KINDS if kind not in OF_TWO_WORDS or len(self._of_class) > 1]
         weights = np.array([KINDS[kind] for kind in self._kinds])
         self._weights = weights / weights.sum()
 
@@ -147,7 +147,7 @@ class NegativeSampler:
         place = int(np.searchsorted(self._weight_sums, rng.random() * self._weight_sums[-1], side="right"))
         number, begin, end = self._segments[min(place, len(self._segments) - 1)]
         part = as_float(self._recordings[number][begin : min(end, begin + self._length)].copy())
-        power, wanted = mean_power(part), self._powers[int(rng.integers(len(self._powers)))]
+        power, wanted = mean_power(part), self._power(int(rng.integers(len(self._samples))))
         clip = self._placed(self._faded(part * np.float32(np.sqrt(wanted / power)) if power else part), rng)
         if rng.random() < BACKGROUND_PROBABILITY:
             clip += self._pause(int(rng.integers(len(self._samples))))
@@ -155,7 +155,7 @@ class NegativeSampler:
 
     def _pause(self, index: int) -> Samples:
         """Return the longer pause of a word clip, forwards and backwards until it fills a clip; else zeros."""
-        (begin, end), clip = self._spans[index], self._samples[index]
+        (begin, end), clip = self._span(index), self._samples[index]
         pause = clip[:begin] if begin > self._length - end else clip[end:]
         if len(pause) < MIN_PAUSE_SECONDS * self._rate:
             return np.zeros(self._length, np.float32)
@@ -238,12 +238,27 @@ class NegativeSampler:
     def _pair(self, rng: np.random.Generator) -> tuple[int, int]:
         """Draw two clips of different words."""
         one = int(rng.integers(len(self._samples)))
-        different = np.flatnonzero(self._labels != self._labels[one])
-        return one, int(different[int(rng.integers(len(different)))])
+        # Counts the clips of other words: before the i-th clip of its own word are so many more of others than of own.
+        own = self._of_class[int(self._labels[one])]
+        number = int(rng.integers(len(self._labels) - len(own)))
+        return one, number + int(np.searchsorted(own - np.arange(len(own)), number, side="right"))
 
     def _word(self, index: int) -> Samples:
-        begin, end = self._spans[index]
+        begin, end = self._span(index)
         return self._samples[index][begin:end]
+
+    def _span(self, index: int) -> tuple[int, int]:
+        """Return where the word lies in its clip: the first sample, and the one behind the last."""
+        if self._spans[index, 0] < 0:
+            clip = self._samples[index]
+            begin, end = self._spans[index] = sounding(clip, self._rate)
+            self._powers[index] = mean_power(clip[begin:end])
+        begin, end = self._spans[index].tolist()
+        return begin, end
+
+    def _power(self, index: int) -> float:
+        self._span(index)
+        return float(self._powers[index])
 
     def _faded(self, part: Samples) -> Samples:
         faded = part.copy()
@@ -254,7 +269,7 @@ class NegativeSampler:
 
     def _gain(self, one: int, other: int) -> np.float32:
         """Return by what to multiply a word so that it is as loud as `one`; 1 where one of them is silent."""
-        powers = self._powers[one], self._powers[other]
+        powers = self._power(one), self._power(other)
         return np.float32(np.sqrt(powers[0] / powers[1]) if all(powers) else 1.0)
 
     def _placed(self, part: Samples, rng: np.random.Generator) -> Samples:
@@ -323,11 +338,15 @@ class NegativeClips:
         """Return a new clip (T,) float32 drawn with `rng`; without it, always the same clip for a `number`."""
         return self.sampler.make(np.random.default_rng([self.seed, number]) if rng is None else rng)
 
-    def samples(self, first: int) -> Samples:
-        """Return the clips (count, T) float32 with the numbers from `first` on: how many clips they stand behind."""
-        clips = np.empty((self.count, len(self.clip(first))), np.float32)
-        for number in range(self.count):
-            clips[number] = self.clip(first + number)
+    def samples(self, first: int, part: slice = slice(None)) -> Samples:
+        """Return the clips (count, T) float32 with the numbers from `first` on: how many clips they stand behind.
+
+        `part` returns some of them.
+        """
+        numbers = range(self.count)[part]
+        clips = np.empty((len(numbers), len(self.clip(first))), np.float32)
+        for place, number in enumerate(numbers):
+            clips[place] = self.clip(first + number)
         return clips
 
 

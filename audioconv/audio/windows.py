@@ -1,113 +1,74 @@
-"""Windows of one length, out of recordings of any: which they are, and where their samples are kept."""
+"""Windows of recordings, whose samples are kept once, as 16-bit integers, in memory or in files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, Self
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audioconv._types import Samples
-from audioconv.audio.endpoints import NoClearWordError, Stretch, find_words
-from audioconv.audio.read import fitted_begin
-
-Content = Literal["words", "sounds"]
-"""Content of recordings: words with silence around them, or continuous sounds, any part of which shows the class."""
+from audioconv.audio.samples import quantised
+from audioconv.audio.window_begins import window_at
 
 GROWTH = 1.1
 """Memory that is full grows by this factor; what is not used yet counts, since it is set to zero."""
 
-MIN_REST = 0.5
-"""Part of a window that must be left at the end of a recording for one more window."""
+Int16 = NDArray[np.int16]
 
 
-def window_begins(samples: Samples, sample_rate: int, length: int, content: Content) -> list[int]:
-    """Return the first sample of each window that stands for a recording.
+class SampleSource(Protocol):
+    """16-bit samples by their places: an array in memory, or `audio.mapped_samples.MappedSamples`."""
 
-    A recording that is no longer than a window is one, in the middle, between zeros. Of a longer one of words, each
-    word is in the middle of a window; where no word stands out, the window with the most energy stands for it. A longer
-    one of sounds is cut into windows that overlap as little as they can, so that all of it is in one; below 1.5
-    windows, the one with the most energy stands for it.
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        ...
 
-    Parameters
+    def __getitem__(self, places: slice, /) -> Int16:
+        """Return some of the samples, not copied."""
+        ...
+
+
+class Piece(NamedTuple):
+    """A piece of a recording as it is kept.
+
+    Attributes
     ----------
-    samples : array (T,) float32
-    sample_rate : int
-        In Hz.
-    length : int
-        Samples of a window.
-    content : {"words", "sounds"}
-
-    Returns
-    -------
-    list of int
-        At least one, in their order. Below 0, so many zeros come before the recording.
+    samples : array (T,) int16
+    scale : float
+        ``samples * np.float32(scale)`` have full scale 1.
+    begins : sequence of int
+        First sample of each window in it.
+    is_drawn : bool
+        Whether windows may be drawn anew: from half a window before to half a window after their place.
     """
-    if len(samples) > length and content == "words":
-        begins = word_begins(samples, sample_rate, length)
-        if begins:
-            return begins
-    elif len(samples) >= (1 + MIN_REST) * length:
-        return covering_begins(len(samples), length)
-    return [fitted_begin(samples, length)]
+
+    samples: Int16
+    scale: float
+    begins: Sequence[int]
+    is_drawn: bool
 
 
-def word_begins(samples: Samples, sample_rate: int, length: int) -> list[int]:
-    """Return the first sample of a window around each word of a recording (T,), none where no word stands out."""
-    try:
-        words = find_words(samples, sample_rate)
-    except NoClearWordError:
-        return []
-    return [_around(word, samples, sample_rate, length) for word in words]
-
-
-def covering_begins(total: int, length: int, hop: int | None = None) -> list[int]:
-    """Return where windows begin that cover `total` samples evenly, from the first one to the last.
-
-    Parameters
-    ----------
-    total, length : int
-        Samples of the recording, at least those of a window, and of a window.
-    hop : int, optional
-        Samples from one window to the next, at most. Default: the length of a window; a rest below `MIN_REST` is left
-        out.
-
-    Examples
-    --------
-    >>> covering_begins(10, 4), covering_begins(9, 4), covering_begins(10, 4, hop=2)
-    ([0, 3, 6], [0, 5], [0, 2, 4, 6])
-    """
-    if hop is None:
-        count = max(1, (total + round((1 - MIN_REST) * length)) // length)
-    else:
-        count = 1 + -(-(total - length) // hop)
-    if count == 1:
-        return [(total - length) // 2]
-    return [round(i * (total - length) / (count - 1)) for i in range(count)]
-
-
-def window_at(samples: Samples, begin: int, length: int) -> Samples:
-    """Return a copy of `length` samples from `begin` on, which may lie before the first; zeros beyond the recording."""
-    if begin >= 0 and begin + length <= len(samples):
-        return samples[begin : begin + length].copy()
-    window = np.zeros(length, np.float32)
-    first, end = max(begin, 0), min(begin + length, len(samples))
-    window[first - begin : end - begin] = samples[first:end]
-    return window
+def kept_pieces(samples: Samples, begins: Sequence[int], is_drawn: bool, length: int) -> list[Piece]:
+    """Return samples (T,) with windows of `length` as they are kept: all of them, or each window on its own."""
+    if is_drawn:
+        return [Piece(*quantised(samples), begins, True)]
+    return [Piece(*quantised(window_at(samples, begin, length)), (0,), False) for begin in begins]
 
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """Windows of recordings, whose samples are in memory once.
+    """Windows of recordings, whose samples are kept once, as 16-bit integers with a scale for each piece.
 
-    Behaves as an array (N, length) of windows: ``windows[i]`` is a view, ``windows[indices]`` a copy.
+    Behaves as an array (N, length) float32 of windows. What it returns is a copy.
 
     Attributes
     ----------
-    samples : array (S,) float32
-        The recordings, one after the other.
+    sources : tuple of SampleSource
+        The samples, one source behind the other. A window lies in one of them.
     length : int
         Samples of a window.
     begins : array (N,) int64
@@ -117,20 +78,26 @@ class Windows:
         for itself.
     recordings : array (N,) int64
         Which recording each window is of.
+    scales : array (N,) float32
+        The factor of the samples of each window, a power of two; see `samples.quantised`.
     """
 
-    samples: Samples
+    sources: tuple[SampleSource, ...]
     length: int
     begins: NDArray[np.int64]
     ranges: NDArray[np.int64]
     recordings: NDArray[np.int64]
+    scales: NDArray[np.float32]
 
     @classmethod
     def of_clips(cls, clips: Samples) -> Self:
-        """Return clips (N, T), each a recording, as windows; they are not copied where they lie together."""
-        begins = np.arange(len(clips), dtype=np.int64) * clips.shape[1]
-        samples = np.ascontiguousarray(clips, np.float32).reshape(-1)
-        return cls(samples, clips.shape[1], begins, np.stack([begins, begins], 1), np.arange(len(clips)))
+        """Return clips (N, T), each a recording, as windows."""
+        count, length = clips.shape
+        samples, scales = np.empty((count, length), np.int16), np.empty(count, np.float32)
+        for number, clip in enumerate(clips):
+            samples[number], scales[number] = quantised(clip)
+        begins = np.arange(count, dtype=np.int64) * length
+        return cls((samples.reshape(-1),), length, begins, np.stack([begins, begins], 1), np.arange(count), scales)
 
     def __len__(self) -> int:
         """Return the number of windows."""
@@ -142,38 +109,45 @@ class Windows:
         return len(self.begins), self.length
 
     def __getitem__(self, indices: int | slice | Sequence[int] | NDArray[np.integer] | NDArray[np.bool_]) -> Samples:
-        """Return one window (length,), not copied, or a copy of some (n, length)."""
-        begins = self.begins[indices]
-        if np.ndim(begins) == 0:
-            return self.samples[begins : begins + self.length]
-        return self._at(begins)
+        """Return one window (length,), or some (n, length)."""
+        begins, scales = self.begins[indices], self.scales[indices]
+        found = self._at(np.atleast_1d(begins), np.atleast_1d(scales))
+        return found.reshape(*np.shape(begins), self.length)
 
     def __iter__(self) -> Iterator[Samples]:
-        """Yield each window (length,), not copied."""
-        for begin in self.begins.tolist():
-            yield self.samples[begin : begin + self.length]
+        """Yield each window (length,)."""
+        for number in range(len(self)):
+            yield self[number]
 
     def select(self, indices: NDArray[np.integer] | NDArray[np.bool_]) -> Windows:
         """Return some of the windows; the samples are not copied."""
-        return Windows(self.samples, self.length, self.begins[indices], self.ranges[indices], self.recordings[indices])
+        return Windows(
+            self.sources,
+            self.length,
+            self.begins[indices],
+            self.ranges[indices],
+            self.recordings[indices],
+            self.scales[indices],
+        )
 
     def draw(self, indices: Sequence[int] | NDArray[np.integer], rng: np.random.Generator) -> Samples:
         """Return some windows (n, length), each drawn anew from its range."""
-        low, high = self.ranges[indices].T
+        (low, high), scales = self.ranges[indices].T, self.scales[indices]
         if (low == high).all():  # no draw, so that what is drawn after it does not depend on how recordings are kept
-            return self._at(low)
-        return self._at(rng.integers(low, high, endpoint=True))
+            return self._at(low, scales)
+        return self._at(rng.integers(low, high, endpoint=True), scales)
 
     def with_clips(self, clips: Samples) -> Windows:
-        """Return these windows, and behind them clips (n, length), each a recording; all samples are copied."""
+        """Return these windows, and behind them clips (n, length), each a recording; no other samples are copied."""
         added = Windows.of_clips(clips)
-        place, number = len(self.samples), int(self.recordings.max(initial=-1)) + 1
+        place, number = sum(map(len, self.sources)), int(self.recordings.max(initial=-1)) + 1
         return Windows(
-            np.concatenate([self.samples, added.samples]),
+            (*self.sources, *added.sources),
             self.length,
             np.concatenate([self.begins, added.begins + place]),
             np.concatenate([self.ranges, added.ranges + place]),
             np.concatenate([self.recordings, added.recordings + number]),
+            np.concatenate([self.scales, added.scales]),
         )
 
     def thin(self, rows: NDArray[np.integer], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -195,11 +169,26 @@ class Windows:
                 ranges.append((int(self.ranges[run[0], 0]), int(self.ranges[run[-1], 1])))
         return np.array(kept, np.int64), np.array(ranges, np.int64).reshape(-1, 2)
 
-    def _at(self, begins: NDArray[np.int64]) -> Samples:
+    def _at(self, begins: NDArray[np.int64], scales: NDArray[np.float32]) -> Samples:
         windows = np.empty((len(begins), self.length), np.float32)
-        for window, begin in zip(windows, begins.tolist(), strict=True):
-            window[:] = self.samples[begin : begin + self.length]
+        for window, begin, scale in zip(windows, begins.tolist(), scales, strict=True):
+            source, *more = self.sources
+            while more and begin >= len(source):
+                begin, source = begin - len(source), more.pop(0)
+            np.multiply(source[begin : begin + self.length], scale, out=window)
         return windows
+
+
+class SampleSink(Protocol):
+    """Where the samples go that are not kept in memory: `audio.window_store.StoreWriter`."""
+
+    def append(self, samples: Int16, /) -> None:
+        """Take the next samples (T,); a window lies in one such part."""
+        ...
+
+    def finish(self, windows: Windows, /) -> Windows:
+        """Return windows, which have no source yet, of the samples that were appended."""
+        ...
 
 
 class WindowsBuilder:
@@ -211,58 +200,61 @@ class WindowsBuilder:
         Samples of a window.
     recordings : int
         Number of recordings that are expected.
+    max_samples : int, optional
+        Samples that stay in memory, at most. Default: all.
+    sink : callable, optional
+        Called when there are more; returns what takes all of them.
     """
 
-    def __init__(self, length: int, recordings: int) -> None:
-        self._length = length
-        self._samples = np.empty(max(1, recordings) * length, np.float32)
+    def __init__(
+        self,
+        length: int,
+        recordings: int,
+        max_samples: float = math.inf,
+        sink: Callable[[], SampleSink] | None = None,
+    ) -> None:
+        self._length, self._max_samples, self._open_sink = length, max_samples, sink
+        self._sink: SampleSink | None = None
+        self._samples = np.empty(int(min(max(1, recordings) * length, max_samples)), np.int16)
         self._filled = 0
-        self._begins: list[int] = []
-        self._ranges: list[tuple[int, int]] = []
-        self._recordings: list[int] = []
+        # Arrays that grow: numbers in lists take four times the memory. Columns: begin, range, recording.
+        self._rows, self._scales, self._count = np.empty((64, 4), np.int64), np.empty(64, np.float32), 0
 
-    def add(self, number: int, parts: Sequence[tuple[Samples, Sequence[int], bool]]) -> None:
-        """Add a recording: parts of it, the begin of each window in a part, and whether windows may be drawn anew.
-
-        Windows that are drawn anew come from half a window before to half a window after their place in the part.
-        """
-        for samples, begins, drawn in parts:
-            if not drawn:
-                for begin in begins:
-                    place = self._append(window_at(samples, begin, self._length))
-                    self._note(number, place, place, place)
-                continue
-            place, last, half = self._append(samples), len(samples) - self._length, self._length // 2
-            for begin in begins:
-                self._note(number, place + begin, place + max(0, begin - half), place + min(last, begin + half))
+    def add(self, number: int, pieces: Sequence[Piece]) -> None:
+        """Add the pieces of the recording `number`."""
+        for piece in pieces:
+            place = self._append(piece.samples)
+            last, half = len(piece.samples) - self._length, self._length // 2 if piece.is_drawn else 0
+            for begin in piece.begins:
+                low, high = max(0, begin - half), min(last, begin + half)
+                self._note((place + begin, place + low, place + high, number), piece.scale)
 
     def build(self) -> Windows:
         """Return the windows; the builder is used up."""
+        rows, scales = self._rows[: self._count], self._scales[: self._count].copy()
+        windows = Windows((), self._length, rows[:, 0].copy(), rows[:, 1:3].copy(), rows[:, 3].copy(), scales)
+        if self._sink is not None:
+            return self._sink.finish(windows)
         self._samples.resize(self._filled, refcheck=False)
-        return Windows(
-            self._samples,
-            self._length,
-            np.array(self._begins, np.int64),
-            np.array(self._ranges, np.int64).reshape(-1, 2),
-            np.array(self._recordings, np.int64),
-        )
+        return replace(windows, sources=(self._samples,))
 
-    def _append(self, samples: Samples) -> int:
+    def _append(self, samples: Int16) -> int:
         place, self._filled = self._filled, self._filled + len(samples)
+        if self._sink is None and self._open_sink is not None and self._filled > self._max_samples:
+            self._sink = self._open_sink()
+            self._sink.append(self._samples[:place])
+            self._samples = self._samples[:0].copy()
+        if self._sink is not None:
+            self._sink.append(samples)
+            return place
         if self._filled > len(self._samples):
             self._samples.resize(max(self._filled, round(GROWTH * len(self._samples))), refcheck=False)
         self._samples[place : self._filled] = samples
         return place
 
-    def _note(self, number: int, begin: int, low: int, high: int) -> None:
-        self._begins.append(begin)
-        self._ranges.append((low, high))
-        self._recordings.append(number)
-
-
-def _around(word: Stretch, samples: Samples, sample_rate: int, length: int) -> int:
-    """Return the begin of the window with a word in its middle, within the recording where that is long enough."""
-    first, end = round(word.begin * sample_rate), round(word.end * sample_rate)
-    if end - first > length:
-        return first + max(0, fitted_begin(samples[first:end], length))
-    return min(max((first + end - length) // 2, 0), max(len(samples) - length, 0))
+    def _note(self, row: tuple[int, int, int, int], scale: float) -> None:
+        if self._count == len(self._rows):
+            self._rows.resize((2 * self._count, 4), refcheck=False)
+            self._scales.resize(2 * self._count, refcheck=False)
+        self._rows[self._count], self._scales[self._count] = row, scale
+        self._count += 1

@@ -12,6 +12,7 @@ import typer
 
 from audioconv._version import __version__
 from audioconv.cli import (
+    cache,
     classify,
     data,
     demo,
@@ -61,6 +62,7 @@ for module in (
     export,
     info,
     data,
+    cache,
     demo,
     doctor,
 ):

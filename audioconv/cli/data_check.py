@@ -101,19 +101,12 @@ def _show_classes(report: Report) -> None:
 
 def _medians(report: Report, label: str) -> list[str]:
     """Return the medians of a class: length and loudness of recordings, brightness of pictures."""
-    from audioconv.datasets.check.measure import Picture, Sound
-
-    here = [one for item, one in zip(report.collection.items, report.measured, strict=True) if item.label == label]
-    sounds = [one for one in here if isinstance(one, Sound)]
-    pictures = [one for one in here if isinstance(one, Picture)]
-    if report.collection.kind == "images":
-        return [f"{statistics.median(one.brightness for one in pictures):.2f}" if pictures else "-"]
-    if not sounds:
-        return ["-", "-"]
-    return [
-        f"{statistics.median(one.seconds for one in sounds):.2f}",
-        f"{statistics.median(one.loudness for one in sounds):.1f}",
-    ]
+    measured = report.measured
+    here = measured.table[measured.is_readable & report.collection.labels.equals(label)]
+    forms = {"brightness": ".2f"} if report.collection.kind == "images" else {"seconds": ".2f", "loudness": ".1f"}
+    if not len(here):
+        return ["-"] * len(forms)
+    return [format(statistics.median(here[name].tolist()), form) for name, form in forms.items()]
 
 
 def _about(path: Path, report: Report) -> list[tuple[str, str]]:
@@ -121,7 +114,7 @@ def _about(path: Path, report: Report) -> list[tuple[str, str]]:
     collection = report.collection
     what = "pictures" if collection.kind == "images" else "recordings"
     lines = [("data", f"{display_path(path)}: {len(collection):,} {what}, {len(collection.classes)} classes")]
-    people = len({speaker for speaker in collection.speakers if speaker})
+    people = sum(map(bool, collection.speakers.counts()))
     if people:
         lines.append(("speakers", f"{people:,}"))
     if sounds := report.sounds:

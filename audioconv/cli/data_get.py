@@ -6,11 +6,11 @@ import os
 import re
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
-from audioconv.cli.options import Json
+from audioconv.cli.options import Json, shard_option
 from audioconv.cli.terminal import (
     Steps,
     json_path,
@@ -27,6 +27,7 @@ from audioconv.errors import ConfigError
 from audioconv.io.files import cache_folder, display_path
 
 if TYPE_CHECKING:
+    from audioconv.cluster.shards import Shard
     from audioconv.datasets import Collection
     from audioconv.datasets.build.sentences import WordList
 
@@ -126,6 +127,9 @@ def get(
             metavar="FORMAT", help="Cut each word out, and write it as wav or flac at 16 kHz.", rich_help_panel=ORIGIN
         ),
     ] = None,
+    shard: Annotated[
+        Any, shard_option("Extract only part I of N of the clips; DIR is complete when all parts are there.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     r"""Download a public data set: a folder a class, with a manifest of speakers and splits.
@@ -138,6 +142,7 @@ def get(
     from audioconv.datasets.build.get import get as get_data
     from audioconv.datasets.build.get import kept_archives, licence_file, read_left_out
     from audioconv.datasets.build.layouts import Options
+    from audioconv.datasets.build.parts import shard_folder
     from audioconv.datasets.build.sampling import SILENCE, UNKNOWN
     from audioconv.datasets.catalogue import NEGATIVES
 
@@ -152,9 +157,13 @@ def get(
         min_votes,
         None if split is None else _one_of("split", split, SPLITS),
         fold,
+        shard,
     )
+    if is_bank and shard is not None:
+        raise ConfigError("the bank of negatives is of a few hours and has no shards; leave out --shard")
     form = None if convert is None else _one_of("convert", convert, FORMATS)
     make_folder(folder.absolute().parent)
+    whole, folder = folder, folder if shard is None else shard_folder(folder, shard)
     try:
         with Stages() as stages:
             get_data(
@@ -173,6 +182,9 @@ def get(
                 "yellow",
             )
     show_made(folder, collection, as_json=as_json, left_out=len(left_out))
+    if shard is not None and not show_joined(whole, shard):
+        return
+    folder = whole
     if as_json:
         return
     if left_out:
@@ -254,6 +266,18 @@ def _one_of(option: str, given: str, choices: tuple[Choice, ...]) -> Choice:
         if given == choice:
             return choice
     raise ConfigError(f"--{option} must be {' or '.join(choices)}; got {given!r}")
+
+
+def show_joined(folder: Path, shard: Shard) -> bool:
+    """Put a data set together if all its shards are there; say what is missing else, and return False."""
+    from audioconv.datasets.build.parts import join_shards
+
+    missing = join_shards(folder, shard.count)
+    if missing:
+        say(f"{display_path(folder)}: {missing} of {shard.count} parts are missing; the last one makes the manifest")
+    else:
+        say(f"{display_path(folder)}: all {shard.count} parts are there; its manifest lists their clips")
+    return not missing
 
 
 def show_made(folder: Path, collection: Collection, *, as_json: bool, left_out: int = 0) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audioconv.cli.data_get import Stages, show_made
-from audioconv.cli.options import Json
+from audioconv.cli.data_get import Stages, show_joined, show_made
+from audioconv.cli.options import Json, shard_option
 from audioconv.cli.terminal import (
     Steps,
     add_row,
@@ -51,6 +51,9 @@ def make(
         int, typer.Option(min=1, metavar="N", help="Clips of each word, a fifth of them for the test.")
     ] = 100,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed gives the same clips.")] = 0,
+    shard: Annotated[
+        Any, shard_option("Make only part I of N of the clips; DIR is complete when all parts are there.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     r"""Make recordings of words, spoken by synthetic voices.
@@ -61,17 +64,19 @@ def make(
     the first time, and the licence is shown before. A fifth of the voices speaks only in the test clips.
     """
     from audioconv.datasets import open_collection
+    from audioconv.datasets.build.parts import shard_folder
     from audioconv.tts.dataset import make as make_words
 
     _say_what_comes(voices, language)
     make_folder(out.absolute().parent)
+    folder = out if shard is None else shard_folder(out, shard)
     with Stages() as stages, Steps("speaking", "clips") as steps:
         make_words(
-            words.split(","), out, voices=voices, language=language, clips_per_word=clips, seed=seed,
+            words.split(","), folder, voices=voices, language=language, clips_per_word=clips, seed=seed, shard=shard,
             progress=steps.show, on_download=stages.show,
         )  # fmt: skip
-    show_made(out, open_collection(out, minimum_classes=1), as_json=as_json)
-    if not as_json:
+    show_made(folder, open_collection(folder, minimum_classes=1), as_json=as_json)
+    if (shard is None or show_joined(out, shard)) and not as_json:
         write_next(["audioconv", "train", out, "-o", "model"], ["audioconv", "info", out])
 
 

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audioconv.cli.options import FalseAcceptsPerHour, Hop, Json, Model, Strict, Threshold, add_command, model_path
+from audioconv.cli.options import (
+    FalseAcceptsPerHour,
+    Hop,
+    Json,
+    Model,
+    Strict,
+    Threshold,
+    add_command,
+    model_path,
+    shard_option,
+)
 from audioconv.cli.saving import Save, SaveLimit, Saving, saving
 from audioconv.cli.terminal import (
     Steps,
@@ -42,6 +52,7 @@ def register(app: typer.Typer) -> None:
         "audioconv detect model interview.flac --labels words.txt",
         "audioconv detect model recordings/ --threshold 0.8 --json > words.jsonl",
         "audioconv detect model recordings/ --save heard",
+        "audioconv detect model recordings/ --shard 2/8 --csv words-2.csv",
     )
 
 
@@ -64,6 +75,10 @@ def detect(
     ] = None,
     save: Save = None,
     save_limit: SaveLimit = None,
+    shard: Annotated[
+        Any,
+        shard_option("Only part I of N of the recordings; tables and lines of all parts join, in their order."),
+    ] = None,
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
@@ -90,6 +105,7 @@ def detect(
     several = len(paths) > 1
     if labels is not None and several:
         raise typer.BadParameter(f"a label track is for one recording, got {len(paths)}", param_hint="'--labels'")
+    paths = paths if shard is None else shard.take(paths)
     found: list[tuple[Path, Detection]] = []
     failures: list[DataError] = []
     options = {"threshold": threshold, "hop_seconds": hop}
@@ -102,7 +118,7 @@ def detect(
     if labels is not None:
         write_labels(labels, [detection for _, detection in found])
     if csv_file is not None:
-        _write_csv(csv_file, found)
+        _write_csv(csv_file, found, header=shard is None or shard.number == 1)
     if not as_json:
         _show(found, several, len(paths) - len(failures))
     list_failures(failures, len(paths))
@@ -179,8 +195,9 @@ def _show(found: list[tuple[Path, Detection]], several: bool, recordings: int) -
     results().print(table)
 
 
-def _write_csv(path: Path, found: list[tuple[Path, Detection]]) -> None:
+def _write_csv(path: Path, found: list[tuple[Path, Detection]], *, header: bool) -> None:
     with write_atomic(path, "w") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["path", "label", "start", "end", "score"])
+        if header:
+            writer.writerow(["path", "label", "start", "end", "score"])
         writer.writerows([place, one.label, one.start, one.end, one.score] for place, one in found)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from audioconv.cli.long_recordings import LongRecordings, show_long
-from audioconv.cli.options import Json, Model, Strict, add_command, model_path
+from audioconv.cli.options import Json, Model, Strict, add_command, model_path, shard_option
 from audioconv.cli.terminal import (
     Steps,
     add_row,
@@ -47,6 +47,8 @@ def register(app: typer.Typer) -> None:
         "audioconv evaluate model recordings --split test --negatives other-sounds --report report.html",
         "audioconv evaluate model recordings --split test --long evening.wav --labels evening.txt",
         "audioconv evaluate model other-recordings --json > result.json",
+        "audioconv evaluate model recordings --shard 2/8 --write-scores scores-2.csv",
+        "audioconv evaluate model recordings --read-scores scores.csv",
     )
 
 
@@ -94,6 +96,22 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    shard: Annotated[
+        Any,
+        shard_option("Only part I of N of the clips, for --write-scores; tables of all parts join."),
+    ] = None,
+    write_scores: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.csv", help="Write the scores of each clip to this file.", show_default=False),
+    ] = None,
+    read_scores: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Take the scores from this file, which --write-scores wrote, instead of reading clips.",
+            show_default=False,
+        ),
+    ] = None,
     strict: Strict = False,
     as_json: Json = False,
 ) -> None:
@@ -108,11 +126,14 @@ def evaluate(
     from audioconv.datasets import open_collection
     from audioconv.datasets.collection import SPLITS
     from audioconv.kernels import precompile
+    from audioconv.pipeline import score_table
+    from audioconv.pipeline.evaluate import judge, score, selected
 
     if split is not None and split not in SPLITS:
         raise typer.BadParameter(f"{split!r} is not one of {', '.join(SPLITS)}", param_hint="'--split'")
     if report is not None and not report.absolute().parent.is_dir():
         raise ConfigError(f"{display_path(report)}: there is no folder {display_path(report.absolute().parent)}")
+    _check_sharing(shard, write_scores, read_scores, others=[negatives and read_scores, long, report, as_json])
     recordings = LongRecordings.find(long or [], labels or [])
     path = model_path(model)
     classifier = Classifier.load(path)
@@ -121,10 +142,20 @@ def evaluate(
     say_notes(collection)
     if split is None and any(item.split == "test" for item in collection.items):
         say("note: these are all rows, those to train on too; --split test is for the ones kept apart", style="yellow")
-    with Steps("reading", "files") as steps:
-        evaluation = classifier.evaluate(
-            collection, split=split, negatives=negatives or (), strict=strict, on_file=steps.one_of
-        )
+    network = classifier.model_
+    collection = selected(collection, network, split)
+    if read_scores is not None:
+        scores = score_table.read_scores(read_scores, network.labels)
+    else:
+        with Steps("reading", "files") as steps:
+            scores = score(network, collection, negatives or (), shard=shard, strict=strict, on_file=steps.one_of)
+    if write_scores is not None:
+        score_table.write_scores(write_scores, network.labels, scores, header=shard is None or shard.number == 1)
+        if shard is not None:
+            write(f"{display_path(write_scores)}: scores of {len(scores):,} clips, part {shard}")
+            list_failures(scores.failures, len(scores) + len(scores.failures))
+            return
+    evaluation = judge(network, collection, split, scores)
     heard = None if recordings is None else recordings.listen(classifier.model_)
     speed = classifier.measure_speed()
     if report is not None:
@@ -143,6 +174,17 @@ def evaluate(
             _line("report", f"{display_path(report)} ({megabytes(report.stat().st_size)})")
     total = evaluation.count + len(evaluation.negatives or ()) + len(evaluation.failures)
     list_failures(evaluation.failures, total)
+
+
+def _check_sharing(shard: Any, written: Path | None, read: Path | None, others: Sequence[object]) -> None:
+    """Raise `ConfigError` for options of shards that do not go together."""
+    if shard is not None and (written is None or any(others[1:])):
+        raise ConfigError(
+            "--shard only writes scores: give --write-scores FILE.csv, and leave out --long, --report and --json; "
+            "join the tables of all shards and give them to --read-scores"
+        )
+    if read is not None and (written is not None or shard is not None or others[0]):
+        raise ConfigError("--read-scores reads no clips; leave out --shard, --write-scores and --negatives")
 
 
 def show_evaluation(evaluation: Evaluation) -> None:

@@ -72,10 +72,15 @@ def _about_model(path: Path, model: Model) -> list[tuple[str, str]]:
 def _clip(model: Model) -> str:
     """Return length, rate and features of a model's clips."""
     from audioconv.features.front_ends import LogMel, Mfcc
+    from audioconv.features.librosa_front_end import Librosa
 
     front_end, samples = model.front_end, model.clip_samples or 0
     assert front_end is not None
     clip = f"{samples / front_end.sample_rate:g} s at {front_end.sample_rate:,} Hz"
+    if isinstance(front_end, Librosa):
+        hop, values = 1000 * front_end.hop_length / front_end.sample_rate, model.feature_shape[1]
+        settings = "".join(f", {name}={_short(value)}" for name, value in front_end.keywords.items())
+        return f"{clip}, as {front_end.name} of librosa every {hop:g} ms ({values} values{settings})"
     if not isinstance(front_end, LogMel):
         return f"{clip}, the samples themselves"
     window, hop = (1000 * length / front_end.sample_rate for length in (front_end.window_length, front_end.hop_length))
@@ -83,6 +88,10 @@ def _clip(model: Model) -> str:
     if isinstance(front_end, Mfcc):
         what = f"{front_end.coefficients} cepstral coefficients of {what}"
     return f"{clip}, as {what} of {window:g} ms every {hop:g} ms"
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _model_as_json(path: Path, model: Model) -> dict[str, Any]:

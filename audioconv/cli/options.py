@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from audioconv.errors import ModelFileError
+from audioconv.errors import ConfigError, ModelFileError
 from audioconv.io.files import display_path
 
 MODEL_NAME = "model.safetensors"
@@ -54,6 +54,20 @@ FalseAcceptRate = Annotated[
     ),
 ]
 Hop = Annotated[float, typer.Option(metavar="SECONDS", help="Time between two windows.")]
+
+
+def _shard(text: str) -> Any:
+    from audioconv.cluster.shards import Shard
+
+    try:
+        return Shard.parse(text)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def shard_option(help: str) -> Any:
+    """Return the option that chooses a part of a task, an `audioconv.cluster.shards.Shard` or None."""
+    return typer.Option("--shard", metavar="I/N", parser=_shard, help=help, show_default=False)
 
 
 RENAMED = {

@@ -43,6 +43,20 @@ def notices() -> Console:
     return Console(markup=False, emoji=False, highlight=False, stderr=True)
 
 
+@contextlib.contextmanager
+def mute(wanted: bool) -> Iterator[None]:
+    """Write nothing in the block but errors, and notices that are for any process, if `wanted`."""
+    if not wanted:
+        yield
+        return
+    notices().quiet = True
+    try:
+        with open(os.devnull, "w", encoding="utf-8") as nothing, contextlib.redirect_stdout(nothing):
+            yield
+    finally:
+        notices().quiet = False
+
+
 def say(line: str, style: str | None = None) -> None:
     """Write one line to standard error; the terminal wraps it, so that it can be copied whole."""
     notices().print(line, style=style, soft_wrap=True)
@@ -228,7 +242,10 @@ def shown_notices() -> Iterator[None]:
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
+            quiet = notices().quiet
+            notices().quiet = quiet and record.name != "audioconv.cluster"  # one of several processes has that alone
             say(f"audioconv: {printable(record.getMessage())}")
+            notices().quiet = quiet
 
     logger, handler = logging.getLogger("audioconv"), Handler()
     logger.addHandler(handler)

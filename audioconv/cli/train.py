@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,10 @@ from audioconv.cli.training_run import (
     train_into,
 )
 from audioconv.errors import ConfigError
+
+if TYPE_CHECKING:
+    from audioconv.classifier import Classifier
+    from audioconv.datasets import Collection
 
 ARCHITECTURES = (
     "cnn", "tc-cnn", "tc-cnn-l", "tc-cnn-events", "cs231n", "ds-cnn-s", "ds-cnn-m", "ds-cnn-l", "tc-resnet8",
@@ -52,6 +56,7 @@ def register(app: typer.Typer) -> None:
         "audioconv train words -o model --init network.onnx --init-layer conv5",
         "audioconv train recordings -o better --reviewed heard",
         "audioconv train recordings -o model --resume",
+        "mpiexec -n 4 audioconv train recordings -o model --replicas 8",
     )
 
 
@@ -148,6 +153,16 @@ def train(
             min=0,
         ),
     ] = STORED_FEATURES,
+    replicas: Annotated[
+        int,
+        _option(
+            "Replicas of the network that train together, each on --batch-size clips a step. Start N processes, any "
+            "number that divides V, by mpiexec -n N; the model is the same for every N. Default: 1.",
+            RUN,
+            metavar="V",
+            min=1,
+        ),
+    ] = 1,
     seed: Annotated[
         int, _option("Seed of all random numbers; the same seed gives the same bits.", RUN, metavar="N", min=0)
     ] = 0,
@@ -263,7 +278,13 @@ def train(
         ),
     ] = FALSE_ACCEPTS_PER_HOUR,
     front_end: Annotated[
-        str | None, _option("log-mel, mfcc or raw. Default: what the network takes.", INPUT, metavar="NAME")
+        str | None,
+        _option(
+            "log-mel, mfcc or raw; of librosa cqt, chroma, pcen or another feature's name. Default: what the network "
+            "takes.",
+            INPUT,
+            metavar="NAME",
+        ),
     ] = None,
     sample_rate: Annotated[
         int | None,
@@ -324,18 +345,29 @@ def train(
         "refit": refit,
         "ensemble_size": ensemble_size,
         "stored_features": stored_features,
+        "replicas": replicas,
         "seed": seed,
     }
     if resume and force:
         raise ConfigError("--resume goes on and --force begins anew; give one of them")
+    from audioconv.cli.together import remove_remains, together
     from audioconv.datasets import open_collection
     from audioconv.kernels import precompile
 
-    collection = open_collection(source)
-    make_room(out, resume=resume, force=force)
-    precompile.start(precompile.TRAIN_ON_IMAGES if collection.kind == "images" else precompile.TRAIN_ON_SOUNDS)
-    with resumable(out, "go on with the same command and --resume"):
-        classifier = train_into(out, collection, resume=resume, strict=strict, **settings)
+    with together() as processes:
+        collection = open_collection(source)
+        if processes.leads:
+            make_room(out, resume=resume, force=force)
+            remove_remains(out)
+        precompile.start(precompile.TRAIN_ON_IMAGES if collection.kind == "images" else precompile.TRAIN_ON_SOUNDS)
+        with resumable(out, "go on with the same command and --resume"):
+            classifier = train_into(out, collection, resume=resume, strict=strict, processes=processes, **settings)
+        if processes.leads:
+            _show(out, classifier, collection, source, as_json=as_json)
+
+
+def _show(out: Path, classifier: Classifier, collection: Collection, source: Path, *, as_json: bool) -> None:
+    """Write what came of training."""
     report = classifier.report_
     assert report is not None
     if as_json:

@@ -7,8 +7,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from audioconv.cli.options import MODEL_NAME
 from audioconv.cli.terminal import (
     Steps,
@@ -19,10 +17,10 @@ from audioconv.cli.terminal import (
     notices,
     printable,
     say,
-    say_error,
     write,
 )
-from audioconv.errors import ConfigError
+from audioconv.cluster.processes import ALONE, Processes
+from audioconv.errors import AudioconvError, ConfigError
 from audioconv.io.files import display_path, write_atomic
 from audioconv.training.history import FINAL_HISTORY_NAME, HISTORY_NAME
 
@@ -52,8 +50,16 @@ def make_room(out: Path, *, resume: bool, force: bool) -> None:
                 )
 
 
-def train_into(out: Path, collection: Collection, *, resume: bool, strict: bool = False, **settings: Any) -> Classifier:
-    """Train on `collection`, show it, and write all that comes of it to the folder `out`."""
+def train_into(
+    out: Path,
+    collection: Collection,
+    *,
+    resume: bool,
+    strict: bool = False,
+    processes: Processes = ALONE,
+    **settings: Any,
+) -> Classifier:
+    """Train on `collection`, show it, and write all that comes of it to the folder `out`; process 0 writes."""
     from audioconv.classifier import Classifier
     from audioconv.recipe.train import CHECKPOINTS
     from audioconv.training.callbacks import Event, Noted, RunStarted
@@ -71,7 +77,7 @@ def train_into(out: Path, collection: Collection, *, resume: bool, strict: bool 
             say(f"note: {printable(event.message)}")
         if isinstance(event, RunStarted):
             runs += 1
-            if runs == 1 and not resume:
+            if runs == 1 and not resume and processes.leads:
                 # A later --resume must not find an earlier run's checkpoints. The model stays until there is a new one.
                 for path in out.glob(CHECKPOINTS):
                     with suppress(OSError):
@@ -83,10 +89,10 @@ def train_into(out: Path, collection: Collection, *, resume: bool, strict: bool 
             if runs == first_runs + 1:
                 say("the model, of all clips:" if folds else "once more, with the clips that validated:")
 
-    people = {speaker for speaker in collection.speakers if speaker}
+    people = sum(map(bool, collection.speakers.counts()))
     what = "pictures" if collection.kind == "images" else "recordings"
     held = f"{len(collection):,} {what}, {len(collection.classes)} classes"
-    say(f"{printable(collection.name)}: {held}" + (f", {len(people):,} speakers" if people else ""))
+    say(f"{printable(collection.name)}: {held}" + (f", {people:,} speakers" if people else ""))
     with Steps("reading", "files") as reading, ProgressBar(notices()) as bar:
         classifier = Classifier.train(
             collection,
@@ -95,9 +101,11 @@ def train_into(out: Path, collection: Collection, *, resume: bool, strict: bool 
             strict=strict,
             callbacks=[announce, bar],
             on_file=reading.one_of,
+            processes=processes,
             **settings,
         )
-    _save(out, classifier)
+    if processes.leads:
+        _save(out, classifier)
     return classifier
 
 
@@ -110,8 +118,8 @@ def resumable(out: Path, hint: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         kept = (out / CHECKPOINT).exists()
-        say_error("interrupted; " + hint if kept else "interrupted before the end of the first epoch")
-        raise typer.Exit(1) from None
+        told = "interrupted; " + hint if kept else "interrupted before the end of the first epoch"
+        raise AudioconvError(told) from None
 
 
 def show_report(out: Path, classifier: Classifier, collection: Collection) -> None:

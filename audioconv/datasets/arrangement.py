@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from audioconv.datasets.collection import SPLITS
 from audioconv.datasets.left_out import counted
 from audioconv.datasets.manifest import SPLIT_ALIASES
 from audioconv.errors import DataError
+from audioconv.io.columns import View
 from audioconv.io.files import display_path
 
 Parts = tuple[str, ...]
@@ -57,15 +61,15 @@ class Arrangement:
 
     Attributes
     ----------
-    places : list of (FileRole or None)
-        In the order of the files; None for a file that is in no class folder.
+    places : sequence of (FileRole or None)
+        In the order of the files, each made when it is asked for; None for a file that is in no class folder.
     notes : tuple of str
         Assumptions, a line each.
     depth : int
         Number of folders above those of the classes.
     """
 
-    places: list[FileRole | None]
+    places: Sequence[FileRole | None]
     notes: tuple[str, ...] = ()
     depth: int = 0
 
@@ -121,24 +125,40 @@ def arrange(files: Sequence[Parts], shown: str) -> Arrangement:
             )
     if len(tops) == 1 and _wraps_splits(files):
         top = next(iter(tops))
-        inner = arrange([parts[1:] for parts in files if len(parts) > 1], f"{shown}/{display_path(top)}")
-        rest = iter(inner.places)
-        found = [next(rest) if len(parts) > 1 else None for parts in files]
+        inside = tops[top]
+        inner = arrange(View(len(inside), lambda place: inside[place][1:]), f"{shown}/{display_path(top)}")
+        among = np.cumsum([len(parts) > 1 for parts in files]) - 1
+        found = View(len(files), lambda place: inner.places[among[place]] if len(files[place]) > 1 else None)
         return Arrangement(found, inner.notes, inner.depth + 1)
     if all(len(parts) > 2 and split_of(parts[1]) for parts in files if len(parts) > 1):
         _check_depth(tops, shown)
         return _above_splits(files)
-    places = [FileRole(parts[:-1], parts[-1]) if len(parts) > 1 else None for parts in files]
-    return Arrangement(places, _speakers_above(tops))
+    return Arrangement(_roles(files, lambda parts: FileRole(parts[:-1], parts[-1])), _speakers_above(tops))
 
 
-def _by_folder(files: Iterable[Parts]) -> dict[str, list[Parts]]:
+def _roles(
+    files: Sequence[Parts], role: Callable[[Parts], FileRole | None], depth: int = 1
+) -> Sequence[FileRole | None]:
+    """Return the role of each file that is in so many folders at least."""
+
+    def role_at(place: int) -> FileRole | None:
+        parts = files[place]
+        return role(parts) if len(parts) > depth else None
+
+    return View(len(files), role_at)
+
+
+def _by_folder(files: Sequence[Parts]) -> dict[str, Sequence[Parts]]:
     """Return the files by the first of the folders that they are in, without those that are in none."""
-    by_folder: defaultdict[str, list[Parts]] = defaultdict(list)
-    for parts in files:
+    by_folder: defaultdict[str, array[int]] = defaultdict(lambda: array("Q"))
+    for place, parts in enumerate(files):
         if len(parts) > 1:
-            by_folder[parts[0]].append(parts)
-    return by_folder
+            by_folder[parts[0]].append(place)
+
+    def some(places: array[int]) -> Sequence[Parts]:
+        return View(len(places), lambda place: files[places[place]])
+
+    return {folder: some(places) for folder, places in by_folder.items()}
 
 
 def _flat(files: Sequence[Parts]) -> Arrangement:
@@ -152,7 +172,7 @@ def _flat(files: Sequence[Parts]) -> Arrangement:
 _EDGE_IMPULSE = "the class of each file is taken from its name, up to the first dot (label.name.wav)"
 
 
-def _below_splits(files: Sequence[Parts], tops: Mapping[str, list[Parts]], shown: str) -> Arrangement:
+def _below_splits(files: Sequence[Parts], tops: Mapping[str, Sequence[Parts]], shown: str) -> Arrangement:
     """Arrange files whose topmost folders are all called like splits."""
     splits, note = _splits(list(tops))
     flat = [top for top, inside in tops.items() if all(len(parts) == 2 for parts in inside)]
@@ -167,12 +187,12 @@ def _below_splits(files: Sequence[Parts], tops: Mapping[str, list[Parts]], shown
                 "class; move such files into class folders, or elsewhere"
             )
         _check_classes_in_common(tops, splits, shown)
-        places = [FileRole(parts[1:-1], parts[-1], splits[parts[0]]) if len(parts) > 2 else None for parts in files]
+        places = _roles(files, lambda parts: FileRole(parts[1:-1], parts[-1], splits[parts[0]]), depth=2)
         return Arrangement(places, (note,), depth=1)
     inside = [parts for parts in files if len(parts) > 1]
     if all(_fold(top) is not None for top in tops) and all(_URBAN.fullmatch(parts[-1]) for parts in inside):
         return Arrangement(
-            [_urban(parts, splits) if len(parts) > 1 else None for parts in files],
+            _roles(files, lambda parts: _urban(parts, splits)),
             (note, "the class of each file is the second number in its name and the source recording the first "
                    "(source-class-n-n.wav, as in UrbanSound8K)"),
         )  # fmt: skip
@@ -183,7 +203,7 @@ def _below_splits(files: Sequence[Parts], tops: Mapping[str, list[Parts]], shown
         places = [FileRole((label,), rest, splits[parts[0]]) if label else None for parts, label, rest in of]
         return Arrangement(places, (note, _EDGE_IMPULSE))
     if len(tops) == 1:  # it may be a class
-        return Arrangement([FileRole(parts[:-1], parts[-1]) if len(parts) > 1 else None for parts in files])
+        return Arrangement(_roles(files, lambda parts: FileRole(parts[:-1], parts[-1])))
     raise DataError(
         f"{shown}: {_folders(tops)} may be splits or classes: recordings lie directly in them, and their names "
         f"({display_path(inside[0][-1])}, ...) do not begin with a class and a dot. If they are splits, put a folder "
@@ -201,7 +221,7 @@ def _urban(parts: Parts, splits: Mapping[str, str | None]) -> FileRole:
 def _above_splits(files: Sequence[Parts]) -> Arrangement:
     """Arrange files whose classes have all their files in split folders."""
     splits, note = _splits(list(dict.fromkeys(parts[1] for parts in files if len(parts) > 1)))
-    places = [FileRole(parts[:1], parts[-1], splits[parts[1]]) if len(parts) > 1 else None for parts in files]
+    places = _roles(files, lambda parts: FileRole(parts[:1], parts[-1], splits[parts[1]]))
     return Arrangement(places, (f"below the classes {note}",))
 
 
@@ -217,7 +237,7 @@ def _wraps_splits(files: Sequence[Parts]) -> bool:
     )
 
 
-def _check_classes_in_common(tops: Mapping[str, list[Parts]], splits: Mapping[str, str | None], shown: str) -> None:
+def _check_classes_in_common(tops: Mapping[str, Sequence[Parts]], splits: Mapping[str, str | None], shown: str) -> None:
     """Raise `DataError` where every class is in one split only, as if the splits were something else."""
     classes: defaultdict[str | None, set[str]] = defaultdict(set)
     for top, inside in tops.items():
@@ -230,7 +250,7 @@ def _check_classes_in_common(tops: Mapping[str, list[Parts]], splits: Mapping[st
         )
 
 
-def _check_depth(tops: Mapping[str, list[Parts]], shown: str) -> None:
+def _check_depth(tops: Mapping[str, Sequence[Parts]], shown: str) -> None:
     """Raise `DataError` where the same folders are below the splits of several classes, as if those were no classes."""
     below = {top: {parts[2] for parts in inside if len(parts) > 3} for top, inside in tops.items()}
     counts = Counter(name for names in below.values() for name in names)
@@ -270,7 +290,7 @@ def _splits(folders: Sequence[str]) -> tuple[dict[str, str | None], str]:
     return splits, f"{_folders(in_order)} {are}" + (f" ({', '.join(told)})" if told else "")
 
 
-def _speakers_above(tops: Mapping[str, list[Parts]]) -> tuple[str, ...]:
+def _speakers_above(tops: Mapping[str, Sequence[Parts]]) -> tuple[str, ...]:
     """Return a note where the folders below the topmost ones may be the classes: the same ones in several of them."""
     if len(tops) < 2 or any(len(parts) == 2 for inside in tops.values() for parts in inside):
         return ()

@@ -11,50 +11,17 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from audioconv.audio.read import AUDIO_SUFFIXES, Segment
+from audioconv.datasets.items import Item as Item
+from audioconv.datasets.items import Items
 from audioconv.datasets.left_out import NOTHING, LeftOut, counted
 from audioconv.decision.classes import BACKGROUND, is_word, negative_label
 from audioconv.errors import DataError
 from audioconv.images.read import IMAGE_SUFFIXES
+from audioconv.io.columns import Column
 from audioconv.io.files import display_path
 
 Kind = Literal["audio", "images"]
 SPLITS = ("train", "validation", "test")
-
-
-@dataclass(frozen=True)
-class Item:
-    """One labelled file.
-
-    Attributes
-    ----------
-    path : Path
-        Path of the file. Bytes that are not UTF-8 are surrogate escapes; print it with `files.display_path`.
-    label : str
-        Its class.
-    speaker : str or None
-        Speaker, or source recording that it was cut from, where that is known. Clips of one speaker are never
-        in two splits.
-    split : {"train", "validation", "test"} or None
-        Split that the data set itself gives; None leaves it to the user.
-    begin, end : float or None
-        Which part of the recording it is, in seconds; None: all of it.
-    source, licence : str or None
-        The data set it is from, and under which licence it comes, where that is known.
-    """
-
-    path: Path
-    label: str
-    speaker: str | None = None
-    split: str | None = None
-    begin: float | None = None
-    end: float | None = None
-    source: str | None = None
-    licence: str | None = None
-
-    @property
-    def example(self) -> Path | Segment:
-        """The file to read, or the part of it."""
-        return self.path if self.begin is None or self.end is None else Segment(self.path, self.begin, self.end)
 
 
 class Origin(NamedTuple):
@@ -71,8 +38,8 @@ class Collection:
 
     Attributes
     ----------
-    items : tuple of Item
-        In a fixed order: that of the names in a folder, or of the rows in a manifest.
+    items : sequence of Item
+        In a fixed order: that of the names in a folder, or of the rows in a manifest. Kept as `Items`.
     kind : {"audio", "images"}
         Kind of the files, by their names.
     name : str
@@ -85,12 +52,21 @@ class Collection:
         Recordings of noise without words, in the folder ``_background_noise_`` beside the classes. Default: none.
     """
 
-    items: tuple[Item, ...]
+    items: Sequence[Item]
     kind: Kind
     name: str
     notes: tuple[str, ...] = ()
     left_out: LeftOut = NOTHING
     backgrounds: tuple[Path | Segment, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Put the items into columns."""
+        object.__setattr__(self, "items", Items.of(self.items))
+
+    @property
+    def _columns(self) -> Items:
+        assert isinstance(self.items, Items)
+        return self.items
 
     def __len__(self) -> int:
         """Return the number of files."""
@@ -99,49 +75,53 @@ class Collection:
     @property
     def classes(self) -> tuple[str, ...]:
         """The labels, sorted."""
-        return tuple(sorted({item.label for item in self.items}))
+        return tuple(sorted(self._columns.labels.counts()))
 
     @property
     def counts(self) -> dict[str, int]:
         """Number of files of each class, by sorted label."""
-        counts = Counter(item.label for item in self.items)
-        return {label: counts[label] for label in self.classes}
+        return dict(sorted(self._columns.labels.counts().items()))
 
     @property
     def licence(self) -> str | None:
         """The licences, where known, separated by ``"; "``."""
-        return _distinct(item.licence for item in self.items)
+        return _distinct(self._columns.licences.counts())
 
     @property
     def source(self) -> str | None:
         """The data sets that the files are from, where known, separated by ``"; "``."""
-        return _distinct(item.source for item in self.items)
+        return _distinct(self._columns.sources.counts())
 
     @property
     def origins(self) -> tuple[Origin, ...]:
         """The data sets and licences that are known, each with how many files come from there."""
-        counts = Counter((item.source, item.licence) for item in self.items if item.source or item.licence)
-        return tuple(Origin(source, licence, count) for (source, licence), count in counts.items())
+        counts = Counter(zip(self._columns.sources, self._columns.licences, strict=True))
+        return tuple(Origin(*names, count) for names, count in counts.items() if any(names))
 
     @property
-    def paths(self) -> list[Path]:
+    def paths(self) -> Sequence[Path]:
         """The paths, in order."""
-        return [item.path for item in self.items]
+        return self._columns.paths
 
     @property
-    def examples(self) -> list[Path | Segment]:
+    def examples(self) -> Sequence[Path | Segment]:
         """The files to read, or their parts, in order."""
-        return [item.example for item in self.items]
+        return self._columns.examples
 
     @property
-    def labels(self) -> list[str]:
+    def labels(self) -> Column[str]:
         """The labels, in order."""
-        return [item.label for item in self.items]
+        return self._columns.labels
 
     @property
-    def speakers(self) -> list[str | None]:
+    def speakers(self) -> Column[str | None]:
         """The speakers, in order."""
-        return [item.speaker for item in self.items]
+        return self._columns.speakers
+
+    @property
+    def splits(self) -> Column[str | None]:
+        """The splits, in order."""
+        return self._columns.splits
 
     def select(self, *splits: str | None) -> Collection:
         """Return the part whose split is one of `splits`, which may have None for items without a split.
@@ -152,7 +132,8 @@ class Collection:
         >>> len(Collection(items, "audio", "few").select("train", None))
         1
         """
-        return replace(self, items=tuple(item for item in self.items if item.split in splits))
+        are_chosen = self.splits.are(lambda split: split in splits)
+        return self if are_chosen.all() else replace(self, items=self._columns.take(are_chosen))
 
     def with_backgrounds_apart(self) -> Collection:
         """Return the same files with those labelled ``_background_noise_`` in `backgrounds`, and no class of them.
@@ -165,11 +146,11 @@ class Collection:
         >>> [path.name for path in Collection(items, "audio", "few").with_backgrounds_apart().backgrounds]
         ['b.wav']
         """
-        apart = tuple(item.example for item in self.items if item.label == BACKGROUND)
-        if self.kind != "audio" or not apart or len(apart) == len(self.items):
+        are_apart = self.labels.equals(BACKGROUND)
+        if self.kind != "audio" or not are_apart.any() or are_apart.all():
             return self
-        items = tuple(item for item in self.items if item.label != BACKGROUND)
-        return replace(self, items=items, backgrounds=(*self.backgrounds, *apart))
+        apart = self._columns.take(are_apart).examples
+        return replace(self, items=self._columns.take(~are_apart), backgrounds=(*self.backgrounds, *apart))
 
     def with_negatives(self, keep: Sequence[str] = ()) -> Collection:
         """Return the same files with the classes of negatives as ``_unknown_`` and ``_silence_``.
@@ -192,7 +173,7 @@ class Collection:
             "(--keep-classes turns that off)"
             for label, new in renamed.items()
         )
-        items = tuple(replace(item, label=meant[item.label]) for item in self.items)
+        items = self._columns.relabelled(meant.__getitem__)
         left_out = self.left_out.relabelled(lambda label: negative_label(label) or label)
         return replace(self, items=items, notes=(*self.notes, *notes), left_out=left_out)
 
@@ -227,13 +208,13 @@ def one_kind(paths: Iterable[Path], place: str) -> Kind:
     return next(iter(examples), "audio")
 
 
-def one_spelling(items: Iterable[Item]) -> tuple[tuple[Item, ...], tuple[str, ...]]:
+def one_spelling(items: Iterable[Item]) -> tuple[Items, tuple[str, ...]]:
     """Return `items` with one label for labels that differ in case only, and a note for each such label.
 
     The label that most items have stands for all; of those as frequent, the one in lower case.
     """
-    items = tuple(items)
-    counts = Counter(item.label for item in items)
+    items = Items.of(items)
+    counts = items.labels.counts()
     spellings: dict[str, list[str]] = {}
     for label in sorted(counts):
         spellings.setdefault(spelled_alike(label), []).append(label)
@@ -247,7 +228,7 @@ def one_spelling(items: Iterable[Item]) -> tuple[tuple[Item, ...], tuple[str, ..
             notes.append(f"{', '.join(named[:-1])} and {named[-1]} are one class, {label!r}")
     if not notes:
         return items, ()
-    return tuple(replace(item, label=meant[item.label]) for item in items), tuple(notes)
+    return items.relabelled(meant.__getitem__), tuple(notes)
 
 
 def spelled_alike(label: str) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Set
+from array import array
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
-from audioconv.datasets.arrangement import arrange, split_of
+import numpy as np
+
+from audioconv.datasets.arrangement import Parts, arrange, split_of
 from audioconv.datasets.collection import (
     Collection,
-    Item,
     Kind,
     check_classes,
     kind_of,
@@ -21,10 +24,12 @@ from audioconv.datasets.collection import (
     one_spelling,
     spelled_alike,
 )
+from audioconv.datasets.items import Items
 from audioconv.datasets.left_out import sort_out
 from audioconv.datasets.manifest import MANIFEST_NAME, MANIFEST_SUFFIXES, read_manifest
 from audioconv.decision.classes import BACKGROUND
 from audioconv.errors import DataError
+from audioconv.io.columns import ColumnBuilder, PathColumn, PathColumnBuilder, View
 from audioconv.io.files import display_path, reason
 
 _LOG = logging.getLogger("audioconv")
@@ -102,43 +107,71 @@ def speaker_in_name(path: Path) -> str | None:
 
 def _open_folder(folder: Path, minimum_classes: int) -> Collection:
     shown = display_path(folder)
-    found = [(path, path.parts[len(folder.parts) :]) for path in files_below(folder)]
-    backgrounds = tuple(path for path, parts in found if _is_background(parts) and kind_of(path) == "audio")
-    found = [(path, parts) for path, parts in found if not _is_beside_classes(parts)]
-    files = [(path, parts) for path, parts in found if kind_of(path)]
-    arranged = arrange([parts for _, parts in files], shown)
-    items: list[Item] = []
-    stray: list[str] = []
-    for (path, parts), place in zip(files, arranged.places, strict=True):
-        if place is None:
-            stray.append(display_path("/".join(parts)))
+    readable, unreadable, backgrounds = PathColumnBuilder(), list[tuple[Path, Parts]](), list[Path]()
+    for path in files_below(folder):
+        parts = path.parts[len(folder.parts) :]
+        if _is_background(parts) and kind_of(path) == "audio":
+            backgrounds.append(path)
+        if _is_beside_classes(parts):
+            continue
+        if kind_of(path):
+            readable.add(path)
         else:
-            speaker = place.speaker or speaker_in_name(Path(place.name))
-            items.append(Item(path, label_of(place.classes[0]), speaker, place.split))
+            unreadable.append((path, parts))
+    paths = readable.build()
+    files = _parts_below(folder, paths)
+    arranged = arrange(files, shown)
+    stray: list[str] = []
+    used_places = array("q")
+    labels, speakers, splits = ColumnBuilder[str](), ColumnBuilder[str | None](), ColumnBuilder[str | None]()
+    examples: dict[str, Path] = {}  # of each ending
+    for number, role in enumerate(arranged.places):
+        if role is None:
+            stray.append(display_path("/".join(files[number])))
+            continue
+        used_places.append(number)
+        labels.add(label_of(role.classes[0]))
+        speakers.add(role.speaker or speaker_in_name(Path(role.name)))
+        splits.add(role.split)
+        if (ending := os.path.splitext(paths.name(number))[1]) not in examples:
+            examples[ending] = paths[number]
+    items = Items.with_columns(
+        paths.take(np.array(used_places, np.int64)), labels.build(), speakers.build(), splits.build()
+    )
     hint = "make one subfolder per class, with the recordings (or pictures) of the class in it"
-    others = [(path, label_of(parts[arranged.depth])) for path, parts in found
-              if not kind_of(path) and len(parts) > arranged.depth + 1]  # fmt: skip
-    used = {parts[:end] for _, parts in files for end in range(1, len(parts))}
+    others = [(path, label_of(parts[arranged.depth])) for path, parts in unreadable if len(parts) > arranged.depth + 1]
+    used = {parts[:end] for parts in files for end in range(1, len(parts))}
     left_out = sort_out(others, stray, _empty_folders(folder, arranged.depth, used))
-    if not items and stray:
+    if not len(items) and stray:
         raise DataError(f"{shown}: its files ({stray[0]}, ...) are not in class folders; {hint}")
-    if not items:
+    if not len(items):
         unread = "".join(f"; {note}" for note in left_out.notes if left_out.unread)
         raise DataError(f"{shown}: holds no recordings and no pictures in subfolders; {hint}{unread}")
     merged, merged_notes = one_spelling(items)
-    labels = {spelled_alike(item.label): item.label for item in merged}
-    left_out = left_out.relabelled(lambda label: labels.get(spelled_alike(label), label))
+    spelled = {spelled_alike(label): label for label in merged.labels.counts()}
+    left_out = left_out.relabelled(lambda label: spelled.get(spelled_alike(label), label))
     collection = Collection(
         merged,
-        one_kind((item.path for item in items), shown),
+        one_kind(examples.values(), shown),
         display_path(folder.resolve().name or folder),
         (*arranged.notes, *merged_notes, *left_out.notes),
         left_out,
     )
     if collection.kind == "audio":
-        collection = replace(collection, backgrounds=backgrounds)
+        collection = replace(collection, backgrounds=tuple(backgrounds))
     check_classes(collection, minimum_classes, shown, hint)
     return collection
+
+
+def _parts_below(folder: Path, paths: PathColumn) -> Sequence[Parts]:
+    """Return the name of each file with the folders that it is in, below `folder`."""
+    above = len(folder.parts)
+
+    @lru_cache(maxsize=1024)
+    def folders(path: str) -> Parts:
+        return Path(path).parts[above:]
+
+    return View(len(paths), lambda place: (*folders(paths.folder(place)), paths.name(place)))
 
 
 def _is_beside_classes(parts: tuple[str, ...]) -> bool:
@@ -180,8 +213,8 @@ def expand(paths: Iterable[Path], kind: Kind) -> Iterator[Path]:
         if not path.is_dir():
             yield path
             continue
-        files = list(files_below(path))
-        found = [file for file in files if kind_of(file) == kind]
+        files = PathColumn.of(files_below(path))
+        found = PathColumn.of(file for file in files if kind_of(file) == kind)
         unread = sort_out((file, "") for file in files if kind_of(file) is None).about_unread
         if not found:
             holds = f"{display_path(path)}: holds no {'pictures' if kind == 'images' else 'recordings'}"

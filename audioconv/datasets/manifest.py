@@ -7,9 +7,11 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+
+import numpy as np
 
 from audioconv.datasets.collection import (
     SPLITS,
@@ -20,6 +22,7 @@ from audioconv.datasets.collection import (
     one_kind,
     one_spelling,
 )
+from audioconv.datasets.items import Items
 from audioconv.datasets.table import Row, Table, read_table
 from audioconv.errors import DataError
 from audioconv.io.files import display_path, write_atomic
@@ -70,25 +73,27 @@ def read_manifest(path: str | os.PathLike[str], *, minimum_classes: int = 2) -> 
     path = Path(path)
     shown = display_path(path)
     table = read_table(path)
-    if not table.rows:
+    found = _Found(path.parent)
+    items = _items(table, found, shown)
+    if not len(items):
         raise DataError(f"{shown}: the manifest lists no files; add a row path,label for each")
-    items, path_notes = listed_items(table, path)
-    _check_files(table.rows, items, shown)
+    found.check(len(items), shown)
+    _check_once(table.rows, items, shown)
     name = path.resolve().parent.name if path.name == MANIFEST_NAME else path.stem
-    kind = one_kind((item.path for item in items), shown)
+    kind = one_kind(items.paths, shown)
     merged, label_notes = one_spelling(items)
-    notes = (*table.notes, *path_notes, *_not_utf8(table.rows), *label_notes)
+    notes = (*table.notes, *found.notes, *_not_utf8(table.rows), *label_notes)
     collection = Collection(merged, kind, display_path(name), notes)
     check_classes(collection, minimum_classes, shown, "add rows of other labels")
     return collection
 
 
-def listed_items(table: Table, path: Path) -> tuple[list[Item], tuple[str, ...]]:
+def listed_items(table: Table, path: Path) -> tuple[Items, tuple[str, ...]]:
     """Return the items that the rows of a manifest at `path` list, whether their files exist or not.
 
     Returns
     -------
-    items : list of Item
+    items : Items
     notes : tuple of str
         What was assumed to find the files, a line each.
 
@@ -97,21 +102,14 @@ def listed_items(table: Table, path: Path) -> tuple[list[Item], tuple[str, ...]]
     DataError
         If a row has a split, a beginning or an end that cannot be one.
     """
-    shown = display_path(path)
-    paths, notes = _found(table.rows, path.parent)
-    items = [
-        Item(
-            found,
-            label_of(row["label"]),
-            _text(row, "speaker"),
-            split,
-            *_part(row, shown, table.delimiter),
-            _text(row, "source"),
-            _text(row, "licence") or _text(row, "license"),
-        )
-        for row, found, split in zip(table.rows, paths, _splits(table.rows, shown), strict=True)
-    ]
-    return items, notes
+    found = _Found(path.parent)
+    items = _items(table, found, display_path(path))
+    return items, tuple(found.notes)
+
+
+def _items(table: Table, found: _Found, shown: str) -> Items:
+    # One row at a time: as Python objects, all of them would take a kilobyte each.
+    return Items.of(_item(row, found, shown, table.delimiter) for row in table.rows)
 
 
 def write_manifest(
@@ -172,16 +170,26 @@ def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
-def _splits(rows: Sequence[Row], shown: str) -> Iterator[str | None]:
-    for row in rows:
-        value = row.get("split", "").lower()
-        split = SPLIT_ALIASES.get(value, value) or None
-        if split is not None and split not in SPLITS:
-            raise DataError(
-                f"{shown}: row {row['#']} has the split {display_path(value)!r}; "
-                f"it must be {', '.join(SPLITS)} or empty"
-            )
-        yield split
+def _item(row: Row, found: _Found, shown: str, delimiter: str) -> Item:
+    return Item(
+        found.path(row),
+        label_of(row["label"]),
+        _text(row, "speaker"),
+        _split(row, shown),
+        *_part(row, shown, delimiter),
+        _text(row, "source"),
+        _text(row, "licence") or _text(row, "license"),
+    )
+
+
+def _split(row: Row, shown: str) -> str | None:
+    value = row.get("split", "").lower()
+    split = SPLIT_ALIASES.get(value, value) or None
+    if split is not None and split not in SPLITS:
+        raise DataError(
+            f"{shown}: row {row['#']} has the split {display_path(value)!r}; it must be {', '.join(SPLITS)} or empty"
+        )
+    return split
 
 
 def _text(row: Row, column: str) -> str | None:
@@ -216,39 +224,63 @@ _OTHER_PATHS: tuple[tuple[str, Callable[[str], str]], ...] = (
 )  # fmt: skip
 
 
-def _found(rows: Sequence[Row], folder: Path) -> tuple[list[Path], tuple[str, ...]]:
-    """Return where the listed files are, and what was assumed to find them; missing ones are as they are listed."""
-    paths, notes = [], []
-    for row in rows:
-        path = folder / row["path"]
-        if not path.is_file():
-            for note, change in _OTHER_PATHS:
-                other = folder / change(row["path"])
-                if other != path and other.is_file():
-                    path = other
-                    notes.append(note)
-                    break
-        paths.append(path)
-    return paths, tuple(dict.fromkeys(notes))
+class _Found:
+    """Finds the listed files.
+
+    Attributes
+    ----------
+    notes : list of str
+        What was assumed to find them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._missing = folder, list[Row]()
+        self.notes: list[str] = []
+
+    def path(self, row: Row) -> Path:
+        """Return where the file of a row is; a missing one is as it is listed."""
+        path = self._folder / row["path"]
+        if path.is_file():
+            return path
+        for note, change in _OTHER_PATHS:
+            other = self._folder / change(row["path"])
+            if other != path and other.is_file():
+                if note not in self.notes:
+                    self.notes.append(note)
+                return other
+        self._missing.append(row)
+        return path
+
+    def check(self, count: int, shown: str) -> None:
+        """Raise `DataError` if one of so many files is missing."""
+        if self._missing:
+            told = [f"row {row['#']}: {display_path(row['path'])}" for row in self._missing]
+            raise DataError(
+                f"{shown}: {len(told)} of {count} listed files do not exist ({_some(told)}); "
+                f"paths are relative to the manifest's folder{_hint(self._missing)}"
+            )
 
 
-def _check_files(rows: Sequence[Row], items: list[Item], shown: str) -> None:
-    """Raise `DataError` for files that are not there or are listed twice."""
-    missing = [row for row, item in zip(rows, items, strict=True) if not item.path.is_file()]
-    if missing:
-        told = [f"row {row['#']}: {display_path(row['path'])}" for row in missing]
-        raise DataError(
-            f"{shown}: {len(missing)} of {len(items)} listed files do not exist ({_some(told)}); "
-            f"paths are relative to the manifest's folder{_hint(missing)}"
-        )
+def _check_once(rows: Iterable[Row], items: Items, shown: str) -> None:
+    """Raise `DataError` for files that are listed twice."""
+    hashes = np.fromiter((hash(_identity(item)) for item in items), np.int64, len(items))
+    values, counts = np.unique(hashes, return_counts=True)
+    several = set(values[counts > 1].tolist())
+    if not several:
+        return
     first: dict[tuple[object, ...], str] = {}
     twice = []
     for row, item in zip(rows, items, strict=True):
-        before = first.setdefault((os.path.normpath(item.path), item.begin, item.end), row["#"])
-        if before != row["#"]:
-            twice.append(f"rows {before} and {row['#']}: {display_path(row['path'])}")
+        if hash(_identity(item)) in several:
+            before = first.setdefault(_identity(item), row["#"])
+            if before != row["#"]:
+                twice.append(f"rows {before} and {row['#']}: {display_path(row['path'])}")
     if twice:
         raise DataError(f"{shown}: {len(twice)} files are listed twice ({_some(twice)}); keep one row of each")
+
+
+def _identity(item: Item) -> tuple[object, ...]:
+    return os.path.normpath(item.path), item.begin, item.end
 
 
 def _hint(missing: Sequence[Row]) -> str:
@@ -260,7 +292,7 @@ def _hint(missing: Sequence[Row]) -> str:
     return ""
 
 
-def _not_utf8(rows: Sequence[Row]) -> tuple[str, ...]:
+def _not_utf8(rows: Iterable[Row]) -> tuple[str, ...]:
     """Return a note where labels have bytes that are not UTF-8: which letters they are meant to be is not known."""
     label = next((row["label"] for row in rows if _is_escaped(row["label"])), None)
     if label is None:

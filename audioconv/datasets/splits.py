@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.errors import ConfigError, DataError
+from audioconv.io.columns import Column, ranks
 from audioconv.io.files import display_path
 
 Indices = NDArray[np.int64]
@@ -57,8 +58,8 @@ def split_validation(
     """
     if not 0 < fraction <= 0.5:
         raise ConfigError(f"the validation fraction must be above 0 and at most 0.5; got {fraction}")
-    label_codes = _codes(labels)
-    group_codes = _codes(range(len(labels)) if groups is None else _own_where_unknown(groups, len(labels)))
+    label_codes = Column.of(labels).ranks()
+    group_codes = np.arange(len(labels)) if groups is None else _own_where_unknown(groups, len(labels))
     chosen = _choose_groups(label_codes, group_codes, fraction, np.random.default_rng(seed))
     if not chosen:
         raise DataError(_why_impossible(labels, groups))
@@ -92,14 +93,14 @@ def assign_folds(labels: Sequence[str], groups: Sequence[str | None] | None, cou
     Examples
     --------
     >>> assign_folds(["yes", "yes", "no", "no"], None, 2).tolist()
-    [0, 1, 0, 1]
+    [1, 0, 0, 1]
     >>> assign_folds(["yes", "yes", "no"], None, 2).tolist()
     [1, 0, -1]
     """
     if count < 2:
         raise ConfigError(f"cross-validation needs at least 2 folds; got {count}")
-    label_codes = _codes(labels)
-    group_codes = _codes(range(len(labels)) if groups is None else _own_where_unknown(groups, len(labels)))
+    label_codes = Column.of(labels).ranks()
+    group_codes = np.arange(len(labels)) if groups is None else _own_where_unknown(groups, len(labels))
     clips = np.zeros((group_codes.max(initial=-1) + 1, label_codes.max(initial=-1) + 1), np.int64)
     np.add.at(clips, (group_codes, label_codes), 1)
     fold_of = np.full(len(clips), -1, np.int64)
@@ -177,17 +178,15 @@ def _split_by_hash(speaker: bytes) -> str:
     return "test" if percent < 20 else "train"
 
 
-def _codes(values: Iterable[Hashable]) -> Indices:
-    """Return the values as integers from 0, in the order of their first appearance."""
-    codes: dict[Hashable, int] = {}
-    return np.array([codes.setdefault(value, len(codes)) for value in values], dtype=np.int64)
-
-
-def _own_where_unknown(groups: Sequence[str | None], count: int) -> list[Hashable]:
-    """Return the groups with one of its own for each clip that has none."""
+def _own_where_unknown(groups: Sequence[str | None], count: int) -> Indices:
+    """Return the groups as integers from 0, in the order of their first appearance; a clip without one has its own."""
     if len(groups) != count:
         raise ConfigError(f"needs one group for each of the {count} labels; got {len(groups)}")
-    return [i if group is None else group for i, group in enumerate(groups)]
+    column = Column.of(groups)
+    keys = column.codes.astype(np.int64)
+    unknown = np.flatnonzero(column.are(lambda group: group is None))
+    keys[unknown] = len(column.values) + unknown
+    return ranks(keys)
 
 
 def _choose_groups(labels: Indices, groups: Indices, fraction: float, rng: np.random.Generator) -> list[int]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import codecs
 import csv
-import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +24,8 @@ NEEDED = ("path", "label")
 # Excel writes a first line that names the separator.
 _SEPARATOR = re.compile(r'"?sep=(.)"?[,;\t ]*(?:\r\n|\r|\n)', re.IGNORECASE)
 
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
+
 # UTF-32 comes first: its mark for little endian begins as that of UTF-16 does.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig", ""),
@@ -41,15 +42,15 @@ class Table:
 
     Attributes
     ----------
-    rows : list of Row
-        Without blank ones. All values but paths are without spaces around.
+    rows : iterable of Row
+        Without blank ones, made anew each time they are gone through. All values but paths are without spaces around.
     delimiter : str
         Separator of their fields.
     notes : tuple of str
         Assumptions, a line each.
     """
 
-    rows: list[Row]
+    rows: Iterable[Row]
     delimiter: str
     notes: tuple[str, ...]
 
@@ -67,16 +68,32 @@ def read_table(path: Path) -> Table:
     if told := _SEPARATOR.match(text):
         skipped, delimiter, text = 1, told[1], text[told.end() :]
     delimiter = delimiter or _delimiter(text)
-    # With newline="", fields in quotes may hold line breaks, and lines end as they do on any system.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        rows = list(_rows(reader, delimiter, skipped, shown))
-    except csv.Error as error:
-        raise DataError(f"{shown}: is not a CSV file ({error})") from None
+    rows = _Rows(text, delimiter, skipped, shown)
+    next(iter(rows), None)  # a header that is no good is said at once
     notes = [f"the manifest is {encoding}"] if encoding else []
     if delimiter != ",":
         notes.append(f"the fields of the manifest are separated by {DELIMITERS.get(delimiter, repr(delimiter))}")
     return Table(rows, delimiter, tuple(notes))
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of a text."""
+
+    text: str
+    delimiter: str
+    skipped: int
+    shown: str
+
+    def __iter__(self) -> Iterator[Row]:
+        """Yield the rows; `DataError` for one that is no good."""
+        # Fields in quotes may hold line breaks, and lines end as they do on any system.
+        lines = (match[0] for match in _LINE.finditer(self.text))
+        reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
+        try:
+            yield from _rows(reader, self.delimiter, self.skipped, self.shown)
+        except csv.Error as error:
+            raise DataError(f"{self.shown}: is not a CSV file ({error})") from None
 
 
 def _decoded(content: bytes, shown: str) -> tuple[str, str]:
@@ -112,7 +129,8 @@ def _unmarked(content: bytes) -> tuple[str, str]:
 def _delimiter(text: str) -> str:
     """Return what separates the fields of a header: the first that gives the needed columns, else a comma."""
     for delimiter in DELIMITERS:
-        if set(NEEDED) <= set(_header(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))):
+        lines = (match[0] for match in _LINE.finditer(text))
+        if set(NEEDED) <= set(_header(csv.reader(lines, delimiter=delimiter))):
             return delimiter
     return ","
 

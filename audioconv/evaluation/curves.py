@@ -16,6 +16,9 @@ NEGATIVES, OTHER_WORDS = "negatives", "other words"
 MAX_POINTS = 200
 """Number of points of a curve in JSON, at most."""
 
+MAX_SCORES = 1 << 17
+"""Of more scores of what should be rejected, only those at the corners of the curve are its points."""
+
 
 @dataclass(frozen=True)
 class OperatingPoint:
@@ -50,7 +53,8 @@ class Curve(NamedTuple):
     Attributes
     ----------
     thresholds : array (P,) float64
-        Falling: one that nothing reaches, then every score above 0 that occurs.
+        Falling: one that nothing reaches, then every score above 0 that occurs; of more than `MAX_SCORES`, those
+        between which the curve is straight are left out.
     false_accept_rate, miss_rate : array (P,) float64
         Rates at each: the first never falls, the second never rises. Where even the lowest threshold rejects some,
         the curve ends before all are accepted.
@@ -90,13 +94,15 @@ class Detection:
     @functools.cached_property
     def curve(self) -> Curve:
         """Error rates at each threshold."""
-        targets, others = (np.sort(np.asarray(scores, np.float64)) for scores in (self.targets, self.others))
-        found = np.unique(np.concatenate([targets, others]))[::-1]
-        found = found[found > 0]
+        # float32 stays so: each word against all others is a score for each clip and class.
+        dtype = np.result_type(self.targets, self.others, np.float32)
+        targets, others = (np.sort(np.asarray(scores, dtype)) for scores in (self.targets, self.others))
+        found = np.unique(np.concatenate([targets, others if len(others) <= MAX_SCORES else _corners(targets, others)]))
+        found = found[found > 0][::-1]
         highest = float(found[0]) if len(found) else 1.0
         accepted = [(len(scores) - np.searchsorted(scores, found)) / len(scores) for scores in (targets, others)]
         return Curve(
-            np.concatenate([[np.nextafter(highest, 2)], found]),
+            np.concatenate([[np.nextafter(highest, 2)], found.astype(np.float64)]),
             np.concatenate([[0.0], accepted[1]]),
             np.concatenate([[1.0], 1 - accepted[0]]),
         )
@@ -154,3 +160,15 @@ class Detection:
             "equal_error_rate": self.equal_error_rate,
             **{name: array[kept].tolist() for name, array in self.curve._asdict().items()},
         }
+
+
+def _corners(targets: NDArray[Any], others: NDArray[Any]) -> NDArray[Any]:
+    """Return the others that are next to a target, and the outermost ones; both are sorted.
+
+    While the threshold passes only others, the curve is a straight line.
+    """
+    above = np.searchsorted(others, targets, side="right")
+    below = np.searchsorted(others, targets, side="left") - 1
+    places = np.concatenate([above[above < len(others)], below[below >= 0], [0, len(others) - 1]])
+    corners: NDArray[Any] = others[places]
+    return corners

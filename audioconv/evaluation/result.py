@@ -91,12 +91,13 @@ class Evaluation:
         """
         answers = [labels[i] for i in decision.answer_codes(labels)]
         places = {label: i for i, label in enumerate(answers)}
-        labelled_negatives = labelled.select([not is_word(name) for name in labelled.names])
-        scored = labelled.select([name in places for name in labelled.names])
+        labelled_negatives = labelled.select(~labelled.names.are(is_word))
+        scored = labelled.select(labelled.names.are(places.__contains__))
         # Class numbers among all labels become those among the labels that may be an answer.
-        among = {code: places[labels[code]] for code in decision.answer_codes(labels)}
-        wanted = np.array([places[name] for name in scored.names], np.int64)
-        given = np.array([among[int(c)] for c in decision.decide(labels, scored.probabilities).codes], np.int64)
+        among = np.zeros(len(labels), np.int64)
+        among[decision.answer_codes(labels)] = np.arange(len(answers))
+        wanted = scored.names.numbers(places)
+        given = among[decision.decide(labels, scored.probabilities).codes]
         return cls(
             tuple(answers),
             _count(len(answers), wanted, given),
@@ -166,8 +167,10 @@ class Evaluation:
         """The same for each word; empty without probabilities."""
         if self.scored is None:
             return {}
-        names = np.array(self.scored.names)
-        return {label: self._outcomes(self.scored.select(names == label)) for label in self.classes if is_word(label)}
+        scored = self.scored
+        return {
+            label: self._outcomes(scored.select(scored.names.equals(label))) for label in self.classes if is_word(label)
+        }
 
     @property
     def false_accepts(self) -> Share | None:
@@ -180,11 +183,8 @@ class Evaluation:
         if self.negatives is None:
             return {}
         accepted = self.answers(self.negatives).accepted
-        names = np.array(self.negatives.names)
-        return {
-            name: Share(int(accepted[names == name].sum()), int((names == name).sum()))
-            for name in dict.fromkeys(self.negatives.names)
-        }
+        names = self.negatives.names
+        return {name: Share(int(accepted[names.equals(name)].sum()), count) for name, count in names.counts().items()}
 
     @property
     def detection(self) -> Detection | None:
@@ -195,7 +195,7 @@ class Evaluation:
         """
         if self.scored is None:
             return None
-        words = self.scored.select([is_word(name) for name in self.scored.names])
+        words = self.scored.select(self.scored.names.are(is_word))
         if not len(words):
             return None
         threshold = self.decision.threshold
@@ -205,7 +205,8 @@ class Evaluation:
         columns = [i for i, label in enumerate(self.labels) if label in self.classes and is_word(label)]
         if len(columns) < 2:
             return None
-        own = np.array([[self.labels[i] == name for i in columns] for name in words.names])
+        numbers = words.names.numbers({self.labels[i]: place for place, i in enumerate(columns)})
+        own = numbers[:, None] == np.arange(len(columns))
         scores = words.probabilities[:, columns]
         return Detection(scores[own], scores[~own], threshold, OTHER_WORDS)
 
@@ -240,10 +241,13 @@ class Evaluation:
         }
 
     def _is_right(self, scored: Scored, answers: Answers) -> NDArray[np.bool_]:
-        return np.array([self.labels[c] == name for c, name in zip(answers.codes, scored.names, strict=True)], bool)
+        is_right: NDArray[np.bool_] = answers.codes == scored.names.numbers(
+            {label: code for code, label in enumerate(self.labels)}
+        )
+        return is_right
 
     def _outcomes(self, scored: Scored) -> Outcomes:
-        words = scored.select([is_word(name) for name in scored.names])
+        words = scored.select(scored.names.are(is_word))
         answers = self.answers(words)
         right = self._is_right(words, answers)
         return Outcomes(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.evaluation.intervals import Share
+from audioconv.io.columns import Column, View
 
 
 @dataclass(frozen=True)
@@ -69,36 +71,43 @@ class Scored:
 
     Attributes
     ----------
-    names : tuple of str
-        The label of each of N examples, or where it is from.
+    names : Column of str
+        The label of each of N examples, or where it is from. Other sequences become a column.
     probabilities : array (N, labels) float32
         Probability of each of the model's labels.
-    examples : tuple
+    examples : sequence
         Place of each: a path, or a part of a recording.
     """
 
-    names: tuple[str, ...]
+    names: Column[str]
     probabilities: NDArray[np.float32]
-    examples: tuple[Any, ...]
+    examples: Sequence[Any] | NDArray[Any]
+
+    def __post_init__(self) -> None:
+        """Put the names into a column."""
+        object.__setattr__(self, "names", Column.of(self.names))
 
     def __len__(self) -> int:
         """Return the number of examples."""
         return len(self.names)
 
-    def select(self, chosen: Sequence[bool]) -> Scored:
-        """Return those where `chosen` is true."""
-        places = np.flatnonzero(chosen)
+    def select(self, chosen: NDArray[np.bool_]) -> Scored:
+        """Return those where `chosen` (N,) is true."""
+        if chosen.all():
+            return self
+        places, examples = np.flatnonzero(chosen), self.examples
         return Scored(
-            tuple(self.names[i] for i in places),
-            self.probabilities[places],
-            tuple(self.examples[i] for i in places),
+            self.names.take(places), self.probabilities[places], View(len(places), lambda i: examples[int(places[i])])
         )
 
     @classmethod
     def join(cls, *parts: Scored) -> Scored:
         """Return the examples of all parts, of which there must be one."""
+        kept = [part for part in parts if len(part)] or list(parts[:1])
+        if len(kept) == 1:
+            return kept[0]
         return cls(
-            sum((part.names for part in parts), ()),
-            np.concatenate([part.probabilities for part in parts]),
-            sum((part.examples for part in parts), ()),
+            Column.of(chain.from_iterable(part.names for part in kept)),
+            np.concatenate([part.probabilities for part in kept]),
+            tuple(chain.from_iterable(part.examples for part in kept)),
         )

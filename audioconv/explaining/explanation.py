@@ -9,8 +9,9 @@ import numpy as np
 
 from audioconv._types import Array, StrPath
 from audioconv.decision.classes import is_word
+from audioconv.explaining.axes import bounds_of_bands
 from audioconv.explaining.occlusion import evidence, hide, label_code, places_of, saliency
-from audioconv.features.front_ends import FrontEnd, LogMel, Mfcc, RawSamples
+from audioconv.features.front_ends import FrontEnd, RawSamples
 from audioconv.model import Model
 from audioconv.pipeline import inputs
 from audioconv.pipeline.predict import decisive_clip
@@ -163,13 +164,6 @@ def strongest(places: Array) -> tuple[slice, ...] | None:
     return box
 
 
-def hertz(front_end: FrontEnd, bands: slice) -> tuple[float, float]:
-    """Return where the lowest of some mel bands begins and the highest ends."""
-    assert isinstance(front_end, LogMel)
-    edges = front_end.band_edges()
-    return float(edges[bands.start]), float(edges[bands.stop + 1])
-
-
 def seconds(front_end: FrontEnd, frames: slice, clip_samples: int) -> tuple[float, float]:
     """Return where in the clip some frames, or samples, begin and end: halfway to the next."""
     if isinstance(front_end, RawSamples):
@@ -187,7 +181,7 @@ def _region(
     return Region(box, _bounds(model, box, begin_seconds), lost, without)
 
 
-def _bounds(model: Model, box: tuple[slice, ...], begin_seconds: float) -> dict[str, float]:
+def _bounds(model: Model, box: tuple[slice, ...], begin_seconds: float) -> dict[str, Any]:
     front_end = model.front_end
     if front_end is None or model.clip_samples is None:
         names = (("top", "bottom"), ("left", "right"))[: len(places_of(model.feature_shape))]
@@ -198,9 +192,6 @@ def _bounds(model: Model, box: tuple[slice, ...], begin_seconds: float) -> dict[
         }
     begin, end = seconds(front_end, box[0], model.clip_samples)
     bounds = {"begin_seconds": begin_seconds + begin, "end_seconds": begin_seconds + end}
-    if isinstance(front_end, Mfcc):
-        return {**bounds, "first_coefficient": box[1].start, "last_coefficient": box[1].stop - 1}
-    if isinstance(front_end, LogMel):
-        lowest, highest = hertz(front_end, box[1])
-        return {**bounds, "lowest_hz": lowest, "highest_hz": highest}
-    return bounds
+    if isinstance(front_end, RawSamples):
+        return bounds
+    return {**bounds, **bounds_of_bands(front_end, box[1], model.feature_shape[1])}

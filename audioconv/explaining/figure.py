@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audioconv._types import Array
+from audioconv.explaining.axes import draw_band_axis, extent_of, in_decibels
 from audioconv.explaining.canvas import Paper, gradient, short, tinted
 from audioconv.explaining.explanation import Explanation
 from audioconv.explaining.layers import draw_layers, height_of_layers
 from audioconv.explaining.text import findings, percent, verdict
-from audioconv.features.front_ends import LogMel, Mfcc, RawSamples
+from audioconv.features.front_ends import FrontEnd, LogMel, Mfcc, RawSamples
+from audioconv.features.librosa_front_end import Librosa
 from audioconv.io.figures import BLUE, GRID, INK, MUTED, ORANGE, check_drawable, drawing, write_figure
 from audioconv.recipe.choose_input import MIN_ENERGY
 
@@ -26,7 +28,6 @@ LAYERS = 6
 MAX_LABELS = 12
 """Labels that have a bar; of more, the likeliest."""
 
-TICKS_HZ = (250, 500, 1000, 2000, 4000, 8000, 16000)
 RANGE_DB = 70.0
 """Range of a spectrogram below its loudest place; levels further below are drawn as silence."""
 
@@ -90,7 +91,7 @@ def _draw_sound(paper: Paper, explanation: Explanation) -> None:
     rate = front_end.sample_rate
     length = len(explanation.example) / rate
     heard = _for_people(front_end)
-    loudness = heard(explanation.example)[0]
+    loudness = explanation.features if isinstance(heard, Librosa) else heard(explanation.example)[0]
 
     wave = paper.axes(_LEFT, 1.1, _WIDE, 0.7)
     paper.title(wave, "samples")
@@ -99,12 +100,16 @@ def _draw_sound(paper: Paper, explanation: Explanation) -> None:
     _draw_samples(wave, explanation.example, begin, length)
 
     spectrogram = paper.axes(_LEFT, 2.1, _WIDE, 1.55)
-    paper.title(spectrogram, "spectrogram", "loudness of the mel bands, dark is silent")
+    if isinstance(heard, Librosa):
+        paper.title(spectrogram, heard.name, "as librosa computes it, dark is low")
+    else:
+        paper.title(spectrogram, "spectrogram", "loudness of the mel bands, dark is silent")
     spectrogram.imshow(
-        loudness.T, origin="lower", aspect="auto", cmap="magma", vmin=loudness.max() - RANGE_DB, vmax=loudness.max(),
-        extent=_extent(heard, loudness.shape, begin), interpolation="nearest",
+        loudness.T, origin="lower", aspect="auto", cmap="magma", vmax=loudness.max(),
+        vmin=loudness.max() - RANGE_DB if in_decibels(heard) else loudness.min(),
+        extent=extent_of(heard, loudness.shape, begin), interpolation="nearest",
     )  # fmt: skip
-    _frequency_axis(spectrogram, heard)
+    draw_band_axis(spectrogram, heard, loudness.shape[1])
 
     overlay = paper.axes(_LEFT, 4.0, _WIDE, 1.55)
     paper.title(
@@ -113,18 +118,19 @@ def _draw_sound(paper: Paper, explanation: Explanation) -> None:
         f"orange speaks for \u201c{short(explanation.label, 24)}\u201d, blue against it",
     )
     if isinstance(front_end, RawSamples):
-        shown, extent = loudness, _extent(heard, loudness.shape, begin)
+        of, shown = heard, loudness
         evidence = _per_frame(explanation.saliency[:, 0], heard, len(loudness))[:, None]
-        _frequency_axis(overlay, heard)
     else:
-        shown, extent = explanation.features, _extent(front_end, explanation.features.shape, begin)
+        of, shown = front_end, explanation.features
         evidence = explanation.saliency
-    if isinstance(front_end, Mfcc):
-        overlay.set_ylabel("coefficient", color=MUTED)
-        grey = _stretched(shown / (np.abs(shown).max(axis=0) + 1e-9))
-    else:
-        _frequency_axis(overlay, heard)
+    extent = extent_of(of, shown.shape, begin)
+    draw_band_axis(overlay, of, shown.shape[1])
+    if in_decibels(of):
         grey = np.clip((shown - shown.max() + RANGE_DB) / RANGE_DB, 0, 1)
+    elif isinstance(of, Librosa) and of.axis != "numbers":
+        grey = _stretched(shown)
+    else:
+        grey = _stretched(shown / (np.abs(shown).max(axis=0) + 1e-9))
     overlay.imshow(
         np.swapaxes(tinted(grey, np.broadcast_to(evidence, grey.shape)), 0, 1),
         origin="lower", aspect="auto", extent=extent, interpolation="nearest",
@@ -225,29 +231,16 @@ def _draw_findings(paper: Paper, explanation: Explanation, top: float) -> None:
 # --- axes ---
 
 
-def _for_people(front_end: LogMel | Mfcc | RawSamples) -> LogMel:
+def _for_people(front_end: FrontEnd) -> LogMel | Librosa:
     """Return the front end of the spectrogram that is shown: the model's, or a usual one where it has none."""
+    if isinstance(front_end, Librosa):
+        return front_end
     if isinstance(front_end, Mfcc):
         return LogMel(**{name: getattr(front_end, name) for name in LogMel.__dataclass_fields__})
     return front_end if isinstance(front_end, LogMel) else LogMel.for_rate(front_end.sample_rate, floor=MIN_ENERGY)
 
 
-def _extent(front_end: LogMel, shape: tuple[int, ...], begin: float) -> tuple[float, float, float, float]:
-    """Return left and right (seconds), bottom and top (bands) of a spectrogram, whose frames are centred."""
-    step = front_end.hop_length / front_end.sample_rate
-    return begin - step / 2, begin + (shape[0] - 0.5) * step, -0.5, shape[1] - 0.5
-
-
-def _frequency_axis(axes: Axes, front_end: LogMel) -> None:
-    """Put Hz at the centres of the bands, between which there is as good as a straight line."""
-    centres = front_end.band_edges()[1:-1]
-    ticks = [hertz for hertz in TICKS_HZ if centres[0] <= hertz <= centres[-1]]
-    axes.set_yticks(np.interp(ticks, centres, np.arange(len(centres))), [f"{hertz:,}" for hertz in ticks])
-    axes.set_ylabel("Hz", color=MUTED)
-    axes.tick_params(color=GRID, labelcolor=INK, labelsize=8)
-
-
-def _per_frame(values: Array, front_end: LogMel, frames: int) -> Array:
+def _per_frame(values: Array, front_end: LogMel | Librosa, frames: int) -> Array:
     """Return the mean of a number for each sample, (T,), round the centre of each frame."""
     edges = np.clip(np.round((np.arange(frames + 1) - 0.5) * front_end.hop_length), 0, len(values)).astype(int)
     sums = np.concatenate(([0.0], np.cumsum(values)))

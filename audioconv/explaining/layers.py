@@ -14,6 +14,7 @@ from audioconv.explaining.canvas import SIGNED, Paper
 from audioconv.explaining.explanation import Explanation
 from audioconv.explaining.receptive_fields import Field, receptive_fields
 from audioconv.features.front_ends import LogMel, Mfcc, RawSamples
+from audioconv.features.librosa_front_end import Librosa
 from audioconv.io.figures import BLUE, GRID, MUTED
 from audioconv.layers import BatchNorm, Conv, Layer, LeakyReLU, ReLU, Sigmoid, SiLU, SubSpectralNorm, Tanh
 from audioconv.model import Model
@@ -113,6 +114,10 @@ def reach(model: Model, fields: tuple[Field, ...]) -> str:
         return _by(sizes) + (" pixels" if len(sizes) == 2 else " places")
     if isinstance(front_end, RawSamples):
         return _milliseconds(sizes[0], front_end.sample_rate)
+    if isinstance(front_end, Librosa):
+        # How much sound a number of librosa depends on differs from band to band.
+        frames = f"{sizes[0]} frames of {_milliseconds(front_end.hop_length, front_end.sample_rate)}"
+        return f"{frames} \u00d7 {_values(front_end, sizes, model.feature_shape[1])}"
     samples = min((sizes[0] - 1) * front_end.hop_length + front_end.window_length, model.clip_samples)
     return f"{_milliseconds(samples, front_end.sample_rate)} \u00d7 {_bands(front_end, sizes)}"
 
@@ -152,6 +157,11 @@ def _bands(front_end: LogMel, sizes: list[int]) -> str:
     edges = front_end.band_edges()
     widths = edges[sizes[1] + 1 :] - edges[: -sizes[1] - 1]
     return f"{sizes[1]} {what if sizes[1] > 1 else 'band'} ({widths.min():,.0f} to {widths.max():,.0f} Hz wide)"
+
+
+def _values(front_end: Librosa, sizes: list[int], count: int) -> str:
+    what = {"notes": "notes", "pitch classes": "pitch classes", "mel": "bands", "numbers": "values"}[front_end.axis]
+    return f"all {what}" if len(sizes) == 1 or sizes[1] >= count else f"{sizes[1]} {what}"
 
 
 def _behind(model: Model) -> dict[str, tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from audioconv.explaining.explanation import Explanation
 
 
@@ -27,7 +29,7 @@ def findings(explanation: Explanation) -> list[str]:
     ]
 
 
-def where(bounds: dict[str, float]) -> str:
+def where(bounds: dict[str, Any]) -> str:
     """Return the bounds of a region as text.
 
     >>> where({"begin_seconds": 0.2, "end_seconds": 0.35, "lowest_hz": 200.0, "highest_hz": 1234.0})
@@ -38,11 +40,28 @@ def where(bounds: dict[str, float]) -> str:
     if "begin_seconds" not in bounds:
         return f"rows {bounds['top']} to {bounds['bottom']}"
     text = f"{bounds['begin_seconds']:.2f} to {bounds['end_seconds']:.2f} s"
+    if "lowest_note" in bounds:
+        text += f", {_range('note', bounds['lowest_note'], bounds['highest_note'])}"
     if "lowest_hz" in bounds:
         text += f", {round(bounds['lowest_hz'], -1):,.0f} to {round(bounds['highest_hz'], -1):,.0f} Hz"
     if "first_coefficient" in bounds:
         text += f", coefficients {bounds['first_coefficient']} to {bounds['last_coefficient']}"
+    if "first_pitch_class" in bounds:
+        text += f", {_range('pitch class', bounds['first_pitch_class'], bounds['last_pitch_class'])}"
+    if "first_value" in bounds:
+        text += f", {_range('value', bounds['first_value'], bounds['last_value'])}"
     return text
+
+
+def _range(what: str, first: object, last: object) -> str:
+    """Return a range as text, such as ``notes C4 to E4``, or the one that it is.
+
+    >>> _range("pitch class", "D", "D"), _range("value", 0, 2)
+    ('pitch class D', 'values 0 to 2')
+    """
+    if first == last:
+        return f"{what} {first}"
+    return f"{what}{'es' if what.endswith('s') else 's'} {first} to {last}"
 
 
 def percent(score: float) -> str:

@@ -27,6 +27,7 @@ from audioconv.export.operations import (
     single,
 )
 from audioconv.features.front_ends import LogMel, Mfcc, RawSamples
+from audioconv.features.librosa_front_end import Librosa
 from audioconv.features.normalisation import MIN_DEVIATION, Normalisation
 from audioconv.features.spectrogram import cosine_basis, hann_window
 from audioconv.geometry import window as window_of
@@ -77,13 +78,24 @@ def _reshaped(graph: GraphBuilder, x: Tensor, shape: tuple[int, ...]) -> Tensor:
 # --- front end ---
 
 
+def check_front_end(front_end: object) -> None:
+    """Raise `ExportError` unless exported files can compute the features of `front_end`."""
+    if isinstance(front_end, Librosa):
+        raise ExportError(
+            f"the front end {front_end.name} is computed by librosa, which exported files cannot contain; export the "
+            "network alone, which takes its features (from_features, --features), or train with the front end "
+            "log-mel, mfcc or raw"
+        )
+    if type(front_end) not in (LogMel, Mfcc, RawSamples):
+        raise ExportError(f"the front end {front_end!r} is not one of audioconv's; its models cannot be exported")
+
+
 def add_front_end(graph: GraphBuilder, front_end: object, samples: Tensor) -> Tensor:
     """Add a front end, from samples (T,) to features (frames, bands); `ExportError` for one that is not known."""
     place = "front_end"
     if type(front_end) is RawSamples:
         return graph.add(Reshape((*samples.shape, 1)), place, samples)
-    if type(front_end) not in (LogMel, Mfcc):
-        raise ExportError(f"the front end {front_end!r} is not one of audioconv's; its models cannot be exported")
+    check_front_end(front_end)
     assert isinstance(front_end, LogMel)
     x = graph.add(Reshape((*samples.shape, 1)), place, samples)
     return add_bands(graph, front_end, add_power_spectrum(graph, front_end, x, place), place)

@@ -1,6 +1,6 @@
-"""Front ends: log-mel spectrogram, MFCC, or the samples themselves.
+"""Front ends: log-mel spectrogram, MFCC, the samples themselves, or features of librosa (`Librosa`).
 
-librosa defines the two spectral ones (``librosa.feature.melspectrogram`` with its Hann window and Slaney mel filters,
+librosa defines the first two (``librosa.feature.melspectrogram`` with its Hann window and Slaney mel filters,
 ``power_to_db``, ``mfcc``); here they are time first, float32, and computed by one parallel kernel. `LogMelStream` gives
 the same frame after frame, as samples come in.
 """
@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from audioconv._types import Features, Samples
-from audioconv.errors import ConfigError, DataError, ShapeError
+from audioconv.errors import ConfigError
+from audioconv.features.checks import as_batch, check_integer, check_number, check_sample_count
+from audioconv.features.librosa_front_end import Librosa
 from audioconv.features.mel import mel_edges, mel_filters
 from audioconv.features.spectrogram import Spectrogram, cosine_basis, hann_window
 
@@ -70,7 +72,7 @@ class LogMel:
         """Check the settings."""
         kind = type(self).__name__
         for name in ("sample_rate", "fft_length", "window_length", "hop_length", "mel_bands"):
-            _check_integer(kind, name, getattr(self, name), minimum=2 if name == "fft_length" else 1)
+            check_integer(kind, name, getattr(self, name), minimum=2 if name == "fft_length" else 1)
         if self.window_length > self.fft_length:
             raise ConfigError(
                 f"{kind}: window_length {self.window_length} is longer than fft_length "
@@ -81,7 +83,7 @@ class LogMel:
             ("max_frequency", self.top_frequency),
             ("floor", self.floor),
         ):
-            _check_number(kind, name, value)
+            check_number(kind, name, value)
         if not 0 <= self.min_frequency < self.top_frequency <= self.sample_rate / 2:
             raise ConfigError(
                 f"{kind}: needs 0 <= min_frequency < max_frequency <= {self.sample_rate / 2:g} Hz (half "
@@ -102,7 +104,7 @@ class LogMel:
         LogMel(sample_rate=8000, fft_length=256, window_length=200, hop_length=80, mel_bands=40, \
 min_frequency=0.0, max_frequency=None, floor=1e-10)
         """
-        _check_integer(cls.__name__, "sample_rate", sample_rate)
+        check_integer(cls.__name__, "sample_rate", sample_rate)
         window_length = settings.pop("window_length", max(1, round(0.025 * sample_rate)))
         usual = {
             "window_length": window_length,
@@ -118,7 +120,7 @@ min_frequency=0.0, max_frequency=None, floor=1e-10)
 
     def frame_count(self, sample_count: int) -> int:
         """Return the number of frames of a clip of `sample_count` samples."""
-        _check_sample_count(sample_count)
+        check_sample_count(sample_count)
         return 1 + (sample_count + 2 * (self.fft_length // 2) - self.fft_length) // self.hop_length
 
     def out_shape(self, sample_count: int) -> tuple[int, int]:
@@ -205,7 +207,7 @@ class Mfcc(LogMel):
     def __post_init__(self) -> None:
         """Check the settings."""
         super().__post_init__()
-        _check_integer("Mfcc", "coefficients", self.coefficients)
+        check_integer("Mfcc", "coefficients", self.coefficients)
         if self.coefficients > self.mel_bands:
             raise ConfigError(f"Mfcc: {self.mel_bands} mel bands cannot give {self.coefficients} coefficients")
 
@@ -228,11 +230,11 @@ class RawSamples:
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        _check_integer("RawSamples", "sample_rate", self.sample_rate)
+        check_integer("RawSamples", "sample_rate", self.sample_rate)
 
     def out_shape(self, sample_count: int) -> tuple[int, int]:
         """Return ``(samples, 1)``."""
-        _check_sample_count(sample_count)
+        check_sample_count(sample_count)
         return sample_count, 1
 
     def __call__(self, samples: ArrayLike) -> Features:
@@ -240,9 +242,11 @@ class RawSamples:
         return as_batch(samples)[:, :, None].copy()
 
 
-FrontEnd = LogMel | Mfcc | RawSamples
+FrontEnd = LogMel | Mfcc | RawSamples | Librosa
 
-FRONT_ENDS: dict[str, type[LogMel] | type[RawSamples]] = {kind.__name__: kind for kind in (LogMel, Mfcc, RawSamples)}
+FRONT_ENDS: dict[str, type[LogMel] | type[RawSamples] | type[Librosa]] = {
+    kind.__name__: kind for kind in (LogMel, Mfcc, RawSamples, Librosa)
+}
 """The front ends by name, for `front_end_from_config`."""
 
 
@@ -254,7 +258,10 @@ def front_end_to_config(front_end: FrontEnd) -> dict[str, Any]:
     >>> front_end_to_config(RawSamples(8000))
     {'front_end': 'RawSamples', 'sample_rate': 8000}
     """
-    return {"front_end": type(front_end).__name__, **dataclasses.asdict(front_end)}
+    fields = dataclasses.asdict(front_end)
+    if isinstance(front_end, Librosa):
+        fields["settings"] = front_end.keywords
+    return {"front_end": type(front_end).__name__, **fields}
 
 
 def front_end_from_config(config: Any) -> FrontEnd:
@@ -285,36 +292,3 @@ def _spectrogram(settings: LogMel) -> Spectrogram:
         )
     basis = cosine_basis(settings.mel_bands, settings.coefficients) if isinstance(settings, Mfcc) else None
     return Spectrogram(window, settings.hop_length, filters, float(settings.floor), basis)
-
-
-def as_batch(samples: ArrayLike) -> Samples:
-    """Return `samples` as (N, T) float32 that the kernels take."""
-    array = np.asarray(samples)
-    if array.ndim not in (1, 2) or array.shape[-1] == 0:
-        raise ShapeError(f"a front end takes samples of shape (clips, time) or (time,), got {array.shape}")
-    check_floating(array)
-    return np.require(np.atleast_2d(array), np.float32, ["C", "A"])
-
-
-def check_floating(samples: NDArray[Any]) -> None:
-    """Raise `DataError` if the samples are integers."""
-    if not np.issubdtype(samples.dtype, np.floating):
-        raise DataError(
-            f"samples must be floating point with full scale 1, got {samples.dtype}; "
-            "divide 16-bit integers by 32768, for example"
-        )
-
-
-def _check_sample_count(sample_count: int) -> None:
-    if sample_count < 1:
-        raise ShapeError(f"a clip needs at least one sample, got {sample_count}")
-
-
-def _check_integer(kind: str, name: str, value: Any, minimum: int = 1) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
-        raise ConfigError(f"{kind}: {name} must be an integer >= {minimum}, got {value!r}")
-
-
-def _check_number(kind: str, name: str, value: Any) -> None:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        raise ConfigError(f"{kind}: {name} must be a finite number, got {value!r}")

@@ -71,16 +71,18 @@ class Normalisation:
         DataError
             If there are none.
         """
-        count, total, squares, within = 0, np.zeros(1), np.zeros(1), 0.0
+        return cls.of_moments((moments(part, by_clip) for part in parts), by_clip)
+
+    @classmethod
+    def of_moments(cls, parts: Iterable[NDArray[np.float64]], by_clip: bool | None = False) -> Self:
+        """Return the normalisation of features whose `moments` are `parts`; see `measure`."""
+        added: NDArray[np.float64] | float = 0.0
         for part in parts:
-            if by_clip is None:
-                within += float(part.var(axis=1, dtype=np.float64).mean(axis=0).sum() * part[..., 0].size)
-            rows = part.reshape(-1, part.shape[-1]).astype(np.float64)
-            total = total + rows.sum(axis=0)
-            squares = squares + np.square(rows).sum(axis=0)
-            count += len(rows)
-        if not count:
+            added = added + part
+        if isinstance(added, float):
             raise DataError("there are no clips to measure")
+        total, squares = added[2:].reshape(2, -1)
+        count, within = int(added[0]), float(added[1])
         mean = total / count
         variance = np.maximum(squares / count - mean**2, 0)
         if by_clip is None:
@@ -99,6 +101,19 @@ class Normalisation:
         spread = np.sqrt(np.square(centred).mean(axis=-2, keepdims=True))
         centred /= spread + np.float32(MIN_DEVIATION) * self.std
         return centred
+
+
+def moments(features: Array, by_clip: bool | None) -> NDArray[np.float64]:
+    """Return of features (N, ..., bands) what `Normalisation.of_moments` adds up.
+
+    That is the number of rows, the variance within clips times that number (if `by_clip` is None, else 0), and the sums
+    and the sums of squares of the bands.
+    """
+    within = 0.0
+    if by_clip is None:
+        within = float(features.var(axis=1, dtype=np.float64).mean(axis=0).sum() * features[..., 0].size)
+    rows = features.reshape(-1, features.shape[-1]).astype(np.float64)
+    return np.concatenate([[len(rows), within], rows.sum(axis=0), np.square(rows).sum(axis=0)])
 
 
 def check_normalisation(normalisation: Normalisation, bands: int, *, allow_by_clip: bool) -> None:

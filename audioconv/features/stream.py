@@ -7,7 +7,8 @@ from numpy.typing import ArrayLike
 
 from audioconv._types import Features
 from audioconv.errors import ConfigError, DataError, ShapeError
-from audioconv.features.front_ends import LogMel, check_floating
+from audioconv.features.checks import check_floating
+from audioconv.features.front_ends import LogMel
 
 
 class LogMelStream:

@@ -27,6 +27,8 @@ def display_path(path: str | os.PathLike[str]) -> str:
     'caf\\xe9/yes.wav'
     """
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    if text.isprintable():  # it is called for each file that is read
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.errors import DataError
+
+AHEAD = 8
+"""Files for each thread that are read before they are asked for."""
 
 File = TypeVar("File")
 Content = TypeVar("Content")
@@ -34,11 +39,23 @@ class Loaded(Generic[Examples]):
         The place of each one's file in the list of files.
     failures : tuple of DataError
         Errors of files that could not be read; each message names its file.
+    notes : tuple of str
+        Remarks for the user, a line each.
     """
 
     x: Examples
     indices: NDArray[np.int64]
     failures: tuple[DataError, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+_limit: int | None = None
+
+
+def limit_workers(count: int) -> None:
+    """Let this process read with at most so many threads from now on; others on this machine have the rest."""
+    global _limit
+    _limit = count
 
 
 def load_many(
@@ -94,9 +111,15 @@ def read_in_parallel(
             return error
 
     # The libraries that decode and resample let other Python threads run meanwhile.
-    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+    threads = min(16, _limit or os.cpu_count() or 1)
+    with ThreadPoolExecutor(threads) as pool:
         try:
-            for found in pool.map(attempt, files):
+            # Those that nobody has taken yet are in memory: files are begun only so far ahead.
+            coming = iter(files)
+            begun = deque(pool.submit(attempt, file) for file in islice(coming, AHEAD * threads))
+            while begun:
+                found = begun.popleft().result()
+                begun.extend(pool.submit(attempt, file) for file in islice(coming, 1))
                 if strict and isinstance(found, DataError):
                     raise found
                 yield found

@@ -16,7 +16,7 @@ from audioconv._version import __version__
 from audioconv.errors import ConfigError, ModelFileError
 from audioconv.io.files import display_path, reason, write_atomic
 
-Kind = Literal["model", "checkpoint"]
+Kind = Literal["model", "checkpoint", "clips"]
 
 FORMAT_VERSION = 1
 """Raised whenever an older audioconv could not read what is written."""
@@ -31,7 +31,7 @@ def write(path: str | os.PathLike[str], kind: Kind, arrays: Mapping[str, Array],
     ----------
     path : path-like
         Replaced only once the whole file is on the disk.
-    kind : {"model", "checkpoint"}
+    kind : {"model", "checkpoint", "clips"}
         Kind of the file; `read` checks it.
     arrays : mapping of str to array
         Any shapes; the element types of safetensors.

@@ -10,7 +10,7 @@ from typing import Any
 
 from audioconv.datasets.check.class_findings import Finding, split_of_item
 from audioconv.datasets.check.findings import Duplicates, find_duplicates, find_errors, find_warnings
-from audioconv.datasets.check.measure import Picture, Sound, measure_picture, measure_sound
+from audioconv.datasets.check.measure import Measurements, Picture, Sound, measure_picture, measure_sound
 from audioconv.datasets.collection import Collection
 from audioconv.errors import DataError
 from audioconv.lab.clips import Clip
@@ -135,8 +135,7 @@ def find_faults(
         What was measured of each, or why it cannot be read.
     """
     faults: defaultdict[str, list[Fault]] = defaultdict(list)
-    readable = [None if isinstance(one, DataError) else one for one in measured]
-    duplicates = list(find_duplicates(collection, readable))
+    duplicates = list(find_duplicates(collection, Measurements.of(measured, collection.kind)))
     for place, fault in _same_clips(clips, duplicates):
         faults[clips[place].id].append(fault)
     whole: list[Fault] = []
@@ -146,11 +145,8 @@ def find_faults(
         if not places:
             continue
         part = Collection(tuple(clips[place].item for place in places), collection.kind, collection.name)
-        of_part = [measured[place] for place in places]
-        findings = [
-            *find_errors(part, of_part, ()),
-            *find_warnings(part, [readable[place] for place in places], ()),
-        ]
+        of_part = Measurements.of([measured[place] for place in places], collection.kind)
+        findings = [*find_errors(part, of_part, ()), *find_warnings(part, of_part, ())]
         for finding in findings:
             if is_background and finding.kind not in OF_BACKGROUND:
                 continue

@@ -208,7 +208,7 @@ class ListeningStream:
             self._detector.change_threshold(float(value))
             return [{"type": "threshold", "value": self.threshold}]
         if kind == "verdict":
-            return [self._stored(self._judge(message), message.get("event"))]
+            return [self._stored(judge(self._events, self._project, message, self._speaker), message.get("event"))]
         if kind == "missed":
             return [self._stored(self._missed(message.get("label")), None)]
         raise ConfigError("a message is of the type threshold, verdict, missed or stop")
@@ -232,20 +232,6 @@ class ListeningStream:
             self._ids.append(event.id)
             yield event.to_json()
 
-    def _judge(self, message: dict[str, Any]) -> Clip:
-        """Store the sound of an event under the name that a verdict gives it."""
-        verdict, label = message.get("verdict"), message.get("label")
-        if verdict not in ("right", "wrong"):
-            raise ConfigError("a verdict is right or wrong")
-        event = self._events.find(str(message.get("event")))
-        if verdict == "right":
-            label = event.detection.label
-        elif label is None:
-            label = UNKNOWN
-        elif label == event.detection.label:
-            raise ConfigError(f"{label!r} is what was found; a wrong event is of another class")
-        return self._store(event.samples, label)
-
     def _missed(self, label: object) -> Clip:
         """Store the loudest word of the last seconds as a clip of a class."""
         end = self._history.end
@@ -261,6 +247,44 @@ class ListeningStream:
 
     def _stored(self, clip: Clip, event: object) -> dict[str, Any]:
         return {"type": "stored", "clip": self._project.clip_json(clip), "event": event}
+
+
+def judge(events: HeardEvents, project: Project, message: dict[str, Any], speaker: str | None = None) -> Clip:
+    """Store the sound of an event under the name that a verdict gives it.
+
+    Parameters
+    ----------
+    events : HeardEvents
+    project : Project
+    message : dict
+        `event`, its id; `verdict`, ``right`` or ``wrong``; `label`, the class of a wrong event. Default of `label`:
+        ``_unknown_``.
+    speaker : str, optional
+        Who speaks.
+
+    Raises
+    ------
+    ConfigError
+        If the verdict is none that there is.
+    RefusedError
+        (404) if the sound of the event is not kept any more.
+    DataError
+        If the clip cannot be stored.
+    """
+    verdict, label = message.get("verdict"), message.get("label")
+    if verdict not in ("right", "wrong"):
+        raise ConfigError("a verdict is right or wrong")
+    event = events.find(str(message.get("event")))
+    found = event.detection.label
+    if verdict == "right":
+        label = found
+    elif label == found:
+        raise ConfigError(f"{found!r} is what was found; a wrong event is of another class")
+    if label is None:
+        label = UNKNOWN
+    if not isinstance(label, str):
+        raise ConfigError("the name of a class is needed")
+    return project.add_samples(event.samples, event.rate, label, speaker)
 
 
 def around_loudest_word(samples: Samples, rate: int) -> Samples:

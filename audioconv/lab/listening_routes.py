@@ -12,8 +12,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from audioconv.errors import AudioconvError
 from audioconv.lab.event_routes import PROTOCOL
 from audioconv.lab.lab import Lab
-from audioconv.lab.listening import HeardEvents, ListeningStream, wav_of
+from audioconv.lab.listening import HeardEvents, ListeningStream, judge, wav_of
 from audioconv.lab.names import checked_speaker
+from audioconv.lab.requests import json_body
 from audioconv.lab.stream_messages import STOP, next_message, samples_of
 from audioconv.serving.http_base import HEADERS, json_response, send_json, status_of
 from audioconv.serving.http_query import Query
@@ -41,8 +42,18 @@ def routes(lab: Lab) -> list[BaseRoute]:
         content = await lab.workers.for_stream(lambda: wav_of(event))
         return Response(content, media_type="audio/wav", headers=HEADERS)
 
+    async def verdict(request: Request) -> Response:
+        asked = await json_body(request, lab.limits, {"verdict", "label", "speaker"})
+        speaker, message = checked_speaker(asked.get("speaker")), {**asked, "event": request.path_params["identifier"]}
+
+        def stored() -> dict[str, object]:
+            return lab.project.clip_json(judge(events, lab.project, message, speaker))
+
+        return json_response({"clip": await lab.workers.for_stream(stored)})
+
     return [
         WebSocketRoute("/api/listen", listen),
+        Route("/api/listen/events/{identifier}/verdict", verdict, methods=["POST"]),
         Route("/api/listen/events/{identifier}/audio", sound, methods=["GET"]),
     ]
 

@@ -265,8 +265,10 @@ def _why_not(counts: Mapping[str, int], kind: str | None) -> str | None:
     if not counts:
         return "there are no clips yet; record or drop some"
     classes = {label: count for label, count in counts.items() if label != BACKGROUND}
-    few = sorted(label for label, count in classes.items() if count < MIN_CLIPS)
-    if len(classes) - len(few) < 2:
+    enough = [label for label, count in classes.items() if count >= MIN_CLIPS]
+    # One clip of other words, such as the first correction, is no reason to wait: it is learned and not held out.
+    few = sorted(label for label in classes if label not in enough and _is_class_to_find(label))
+    if len(enough) < 2:
         needed = "words" if kind == "audio" else "classes"
         return f"a classifier needs two {needed} or more, each with {MIN_CLIPS} clips or more"
     if few:

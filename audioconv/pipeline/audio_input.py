@@ -27,25 +27,20 @@ from audioconv.audio.read import (
 )
 from audioconv.audio.read import read as read_recording
 from audioconv.audio.samples import FULL_SCALE
-from audioconv.audio.windows import (
-    Content,
-    Windows,
-    WindowsBuilder,
-    covering_begins,
-    window_at,
-    window_begins,
-    word_begins,
-)
+from audioconv.audio.window_begins import Content, covering_begins, window_at, window_begins, word_begins
+from audioconv.audio.windows import Windows, WindowsBuilder
+from audioconv.cluster.processes import ALONE, Processes
 from audioconv.datasets.collection import Kind
 from audioconv.errors import DataError, ShapeError
 from audioconv.features.front_ends import FrontEnd, LogMel, RawSamples, front_end_to_config
+from audioconv.features.librosa_front_end import Librosa
 from audioconv.features.normalisation import Normalisation
 from audioconv.io.files import display_path
 from audioconv.io.parallel import Loaded
 from audioconv.layers.base import Shape
 from audioconv.pipeline.input_spec import File, InputSpec, OnFile
 from audioconv.pipeline.user_arrays import samples_of, split_sound
-from audioconv.pipeline.windowing import load_windows, pieces, sample_parts
+from audioconv.pipeline.windowing import load_windows, pieces, sample_pieces
 from audioconv.training.data import Dataset
 
 MAX_WORD_SECONDS = 2.0
@@ -75,7 +70,7 @@ class AudioInput(InputSpec):
 
     Attributes
     ----------
-    front_end : LogMel, Mfcc or RawSamples
+    front_end : LogMel, Mfcc, RawSamples or Librosa
     clip_samples : int
         Length of a clip.
     expects : {"words", "sounds"}, optional
@@ -142,7 +137,7 @@ class AudioInput(InputSpec):
     def collect(self, arrays: Sequence[Array], contents: Sequence[Content]) -> Loaded[Windows]:
         builder = WindowsBuilder(self.clip_samples, len(arrays))
         for place, (array, content) in enumerate(zip(arrays, contents, strict=True)):
-            builder.add(place, sample_parts(self.check(array), content, self.sample_rate, self.clip_samples))
+            builder.add(place, sample_pieces(self.check(array), content, self.sample_rate, self.clip_samples))
         windows = builder.build()
         return Loaded(windows, windows.recordings)
 
@@ -150,10 +145,10 @@ class AudioInput(InputSpec):
         features = self.front_end.out_shape(self.clip_samples)
         return (*features, 1) if architectures.input_kind(arch) == "spectrogram-2d" else features
 
-    def measure(self, x: Array | Windows, by_clip: bool | None = None) -> Normalisation:
+    def measure(self, x: Array | Windows, by_clip: bool | None = None, processes: Processes = ALONE) -> Normalisation:
         if isinstance(self.front_end, RawSamples):
             by_clip = bool(by_clip)
-        return normalisation_of(x, self.front_end, by_clip)
+        return normalisation_of(x, self.front_end, by_clip, processes)
 
     def augmentation(self, noise: StrPath | None, seed: int, *, synthetic: bool) -> Augmentation:
         noises = None if noise is None else read_noises(noise, self.sample_rate)
@@ -162,7 +157,9 @@ class AudioInput(InputSpec):
             augmentation = replace(augmentation, **FOR_SYNTHETIC_VOICES)
         if isinstance(self.front_end, LogMel):
             return augmentation
-        return replace(augmentation, stretch_probability=0.0)  # there are no bands to stretch
+        if isinstance(self.front_end, Librosa) and self.front_end.axis in ("notes", "pitch classes"):
+            augmentation = replace(augmentation, speed_probability=0.0)  # another speed is another note
+        return replace(augmentation, stretch_probability=0.0)  # there are no mel bands to stretch
 
     def dataset(
         self, x: Array | Windows, labels: Array, scale: Normalisation, input_shape: Shape,

@@ -14,7 +14,9 @@ from audioconv._types import Array, StrPath
 from audioconv.audio.clips import CHUNK
 from audioconv.audio.negatives import NegativeClips
 from audioconv.audio.read import Segment
-from audioconv.audio.windows import Content, Windows
+from audioconv.audio.window_begins import Content
+from audioconv.audio.windows import Windows
+from audioconv.cluster.processes import ALONE, Processes
 from audioconv.datasets.collection import Kind
 from audioconv.errors import ConfigError, DataError, ShapeError
 from audioconv.features.normalisation import Normalisation, normalised_input
@@ -78,7 +80,7 @@ class ImageInput(InputSpec):
             raise ConfigError(f"network {arch} takes sound; choose one for pictures, such as cnn")
         return self.shape
 
-    def measure(self, x: Array | Windows, by_clip: bool | None = None) -> Normalisation:
+    def measure(self, x: Array | Windows, by_clip: bool | None = None, processes: Processes = ALONE) -> Normalisation:
         if by_clip:
             raise ConfigError("only sounds are normalised by the clip; these are pictures")
         return Normalisation.measure(x[begin : begin + CHUNK] for begin in range(0, len(x), CHUNK))

@@ -16,7 +16,9 @@ import numpy as np
 from audioconv._types import Array, StrPath
 from audioconv.audio.negatives import NegativeClips
 from audioconv.audio.read import Segment
-from audioconv.audio.windows import Content, Windows
+from audioconv.audio.window_begins import Content
+from audioconv.audio.windows import Windows
+from audioconv.cluster.processes import ALONE, Processes
 from audioconv.datasets.collection import Kind
 from audioconv.features.front_ends import FrontEnd
 from audioconv.features.normalisation import Normalisation
@@ -104,8 +106,8 @@ class InputSpec(ABC):
         """Return the shape of one example as the network `arch` takes it; `ConfigError` if it takes something else."""
 
     @abstractmethod
-    def measure(self, x: Array | Windows, by_clip: bool | None = None) -> Normalisation:
-        """Return mean and deviation of each band or channel over examples (N, *shape).
+    def measure(self, x: Array | Windows, by_clip: bool | None = None, processes: Processes = ALONE) -> Normalisation:
+        """Return mean and deviation of each band or channel over examples (N, *shape), which the processes share.
 
         If `by_clip`, each clip is normalised by its own. Default: see `features.normalisation.WITHIN`.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from audioconv.audio.windows import Content
+from audioconv.audio.window_begins import Content
 from audioconv.model import Model
 from audioconv.pipeline.audio_input import LONG, AudioInput, read_noises
 from audioconv.pipeline.image_input import ImageInput

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from array import array
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from audioconv._types import Array, StrPath
+from audioconv.audio.read import Segment
 from audioconv.datasets.folder import expand
 from audioconv.errors import DataError
 from audioconv.evaluation import Scored
+from audioconv.io.columns import Column, PathColumn, View
 from audioconv.io.files import display_path
 from audioconv.io.parallel import read_in_parallel
 from audioconv.model import Model
@@ -28,11 +34,11 @@ class NegativeSet:
     ----------
     name : str
         Name of their folder or file.
-    paths : tuple of Path
+    paths : sequence of Path
     """
 
     name: str
-    paths: tuple[Path, ...]
+    paths: Sequence[Path]
 
 
 def find(model: Model, paths: Sequence[StrPath]) -> list[NegativeSet]:
@@ -40,7 +46,9 @@ def find(model: Model, paths: Sequence[StrPath]) -> list[NegativeSet]:
     names = [display_path(Path(path).resolve().name) for path in paths]
     return [
         # Two folders of one name are told apart by what they were called.
-        NegativeSet(name if names.count(name) == 1 else display_path(path), tuple(expand([Path(path)], model.kind)))
+        NegativeSet(
+            name if names.count(name) == 1 else display_path(path), PathColumn.of(expand([Path(path)], model.kind))
+        )
         for name, path in zip(names, paths, strict=True)
     ]
 
@@ -69,23 +77,38 @@ def score(
         first = next(found)
         return first if next(found, None) is None else None
 
-    parts, failures = list[Scored](), list[DataError]()
-    files = [(one.name, path) for one in sets for path in one.paths]
-    for start in range(0, len(files), _AT_ONCE):
-        some = files[start : start + _AT_ONCE]
-        read = read_in_parallel([path for _, path in some], first_clips, strict=strict, on_file=on_file)
-        for (name, path), found in zip(some, read, strict=True):
+    failures = list[DataError]()
+    paths = PathColumn.of(path for one in sets for path in one.paths)
+    names = Column.of(one.name for one in sets for _ in one.paths)
+    # Of each clip its set, its file and its part; as Python objects they would take 300 bytes each.
+    numbers, parts, probabilities = array("I"), array("d"), array("f")
+
+    def add(number: int, found: Iterable[tuple[Array, list[Any]]]) -> None:
+        # First all of a file, which may be damaged behind its first minute.
+        for rows, places in [(model.predict(clips), places) for clips, places in found]:
+            probabilities.frombytes(rows.tobytes())
+            for place in places:
+                numbers.append(number)
+                is_part = isinstance(place, Segment)
+                parts.extend((place.begin, place.end) if is_part else (math.nan, math.nan))
+
+    def example(clip: int) -> Path | Segment:
+        path, begin, end = paths[numbers[clip]], parts[2 * clip], parts[2 * clip + 1]
+        return path if math.isnan(begin) else Segment(path, begin, end)
+
+    for start in range(0, len(paths), _AT_ONCE):
+        read = read_in_parallel(paths[start : start + _AT_ONCE], first_clips, strict=strict, on_file=on_file)
+        for number, found in enumerate(read, start):
             try:
                 if isinstance(found, DataError):
                     raise found
-                parts += [
-                    Scored((name,) * len(clips), model.predict(clips), tuple(examples))
-                    for clips, examples in (spec.cut(path) if found is None else [found])
-                ]
+                add(number, spec.cut(paths[number]) if found is None else [found])
             except DataError as error:  # perhaps a recording that is damaged behind its first minute
                 if strict:
                     raise
                 failures.append(error)
-    if not parts:
-        raise DataError(f"none of the {len(files)} negatives can be read, such as {failures[0]}")
-    return Scored.join(*parts), tuple(failures)
+    if not len(numbers):
+        raise DataError(f"none of the {len(paths)} negatives can be read, such as {failures[0]}")
+    of = np.array(numbers)
+    scored = np.array(probabilities, np.float32).reshape(len(of), -1)
+    return Scored(names.take(of), scored, View(len(of), example)), tuple(failures)

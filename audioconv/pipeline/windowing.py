@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 
 from audioconv._types import Samples, StrPath
+from audioconv.audio import window_store
 from audioconv.audio.read import OpenRecording, Segment, blocks, read_window
 from audioconv.audio.samples import resample_blocks
-from audioconv.audio.windows import Content, Windows, WindowsBuilder, window_begins, word_begins
+from audioconv.audio.window_begins import Content, window_begins, word_begins
+from audioconv.audio.window_store import StoreWriter, key_of, open_store
+from audioconv.audio.windows import Piece, Windows, WindowsBuilder, kept_pieces
 from audioconv.errors import DataError
+from audioconv.io.files import display_path
 from audioconv.io.parallel import Loaded, read_in_parallel
 
 PIECE_SECONDS, MAX_KEPT_SECONDS = 60.0, 1200.0
 """A recording is cut into windows piece by piece; of a longer one than the second, so much is kept, in pieces evenly
 spread over it."""
+
+MAX_MEMORY_SAMPLES = 1 << 27
+"""Samples of a data set that stay in memory, a quarter of a gigabyte; of a larger one, all go to the clip store."""
 
 
 def load_windows(
@@ -29,6 +37,9 @@ def load_windows(
     on_file: Callable[[], object] | None = None,
 ) -> Loaded[Windows]:
     """Read recordings as windows of `length` samples at `sample_rate`, several of them at a time.
+
+    More than `MAX_MEMORY_SAMPLES` are kept in the clip store (`audio.window_store`), and a later call with the same
+    files reads them from there.
 
     Parameters
     ----------
@@ -47,24 +58,72 @@ def load_windows(
     DataError
         If `strict` and a file cannot be read.
     """
+    key = key_of(files, contents, sample_rate, length)
+    stored = open_store(key)
+    if stored is not None:
+        failures = _still_unreadable(files, stored, sample_rate)
+        if failures is not None:
+            if failures and strict:
+                raise failures[0]
+            if on_file is not None:
+                for _ in files:
+                    on_file()
+            return Loaded(stored, stored.recordings, failures, (window_store.describe(key),))
 
-    def parts_of(file: tuple[StrPath | Segment, Content]) -> Sequence[Part]:
-        return recording_parts(file[0], file[1], sample_rate, length)
+    def pieces_of(place: int) -> list[Piece]:
+        parts = recording_parts(files[place], contents[place], sample_rate, length)
+        return [piece for part in parts for piece in kept_pieces(*part, length)]
 
-    builder, failures = WindowsBuilder(length, len(files)), []
-    for place, parts in enumerate(
-        read_in_parallel(list(zip(files, contents, strict=True)), parts_of, strict=strict, on_file=on_file)
-    ):
-        if isinstance(parts, DataError):
-            failures.append(parts)
+    def sink() -> StoreWriter:
+        writers.append(StoreWriter(key, _common_folder(files)))
+        return writers[0]
+
+    writers, unreadable = list[StoreWriter](), list[DataError]()
+    builder = WindowsBuilder(length, len(files), MAX_MEMORY_SAMPLES, sink)
+    found = read_in_parallel(range(len(files)), pieces_of, strict=strict, on_file=on_file)
+    try:
+        for place, kept in enumerate(found):
+            if isinstance(kept, DataError):
+                unreadable.append(kept)
+            else:
+                builder.add(place, kept)
+        windows = builder.build()
+    except BaseException:  # after Ctrl-C, too
+        for writer in writers:
+            writer.discard()
+        raise
+    notes = (window_store.describe(key),) if writers else ()
+    return Loaded(windows, windows.recordings, tuple(unreadable), notes)
+
+
+def _still_unreadable(
+    files: Sequence[StrPath | Segment], stored: Windows, sample_rate: int
+) -> tuple[DataError, ...] | None:
+    """Return why the files that are missing in a store cannot be read; None if one can be by now."""
+    failures = []
+    for place in np.setdiff1d(np.arange(len(files)), stored.recordings).tolist():
+        try:
+            for _ in pieces(files[place], sample_rate):
+                pass
+        except DataError as error:
+            failures.append(error)
         else:
-            builder.add(place, parts)
-    windows = builder.build()
-    return Loaded(windows, windows.recordings, tuple(failures))
+            return None
+    return tuple(failures)
+
+
+def _common_folder(files: Sequence[StrPath | Segment]) -> str:
+    """Return the folder that holds the first and the last file, printable."""
+    ends = [file.path if isinstance(file, Segment) else file for file in (files[0], files[-1])]
+    folders = [os.path.dirname(os.path.abspath(path)) for path in ends]
+    try:
+        return display_path(os.path.commonpath(folders))
+    except ValueError:  # on two drives
+        return display_path(folders[0])
 
 
 Part = tuple[Samples, Sequence[int], bool]
-"""Samples (T,), where windows in them begin, and whether they may be drawn anew; see `WindowsBuilder.add`."""
+"""Samples (T,), where windows in them begin, and whether they may be drawn anew; see `windows.Piece`."""
 
 
 def recording_parts(file: StrPath | Segment, content: Content, sample_rate: int, length: int) -> Sequence[Part]:
@@ -87,10 +146,10 @@ def recording_parts(file: StrPath | Segment, content: Content, sample_rate: int,
     return [(piece, some, len(some) > 1) for piece, some in zip(kept, begins, strict=True)]
 
 
-def sample_parts(samples: Samples, content: Content, sample_rate: int, length: int) -> list[Part]:
-    """Return the windows of a recording (T,) in memory, like `recording_parts`."""
+def sample_pieces(samples: Samples, content: Content, sample_rate: int, length: int) -> list[Piece]:
+    """Return the pieces of a recording (T,) in memory that are kept, like `recording_parts`."""
     begins = window_begins(samples, sample_rate, length, content)
-    return [(samples, begins, content == "sounds" and len(begins) > 1)]
+    return kept_pieces(samples, begins, content == "sounds" and len(begins) > 1, length)
 
 
 def pieces(

@@ -13,10 +13,12 @@ import numpy as np
 from audioconv._types import Array
 from audioconv.audio.read import Segment
 from audioconv.audio.windows import Windows
+from audioconv.cluster.processes import ALONE, Processes
 from audioconv.datasets.check.balance import imbalance_notes
 from audioconv.datasets.splits import assign_folds, split_validation
 from audioconv.decision.classes import is_word
 from audioconv.errors import DataError
+from audioconv.io.columns import Column, View
 from audioconv.recipe.labelled import REVIEWED, Labelled
 from audioconv.recipe.plan import Plan
 from audioconv.recipe.spoken_words import count_to_learn
@@ -41,9 +43,9 @@ class Examples:
     ----------
     x : Windows, or array (N, H, W, C) float32
         Windows of sounds, of which several may be of one recording; or pictures.
-    labels : sequence of str
-    speakers, splits : sequence of (str or None)
-        As in `Labelled`.
+    labels : Column of str
+    speakers, splits : Column of (str or None)
+        As in `Labelled`. Other sequences become columns.
     about : mapping
         Name, source and licence of the data, for the model's provenance.
     failures : tuple of DataError
@@ -59,9 +61,9 @@ class Examples:
     """
 
     x: Windows | Array
-    labels: Sequence[str]
-    speakers: Sequence[str | None]
-    splits: Sequence[str | None]
+    labels: Column[str]
+    speakers: Column[str | None]
+    splits: Column[str | None]
     about: Mapping[str, Any]
     failures: tuple[DataError, ...] = ()
     notes: tuple[str, ...] = ()
@@ -69,10 +71,15 @@ class Examples:
     sources: Sequence[Path | Segment] = ()
     backgrounds: Sequence[Path | Segment] = ()
 
+    def __post_init__(self) -> None:
+        """Put sequences into columns."""
+        for name in ("labels", "speakers", "splits"):
+            object.__setattr__(self, name, Column.of(getattr(self, name)))
+
     @property
     def are_few(self) -> bool:
         """Whether an epoch has fewer than `FEW_EXAMPLES`, those to validate with among them."""
-        _, rows = self.epoch_of(np.flatnonzero([split != "test" for split in self.splits]), balanced=False)
+        _, rows = self.epoch_of(self._of_splits(lambda split: split != "test"), balanced=False)
         return len(rows) < FEW_EXAMPLES
 
     @property
@@ -91,23 +98,22 @@ class Examples:
         taken, whole speakers where they are known, and whole recordings. Of a class that nothing would validate since
         it is a few long recordings, their ends validate. Reviewed clips train.
         """
-        unknown = set(self.splits) - {"train", "validation", "test", REVIEWED, None}
+        unknown = set(self.splits.counts()) - {"train", "validation", "test", REVIEWED, None}
         if unknown:
             raise DataError(f"split must be train, validation or test, got {sorted(map(str, unknown))}")
-        named = {name: np.flatnonzero([split == name for split in self.splits]) for name in ("validation", "test")}
-        train = np.flatnonzero([split in ("train", None) for split in self.splits])
+        named = {name: np.flatnonzero(self.splits.equals(name)) for name in ("validation", "test")}
+        train = self._of_splits(lambda split: split in ("train", None))
         if not len(named["validation"]):
             train, named["validation"] = self._spare_validation(train, validation_fraction, seed)
-        reviewed = np.flatnonzero([split == REVIEWED for split in self.splits])
+        reviewed = np.flatnonzero(self.splits.equals(REVIEWED))
         return {"train": np.concatenate([train, reviewed]), **named}
 
     def without_validation(self) -> dict[str, Array]:
         """Return what `split` does, with nothing to validate."""
-        splits = np.array([split or "train" for split in self.splits], object)
         return {
-            "train": np.flatnonzero((splits == "train") | (splits == REVIEWED)),
+            "train": self._of_splits(lambda split: split in ("train", REVIEWED, None)),
             "validation": np.zeros(0, np.int64),
-            "test": np.flatnonzero(splits == "test"),
+            "test": np.flatnonzero(self.splits.equals("test")),
         }
 
     def folds(self, count: int, seed: int) -> tuple[list[Array], bool]:
@@ -116,9 +122,8 @@ class Examples:
         No recording is in two parts, and no speaker, unless that would leave most clips of a class without a part: then
         speakers are divided. An example without which its class could not be learned is in no part.
         """
-        some = np.flatnonzero([split in ("train", None) for split in self.splits])
-        labels = [self.labels[i] for i in some.tolist()]
-        speakers = [self.speakers[i] for i in some.tolist()]
+        some = self._of_splits(lambda split: split in ("train", None))
+        labels, speakers = self.labels.take(some), self.speakers.take(some)
         recordings = [f"recording {number}" for number in self.recordings[some].tolist()]
         groups = [one or recording for one, recording in zip(speakers, recordings, strict=True)]
         found = assign_folds(labels, groups, count, seed)
@@ -133,8 +138,8 @@ class Examples:
 
     def epoch_count(self, language: str | None = None) -> int:
         """Return how many examples an epoch shows, those to validate with among them, and what is spoken besides."""
-        _, rows = self.epoch_of(np.flatnonzero([split != "test" for split in self.splits]))
-        return count_to_learn([self.labels[i] for i in rows.tolist()], language)
+        _, rows = self.epoch_of(self._of_splits(lambda split: split != "test"))
+        return count_to_learn(self.labels.take(rows), language)
 
     def epoch_of(self, part: Array, *, balanced: bool = True) -> tuple[Windows | Array, Array]:
         """Return some examples as an epoch shows them, and which example each is, (n,) int64.
@@ -145,8 +150,8 @@ class Examples:
         """
         if not len(part):
             return self.take(part), part
-        labels = np.array([self.labels[i] for i in part.tolist()], object)
-        counts = {label: int(np.sum(labels == label)) for label in dict.fromkeys(labels.tolist())}
+        labels = self.labels.take(part)
+        counts = labels.counts()
         median = int(np.median(list(counts.values()))) if counts else 0
         if not isinstance(self.x, Windows):
             rows = part[self._repeated(part)] if balanced else part
@@ -154,7 +159,8 @@ class Examples:
         recordings = self.x.recordings[part]
         chosen = []
         for label, count in counts.items():
-            own, limit = part[labels == label], max(median, len(np.unique(recordings[labels == label])))
+            is_own = labels.equals(label)
+            own, limit = part[is_own], max(median, len(np.unique(recordings[is_own])))
             chosen.append(self.x.thin(own, limit) if count > limit else (own, self.x.ranges[own]))
         rows = np.concatenate([own for own, _ in chosen])
         ranges = np.concatenate([drawn for _, drawn in chosen])
@@ -166,15 +172,15 @@ class Examples:
 
     def _repeated(self, rows: Array) -> Array:
         """Return places in `rows`, all of them and behind them those of small classes again."""
-        labels = np.array([self.labels[i] for i in rows.tolist()], object)
-        places = {label: np.flatnonzero(labels == label) for label in dict.fromkeys(labels.tolist()) if is_word(label)}
+        labels = self.labels.take(rows)
+        places = {label: np.flatnonzero(labels.equals(label)) for label in labels.counts() if is_word(label)}
         wanted = int(max(map(len, places.values()), default=0) / MAX_RATIO)
         more = [np.resize(some, wanted - len(some)) for some in places.values() if len(some) < wanted]
         return np.concatenate([np.arange(len(rows)), *more]).astype(np.int64)
 
     def _spare_validation(self, train: Array, fraction: float, seed: int) -> tuple[Array, Array]:
         """Return which of the examples `train` are left to train on, and which validate."""
-        labels = [self.labels[int(i)] for i in train]
+        labels = self.labels.take(train)
         of_ends = self._ends_of_recordings(train, fraction)
         groups = self._groups(train)
         try:
@@ -183,7 +189,7 @@ class Examples:
             if not of_ends:
                 raise
             rest, chosen = np.arange(len(train)), np.zeros(0, np.int64)
-        validated = {labels[i] for i in chosen.tolist()}
+        validated = set(labels.take(chosen).counts())
         validation, left_out = [train[chosen]], list[Array]()
         for label, (end, gap) in of_ends.items():
             if label not in validated:
@@ -193,23 +199,28 @@ class Examples:
         remaining = train[rest]
         return remaining[~np.isin(remaining, taken)], np.sort(np.concatenate(validation))
 
-    def _groups(self, rows: Array) -> list[str | None] | None:
+    def _groups(self, rows: Array) -> Column[str | None] | None:
         """Return who speaks each example, or which recording it is of where that is not known and has several."""
-        recordings = self.recordings[rows]
+        recordings, groups = self.recordings[rows], self.speakers.take(rows).mapped(lambda speaker: speaker or None)
         numbers, counts = np.unique(recordings, return_counts=True)
-        several = set(numbers[counts > 1].tolist())
-        groups = [
-            self.speakers[row] or (f"recording {recording}" if recording in several else None)
-            for row, recording in zip(rows.tolist(), recordings.tolist(), strict=True)
-        ]
-        return None if all(group is None for group in groups) else groups
+        if (counts > 1).any():
+            several = set(numbers[counts > 1].tolist())
+            groups = Column.of(
+                speaker or (f"recording {recording}" if recording in several else None)
+                for speaker, recording in zip(groups, recordings.tolist(), strict=True)
+            )
+        return None if set(groups.counts()) == {None} else groups
+
+    def _of_splits(self, condition: Callable[[str | None], bool]) -> Array:
+        """Return the indices of the examples whose split meets a condition."""
+        return np.flatnonzero(self.splits.are(condition))
 
     def _ends_of_recordings(self, rows: Array, fraction: float) -> dict[str, tuple[Array, Array]]:
         """Return for each class of few recordings the last windows of each, and those just before them."""
         ends = {}
-        labels = np.array([self.labels[i] for i in rows.tolist()], object)
-        for label in dict.fromkeys(labels.tolist()):
-            of_class = rows[labels == label]
+        labels = self.labels.take(rows)
+        for label in labels.counts():
+            of_class = rows[labels.equals(label)]
             recordings = self.recordings[of_class]
             numbers = np.unique(recordings)
             if len(of_class) < MIN_WINDOWS_TO_SPLIT or len(numbers) >= FEW_RECORDINGS:
@@ -223,7 +234,20 @@ class Examples:
         return {label: (end, gap) for label, (end, gap) in ends.items() if len(end)}
 
 
-def load(plan: Plan, data: Labelled, *, strict: bool = False, on_file: Callable[[], object] | None = None) -> Examples:
+def shared_files(plan: Plan, data: Labelled, processes: Processes) -> range:
+    """Return which examples this process reads; all of pictures and of arrays in memory."""
+    count = len(data.labels)
+    return processes.share(count) if plan.spec.kind == "audio" and data.files else range(count)
+
+
+def load(
+    plan: Plan,
+    data: Labelled,
+    *,
+    strict: bool = False,
+    on_file: Callable[[], object] | None = None,
+    processes: Processes = ALONE,
+) -> Examples:
     """Read or decode labelled data as the plan says.
 
     Parameters
@@ -234,35 +258,37 @@ def load(plan: Plan, data: Labelled, *, strict: bool = False, on_file: Callable[
         Whether the first unreadable file ends it all, instead of being skipped.
     on_file : callable, optional
         Called after each file.
+    processes : Processes
+        Processes that share the reading. Default: this one alone.
 
     Raises
     ------
     DataError
         If no file can be read, or a class loses most of its files.
     """
-    labels, speakers, splits = data.labels, data.speakers, data.splits
-    contents = [plan.content(label, split) for label, split in zip(labels, splits, strict=True)]
-    found, notes = data.load(plan.spec, contents, strict, on_file)
-    places = found.indices.tolist()
+    labels, speakers, splits = Column.of(data.labels), Column.of(data.speakers), Column.of(data.splits)
+    contents = Column.of(plan.content(label, split) for label, split in zip(labels, splits, strict=True))
+    part = shared_files(plan, data, processes)
+    found, notes = data.load(plan.spec, contents, strict, on_file, part, processes)
+    sources = data.sources
     return Examples(
         found.x,
-        labels=[labels[i] for i in places],
-        speakers=[speakers[i] for i in places],
-        splits=[splits[i] for i in places],
+        labels=labels.take(found.indices),
+        speakers=speakers.take(found.indices),
+        splits=splits.take(found.indices),
         about=data.about,
         failures=found.failures,
         notes=notes,
         files=data.files,
-        sources=[data.sources[i] for i in places] if data.sources else (),
+        sources=View(len(found.indices), lambda i: sources[found.indices[i]]) if sources else (),
         backgrounds=data.backgrounds,
     )
 
 
 def notes_of_parts(examples: Examples, parts: Mapping[str, Array]) -> list[str]:
     """Return what is to be said of the classes before training; see `datasets.balance.imbalance_notes`."""
-    counts: dict[str, dict[str | None, int]] = {label: {} for label in sorted(set(examples.labels))}
+    counts: dict[str, dict[str | None, int]] = {label: {} for label in sorted(examples.labels.counts())}
     for name in ("train", "validation"):
-        for i in parts[name].tolist():
-            of_label = counts[examples.labels[i]]
-            of_label[name] = of_label.get(name, 0) + 1
+        for label, count in examples.labels.take(parts[name]).counts().items():
+            counts[label][name] = count
     return imbalance_notes(counts)

@@ -20,7 +20,7 @@ from audioconv.io.files import display_path
 from audioconv.layers import Chain, Dense, Dropout, GlobalAvgPool, Layer, Sigmoid, Softmax
 from audioconv.layers.base import Params, Shape, flatten, unflatten
 from audioconv.pipeline.inputs import AudioInput, ImageInput, InputSpec
-from audioconv.recipe.choose_input import MIN_ENERGY, choose_rate
+from audioconv.recipe.choose_input import MIN_ENERGY, choose_front_end, choose_rate
 from audioconv.recipe.labelled import Labelled
 from audioconv.recipe.pretrained_base import Pretrained, rates_of_bodies
 from audioconv.recipe.settings import AUTO, Settings
@@ -182,16 +182,18 @@ class ImportedNetwork(Pretrained):
 
     def _front_end(self, settings: Settings, rates: Sequence[int]) -> FrontEnd:
         """Return the front end that gives the file's bands, at the data's rate."""
-        rate = settings.sample_rate or choose_rate(rates)
+        rate = settings.fixed_rate or choose_rate(rates)
         takes_samples = len(self.body.in_shape) == 2 and self.body.in_shape[1] == 1
         name = settings.front_end or ("raw" if takes_samples else "log-mel")
-        if takes_samples != (name == "raw"):
+        if takes_samples != (name == "raw" or isinstance(name, RawSamples)):
             takes = "samples" if takes_samples else "spectrograms"
             raise ConfigError(
                 f"{display_path(self.path)}: takes {takes} {self._shown}, so the front end cannot be {name!r}"
             )
         if takes_samples:
             return RawSamples(rate)
+        if name not in ("log-mel", "mfcc"):
+            return choose_front_end(name, rate)
         bands = USUAL_BANDS if 1 in self.body.open_axes else self.body.in_shape[1]
         kind, setting = (LogMel, "mel_bands") if name == "log-mel" else (Mfcc, "coefficients")
         try:

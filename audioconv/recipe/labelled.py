@@ -5,18 +5,24 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
 from audioconv._types import Array, Samples
 from audioconv.audio.read import Segment, read_int16
-from audioconv.audio.windows import Content
+from audioconv.audio.shared_windows import share
+from audioconv.audio.window_begins import Content
+from audioconv.audio.windows import Windows
+from audioconv.cluster.processes import Processes
 from audioconv.datasets.check.balance import check_losses
 from audioconv.datasets.collection import Collection, Item, Kind
+from audioconv.datasets.items import Items
 from audioconv.decision.classes import negatives_by_name
 from audioconv.errors import DataError
+from audioconv.io.columns import Column, View
 from audioconv.io.parallel import Loaded
 from audioconv.layers.base import Shape
 from audioconv.pipeline.inputs import ImageInput, InputSpec
@@ -89,9 +95,9 @@ class Labelled(ABC):
         count = len(clips)
         return replace(
             self,
-            labels=[*self.labels, *(label for _, label in clips)],
-            speakers=[*self.speakers, *[None] * count],
-            splits=[*self.splits, *[REVIEWED] * count],
+            labels=Column.of(chain(self.labels, (label for _, label in clips))),
+            speakers=Column.of(chain(self.speakers, [None] * count)),
+            splits=Column.of(chain(self.splits, [REVIEWED] * count)),
             **self._with_examples(clips),
         )
 
@@ -109,9 +115,18 @@ class Labelled(ABC):
 
     @abstractmethod
     def load(
-        self, spec: InputSpec, contents: Sequence[Content], strict: bool, on_file: Callable[[], object] | None
+        self,
+        spec: InputSpec,
+        contents: Sequence[Content],
+        strict: bool,
+        on_file: Callable[[], object] | None,
+        part: range,
+        processes: Processes,
     ) -> tuple[Loaded[Any], tuple[str, ...]]:
-        """Return the examples, and remarks; `DataError` if none can be read, or a class loses most of its files."""
+        """Return the examples, and remarks; `DataError` if none can be read, or a class loses most of its files.
+
+        This process reads those in `part`, the others the rest.
+        """
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -129,12 +144,12 @@ class LabelledFiles(Labelled):
             name=collection.name,
             labels=collection.labels,
             speakers=collection.speakers,
-            splits=[item.split for item in collection.items],
+            splits=collection.splits,
             about={
                 "name": collection.name,
                 "source": collection.source,
                 "licence": collection.licence,
-                "speakers": len({speaker for speaker in collection.speakers if speaker}),
+                "speakers": sum(map(bool, collection.speakers.counts())),
                 "origins": [origin._asdict() for origin in collection.origins],
             },
             notes=tuple(collection.notes),
@@ -154,7 +169,7 @@ class LabelledFiles(Labelled):
 
     def _with_examples(self, clips: Sequence[tuple[Segment, str]]) -> dict[str, Any]:
         items = [Item(Path(part.path), label, split=REVIEWED, begin=part.begin, end=part.end) for part, label in clips]
-        return {"collection": replace(self.collection, items=(*self.collection.items, *items))}
+        return {"collection": replace(self.collection, items=Items.of(chain(self.collection.items, items)))}
 
     def image_spec(self, size: tuple[int, int] | None) -> ImageInput:
         return choose_image_input(self.collection.paths, size)
@@ -163,14 +178,25 @@ class LabelledFiles(Labelled):
         return plan_for_files(self.labels, self.collection.examples, clip_seconds)
 
     def load(
-        self, spec: InputSpec, contents: Sequence[Content], strict: bool, on_file: Callable[[], object] | None
+        self,
+        spec: InputSpec,
+        contents: Sequence[Content],
+        strict: bool,
+        on_file: Callable[[], object] | None,
+        part: range,
+        processes: Processes,
     ) -> tuple[Loaded[Any], tuple[str, ...]]:
-        found = spec.load(self.collection.examples, contents, strict, on_file)
+        files = self.collection.examples
+        if len(part) == len(files):
+            found = spec.load(files, contents, strict, on_file)
+        else:
+            own, own_contents = View(len(part), lambda i: files[part[i]]), contents[part.start : part.stop]
+            found = _joined(cast(Loaded[Windows], spec.load(own, own_contents, strict, on_file)), part.start, processes)
         if not len(found.indices):
             count = len(self.collection)
             raise DataError(f"{self.name}: none of the {count} files can be read, such as {found.failures[0]}")
-        lost = check_losses(self.collection, found.indices.tolist(), found.failures)
-        return found, () if lost is None else (lost,)
+        lost = check_losses(self.collection, found.indices, found.failures)
+        return found, (*found.notes, *([] if lost is None else [lost]))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -215,9 +241,22 @@ class LabelledArrays(Labelled):
         return [rate], plan_windows(self.labels, lengths.__getitem__, samples_of, clip_seconds)
 
     def load(
-        self, spec: InputSpec, contents: Sequence[Content], strict: bool, on_file: Callable[[], object] | None
+        self,
+        spec: InputSpec,
+        contents: Sequence[Content],
+        strict: bool,
+        on_file: Callable[[], object] | None,
+        part: range,
+        processes: Processes,
     ) -> tuple[Loaded[Any], tuple[str, ...]]:
         return spec.collect(self.arrays, contents), ()
+
+
+def _joined(found: Loaded[Windows], first: int, processes: Processes) -> Loaded[Windows]:
+    """Return the windows that all processes have read, and why files could not be read."""
+    windows = share(found.x, first, processes)
+    failures = [message for some in processes.gather_json([str(error) for error in found.failures]) for message in some]
+    return Loaded(windows, windows.recordings, tuple(map(DataError, failures)), found.notes)
 
 
 def _samples(part: Segment, sample_rate: int) -> Samples:

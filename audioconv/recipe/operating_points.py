@@ -7,7 +7,7 @@ other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 
 from audioconv._types import Array, Samples
 from audioconv.audio.samples import as_float
+from audioconv.audio.shared_windows import hold
 from audioconv.audio.windows import Windows
+from audioconv.cluster.processes import ALONE, Processes
 from audioconv.decision.classes import is_word
 from audioconv.decision.curve import Curve
 from audioconv.decision.decision import Decision
 from audioconv.model import Model
+from audioconv.pipeline import sharing
 from audioconv.streaming.evaluate import HeardRecording, hear
 
 LOG_ODDS = np.round(np.arange(-3.0, 14.01, 0.25), 2)
@@ -48,29 +51,29 @@ class Heldout:
         Clips of words.
     codes : array (N,) int64
         Their classes.
-    negatives : array (M, T) float32
-        Clips of negatives.
+    negatives : array (M, K) float32
+        Logits of clips of negatives.
     recordings : sequence of arrays (samples,) float32 or int16
         Recordings without words, at the model's rate.
     """
 
     words: Samples | Windows
     codes: NDArray[np.integer]
-    negatives: Samples
+    negatives: Array
     recordings: Sequence[Array]
 
 
-def measure_curve(model: Model, decision: Decision, heldout: Heldout) -> Curve:
-    """Return the curve of `model` with a decision whose probabilities are final."""
+def measure_curve(model: Model, decision: Decision, heldout: Heldout, processes: Processes = ALONE) -> Curve:
+    """Return the curve of `model` with a decision whose probabilities are final; the processes share the work."""
     model = replace(model, decision=decision)
     thresholds = 1 / (1 + np.exp(-LOG_ODDS))
-    answers = decision.decide(model.labels, model.predict(heldout.words))
+    answers = decision.decide(model.labels, sharing.probabilities(model, heldout.words, processes))
     right = answers.scores[answers.codes == heldout.codes]
-    of_negatives = decision.decide(model.labels, model.predict(heldout.negatives))
+    of_negatives = decision.decide(model.labels, decision.probabilities(model.labels, heldout.negatives))
     words = np.array([is_word(label) for label in model.labels])
     wrong = of_negatives.scores[words[of_negatives.codes]]
-    found, tried = _found_in_streams(model, heldout, thresholds)
-    counts, seconds = _false_accepts(model, heldout.recordings, thresholds)
+    found, tried = _found_in_streams(model, heldout, thresholds, processes)
+    counts, seconds = _false_accepts(model, heldout.recordings, thresholds, processes)
     return Curve(
         thresholds=tuple(thresholds.tolist()),
         words=tuple(_share(right, thresholds, len(heldout.codes))),
@@ -90,40 +93,56 @@ def _share(scores: Array, thresholds: Array, count: int) -> list[float]:
     return shares
 
 
-def _found_in_streams(model: Model, heldout: Heldout, thresholds: Array) -> tuple[NDArray[np.int64], int]:
+def _found_in_streams(
+    model: Model, heldout: Heldout, thresholds: Array, processes: Processes
+) -> tuple[NDArray[np.int64], int]:
     """Return how many clips of words each threshold finds in a stream, and how many were tried."""
     rate = _rate(model)
     pause = np.zeros(round(PAUSE_SECONDS * rate), np.float32)
     places = np.flatnonzero([is_word(model.labels[code]) for code in heldout.codes])
     places = places[np.unique(np.linspace(0, len(places) - 1, min(len(places), MAX_WORD_CLIPS)).astype(int))]
-    found = np.zeros(len(thresholds), np.int64)
-    for place in places.tolist():
+    hold(heldout.words, places)
+
+    def found_in(number: int) -> list[bool]:
+        place = int(places[number])
         heard = hear(model, np.concatenate([pause, heldout.words[place], pause]))
         label = model.labels[int(heldout.codes[place])]
-        found += [any(one.label == label for one in heard.detections(t)) for t in thresholds.tolist()]
+        return [any(one.label == label for one in heard.detections(t)) for t in thresholds.tolist()]
+
+    found = np.zeros(len(thresholds), np.int64)
+    for of_clip in processes.every(len(places), found_in):
+        found += of_clip
     return found, len(places)
 
 
-def _false_accepts(model: Model, recordings: Sequence[Array], thresholds: Array) -> tuple[NDArray[np.int64], float]:
+def _false_accepts(
+    model: Model, recordings: Sequence[Array], thresholds: Array, processes: Processes
+) -> tuple[NDArray[np.int64], float]:
     """Return how many events each threshold finds in recordings without words, and how many seconds they last."""
+    streams = _streams(recordings, round(STREAM_SECONDS * _rate(model)))
+
+    def heard_in(number: int) -> tuple[list[int], float]:
+        heard: HeardRecording = hear(model, np.concatenate([as_float(recording) for recording in streams[number]]))
+        return [len(heard.detections(t)) for t in thresholds.tolist()], heard.seconds
+
     counts, seconds = np.zeros(len(thresholds), np.int64), 0.0
-    for stream in _streams(recordings, round(STREAM_SECONDS * _rate(model))):
-        heard: HeardRecording = hear(model, stream)
-        counts += [len(heard.detections(t)) for t in thresholds.tolist()]
-        seconds += heard.seconds
+    for of_stream, length in processes.every(len(streams), heard_in):
+        counts += of_stream
+        seconds += length
     return counts, seconds
 
 
-def _streams(recordings: Sequence[Array], length: int) -> Iterator[Samples]:
-    """Yield recordings joined to about so many samples."""
-    waiting: list[Samples] = []
+def _streams(recordings: Sequence[Array], length: int) -> list[list[Array]]:
+    """Return the recordings in groups, each of at least so many samples, but the last one."""
+    groups: list[list[Array]] = []
+    filled = length
     for recording in recordings:
-        waiting.append(as_float(recording))
-        if sum(map(len, waiting)) >= length:
-            yield np.concatenate(waiting)
-            waiting = []
-    if waiting:
-        yield np.concatenate(waiting)
+        if filled >= length:
+            groups.append([])
+            filled = 0
+        groups[-1].append(recording)
+        filled += len(recording)
+    return groups
 
 
 def _rate(model: Model) -> int:

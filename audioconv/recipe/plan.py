@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from audioconv._types import StrPath
-from audioconv.audio.windows import Content
+from audioconv.audio.window_begins import Content
 from audioconv.errors import ConfigError
 from audioconv.features.front_ends import Mfcc, RawSamples
+from audioconv.features.librosa_front_end import Librosa
 from audioconv.pipeline.inputs import InputSpec
 from audioconv.recipe import speech_embedding
 from audioconv.recipe.bank import checked_folder, default_folder
@@ -36,6 +37,8 @@ MIN_SPEAKERS = 20
 """With fewer known speakers, (1) the network is trained again with the validation examples, whose voices would be
 missing, and (2) rejection is off by default: on FSDD (6 speakers) it rejected the voices that it had not learned."""
 
+MIN_POOLED_BANDS = 8
+"""Fewer values a frame are gone after the three poolings of the network `cnn`."""
 
 WITHOUT_EMBEDDING = (
     f"words are told apart better from Google's speech embedding network (Apache License 2.0), which is not on this "
@@ -69,8 +72,9 @@ class Plan:
     epochs : int or None
         None: see `epoch_count`.
     batch_size : int
+        Of each replica.
     learning_rate : float
-        The greatest of the one-cycle schedule.
+        The greatest of the one-cycle schedule for one replica; see `replicas.one_cycle`.
     mixup : float
         See `training.fit`.
     ensemble_size : int
@@ -108,7 +112,8 @@ class Plan:
         if self.begins_with_embedding:
             ratio = max(1.0, FEW_FOR_EMBEDDING / max(1, examples))
             return math.ceil(EMBEDDING_EPOCHS * math.pow(ratio, EMBEDDING_EXPONENT))
-        return min(MAX_EPOCHS, max(EPOCHS, math.ceil(MIN_STEPS / batch_count(examples, self.batch_size))))
+        steps = batch_count(examples, self.batch_size * self.settings.replicas)
+        return min(MAX_EPOCHS, max(EPOCHS, math.ceil(MIN_STEPS / steps)))
 
     @property
     def begins_with_embedding(self) -> bool:
@@ -205,6 +210,9 @@ def choose_architecture(spec: InputSpec) -> str:
         return "cnn"
     if isinstance(spec.front_end, RawSamples):
         return "m5-32"
+    if isinstance(spec.front_end, Librosa) and spec.front_end.axis not in ("notes", "mel"):
+        # What has no neighbouring bands to pool is a channel each.
+        return "cnn" if spec.input_shape("cnn")[1] >= MIN_POOLED_BANDS else "tc-resnet8"
     return "tc-cnn-l" if spec.holds_a_word else "tc-cnn-events"
 
 

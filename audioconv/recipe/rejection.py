@@ -14,14 +14,18 @@ from audioconv.audio.augment import Augmentation
 from audioconv.audio.negatives import RECORDED, NegativeClips, NegativeSampler, WithRefused
 from audioconv.audio.samples import as_float
 from audioconv.audio.segments import find_segments
+from audioconv.audio.shared_windows import hold
 from audioconv.audio.synthetic_sounds import knocks
-from audioconv.audio.windows import Content, Windows
+from audioconv.audio.window_begins import Content
+from audioconv.audio.windows import Windows
+from audioconv.cluster.processes import ALONE, Processes
 from audioconv.decision.calibration import calibrate
 from audioconv.decision.classes import UNKNOWN, is_word
 from audioconv.decision.curve import Curve
 from audioconv.decision.decision import Decision
 from audioconv.io.parallel import evenly
-from audioconv.model import Model
+from audioconv.model import BATCH_SIZE, Model
+from audioconv.pipeline import sharing
 from audioconv.recipe.bank import NegativeBank
 from audioconv.recipe.operating_points import Heldout, measure_curve
 from audioconv.recipe.settings import Settings
@@ -45,6 +49,9 @@ in hours of negative recordings they would hardly ever be drawn."""
 
 CALIBRATION_NEGATIVES, FOLDS_NEGATIVES = 1000, 400
 """Negatives that choose the threshold; those of all folds of a cross-validation together, which has few words."""
+
+CALIBRATION_CLIPS = 1000
+"""Clips that they are made of, at most, where there are several replicas."""
 
 GENERATED_HARDNESS, SPOKEN_HARDNESS, EMBEDDING_HARDNESS = 2.0, 2.5, 0.25
 """Ratio of the false accept rate on real speech to that on the calibration negatives: if all of them are generated from
@@ -140,7 +147,7 @@ class Rejection:
         self.auxiliary = () if UNKNOWN in classes else (UNKNOWN,)
         self._code = self.classes.index(UNKNOWN)
         self._words = np.array([is_word(label) for label in self.classes])
-        self._seed, self._rate = settings.seed, sample_rate
+        self._seed, self._rate, self._replicas = settings.seed, sample_rate, settings.replicas
         self.bank, self._of_sounds = bank, content == "sounds" and bank is not None
         self._to_train, self._to_calibrate = (
             (_Recorded(()), _Recorded(()))
@@ -156,8 +163,9 @@ class Rejection:
         return _Recorded(recordings) if self._of_sounds else _Recorded.of(recordings, self._rate, weights)
 
     def for_training(self, x: Samples | Windows, codes: NDArray[np.integer]) -> NegativeClips:
-        """Return the negatives to train with beside the clips `x` (N, T) of the classes `codes` (N,)."""
+        """Return the negatives of a replica beside its clips `x` (N, T) of the classes `codes` (N,)."""
         per_class, least = (NEGATIVES_PER_CLASS, 0) if self.bank is None else (RECORDED_PER_CLASS, MIN_RECORDED)
+        least = -(-least // self._replicas)
         count = max(round(per_class * len(x) / max(self._words.sum(), 1)), least)
         spoken = None if self._spoken is None else self._spoken.negatives
         sampler: NegativeSampler | WithRefused = self._sampler(x, codes, self._to_train, spoken)
@@ -173,6 +181,10 @@ class Rejection:
     ) -> NegativeClips:
         """Return so many negatives that choose the decision, beside clips that the network has not learned."""
         spoken = None if self._spoken is None else self._spoken.calibration_negatives
+        if self._replicas > 1:  # each process needs all of these clips
+            some = np.array(evenly(range(len(x)), CALIBRATION_CLIPS), np.int64)
+            hold(x, some)
+            x, codes = x.select(some) if isinstance(x, Windows) else x[some], codes[some]
         # Generated negatives are as hard as words of the same sounds, which are rare among those that people say.
         sampler = self._sampler(x, codes, self._to_calibrate, spoken, recorded=1.0)
         return NegativeClips(sampler, count, self._code, self._seed)
@@ -211,7 +223,7 @@ class Rejection:
     ) -> NegativeSampler:
         of_words = self._words[codes]
         kept = of_words if of_words.any() else np.ones(len(codes), bool)
-        samples = x.select(kept) if isinstance(x, Windows) else x[kept]
+        samples = x if kept.all() else x.select(kept) if isinstance(x, Windows) else x[kept]
         share = 1.0 if self._of_sounds else recorded
         return NegativeSampler(
             samples, codes[kept], self._rate, found.recordings, spoken, found.segments, share, found.weights
@@ -243,7 +255,7 @@ class Watched:
 
 
 def decide(
-    watched: Sequence[Watched], rejection: Rejection | None, settings: Settings
+    watched: Sequence[Watched], rejection: Rejection | None, settings: Settings, processes: Processes = ALONE
 ) -> tuple[Decision, Curve | None]:
     """Return the decision that fits examples which models have not learned, and the curve of all thresholds.
 
@@ -258,6 +270,8 @@ def decide(
         The source of negatives, if the models learn to reject.
     settings : Settings
         Has the share of negatives, and the number of false accepts an hour, that the thresholds may accept.
+    processes : Processes
+        Processes that share the predictions. Default: this one alone.
     """
     watched = [one for one in watched if len(one.x)]
     auxiliary = () if rejection is None else rejection.auxiliary
@@ -266,12 +280,12 @@ def decide(
     bank = None if rejection is None else rejection.bank
     count = CALIBRATION_NEGATIVES if len(watched) == 1 else FOLDS_NEGATIVES // len(watched)
     wants_curve = bank is not None or (settings.folds is not None and watched[0].model.kind == "audio")
-    found = [_logits(one, rejection, count, keep=wants_curve) for one in watched]
+    found = [_logits(one, rejection, count, processes) for one in watched]
     labels = watched[0].model.labels
     decision = calibrate(
         labels,
-        np.concatenate([logits for logits, _, _ in found]),
-        np.concatenate([codes for _, codes, _ in found]),
+        np.concatenate([logits for some in found for logits in some[:2]]),
+        np.concatenate([codes for _, _, codes in found]),
         auxiliary=auxiliary,
         false_accepts=None if all(map(is_word, labels)) else settings.false_accept_rate,
         negative_hardness_ratio=1.0 if rejection is None else rejection.negative_hardness_ratio,
@@ -284,8 +298,8 @@ def decide(
     # One network listens to the recordings: they are long, and the others are like it.
     recordings = [() if bank is None else bank.calibration, *[()] * (len(words) - 1)]
     curve = Curve.join(
-        measure_curve(one.model, decision, Heldout(one.x, one.codes, negatives, some))
-        for one, (_, _, negatives), some in zip(words, found, recordings, strict=True)
+        measure_curve(one.model, decision, Heldout(one.x, one.codes, negatives, some), processes)
+        for one, (_, negatives, _), some in zip(words, found, recordings, strict=True)
     )
     if bank is None:
         return replace(decision, stream_threshold=listening_threshold(curve, decision.threshold)), curve
@@ -308,20 +322,18 @@ def listening_threshold(curve: Curve, lowest: float) -> float:
 
 
 def _logits(
-    watched: Watched, rejection: Rejection | None, count: int, *, keep: bool
-) -> tuple[Array, NDArray[np.integer], Samples]:
-    """Return logits and classes of examples with so many negatives behind them, and the negatives (M, T) if kept."""
-    x, codes = watched.x, watched.codes
-    logits = watched.model.predict_logits(x)
-    negatives = np.zeros((0, *x.shape[1:]), np.float32)
-    if rejection is not None:
-        generated = rejection.for_calibration(x, codes, count)
-        clips = generated.samples(len(x))
-        logits = np.concatenate([logits, watched.model.predict_logits(clips)])
-        codes = np.concatenate([codes, np.full(generated.count, generated.label, np.int64)])
-        if keep:  # else nobody needs their 64 MB any more
-            negatives = clips
-    return logits, codes, negatives
+    watched: Watched, rejection: Rejection | None, count: int, processes: Processes
+) -> tuple[Array, Array, NDArray[np.integer]]:
+    """Return logits of examples and of so many negatives, and the classes of both."""
+    model, x, codes = watched.model, watched.x, watched.codes
+    logits = sharing.logits(model, x, processes)
+    if rejection is None:
+        return logits, logits[:0], codes
+    generated = rejection.for_calibration(x, codes, count)
+    negatives = processes.rows(
+        generated.count, BATCH_SIZE, lambda part: model.predict_logits(generated.samples(len(x), part))
+    )
+    return logits, negatives, np.concatenate([codes, np.full(generated.count, generated.label, np.int64)])
 
 
 def describe(settings: Settings, rejection: Rejection | None) -> dict[str, Any]:

@@ -8,13 +8,16 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 
 from audioconv import architectures
 from audioconv._types import StrPath
 from audioconv.errors import ConfigError
 from audioconv.model import Model
 from audioconv.recipe.spoken_words import check_language
+
+if TYPE_CHECKING:
+    from audioconv.features.front_ends import FrontEnd
 
 C = TypeVar("C", bound="Settings")
 
@@ -79,7 +82,7 @@ class Settings:
     batch_size: int | None = None
     learning_rate: float | None = None
     mixup: float | None = None
-    front_end: str | None = None
+    front_end: str | FrontEnd | None = None
     sample_rate: int | None = None
     clip_seconds: float | None = None
     image_size: tuple[int, int] | None = None
@@ -99,9 +102,19 @@ class Settings:
     refit: bool | None = None
     ensemble_size: int = 1
     stored_features: int = 200
+    replicas: int = 1
     seed: int = 0
 
     _estimator_type: ClassVar[str] = "classifier"  # how scikit-learn before 1.6 knows one
+
+    @property
+    def fixed_rate(self) -> int | None:
+        """The sample rate (Hz) of the model, if the settings decide it."""
+        front_end = self.front_end
+        if front_end is None or isinstance(front_end, str):
+            return self.sample_rate
+        rate: int | None = getattr(front_end, "sample_rate", None)  # what is no front end is refused later
+        return rate
 
     @property
     def named_negatives(self) -> StrPath | None:
@@ -148,11 +161,16 @@ def stored_settings(model: Model) -> dict[str, Any]:
     """Return the settings that a model says it was trained with; those that this version does not have are left out."""
     stored = model.provenance.get("settings")
     known = {field.name for field in dataclasses.fields(Settings)}
-    return {
+    found = {
         name: tuple(value) if isinstance(value, list) else value  # JSON has no tuples
         for name, value in (present_names(stored).items() if isinstance(stored, dict) else ())
         if name in known
     }
+    if isinstance(found.get("front_end"), dict):
+        from audioconv.features.front_ends import front_end_from_config
+
+        found["front_end"] = front_end_from_config(found["front_end"])
+    return found
 
 
 def check(settings: Settings, kind: Literal["audio", "images"]) -> None:
@@ -187,6 +205,8 @@ def check(settings: Settings, kind: Literal["audio", "images"]) -> None:
                 "tts_language needs a classifier of sounds that rejects; leave it out or leave rejection on"
             )
         check_language(settings.tts_language)
+    if settings.replicas < 1:
+        raise ConfigError(f"there must be at least one replica, got replicas={settings.replicas}")
     if settings.folds is not None and settings.folds < 2:
         raise ConfigError(f"cross-validation needs at least 2 folds, got folds={settings.folds}")
     if settings.folds is not None and (settings.refit is False or settings.patience is not None):

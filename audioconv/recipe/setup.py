@@ -12,9 +12,12 @@ import numpy as np
 
 from audioconv import architectures
 from audioconv._types import Array, Samples
+from audioconv.audio.shared_windows import hold
 from audioconv.audio.windows import Windows
+from audioconv.cluster.processes import ALONE, Processes
 from audioconv.decision.classes import class_codes, is_word
 from audioconv.errors import DataError
+from audioconv.features.front_ends import front_end_to_config
 from audioconv.features.normalisation import Normalisation
 from audioconv.layers.base import Layer, Params
 from audioconv.model import Model
@@ -25,6 +28,7 @@ from audioconv.recipe.examples import MAX_RATIO, Examples
 from audioconv.recipe.plan import Plan
 from audioconv.recipe.pretrained import Pretrained
 from audioconv.recipe.rejection import Rejection, describe
+from audioconv.recipe.replicas import deal_examples
 from audioconv.recipe.reviewed import Reviewed, read_or_error
 from audioconv.recipe.settings import AUTO
 from audioconv.recipe.spoken_words import Spoken, speak
@@ -73,6 +77,8 @@ class TrainingSetup:
     params : dict or None
         Parameters to begin with; None if they are drawn.
     normalisation : Normalisation
+    processes : Processes
+        Processes that train together.
     """
 
     plan: Plan
@@ -92,6 +98,7 @@ class TrainingSetup:
     network: Layer
     params: Params | None
     normalisation: Normalisation
+    processes: Processes = ALONE
 
     @property
     def bank(self) -> NegativeBank | None:
@@ -102,18 +109,35 @@ class TrainingSetup:
         """Return some of the examples as they are."""
         x, rows = self.examples.epoch_of(part, balanced=False)
         plan = self.plan
+        own = self.processes.share(-(-len(x) // plan.batch_size))  # the batches of `evaluate_logits`
+        first, end = own.start * plan.batch_size, min(len(x), own.stop * plan.batch_size)
+        hold(x, sorted({*range(min(1, len(x))), *range(first, end)}))
         return plan.spec.dataset(x, self.codes[rows], self.normalisation, plan.input_shape)
 
-    def data_to_train(self, part: Array) -> Dataset:
+    def data_to_train(self, part: Array) -> list[Dataset]:
         """Return some of the examples augmented, with the spoken words, and with negatives if the model is to reject.
+
+        They are dealt to the replicas; those of the replicas of this process are returned.
 
         The negatives are generated from these examples, so the sampler is built here: once for all networks of an
         ensemble, and again for the second training, which has the validation examples as well.
         """
         x, rows = self.examples.epoch_of(part)
-        codes, augmentation, negatives = self.codes[rows], self.augmentation, None
+        codes, settings = self.codes[rows], self.plan.settings
         if self.spoken is not None and isinstance(x, Windows):
             x, codes = x.with_clips(self.spoken.samples), np.concatenate([codes, self._spoken_codes()])
+        if settings.replicas == 1:
+            return [self._data_of_replica(x, codes)]
+        dealt = deal_examples(self.examples.about["name"], codes, settings.replicas, settings.seed)
+        share = self.processes.share(settings.replicas)
+        hold(x, np.concatenate(dealt[share.start : share.stop]))
+        return [
+            self._data_of_replica(x.select(some) if isinstance(x, Windows) else x[some], codes[some])
+            for some in dealt[share.start : share.stop]
+        ]
+
+    def _data_of_replica(self, x: Windows | Array, codes: Array) -> Dataset:
+        augmentation, negatives = self.augmentation, None
         if self.rejection is not None:
             negatives = self.rejection.for_training(x, codes)
             if augmentation is not None:
@@ -153,8 +177,9 @@ class TrainingSetup:
             "noise": None if settings.noise is None else os.fspath(settings.noise),
             "classes": self.classes,
             **describe(settings, self.rejection),
-            # Checkpoints of versions that had no such setting are resumed without it.
+            # Checkpoints of versions that had no such settings are resumed without them.
             **({} if self.reviewed is None else {"reviewed": self.reviewed.about}),
+            **({} if settings.replicas == 1 else {"replicas": settings.replicas}),
             **({} if self.backgrounds is None else {"backgrounds": self.backgrounds.about}),
         }
 
@@ -167,6 +192,9 @@ class TrainingSetup:
             **settings.get_params(),
             **{name: os.path.basename(os.fspath(path)) for name, path in files.items() if path is not None},
             "arch": self.plan.arch,
+            "front_end": settings.front_end
+            if settings.front_end is None or isinstance(settings.front_end, str)
+            else front_end_to_config(settings.front_end),
             "epochs": epochs,
             "budget": None,  # the file says how to repeat the training, which does not depend on the machine
             "batch_size": self.plan.batch_size,
@@ -186,6 +214,7 @@ def prepare(
     reviewed: Reviewed | None = None,
     *,
     strict: bool = False,
+    processes: Processes = ALONE,
 ) -> TrainingSetup:
     """Return the training run on `examples`.
 
@@ -199,6 +228,8 @@ def prepare(
         Clips that a person has reviewed; those of words are among the examples.
     strict : bool
         Whether an unreadable negative recording ends it all, instead of being skipped.
+    processes : Processes
+        Processes that train together. Default: this one alone.
 
     Raises
     ------
@@ -208,7 +239,7 @@ def prepare(
     settings, spec, pretrained = plan.settings, plan.spec, plan.pretrained
     folds, by_speaker = _folds(plan, examples)
     parts = examples.split(settings.validation_fraction, settings.seed) if not folds else examples.without_validation()
-    classes = tuple(sorted({examples.labels[i] for i in parts["train"]}))
+    classes = tuple(sorted(examples.labels.take(parts["train"]).counts()))
     name = examples.about["name"]
     if len(classes) < 2:
         found = f"only {classes[0]!r}" if classes else "none"
@@ -216,7 +247,7 @@ def prepare(
     normalisation = None
     if pretrained is None or pretrained.normalisation is None:
         typical, _ = examples.epoch_of(parts["train"], balanced=False)
-        normalisation = spec.measure(typical, settings.normalise_clips)
+        normalisation = spec.measure(typical, settings.normalise_clips, processes)
         # The package's models have learned words that were normalised one by one; with many clips they are of no use.
         if pretrained is None and settings.init == AUTO and normalisation.by_clip and examples.are_few:
             pretrained = pretrained_models.find(plan.arch, spec)
@@ -270,6 +301,7 @@ def prepare(
         network=network,
         params=params,
         normalisation=normalisation,
+        processes=processes,
     )
 
 

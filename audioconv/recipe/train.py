@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,18 +14,22 @@ import numpy as np
 from audioconv._types import Array, StrPath
 from audioconv._version import __version__
 from audioconv.architectures.ensemble import check_ends_in_dense, join
+from audioconv.cluster.processes import ALONE, Processes
 from audioconv.decision.curve import Curve
 from audioconv.decision.decision import Decision
 from audioconv.errors import DataError
 from audioconv.evaluation import Evaluation, Scored
 from audioconv.features.stored import StoredFeatures, stored_count
+from audioconv.io.columns import View
 from audioconv.model import Model
+from audioconv.pipeline import sharing
 from audioconv.pipeline.predict import combine
-from audioconv.recipe.examples import Examples, load, notes_of_parts
+from audioconv.recipe.examples import Examples, load, notes_of_parts, shared_files
 from audioconv.recipe.labelled import Labelled
 from audioconv.recipe.plan import MAX_EPOCHS, resolve
 from audioconv.recipe.pretrained import Pretrained
 from audioconv.recipe.rejection import Watched, decide
+from audioconv.recipe.replicas import check_processes, one_cycle
 from audioconv.recipe.reviewed import read_reviewed
 from audioconv.recipe.settings import Settings, check
 from audioconv.recipe.setup import TrainingSetup, prepare
@@ -37,7 +40,6 @@ from audioconv.training.data import Dataset
 from audioconv.training.fitting import FitResult, fit
 from audioconv.training.history import History
 from audioconv.training.optimizers import AdamW
-from audioconv.training.schedules import OneCycle
 
 CHECKPOINT, CHECKPOINTS = "checkpoint.safetensors", "checkpoint*.safetensors"
 
@@ -105,10 +107,12 @@ def train_model(
     strict: bool = False,
     callbacks: Sequence[Callback] = (),
     on_file: Callable[[int], object] | None = None,
+    processes: Processes = ALONE,
 ) -> tuple[Model, TrainingReport]:
     """Train on labelled data; `pretrained` is what `pretrained.load_named` returns. See `Classifier.train`."""
     data = data if settings.keep_classes else data.with_negatives()
     check(settings, data.kind)
+    check_processes(settings, data, processes)
     reviewed = None if settings.reviewed is None else read_reviewed(settings.reviewed, data.labels)
     if reviewed is not None:
         data = data.with_reviewed(reviewed.positives)
@@ -117,10 +121,10 @@ def train_model(
     _tell(callbacks, *data.notes, *([plan.windows.describe()] if plan.windows else []), *plan.notes)
     if reviewed is not None:
         _tell(callbacks, *reviewed.notes(rejects=plan.rejects))
-    step = None if on_file is None else partial(on_file, len(data.labels))
-    examples = load(plan, data, strict=strict, on_file=step)
+    step = None if on_file is None else partial(on_file, len(shared_files(plan, data, processes)))
+    examples = load(plan, data, strict=strict, on_file=step, processes=processes)
     del data  # the examples have copies of arrays in memory
-    setup = prepare(plan, examples, callbacks, reviewed, strict=strict)
+    setup = prepare(plan, examples, callbacks, reviewed, strict=strict, processes=processes)
     _tell(callbacks, *examples.notes, *notes_of_parts(examples, setup.parts))
     return _train(setup, checkpoints, resume, callbacks)
 
@@ -162,7 +166,7 @@ def _train(
         finals = fit_all(epochs, everything, setup.data_to_train(everything), None)
 
     # The last network's predictions for these clips would be too good: it has learned them.
-    decision, curve = decide([one.watched(setup) for one in trained], setup.rejection, plan.settings)
+    decision, curve = decide([one.watched(setup) for one in trained], setup.rejection, plan.settings, setup.processes)
     held_out = _evaluate_together(setup, trained, decision)
     accuracy = held_out.accuracy if setup.folds and held_out else _validation_accuracy(setup, trained[0])
     counts = {name: _count(examples, part, name) for name, part in parts.items() if len(part)}
@@ -227,7 +231,7 @@ def _fit_all(
     setup: TrainingSetup,
     epochs: int,
     part: Array,
-    data: Dataset,
+    data: Sequence[Dataset],
     watch: Dataset | None,
     *,
     fold: int = 0,
@@ -235,7 +239,7 @@ def _fit_all(
     resume: bool,
     callbacks: Sequence[Callback],
 ) -> list[FitResult]:
-    """Train each network of the ensemble on the examples `part`, of which `data` are made."""
+    """Train each network of the ensemble on the examples `part`, of which the `data` of our replicas are made."""
     plan, patience, loss = setup.plan, setup.plan.settings.patience, setup.loss(part)
     results = []
     for member in range(plan.ensemble_size):
@@ -243,12 +247,12 @@ def _fit_all(
         results.append(
             fit(
                 setup.network,
-                data,
+                list(data),
                 validation=watch,
                 epochs=epochs,
                 batch_size=plan.batch_size,
                 optimizer=AdamW(rates=() if setup.pretrained is None else setup.pretrained.rates),
-                schedule=OneCycle(plan.learning_rate),
+                schedule=one_cycle(plan.learning_rate, plan.settings.replicas, epochs),
                 loss=loss,
                 gradient_clip=GRADIENT_CLIP,
                 mixup=plan.mixup,
@@ -261,6 +265,7 @@ def _fit_all(
                 resume=resume,
                 settings=setup.describe(),
                 callbacks=callbacks,
+                processes=setup.processes,
             )
         )
     return results
@@ -280,18 +285,24 @@ def checkpoint_name(member: int, final: bool, fold: int = 0) -> str:
 
 
 def _epochs_within_budget(
-    setup: TrainingSetup, budget: float, data: Dataset, watch: Dataset | None, begun: StrPath | None
+    setup: TrainingSetup, budget: float, data: Sequence[Dataset], watch: Dataset | None, begun: StrPath | None
 ) -> int:
     """Return the number of epochs that fit into `budget` seconds; in the folder `begun` may be a run to resume."""
     folds = len(setup.folds)
-    if begun is not None and (checkpoint := Path(begun) / CHECKPOINT).exists():
+    first = None
+    if begun is not None and setup.processes.leads and (checkpoint := Path(begun) / CHECKPOINT).exists():
+        first = int(Checkpoint.load(checkpoint).settings["epochs"])
+    first = setup.processes.from_leader(first)
+    if first is not None:
         # The run goes on with its first number of epochs: another measurement would give another one.
-        return int(Checkpoint.load(checkpoint).settings["epochs"]) * (2 if folds else 1)
+        return int(first) * (2 if folds else 1)
     plan = setup.plan
     # Each of the folds' networks is trained on all folds but one, in half the epochs.
     runs = 1 + (folds - 1) / 2 if folds else 2 if plan.refits else 1
-    seconds = budget / plan.ensemble_size / runs
-    epochs = min(epochs_within(seconds, setup.network, data, watch, setup.params, plan.batch_size), MAX_EPOCHS)
+    seconds = budget / plan.ensemble_size / runs / len(data)
+    together = setup.processes.size > 1  # validation is shared, and each process has some of the clips
+    fitting = epochs_within(seconds, setup.network, data[0], None if together else watch, setup.params, plan.batch_size)
+    epochs = min(MAX_EPOCHS, *map(int, setup.processes.gather_json(fitting)))
     return max(2, epochs - epochs % 2) if folds else epochs
 
 
@@ -306,7 +317,7 @@ def _stored_features(setup: TrainingSetup, model: Model) -> StoredFeatures | Non
     if not count:
         return None
     examples = setup.examples.take(part[np.linspace(0, len(part) - 1, count).astype(int)])
-    return StoredFeatures.of(model.features(examples[:]))
+    return StoredFeatures.of(sharing.rows(examples, lambda some: model.features(some[:]), setup.processes))
 
 
 def _validation_accuracy(setup: TrainingSetup, trained: _Trained) -> float | None:
@@ -315,7 +326,7 @@ def _validation_accuracy(setup: TrainingSetup, trained: _Trained) -> float | Non
     if len(results) == 1 or not len(trained.held):
         return results[0].history[results[0].kept_epoch - 1].validation_accuracy
     watched = trained.watched(setup)
-    return float(np.mean(trained.model.predict_logits(watched.x).argmax(axis=1) == watched.codes))
+    return float(np.mean(sharing.logits(trained.model, watched.x, setup.processes).argmax(axis=1) == watched.codes))
 
 
 def _evaluate_together(setup: TrainingSetup, trained: Sequence[_Trained], decision: Decision) -> Evaluation | None:
@@ -336,12 +347,17 @@ def _evaluate(model: Model, setup: TrainingSetup, part: Array) -> Evaluation:
 def _scored(model: Model, setup: TrainingSetup, part: Array) -> Scored:
     """Return each recording of `part` with the model's scores."""
     examples = setup.examples
-    rows = model.predict(examples.take(part))
-    _, first, of = np.unique(examples.recordings[part], return_index=True, return_inverse=True)
-    together = np.stack([combine(model, setup.plan.spec, rows[of == number]) for number in range(len(first))])
-    places = part[first].tolist()
-    labels = tuple(examples.labels[i] for i in places)
-    return Scored(labels, together, tuple(examples.sources[i] if examples.sources else i for i in places))
+    rows = sharing.probabilities(model, examples.take(part), setup.processes)
+    _, first, of, counts = np.unique(
+        examples.recordings[part], return_index=True, return_inverse=True, return_counts=True
+    )
+    order, ends = np.argsort(of, kind="stable"), np.cumsum(counts)
+    together = np.empty((len(first), len(model.labels)), np.float32)
+    for number, (end, count) in enumerate(zip(ends.tolist(), counts.tolist(), strict=True)):
+        together[number] = combine(model, setup.plan.spec, rows[order[end - count : end]])
+    places, sources = part[first], examples.sources
+    shown = View(len(places), lambda i: sources[places[i]]) if sources else places
+    return Scored(examples.labels.take(places), together, shown)
 
 
 def _count(examples: Examples, part: Array, name: str) -> dict[str, int]:
@@ -351,4 +367,4 @@ def _count(examples: Examples, part: Array, name: str) -> dict[str, int]:
         rows = part[first]
     else:
         _, rows = examples.epoch_of(part, balanced=False)
-    return dict(sorted(Counter(examples.labels[i] for i in rows.tolist()).items()))
+    return dict(sorted(examples.labels.take(rows).counts().items()))

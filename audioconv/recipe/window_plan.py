@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,7 +12,7 @@ import numpy as np
 from audioconv._types import Samples, StrPath
 from audioconv.audio.endpoints import find_words
 from audioconv.audio.read import Segment, blocks, probe
-from audioconv.audio.windows import MIN_REST, Content
+from audioconv.audio.window_begins import MIN_REST, Content
 from audioconv.decision.classes import is_word
 from audioconv.errors import DataError
 from audioconv.io.parallel import evenly
@@ -160,9 +161,9 @@ def plan_windows(
     -------
     WindowPlan
     """
-    places: dict[str, list[int]] = {}
+    places: dict[str, array[int]] = {}  # numbers in lists would take five times the memory
     for place, label in enumerate(labels):
-        places.setdefault(label, []).append(place)
+        places.setdefault(label, array("Q")).append(place)
     count = max(PROBED_OF_A_CLASS, PROBED // max(1, len(places)))
     classes = {}
     for label in sorted(places):

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from audioconv.evaluation import percent
+from audioconv.features.front_ends import FrontEnd
+from audioconv.features.librosa_front_end import Librosa
 from audioconv.layers import Summary, summary
 from audioconv.recipe import spoken_words
 from audioconv.recipe.settings import present_names
@@ -86,7 +88,7 @@ def model(facts: Facts) -> Html:
     if chosen:
         details.append(tag("details", tag("summary", "Settings of its training"), _list(chosen)))
     if described.front_end:
-        fields = [(name.replace("_", " "), str(value)) for name, value in vars(described.front_end).items()]
+        fields = [(name.replace("_", " "), str(value)) for name, value in _fields(described.front_end).items()]
         kind = type(described.front_end).__name__
         details.append(tag("details", tag("summary", f"Front end: {kind}"), _list(fields)))
     return join(_list(lines), details)
@@ -171,8 +173,16 @@ def _input(facts: Facts) -> str:
         return "pictures of " + _shape(described.input_shape)
     rate = described.front_end.sample_rate
     shape = _shape(described.feature_shape)
-    kind = type(described.front_end).__name__
+    kind = described.front_end.name if isinstance(described.front_end, Librosa) else type(described.front_end).__name__
     return f"{described.clip_samples / rate:g} s at {rate:,} Hz, as {kind} features ({shape})"
+
+
+def _fields(front_end: FrontEnd) -> dict[str, Any]:
+    """Return the settings of a front end by name; a function of librosa has settings of its own."""
+    if isinstance(front_end, Librosa):
+        return {"function": front_end.name, **front_end.keywords, "sample_rate": front_end.sample_rate,
+                "hop_length": front_end.hop_length}  # fmt: skip
+    return vars(front_end)
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import heapq
 import io
 import os
 from collections.abc import Iterator, Sequence
@@ -75,20 +76,21 @@ def worst_mistakes(evaluation: Evaluation, most: int = MAX_CLIPS_SHOWN) -> list[
     if scored is None or not len(scored):
         return []
     answers = evaluation.answers(scored)
-    given = [evaluation.labels[code] for code in answers.codes]
-    own = scored.probabilities[np.arange(len(scored)), [evaluation.labels.index(name) for name in scored.names]]
+    codes = scored.names.numbers({label: code for code, label in enumerate(evaluation.labels)})
+    own = scored.probabilities[np.arange(len(scored)), codes]
 
     def badness(i: int) -> tuple[int, float] | None:
-        is_right, name = given[i] == scored.names[i], scored.names[i]
+        is_right, name = answers.codes[i] == codes[i], scored.names[i]
         if not is_right and answers.accepted[i]:
             return 3, float(answers.scores[i])
         if is_word(name) and not answers.accepted[i]:
             return (1 if is_right else 2), -float(own[i])
         return None if is_right else (0, float(answers.scores[i]))
 
-    ranked = [(badness(i), i) for i in range(len(scored))]
-    order = sorted(((bad, i) for bad, i in ranked if bad is not None), key=lambda ranked: ranked[0], reverse=True)
-    return [_case(evaluation, scored, i) for _, i in order[:most]]
+    ranked = ((bad, i) for i in range(len(scored)) if (bad := badness(i)) is not None)
+    # As `sorted` does: of clips that are as bad, the first ones.
+    order = heapq.nlargest(most, ranked, key=lambda ranked: ranked[0])
+    return [_case(evaluation, scored, i) for _, i in order]
 
 
 def accepted_negatives(evaluation: Evaluation, most: int = MAX_CLIPS_SHOWN) -> list[Case]:
@@ -99,8 +101,8 @@ def accepted_negatives(evaluation: Evaluation, most: int = MAX_CLIPS_SHOWN) -> l
     answers = evaluation.answers(negatives)
     order = sorted(np.flatnonzero(answers.accepted), key=lambda i: -float(answers.scores[i]))
     first_of_file: dict[str, int] = {}
-    for i in order:
-        first_of_file.setdefault(os.fspath(_file(negatives.examples[i])), int(i))
+    for i in map(int, order):
+        first_of_file.setdefault(os.fspath(_file(negatives.examples[i])), i)
     return [_case(evaluation, negatives, i) for i in list(first_of_file.values())[:most]]
 
 

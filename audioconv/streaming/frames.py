@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.features.front_ends import FrontEnd, LogMel, Mfcc, RawSamples
+from audioconv.features.librosa_front_end import Librosa
 from audioconv.features.stream import LogMelStream
 
 Rows = NDArray[np.float32]
@@ -59,6 +60,8 @@ def row_stream(front_end: FrontEnd, clip_samples: int) -> RowStream:
     """Return the rows that `front_end` makes of a stream, for clips of so many samples."""
     if isinstance(front_end, RawSamples):
         return SampleRows(front_end, clip_samples)
+    if isinstance(front_end, Librosa):
+        return LibrosaRows(front_end, clip_samples)
     return FrameRows(front_end, clip_samples)
 
 
@@ -102,7 +105,7 @@ class FrameRows:
 class SampleRows:
     """Samples, in pieces of `PIECE_SECONDS`."""
 
-    def __init__(self, front_end: RawSamples, clip_samples: int) -> None:
+    def __init__(self, front_end: RawSamples | Librosa, clip_samples: int) -> None:
         self.row_samples = max(1, round(PIECE_SECONDS * front_end.sample_rate))
         self.before, self.after = 0, self.row_samples
         self.window_rows = -(-clip_samples // self.row_samples)
@@ -135,3 +138,20 @@ class SampleRows:
         energy = np.square(rows, dtype=np.float64).mean(axis=1)
         levels: Levels = (10 * np.log10(energy + 1e-10)).astype(np.float32)
         return levels
+
+
+class LibrosaRows(SampleRows):
+    """Samples, in pieces of `PIECE_SECONDS`, of which librosa computes the features of each window.
+
+    Features of librosa may reach over a whole clip: filters of low notes are long, and ``pcen`` smooths from the first
+    frame on. Frames of the stream would not be those of a clip in training. So the features of a window are those of a
+    clip with its samples, to the bit, and all of them are computed anew from window to window.
+    """
+
+    def __init__(self, front_end: Librosa, clip_samples: int) -> None:
+        super().__init__(front_end, clip_samples)
+        self._front_end = front_end
+
+    def features(self, windows: Rows) -> NDArray[Any]:
+        """Return the features of the samples of each window."""
+        return self._front_end(super().features(windows)[..., 0])

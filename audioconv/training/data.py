@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -31,6 +31,11 @@ class Dataset(Protocol):
         Called by one thread at a time, but not always by the one that trains.
         """
         ...
+
+
+def data_sets(data: Dataset | Sequence[Dataset]) -> list[Dataset]:
+    """Return the data sets of several replicas, or that of one."""
+    return list(data) if isinstance(data, list | tuple) else [cast(Dataset, data)]
 
 
 class ArrayData:
@@ -85,11 +90,16 @@ class BatchMaker:
 
     def batches(self, data: Dataset, batches: Sequence[Array], rng: np.random.Generator) -> Iterator[Array]:
         """Yield the augmented examples of each of `batches`."""
+        return self.made([(data, indices, rng) for indices in batches])
+
+    def made(self, batches: Sequence[tuple[Dataset, Array, np.random.Generator]]) -> Iterator[Array]:
+        """Yield the augmented examples of batches of several data sets, each of which has a generator of its own."""
         if len(batches) < 2:
-            yield from (data.batch(indices, rng) for indices in batches)
+            yield from (data.batch(indices, rng) for data, indices, rng in batches)
             return
-        coming = self._executor.submit(data.batch, batches[0], rng)
-        for indices in batches[1:]:
+        data, indices, rng = batches[0]
+        coming = self._executor.submit(data.batch, indices, rng)
+        for data, indices, rng in batches[1:]:
             x = coming.result()
             coming = self._executor.submit(data.batch, indices, rng)
             yield x
@@ -113,10 +123,50 @@ def batch_count(examples: int, batch_size: int) -> int:
     return count if batch_size == 1 else max(1, min(count, examples // 2))
 
 
-def draw_batches(examples: int, batch_size: int, rng: np.random.Generator) -> list[Array]:
-    """Return the indices of an epoch's batches: every example once, in a drawn order.
+def step_count(examples: Sequence[int], batch_size: int) -> int:
+    """Return how many steps an epoch has in which each replica trains on a batch of at most `batch_size`.
+
+    Parameters
+    ----------
+    examples : sequence of int
+        Number of examples of each replica; they differ by a few at most.
+    batch_size : int
+
+    Examples
+    --------
+    >>> step_count([129], 64), step_count([129, 128], 64), step_count([5, 4], 2)
+    (3, 3, 2)
+    """
+    count = max(batch_count(number, batch_size) for number in examples)
+    return max(1, min(count, min(examples) // min(2, batch_size)))
+
+
+def deal(codes: Array, replicas: int, seed: int) -> list[Array]:
+    """Return which examples each replica trains on: numbers of examples, as many of each class as can be.
+
+    Parameters
+    ----------
+    codes : array (N,) of int
+        The class of each example.
+    replicas : int
+        At least 2.
+    seed : int
+        Draws which examples of a class a replica has.
+
+    Returns
+    -------
+    list of arrays of int64
+        In ascending order; their lengths differ by one at most.
+    """
+    order = np.random.default_rng([seed, replicas]).permutation(len(codes))
+    order = order[np.argsort(codes[order], kind="stable")]
+    return [np.sort(order[replica::replicas]) for replica in range(replicas)]
+
+
+def draw_batches(examples: int, batch_size: int, rng: np.random.Generator, steps: int | None = None) -> list[Array]:
+    """Return the indices of an epoch's batches: every example once, in a drawn order; `steps` is their number.
 
     The batches are as even as can be (129 in batches of 64 are 43 + 43 + 43, not 64 + 64 + 1): no example weighs more
     for its place in the order, and batch normalisation never has a tiny last batch.
     """
-    return np.array_split(rng.permutation(examples), batch_count(examples, batch_size))
+    return np.array_split(rng.permutation(examples), batch_count(examples, batch_size) if steps is None else steps)

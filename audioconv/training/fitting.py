@@ -13,17 +13,20 @@ from typing import Any, Literal
 import numpy as np
 
 from audioconv._types import Array
+from audioconv.cluster.agreement import check_agreement
+from audioconv.cluster.processes import ALONE, Processes
 from audioconv.errors import ConfigError, DataError, ShapeError
 from audioconv.io.files import display_path
 from audioconv.layers.base import Layer, Params, Shape, flatten, to_config, unflatten
 from audioconv.training.callbacks import Callback, EpochEnded, Event, RunEnded, RunStarted
 from audioconv.training.checkpoint import Checkpoint, restore
-from audioconv.training.data import ArrayData, Dataset, batch_count
+from audioconv.training.data import ArrayData, Dataset, data_sets
 from audioconv.training.history import History
 from audioconv.training.losses import Loss, SoftmaxCrossEntropy
 from audioconv.training.optimizers import AdamW, Optimizer
+from audioconv.training.replicas import Purpose, random_stream
 from audioconv.training.schedules import OneCycle, Schedule
-from audioconv.training.trainer import DivergedError, Purpose, Trainer, TrainerSettings, evaluate_logits, random_stream
+from audioconv.training.trainer import DivergedError, Trainer, TrainerSettings, evaluate_logits
 
 __all__ = ["ArrayData", "Dataset", "DivergedError", "FitResult", "evaluate_logits", "fit"]
 
@@ -60,7 +63,7 @@ class FitResult:
 
 def fit(
     network: Layer,
-    data: Dataset,
+    data: Dataset | Sequence[Dataset],
     *,
     validation: Dataset | None = None,
     epochs: int = 30,
@@ -78,24 +81,27 @@ def fit(
     resume: bool = False,
     settings: Mapping[str, Any] | None = None,
     callbacks: Sequence[Callback] = (),
+    processes: Processes = ALONE,
 ) -> FitResult:
     """Train `network` on `data` and return its parameters.
 
     The same arguments on the same machine give the same bits, also where the run was interrupted in any epoch and
-    resumed: every epoch draws its order, augmentation and dropout from generators of its own.
+    resumed: every epoch draws its order, augmentation and dropout from generators of its own. So they do on any number
+    of processes that share the same replicas; see `training.replicas`.
 
     Parameters
     ----------
     network : Layer
         Ends in one logit a class.
-    data : Dataset
-        Training data.
+    data : Dataset, or sequence of Dataset
+        Training data. Of several replicas, those of each replica that this process computes: processes of lower rank
+        have the replicas before them.
     validation : Dataset, optional
-        Data that choose the best epoch, and stop the run with `patience`.
+        Data, the same in every process, that choose the best epoch, and stop the run with `patience`.
     epochs : int
         Largest number of passes through the data.
     batch_size : int
-        Greatest number of examples a step.
+        Greatest number of examples of a step, for each replica.
     optimizer, schedule, loss : optional
         From `audioconv.training`'s modules `optimizers`, `schedules` and `losses`. Default: ``AdamW()``,
         ``OneCycle()`` and ``SoftmaxCrossEntropy()``.
@@ -114,7 +120,7 @@ def fit(
     params : dict, optional
         Initial parameters, which are copied. Default: those of ``network.init``.
     checkpoint : path-like, optional
-        File that is written after every epoch.
+        File that is written after every epoch, by process 0.
     resume : bool
         Go on from `checkpoint` if that file is there, else begin. Without `resume`, such a file is replaced after the
         first epoch.
@@ -122,11 +128,15 @@ def fit(
         Further JSON-compatible settings that a resumed run must share, such as how the data are augmented.
     callbacks : sequence of callables
         Each is called with every `audioconv.training.callbacks.Event`; an exception that one raises ends the run.
+    processes : Processes
+        Processes that share the replicas, and all of which call this function. Default: this one alone.
 
     Raises
     ------
     ConfigError
         If an argument cannot work, or the checkpoint was made with other settings.
+    ClusterError
+        If the processes have different arguments, or one of them fails.
     ShapeError
         If the data do not fit the network.
     DataError
@@ -152,7 +162,8 @@ def fit(
         raise ConfigError("patience needs validation data: without them no epoch is better than another")
     if resume and checkpoint is None:
         raise ConfigError("resume=True needs the checkpoint's path")
-    in_shape = _check_data(network, data, "training")
+    own = data_sets(data)
+    *_, in_shape = (_check_data(network, one, "training") for one in own)
     if validation is not None:
         _check_data(network, validation, "validation")
     if params is None:
@@ -160,12 +171,12 @@ def fit(
     else:
         shapes: dict[str, Any] = flatten(network.param_shapes(in_shape))
         begin = _fitting(flatten(params), shapes)
-    trainer = Trainer(network, data, begin, run_settings)
+    trainer = Trainer(network, own, begin, run_settings, processes)
     described = {
         **run_settings.describe(),
         "network": to_config(network),
         "start": _digest(*begin.values()),
-        "data": _describe_data(data),
+        "data": _describe_replicas(own, processes),
         "validation": None if validation is None else _describe_data(validation),
         **(settings or {}),
     }
@@ -174,21 +185,25 @@ def fit(
     except (TypeError, ValueError) as error:
         raise ConfigError(f"settings must be JSON data: {error}") from None
 
+    check_agreement(processes, described)
     history = History()
     best = {path: array.copy() for path, array in trainer.arrays.items()}
-    if checkpoint is not None and resume and Path(checkpoint).exists():
-        last = Checkpoint.load(checkpoint)
-        last.check_settings(described, checkpoint)
-        restore(trainer.arrays, last.params, checkpoint)
-        restore(trainer.state, last.optimizer, checkpoint)
-        restore(best, last.best_params, checkpoint)
-        history = last.history
+    if checkpoint is not None and resume:
+        if processes.leads and Path(checkpoint).exists():
+            last = Checkpoint.load(checkpoint)
+            last.check_settings(described, checkpoint)
+            restore(trainer.arrays, last.params, checkpoint)
+            restore(trainer.state, last.optimizer, checkpoint)
+            restore(best, last.best_params, checkpoint)
+            history = last.history
+        history = History.from_json(processes.from_leader(history.to_json()))
+        processes.copy_from_leader([*trainer.arrays.values(), *trainer.state.values(), *best.values()])
 
     def tell(event: Event) -> None:
         for callback in callbacks:
             callback(event)
 
-    tell(RunStarted(epochs, len(history), batch_count(len(data), batch_size)))
+    tell(RunStarted(epochs, len(history), trainer.steps))
     while len(history) < epochs and not history.is_stale(patience):
         try:
             history = history.add(trainer.run_epoch(len(history) + 1, validation, tell))
@@ -200,7 +215,8 @@ def fit(
         is_best = history.best_epoch == len(history)
         if is_best:
             best = {path: array.copy() for path, array in trainer.arrays.items()}
-        if checkpoint is not None:
+        check_agreement(processes, {"parameters": _digest(*trainer.arrays.values())}, f" after epoch {len(history)}")
+        if checkpoint is not None and processes.leads:
             Checkpoint(described, history, trainer.arrays, best, trainer.state).save(checkpoint)
         tell(EpochEnded(history[-1], is_best))
     final = {path: array.copy() for path, array in trainer.arrays.items()}  # no views of the trainer's long vector
@@ -233,6 +249,12 @@ def _fitting(given: dict[str, Array], shapes: dict[str, Shape]) -> dict[str, Arr
         if found != wanted:
             raise ShapeError(f"params do not fit the network: expected shape {wanted}, got {found}", path=path)
     return {path: given[path].astype(np.float32) for path in shapes}
+
+
+def _describe_replicas(own: Sequence[Dataset], processes: Processes) -> Any:
+    """Return what the training data are: of one replica as it is, of several a list."""
+    described = [one for some in processes.gather_json([_describe_data(data) for data in own]) for one in some]
+    return described[0] if len(described) == 1 else described
 
 
 def _describe_data(data: Dataset) -> dict[str, Any]:

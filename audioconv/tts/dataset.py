@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from audioconv.cluster.shards import Shard
 from audioconv.datasets.build.folder import FolderNames, building, is_built, locked
 from audioconv.datasets.collection import Item
 from audioconv.datasets.manifest import MANIFEST_NAME, write_manifest
@@ -39,6 +40,7 @@ def make(
     language: str | None = None,
     clips_per_word: int = 100,
     seed: int = 0,
+    shard: Shard | None = None,
     progress: Callable[[int, int], None] | None = None,
     on_download: OnDownload | None = None,
 ) -> Path:
@@ -69,6 +71,9 @@ def make(
     seed : int
         The same arguments and version of the voices give the same clips: espeak-ng's to the bit, those of Kokoro and
         Piper on the same kind of processor.
+    shard : Shard, optional
+        Make only this part of the clips of each word. All shards together have `clips_per_word` of each, but other
+        ones than without shards. Default: all.
     progress : callable, optional
         Called with the number of clips that are done and of all.
     on_download : callable, optional
@@ -94,24 +99,29 @@ def make(
     folder = Path(folder)
     with voice_bank(voices, language, on_download) as speakers:
         recipe = {**speakers.identity, "words": words, "clips": clips_per_word, "seed": seed}
+        if shard is not None:
+            recipe["shard"] = str(shard)
         if is_built(folder, recipe):
             return folder
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(seed if shard is None else [seed, shard.number, shard.count])
+        for_test = round(clips_per_word / TEST_SHARE) if speakers.keeps_test_voices else 0
+        counts = {"train": clips_per_word - for_test, "test": for_test}
+        if shard is not None:
+            counts = {split: len(shard.range(count)) for split, count in counts.items()}
         items: list[Item] = []
         with locked(folder), building(folder, recipe) as work:
             folders = FolderNames()
             for word in words:
                 name = folders.of(word)
                 (work / name).mkdir()
-                for_test = round(clips_per_word / TEST_SHARE) if speakers.keeps_test_voices else 0
-                for split, count in (("train", clips_per_word - for_test), ("test", for_test)):
+                for split, count in counts.items():
                     for clip in speakers.clips(word, count, rng, for_test=split == "test"):
                         path = work / name / f"{clip.voice}_{len(items)}.wav"
                         _write_wav(path, clip.samples)
                         source, licence = clip.source or speakers.source, clip.licence or speakers.licence
                         items.append(Item(path, word, clip.speaker, split, source=source, licence=licence))
                         if progress:
-                            progress(len(items), len(words) * clips_per_word)
+                            progress(len(items), len(words) * sum(counts.values()))
             write_manifest(work / MANIFEST_NAME, items)
         if not speakers.keeps_test_voices:
             _LOG.warning("one speaker only: all clips are for training; test with recordings of somebody else")

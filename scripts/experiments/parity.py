@@ -18,8 +18,8 @@ from audioconv.training.data import BatchMaker, Dataset, batch_count, draw_batch
 from audioconv.training.fitting import evaluate_logits, fit
 from audioconv.training.losses import SoftmaxCrossEntropy
 from audioconv.training.optimizers import AdamW
+from audioconv.training.replicas import Purpose, random_stream
 from audioconv.training.schedules import OneCycle
-from audioconv.training.trainer import Purpose, random_stream
 from experiments.common import QUICK_EPOCHS, DataMissingError, Run, nine_words, seeds
 
 BATCH_SIZE, EPOCHS, LEARNING_RATE, SMOOTHING, CLIP = 64, 30, 5e-3, 0.1, 5.0

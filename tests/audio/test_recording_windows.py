@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from audioconv.audio.read import fit_length
-from audioconv.audio.windows import Windows, WindowsBuilder, covering_begins, window_at, window_begins
+from audioconv.audio.window_begins import covering_begins, window_at, window_begins
+from audioconv.audio.windows import Windows, WindowsBuilder, kept_pieces
 
 RATE = 8000
 
@@ -92,12 +95,12 @@ def test_sounds_are_cut_into_windows(rng):
 def built(recordings, length):
     builder = WindowsBuilder(length, 1)
     for number, (samples, begins, drawn) in enumerate(recordings):
-        builder.add(number, [(samples, begins, drawn)])
+        builder.add(number, kept_pieces(samples, begins, drawn, length))
     return builder.build()
 
 
 def test_windows_behave_as_an_array(rng):
-    long, short = rng.normal(size=50).astype(np.float32), rng.normal(size=4).astype(np.float32)
+    long, short = (rng.integers(-32768, 32768, size) * np.float32(1 / 32768) for size in (50, 4))
     windows = built([(long, [0, 10, 40], True), (short, [-3], False)], 10)
     expected = np.stack([long[:10], long[10:20], long[40:], window_at(short, -3, 10)])
     assert windows.shape == expected.shape
@@ -109,7 +112,7 @@ def test_windows_behave_as_an_array(rng):
     np.testing.assert_array_equal(np.stack(list(windows)), expected)
     np.testing.assert_array_equal(windows.select(np.array([3, 0]))[:], expected[[3, 0]])
     assert windows.recordings.tolist() == [0, 0, 0, 1]
-    assert np.shares_memory(windows.select(np.array([1])).samples, windows.samples)
+    assert windows.select(np.array([1])).sources == windows.sources
 
 
 @given(lengths=st.lists(st.integers(1, 80), min_size=1, max_size=8), length=st.integers(1, 20), seed=st.integers(0, 9))
@@ -163,16 +166,17 @@ def test_fewer_windows_stand_for_all_of_their_recording(rng):
 
 def test_pieces_of_a_recording_that_do_not_lie_together_are_not_joined():
     builder = WindowsBuilder(10, 1)
-    builder.add(0, [(np.full(40, part, np.float32), covering_begins(40, 10), True) for part in (1, 2)])
+    begins = covering_begins(40, 10)
+    builder.add(0, [piece for n in (1, 2) for piece in kept_pieces(np.full(40, n, np.float32), begins, True, 10)])
     windows = builder.build()
     rows, ranges = windows.thin(np.arange(8), 1)
-    thinned = Windows(windows.samples, 10, windows.begins[rows], ranges, windows.recordings[rows])
+    thinned = replace(windows.select(rows), ranges=ranges)
     for seed in range(30):
         assert len(set(thinned.draw([0], np.random.default_rng(seed))[0].tolist())) == 1
 
 
 def test_clips_behind_windows(rng):
-    clips = rng.normal(size=(3, 10)).astype(np.float32)
+    clips = rng.integers(-100, 100, (3, 10)) * np.float32(1 / 128)
     windows = built([(np.arange(30, dtype=np.float32), [0, 10, 20], True)], 10).with_clips(clips)
     np.testing.assert_array_equal(windows[3:], clips)
     assert windows.recordings.tolist() == [0, 0, 0, 1, 2, 3]

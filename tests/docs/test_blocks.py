@@ -5,7 +5,7 @@ from __future__ import annotations
 import doctest
 import re
 
-import pages
+import documentation
 import pytest
 import sandbox
 import test_guides
@@ -27,28 +27,28 @@ RUN = {
 }
 
 
-@pytest.mark.parametrize("page", pages.PAGES)
+@pytest.mark.parametrize("page", documentation.PAGES)
 def test_every_block_runs_or_says_why_not(page):
-    text = (pages.DOCS / page).read_text("utf-8")
-    assert len(re.findall(r"^ *```", text, re.MULTILINE)) == 2 * len(pages.blocks(page))
-    for block in pages.blocks(page):
+    text = (documentation.DOCS / page).read_text("utf-8")
+    assert len(re.findall(r"^ *```", text, re.MULTILINE)) == 2 * len(documentation.blocks(page))
+    for block in documentation.blocks(page):
         if block.not_run:
             assert len(block.not_run) > 10, f"{page}:{block.line}"
-        elif block.language not in pages.SHOWN and block.language not in RUN.get(page, ()):
+        elif block.language not in documentation.SHOWN and block.language not in RUN.get(page, ()):
             runner = ELSEWHERE.get((page, block.language))
             assert runner, f"{page}:{block.line}: no test runs this block of {block.language or 'no language'}"
             assert page.rpartition("/")[2] in (sandbox.ROOT / runner).read_text("utf-8")
 
 
-@pytest.mark.parametrize("page", pages.PAGES)
+@pytest.mark.parametrize("page", documentation.PAGES)
 def test_every_page_says_whom_it_is_for(page):
-    head, _, rest = (pages.DOCS / page).read_text("utf-8").partition("\n")
+    head, _, rest = (documentation.DOCS / page).read_text("utf-8").partition("\n")
     assert head.startswith("# ")
     assert rest.startswith("\n**For:** ")
 
 
 @pytest.mark.parametrize("page", DOCTESTS)
 def test_examples_give_what_they_say(page):
-    failed, count = doctest.testfile(str(pages.DOCS / page), module_relative=False)
+    failed, count = doctest.testfile(str(documentation.DOCS / page), module_relative=False)
     assert count > 2
     assert failed == 0

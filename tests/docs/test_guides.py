@@ -6,8 +6,8 @@ import csv
 import re
 import shutil
 
+import documentation
 import numpy as np
-import pages
 import pytest
 import sandbox
 import soundfile
@@ -21,6 +21,8 @@ LONGER = ["start/install.md", "start/first-model.md", "export.md"]
 """Pages with the demo, or with exports to all formats."""
 
 RATE = 16000
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +55,14 @@ def sandbox_clip(paths, label):
     return soundfile.read(next(path for path in paths if path.parent.name == label), dtype="float32")[0]
 
 
-@pytest.mark.parametrize("page", [*GUIDES, *(pytest.param(page, marks=pytest.mark.slow) for page in LONGER)])
+@pytest.mark.parametrize("page", [*GUIDES, *(pytest.param(page, marks=documentation.LONG) for page in LONGER)])
 def test_the_guide_runs(prepared, tmp_path, page):
     # The commands name absolute paths of the prepared folder's mirror and programs, so these stay where they are.
     skipped = shutil.ignore_patterns(".venv", "mirror") if page != "start/install.md" else None
     folder = shutil.copytree(prepared, tmp_path / "clone", ignore=skipped, symlinks=True)
     if skipped:
         (folder / "mirror").symlink_to(prepared / "mirror")
-    found = pages.runnable(page, "bash", "python")
+    found = documentation.runnable(page, "bash", "python")
     assert found, f"{page} has no block that runs"
     if any(re.search(r"^audioconv train .* -o model( |$)", block.code, re.MULTILINE) for block in found):
         shutil.rmtree(folder / "model")

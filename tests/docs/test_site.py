@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pages
+import documentation
 import pytest
 import sandbox
 import yaml
@@ -49,14 +49,14 @@ def in_navigation(entries):
 
 def test_every_page_is_in_the_navigation_once():
     listed = list(in_navigation(yaml.safe_load((sandbox.ROOT / "mkdocs.yml").read_text("utf-8"))["nav"]))
-    assert sorted(listed) == pages.PAGES
+    assert sorted(listed) == documentation.PAGES
 
 
 def test_every_page_is_built_and_loads_nothing_from_elsewhere(site):
     loading = re.compile(
         r"<(?:script|img|iframe|audio|video|source)[^>]+src=\"(?:https?:)?//|<link[^>]+href=\"https?://"
     )
-    for page in pages.PAGES:
+    for page in documentation.PAGES:
         text = (site / page).with_suffix(".html").read_text("utf-8")
         assert not loading.search(text), page
         assert "<strong>For:</strong>" in text, page

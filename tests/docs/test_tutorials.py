@@ -12,14 +12,16 @@ import sys
 import time
 from pathlib import Path
 
+import documentation
 import material
-import pages
 import pytest
 import sandbox
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, documentation.LONG]
 
-TUTORIALS = sorted(page for page in pages.PAGES if page.startswith("tutorials/") and page != "tutorials/index.md")
+TUTORIALS = sorted(
+    page for page in documentation.PAGES if page.startswith("tutorials/") and page != "tutorials/index.md"
+)
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def follow(page: str) -> dict[str, str]:
     """Run the blocks of a page in order, the code in one namespace; return what each command wrote."""
     namespace: dict[str, object] = {"__name__": "__main__"}
     written = {}
-    for block in pages.runnable(page, "bash", "python"):
+    for block in documentation.runnable(page, "bash", "python"):
         if block.language == "python":
             exec(compile(block.code, f"{page}:{block.line}", "exec"), namespace)
         elif "audioconv serve" in block.code:

@@ -122,26 +122,35 @@ def events_of(page: Page) -> Iterator[list[dict[str, Any]]]:
 async def listen(
     page: Page, samples: np.ndarray, answer=lambda message: None, rate: int = RATE, last=(), **query: Any
 ) -> list[dict[str, Any]]:
-    """Send samples to the model; `answer` returns what is sent for a message; `last` is sent behind the samples."""
+    """Send samples to the model; `answer` returns what is sent for a message; `last` is sent behind the samples.
+
+    The stream ends when all samples have been listened to and everything that was sent has its answer.
+    """
     async with page.socket("/api/listen?" + urlencode({"rate": rate, **query})) as client:
         messages: list[dict[str, Any]] = []
+        sent = 0
 
         async def read_all() -> None:
+            nonlocal sent
             async for text in client:
                 messages.append(json.loads(text))
                 if (reply := answer(messages[-1])) is not None:
+                    sent += 1
                     await client.send(json.dumps(reply))
+
+        def is_done() -> bool:
+            times = [message["time"] for message in messages if message["type"] == "scores"]
+            answers = [message for message in messages if message["type"] in ("stored", "refused", "threshold")]
+            return bool(times) and times[-1] > len(samples) / rate - 0.1 and len(answers) == sent
 
         reading = asyncio.create_task(read_all())
         for begin in range(0, len(samples), rate // 20):
             await client.send(samples[begin : begin + rate // 20].astype("<f4").tobytes())
-            await asyncio.sleep(0)
         for message in last:
+            sent += 1
             await client.send(json.dumps(message))
-        waiting = {json.dumps(message) for message in last}
-        if waiting or answer is not None:
-            # The answers to verdicts come before the stream is ended.
-            await asyncio.sleep(0.3)
+        while not is_done():
+            await asyncio.sleep(0.02)
         await client.send('{"type": "stop"}')
         await reading
         assert client.close_code == 1000, messages[-1]

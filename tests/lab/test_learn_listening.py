@@ -103,6 +103,18 @@ def test_verdicts_put_clips_under_their_right_names(listener, sound):
     assert listener.post("/api/undo")["undone"] == "added 1 clip to low"
 
 
+def test_a_verdict_after_the_stream_has_ended(listener, sound):
+    (one, *_) = events(asyncio.run(listen(listener, sound, rate=TONES_RATE)))
+    stored = listener.post(f"/api/listen/events/{one['id']}/verdict", verdict="wrong", label="low", speaker="Bo")
+    assert (stored["clip"]["class"], stored["clip"]["speaker"]) == ("low", "Bo")
+    assert listener.ask("POST", "/api/listen/events/none/verdict", json={"verdict": "right"}).status_code == 404
+    same = listener.ask("POST", f"/api/listen/events/{one['id']}/verdict", json={"verdict": "wrong", "label": "high"})
+    assert (same.status_code, same.json()["error"]) == (
+        400,
+        "'high' is what was found; a wrong event is of another class",
+    )
+
+
 def test_a_missed_word_is_cut_around_the_loudest_sound(listener, sound):
     missed = {"type": "missed", "label": "high"}
     messages = asyncio.run(listen(listener, sound, rate=TONES_RATE, threshold=1.0, last=[missed]))

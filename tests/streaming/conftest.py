@@ -14,6 +14,8 @@ KINDS = {
     "mfcc": {"arch": "tc-resnet8", "front_end": "mfcc"},
     "raw": {"arch": "m5-32"},
     "picture": {"arch": "cnn"},
+    "cqt": {"arch": "tc-resnet8", "front_end": "cqt"},
+    "pcen": {"arch": "tc-resnet8", "front_end": "pcen"},
 }
 
 

@@ -79,6 +79,7 @@ class Extraction:
     def __init__(self, layout: Layout, options: Options, work: Path, convert: Format | None, journal: Journal) -> None:
         self._layout, self._work, self._convert, self._journal = layout, work, convert, journal
         self._before = {entry["name"]: entry for entry in journal.done}
+        self._shard = options.shard
         self._chooser = Chooser(options.limit, {UNKNOWN: options.unknown} if options.unknown else {})
         self._looked_at: set[str] = set()
         self._paths: dict[str, str] = {}
@@ -116,6 +117,8 @@ class Extraction:
             self._layout.look(member)
             return None
         label, name = self._layout.label(item), member.name.as_posix()
+        if self._shard is not None and not self._shard.has(name):
+            return None
         if label is None or not self._chooser.would_keep(label, item.speaker, name):
             return None
         if name in self._looked_at:

@@ -200,6 +200,7 @@ def _described(options: Options) -> dict[str, object]:
     """Return the options as JSON-compatible data."""
     described: dict[str, object] = {field.name: getattr(options, field.name) for field in fields(options)}
     described["words"] = options.words.as_json() if options.words else None
+    described["shard"] = str(options.shard) if options.shard else None
     return {name: value for name, value in described.items() if value is not None}
 
 
@@ -299,6 +300,8 @@ def _pictures(source: Source, files: Sequence[Path], work: Path, options: Option
     for item, picture in mnist.read_pictures(files, PICTURE_CLASSES[source.layout]):
         label = options.words.label(item.label) if options.words else item.label
         name = item.path.name
+        if options.shard is not None and not options.shard.has(name):
+            continue
         if label is not None and chooser.would_keep(label, None, name):
             dropped = chooser.keep(label, None, name)
             if dropped:

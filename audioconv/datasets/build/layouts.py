@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
+from audioconv.cluster.shards import Shard
 from audioconv.datasets.archives.reader import Archive, Member, Progress
 from audioconv.datasets.build.sampling import SILENCE, UNKNOWN, Chooser
 from audioconv.datasets.build.sentences import WordList
@@ -47,6 +48,8 @@ class Options:
         the data set has it.
     fold : int
         Which of the folds of ESC is the test.
+    shard : Shard or None
+        Only this part of the clips, by their names; None: all.
     """
 
     language: str | None = None
@@ -57,8 +60,11 @@ class Options:
     min_votes: int = 0
     split: Literal["official", "speaker"] | None = None
     fold: int = 5
+    shard: Shard | None = None
 
     def __post_init__(self) -> None:
+        if self.shard is not None and (self.limit is not None or self.unknown or self.silence):
+            raise ConfigError("limit, unknown and silence count clips of the whole data set; a shard has none of them")
         if self.unknown and self.words is None:
             raise ConfigError("clips of other words need to know which words are wanted; give words too")
         if self.split not in ("official", "speaker", None):
@@ -67,7 +73,7 @@ class Options:
     @property
     def takes_all(self) -> bool:
         """True if the options leave nothing out."""
-        return self.words is None and self.limit is None and not self.min_votes
+        return self.words is None and self.limit is None and not self.min_votes and self.shard is None
 
 
 class Layout:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from audioconv.datasets.collection import Collection
 from audioconv.datasets.left_out import counted
@@ -66,14 +69,16 @@ def imbalance_notes(counts: Mapping[str, Mapping[str | None, int]]) -> list[str]
     return notes
 
 
-def check_losses(collection: Collection, readable: Iterable[int], failures: Sequence[DataError]) -> str | None:
+def check_losses(
+    collection: Collection, readable: NDArray[np.integer] | Sequence[int], failures: Sequence[DataError]
+) -> str | None:
     """Check that no class loses most of its files because they cannot be read.
 
     Parameters
     ----------
     collection : Collection
         Files to read. Recordings in the class folders that are not read because of their ending count as lost.
-    readable : iterable of int
+    readable : array or sequence of int
         The places in the collection of the files that were read, in any order; repeated ones count once.
     failures : sequence of DataError
         Error of each of the others, in their order in the collection.
@@ -88,9 +93,8 @@ def check_losses(collection: Collection, readable: Iterable[int], failures: Sequ
     DataError
         If a class lost more than half of its files: which classes, how many files of how many, and the first reason.
     """
-    read = set(map(int, readable))
-    unread = [item.label for place, item in enumerate(collection.items) if place not in read]
-    lost, counts = Counter(unread), Counter(collection.labels)
+    unread = collection.labels.take(np.setdiff1d(np.arange(len(collection)), readable))
+    lost, counts = Counter(unread), Counter(collection.counts)
     for label, _, files in collection.left_out.unread:
         lost[label] += files
         counts[label] += files

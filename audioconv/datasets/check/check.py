@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from audioconv.datasets.check.class_findings import Finding
 from audioconv.datasets.check.findings import Duplicates, find_duplicates, find_errors, find_warnings
-from audioconv.datasets.check.measure import Picture, Sound, measure_all
+from audioconv.datasets.check.measure import Measurements, Picture, Sound, measure_all
 from audioconv.datasets.collection import SPLITS, Collection, Item
 from audioconv.errors import DataError
+from audioconv.io.columns import View
 from audioconv.io.files import display_path
 
 
@@ -25,7 +28,7 @@ class Report:
     ----------
     collection : Collection
         Files that were checked.
-    measured : tuple of (Sound, Picture or None)
+    measured : sequence of (Sound, Picture or None)
         The numbers of each clip, in the order of the collection; None for those that cannot be read.
     failures : tuple of DataError
         Errors of files that cannot be read; each message names its file.
@@ -38,32 +41,37 @@ class Report:
     """
 
     collection: Collection
-    measured: tuple[Sound | Picture | None, ...]
+    measured: Measurements
     failures: tuple[DataError, ...]
     duplicates: tuple[Duplicates, ...]
     errors: tuple[Finding, ...]
     warnings: tuple[Finding, ...]
 
     @property
-    def sounds(self) -> list[Sound]:
+    def sounds(self) -> Sequence[Sound]:
         """The numbers of the recordings that can be read."""
-        return [found for found in self.measured if isinstance(found, Sound)]
+        return cast(Sequence[Sound], self._readable if self.collection.kind == "audio" else ())
 
     @property
-    def pictures(self) -> list[Picture]:
+    def pictures(self) -> Sequence[Picture]:
         """The numbers of the pictures that can be read."""
-        return [found for found in self.measured if isinstance(found, Picture)]
+        return cast(Sequence[Picture], self._readable if self.collection.kind == "images" else ())
+
+    @property
+    def _readable(self) -> Sequence[Sound | Picture | None]:
+        measured, places = self.measured, np.flatnonzero(self.measured.is_readable)
+        return View(len(places), lambda number: measured[places[number]])
 
     @property
     def splits(self) -> tuple[str | None, ...]:
         """The splits that there are, None for clips without one."""
-        there = {item.split for item in self.collection.items}
+        there = self.collection.splits.counts()
         return tuple(split for split in (*SPLITS, None) if split in there)
 
     @cached_property
     def clips(self) -> dict[str, dict[str | None, int]]:
         """Number of clips of each class in each split that there is."""
-        counts = Counter((item.label, item.split) for item in self.collection.items)
+        counts = Counter(zip(self.collection.labels, self.collection.splits, strict=True))
         return {label: {split: counts[label, split] for split in self.splits} for label in self.collection.classes}
 
     @property
@@ -80,9 +88,9 @@ class Report:
             "kind": self.collection.kind,
             "count": len(items),
             "classes": {label: _named(counts) for label, counts in self.clips.items()},
-            "splits": _named(Counter(item.split for item in items)),
+            "splits": _named(self.collection.splits.counts()),
             "notes": list(self.notes),
-            "speakers": len({item.speaker for item in items if item.speaker}),
+            "speakers": sum(map(bool, self.collection.speakers.counts())),
             "errors": [self._finding_as_json(finding) for finding in self.errors],
             "warnings": [self._finding_as_json(finding) for finding in self.warnings],
             "duplicates": [
@@ -91,16 +99,17 @@ class Report:
             ],
             "unreadable": [str(failure) for failure in self.failures],
         }
+        table, is_readable = self.measured.table, self.measured.is_readable
         if sounds := self.sounds:
-            described["seconds"] = _range([sound.seconds for sound in sounds])
-            described["loudness"] = _range([sound.loudness for sound in sounds])
-            described["peak"] = _range([sound.peak for sound in sounds])
+            described["seconds"] = _range(table["seconds"][is_readable])
+            described["loudness"] = _range(table["loudness"][is_readable])
+            described["peak"] = _range(table["peak"][is_readable])
             described["sample_rates"] = dict(Counter(sound.sample_rate for sound in sounds))
             described["channels"] = dict(Counter(sound.channels for sound in sounds))
         if pictures := self.pictures:
             described["sizes"] = dict(Counter(f"{picture.height}x{picture.width}" for picture in pictures))
             described["channels"] = dict(Counter(picture.channels for picture in pictures))
-            described["brightness"] = _range([picture.brightness for picture in pictures])
+            described["brightness"] = _range(table["brightness"][is_readable])
         return described
 
     def _finding_as_json(self, finding: Finding) -> dict[str, Any]:
@@ -141,12 +150,11 @@ def check(collection: Collection, on_file: Callable[[], object] | None = None) -
     >>> [finding.kind for finding in check(open_collection("recordings")).errors]  # doctest: +SKIP
     ['speakers']
     """
-    found = list(measure_all(collection, on_file))
-    measured = tuple(None if isinstance(one, DataError) else one for one in found)
+    measured = measure_all(collection, on_file)
     duplicates = tuple(find_duplicates(collection, measured))
-    errors = find_errors(collection, found, duplicates)
+    errors = find_errors(collection, measured, duplicates)
     warnings = find_warnings(collection, measured, duplicates)
-    failures = tuple(one for one in found if isinstance(one, DataError))
+    failures = tuple(measured.failures.values())
     return Report(collection, measured, failures, duplicates, tuple(errors), tuple(warnings))
 
 
@@ -159,5 +167,5 @@ def _item_as_json(item: Item) -> dict[str, Any]:
     return described if item.begin is None else {**described, "begin": item.begin, "end": item.end}
 
 
-def _range(values: Sequence[float]) -> dict[str, float]:
-    return {"lowest": min(values), "median": statistics.median(values), "highest": max(values)}
+def _range(values: NDArray[np.float64]) -> dict[str, float]:
+    return {"lowest": float(values.min()), "median": float(np.median(values)), "highest": float(values.max())}

@@ -19,7 +19,7 @@ MIN_CLIPS = 10
 Names = Sequence[str] | Mapping[str, Any]
 
 # What an empty split means to `training`.
-_UNSPLIT = "train"
+UNSPLIT = "train"
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def balance_findings(collection: Collection) -> Iterator[Finding]:
             f"{of_classes(small, counts)} fewer than {MIN_CLIPS} files; add some",
             tuple(f"{label}: {count}" for label, count in small.items()),
         )
-    in_split = Counter((item.label, split_of_item(item)) for item in collection.items)
+    in_split = Counter(zip(collection.labels, collection.splits.mapped(lambda split: split or UNSPLIT), strict=True))
     for split in sorted({split for _, split in in_split}, key=SPLITS.index):
         missing = [label for label in counts if not in_split[label, split]]
         if missing:
@@ -90,18 +90,18 @@ def balance_findings(collection: Collection) -> Iterator[Finding]:
 
 def validation_findings(collection: Collection) -> Iterator[Finding]:
     """Yield a finding where training would set apart a part to validate with in which classes are missing."""
-    if any(item.split == "validation" for item in collection.items):
+    if "validation" in collection.splits.counts():
         return  # said of the split
-    items = [item for item in collection.items if item.split in (None, "train")]
-    labels = [item.label for item in items]
-    groups = [item.speaker for item in items] if any(item.speaker for item in items) else None
+    trained = collection.select(None, "train")
+    labels = trained.labels
+    groups = trained.speakers if any(trained.speakers.counts()) else None
     try:
         _, validation = split_validation(labels, groups)
     except DataError as error:
         yield Finding("no-validation", str(error))
         return
-    watched = {labels[place] for place in validation}
-    missing = [label for label in sorted(set(labels)) if label not in watched]
+    watched = labels.take(validation).counts()
+    missing = [label for label in trained.classes if label not in watched]
     if missing:
         yield Finding(
             "no-validation",
@@ -116,7 +116,7 @@ def validation_findings(collection: Collection) -> Iterator[Finding]:
 
 def split_of_item(item: Item) -> str:
     """Return the split that an item is in when it is used."""
-    return item.split or _UNSPLIT
+    return item.split or UNSPLIT
 
 
 def are(things: Sized) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import statistics
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from audioconv.audio.read import Segment
 from audioconv.datasets.check.class_findings import (
+    UNSPLIT,
     Finding,
     are,
     balance_findings,
@@ -19,9 +22,8 @@ from audioconv.datasets.check.class_findings import (
     split_of_item,
     validation_findings,
 )
-from audioconv.datasets.check.measure import CLIPPED_SHARE, Picture, Sound
+from audioconv.datasets.check.measure import CLIPPED_SHARE, Measurements
 from audioconv.datasets.collection import SPLITS, Collection, Item
-from audioconv.errors import DataError
 from audioconv.io.files import display_path
 
 QUIET_PEAK = -40.0
@@ -50,13 +52,18 @@ class Duplicates:
     same_bytes: bool
 
 
-def find_duplicates(collection: Collection, measured: Sequence[Sound | Picture | None]) -> Iterator[Duplicates]:
+def find_duplicates(collection: Collection, measured: Measurements) -> Iterator[Duplicates]:
     """Yield the groups of clips that are the same, without empty ones."""
+    # Silence is the same in every silent clip; it has a warning of its own.
+    candidates = np.flatnonzero(measured.is_readable & ~measured.is_empty)
+    digests = measured.table["digest"]  # a view; the first bytes are those of the row
+    rows = np.ndarray(len(digests), np.int64, measured.table, strides=measured.table.strides)
+    begins = rows[candidates]  # those of equal digests are equal, and few others
+    values, counts = np.unique(begins, return_counts=True)
     groups: defaultdict[bytes, list[int]] = defaultdict(list)
-    for place, one in enumerate(measured):
-        # Silence is the same in every silent clip; it has a warning of its own.
-        if one is not None and not one.is_empty:
-            groups[one.digest].append(place)
+    for number in np.flatnonzero(np.isin(begins, values[counts > 1])).tolist():
+        place = int(candidates[number])
+        groups[bytes(digests[place])].append(place)
     for places in groups.values():
         if len(places) > 1:
             yield Duplicates(tuple(places), _are_copies([collection.items[place] for place in places]))
@@ -76,12 +83,10 @@ def _are_copies(items: Sequence[Item]) -> bool:
     return len(digests) == 1
 
 
-def find_errors(
-    collection: Collection, found: Sequence[Sound | Picture | DataError], duplicates: Sequence[Duplicates]
-) -> list[Finding]:
+def find_errors(collection: Collection, measured: Measurements, duplicates: Sequence[Duplicates]) -> list[Finding]:
     """Return what makes results wrong or training fail."""
     return [
-        *_unreadable(found),
+        *_unreadable(measured),
         *(finding for finding, is_error in left_out_findings(collection) if is_error),
         *_label_conflicts(collection, duplicates),
         *_leaks(collection, duplicates),
@@ -89,10 +94,8 @@ def find_errors(
     ]
 
 
-def find_warnings(
-    collection: Collection, measured: Sequence[Sound | Picture | None], duplicates: Sequence[Duplicates]
-) -> list[Finding]:
-    """Return what may be meant so, and is worth a look; `measured` is None for clips that cannot be read."""
+def find_warnings(collection: Collection, measured: Measurements, duplicates: Sequence[Duplicates]) -> list[Finding]:
+    """Return what may be meant so, and is worth a look."""
     warnings = [
         *(finding for finding, is_error in left_out_findings(collection) if not is_error),
         *_other_duplicates(collection, duplicates),
@@ -108,14 +111,14 @@ def find_warnings(
 # --- errors ---
 
 
-def _unreadable(found: Sequence[Sound | Picture | DataError]) -> Iterator[Finding]:
-    places = tuple(place for place, one in enumerate(found) if isinstance(one, DataError))
-    if places:
+def _unreadable(measured: Measurements) -> Iterator[Finding]:
+    failures = measured.failures
+    if failures:
         yield Finding(
             "unreadable",
-            f"{len(places):,} of {len(found):,} files cannot be read; mend or remove them",
-            tuple(str(found[place]) for place in places),
-            places,
+            f"{len(failures):,} of {len(measured):,} files cannot be read; mend or remove them",
+            tuple(map(str, failures.values())),
+            tuple(failures),
         )
 
 
@@ -131,8 +134,8 @@ def _label_conflicts(collection: Collection, duplicates: Sequence[Duplicates]) -
 
 
 def _leaks(collection: Collection, duplicates: Sequence[Duplicates]) -> Iterator[Finding]:
-    splits = [split_of_item(item) for item in collection.items]
-    groups = [group for group in duplicates if len({splits[place] for place in group.items}) > 1]
+    items = collection.items
+    groups = [group for group in duplicates if len({split_of_item(items[place]) for place in group.items}) > 1]
     if groups:
         yield Finding(
             "leak",
@@ -144,11 +147,11 @@ def _leaks(collection: Collection, duplicates: Sequence[Duplicates]) -> Iterator
 
 
 def _shared_speakers(collection: Collection) -> Iterator[Finding]:
-    shared, speakers = shared_speakers(collection), {item.speaker for item in collection.items if item.speaker}
+    shared, speakers = shared_speakers(collection), sum(map(bool, collection.speakers.counts()))
     if shared:
         yield Finding(
             "speakers",
-            f"{len(shared):,} of {len(speakers):,} speakers {are(shared)} in more than one split ({some_of(shared)}), "
+            f"{len(shared):,} of {speakers:,} speakers {are(shared)} in more than one split ({some_of(shared)}), "
             "so that results do not tell how others are understood; use a split of the data set that keeps each "
             "speaker in one, or leave the column split empty: training then sets whole speakers apart",
             tuple(f"{speaker}: {', '.join(splits)}" for speaker, splits in shared.items()),
@@ -158,9 +161,9 @@ def _shared_speakers(collection: Collection) -> Iterator[Finding]:
 def shared_speakers(collection: Collection) -> dict[str, list[str]]:
     """Return the speakers that are in more than one split, and in which; a clip without one is trained on."""
     splits: defaultdict[str, set[str]] = defaultdict(set)
-    for item in collection.items:
-        if item.speaker:
-            splits[item.speaker].add(split_of_item(item))
+    for speaker, split in zip(collection.speakers, collection.splits, strict=True):
+        if speaker:
+            splits[speaker].add(split or UNSPLIT)
     return {speaker: sorted(names, key=SPLITS.index) for speaker, names in sorted(splits.items()) if len(names) > 1}
 
 
@@ -184,8 +187,8 @@ def _other_duplicates(collection: Collection, duplicates: Sequence[Duplicates]) 
         )
 
 
-def _empty(collection: Collection, measured: Sequence[Sound | Picture | None]) -> Iterator[Finding]:
-    places = [place for place, one in enumerate(measured) if one is not None and one.is_empty]
+def _empty(collection: Collection, measured: Measurements) -> Iterator[Finding]:
+    places = np.flatnonzero(measured.is_empty).tolist()
     if places:
         what = "of one colour" if collection.kind == "images" else "silent: all samples are equal"
         yield Finding(
@@ -196,15 +199,15 @@ def _empty(collection: Collection, measured: Sequence[Sound | Picture | None]) -
         )
 
 
-def _sound_warnings(collection: Collection, measured: Sequence[Sound | Picture | None]) -> Iterator[Finding]:
-    sounds = {place: one for place, one in enumerate(measured) if isinstance(one, Sound)}
-    if not sounds:
+def _sound_warnings(collection: Collection, measured: Measurements) -> Iterator[Finding]:
+    table = measured.table
+    if not measured.is_readable.any():
         return
-    median = statistics.median(sound.seconds for sound in sounds.values())
+    median = float(np.median(table["seconds"][measured.is_readable]))
 
-    def finding(kind: str, is_at_fault: Callable[[Sound], bool], message: str, number: str) -> Iterator[Finding]:
+    def finding(kind: str, is_at_fault: NDArray[np.bool_], message: str, number: str) -> Iterator[Finding]:
         """Yield the finding about the recordings at fault, each with its `number`."""
-        faulty = {place: sound for place, sound in sounds.items() if is_at_fault(sound)}
+        faulty = {place: measured[place] for place in np.flatnonzero(is_at_fault & measured.is_readable).tolist()}
         if faulty:
             yield Finding(
                 kind,
@@ -215,33 +218,33 @@ def _sound_warnings(collection: Collection, measured: Sequence[Sound | Picture |
 
     yield from finding(
         "quiet",
-        lambda sound: sound.peak < QUIET_PEAK and not sound.is_empty,
+        (table["peak"] < QUIET_PEAK) & ~measured.is_empty,
         f"very quiet (peaks below {QUIET_PEAK:g} dBFS); listen whether anything is to be heard",
         "{s.peak:.1f} dBFS",
     )
     yield from finding(
         "clipped",
-        lambda sound: sound.clipped > CLIPPED_SHARE,
+        table["clipped"] > CLIPPED_SHARE,
         f"clipped (more than {CLIPPED_SHARE:.1%} of the samples are cut off flat); record at a lower level",
         "{s.clipped:.2%}",
     )
     yield from finding(
         "offset",
-        lambda sound: abs(sound.offset) > MAX_OFFSET,
+        np.abs(table["offset"]) > MAX_OFFSET,
         f"off zero (by more than {MAX_OFFSET:.0%} of full scale); check the recorder",
         "{s.offset:+.3f} of full scale",
     )
     yield from finding(
         "length",
-        lambda sound: not median / LENGTH_RATIO <= sound.seconds <= median * LENGTH_RATIO,
+        (table["seconds"] < median / LENGTH_RATIO) | (table["seconds"] > median * LENGTH_RATIO),
         f"more than {LENGTH_RATIO} times longer or shorter than the median of {median:.2f} s; cut or remove them",
         "{s.seconds:.2f} s",
     )
-    yield from _several_rates(collection, sounds)
+    yield from _several_rates(table["sample_rate"][measured.is_readable])
 
 
-def _several_rates(collection: Collection, sounds: Mapping[int, Sound]) -> Iterator[Finding]:
-    rates = Counter(sound.sample_rate for sound in sounds.values())
+def _several_rates(sample_rates: NDArray[np.int64]) -> Iterator[Finding]:
+    rates = dict(zip(*(found.tolist() for found in np.unique(sample_rates, return_counts=True)), strict=True))
     if len(rates) > 1:
         lowest = min(rates)
         yield Finding(

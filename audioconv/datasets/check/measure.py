@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.audio.read import Blocks, Segment, blocks, part
-from audioconv.datasets.collection import Collection
+from audioconv.datasets.collection import Collection, Kind
 from audioconv.errors import DataError
+from audioconv.io.columns import Lazy
 from audioconv.io.parallel import read_in_parallel
 
 CLIPPED_LEVEL, CLIPPED_RUN, CLIPPED_SHARE = 0.98, 3, 0.001
@@ -95,11 +97,73 @@ class Picture:
         return self.contrast == 0
 
 
-def measure_all(collection: Collection, on_file: Callable[[], object] | None) -> Iterator[Sound | Picture | DataError]:
-    """Yield what is measured of each clip, in order; of its samples nothing stays in memory."""
-    measure = measure_picture if collection.kind == "images" else measure_sound
+class Measurements(Lazy[Sound | Picture | None]):
+    """The measurements of many clips, None for one that cannot be read: 80 bytes for each.
+
+    Attributes
+    ----------
+    table : structured array (N,)
+        With the fields of `Sound` or `Picture`.
+    is_readable : array (N,) bool
+    failures : dict of int to DataError
+        Why the others cannot be read, by their place.
+    """
+
+    def __init__(self, count: int, kind: Kind) -> None:
+        self._kind: type[Sound | Picture] = Picture if kind == "images" else Sound
+        self.table = np.zeros(count, _ROWS[self._kind])
+        self.is_readable = np.zeros(count, bool)
+        self.failures: dict[int, DataError] = {}
+
+    @classmethod
+    def of(cls, found: Sequence[Sound | Picture | DataError], kind: Kind) -> Measurements:
+        """Return what was found of each clip as one table."""
+        measured = cls(len(found), kind)
+        for place, one in enumerate(found):
+            measured.put(place, one)
+        return measured
+
+    def put(self, place: int, found: Sound | Picture | DataError) -> None:
+        """Set what was found of the clip at a place."""
+        if isinstance(found, DataError):
+            self.failures[place] = found
+        else:
+            self.table[place] = astuple(found)
+            self.is_readable[place] = True
+
+    def __len__(self) -> int:
+        """Return the number of clips."""
+        return len(self.table)
+
+    def _make(self, place: int) -> Sound | Picture | None:
+        if not self.is_readable[place]:
+            return None
+        digest, *numbers = self.table[place].tolist()
+        return self._kind(bytes(digest), *numbers)
+
+    @property
+    def is_empty(self) -> NDArray[np.bool_]:
+        """Whether all samples or pixels of each clip are equal, (N,)."""
+        empty = self.table["contrast"] == 0 if self._kind is Picture else self.table["peak"] <= FLOOR
+        return np.asarray(empty & self.is_readable)
+
+
+_ROWS: dict[type[Sound | Picture], Any] = {
+    Sound: [("digest", "V32"), ("seconds", float), ("sample_rate", np.int64), ("channels", np.int16)]
+    + [(name, float) for name in ("loudness", "peak", "clipped", "offset")],
+    Picture: [("digest", "V32"), ("height", np.int32), ("width", np.int32), ("channels", np.int16)]
+    + [(name, float) for name in ("brightness", "contrast")],
+}
+
+
+def measure_all(collection: Collection, on_file: Callable[[], object] | None) -> Measurements:
+    """Return what is measured of each clip; of its samples nothing stays in memory."""
+    measure: Callable[[Any], Sound | Picture] = measure_picture if collection.kind == "images" else measure_sound
+    measured = Measurements(len(collection), collection.kind)
     # SHA-256, too, lets other Python threads run meanwhile.
-    return read_in_parallel([item.example for item in collection.items], measure, on_file=on_file)
+    for place, found in enumerate(read_in_parallel(collection.examples, measure, on_file=on_file)):
+        measured.put(place, found)
+    return measured
 
 
 def measure_sound(example: Path | Segment) -> Sound:

@@ -127,20 +127,17 @@ def _draw_classes(axes: Axes, report: Report, labels: Sequence[str]) -> None:
 
 def _draw_levels(axes: Axes, report: Report, labels: Sequence[str]) -> None:
     """Draw for each class the median, the middle half, and all but the outermost twentieths."""
-    values: defaultdict[str, list[float]] = defaultdict(list)
-    for item, one in zip(report.collection.items, report.measured, strict=True):
-        if isinstance(one, Sound):
-            values[item.label].append(max(one.loudness, MIN_LEVEL_DB))
-        elif isinstance(one, Picture):
-            values[item.label].append(one.brightness)
-    if report.collection.kind == "images":
+    measured, is_images = report.measured, report.collection.kind == "images"
+    levels = measured.table["brightness"] if is_images else np.maximum(measured.table["loudness"], MIN_LEVEL_DB)
+    if is_images:
         _frame(axes, "brightness by class", f"mean of the pixels, 0 to 1\n{_PERCENTILES}")
     else:
         _frame(axes, "loudness by class", f"root mean square, dBFS\n{_PERCENTILES}")
     for row, label in enumerate(labels):
-        if not values[label]:
+        values = levels[measured.is_readable & report.collection.labels.equals(label)]
+        if not len(values):
             continue
-        low, first, middle, third, high = np.percentile(values[label], [5, 25, 50, 75, 95])
+        low, first, middle, third, high = np.percentile(values, [5, 25, 50, 75, 95])
         axes.plot([low, high], [row, row], color="#9dbcd8", lw=1.4, solid_capstyle="butt", zorder=2)
         axes.plot([first, third], [row, row], color=BLUE, lw=5, solid_capstyle="butt", zorder=3)
         axes.plot([middle], [row], "o", color="white", mec=INK, mew=0.9, ms=5, zorder=4)
@@ -174,9 +171,9 @@ def _draw_sizes(axes: Axes, pictures: Sequence[Picture]) -> None:
 
 def _draw_speakers(axes: Axes, report: Report) -> None:
     clips: defaultdict[str, Counter[str | None]] = defaultdict(Counter)
-    for item in report.collection.items:
-        if item.speaker:
-            clips[item.speaker][item.split] += 1
+    for speaker, split in zip(report.collection.speakers, report.collection.splits, strict=True):
+        if speaker:
+            clips[speaker][split] += 1
     if not clips:
         _frame(axes, "speakers", "")
         axes.set_axis_off()

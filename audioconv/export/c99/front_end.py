@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from audioconv._types import Array
-from audioconv.errors import ExportError
 from audioconv.export.c99 import text
+from audioconv.export.description import check_front_end
 from audioconv.features.front_ends import LogMel, Mfcc, RawSamples
 from audioconv.features.spectrogram import cosine_basis, hann_window
 
@@ -48,8 +48,7 @@ def lower(front_end: object) -> FrontEndCode:
     """Return a front end as C; `ExportError` if it is not one of audioconv's."""
     if type(front_end) is RawSamples:
         return FrontEndCode()
-    if type(front_end) not in (LogMel, Mfcc):
-        raise ExportError(f"the front end {front_end!r} is not one of audioconv's; its models cannot be exported")
+    check_front_end(front_end)
     assert isinstance(front_end, LogMel)
     code = FrontEndCode()
     length, used = front_end.fft_length, front_end.window_length

@@ -9,7 +9,7 @@ import numpy as np
 from audioconv.audio import endpoints
 from audioconv.export.c99 import text
 from audioconv.export.facts import HOP_SECONDS
-from audioconv.features.front_ends import Mfcc, RawSamples
+from audioconv.features.front_ends import LogMel, Mfcc, RawSamples
 from audioconv.model import Model
 from audioconv.streaming.detector import chosen_threshold
 from audioconv.streaming.frames import row_stream
@@ -89,7 +89,7 @@ def lower(model: Model) -> StreamCode | None:
         held = ("int16_t", "rows", grid.window_rows * grid.row_samples, 2)
         delay = 0
     else:
-        assert not isinstance(model.front_end, RawSamples)
+        assert isinstance(model.front_end, LogMel)
         width = len(rows.silence)
         cepstral = isinstance(model.front_end, Mfcc)
         numbers["LEVEL_WIDTH"] = 1 if cepstral else width

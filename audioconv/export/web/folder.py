@@ -15,7 +15,7 @@ import numpy as np
 from audioconv._types import Array
 from audioconv.errors import ConfigError
 from audioconv.export import onnx_file
-from audioconv.export.description import describe
+from audioconv.export.description import check_front_end, describe
 from audioconv.export.web.frames import describe_frames
 from audioconv.export.web.runtime import LICENCE, Runtime, hashed
 from audioconv.export.web.settings import settings
@@ -40,11 +40,12 @@ def contents(model: Model, metadata: Mapping[str, Any], runtime: Runtime) -> dic
     ConfigError
         If the model is not of sounds, or has no words.
     ExportError
-        If ONNX files cannot hold the model; names the layer.
+        If ONNX files cannot hold the model; names the layer. If they cannot compute the front end.
     """
     if model.front_end is None or not model.words:
         what = "of pictures" if model.front_end is None else "without words"
         raise ConfigError(f"a page finds words in sound, and this model is {what}; export it as .onnx instead")
+    check_front_end(model.front_end)
     files = {NETWORK: onnx_file.write(describe(model, from_features=True), metadata)}
     if isinstance(model.front_end, LogMel):
         files[FRONT_END] = onnx_file.write(describe_frames(model.front_end), {"front_end": metadata["front_end"]})

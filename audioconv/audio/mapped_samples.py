@@ -1,0 +1,130 @@
+"""16-bit samples in files that are mapped into memory, and read through checksums."""
+
+from __future__ import annotations
+
+import mmap
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audioconv.errors import DataError
+from audioconv.io.files import display_path, reason
+
+BLOCK = 1 << 17
+"""Samples that have a checksum together."""
+
+RELEASED = 1 << 22
+"""After so many samples the mapped memory is released: else the process would seem to hold all that it has read."""
+
+SAMPLE = np.dtype("<i2")
+
+
+class MappedSamples:
+    """Samples in files, one file behind the other.
+
+    The checksum of a block is compared when the first of its samples is read.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    checksums : sequence of arrays (blocks,) uint32
+        CRC-32 of each `BLOCK` of each file.
+    remedy : str
+        What to do about a damaged file, for errors.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be opened; when samples are read, if their block is damaged.
+    """
+
+    def __init__(self, paths: Sequence[Path], checksums: Sequence[NDArray[np.uint32]], remedy: str) -> None:
+        self._paths, self._checksums, self._remedy = paths, checksums, remedy
+        self._maps = [_mapped(path, remedy) for path in paths]
+        self._samples: list[NDArray[np.int16]] = [np.frombuffer(one, SAMPLE) for one in self._maps]
+        self._ends = np.cumsum([len(samples) for samples in self._samples])
+        self._are_checked = [np.zeros(len(of_file), bool) for of_file in checksums]
+        self._read = 0
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return int(self._ends[-1])
+
+    def __getitem__(self, places: slice, /) -> NDArray[np.int16]:
+        """Return samples of one file, not copied."""
+        number = int(np.searchsorted(self._ends, places.start, side="right"))
+        samples = self._samples[number]
+        before = int(self._ends[number]) - len(samples)
+        begin, end = places.start - before, places.stop - before
+        first, last = begin // BLOCK, -(-end // BLOCK)
+        if not self._are_checked[number][first:last].all():
+            self._check(number, range(first, last))
+        self._release(end - begin)
+        return samples[begin:end]
+
+    def _check(self, number: int, blocks: range) -> None:
+        samples, checked = self._samples[number], self._are_checked[number]
+        for block in blocks:
+            if not checked[block]:
+                part = samples[block * BLOCK : (block + 1) * BLOCK]
+                if zlib.crc32(part.data) != self._checksums[number][block]:
+                    raise DataError(
+                        f"{display_path(self._paths[number])}: the file is damaged, a checksum differs at byte "
+                        f"{block * BLOCK * SAMPLE.itemsize}; {self._remedy}"
+                    )
+                checked[block] = True
+                self._release(len(part))
+
+    def _release(self, count: int) -> None:
+        self._read += count
+        if self._read > RELEASED and hasattr(mmap, "MADV_DONTNEED"):  # Windows has none
+            self._read = 0
+            for one in self._maps:
+                one.madvise(mmap.MADV_DONTNEED)
+
+
+def _mapped(path: Path, remedy: str) -> mmap.mmap:
+    try:
+        with open(path, "rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except (OSError, ValueError) as error:  # ValueError: it is empty
+        why = reason(error) if isinstance(error, OSError) else str(error)
+        raise DataError(f"{display_path(path)}: cannot be opened ({why}); {remedy}") from None
+
+
+class SampleWriter:
+    """Writer of the samples of one file, and of their checksums.
+
+    Attributes
+    ----------
+    count : int
+        Number of samples so far.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self.count = file, 0
+        self._checksums: list[int] = []
+
+    def write(self, samples: NDArray[np.int16]) -> None:
+        """Write the next samples (T,)."""
+        self._file.write(np.ascontiguousarray(samples, SAMPLE).data)
+        for part in self._by_block(samples):
+            self._checksums[-1] = zlib.crc32(np.ascontiguousarray(part, SAMPLE).data, self._checksums[-1])
+
+    def checksums(self) -> NDArray[np.uint32]:
+        """Return the checksums (blocks,)."""
+        return np.array(self._checksums, np.uint32)
+
+    def _by_block(self, samples: NDArray[np.int16]) -> Iterator[NDArray[np.int16]]:
+        """Yield the samples, divided where blocks end; for a new block, a checksum is begun."""
+        while len(samples):
+            if self.count % BLOCK == 0:
+                self._checksums.append(0)
+            part = samples[: BLOCK - self.count % BLOCK]
+            self.count += len(part)
+            samples = samples[len(part) :]
+            yield part

@@ -1,0 +1,140 @@
+"""Memory does not grow with the number of clips beyond 300 bytes for each."""
+
+from __future__ import annotations
+
+import gc
+import os
+import tracemalloc
+
+import numpy as np
+import pytest
+import soundfile
+from model_files import small_models
+
+from audioconv.audio import window_store
+from audioconv.datasets import open_collection
+from audioconv.datasets.check import check as checking
+from audioconv.datasets.check import measure
+from audioconv.datasets.manifest import write_manifest
+from audioconv.model import Model
+from audioconv.pipeline import evaluate, windowing
+from audioconv.pipeline.predict import RecordingScores
+from audioconv.recipe.examples import load
+from audioconv.recipe.labelled import LabelledFiles
+from audioconv.recipe.plan import resolve
+from audioconv.recipe.settings import Settings
+from audioconv.recipe.setup import prepare
+
+MAX_BYTES = 300
+RATE, LENGTH = 4000, 400
+FEW, MANY = 500, 2500
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Return folders with `FEW` and `MANY` clips of two classes, which are all the same file."""
+    root = tmp_path_factory.mktemp("many")
+    soundfile.write(root / "clip.wav", np.arange(LENGTH, dtype=np.int16), RATE)
+    for count in (FEW, MANY):
+        for label in ("no", "yes"):
+            (root / str(count) / label).mkdir(parents=True)
+            for number in range(count // 2):
+                name = f"{number // 20:08x}_nohash_{number % 20}.wav"
+                os.link(root / "clip.wav", root / str(count) / label / name)
+    return root
+
+
+def bytes_a_clip(work, folders, times=1):
+    """Return by how much the peak of memory grows with each clip, and that of what `work` returns."""
+    work(folders / str(FEW))  # what is imported or computed once
+    few, many = (np.min([_traced(work, folders / str(count)) for _ in range(times)], axis=0) for count in (FEW, MANY))
+    peak, held = (many - few) / (MANY - FEW)
+    return peak, held
+
+
+def _traced(work, folder):
+    """Return the peak of memory, and what is held in the end; Python's table of its own strings grows at any time."""
+    gc.collect()
+    tracemalloc.start()
+    kept = work(folder)
+    gc.collect()
+    now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    del kept
+    return peak, now
+
+
+def test_opening_a_folder_or_a_manifest(folders):
+    peak, held = bytes_a_clip(open_collection, folders, times=2)
+    assert held < 70
+    assert peak < MAX_BYTES
+
+    def open_manifest(folder):
+        return open_collection(folder.with_suffix(".csv"))
+
+    for count in (FEW, MANY):
+        write_manifest(folders / f"{count}.csv", open_collection(folders / str(count)).items)
+    peak, held = bytes_a_clip(open_manifest, folders, times=2)
+    assert held < 70
+    assert peak < MAX_BYTES
+
+
+def test_training(folders, tmp_path, monkeypatch):
+    samples = np.arange(LENGTH, dtype=np.float32) / 32768
+    monkeypatch.setattr(windowing, "recording_parts", lambda *_: [(samples, [0], False)])
+    monkeypatch.setattr(windowing, "MAX_MEMORY_SAMPLES", 1)
+    monkeypatch.setattr(window_store, "stores_folder", lambda: tmp_path)
+
+    def make_ready(folder):
+        settings = Settings(
+            arch="tc-resnet8", init=None, negatives="none", reject=True, sample_rate=RATE, clip_seconds=LENGTH / RATE
+        )
+        data = LabelledFiles.of(open_collection(folder))
+        plan = resolve(settings, data, None)
+        setup = prepare(plan, load(plan, data))
+        (data,) = setup.data_to_train(setup.parts["train"])
+        data.batch(np.arange(8), np.random.default_rng(0))
+        return setup, data
+
+    peak, held = bytes_a_clip(make_ready, folders)
+    assert held < MAX_BYTES
+    assert peak < MAX_BYTES
+
+
+def test_data_check(folders, monkeypatch):
+    numbers = iter(range(10 * MANY))
+
+    def measured(example):
+        return measure.Sound(next(numbers).to_bytes(32, "little"), 0.1, RATE, 1, -20.0, -10.0, 0.0, 0.0)
+
+    monkeypatch.setattr(measure, "measure_sound", measured)
+
+    def check(folder):
+        report = checking.check(open_collection(folder))
+        report.as_json()
+        return report
+
+    peak, held = bytes_a_clip(check, folders, times=3)
+    assert held < MAX_BYTES
+    assert peak < MAX_BYTES
+
+
+def test_evaluate(folders, tmp_path, monkeypatch):
+    (tmp_path / "model.safetensors").write_bytes(small_models()[0])
+    made = Model.load(tmp_path / "model.safetensors")
+    scores = np.full(len(made.labels), 1 / len(made.labels), np.float32)
+
+    def score_files(model, spec, files, **_):
+        return (RecordingScores(scores.copy()) for _ in files)
+
+    monkeypatch.setattr(evaluate, "score_files", score_files)
+    monkeypatch.setattr(evaluate, "_with_known_labels", lambda collection, model: collection)
+
+    def judge(folder):
+        found = evaluate.evaluate(made, open_collection(folder))
+        found.to_json()
+        return found
+
+    peak, held = bytes_a_clip(judge, folders)
+    assert held < MAX_BYTES
+    assert peak < MAX_BYTES
