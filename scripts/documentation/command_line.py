@@ -13,7 +13,8 @@ HEAD = """# Command line
 
 **For:** users of the terminal who look up a command or an option. `audioconv COMMAND --help` shows the same.
 
-Exit codes of all commands: 0 for success, 1 for a failure (a file, a device or data) or after Ctrl-C, 2 for wrong usage.
+Exit codes of all commands: 0 for success, 1 for a failure (a file, a device or data) or after Ctrl-C, 2 for wrong
+usage.
 """
 
 
