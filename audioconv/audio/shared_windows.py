@@ -23,7 +23,8 @@ Spans = NDArray[np.int64]
 class SharedSamples:
     """Samples of all recordings, one after the other, of which this process holds some.
 
-    A `windows.SampleSource`, which gives the slices that it holds. Samples that other processes send are held in memory.
+    A `windows.SampleSource`, which gives the slices that it holds. Samples that other processes send are held in
+    memory.
 
     Parameters
     ----------
