@@ -23,7 +23,8 @@ Spans = NDArray[np.int64]
 class SharedSamples:
     """Samples of all recordings, one after the other, of which this process holds some.
 
-    A `windows.SampleSource`, which gives the slices that it holds. What other processes send is held in memory.
+    A `windows.SampleSource`, which gives the slices that it holds. Samples that other processes send are held in
+    memory.
 
     Parameters
     ----------
@@ -108,7 +109,7 @@ def share(windows: Windows, first: int, processes: Processes) -> Windows:
     Parameters
     ----------
     windows : Windows
-        Of recordings that are numbered from 0, with one source.
+        Windows with one source, of recordings that are numbered from 0.
     first : int
         The number of the first of them among the recordings of all processes.
     processes : Processes

@@ -1,4 +1,4 @@
-"""What processes that compute together must have in common."""
+"""Checks that processes which compute together have the same versions, settings and data."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class MpiProcesses(Processes):
         """Return the sum over all replicas.
 
         The vector is cut into a segment for each process. A process gets its segment of everyone's nodes, completes the
-        tree there, and sends the sum to all: about twice the vector's bytes leave and reach each process, however many
+        tree there, and sends the sum to all. About twice the vector's bytes leave and reach each process, however many
         there are.
         """
         own = list(nodes.values())

@@ -1,4 +1,4 @@
-"""How fast each of several processes computes; the slowest one is named, since all others wait for it."""
+"""The pace of several processes; the slowest one is named, since all others wait for it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from audioconv.cluster.processes import Processes
 logger = logging.getLogger("audioconv")
 
 SLOW_RATIO, MIN_SECONDS = 1.5, 1.0
-"""A process is a straggler if it computes so many times as long as the median process, and so many seconds more, in two
-stretches of steps one after the other: a single one may be chance."""
+"""A process is a straggler if it computes so many times as long as the median process, and so many seconds more. Both
+must hold in two stretches of steps one after the other: a single one may be chance."""
 
 
 class Pace:

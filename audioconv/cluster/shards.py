@@ -56,5 +56,5 @@ class Shard:
         return [things[place] for place in self.range(len(things))]
 
     def has(self, name: str) -> bool:
-        """Return whether the thing of that name is in this shard, where nobody has a list of all."""
+        """Return whether a file of that name is in this shard, if there is no list of all files."""
         return zlib.crc32(name.encode(errors="surrogateescape")) % self.count == self.number - 1

@@ -1,8 +1,8 @@
 """A sum over replicas in one fixed order, a binary tree, whichever process computes which part of it.
 
-Floating-point sums depend on their order. The sum over V replicas is always that of the tree whose nodes are the
-replicas from ``k * size`` to ``(k + 1) * size`` for each power of two `size`; beyond the last replica there is nothing
-to add. A process adds its own replicas to the largest nodes that lie within them. The rest of the tree, above these
+Floating-point sums depend on their order. The sum over V replicas is always that of one tree. Its nodes are the
+replicas from ``k * size`` to ``(k + 1) * size`` for each power of two `size`. Nothing is added beyond the last replica.
+A process adds its own replicas to the largest nodes that lie within them. The rest of the tree, above these
 nodes, is added after an exchange. So the number of processes changes where a sum is computed, never its order.
 """
 

@@ -20,13 +20,13 @@ from audioconv.io.files import display_path, reason, write_atomic
 
 COLUMNS = ("negatives", "label", "path", "begin", "end", "error", "files")
 """Columns before those of the classes. `negatives` names the set of a negative clip and is empty for clips with a
-label. Two kinds of rows are no clips: in one, `error` says why a file could not be read; in the other, `files` is the
+label. Two kinds of rows are no clips. In one, `error` says why a file could not be read. In the other, `files` is the
 number of files of a set of negatives."""
 
 
 @dataclass(frozen=True, eq=False)
 class ClipScores:
-    """What a model makes of the clips of an evaluation.
+    """The scores of a model on the clips of an evaluation.
 
     Attributes
     ----------

@@ -72,7 +72,7 @@ class Plan:
     epochs : int or None
         None: see `epoch_count`.
     batch_size : int
-        Of each replica.
+        Examples in a batch of each replica.
     learning_rate : float
         The greatest of the one-cycle schedule for one replica; see `replicas.one_cycle`.
     mixup : float

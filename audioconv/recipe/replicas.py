@@ -59,7 +59,7 @@ def _without_folders(value: Any) -> Any:
 def one_cycle(rate: float, replicas: int, epochs: int) -> OneCycle:
     """Return the schedule for a global batch of so many replicas, given the peak for one replica.
 
-    It begins and ends with the rates of one replica. Of one replica it is plain `OneCycle`.
+    It begins and ends with the rates of one replica. For one replica it is plain `OneCycle`.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def one_cycle(rate: float, replicas: int, epochs: int) -> OneCycle:
         The greatest learning rate for one replica.
     replicas : int
     epochs : int
-        Of the whole run.
+        Number of the whole run.
 
     References
     ----------

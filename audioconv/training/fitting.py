@@ -94,7 +94,7 @@ def fit(
     network : Layer
         Ends in one logit a class.
     data : Dataset, or sequence of Dataset
-        Training data. Of several replicas, those of each replica that this process computes: processes of lower rank
+        Training data; of several replicas, those of each replica that this process computes. Processes of lower rank
         have the replicas before them.
     validation : Dataset, optional
         Data, the same in every process, that choose the best epoch, and stop the run with `patience`.

@@ -1,8 +1,8 @@
 """The replicas of a global batch: which of them this process computes, and what all of them make of a step.
 
 A global batch is a batch of each replica. A replica has training examples, batch statistics and random streams of its
-own. The step takes the mean of all replicas' gradients. So does it with the running statistics: each replica updates
-those from before the step by its own batch, and the mean of these is what the next step begins with.
+own. The step takes the mean of all replicas' gradients. Each replica updates the running statistics from before the
+step by its own batch. The next step begins with the mean of these.
 """
 
 from __future__ import annotations
