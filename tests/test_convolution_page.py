@@ -28,7 +28,9 @@ def test_the_code_runs():
 
 
 def test_every_picture_is_shown_and_small():
-    pictures = {path.name for path in IMAGES.glob("*.png") if not path.name.startswith(("explain-", "report-", "web-"))}
+    pictures = {
+        path.name for path in IMAGES.glob("*.png") if not path.name.startswith(("explain-", "lab-", "report-", "web-"))
+    }
     assert set(re.findall(r"\]\(images/([^)]+)\)", PAGE.read_text("utf-8"))) == pictures
     for name in pictures:
         assert (IMAGES / name).stat().st_size < 150_000, name

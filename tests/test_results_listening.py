@@ -315,7 +315,7 @@ def test_rows_tell_mean_spread_and_aim(results):
         "| false accepts: background-noise | 0.100 hours | **0.00** an hour | 0 | 0 | none |",
         "| speech | for 0.5 false accepts an hour | 400 | **40.00%** ± 0.00% | **50.00%** ± 0.00% |",
         "**60.00%** ± 0.00% | - | **80.00%**",
-        "180.0 minutes long, in which 0.5 an hour allows 1 false accept:",
+        "180.0 minutes long. There, 0.5 an hour allows 1 false accept, so",
         "0.96 (1), 0.96 (1); the models' own: 0.900 (4), 0.900 (4)",
         "`tc-cnn`, 75,000 parameters, 60 epochs, trained in 1 min 00 s on 2 threads.",
         "Measured with audioconv 0.2.0, 2026-12-01.",

@@ -157,7 +157,8 @@ def test_of_a_very_long_recording_pieces_all_over_it_are_kept(tmp_path, rng, sho
 
 
 def test_a_part_of_a_recording_is_cut_like_a_recording(tmp_path, rng):
-    samples = room(20, rng, 0.1)
+    # As windows are kept: 16-bit integers.
+    samples = np.rint(32768 * room(20, rng, 0.1)).clip(-32768, 32767).astype(np.float32) / 32768
     soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
     loaded = load_windows(
         [Segment(tmp_path / "a.wav", 4, 8), Segment(tmp_path / "a.wav", 2, 2.5)], ["sounds"] * 2, RATE, RATE

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from audioconv.cli.terminal import mute, say_error
-from audioconv.cluster.processes import ALONE, Processes
 from audioconv.errors import AudioconvError
 from audioconv.io.files import display_path, reason
 
 if TYPE_CHECKING:
     from audioconv.cluster.mpi import MpiProcesses
+    from audioconv.cluster.processes import Processes
 
 
 @contextmanager
@@ -26,6 +26,7 @@ def together() -> Iterator[Processes]:
     is shown once.
     """
     from audioconv.cluster.mpi import PeerError, connect
+    from audioconv.cluster.processes import ALONE
 
     processes = connect()
     if processes is None:

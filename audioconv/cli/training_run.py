@@ -19,13 +19,13 @@ from audioconv.cli.terminal import (
     say,
     write,
 )
-from audioconv.cluster.processes import ALONE, Processes
 from audioconv.errors import AudioconvError, ConfigError
 from audioconv.io.files import display_path, write_atomic
 from audioconv.training.history import FINAL_HISTORY_NAME, HISTORY_NAME
 
 if TYPE_CHECKING:
     from audioconv.classifier import Classifier
+    from audioconv.cluster.processes import Processes
     from audioconv.datasets import Collection
     from audioconv.decision.decision import Decision
     from audioconv.model import Model
@@ -56,15 +56,17 @@ def train_into(
     *,
     resume: bool,
     strict: bool = False,
-    processes: Processes = ALONE,
+    processes: Processes | None = None,
     **settings: Any,
 ) -> Classifier:
     """Train on `collection`, show it, and write all that comes of it to the folder `out`; process 0 writes."""
     from audioconv.classifier import Classifier
+    from audioconv.cluster.processes import ALONE
     from audioconv.recipe.train import CHECKPOINTS
     from audioconv.training.callbacks import Event, Noted, RunStarted
     from audioconv.training.progress import ProgressBar
 
+    processes = processes or ALONE
     runs, members = 0, int(settings.get("ensemble_size", 1))
     # A data set with a split of its own is validated by that.
     is_split = any(item.split == "validation" for item in collection.items)

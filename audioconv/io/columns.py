@@ -68,6 +68,10 @@ class View(Lazy[Value]):
         """Return the number of values."""
         return self._count
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be copied and pickled as a tuple: functions cannot be."""
+        return tuple, (tuple(self),)
+
     def _make(self, place: int) -> Value:
         return self._of(place)
 
