@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
-import pytest
 import sandbox
-
-LONG = pytest.mark.skipif("AUDIOCONV_LONG_TESTS" not in os.environ, reason="takes minutes: set AUDIOCONV_LONG_TESTS")
 
 DOCS = sandbox.ROOT / "docs"
 

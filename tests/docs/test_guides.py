@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import sandbox
 import soundfile
+from longer import LONG
 
 GUIDES = [
     "index.md", "data.md", "evaluation.md", "explaining.md", "live.md", "guides/rejection.md",
@@ -22,7 +23,7 @@ LONGER = ["start/install.md", "start/first-model.md", "export.md"]
 
 RATE = 16000
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, LONG]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def sandbox_clip(paths, label):
     return soundfile.read(next(path for path in paths if path.parent.name == label), dtype="float32")[0]
 
 
-@pytest.mark.parametrize("page", [*GUIDES, *(pytest.param(page, marks=documentation.LONG) for page in LONGER)])
+@pytest.mark.parametrize("page", [*GUIDES, *LONGER])
 def test_the_guide_runs(prepared, tmp_path, page):
     # The commands name absolute paths of the prepared folder's mirror and programs, so these stay where they are.
     skipped = shutil.ignore_patterns(".venv", "mirror") if page != "start/install.md" else None

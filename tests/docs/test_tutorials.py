@@ -16,8 +16,9 @@ import documentation
 import material
 import pytest
 import sandbox
+from longer import LONG
 
-pytestmark = [pytest.mark.slow, documentation.LONG]
+pytestmark = [pytest.mark.slow, LONG]
 
 TUTORIALS = sorted(
     page for page in documentation.PAGES if page.startswith("tutorials/") and page != "tutorials/index.md"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 
 import numpy as np
 import onnxruntime
 import pytest
+from longer import LONG
 
 from audioconv import architectures
 from audioconv import layers as L
@@ -17,8 +17,6 @@ from audioconv.features.front_ends import LogMel, RawSamples
 from audioconv.features.normalisation import Normalisation
 from audioconv.model import Model
 from audioconv.recipe import speech_embedding
-
-LONG = pytest.mark.skipif("AUDIOCONV_LONG_TESTS" not in os.environ, reason="takes minutes: set AUDIOCONV_LONG_TESTS")
 
 RATE = 16000
 LABELS = ("yes", "no", "stop", "_unknown_", "_silence_")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 
 import numpy as np
 import pytest
+from longer import LONG
 
 resource = pytest.importorskip("resource", reason="needs limits of a process")
 pytest.importorskip("playwright", reason="needs the package playwright")
@@ -17,7 +17,7 @@ lab = pytest.importorskip("drawing.lab", reason="the scripts are not beside the 
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif("AUDIOCONV_LONG_TESTS" not in os.environ, reason="takes minutes: set AUDIOCONV_LONG_TESTS"),
+    LONG,
     pytest.mark.skipif(browser.find() is None, reason="needs a browser: apt-get install chromium"),
 ]
 
