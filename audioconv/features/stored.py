@@ -15,7 +15,7 @@ LEVELS = 255
 """Steps between the lowest and the highest value of a band."""
 
 MAX_BYTES = 500_000
-"""Of all stored features together."""
+"""Size of all stored features together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class StoredFeatures:
     ----------
     codes : array (N, *feature_shape) uint8
     low, step : array (bands,) float32
-        Of the last axis of the features.
+        Lowest value and step size of each band, the last axis of the features.
 
     Raises
     ------

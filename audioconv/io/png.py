@@ -30,8 +30,9 @@ def encode(
     pixels : array (H, W, C) uint8
         C is 1 for grey (or numbers of the palette's colours), 3 for RGB.
     palette : array (256, 3) uint8, optional
+        Red, green and blue of each number. Default: the pixels are grey or RGB.
     opacity : array (256,) uint8, optional
-        Of the palette's colours. Default: all are opaque.
+        Opacity of each colour of the palette, 255 is opaque. Default: all are opaque.
 
     References
     ----------

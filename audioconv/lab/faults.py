@@ -130,7 +130,7 @@ def find_faults(
     ----------
     clips : list of Clip
     collection : Collection
-        Of the same clips.
+        The rows of the same clips, in the same order.
     measured : list of Sound, Picture or DataError
         What was measured of each, or why it cannot be read.
     """

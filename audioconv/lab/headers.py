@@ -30,9 +30,9 @@ class Header:
     stamp : (int, int)
         Size in bytes and time of the last change in ns: a file with another stamp is read again.
     seconds, rate
-        Of a recording: its length, and its sample rate in Hz; 0 if it cannot be read.
+        Length in seconds and sample rate in Hz of a recording; 0 if it cannot be read.
     width, height
-        Of a picture, in pixels; 0 if it cannot be read.
+        Size of a picture in pixels; 0 if it cannot be read.
     fault : str or None
         Why it cannot be read.
     """

@@ -133,7 +133,7 @@ class ListeningStream:
         Gets the clips of verdicts.
     events : HeardEvents
     rate : int
-        Of the stream, in Hz.
+        Sample rate of the stream, in Hz.
     threshold : float, optional
         See `Detector`.
     speaker : str, optional

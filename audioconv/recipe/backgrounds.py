@@ -61,7 +61,7 @@ class Backgrounds:
 
     def note(self, *, rejects: bool) -> str:
         """Return in a line what they are used for."""
-        use = "mixed into the clips and learned as none of the words" if rejects else "mixed into the clips"
+        use = "mixed into the clips and used as negatives" if rejects else "mixed into the clips"
         line = f"{BACKGROUND} ({counted(len(self.recordings), 'recording')}, {self.seconds:.0f} s): {use}"
         if self.failures:
             line += f"; {counted(len(self.failures), 'file')} cannot be read, such as {self.failures[0]}"

@@ -265,7 +265,7 @@ def decide(
     Parameters
     ----------
     watched : sequence of Watched
-        Of one model, or of those of a cross-validation, which have the same labels.
+        Held-out examples of one model, or of each model of a cross-validation; all have the same labels.
     rejection : Rejection, optional
         The source of negatives, if the models learn to reject.
     settings : Settings

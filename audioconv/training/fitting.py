@@ -86,8 +86,8 @@ def fit(
     """Train `network` on `data` and return its parameters.
 
     The same arguments on the same machine give the same bits, also where the run was interrupted in any epoch and
-    resumed: every epoch draws its order, augmentation and dropout from generators of its own. So they do on any number
-    of processes that share the same replicas; see `training.replicas`.
+    resumed: every epoch draws its order, augmentation and dropout from generators of its own. The bits
+    do not depend on the number of processes, for the same number of replicas; see `training.replicas`.
 
     Parameters
     ----------
