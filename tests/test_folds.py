@@ -182,7 +182,7 @@ def test_noise_is_mixed_into_the_clips_and_learned_as_a_negative(folder):
     )
     # The noise says that not all sounds are words, so that rejection is on although three speakers are few.
     assert classifier.model_.labels == ("_unknown_", "high", "low")
-    use = "mixed into the clips and learned as none of the words"
+    use = "mixed into the clips and used as negatives"
     assert f"_background_noise_ (2 recordings, 10 s): {use}" in notes
     assert classifier.model_.provenance["backgrounds"]["recordings"] == 2
 

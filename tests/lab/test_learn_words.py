@@ -31,7 +31,7 @@ def trained(test_data, tmp_path_factory):
 
 def test_results_of_real_words(trained):
     page, run = trained
-    use = "mixed into the clips and learned as none of the words"
+    use = "mixed into the clips and used as negatives"
     assert f"_background_noise_ (1 recording, 10 s): {use}" in run["notes"]
     results = page.get("/api/results")
     assert results["clips"] == 16
