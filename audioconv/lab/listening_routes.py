@@ -15,10 +15,9 @@ from audioconv.lab.lab import Lab
 from audioconv.lab.listening import HeardEvents, ListeningStream, judge, wav_of
 from audioconv.lab.names import checked_speaker
 from audioconv.lab.requests import json_body
-from audioconv.lab.stream_messages import STOP, next_message, samples_of
-from audioconv.serving.http_base import HEADERS, json_response, send_json, status_of
+from audioconv.lab.stream_messages import STOP, next_object, samples_of
+from audioconv.serving.http_base import HEADERS, close_with, json_response, send_json, status_of
 from audioconv.serving.http_query import Query
-from audioconv.serving.limits import RefusedError
 
 
 def routes(lab: Lab) -> list[BaseRoute]:
@@ -73,7 +72,7 @@ async def _listen(websocket: WebSocket, stream: ListeningStream, lab: Lab) -> No
         await send_json(websocket, {"type": "ready", "threshold": stream.threshold})
         try:
             while not lab.workers.stopping.is_set():
-                message = await next_message(websocket, lab.limits.idle_seconds)
+                message = await next_object(websocket, lab.limits.idle_seconds)
                 if message == STOP:
                     break
                 for answer in await lab.workers.for_stream(lambda message=message: _answers(stream, message)):  # type: ignore[misc]
@@ -81,8 +80,7 @@ async def _listen(websocket: WebSocket, stream: ListeningStream, lab: Lab) -> No
             for answer in await lab.workers.for_stream(stream.finish):
                 await send_json(websocket, answer)
         except AudioconvError as error:
-            await send_json(websocket, {"type": "error", "error": str(error)})
-            await websocket.close(1008 if isinstance(error, RefusedError) else 1003)
+            await close_with(websocket, error)
             return
         await websocket.close(1000)
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -12,7 +9,7 @@ from audioconv.errors import AudioconvError, ConfigError, DataError
 from audioconv.lab.event_routes import PROTOCOL
 from audioconv.lab.lab import Lab
 from audioconv.lab.recording import Message, Recording
-from audioconv.serving.http_base import json_response, send_json, status_of
+from audioconv.serving.http_base import json_response, next_message, send_json, status_of
 from audioconv.serving.http_query import Query
 from audioconv.serving.limits import RefusedError
 
@@ -84,31 +81,10 @@ class _Answers:
 
 
 async def next_sound(websocket: WebSocket, idle_seconds: float) -> bytes | None:
-    """Return the next samples of a stream, None for the message that ends it.
-
-    Raises
-    ------
-    RefusedError
-        If nothing comes for so long (408).
-    DataError
-        If it is another message.
-    WebSocketDisconnect
-        If the page has gone.
-    """
-    try:
-        async with asyncio.timeout(idle_seconds):
-            message = await websocket.receive()
-    except TimeoutError:
-        raise RefusedError(408, f"nothing has come for {idle_seconds:g} s") from None
-    if message["type"] == "websocket.disconnect":
-        raise WebSocketDisconnect(message.get("code", 1005))
-    data: bytes | None = message.get("bytes")
-    if data is not None:
-        return data
-    try:
-        asked = json.loads(message.get("text") or "")
-    except (ValueError, RecursionError):
-        asked = None
-    if asked == {"type": "stop"}:
+    """Return the next samples of a stream, None for the message that ends it; `DataError` for another message."""
+    message = await next_message(websocket, idle_seconds)
+    if message == {"type": "stop"}:
         return None
+    if isinstance(message, bytes):
+        return message
     raise DataError('a message is either binary, float32 samples, or the text {"type": "stop"}')

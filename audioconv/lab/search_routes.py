@@ -16,12 +16,12 @@ from audioconv.lab.event_routes import PROTOCOL
 from audioconv.lab.lab import Lab
 from audioconv.lab.requests import uploaded
 from audioconv.lab.search import search
-from audioconv.lab.stream_messages import STOP, next_message
+from audioconv.lab.stream_messages import STOP, next_object
 from audioconv.model import Model
 from audioconv.pipeline.inputs import of_model
 from audioconv.pipeline.predict import RecordingScores
 from audioconv.pipeline.prediction import describe
-from audioconv.serving.http_base import json_response, send_json, status_of
+from audioconv.serving.http_base import close_with, json_response, send_json, status_of
 from audioconv.serving.http_query import Query
 from audioconv.serving.limits import RefusedError
 
@@ -87,15 +87,14 @@ async def _watch(websocket: WebSocket, model: Model, lab: Lab) -> None:
     with suppress(WebSocketDisconnect):
         try:
             while not lab.workers.stopping.is_set():
-                message = await next_message(websocket, lab.limits.idle_seconds)
+                message = await next_object(websocket, lab.limits.idle_seconds)
                 if message == STOP:
                     break
                 if not isinstance(message, bytes):
                     raise ConfigError('a message is either a picture or the text {"type": "stop"}')
                 await send_json(websocket, await lab.workers.for_stream(lambda data=message: _frame(model, data)))  # type: ignore[misc]
         except AudioconvError as error:
-            await send_json(websocket, {"type": "error", "error": str(error)})
-            await websocket.close(1008 if isinstance(error, RefusedError) else 1003)
+            await close_with(websocket, error)
             return
         await websocket.close(1000)
 

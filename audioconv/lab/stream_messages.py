@@ -2,50 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from typing import Any
 
 import numpy as np
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from audioconv._types import Samples
 from audioconv.errors import DataError
-from audioconv.serving.limits import RefusedError
+from audioconv.serving.http_base import next_message
 
 STOP = {"type": "stop"}
 """The message that ends a stream."""
 
 
-async def next_message(websocket: WebSocket, idle_seconds: float) -> bytes | dict[str, Any]:
-    """Return the next message: what is binary, or a JSON object.
-
-    Raises
-    ------
-    RefusedError
-        If nothing comes for so long (408).
-    DataError
-        If it is another message.
-    WebSocketDisconnect
-        If the page has gone.
-    """
-    try:
-        async with asyncio.timeout(idle_seconds):
-            message = await websocket.receive()
-    except TimeoutError:
-        raise RefusedError(408, f"nothing has come for {idle_seconds:g} s") from None
-    if message["type"] == "websocket.disconnect":
-        raise WebSocketDisconnect(message.get("code", 1005))
-    data: bytes | None = message.get("bytes")
-    if data is not None:
-        return data
-    try:
-        asked = json.loads(message.get("text") or "")
-    except (ValueError, RecursionError):
-        asked = None
-    if not isinstance(asked, dict):
+async def next_object(websocket: WebSocket, idle_seconds: float) -> bytes | dict[str, Any]:
+    """Return the next message, binary or a JSON object; `DataError` for another one."""
+    message = await next_message(websocket, idle_seconds)
+    if not isinstance(message, bytes | dict):
         raise DataError("a message is either binary or the text of a JSON object")
-    return asked
+    return message
 
 
 def samples_of(data: bytes) -> Samples:

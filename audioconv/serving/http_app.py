@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,12 +10,20 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from audioconv._version import __version__
 from audioconv.errors import AudioconvError, DataError
 from audioconv.model import Model
-from audioconv.serving.http_base import GuardedApp, body, json_response, send_json, status_of
+from audioconv.serving.http_base import (
+    GuardedApp,
+    body,
+    close_with,
+    json_response,
+    next_message,
+    send_json,
+    status_of,
+)
 from audioconv.serving.http_guard import Guard
 from audioconv.serving.http_query import Query
 from audioconv.serving.limits import UPLOADS_IN_MEMORY, Budget, Limits, RefusedError
@@ -156,30 +163,18 @@ class HttpApp(GuardedApp):
                 await _send_detections(websocket, await self._workers.for_stream(lambda data=data: stream.push(data)))  # type: ignore[misc]
             await _send_detections(websocket, await self._workers.for_stream(stream.flush))
         except AudioconvError as error:
-            await send_json(websocket, {"type": "error", "error": str(error)})
-            await websocket.close(1008 if isinstance(error, RefusedError) else 1003)
+            await close_with(websocket, error)
             return
         await send_json(websocket, {"type": "end", "seconds": stream.seconds})
         await websocket.close(1000)
 
     async def _next(self, websocket: WebSocket) -> bytes | None:
         """Return the next samples, or None for the message that ends the stream."""
-        try:
-            async with asyncio.timeout(self._limits.idle_seconds):
-                message = await websocket.receive()
-        except TimeoutError:
-            raise RefusedError(408, f"nothing has come for {self._limits.idle_seconds:g} s") from None
-        if message["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(message.get("code", 1005))
-        data: bytes | None = message.get("bytes")
-        if data is not None:
-            return data
-        try:
-            said = json.loads(message.get("text") or "")
-        except (ValueError, RecursionError):
-            said = None
-        if said == {"type": "end"}:
+        message = await next_message(websocket, self._limits.idle_seconds)
+        if message == {"type": "end"}:
             return None
+        if isinstance(message, bytes):
+            return message
         raise DataError('a message is either binary, 16-bit samples, or the text {"type": "end"}')
 
 

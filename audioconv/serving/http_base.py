@@ -118,6 +118,38 @@ async def send_json(websocket: WebSocket, message: Mapping[str, Any]) -> None:
         await websocket.send_text(json.dumps(message, allow_nan=False))
 
 
+async def next_message(websocket: WebSocket, idle_seconds: float) -> Any:
+    """Return the next message: bytes, or the value of a text in JSON; None for a text that is not JSON.
+
+    Raises
+    ------
+    RefusedError
+        If nothing comes for so long (408).
+    WebSocketDisconnect
+        If the client has gone.
+    """
+    try:
+        async with asyncio.timeout(idle_seconds):
+            message = await websocket.receive()
+    except TimeoutError:
+        raise RefusedError(408, f"nothing has come for {idle_seconds:g} s") from None
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", 1005))
+    data: bytes | None = message.get("bytes")
+    if data is not None:
+        return data
+    try:
+        return json.loads(message.get("text") or "")
+    except (ValueError, RecursionError):
+        return None
+
+
+async def close_with(websocket: WebSocket, error: AudioconvError) -> None:
+    """Send an error, and end the stream."""
+    await send_json(websocket, {"type": "error", "error": str(error)})
+    await websocket.close(1008 if isinstance(error, RefusedError) else 1003)
+
+
 async def body(request: Request, limits: Limits) -> AsyncIterator[bytes]:
     """Yield the parts of a body as they come; `RefusedError` (408) if it takes too long."""
     until = asyncio.get_running_loop().time() + limits.seconds
