@@ -19,7 +19,7 @@ ORDER = [
     line.split()
     for line in """
     _types _version errors
-    decision geometry io kernels
+    decision geometry io kernels pages
     cluster evaluation features images runtime
     audio ops
     datasets layers

@@ -11,7 +11,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from audioconv.lab.lab import Lab
+from audioconv.pages import CAPTURE, PALETTE, shared
 from audioconv.serving.limits import RefusedError
+
+SHARED = (PALETTE, CAPTURE)
+"""Files that other pages have, too."""
 
 TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -62,10 +66,11 @@ def _names() -> frozenset[str]:
                 found.add(above + entry.name)
 
     look(resources.files("audioconv.lab").joinpath("static"), "")
-    return frozenset(found)
+    return frozenset({*found, *SHARED})
 
 
 @cache
 def _content(name: str) -> tuple[bytes, str, str]:
-    content = resources.files("audioconv.lab").joinpath("static", *name.split("/")).read_bytes()
+    own = resources.files("audioconv.lab").joinpath("static", *name.split("/"))
+    content = shared(name) if name in SHARED else own.read_bytes()
     return content, TYPES[f".{name.rpartition('.')[2]}"], f'"{hashlib.sha256(content).hexdigest()[:20]}"'

@@ -10,6 +10,7 @@ from audioconv.decision.classes import is_word
 from audioconv.errors import ConfigError
 from audioconv.evaluation import Share, percent
 from audioconv.io.files import write_atomic
+from audioconv.pages import PALETTE, shared
 from audioconv.report import answers, cards, threshold
 from audioconv.report.clips import accepted_negatives, gallery, worst_mistakes
 from audioconv.report.facts import Facts
@@ -43,7 +44,7 @@ def render(facts: Facts) -> str:
     if facts.evaluation.scored is None:
         raise ConfigError("a report needs the probabilities of an evaluation; take that of Classifier.evaluate")
     sections = [section for section in _sections(facts) if section[-1]]
-    style = resources.files("audioconv.report").joinpath("style.css").read_text("utf-8")
+    style = shared(PALETTE).decode() + resources.files("audioconv.report").joinpath("style.css").read_text("utf-8")
     title = f"Evaluation of {facts.name}"
     head = tag(
         "head",

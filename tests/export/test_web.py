@@ -33,8 +33,9 @@ from audioconv.streaming import Detector
 
 STATIC = {
     "index.html", "style.css", "page.js", "show.js", "network.js", "detector.js", "windows.js", "rows.js", "picker.js",
-    "endpoints.js", "classify.js", "resampler.js", "recording.js", "microphone.js", "capture.js",
+    "endpoints.js", "classify.js", "resampler.js", "recording.js", "microphone.js",
 }  # fmt: skip
+SHARED = {"palette.css", "capture.js"}
 
 
 class Page(HTMLParser):
@@ -110,7 +111,7 @@ def test_the_speech_embedding(tmp_path):
 def test_the_folder(tmp_path):
     found = export(model_of("cnn"), tmp_path / "page", format="web")
     names = {path.name for path in (tmp_path / "page").iterdir()}
-    assert names == STATIC | {"model.onnx", "front_end.onnx", "model.json"}
+    assert names == STATIC | SHARED | {"model.onnx", "front_end.onnx", "model.json"}
     assert {path.name for path in found.files} == names
     assert found.bytes == sum(path.stat().st_size for path in found.files)
     assert found.files[-1].name == "index.html", "the page comes last"

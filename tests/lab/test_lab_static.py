@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 import audioconv
+from audioconv.pages import PALETTE, shared
 
 STATIC = Path(audioconv.__file__).parent / "lab" / "static"
-REPORT = Path(audioconv.__file__).parent / "report" / "style.css"
+PACKAGE = Path(audioconv.__file__).parent
 SCRIPTS = {path.name: path.read_text("utf-8") for path in sorted(STATIC.glob("*.js"))}
 PAGE = (STATIC / "index.html").read_text("utf-8")
 
@@ -80,8 +81,18 @@ def test_nothing_comes_from_other_hosts():
     assert set(re.findall(r"https?://[\w.-]+", SCRIPTS["texts.js"])) == {"http://127.0.0.1"}
 
 
-def test_colours_are_those_of_the_report():
-    def colours(style: str) -> list[list[tuple[str, str]]]:
-        return [re.findall(r"--([\w-]+): (#\w+);", block) for block in re.findall(r":root \{(.*?)\}", style, re.S)[:2]]
-
-    assert colours((STATIC / "palette.css").read_text("utf-8")) == colours(REPORT.read_text("utf-8"))
+@pytest.mark.parametrize("folder", ["lab/static", "export/web/static", "report"])
+def test_colours_come_from_the_palette(folder):
+    """Both themes of it have the same names, and every page that uses one has it."""
+    palette = shared(PALETTE).decode()
+    light, dark = (
+        set(re.findall(r"--([\w-]+): #\w+;", block)) for block in re.findall(r":root \{(.*?)\}", palette, re.S)
+    )
+    assert light == dark
+    styles = [path.read_text("utf-8") for path in (PACKAGE / folder).glob("*.css")]
+    used = {name for style in styles for name in re.findall(r"var\(--([\w-]+)", style)}
+    scripts = [path.read_text("utf-8") for path in (PACKAGE / folder).iterdir() if path.suffix in (".js", ".py")]
+    own = {name for text in (*styles, *scripts) for name in re.findall(r"(?<!var\()--([\w-]+)", text)}
+    assert used
+    assert used - own <= light
+    assert not any(re.search(r"prefers-color-scheme: dark\)\s*\{\s*:root", style) for style in styles)

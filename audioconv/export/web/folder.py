@@ -21,6 +21,7 @@ from audioconv.export.web.runtime import LICENCE, Runtime, hashed
 from audioconv.export.web.settings import settings
 from audioconv.features.front_ends import LogMel
 from audioconv.model import Model
+from audioconv.pages import CAPTURE, PALETTE, shared
 
 PAGE, DESCRIPTION, NETWORK, FRONT_END = "index.html", "model.json", "model.onnx", "front_end.onnx"
 
@@ -64,6 +65,7 @@ def contents(model: Model, metadata: Mapping[str, Any], runtime: Runtime) -> dic
     }
     files[DESCRIPTION] = (json.dumps(_finite(described), indent=1, allow_nan=False) + "\n").encode()
     static = {entry.name: entry.read_bytes() for entry in _static().iterdir() if entry.name.endswith((".js", ".css"))}
+    static |= {name: shared(name) for name in (PALETTE, CAPTURE)}
     return {**runtime.contents, **files, **static, PAGE: _page(runtime)}
 
 
