@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from audioconv.errors import AudioconvError
 from audioconv.lab.app import LabApp
@@ -19,7 +17,7 @@ from audioconv.lab.project import Project
 from audioconv.serving.http_guard import Guard
 from audioconv.serving.http_server import HttpService
 from audioconv.serving.limits import Limits
-from audioconv.serving.signals import ended_by_signals
+from audioconv.serving.loop import ended_by_signals, report_errors, run_service
 from audioconv.serving.workers import Workers
 
 RESCAN_SECONDS = 2.0
@@ -65,9 +63,7 @@ def run(service: LabService, ready: Callable[[Lab], object], report: Callable[[s
     DataError
         If the folder is no project, or the certificate cannot be used.
     """
-    # asyncio warns of each message to a client that has gone, and the client decides how many these are.
-    logging.getLogger("asyncio").setLevel(logging.ERROR)
-    asyncio.run(serve(service, ready, report))
+    run_service(serve(service, ready, report))
 
 
 async def serve(
@@ -78,11 +74,7 @@ async def serve(
 ) -> None:
     """Serve until `stop` is set, or a signal comes; see `run`."""
     stop = stop or asyncio.Event()
-
-    def on_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        report(f"{context.get('message')}: {context.get('exception', '')}")
-
-    asyncio.get_running_loop().set_exception_handler(on_error)
+    report_errors(report)
     with ended_by_signals(stop):
         async with AsyncExitStack() as stack:
             project = Project(service.folder)

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from audioconv.model import Model
 from audioconv.serving.addresses import name_of
 from audioconv.serving.limits import Limits
+from audioconv.serving.loop import ended_by_signals, report_errors, run_service
 from audioconv.serving.models import ServedModels
-from audioconv.serving.signals import ended_by_signals
 from audioconv.serving.workers import Workers
 from audioconv.streaming import Detector
 
@@ -86,9 +85,7 @@ def run(services: Services, ready: Callable[[str], object], report: Callable[[st
     DataError
         If the service cannot be announced.
     """
-    # asyncio warns of each message to a client that has gone, and the client decides how many these are.
-    logging.getLogger("asyncio").setLevel(logging.ERROR)
-    asyncio.run(serve(services, ready, report))
+    run_service(serve(services, ready, report))
 
 
 async def serve(
@@ -99,11 +96,7 @@ async def serve(
 ) -> None:
     """Serve until `stop` is set, or a signal comes; see `run`."""
     stop = stop or asyncio.Event()
-
-    def on_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        report(f"{context.get('message')}: {context.get('exception', '')}")
-
-    asyncio.get_running_loop().set_exception_handler(on_error)
+    report_errors(report)
     with ended_by_signals(stop):
         async with AsyncExitStack() as stack:
             workers = Workers()
