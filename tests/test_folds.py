@@ -232,3 +232,26 @@ def test_the_share_of_noise_among_the_negatives(folder, monkeypatch):
     of_noise = sum(bool(np.allclose(np.abs(made[0].clip(n, rng)), 0.123, atol=1e-3)) for n in range(1000))
     share = rejection.BACKGROUND_SHARE
     assert abs(of_noise - 1000 * share) < 4 * np.sqrt(1000 * share * (1 - share))
+
+
+# --- clips of other words ---
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize(("others", "is_class"), [(1, False), (3, False), (8, True)])
+def test_few_clips_of_other_words_are_negatives_and_no_class(folder, others, is_class, keep):
+    time = np.arange(RATE // 2) / RATE
+    for number in range(others):
+        write(folder / "_unknown_" / f"speaker{number % 3}_nohash_9{number}.wav", 0.3 * np.sin(5000 * time + number))
+    told = []
+    settings = {**QUICK, "epochs": 1, "reject": True, "keep_classes": keep, "init": None}
+    classifier = ac.Classifier.train(folder, folds=3, negatives="none", callbacks=[told.append], **settings)
+    answers = classifier.model_.answer_labels
+    is_answer = is_class or keep
+    assert ("_unknown_" in answers) == is_answer
+    assert classifier.model_.decision.auxiliary == (() if is_answer else ("_unknown_",))
+    notes = [event.message for event in told if isinstance(event, Noted)]
+    assert any("_unknown_ has fewer than half as many clips as a word" in note for note in notes) == (not is_answer)
+    # Of a class with one clip, that is always trained on.
+    held_out = Counter(classifier.report_.held_out.scored.names)
+    assert held_out == {"high": 9, "low": 9, **({"_unknown_": others} if is_answer and others > 1 else {})}

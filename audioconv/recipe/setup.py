@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from audioconv import architectures
-from audioconv._types import Array, Samples
+from audioconv._types import Array
 from audioconv.audio.shared_windows import hold
 from audioconv.audio.windows import Windows
 from audioconv.cluster.processes import ALONE, Processes
-from audioconv.decision.classes import class_codes, is_word
+from audioconv.decision.classes import UNKNOWN, class_codes, is_word
 from audioconv.errors import DataError
 from audioconv.features.front_ends import front_end_to_config
 from audioconv.features.normalisation import Normalisation
@@ -23,16 +22,17 @@ from audioconv.layers.base import Layer, Params
 from audioconv.model import Model
 from audioconv.recipe import pretrained as pretrained_models
 from audioconv.recipe.backgrounds import Backgrounds
-from audioconv.recipe.bank import NegativeBank, read_bank
+from audioconv.recipe.bank import NegativeBank
 from audioconv.recipe.examples import MAX_RATIO, Examples
+from audioconv.recipe.other_sounds import read_backgrounds, read_negatives, read_refused, speak_words
 from audioconv.recipe.plan import Plan
 from audioconv.recipe.pretrained import Pretrained
 from audioconv.recipe.rejection import Rejection, describe
 from audioconv.recipe.replicas import deal_examples
-from audioconv.recipe.reviewed import Reviewed, read_or_error
+from audioconv.recipe.reviewed import Reviewed
 from audioconv.recipe.settings import AUTO
-from audioconv.recipe.spoken_words import Spoken, speak
-from audioconv.training.callbacks import Callback, ClipSpoken, NegativeRead, Noted
+from audioconv.recipe.spoken_words import Spoken
+from audioconv.training.callbacks import Callback, Noted
 from audioconv.training.data import Dataset
 from audioconv.training.losses import LogitAdjusted, Loss, SoftmaxCrossEntropy, logit_offsets
 
@@ -239,6 +239,13 @@ def prepare(
     settings, spec, pretrained = plan.settings, plan.spec, plan.pretrained
     folds, by_speaker = _folds(plan, examples)
     parts = examples.split(settings.validation_fraction, settings.seed) if not folds else examples.without_validation()
+    few = few_unknown(examples, parts) if plan.rejects and not settings.keep_classes else None
+    if few is not None:
+        parts = {name: part if name == "test" else np.setdiff1d(part, few) for name, part in parts.items()}
+        folds = [np.setdiff1d(fold, few) for fold in folds]
+        note = f"{UNKNOWN} has fewer than half as many clips as a word: they are negatives, and no class of their own"
+        for callback in callbacks:
+            callback(Noted(note))
     classes = tuple(sorted(examples.labels.take(parts["train"]).counts()))
     name = examples.about["name"]
     if len(classes) < 2:
@@ -252,12 +259,14 @@ def prepare(
         if pretrained is None and settings.init == AUTO and normalisation.by_clip and examples.are_few:
             pretrained = pretrained_models.find(plan.arch, spec)
     rejection = spoken = None
-    backgrounds = _read_backgrounds(plan, examples, callbacks, strict)
+    backgrounds = read_backgrounds(plan, examples, callbacks, strict)
     if plan.rejects:
         assert spec.sample_rate is not None, "only sounds have negatives"
-        spoken = _speak(plan, classes, callbacks)
-        bank = _read_bank(plan, classes, examples, callbacks, strict)
-        refused = _read_refused(reviewed, spec.sample_rate, callbacks)
+        spoken = speak_words(plan, classes, callbacks)
+        bank = read_negatives(plan, classes, examples, callbacks, strict)
+        refused = read_refused(reviewed, spec.sample_rate, callbacks)
+        if few is not None:
+            refused += list(examples.take(few)[:])
         rejection = Rejection(
             settings,
             spec.sample_rate,
@@ -305,6 +314,19 @@ def prepare(
     )
 
 
+def few_unknown(examples: Examples, parts: Mapping[str, Array]) -> Array | None:
+    """Return the examples of ``_unknown_`` to train on if they are too few for a class beside words; None if not.
+
+    One or two clips do not show what other words are like. As a class they would be an answer as likely as a word.
+    """
+    counts = examples.labels.take(parts["train"]).counts()
+    words = [count for label, count in counts.items() if is_word(label)]
+    if UNKNOWN not in counts or len(words) < 2 or 2 * counts[UNKNOWN] >= np.median(words):
+        return None
+    rows = np.concatenate([parts["train"], parts["validation"]])
+    return rows[examples.labels.take(rows).equals(UNKNOWN)]
+
+
 def _folds(plan: Plan, examples: Examples) -> tuple[Sequence[Array], bool]:
     """Return the folds of a cross-validation, none without one, and whether they or the parts keep speakers apart."""
     if plan.settings.folds is None or "validation" in examples.splits:
@@ -316,69 +338,3 @@ def _folds(plan: Plan, examples: Examples) -> tuple[Sequence[Array], bool]:
             "add clips, or leave folds out"
         )
     return folds, by_speaker
-
-
-def _read_bank(
-    plan: Plan, classes: Sequence[str], examples: Examples, callbacks: Sequence[Callback], strict: bool
-) -> NegativeBank | None:
-    """Return the negative recordings, if there are any."""
-    if plan.bank is None or plan.spec.sample_rate is None:
-        return None
-    done = itertools.count(1)
-
-    def tell(recordings: int) -> None:
-        event = NegativeRead(next(done), recordings)
-        for callback in callbacks:
-            callback(event)
-
-    bank = read_bank(
-        plan.bank,
-        classes,
-        plan.spec.sample_rate,
-        language=plan.settings.tts_language,
-        trained_with=examples.files,
-        strict=strict,
-        on_file=tell,
-    )
-    for callback in callbacks:
-        callback(Noted(bank.describe()))
-    return bank
-
-
-def _read_backgrounds(
-    plan: Plan, examples: Examples, callbacks: Sequence[Callback], strict: bool
-) -> Backgrounds | None:
-    """Return the recordings of noise without words, if there are any."""
-    rate = plan.spec.sample_rate
-    if rate is None or not examples.backgrounds:
-        return None
-    found = Backgrounds.read(examples.backgrounds, rate, strict=strict)
-    for callback in callbacks:
-        callback(Noted(found.note(rejects=plan.rejects)))
-    return found
-
-
-def _read_refused(reviewed: Reviewed | None, sample_rate: int, callbacks: Sequence[Callback]) -> list[Samples]:
-    """Return the refused clips that can be read; the others are told."""
-    if reviewed is None:
-        return []
-    found = [read_or_error(path, sample_rate) for path in reviewed.refused]
-    failures = [one for one in found if isinstance(one, DataError)]
-    for callback in callbacks if failures else ():
-        callback(Noted(f"{len(failures):,} refused clips cannot be read, such as {failures[0]}"))
-    return [one for one in found if not isinstance(one, DataError)]
-
-
-def _speak(plan: Plan, classes: Sequence[str], callbacks: Sequence[Callback]) -> Spoken | None:
-    """Return words by synthetic voices, if they are asked for."""
-    settings, rate = plan.settings, plan.spec.sample_rate
-    if settings.tts_language is None or rate is None:
-        return None
-
-    def tell(done: int, clips: int) -> None:
-        for callback in callbacks:
-            callback(ClipSpoken(done, clips))
-
-    words = [name for name in classes if is_word(name)]
-    (length,) = plan.spec.shape
-    return speak(words, settings.tts_language, sample_rate=rate, clip_samples=length, seed=settings.seed, progress=tell)

@@ -1,4 +1,4 @@
-"""The event loop of a service: signals that end it, and errors that nobody has caught."""
+"""The event loop of a service: signals that end it, and uncaught errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def run_service(service: Coroutine[Any, Any, None]) -> None:
 
 
 def report_errors(report: Callable[[str], object]) -> None:
-    """Call `report` with a line about each error in the running loop that nobody has caught."""
+    """Call `report` with a line about each uncaught error of the running loop."""
 
     def on_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         report(f"{context.get('message')}: {context.get('exception', '')}")
