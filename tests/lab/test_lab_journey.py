@@ -80,8 +80,6 @@ def test_pictures_from_files_and_the_camera(test_data, tmp_path):
         lab.until(page, "document.getElementById('toast-text').textContent === '60 added.'", 60)
         assert page.inner_text("#classes").split("\n")[:4] == ["nought", "30 pictures", "one", "30 pictures"]
 
-        page.click("#options summary")
-        page.get_by_label("Epochs").fill("15")
         lab.train(page, lab.Journey())
         page.set_input_files("#search-file", str(asked))
         lab.until(page, "document.querySelectorAll('#timeline .scores li').length === 2")
