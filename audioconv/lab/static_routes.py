@@ -35,6 +35,14 @@ def routes(lab: Lab) -> list[BaseRoute]:
     return [Route("/", _page, methods=["GET"]), Route("/{name:path}", _file, methods=["GET"])]
 
 
+@cache
+def content(name: str) -> tuple[bytes, str, str]:
+    """Return a file of the page, its media type and its entity tag."""
+    own = resources.files("audioconv.lab").joinpath("static", *name.split("/"))
+    data = shared(name) if name in SHARED else own.read_bytes()
+    return data, TYPES[f".{name.rpartition('.')[2]}"], f'"{hashlib.sha256(data).hexdigest()[:20]}"'
+
+
 async def _page(request: Request) -> Response:
     return _answer(request, "index.html")
 
@@ -46,11 +54,11 @@ async def _file(request: Request) -> Response:
 def _answer(request: Request, name: str) -> Response:
     if name not in _names():
         raise RefusedError(404, "there is no such path")
-    content, kind, tag = _content(name)
+    data, kind, tag = content(name)
     headers = {"cache-control": "no-cache", "etag": tag}
     if request.headers.get("if-none-match") == tag:
         return Response(None, 304, headers)
-    return Response(content, media_type=kind, headers=headers)
+    return Response(data, media_type=kind, headers=headers)
 
 
 @cache
@@ -67,10 +75,3 @@ def _names() -> frozenset[str]:
 
     look(resources.files("audioconv.lab").joinpath("static"), "")
     return frozenset({*found, *SHARED})
-
-
-@cache
-def _content(name: str) -> tuple[bytes, str, str]:
-    own = resources.files("audioconv.lab").joinpath("static", *name.split("/"))
-    content = shared(name) if name in SHARED else own.read_bytes()
-    return content, TYPES[f".{name.rpartition('.')[2]}"], f'"{hashlib.sha256(content).hexdigest()[:20]}"'

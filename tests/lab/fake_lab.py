@@ -11,7 +11,6 @@ import io
 import json
 import threading
 from collections.abc import Iterator
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from audioconv.lab import static_routes
 from audioconv.lab.app import PAGE_HEADERS
 from audioconv.lab.training import OPTIONS
 
@@ -31,7 +31,6 @@ TOKEN = "fake"
 BACKGROUND, OTHER = "_background_noise_", "_unknown_"
 WORDS = ("left", "right", "stop")
 RATE = 16000
-TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
 def clip(label: str, number: int, **more: Any) -> dict[str, Any]:
@@ -272,8 +271,8 @@ class FakeLab:
 
 async def _static(request: Request) -> Response:
     name = request.path_params["name"] or "index.html"
-    content = resources.files("audioconv.lab").joinpath("static", name).read_bytes()
-    return Response(content, media_type=TYPES[name.rpartition(".")[2]], headers=PAGE_HEADERS)
+    data, kind, _ = static_routes.content(name)
+    return Response(data, media_type=kind, headers=PAGE_HEADERS)
 
 
 def _sound(path: str) -> bytes:
