@@ -145,6 +145,7 @@ def test_the_names(bench):
     assert len(names) == 4 * len(NETWORKS) + 15 + 4
 
 
+@pytest.mark.slow
 def test_without_any_peer_nothing_is_measured():
     command = [sys.executable, "-c", WITHOUT, "torch,onnxruntime,onnx,librosa", str(SCRIPT), "--quick"]
     done = subprocess.run(
@@ -156,6 +157,7 @@ def test_without_any_peer_nothing_is_measured():
     assert "torch is not installed, so nothing is measured beside it; pip install torch==2.13.0" in done.stderr
 
 
+@pytest.mark.slow
 def test_beside_librosa(tmp_path):
     pytest.importorskip("librosa")
     file = tmp_path / "numbers.json"

@@ -51,6 +51,7 @@ def seen_by_one_output(trunk, shape: tuple[int, ...]) -> tuple[int, int]:
     return second[0] - first[0], first[-1] - first[0] + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param("cnn", marks=pytest.mark.slow), "ds-cnn-s", "tc-resnet8"])
 def test_what_a_network_sees(bench, name):
     from benchmarking.live import reach

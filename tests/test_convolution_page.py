@@ -36,6 +36,7 @@ def test_every_picture_is_shown_and_small():
         assert (IMAGES / name).stat().st_size < 150_000, name
 
 
+@pytest.mark.slow
 def test_the_pictures_are_those_that_the_script_draws():
     pytest.importorskip("matplotlib")
     done = check()

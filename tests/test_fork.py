@@ -52,6 +52,7 @@ def run(*arguments, **environment):
         pytest.fail(f"hangs; said before: {error.stderr}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", forks.WAYS)
 def test_forked_workers_predict(way, model_file):
     if way.startswith("joblib"):

@@ -88,6 +88,7 @@ def test_a_cache_folder_that_cannot_be_written_costs_time_and_says_so(tmp_path):
     assert listing(scratch) == []  # nothing is left behind
 
 
+@pytest.mark.slow
 def test_damaged_files_are_compiled_again_and_mended(tmp_path):
     environment = {"AUDIOCONV_CACHE_DIR": str(tmp_path)}
     (total, _, _, folder), _ = run(**environment)

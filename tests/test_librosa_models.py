@@ -6,8 +6,6 @@ import doctest
 import json
 from pathlib import Path
 
-import librosa
-import librosa.display
 import numpy as np
 import pytest
 import soundfile
@@ -22,6 +20,7 @@ from audioconv.explaining.axes import band_axis
 from audioconv.explaining.figure import draw
 from audioconv.explaining.text import findings
 from audioconv.export import export
+from audioconv.features import librosa_package
 from audioconv.io import tensor_file
 from audioconv.pipeline.inputs import AudioInput
 from audioconv.recipe.choose_input import choose_audio_input
@@ -159,7 +158,7 @@ def test_axes_are_those_of_librosas_displays(name, axis, label):
     features = front_end(np.random.default_rng(0).standard_normal(16000))[0]
     axes = plt.Figure().add_subplot()
     keywords = {"fmin": front_end.keywords["fmin"]} if name == "cqt" else {}
-    librosa.display.specshow(
+    librosa_package.load().display.specshow(
         features.T, y_axis=axis, ax=axes, sr=16000, hop_length=front_end.hop_length, **keywords
     )  # fmt: skip
     ours = band_axis(front_end, features.shape[1])

@@ -64,6 +64,7 @@ def _traced(work, folder):
     return peak, now
 
 
+@pytest.mark.slow
 def test_opening_a_folder_or_a_manifest(folders):
     peak, held = bytes_a_clip(open_collection, folders, times=2)
     assert held < 70
@@ -79,6 +80,7 @@ def test_opening_a_folder_or_a_manifest(folders):
     assert peak < MAX_BYTES
 
 
+@pytest.mark.slow
 def test_training(folders, tmp_path, monkeypatch):
     samples = np.arange(LENGTH, dtype=np.float32) / 32768
     monkeypatch.setattr(windowing, "recording_parts", lambda *_: [(samples, [0], False)])
@@ -101,6 +103,7 @@ def test_training(folders, tmp_path, monkeypatch):
     assert peak < MAX_BYTES
 
 
+@pytest.mark.slow
 def test_data_check(folders, monkeypatch):
     numbers = iter(range(10 * MANY))
 
@@ -119,6 +122,7 @@ def test_data_check(folders, monkeypatch):
     assert peak < MAX_BYTES
 
 
+@pytest.mark.slow
 def test_evaluate(folders, tmp_path, monkeypatch):
     (tmp_path / "model.safetensors").write_bytes(small_models()[0])
     made = Model.load(tmp_path / "model.safetensors")

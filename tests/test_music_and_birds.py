@@ -51,6 +51,7 @@ def birds():
     return lambda front_end, seed=0: accuracy(front_end, CALLS, 15, 12, quiet, loud, seed)
 
 
+@pytest.mark.slow
 def test_notes_and_pitch_classes_tell_chords_apart(chords):
     found = {front_end: chords(front_end) for front_end in ("log-mel", "chroma", "cqt")}
     assert found["chroma"] >= 0.9, found

@@ -172,6 +172,7 @@ def command(*words, **environment):
     return found
 
 
+@pytest.mark.slow
 def test_training_and_use_need_no_other_kernels(recordings, compiled, tmp_path):
     before = kept(compiled)
     assert before == sorted(kernel for groups in TRAIN_ON_SOUNDS for group in groups for kernel in GROUPS[group][1])

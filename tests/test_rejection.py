@@ -50,6 +50,7 @@ def accepted(classifier: ac.Classifier, clips: list[np.ndarray]) -> float:
     return float(np.mean([prediction.accepted for prediction in classifier.predict(clips)]))
 
 
+@pytest.mark.slow
 def test_words_are_accepted_and_other_sounds_are_not(trained):
     clips, labels = words(40, 1)
     assert trained.score(clips, labels) > 0.95

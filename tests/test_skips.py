@@ -94,6 +94,7 @@ def test_elsewhere_whatever_is_skipped_is_fine(folder):
     assert "ERROR" not in found.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
 def test_what_is_for_some_systems_only_may_be_skipped_on_the_others(platform):
     """Every mark whose condition asks for the system has a reason that is allowed there."""

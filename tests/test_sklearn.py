@@ -75,6 +75,7 @@ def test_cross_validation_of_arrays_and_of_lists() -> None:
     assert (predicted.shape, set(predicted) <= {"low", "high"}) == ((16,), True)
 
 
+@pytest.mark.slow
 def test_grid_search_in_two_processes_with_groups() -> None:
     X, y = tones(24)
     groups = np.repeat(np.arange(6), 4)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv._types import Array
+from audioconv.features import librosa_package
 from audioconv.features.front_ends import FrontEnd, LogMel, Mfcc
 from audioconv.features.librosa_front_end import Librosa
 from audioconv.io.figures import GRID, INK, MUTED
@@ -59,7 +60,7 @@ def band_axis(front_end: FrontEnd, bands: int) -> BandAxis:
 
 
 def _note_axis(front_end: Librosa, bands: int) -> BandAxis:
-    import librosa
+    librosa = librosa_package.load()
 
     frequencies = note_frequencies(front_end, bands)
     cs = [hz for hz in librosa.note_to_hz([f"C{octave}" for octave in range(12)]) if _within(hz, frequencies)]
@@ -68,7 +69,7 @@ def _note_axis(front_end: Librosa, bands: int) -> BandAxis:
 
 
 def _pitch_class_axis(front_end: Librosa, bands: int) -> BandAxis:
-    import librosa
+    librosa = librosa_package.load()
 
     degrees = librosa.key_to_degrees("C:maj")
     return BandAxis(
@@ -107,7 +108,7 @@ def bounds_of_bands(front_end: FrontEnd, bands: slice, count: int) -> dict[str, 
             "last_pitch_class": pitch_class(front_end, last, count),
         }
     if isinstance(front_end, Librosa) and front_end.axis == "notes":
-        import librosa
+        librosa = librosa_package.load()
 
         frequencies = note_frequencies(front_end, count)
         half = 2 ** (0.5 / front_end.keywords.get("bins_per_octave", 12))
@@ -127,7 +128,7 @@ def bounds_of_bands(front_end: FrontEnd, bands: slice, count: int) -> dict[str, 
 def mel_edges_of(front_end: FrontEnd) -> NDArray[np.float64] | None:
     """Return where mel bands begin, peak and end, (bands + 2,) in Hz; None of features that are no mel bands."""
     if isinstance(front_end, Librosa) and front_end.axis == "mel":
-        import librosa
+        librosa = librosa_package.load()
 
         found = front_end.keywords
         top = found.get("fmax") or front_end.sample_rate / 2
@@ -142,7 +143,7 @@ def mel_edges_of(front_end: FrontEnd) -> NDArray[np.float64] | None:
 
 def note_frequencies(front_end: Librosa, bands: int) -> Array:
     """Return the frequencies of the notes of a constant-Q transform, (bands,) in Hz."""
-    import librosa
+    librosa = librosa_package.load()
 
     found = front_end.keywords
     frequencies: Array = librosa.interval_frequencies(
@@ -157,7 +158,7 @@ def note_frequencies(front_end: Librosa, bands: int) -> Array:
 
 def pitch_class(front_end: Librosa, band: float, bands: int) -> str:
     """Return the name of the pitch class at a band; of bands between two, the lower one."""
-    import librosa
+    librosa = librosa_package.load()
 
     first = 0 if front_end.keywords.get("base_c", True) else 9  # the first band is C, or A
     return str(librosa.midi_to_note(int(12 * band / bands) + first, octave=False))

@@ -19,6 +19,7 @@ import numpy as np
 
 from audioconv._types import Array, Features, Samples
 from audioconv.errors import ConfigError
+from audioconv.features import librosa_package
 
 if TYPE_CHECKING:
     from audioconv.features.librosa_front_end import Librosa
@@ -42,7 +43,7 @@ Compute = Callable[["Librosa", Samples], Iterator[Features]]
 
 def _each(front_end: Librosa, clips: Samples) -> Iterator[Features]:
     """Yield the features of clips, each by a call of its own."""
-    import librosa
+    librosa = librosa_package.load()
 
     call = operator.attrgetter(front_end.function.path)(librosa)
     settings = {**front_end.keywords, "hop_length": front_end.hop_length}
@@ -55,7 +56,7 @@ def _each(front_end: Librosa, clips: Samples) -> Iterator[Features]:
 
 def _notes(front_end: Librosa, clips: Samples) -> Iterator[Features]:
     """Yield the constant-Q transforms of clips, in decibels."""
-    import librosa
+    librosa = librosa_package.load()
 
     for spectrum in _constant_q(front_end, clips, front_end.name, front_end.keywords):
         yield _rows(librosa.amplitude_to_db(np.abs(spectrum), ref=1.0, amin=MIN_AMPLITUDE, top_db=None))
@@ -63,7 +64,7 @@ def _notes(front_end: Librosa, clips: Samples) -> Iterator[Features]:
 
 def _chroma(front_end: Librosa, clips: Samples) -> Iterator[Features]:
     """Yield the pitch classes of the constant-Q transforms of clips."""
-    import librosa
+    librosa = librosa_package.load()
 
     settings = front_end.keywords
     call = operator.attrgetter(front_end.function.path)(librosa)
@@ -86,7 +87,7 @@ def _chroma(front_end: Librosa, clips: Samples) -> Iterator[Features]:
 
 def _constant_q(front_end: Librosa, clips: Samples, name: str, settings: dict[str, Any]) -> Iterator[Array]:
     """Yield the complex spectra (notes, frames) of clips."""
-    import librosa
+    librosa = librosa_package.load()
 
     call = functools.partial(
         getattr(librosa, name), sr=front_end.sample_rate, hop_length=front_end.hop_length, **settings
@@ -99,7 +100,7 @@ def _constant_q(front_end: Librosa, clips: Samples, name: str, settings: dict[st
 
 def _mel(front_end: Librosa, clips: Samples) -> Iterator[Features]:
     """Yield the mel spectrograms of clips, in decibels."""
-    import librosa
+    librosa = librosa_package.load()
 
     for energy in _mel_spectrograms(front_end, clips, front_end.keywords.get("power", 2.0)):
         yield _rows(librosa.power_to_db(energy, ref=1.0, amin=MIN_ENERGY, top_db=None))
@@ -107,7 +108,7 @@ def _mel(front_end: Librosa, clips: Samples) -> Iterator[Features]:
 
 def _pcen(front_end: Librosa, clips: Samples) -> Iterator[Features]:
     """Yield the mel spectrograms of clips with per-channel energy normalisation."""
-    import librosa
+    librosa = librosa_package.load()
 
     settings = {name: value for name, value in front_end.keywords.items() if name not in _MEL | _STFT}
     for magnitudes in _mel_spectrograms(front_end, clips * FULL_SCALE, 1.0):
@@ -120,7 +121,7 @@ def _mel_spectrograms(front_end: Librosa, clips: Samples, power: Any) -> Iterato
     The filters are kept, and multiplied as the sparse matrix that they are. A product of full matrices takes ten times
     as long, and its rounding depends on the number of clips.
     """
-    import librosa
+    librosa = librosa_package.load()
 
     settings = front_end.keywords
     transform = {name: value for name, value in settings.items() if name in _STFT}
@@ -132,7 +133,7 @@ def _mel_spectrograms(front_end: Librosa, clips: Samples, power: Any) -> Iterato
 
 @functools.lru_cache(maxsize=32)
 def _mel_filters(sample_rate: int, fft_length: int, settings: tuple[tuple[str, Any], ...]) -> Any:
-    import librosa
+    librosa = librosa_package.load()
     from scipy import sparse
 
     filters = librosa.filters.mel(sr=sample_rate, n_fft=fft_length, **dict(settings))

@@ -8,6 +8,7 @@ import numpy as np
 
 from audioconv import geometry, ops
 from audioconv.audio import LogMel
+from audioconv.features import librosa_package
 from benchmarking.checks import check_array
 from benchmarking.ours import BATCH
 from benchmarking.session import Bench, NoPeerError
@@ -65,7 +66,7 @@ def log_mel(batch: int, bench: Bench) -> list[Row]:
     """Measure the log-mel spectrograms of clips of one second."""
     if not bench.has("librosa"):
         raise NoPeerError("librosa")
-    import librosa
+    librosa = librosa_package.load()
 
     name, front_end = f"logmel/{batch}", LogMel.for_rate(SAMPLE_RATE)
     rng = np.random.default_rng(0)

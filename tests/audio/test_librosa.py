@@ -8,15 +8,19 @@ import subprocess
 import sys
 import threading
 import warnings
+from pathlib import Path
 
-import librosa
 import numba
 import numpy as np
 import pytest
 
 from audioconv.audio import Librosa, front_end_from_config, front_end_to_config
 from audioconv.errors import AudioconvError, ConfigError, DataError, ShapeError
+from audioconv.features import librosa_package
 from audioconv.features.librosa_functions import FUNCTIONS
+from audioconv.kernels.locks import FileLock
+
+librosa = librosa_package.load()
 
 RATE = 8000
 
@@ -257,3 +261,37 @@ def test_librosa_is_imported_when_it_computes():
         "assert 'librosa' not in sys.modules\nfront_end.out_shape(4000)\nassert 'librosa' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_one_process_at_a_time_imports_librosa(monkeypatch, tmp_path):
+    """Numba's files of two that compile at the same time may not belong together, and then each call crashes."""
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(librosa_package, "_folders", lambda: iter([tmp_path / "file", tmp_path / "folder"]))
+    other = FileLock(tmp_path / "folder" / "audioconv.lock")
+    (tmp_path / "folder").mkdir()
+    assert other.acquire()
+    order = []
+
+    def load():
+        with librosa_package._alone():
+            order.append("import")
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    thread.join(0.1)
+    order.append("release")
+    other.release()
+    thread.join()
+    assert order == ["release", "import"]
+    with librosa_package._alone():
+        assert not other.acquire()
+    assert other.acquire()
+    monkeypatch.setattr(librosa_package, "LOCK_SECONDS", 0.0)
+    load()  # without the lock, which it does not get
+    assert order[-1] == "import"
+    other.release()
+
+
+def test_the_lock_is_where_compiled_functions_are():
+    folder = next(librosa_package._folders())
+    assert folder == Path(librosa.__file__).parent / "__pycache__"

@@ -17,6 +17,7 @@ from audioconv.datasets import open_collection
 from audioconv.model import Model
 
 
+@pytest.mark.slow
 def test_two_commands_from_common_voice_to_a_model(collective, tmp_path):
     """As a user types them: processes of their own, which know nothing but the key and where the service is."""
 

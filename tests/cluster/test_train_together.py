@@ -80,6 +80,7 @@ def test_model_files_are_equal(words, negatives, alone, tmp_path, count):
     assert (tmp_path / "model.safetensors").read_bytes() == alone.read_bytes()
 
 
+@pytest.mark.slow
 def test_each_process_stores_the_clips_that_it_has_read(words, negatives, alone, tmp_path):
     clips, out = tmp_path / "clips", tmp_path / "out"
     for _ in range(2):  # the second run reads from the stores

@@ -88,6 +88,7 @@ def test_silence_noise_and_clipping(model, level, compiled):
     same_events(model, heard, wanted)
 
 
+@pytest.mark.slow
 def test_clang_gives_the_same(model, samples, compiled):
     wanted, _ = heard_by_detector(model, samples, THRESHOLD)
     same_events(model, compiled(model, "clang", SANITIZERS).listen(samples, 160, THRESHOLD), wanted)
@@ -146,6 +147,7 @@ def spliced(test_data):
     return {word: paths[TESTED : TESTED + TRAINED] for word, paths in clips.items()}, as_int16(samples)
 
 
+@pytest.mark.slow
 def test_a_trained_model_on_a_real_recording(spliced, compiled):
     clips, samples = spliced
     paths, labels = zip(*((path, word) for word, paths in clips.items() for path in paths), strict=True)

@@ -88,6 +88,7 @@ def test_a_named_network_on_real_clips_and_back(name, clips, tmp_path):
             read_back(model, tmp_path / "f.onnx", clips[:4])
 
 
+@pytest.mark.slow
 def test_inception_on_pictures_and_back(tmp_path, rng):
     model = picture_model("inception-v3", (75, 75, 3))
     pictures = rng.random((2, 75, 75, 3), np.float32)

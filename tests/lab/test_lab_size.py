@@ -36,6 +36,7 @@ def many(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the memory of a process in /proc")
 def test_ten_thousand_clips_are_there_after_two_seconds(many):
     with labs.in_process(many) as page:

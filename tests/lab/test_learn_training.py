@@ -75,6 +75,7 @@ def test_a_run_from_its_beginning_to_a_model(page):
     assert page.ask("GET", "/api/report").text.startswith("<!DOCTYPE html>")
 
 
+@pytest.mark.slow
 def test_a_run_is_cancelled_and_goes_on(page):
     add_tones(page)
     page.post("/api/train", **LONG)

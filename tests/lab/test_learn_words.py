@@ -29,6 +29,7 @@ def trained(test_data, tmp_path_factory):
         yield page, run
 
 
+@pytest.mark.slow
 def test_results_of_real_words(trained):
     page, run = trained
     use = "mixed into the clips and used as negatives"

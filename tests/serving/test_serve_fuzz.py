@@ -106,6 +106,7 @@ def fuzz(tones_file, rounds: int, seconds: float, most_growth: int) -> list[int]
     return resident
 
 
+@pytest.mark.slow
 def test_attacks_of_some_seconds(tones_file):
     fuzz(tones_file, 3, 3.0, 100_000_000)
 
