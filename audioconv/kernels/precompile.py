@@ -21,6 +21,8 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from audioconv.kernels.parent import end_with_parent
+
 VARIABLE = "AUDIOCONV_BACKGROUND_COMPILATION"
 """Environment variable; 0 lets each command compile its kernels itself, when it needs them."""
 
@@ -144,18 +146,10 @@ def main(groups: tuple[str, ...]) -> None:
     """Compile groups of kernels and end the process, at once if the one that started it ends before."""
     with suppress(ValueError, OSError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the command
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent(1)
     gc.disable()  # compilation makes millions of objects that stay: looking through them takes a tenth of the time
     try:
         for group in groups:
             GROUPS[group][0]()
     finally:
         os._exit(0)
-
-
-def _end_with_parent() -> None:
-    """End the process when the pipe on standard input ends: nobody writes to it."""
-    with suppress(OSError):
-        while os.read(0, 1):
-            pass
-    os._exit(1)

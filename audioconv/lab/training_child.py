@@ -7,14 +7,13 @@ checkpoints in the folder.
 from __future__ import annotations
 
 import json
-import os
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 from audioconv.errors import AudioconvError
 from audioconv.io.files import write_atomic
+from audioconv.kernels.parent import end_with_parent
 from audioconv.lab.run_state import DONE, FAILED, Progress, new_state
 
 MODEL_NAME, RESULTS_NAME, REPORT_NAME, ORDER_NAME = "model.safetensors", "results.json", "report.html", "run.json"
@@ -24,7 +23,7 @@ def main(arguments: list[str]) -> int:
     """Train as the order in a folder says, to a model, results and a report there."""
     folder = Path(arguments[0])
     lines, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no state
-    threading.Thread(target=_end_with_parent, args=(sys.stdin.buffer,), daemon=True).start()
+    end_with_parent(3)  # a checkpoint is written whole or not at all
 
     def send(state: dict[str, Any]) -> None:
         lines.write(json.dumps(state) + "\n")
@@ -44,12 +43,6 @@ def main(arguments: list[str]) -> int:
         raise
     progress.end(DONE, "trained")
     return 0
-
-
-def _end_with_parent(pipe: Any) -> None:
-    """End this process when the pipe is closed; a checkpoint is written whole or not at all."""
-    pipe.read()
-    os._exit(3)
 
 
 def _train(folder: Path, order: dict[str, Any], progress: Progress) -> None:

@@ -190,6 +190,27 @@ def train(page: Any, journey: Journey, name: str = "training", seconds: float = 
     journey.seconds[name] = time.monotonic() - began
 
 
+def set_threshold(page: Any, value: float) -> None:
+    """Move the slider of the threshold."""
+    page.evaluate(
+        "(value) => { const slider = document.getElementById('threshold'); slider.value = value;"
+        " slider.dispatchEvent(new Event('input')); }",
+        value,
+    )
+    page.wait_for_timeout(300)  # the page tells the server when the slider stands still
+
+
+def listen_again(page: Any, microphone: FakeMicrophone, samples: np.ndarray, journey: Journey) -> int:
+    """Let a page that listens stop, and listen to a sound to its end; return how many words it has found there."""
+    before = page.evaluate("document.querySelectorAll('#events li').length")
+    page.click("#listen-button")
+    seconds = microphone.play(samples)
+    journey.sound_seconds += seconds
+    page.click("#listen-button")
+    page.wait_for_timeout(1000 * (seconds + 0.5))
+    return int(page.evaluate("document.querySelectorAll('#events li').length")) - before
+
+
 def listen(page: Any, microphone: FakeMicrophone, samples: np.ndarray, journey: Journey) -> list[str]:
     """Let the page listen to a sound; return the words that it finds, in their order."""
     seconds = microphone.play(samples) + 1.5

@@ -43,9 +43,13 @@ def test_from_an_empty_folder_to_words_that_are_found_and_mended(test_data, tmp_
         found = lab.listen(page, microphone, lab.spoken(said), journey)
         right = Counter(found) & Counter(said_word.parent.name for said_word in said)
         assert sum(right.values()) >= 6, found
+        # Another word, at a threshold at which it is taken for one of the three.
+        lab.set_threshold(page, 0.05)
+        assert lab.listen_again(page, microphone, lab.spoken(files["down"][:3]), journey)
         page.click("#events li [data-kind=wrong]")
         lab.until(page, "document.querySelector('#events select') !== null")
         assert len(list((folder / "_unknown_").iterdir())) == 1
+        lab.listen_again(page, microphone, lab.spoken(files["zero"][50:51]), journey)
         page.select_option("#missed-word", "zero")
         page.click("#missed-button")
         lab.until(page, "document.getElementById('toast-text').textContent === 'stored in zero'")

@@ -181,3 +181,5 @@ def test_a_tenth_is_held_out_of_many_clips(page, monkeypatch):
     assert run["state"] == "done"
     assert run["history"][0]["validation_accuracy"] is not None
     assert page.get("/api/results")["held_out"].startswith("a part of the clips trained nothing")
+    log = next(page.folder.glob(f"models/*/{training.LOG_NAME}")).read_text()
+    assert "Fatal" not in log, "the process has ended by itself"
