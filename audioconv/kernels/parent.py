@@ -8,7 +8,7 @@ from contextlib import suppress
 
 
 def end_with_parent(code: int) -> None:
-    """End this process with the exit code `code` as soon as the pipe on standard input ends: nobody writes to it.
+    """End this process with the exit code `code` as soon as the pipe on standard input ends; no data come through it.
 
     The file descriptor is read. A thread that reads `sys.stdin` would hold its lock when the interpreter ends, which
     aborts the process.
