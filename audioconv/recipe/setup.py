@@ -37,6 +37,8 @@ from audioconv.training.data import Dataset
 from audioconv.training.losses import LogitAdjusted, Loss, SoftmaxCrossEntropy, logit_offsets
 
 LABEL_SMOOTHING = 0.1
+"""0 where a network that begins with the speech embedding has a bank of negatives: docs/experiments/speech-embedding.md
+has its effect on thresholds in streams."""
 
 SYNTHETIC_SOURCES = ("espeak-ng", "Kokoro", "Piper")
 """Beginnings of the names of data sets by synthetic voices."""
@@ -147,7 +149,10 @@ class TrainingSetup:
 
     def loss(self, part: Array) -> Loss:
         """Return the loss for training on some of the examples, with larger margins for small classes."""
-        loss = SoftmaxCrossEntropy(label_smoothing=LABEL_SMOOTHING)
+        # Smoothed targets bound the odds of a word, and with them what an average over windows can reach. Thresholds
+        # that are high enough for running speech then miss most words.
+        is_smoothed = self.bank is None or not self.plan.begins_with_embedding
+        loss = SoftmaxCrossEntropy(label_smoothing=LABEL_SMOOTHING if is_smoothed else 0.0)
         _, rows = self.examples.epoch_of(part, balanced=False)
         counts = np.bincount(self.codes[rows], minlength=len(self.classes))
         if self.spoken is not None:
