@@ -250,7 +250,8 @@ def test_from_training_to_the_page(results, material, monkeypatch):
     """As `scripts/results --quick --only rejecting --only spliced`, with tones."""
     monkeypatch.setattr(results.listening, "material", lambda quick: material)
     monkeypatch.setattr(Classifier, "train", classmethod(_train_tones))
-    numbers = json.loads(json.dumps(results.run_listening(["rejecting", "spliced"], "", quick=True), allow_nan=False))
+    found = results.run_listening(["rejecting", "spliced"], "", results.Share(quick=True))
+    numbers = json.loads(json.dumps(found, allow_nan=False))
     assert [run["name"] for run in numbers["spliced"]["runs"]] == ["seed 0"]
     assert numbers["rejecting"]["epochs"] == 2
     page = results.filled(results.PAGE.read_text("utf-8"), numbers)

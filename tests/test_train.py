@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import soundfile
@@ -16,7 +18,7 @@ from audioconv.recipe.labelled import LabelledArrays
 from audioconv.recipe.plan import resolve
 from audioconv.recipe.pretrained import load_named
 from audioconv.recipe.settings import Settings
-from audioconv.recipe.setup import prepare
+from audioconv.recipe.setup import LABEL_SMOOTHING, MIN_SMOOTHED, TrainingSetup, prepare
 from audioconv.training.callbacks import EpochEnded, Noted, RunStarted
 
 RATE = 4000
@@ -145,6 +147,23 @@ def test_a_model_of_pictures_does_not_begin_one_of_sounds(tmp_path):
     )
     with pytest.raises(ConfigError, match="is a model of pictures, but arrays holds audio"):
         ac.Classifier(init=tmp_path / "m").fit(*tones())
+
+
+@pytest.mark.parametrize("clips", [MIN_SMOOTHED - 1, MIN_SMOOTHED])
+@pytest.mark.parametrize("has_bank", [True, False])
+@pytest.mark.parametrize("with_embedding", [True, False])
+def test_targets_are_smoothed_unless_the_speech_embedding_has_few_clips_and_a_bank(with_embedding, has_bank, clips):
+    setup = SimpleNamespace(
+        plan=SimpleNamespace(begins_with_embedding=with_embedding),
+        bank=object() if has_bank else None,
+        examples=SimpleNamespace(epoch_of=lambda part, balanced: (None, part)),
+        codes=np.arange(clips) % 2,
+        classes=("go", "up", "_unknown_"),
+        spoken=None,
+    )
+    loss = TrainingSetup.loss(setup, np.arange(clips))
+    is_smoothed = not (with_embedding and has_bank) or clips == MIN_SMOOTHED
+    assert loss.label_smoothing == (LABEL_SMOOTHING if is_smoothed else 0.0)
 
 
 # --- one step after the other ---

@@ -18,6 +18,7 @@ from audioconv.datasets.build.get import get
 from audioconv.datasets.collection import Collection
 from audioconv.recipe import spoken_words
 from audioconv.training.callbacks import Callback
+from experiments.shares import Share
 
 ROOT = Path(__file__).resolve().parents[2]
 TEST_DATA = "AUDIOCONV_TEST_DATA"
@@ -49,7 +50,7 @@ class Run:
     arch: str = ""
 
 
-Runs = Callable[[bool, Sequence[Callback]], Iterator[Run]]
+Runs = Callable[[Share, Sequence[Callback]], Iterator[Run]]
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Experiment:
     arch : str
         The network.
     runs : callable
-        Takes ``quick`` and the callbacks for a run's progress; yields each `Run` when it is done.
+        Takes the share of the runs to make and the callbacks for a run's progress; yields each `Run` when it is done.
     target : str
         What was aimed at.
     published : str
@@ -77,9 +78,9 @@ class Experiment:
     published: str = ""
 
 
-def seeds(quick: bool) -> Sequence[int]:
+def seeds(share: Share) -> Sequence[int]:
     """Return the seeds to run with."""
-    return SEEDS[:1] if quick else SEEDS
+    return [seed for _, seed in share.of(SEEDS)]
 
 
 def train(

@@ -22,6 +22,7 @@ from audioconv.pipeline import negatives
 from audioconv.streaming.evaluate import THRESHOLDS, TOLERANCE_SECONDS, hear, match, score_recordings
 from audioconv.training.callbacks import Callback
 from experiments.common import QUICK_EPOCHS, SEEDS, few, nine_words, speaking_little, test_data
+from experiments.shares import Share
 from experiments.splicing import Word, spliced_recordings
 
 WORDS = ("down", "go", "left", "right", "up")
@@ -132,12 +133,12 @@ def speech_without(folder: Path, words: Sequence[str]) -> dict[str, list[Path]]:
     return found
 
 
-def train_models(collection: Collection, kind: Kind, quick: bool, callbacks: Sequence[Callback]) -> Iterator[Trained]:
+def train_models(collection: Collection, kind: Kind, share: Share, callbacks: Sequence[Callback]) -> Iterator[Trained]:
     """Train as `audioconv train` does by default but for the kind's settings, once with each of its seeds."""
-    settings = {**kind.settings, **({"epochs": QUICK_EPOCHS} if quick else {})}
-    for seed in kind.seeds[:1] if quick else kind.seeds:
+    settings = {**kind.settings, **({"epochs": QUICK_EPOCHS} if share.quick else {})}
+    for _, seed in share.of(kind.seeds):
         begun = time.perf_counter()
-        with speaking_little() if quick else nullcontext():
+        with speaking_little() if share.quick else nullcontext():
             classifier = Classifier.train(collection, seed=seed, callbacks=callbacks, **settings)
         yield Trained(f"seed {seed}", seed, classifier, time.perf_counter() - begun)
 

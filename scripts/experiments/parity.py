@@ -21,6 +21,7 @@ from audioconv.training.optimizers import AdamW
 from audioconv.training.replicas import Purpose, random_stream
 from audioconv.training.schedules import OneCycle
 from experiments.common import QUICK_EPOCHS, DataMissingError, Run, nine_words, seeds
+from experiments.shares import Share
 
 BATCH_SIZE, EPOCHS, LEARNING_RATE, SMOOTHING, CLIP = 64, 30, 5e-3, 0.1, 5.0
 
@@ -102,7 +103,7 @@ def theirs(case: Case, data: Dataset, test: Dataset, seed: int, epochs: int) -> 
     return Run(f"seed {seed}", case.network, case.in_shape, epochs, len(test), float(right.mean()), seconds)
 
 
-def side_by_side(arch: str, peer: bool, quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
+def side_by_side(arch: str, peer: bool, share: Share, callbacks: Sequence[Callback]) -> Iterator[Run]:
     """Train `arch` without dropout, whose masks differ between libraries, with the one or the other."""
     from audioconv import architectures
 
@@ -116,9 +117,9 @@ def side_by_side(arch: str, peer: bool, quick: bool, callbacks: Sequence[Callbac
     assert isinstance(whole, L.Chain)
     network = L.Chain([layer for layer in whole.layers if not isinstance(layer, L.Dropout)])
     in_shape = data.batch(np.arange(1), None).shape[1:]
-    for seed in seeds(quick):
+    for seed in seeds(share):
         params = L.flatten(network.init(in_shape, random_stream(seed, Purpose.INIT)))
         nothing = np.zeros((1, *in_shape), np.float32)
         case = Case(arch, network, in_shape, params, nothing, np.zeros(1, np.int64))
-        epochs = QUICK_EPOCHS if quick else EPOCHS
+        epochs = QUICK_EPOCHS if share.quick else EPOCHS
         yield theirs(case, data, test, seed, epochs) if peer else ours(case, data, test, seed, epochs, callbacks)

@@ -30,6 +30,7 @@ from experiments.common import (
     seeds,
     train,
 )
+from experiments.shares import Share
 
 UNSEEN = ("go", "left", "right", "zero")
 CLIPS = 10
@@ -42,7 +43,7 @@ OTHERS_ACCEPTED = 0.03
 """Share of other words that are accepted at the threshold of `one_speaker`."""
 
 
-def ten_clips(begin: BEGINNINGS, epochs: int | None, quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
+def ten_clips(begin: BEGINNINGS, epochs: int | None, share: Share, callbacks: Sequence[Callback]) -> Iterator[Run]:
     """Train on ten clips each of four words: from nothing, from what comes along, or from a model of the other five.
 
     For so many epochs, or as many as the recipe has. The model has not heard the speakers that test, either.
@@ -53,15 +54,16 @@ def ten_clips(begin: BEGINNINGS, epochs: int | None, quick: bool, callbacks: Seq
         model = Path(folder, "five.safetensors")
         settings: dict[str, Any] = {"nothing": {"init": None}, "base": {}, "five words": {"init": model}}[begin]
         if begin == "five words":
+            short = QUICK_EPOCHS if share.quick else None
             five = replace(collection, items=tuple(others))
-            five = few(five, QUICK_CLIPS, QUICK_TESTS) if quick else five
-            Classifier.train(five, seed=0, callbacks=callbacks, epochs=QUICK_EPOCHS if quick else None).save(model)
-        for seed in seeds(quick):
+            five = few(five, QUICK_CLIPS, QUICK_TESTS) if share.quick else five
+            Classifier.train(five, seed=0, callbacks=callbacks, epochs=short).save(model)
+        for seed in seeds(share):
             yield train(
                 f"seed {seed}",
                 few_clips(collection, seed),
                 seed,
-                quick,
+                share.quick,
                 callbacks,
                 refit=True,
                 epochs=epochs,
@@ -79,12 +81,15 @@ def few_clips(collection: Collection, seed: int) -> Collection:
     return replace(collection, items=tuple(items))
 
 
-def synthetic(voices: str, clips: int, quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
+def synthetic(voices: str, clips: int, share: Share, callbacks: Sequence[Callback]) -> Iterator[Run]:
     """Train on so many clips of each digit by synthetic voices, test with all recordings of FSDD: six people."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             made = make(
-                DIGITS, Path(folder, "digits"), voices=voices, clips_per_word=CLIPS_QUICKLY_SPOKEN if quick else clips
+                DIGITS,
+                Path(folder, "digits"),
+                voices=voices,
+                clips_per_word=CLIPS_QUICKLY_SPOKEN if share.quick else clips,
             )
         except (DataError, MissingExtraError) as error:
             raise DataMissingError(str(error)) from None
@@ -92,12 +97,12 @@ def synthetic(voices: str, clips: int, quick: bool, callbacks: Sequence[Callback
         spoken = replace(spoken, items=tuple(replace(item, split="train") for item in spoken.items))
         real = fsdd()
         real = replace(real, items=tuple(replace(item, label=DIGITS[int(item.label)]) for item in real.items))
-        if quick:
+        if share.quick:
             real = few(real, QUICK_TESTS, QUICK_TESTS)
-        for seed in seeds(quick):
+        for seed in seeds(share):
             begun = time.perf_counter()
             classifier = Classifier.train(
-                spoken, seed=seed, callbacks=callbacks, epochs=QUICK_EPOCHS if quick else None
+                spoken, seed=seed, callbacks=callbacks, epochs=QUICK_EPOCHS if share.quick else None
             )
             seconds = time.perf_counter() - begun
             heard, model = classifier.evaluate(real), classifier.model_
@@ -114,7 +119,7 @@ def synthetic(voices: str, clips: int, quick: bool, callbacks: Sequence[Callback
             )
 
 
-def one_speaker(quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
+def one_speaker(share: Share, callbacks: Sequence[Callback]) -> Iterator[Run]:
     """Train on ten clips of each of five digits by one speaker of FSDD, each of the six once; test with the others.
 
     The accuracy is the share of the clips of the five digits that are found and right, where `OTHERS_ACCEPTED` of the
@@ -123,7 +128,7 @@ def one_speaker(quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
     items = [replace(item, label=DIGITS[int(item.label)]) for item in fsdd().items]
     speakers = sorted({str(item.speaker) for item in items})
     with unheard.speech(unheard.TRAINING_READERS) as bank:
-        for number, speaker in enumerate(speakers[:1] if quick else speakers):
+        for number, speaker in share.of(speakers):
             words = unheard.draw(DIGITS, number)
             rng = np.random.default_rng(number)
             chosen = []
@@ -134,9 +139,9 @@ def one_speaker(quick: bool, callbacks: Sequence[Callback]) -> Iterator[Run]:
                 tuple(replace(item, split=None, speaker=None) for item in chosen), "audio", "five digits"
             )
             classifier, seconds = unheard.train(
-                collection, number, bank, callbacks, **({"epochs": QUICK_EPOCHS} if quick else {})
+                collection, number, bank, callbacks, **({"epochs": QUICK_EPOCHS} if share.quick else {})
             )
-            tests = [item for item in items if item.speaker != speaker][:: 20 if quick else 1]
+            tests = [item for item in items if item.speaker != speaker][:: 20 if share.quick else 1]
             found, _ = classifier.predict_files([item.path for item in tests], strict=True)
             predictions = list(found.values())
             is_one = np.array([item.label in words for item in tests])

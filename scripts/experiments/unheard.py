@@ -28,6 +28,7 @@ from audioconv.training.callbacks import Callback
 from audioconv.training.progress import duration
 from experiments.common import test_data
 from experiments.listening import speech_without
+from experiments.shares import Share
 from experiments.splicing import Word, spliced_recordings
 
 FOLDERS = ("speech-commands-9", "speech-commands-3")
@@ -196,15 +197,15 @@ def train(
     return classifier, time.perf_counter() - begun
 
 
-def runs(per_word: int | None, draws: int, quick: bool, callbacks: Sequence[Callback]) -> Iterator[dict[str, Any]]:
+def runs(per_word: int | None, draws: int, share: Share, callbacks: Sequence[Callback]) -> Iterator[dict[str, Any]]:
     """Yield what each draw brought: trained with the speakers that train or chose settings, tested with the others."""
     some = clips()
     names = sorted({clip.word for clip in some})
     with speech(TRAINING_READERS) as bank, speech(TEST_READERS) as unseen:
-        for number in range(1 if quick else draws):
+        for number, _ in share.of(range(draws)):
             words = draw(names, number)
-            collection = training(some, words, ("train", "choice"), QUICK_CLIPS if quick else per_word, number)
-            classifier, seconds = train(collection, number, bank, callbacks, **({"epochs": 1} if quick else {}))
+            collection = training(some, words, ("train", "choice"), QUICK_CLIPS if share.quick else per_word, number)
+            classifier, seconds = train(collection, number, bank, callbacks, **({"epochs": 1} if share.quick else {}))
             yield {
                 "name": ", ".join(words),
                 "training_seconds": round(seconds, 1),
