@@ -18,6 +18,7 @@ from audioconv.cli.terminal import (
     results,
     write,
     write_json,
+    write_next,
 )
 from audioconv.errors import DataError
 from audioconv.io.files import display_path
@@ -58,6 +59,8 @@ def show_data(path: Path, *, as_json: bool) -> None:
     for name, value in _about_data(path, collection, read):
         write(f"{name:<11} {printable(value)}")
     list_failures(failures, len(collection))
+    commands = [["audioconv", "data", "check", path], ["audioconv", "train", path, "-o", "model"]]
+    write_next(*(commands if len(collection.classes) > 1 else commands[:1]))
 
 
 def _seconds_by_class(collection: Collection, headers: Sequence[Header | None]) -> dict[str, list[float]]:

@@ -338,7 +338,10 @@ def test_a_class_with_one_clip(call, tones, tmp_path):
 
 def test_no_such_folder(call, tmp_path):
     answer = call("train", tmp_path / "nowhere", "-o", tmp_path / "out")
-    assert (answer.code, answer.error) == (1, f"{tmp_path}/nowhere: no such folder or manifest")
+    where = f"there is no 'nowhere' in {tmp_path}"
+    assert (answer.code, answer.error) == (1, f"{tmp_path}/nowhere: no such folder or manifest; {where}")
+    (tmp_path / "NoWhere").mkdir()
+    assert call("train", tmp_path / "no-where", "-o", tmp_path / "out").error.endswith("; did you mean NoWhere?")
     assert not (tmp_path / "out").exists()
 
 
