@@ -126,7 +126,7 @@ def complete_from(*values: str) -> Callable[[str], list[str]]:
 class Help(TyperCommand):
     """A command whose help shows no type beside options that take no value, its own ``--help`` included."""
 
-    def get_params(self, ctx: typer.Context) -> list[Any]:
+    def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, and ``--help``."""
         return without_types(super().get_params(ctx))
 
@@ -134,7 +134,7 @@ class Help(TyperCommand):
 class GroupHelp(TyperGroup):
     """The same for a command that has commands."""
 
-    def get_params(self, ctx: typer.Context) -> list[Any]:
+    def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, and ``--help``."""
         return without_types(super().get_params(ctx))
 

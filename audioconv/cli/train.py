@@ -14,6 +14,7 @@ from audioconv.cli.training_run import (
     UNREADABLE_NAME,
     list_negative_failures,
     make_room,
+    no_empty_folder,
     report_as_json,
     resumable,
     show_report,
@@ -355,7 +356,7 @@ def train(
     from audioconv.datasets import open_collection
     from audioconv.kernels import precompile
 
-    with together() as processes:
+    with no_empty_folder(out), together() as processes:
         collection = open_collection(source)
         if processes.leads:
             make_room(out, resume=resume, force=force)

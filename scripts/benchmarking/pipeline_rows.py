@@ -137,7 +137,7 @@ def _measure(name: str, network: str, bench: Bench, clips: Clips, place: Path) -
         fastest = _fastest(theirs)
     peer, rows = theirs[fastest], []
     for option, runs in mine.items():
-        if whole:
+        if whole and option:  # with rejection there is one more class, which takes clips of the words
             check_apart(f"{name}{option}", runs, peer)
         bench.variants[f"{name}{option} torch"] = fastest
         rows.append(
