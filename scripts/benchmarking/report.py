@@ -106,9 +106,9 @@ def side_by_side(runs: Runs) -> list[str]:
                 cells += [f"**{ratio}**" if reached else ratio, "{:.2f} to {:.2f}".format(*row["spread"])]
         lines.append(cells)
     told = (
-        "How many times as fast as the peer `audioconv` is, or how many times less memory it takes. Bold ratios reach "
+        "The ratio is the peer's time, or memory, divided by ours: above 1, `audioconv` is faster or smaller. Bold "
+        "ratios reach the target, or 1 where there is none."
     )
-    told += "the target, or 1 where there is none."
     return [wrapped(told), "", *_markdown(head, lines, 2)]
 
 
