@@ -39,18 +39,18 @@ def display_path(path: str | os.PathLike[str]) -> str:
 
 
 def where_missing(path: str | os.PathLike[str]) -> str:
-    """Return where a path that is not there ends, and what its name may have been meant to be.
+    """Return the similar names beside a path that does not exist; without any, the deepest folder that exists.
 
-    Examples
-    --------
-    >>> where_missing("/nowhere/recordings")
-    "there is no 'nowhere' in /"
+    The answer is a clause for the end of a message: ``did you mean recordings?``, or ``there is no 'recordings' in
+    /home/anna``.
     """
     whole = Path(path).absolute()
     folder = next((above for above in whole.parents if above.is_dir()), None)
     if folder is None or whole.exists():
         return "it cannot be reached"
     name = whole.parts[len(folder.parts)]
+    if (folder / name).exists():
+        return f"{display_path(folder / name)} is no folder"
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in itertools.islice(entries, MAX_COMPARED)]
