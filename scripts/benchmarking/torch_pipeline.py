@@ -22,7 +22,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, S
 
 RATE, LENGTH = 16000, 16000
 FFT, WINDOW, HOP, BANDS = 512, 400, 160, 40
-LEAST_DEVIATION = 3.0  # dB, added to the deviation of a band within a clip: steady bands are not amplified
+LEAST_DEVIATION = 6.0  # dB, added to the deviation of a band within a clip: steady bands are not amplified
 MAX_SHIFT, GAIN_DB, SNR_DB, SPEED, STRETCH = 1600, 6.0, (5.0, 40.0), (0.9, 1.1), (0.8, 1.2)
 MASKED = 0.1  # longest mask, as a share of the axis
 

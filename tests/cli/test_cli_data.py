@@ -125,11 +125,15 @@ def test_doctor(call, tmp_path, monkeypatch):
     assert found["kernel_cache"]["folder"]
     assert found["problems"] == []
     assert set(found["optional"]) == {
+        "cluster",
         "commonvoice",
         "export",
         "images",
+        "interop",
         "kokoro",
+        "lab",
         "live",
+        "media",
         "piper",
         "plots",
         "serve",
