@@ -31,7 +31,7 @@ NETWORKS = ("cnn", "ds-cnn-s")
 DATA, VARIABLE = "speech-commands-9", "AUDIOCONV_TEST_DATA"
 EPOCHS, BATCH, LEARNING_RATE, SAMPLE_RATE = 2, 64, 5e-3, 16000
 HELD_OUT = 10  # one speaker in so many validates
-QUICK_CLIPS = 30  # of each class
+QUICK_CLIPS = 100  # of each class
 WORKERS = (0, 1, 2)
 LEARNED, APART = 0.3, 0.15
 """Least accuracy on held-out clips, of nine classes, and how far the two may be apart after so few epochs."""
