@@ -134,7 +134,7 @@ def _measure(name: str, network: str, bench: Bench, clips: Clips, place: Path) -
                 continue
             check_learned(f"{name}, torch {variant}", run, whole)
             theirs.setdefault(variant, []).append(run)
-        fastest = _fastest(theirs)
+        fastest = fastest or _fastest(theirs)
     peer, rows = theirs[fastest], []
     for option, runs in mine.items():
         if whole and option:  # with rejection there is one more class, which takes clips of the words
