@@ -122,6 +122,40 @@ def test_what_is_wrong():
         check_apart("x", [Run(1.0, 1.0, [], 0.9)], [Run(1.0, 1.0, [], 0.6)])
 
 
+def test_the_rows(monkeypatch, folder):
+    """The fastest variant of the first round has the later ones; memory is beside the thriftiest."""
+    from benchmarking import pipeline_rows as rows
+    from benchmarking.session import Bench
+    from benchmarking.timing import FULL
+
+    seconds = {0: iter([40.0, 60.0, 60.0, 60.0]), 1: iter([50.0, 50.0]), 2: iter([45.0, 45.0, 45.0])}
+    asked = []
+
+    def train_torch(task):
+        asked.append((task["layout"], task["workers"], task["compiled"]))
+        if task["compiled"]:
+            raise subprocess.CalledProcessError(1, ["python"])
+        return rows.Run(next(seconds[task["workers"]]), 100.0 * (1 + task["workers"]), [2.0, 1.0], 0.8)
+
+    monkeypatch.setattr(rows, "train_torch", train_torch)
+    monkeypatch.setattr(rows, "torch_task", lambda *_: {})
+    monkeypatch.setattr(
+        rows, "train_ours", lambda *given: rows.Run(10.0 if "--no-reject" in given else 20.0, 80.0, [2.0, 1.0], 0.75)
+    )
+    monkeypatch.setenv(rows.VARIABLE, str(folder.parent))
+    said = []
+    bench = Bench(FULL, 2, True, said.append, [], 10.0)
+    found = {row.name: row for row in rows.pipeline("cnn", bench)}
+    assert list(found) == ["pipeline/cnn", "pipeline/cnn/no-reject", "pipeline/cnn/memory"]
+    assert len(asked) == 8
+    assert asked[-1] == asked[0] == ("channels last", 0, False)
+    assert len(said) == 1
+    assert bench.variants["pipeline/cnn torch"] == "channels last, 0 workers"
+    assert found["pipeline/cnn"].ratio == pytest.approx(50 / 20)
+    assert found["pipeline/cnn/no-reject"].ratio == pytest.approx(50 / 10)
+    assert found["pipeline/cnn/memory"].ratio == pytest.approx(100 / 80)
+
+
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux's count of memory")
 def test_memory_of_children_counts():
     from benchmarking.process_tree import run
