@@ -91,13 +91,40 @@ def test_a_whole_run_writes_the_pages(bench, monkeypatch, tmp_path, capsys):
     assert "## How fast it is" not in readme.read_text("utf-8")
     assert run_main(bench, monkeypatch, rows) == 0
     written = page.read_text("utf-8")
-    assert "| `train/cnn` | 30.0 ms | PyTorch, channels last | 90.0 ms | **3.00** | 2.90 to 3.10 | 46% |  |" in written
+    assert "| `train/cnn` | PyTorch | 3.5 | 3.00 | 2.90 to 3.10 |" in written
+    assert "| `forward-1/cnn` | ONNX Runtime | 1.3 | **3.00** | 2.90 to 3.10 |" in written
+    assert f"| `train/cnn`, PyTorch | {bench.LANES} | 3.00 | 3.5 | 46% |  | neither |" in written
+    assert "| `train/cnn` | PyTorch, channels last | 30.0 ms | 90.0 ms | 46% |  |" in written
     assert "Peak of the register tile: 101 GFLOP/s" in written.replace("\n", " ")
-    numbers = json.loads(bench.NUMBERS.read_text("utf-8"))
-    assert bench.filled(written, bench.table(numbers)) == written
+    runs = json.loads(bench.NUMBERS.read_text("utf-8"))
+    assert list(runs) == [str(bench.LANES)]
+    assert bench.filled(written, bench.table(runs)) == written
     assert "| times as fast as | PyTorch, training | ONNX Runtime, one clip |\n" in readme.read_text("utf-8")
     assert "| `cnn` | 3.0 | 3.0 |\n" in readme.read_text("utf-8")
     assert "46% of tile" in capsys.readouterr().out
+
+
+def test_the_pages_show_both_vector_widths(bench, monkeypatch, tmp_path):
+    page, readme = tmp_path / "performance.md", tmp_path / "README.md"
+    for path, text in bench.PAGES.items():
+        (tmp_path / path.name).write_text(bench.filled(path.read_text("utf-8"), text(None)), "utf-8")
+    monkeypatch.setattr(bench, "PAGES", {page: bench.table, readme: bench.summary})
+    monkeypatch.setattr(bench, "NUMBERS", tmp_path / "performance.json")
+    for lanes, ratio in ((16, 4.0), (8, 3.0)):
+        monkeypatch.setattr(bench, "LANES", lanes)
+        found = bench.Row("train/cnn", 30.0, "torch", 30 * ratio, ratio, (ratio, ratio))
+        only = bench.Row("logmel/1", 1.0, "librosa", 2.0, 2.0, (2.0, 2.0))
+        rows = {"train/cnn": lambda setting, rows=(found, *[only] * (lanes == 16)): list(rows)}
+        assert run_main(bench, monkeypatch, rows) == 0
+    drawn = page.read_text("utf-8"), readme.read_text("utf-8")
+    assert "|  | beside | target | 8 lanes | quartiles | 16 lanes | quartiles |" in drawn[0]
+    assert "| `train/cnn` | PyTorch | 3.5 | 3.00 | 3.00 to 3.00 | **4.00** | 4.00 to 4.00 |" in drawn[0]
+    assert "| `logmel/1` | librosa |  |  |  | **2.00** | 2.00 to 2.00 |" in drawn[0]
+    assert drawn[0].index("### 8 lanes") < drawn[0].index("### 16 lanes")
+    assert "| `cnn` | 3.0 / 4.0 |\n" in drawn[1]
+    page.write_text(bench.filled(drawn[0], "old"), "utf-8")
+    assert run_main(bench, monkeypatch, {}, "--draw") == 0
+    assert (page.read_text("utf-8"), readme.read_text("utf-8")) == drawn
 
 
 def test_a_wrong_result_is_the_only_failure(bench, monkeypatch, tmp_path, capsys):
@@ -140,9 +167,9 @@ def test_the_names(bench):
     assert ours.NETWORKS == NETWORKS
     names = list(bench.names())
     assert {name.split("/")[0] for name in names} == {
-        "train", "forward-64", "forward-1", "export", "conv", "logmel", "threads", "memory"
+        "train", "forward-64", "forward-1", "export", "conv", "logmel", "pipeline", "threads", "memory"
     }  # fmt: skip
-    assert len(names) == 4 * len(NETWORKS) + 15 + 4
+    assert len(names) == 4 * len(NETWORKS) + 15 + 2 + 4
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from audioconv.errors import DataError
-from audioconv.io.files import display_path, exclusive, write_atomic
+from audioconv.io.files import display_path, exclusive, where_missing, write_atomic
 
 
 def parts(folder):
@@ -194,3 +194,12 @@ def test_permissions_follow_the_umask_and_links_stay_links(tmp_path):
 def test_display_path(path, shown):
     assert display_path(path) == shown
     display_path(path).encode("utf-8")
+
+
+def test_where_a_missing_path_ends(tmp_path):
+    assert where_missing(tmp_path / "a" / "b") == f"there is no 'a' in {tmp_path}"
+    (tmp_path / "Recordings").mkdir()
+    assert where_missing(tmp_path / "recording") == "did you mean Recordings?"
+    assert where_missing(tmp_path / "recordings2" / "yes") == "did you mean Recordings?"
+    (tmp_path / "words.csv").touch()
+    assert where_missing(tmp_path / "words.csv" / "yes") == f"{tmp_path / 'words.csv'} is no folder"

@@ -83,7 +83,7 @@ def input_kind(name: str) -> InputKind:
 
 def _find(name: str) -> tuple[Callable[[int], Layer], InputKind]:
     if name not in _ARCHITECTURES:
-        near = difflib.get_close_matches(name, NAMES)
+        near = difflib.get_close_matches(name.lower(), NAMES)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise ConfigError(f"there is no architecture {name!r}{hint} (known: {', '.join(NAMES)})")
     return _ARCHITECTURES[name]

@@ -28,7 +28,7 @@ from audioconv.cli import (
     serve,
     train,
 )
-from audioconv.cli.options import present_names
+from audioconv.cli.options import GroupHelp, present_names
 from audioconv.cli.streams import OutputError, guard, release
 from audioconv.cli.terminal import say, say_error, shown_notices
 from audioconv.errors import AudioconvError, ConfigError
@@ -43,6 +43,7 @@ _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
     name="audioconv",
+    cls=GroupHelp,
     help="Train keyword and sound classifiers on this computer's CPU, from a folder of clips.",
     epilog="Start with [bold]audioconv demo[/]: it shows everything in three minutes.",
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -9,7 +9,7 @@ import typer
 from audioconv.cli.data_check import check
 from audioconv.cli.data_get import get
 from audioconv.cli.data_voices import list_voices, make
-from audioconv.cli.options import Json, add_command, flag
+from audioconv.cli.options import GroupHelp, Json, add_command, flag
 from audioconv.cli.terminal import (
     add_row,
     megabytes,
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`, in a group of their own."""
-    group = typer.Typer(help="Get public data sets, make recordings of synthetic speech, check what you have.")
+    group = typer.Typer(
+        cls=GroupHelp, help="Get public data sets, make recordings of synthetic speech, check what you have."
+    )
     add_command(
         group,
         list_sources,

@@ -43,6 +43,13 @@ if TYPE_CHECKING:
     from audioconv.streaming import Detection
 
 
+NO_REJECTION = (
+    "The model has not learned to reject: other words and sounds are found as its words. Train it with a class of them "
+    "in a folder `other`, or with --reject."
+)
+"""Remark behind the detections of a model without a gate."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
     add_command(
@@ -121,6 +128,8 @@ def detect(
         _write_csv(csv_file, found, header=shard is None or shard.number == 1)
     if not as_json:
         _show(found, several, len(paths) - len(failures))
+        if found and loaded.decision.gate is None:
+            say(NO_REJECTION, style="yellow")
     list_failures(failures, len(paths))
     if failures or kept.failed:
         raise typer.Exit(1)

@@ -21,13 +21,17 @@ EXTRAS = {
     "images": ("pillow", "PIL", "pictures as data"),
     "plots": ("matplotlib", "matplotlib", "charts"),
     "commonvoice": ("datacollective", "datacollective", "audioconv data get common-voice"),
+    "media": ("av", "av", "M4A, WebM, sound of videos"),
     "live": ("sounddevice", "sounddevice", "audioconv listen"),
     "synth": ("espeakng-loader", "espeakng_loader", "audioconv data make, audioconv demo"),
     "export": ("tflite", "tflite", "audioconv export"),
     "kokoro": ("onnxruntime", "onnxruntime", "audioconv data make --voices kokoro"),
     "piper": ("onnxruntime", "onnxruntime", "audioconv data make --voices piper"),
-    "serve": ("uvicorn", "uvicorn", "audioconv serve --http, audioconv lab"),
+    "serve": ("uvicorn", "uvicorn", "audioconv serve --http"),
     "wyoming": ("wyoming", "wyoming", "audioconv serve --wyoming"),
+    "lab": ("uvicorn", "uvicorn", "audioconv lab"),
+    "interop": ("h5py", "h5py", "networks of ONNX and Keras"),
+    "cluster": ("mpi4py", "mpi4py", "training on several processes"),
 }
 """The extra parts: distribution, module, and what needs it."""
 

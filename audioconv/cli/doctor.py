@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audioconv.cli.options import Json, add_command
-from audioconv.cli.terminal import megabytes, printable, say_error, write, write_json
+from audioconv.cli.terminal import megabytes, printable, say_error, write, write_json, write_next
 from audioconv.io.files import display_path
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def doctor(
             for name, value in lines:
                 write(f"  {name:<12} {printable(value)}")
         write("something does not work" if findings.problems else "all is well", style="bold")
+        if not findings.problems:
+            write_next(["audioconv", "demo"], ["audioconv", "train", "RECORDINGS", "-o", "model"])
     for problem in findings.problems:
         say_error(problem)
     if findings.problems:

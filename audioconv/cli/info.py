@@ -11,6 +11,8 @@ from audioconv.cli.info_data import show_data
 from audioconv.cli.info_model import show_model
 from audioconv.cli.info_network import is_of_others, show_network, show_safetensors
 from audioconv.cli.options import MODEL_NAME, Json, add_command
+from audioconv.errors import DataError
+from audioconv.io.files import display_path, where_missing
 
 _TABLES = frozenset({".csv", ".tsv", ".tab", ".txt", ".xls", ".xlsx", ".ods", ".numbers"})
 """Suffixes, in lower case, of manifests, and of spreadsheets that are to become one; no model has them."""
@@ -38,6 +40,8 @@ def info(
     their lengths, speakers and licence. Networks are read from ONNX, Keras and Caffe
     files, the names and shapes of weights from PyTorch's and from .safetensors files of other programs.
     """
+    if not path.exists():
+        raise DataError(f"{display_path(path)}: no such model or data set; {where_missing(path)}")
     if path.is_dir() and (path / MODEL_NAME).is_file():
         show_model(path / MODEL_NAME, as_json=as_json)
     elif path.is_dir() or path.suffix.lower() in _TABLES:

@@ -18,6 +18,7 @@ from audioconv.cli.terminal import (
     results,
     write,
     write_json,
+    write_next,
 )
 from audioconv.errors import DataError
 from audioconv.io.files import display_path
@@ -58,6 +59,10 @@ def show_data(path: Path, *, as_json: bool) -> None:
     for name, value in _about_data(path, collection, read):
         write(f"{name:<11} {printable(value)}")
     list_failures(failures, len(collection))
+    commands: list[list[str | Path]] = [["audioconv", "data", "check", path]]
+    if len(collection.classes) > 1:
+        commands.append(["audioconv", "train", path, "-o", "model"])
+    write_next(*commands)
 
 
 def _seconds_by_class(collection: Collection, headers: Sequence[Header | None]) -> dict[str, list[float]]:

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from audioconv.errors import ConfigError, ModelFileError
-from audioconv.io.files import display_path
+from audioconv.io.files import display_path, where_missing
 
 MODEL_NAME = "model.safetensors"
 """Name of the model in the folder that `audioconv train` writes."""
+
+TRAIN_FIRST = "audioconv train RECORDINGS -o model makes one"
 
 Model = Annotated[
     Path, typer.Argument(metavar="MODEL", help="The model: a .safetensors file, or the folder that `train` wrote.")
@@ -100,14 +103,52 @@ def present_names(arguments: Sequence[str], say: Callable[[str], object]) -> lis
 def model_path(path: Path) -> Path:
     """Return the model file that the argument `path` means."""
     if not path.is_dir():
+        if not path.exists():
+            where = where_missing(path)
+            told = where if where.endswith("?") else f"{where}; {TRAIN_FIRST}"
+            raise ModelFileError(f"{display_path(path)}: no such model; {told}")
         return path
     if not (path / MODEL_NAME).is_file():
-        raise ModelFileError(f"{display_path(path)}: the folder holds no {MODEL_NAME}; name the model file")
+        told = f"the folder holds no {MODEL_NAME}; name the model file, or {TRAIN_FIRST}"
+        raise ModelFileError(f"{display_path(path)}: {told}")
     return path / MODEL_NAME
+
+
+def complete_from(*values: str) -> Callable[[str], list[str]]:
+    """Return what completes an option's value, in shells whose completion is installed."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [value for value in values if value.startswith(incomplete)]
+
+    return complete
+
+
+class Help(TyperCommand):
+    """A command whose help shows no type beside options that take no value, its own ``--help`` included."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, and ``--help``."""
+        return without_types(super().get_params(ctx))
+
+
+class GroupHelp(TyperGroup):
+    """The same for a command that has commands."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, and ``--help``."""
+        return without_types(super().get_params(ctx))
+
+
+def without_types(parameters: list[Any]) -> list[Any]:
+    """Return parameters after taking the name of the type from those that are there or not."""
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False) and parameter.metavar is None:
+            parameter.metavar = ""
+    return parameters
 
 
 def add_command(app: typer.Typer, function: Callable[..., None], *examples: str, name: str | None = None) -> None:
     """Add a command to `app`; its help is the docstring of `function`, and ends with `examples` to copy."""
     paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
     unwrapped = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
-    app.command(name, help=unwrapped, epilog="Examples:\n\n" + "\n".join(examples))(function)
+    app.command(name, cls=Help, help=unwrapped, epilog="Examples:\n\n" + "\n".join(examples))(function)

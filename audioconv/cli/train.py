@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audioconv.cli.options import MODEL_NAME, Json, Strict, add_command, flag
+from audioconv.cli.options import MODEL_NAME, Json, Strict, add_command, complete_from, flag
 from audioconv.cli.terminal import list_failures, write_json, write_next
 from audioconv.cli.training_run import (
     UNREADABLE_NAME,
     list_negative_failures,
     make_room,
+    no_empty_folder,
     report_as_json,
     resumable,
     show_report,
@@ -172,6 +173,7 @@ def train(
             f"Network: {', '.join(ARCHITECTURES)}. Default: auto, chosen by the data.",
             TRAINING,
             metavar="NAME",
+            autocompletion=complete_from(*ARCHITECTURES),
         ),
     ] = "auto",
     init: Annotated[
@@ -354,7 +356,7 @@ def train(
     from audioconv.datasets import open_collection
     from audioconv.kernels import precompile
 
-    with together() as processes:
+    with no_empty_folder(out), together() as processes:
         collection = open_collection(source)
         if processes.leads:
             make_room(out, resume=resume, force=force)
@@ -380,4 +382,6 @@ def _show(out: Path, classifier: Classifier, collection: Collection, source: Pat
     commands: list[list[str | Path]] = [["audioconv", "classify", model, collection.paths[0]]]
     if report.test is not None:
         commands.append(["audioconv", "evaluate", model, source, "--split", "test"])
+    if collection.kind == "audio":
+        commands.append(["audioconv", "listen", out])
     write_next(*commands, ["audioconv", "info", model])

@@ -112,6 +112,19 @@ def train_into(
 
 
 @contextmanager
+def no_empty_folder(out: Path) -> Iterator[None]:
+    """Remove the folder `out` after an error in the block, if it was made there and is empty."""
+    is_new = not out.exists()
+    try:
+        yield
+    except AudioconvError:
+        if is_new:
+            with suppress(OSError):  # it holds something
+                out.rmdir()
+        raise
+
+
+@contextmanager
 def resumable(out: Path, hint: str) -> Iterator[None]:
     """Turn Ctrl-C in the block into a message of one line; with a checkpoint, the message ends with the `hint`."""
     from audioconv.recipe.train import CHECKPOINT

@@ -30,7 +30,7 @@ from audioconv.datasets.manifest import MANIFEST_NAME, MANIFEST_SUFFIXES, read_m
 from audioconv.decision.classes import BACKGROUND
 from audioconv.errors import DataError
 from audioconv.io.columns import ColumnBuilder, PathColumn, PathColumnBuilder, View
-from audioconv.io.files import display_path, reason
+from audioconv.io.files import display_path, reason, where_missing
 
 _LOG = logging.getLogger("audioconv")
 
@@ -86,7 +86,7 @@ def open_collection(path: str | os.PathLike[str], *, minimum_classes: int = 2) -
             return read_manifest(path / MANIFEST_NAME, minimum_classes=minimum_classes)
         return _open_folder(path, minimum_classes)
     if not path.exists():
-        raise DataError(f"{shown}: no such folder or manifest")
+        raise DataError(f"{shown}: no such folder or manifest; {where_missing(path)}")
     if path.suffix.lower() in SPREADSHEETS:
         raise DataError(f"{shown}: is a spreadsheet; save it as CSV (UTF-8) with the columns path,label")
     if path.suffix.lower() not in MANIFEST_SUFFIXES:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import io
+import itertools
 import os
 import secrets
 import sys
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
+MAX_COMPARED = 1000
+"""Number of names in a folder that `where_missing` compares at most."""
+
+
 def display_path(path: str | os.PathLike[str]) -> str:
     r"""Return `path` as text that can be printed: bytes that are not UTF-8 and control characters are escaped.
 
@@ -30,6 +36,31 @@ def display_path(path: str | os.PathLike[str]) -> str:
     if text.isprintable():  # it is called for each file that is read
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def where_missing(path: str | os.PathLike[str]) -> str:
+    """Return the similar names beside a path that does not exist; without any, the deepest folder that exists.
+
+    The answer is a clause for the end of a message: ``did you mean recordings?``, or ``there is no 'recordings' in
+    /home/anna``.
+    """
+    whole = Path(path).absolute()
+    folder = next((above for above in whole.parents if above.is_dir()), None)
+    if folder is None or whole.exists():
+        return "it cannot be reached"
+    name = whole.parts[len(folder.parts)]
+    if (folder / name).exists():
+        return f"{display_path(folder / name)} is no folder"
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in itertools.islice(entries, MAX_COMPARED)]
+    except OSError:  # a folder that may be entered and not listed
+        names = []
+    same = {other.lower(): other for other in names}
+    near = [same[other] for other in difflib.get_close_matches(name.lower(), same)]
+    if near:
+        return f"did you mean {' or '.join(map(display_path, near))}?"
+    return f"there is no {display_path(name)!r} in {display_path(folder)}"
 
 
 def cache_folder(name: str) -> Path:

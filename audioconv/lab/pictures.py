@@ -153,7 +153,7 @@ def _opened(source: Path | BinaryIO, shown: str) -> Iterator[Image.Image]:
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
-        raise missing_extra("pictures", "images") from None
+        raise missing_extra("reading pictures", "images") from None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

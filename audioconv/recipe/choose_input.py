@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Sequence
 
@@ -82,7 +83,9 @@ def choose_front_end(front_end: str | FrontEnd, rate: int) -> FrontEnd:
             )
         return front_end
     if front_end not in FRONT_ENDS:
-        raise ConfigError(f"unknown front end {front_end!r}; known are {', '.join(FRONT_ENDS)}")
+        near = difflib.get_close_matches(str(front_end).lower(), FRONT_ENDS)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise ConfigError(f"unknown front end {front_end!r}; known are {', '.join(FRONT_ENDS)}{hint}")
     if front_end == "raw":
         return RawSamples(rate)
     if front_end in ("log-mel", "mfcc"):

@@ -101,7 +101,7 @@ class KokoroVoices:
             )
         self.accents = LANGUAGES[tag]
         self.identity: Mapping[str, object] = {"synth": self.source, "language": tag}
-        onnxruntime = runtime("Kokoro's voices", "kokoro")
+        onnxruntime = runtime("speech by Kokoro", "kokoro")
         self.speaker = Speaker()
         try:
             folder = download_folder()

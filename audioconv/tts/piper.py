@@ -76,7 +76,7 @@ class PiperVoices:
     source = "Piper"
 
     def __init__(self, voices: Sequence[PiperVoice], on_download: OnDownload | None = None) -> None:
-        onnxruntime = runtime("Piper's voices", "piper")
+        onnxruntime = runtime("speech by Piper", "piper")
         self._espeak = Speaker()
         try:
             # The networks draw their noise from the runtime's generators, which begin with this seed in each session.

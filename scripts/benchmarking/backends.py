@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import os
 from types import ModuleType
 from typing import Any
 
@@ -26,6 +27,26 @@ def _load(name: str) -> ModuleType | None:
     except ImportError:
         return None
 
+
+def _narrow() -> bool:
+    """Limit PyTorch to AVX2 where audioconv's vectors have 8 lanes on a processor with AVX-512; tell whether it is so.
+
+    Processes that are started later inherit this.
+    """
+    if os.environ.get("AUDIOCONV_VECTOR_LANES") != "8":
+        return False
+    import llvmlite.binding
+
+    if not llvmlite.binding.get_host_cpu_features().get("avx512f", False):
+        return False
+    os.environ.update(NARROW)
+    return True
+
+
+NARROW = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+"""Settings of PyTorch and the libraries in it that limit them to AVX2. They are read when the libraries are loaded."""
+
+narrowed = _narrow()
 
 torch: Any = _load("torch")
 """None where it is not installed."""

@@ -1,4 +1,4 @@
-"""What the reader gets: lines, a table in Markdown, a file of JSON."""
+"""What the reader gets: lines, a file of JSON, and the tables of the pages."""
 
 from __future__ import annotations
 
@@ -8,31 +8,48 @@ from typing import Any
 
 from wrapping import wrapped
 
+from benchmarking.targets import target
 from benchmarking.timing import Row
 
 BEGIN, END = "<!-- written by scripts/bench: begin -->", "<!-- written by scripts/bench: end -->"
 NOTHING = "Not measured yet."
-UNITS = {"memory/cnn": "MiB"}
-"""Rows whose numbers are no milliseconds."""
-
 PEERS = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "c": "exported C"}
+LIMIT, LIMITS_TOGETHER = 0.6, 0.75
+"""Share of the tile's peak or of copying from which on that is called the limit of a row, and the same for the sum of
+both shares: then operations and memory traffic take turns."""
+
+Run = Mapping[str, Any]
+"""What `as_json` returns: one run of the script."""
+
+Runs = Mapping[str, Run]
+"""The last run of each vector width, by the number of lanes: what ``docs/performance.json`` holds."""
 
 
 def as_json(machine: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
     """Return what the file of ``--json`` holds."""
-    return {"machine": dict(machine), "rows": [dataclasses.asdict(row) for row in rows]}
+    units = {row.name: unit(row.name) for row in rows if unit(row.name) != "ms"}
+    return {"machine": {**machine, "units": units}, "rows": [dataclasses.asdict(row) for row in rows]}
+
+
+def unit(name: str) -> str:
+    """Return the unit of a row's numbers.
+
+    >>> [unit(name) for name in ("train/cnn", "memory/cnn", "pipeline/cnn", "pipeline/cnn/memory")]
+    ['ms', 'MiB', 's', 'MiB']
+    """
+    parts = name.split("/")
+    return "MiB" if "memory" in parts else "s" if parts[0] == "pipeline" else "ms"
 
 
 def line(row: Row, machine: Mapping[str, Any]) -> str:
     """Return a row as a line of text; `machine` may be what is known of it so far."""
-    unit = UNITS.get(row.name, "ms")
     variant = machine["variants"].get(f"{row.name} {row.peer}")
     peer = f"{row.peer} ({variant})" if variant else row.peer
     limits = {"tile": machine["tile_shares"], "copying": machine["copy_shares"]}
     shares = ", ".join(f"{of[row.name]:.0%} of {limit}" for limit, of in limits.items() if row.name in of)
     return (
-        f"{row.name:<28} {quantity(row.ours_ms):>6} {unit}   {peer:<34} {quantity(row.peer_ms):>6} {unit}   "
-        f"{row.ratio:6.2f} x ({row.spread[0]:.2f} to {row.spread[1]:.2f})   {shares}"
+        f"{row.name:<28} {quantity(row.ours_ms):>6} {unit(row.name)}   {peer:<34} {quantity(row.peer_ms):>6} "
+        f"{unit(row.name)}   {row.ratio:6.2f} x ({row.spread[0]:.2f} to {row.spread[1]:.2f})   {shares}"
     )
 
 
@@ -47,45 +64,109 @@ def quantity(number: float) -> str:
     return f"{number:#.3g}"
 
 
-def table(numbers: Mapping[str, Any] | None) -> str:
-    """Return the table in Markdown of what `as_json` returned; `NOTHING` without."""
-    if not numbers:
+def in_order(runs: Runs) -> dict[str, Run]:
+    """Return the runs from the fewest lanes to the most."""
+    return {width: runs[width] for width in sorted(runs, key=int)}
+
+
+def table(runs: Runs | None) -> str:
+    """Return the tables of all runs in Markdown; `NOTHING` without one."""
+    if not runs:
         return NOTHING
-    machine = numbers["machine"]
-    lines = [
-        "| | audioconv | beside | takes | ratio | quartiles | of the tile | of copying |",
-        "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for row in numbers["rows"]:
-        unit, key = UNITS.get(row["name"], "ms"), f"{row['name']} {row['peer']}"
+    runs = in_order(runs)
+    parts = [*side_by_side(runs), *misses(runs)]
+    for width, run in runs.items():
+        parts += ["", f"### {width} lanes", "", about(run["machine"]), "", *details(run), "", *floors(run)]
+    return "\n".join(parts).rstrip()
+
+
+def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Return a table whose first `left` columns are aligned to the left."""
+    rule = ["---" if number < left else "---:" for number in range(len(head))]
+    return [f"| {' | '.join(cells)} |" for cells in (head, rule, *lines)]
+
+
+def side_by_side(runs: Runs) -> list[str]:
+    """Return a table of the ratios: a line a row and peer, two columns a vector width."""
+    head = ["", "beside", "target"]
+    for width in runs:
+        head += [f"{width} lanes", "quartiles"]
+    found = {width: {(row["name"], row["peer"]): row for row in run["rows"]} for width, run in runs.items()}
+    lines = []
+    for name, peer in dict.fromkeys(key for rows in found.values() for key in rows):
+        aim = target(name, peer)
+        cells = [f"`{name}`", PEERS.get(peer, peer), "" if aim is None else f"{aim:g}"]
+        for rows in found.values():
+            row = rows.get((name, peer))
+            if row is None:
+                cells += ["", ""]
+            else:
+                ratio = f"{row['ratio']:.2f}"
+                reached = row["ratio"] >= (1.0 if aim is None else aim)
+                cells += [f"**{ratio}**" if reached else ratio, "{:.2f} to {:.2f}".format(*row["spread"])]
+        lines.append(cells)
+    told = (
+        "The ratio is the peer's time, or memory, divided by ours: above 1, `audioconv` is faster or smaller. Bold "
+        "ratios reach the target, or 1 where there is none."
+    )
+    return [wrapped(told), "", *_markdown(head, lines, 2)]
+
+
+def misses(runs: Runs) -> list[str]:
+    """Return a table of the rows below their targets, with our share of both limits of the machine."""
+    lines = []
+    for width, run in runs.items():
+        shares = {limit: run["machine"][key] for limit, key in (("tile", "tile_shares"), ("copying", "copy_shares"))}
+        for row in run["rows"]:
+            aim = target(row["name"], row["peer"])
+            if aim is not None and row["ratio"] < aim:
+                tile, copying = (shares[limit].get(row["name"]) for limit in ("tile", "copying"))
+                cells = [f"`{row['name']}`, {PEERS.get(row['peer'], row['peer'])}", width, f"{row['ratio']:.2f}"]
+                lines.append([*cells, f"{aim:g}", _share(tile), _share(copying), limited_by(tile, copying)])
+    if not lines:
+        return []
+    head = ["", "lanes", "ratio", "target", "of the tile", "of copying", "limited by"]
+    return ["", "Rows below their targets:", "", *_markdown(head, lines, 1)]
+
+
+def limited_by(tile: float | None, copying: float | None) -> str:
+    """Return which limit of the machine a row is near, by its shares of both.
+
+    >>> limited_by(0.89, 0.06), limited_by(0.27, 0.66), limited_by(0.35, 0.48), limited_by(0.47, 0.07)
+    ('operations', 'memory', 'both in turns', 'neither')
+    """
+    if tile is None and copying is None:
+        return ""
+    near = {"operations": tile or 0.0, "memory": copying or 0.0}
+    largest = max(near, key=lambda name: near[name])
+    if near[largest] >= LIMIT:
+        return largest
+    return "both in turns" if sum(near.values()) >= LIMITS_TOGETHER else "neither"
+
+
+def _share(share: float | None) -> str:
+    return "" if share is None else f"{share:.0%}"
+
+
+def details(run: Run) -> list[str]:
+    """Return a table of the times of a run."""
+    machine, lines = run["machine"], []
+    for row in run["rows"]:
+        key = f"{row['name']} {row['peer']}"
         peer = PEERS.get(row["peer"], row["peer"])
         peer += f", {machine['variants'][key]}" if key in machine["variants"] else ""
-        shares = [machine[key].get(row["name"]) for key in ("tile_shares", "copy_shares")]
-        cells = (
-            f"`{row['name']}`",
-            f"{quantity(row['ours_ms'])} {unit}",
-            peer,
-            f"{quantity(row['peer_ms'])} {unit}",
-            f"**{row['ratio']:.2f}**",
-            "{:.2f} to {:.2f}".format(*row["spread"]),
-            *("" if share is None else f"{share:.0%}" for share in shares),
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([about(machine), "", *lines, "", *floors(numbers)])
+        takes = [f"{quantity(row[side])} {unit(row['name'])}" for side in ("ours_ms", "peer_ms")]
+        shares = [_share(machine[limit].get(row["name"])) for limit in ("tile_shares", "copy_shares")]
+        lines.append([f"`{row['name']}`", peer, *takes, *shares])
+    return _markdown(["", "beside", "audioconv", "the peer", "of the tile", "of copying"], lines, 2)
 
 
-def floors(numbers: Mapping[str, Any]) -> list[str]:
+def floors(run: Run) -> list[str]:
     """Return the lines of a table of what operations and bytes would take at least, beside what was taken."""
-    machine = numbers["machine"]
+    machine, lines = run["machine"], []
     if machine["register_tile_gflops"] is None:
         return []
-    lines = [
-        "The floors: what the operations take at the tile's peak, and the bytes at copying's rate.",
-        "",
-        "| | GFLOP | at the peak | MB | at copying | audioconv |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    ours = {row["name"]: row["ours_ms"] for row in numbers["rows"]}
+    ours = {row["name"]: row["ours_ms"] for row in run["rows"]}
     for name, operations in machine["operations"].items():
         traffic = machine["traffic"].get(name)
         cells = [
@@ -96,8 +177,9 @@ def floors(numbers: Mapping[str, Any]) -> list[str]:
         cells += ["", ""] if traffic is None else [
             quantity(traffic / 1e6), f"{quantity(traffic / machine['copy_gb_per_second'] / 1e6)} ms"
         ]  # fmt: skip
-        lines.append(f"| {' | '.join([*cells, f'{quantity(ours[name])} ms'])} |")
-    return lines
+        lines.append([*cells, f"{quantity(ours[name])} ms"])
+    told = "The floors: what the operations take at the tile's peak, and the bytes at copying's rate."
+    return [told, "", *_markdown(["", "GFLOP", "at the peak", "MB", "at copying", "audioconv"], lines, 1)]
 
 
 def about(machine: Mapping[str, Any]) -> str:
@@ -111,6 +193,10 @@ def about(machine: Mapping[str, Any]) -> str:
         f"{machine['threads']} threads for everybody. Peak of the register tile: {peak}; "
         f"copying: {machine['copy_gb_per_second']:.1f} GB/s, read and written together. {versions}."
     )
+    if machine.get("narrowed"):
+        measured += (
+            " The processor has wider vectors. PyTorch was limited to AVX2 as well; ONNX Runtime has no such setting."
+        )
     before = (
         f"Before anything was timed, making and first calls took, together: {first}. Numba compiled for "
         f"{machine['numba_compile_seconds']:.1f} s of ours; the rest is loading kernels and running them."
@@ -118,39 +204,43 @@ def about(machine: Mapping[str, Any]) -> str:
     return f"{wrapped(measured)}\n\n{wrapped(before)}"
 
 
-def summary(numbers: Mapping[str, Any] | None) -> str:
+def summary(runs: Runs | None) -> str:
     """Return the README's part, with its heading; without numbers, nothing."""
-    if not numbers:
+    if not runs:
         return ""
-    ratios = {(row["name"], row["peer"]): f"{row['ratio']:.1f}" for row in numbers["rows"]}
+    runs = in_order(runs)
+    ratios: dict[tuple[str, str], list[str]] = {}
+    for number, run in enumerate(runs.values()):
+        for row in run["rows"]:
+            cells = ratios.setdefault((row["name"], row["peer"]), ["-"] * len(runs))
+            cells[number] = f"{row['ratio']:.1f}"
     columns = [
         (f"{PEERS[peer]}, {title}", work, peer)
         for work, title in (("train", "training"), ("forward-64", "64 clips"), ("forward-1", "one clip"))
         for peer in PEERS
     ]
-    networks = dict.fromkeys(
-        row["name"].partition("/")[2] for row in numbers["rows"] if row["name"].startswith("train")
-    )
+    networks = dict.fromkeys(name.partition("/")[2] for name, _ in ratios if name.startswith("train/"))
     columns = [
         column for column in columns if any((f"{column[1]}/{network}", column[2]) in ratios for network in networks)
     ]
-    lines = [
-        f"| times as fast as | {' | '.join(title for title, _, _ in columns)} |",
-        f"| --- |{' ---: |' * len(columns)}",
-    ]
+    lines = []
     for network in networks:
-        cells = [ratios.get((f"{work}/{network}", peer), "") for _, work, peer in columns]
-        lines.append(f"| `{network}` | {' | '.join(cells)} |")
-    machine = numbers["machine"]
+        cells = [" / ".join(ratios.get((f"{work}/{network}", peer), [])) for _, work, peer in columns]
+        lines.append([f"`{network}`", *cells])
+    machines = [run["machine"] for run in runs.values()]
+    measured = "; ".join(
+        f"with {width} lanes on {machine['date']} ({machine['processor']}, {machine['threads']} threads for everybody)"
+        for width, machine in zip(runs, machines, strict=True)
+    )
+    both = " Two numbers in a cell are of 8 and of 16 lanes." if len(runs) > 1 else ""
     return "\n".join([
         "## How fast it is",
         "",
-        *lines,
+        *_markdown(["times as fast as", *(title for title, _, _ in columns)], lines, 1),
         "",
         wrapped(
-            f"Measured on {machine['date']} ({machine['processor']}, {machine['threads']} threads for everybody) by "
-            "`scripts/bench`; below 1 is slower. [docs/performance.md](docs/performance.md) says how, and has all "
-            "numbers."
+            f"Measured {measured} by `scripts/bench`; below 1 is slower.{both} "
+            "[docs/performance.md](docs/performance.md) says how, and has all numbers."
         ),
     ])  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from benchmarking import export_rows, kernel_rows, network_rows
+from benchmarking import export_rows, kernel_rows, network_rows, pipeline_rows
 from benchmarking.ours import BATCH, NETWORKS
 from benchmarking.session import Bench
 from benchmarking.timing import Row
@@ -26,4 +26,6 @@ def names() -> dict[str, Callable[[Bench], list[Row]]]:
             found[f"conv/{shape}/{direction}"] = functools.partial(kernel_rows.convolution, shape, direction)
     for batch in (1, BATCH):
         found[f"logmel/{batch}"] = functools.partial(kernel_rows.log_mel, batch)
+    for network in pipeline_rows.NETWORKS:
+        found[f"pipeline/{network}"] = functools.partial(pipeline_rows.pipeline, network)
     return {**found, "threads/cnn": network_rows.threads, "memory/cnn": network_rows.peak_memory}

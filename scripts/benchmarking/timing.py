@@ -139,7 +139,7 @@ class Row:
     name : str
         What was done.
     ours_ms, peer_ms : float
-        Medians, in milliseconds (in MiB for what `UNITS` of `report` names).
+        Medians, in the unit that `report.unit` names: mostly milliseconds.
     peer : str
         Beside whom.
     ratio : float

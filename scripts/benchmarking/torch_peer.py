@@ -73,6 +73,8 @@ def _module(layer: L.Layer, in_shape: tuple[int, ...]) -> nn.Module:
             return nn.Sequential((nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)[axes - 1](1), nn.Flatten())
         case L.Flatten():
             return nn.Flatten()
+        case L.Dropout() if not layer.whole_channels:
+            return nn.Dropout(layer.rate)
         case L.Dense():
             return nn.Linear(channels, layer.units, layer.bias)
         case L.Identity():

@@ -122,4 +122,4 @@ def test_pictures(call, tmp_path):
 
 def test_neither(call, tmp_path):
     answer = call("info", tmp_path / "nothing")
-    assert (answer.code, "cannot be read (No such file or directory)" in answer.error) == (1, True)
+    assert (answer.code, "no such model or data set" in answer.error) == (1, True)

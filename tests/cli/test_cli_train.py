@@ -336,9 +336,22 @@ def test_a_class_with_one_clip(call, tones, tmp_path):
     assert call("train", tones, "-o", tmp_path / "out", *TRAINING).code == 0
 
 
+def test_what_is_refused_leaves_no_empty_folder(call, tones, tmp_path):
+    assert call("train", tones, "-o", tmp_path / "out", "--arch", "CNN").error.startswith(
+        "there is no architecture 'CNN'; did you mean cnn"
+    )
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "mine").mkdir()
+    assert call("train", tones, "-o", tmp_path / "mine", "--front-end", "cqtt").error.endswith("; did you mean cqt?")
+    assert (tmp_path / "mine").exists()
+
+
 def test_no_such_folder(call, tmp_path):
     answer = call("train", tmp_path / "nowhere", "-o", tmp_path / "out")
-    assert (answer.code, answer.error) == (1, f"{tmp_path}/nowhere: no such folder or manifest")
+    where = f"there is no 'nowhere' in {tmp_path}"
+    assert (answer.code, answer.error) == (1, f"{tmp_path}/nowhere: no such folder or manifest; {where}")
+    (tmp_path / "NoWhere").mkdir()
+    assert call("train", tmp_path / "no-where", "-o", tmp_path / "out").error.endswith("; did you mean NoWhere?")
     assert not (tmp_path / "out").exists()
 
 

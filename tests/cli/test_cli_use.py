@@ -152,7 +152,7 @@ def folder(path: Path) -> None:
         (not_ours, "a safetensors file, but not one of audioconv's"),
         (text, "not a safetensors file"),
         (nothing, "the file is empty"),
-        (missing, "cannot be read (No such file or directory)"),
+        (missing, "model.safetensors: no such model"),
         (folder, "the folder holds no model.safetensors"),
     ],
 )

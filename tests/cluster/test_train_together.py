@@ -121,7 +121,7 @@ def test_processes_must_have_the_same_data(words, tmp_path):
 def test_data_that_one_process_does_not_have_end_all(words, tmp_path):
     message = refused(tmp_path, (1, [words, "--replicas", 2]), (1, [tmp_path / "none", "--replicas", 2]))
     assert message.startswith("process 1 (")
-    assert message.endswith("none: no such folder or manifest")
+    assert f"none: no such folder or manifest; there is no 'none' in {tmp_path}" in message
 
 
 def test_a_full_disk_on_one_ends_all(words, tmp_path):
