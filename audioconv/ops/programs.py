@@ -36,12 +36,12 @@ from audioconv.runtime.program import (
     round_up_to_cache_lines,
     round_up_to_lanes,
 )
+from audioconv.runtime.shares import task_count
 
 CACHE_SIZE = 128
 """Programs of each kind that are kept."""
 
 MAX_TASKS = 64  # of an instruction that threads share
-TASK_WORK = 2e5  # the least operations of a task
 STRIP_ELEMENTS = 2**16  # of input and output in a strip of rows: 256 KiB of the second-level cache
 
 
@@ -65,9 +65,9 @@ class Operation:
     def finish(self, after: Sequence[Instruction] = ()) -> None:
         """Assemble the program of the section; `after` is executed last, for all examples together."""
         section = self.section
-        phases = [Phase(opcodes.INSTRUCTIONS, 0, section.preparations)]
+        phases = [Phase(opcodes.INSTRUCTIONS, 0, some) for some in (section.preparations, section.late_preparations)]
         if self._single:
-            phases += [Phase(opcodes.LINES, _tasks(i), [i]) for i in section.instructions]
+            phases += [Phase(opcodes.LINES, task_count(i, MAX_TASKS), [i]) for i in section.instructions]
         else:
             instructions = [strip for i in section.instructions for strip in self._strips(i)]
             phases.append(Phase(opcodes.EXAMPLES, self._tasks or UNLIMITED, instructions))
@@ -102,7 +102,7 @@ class Operation:
 def forward(conv: Convolution, single: bool) -> Operation:
     """Return the program that convolves INPUT with PARAMETERS, in the layout of `parameters`, into OUTPUT."""
     operation = Operation(conv, single)
-    x = _readable(operation.section, opcodes.INPUT, conv.in_shape, conv.in_border, conv.depthwise)
+    x = _readable(operation.section, opcodes.INPUT, conv.in_shape, conv.in_border, _reads_vectors(conv))
     weight, bias = (
         Fixed(opcodes.PARAMETERS),
         Fixed(opcodes.PARAMETERS, round_up_to_cache_lines(math.prod(conv.weight_shape))),
@@ -123,7 +123,7 @@ def input_gradient(conv: Convolution, single: bool) -> Operation:
         _input_gradient_by_patches(section, conv, weight, dx)
     else:
         border = conv.gradient_border
-        dy = _readable(section, opcodes.OUTPUT_GRADIENT, conv.out_shape, border, conv.depthwise)
+        dy = _readable(section, opcodes.OUTPUT_GRADIENT, conv.out_shape, border, _reads_vectors(conv))
         conv.input_gradient(section, dy, weight, dx)
     operation.finish()
     return operation
@@ -131,6 +131,8 @@ def input_gradient(conv: Convolution, single: bool) -> Operation:
 
 def _has_few_channels(conv: Convolution) -> bool:
     """Tell whether the channels of a whole patch fill SIMD vectors so much better that two steps are faster."""
+    if conv.algorithm is not None and conv.algorithm.has_input_gradient:
+        return False
     taps, C, K = math.prod(conv.window.kernel), conv.in_shape[2], conv.filters
     directly = taps * K * -(-C // LANES)
     by_patches = K * -(-taps * C // LANES) + 2 * taps * -(-C // LANES)
@@ -145,7 +147,9 @@ def _input_gradient_by_patches(section: Section, conv: Convolution, weight: Fixe
     patches = Buffer((P, Q, size), conv.gradient_border)
     transposed = permuted(section, weight, np.arange(size * K).reshape(size, K).T)
     copies.clear_border(section, patches)
-    Convolution((P, Q, K), POINT, size).forward(section, dy, transposed, section.constants.zeros(size), patches)
+    Convolution((P, Q, K), POINT, size, direct=True).forward(
+        section, dy, transposed, section.constants.zeros(size), patches
+    )
     ones, zeros = section.constants.add("ones", np.ones(round_up_to_lanes(C))), section.constants.zeros(C)
     (top, _, left, _), layout = patches.border, patches.layout
     for part in input_gradients(window, *conv.in_shape[:2]):
@@ -167,11 +171,13 @@ def _input_gradient_by_patches(section: Section, conv: Convolution, weight: Fixe
 def weight_gradient(conv: Convolution, single: bool, tasks: int) -> Operation:
     """Return the program that writes the gradient by the weights to OUTPUT, given INPUT and OUTPUT_GRADIENT.
 
+    A single example is for the register tile, whose rows threads can share.
+
     Each of `tasks` sums a fixed number of examples, so that the result does not depend on the number of threads.
     """
     operation = Operation(conv, single, tasks)
     section = operation.section
-    x = _readable(section, opcodes.INPUT, conv.in_shape, conv.in_border, conv.depthwise)
+    x = _readable(section, opcodes.INPUT, conv.in_shape, conv.in_border, _reads_vectors(conv))
     dy = _readable(section, opcodes.OUTPUT_GRADIENT, conv.out_shape, NO_BORDER, True, conv.groups)
     if single:
         conv.weight_gradient(section, x, dy, Fixed(opcodes.OUTPUT))
@@ -181,6 +187,11 @@ def weight_gradient(conv: Convolution, single: bool, tasks: int) -> Operation:
         conv.weight_gradient(section, x, dy, partial)
         operation.finish(conv.reduction(partial, Fixed(opcodes.OUTPUT), tasks))
     return operation
+
+
+def _reads_vectors(conv: Convolution) -> bool:
+    """Tell whether a convolution reads the channels of a pixel as SIMD vectors, and not one by one."""
+    return conv.depthwise or conv.algorithm is not None
 
 
 def _readable(
@@ -196,17 +207,6 @@ def _readable(
     y = Buffer(shape, border)
     copies.copy(section, x, y)
     return y
-
-
-def _tasks(instruction: Instruction) -> int:
-    """Return the number of tasks to divide an instruction into."""
-    i = instruction.integers
-    if instruction.opcode == opcodes.CORRELATE:
-        # Each task reads all of the weights (or of the output's gradient), so few rows are few tasks.
-        most = min(MAX_TASKS, max(8, i["rows"] // (6 * ROWS)), i["rows"] // ROWS)
-        return max(1, min(most, int(2 * i["columns"] * i["rows"] * i["terms"] // TASK_WORK)))
-    lines = i["out_height"]
-    return max(1, min(MAX_TASKS, int(i["channels"] * lines // TASK_WORK), lines))
 
 
 def parameters(weight: Array, bias: Array | None = None) -> Array:

@@ -16,7 +16,7 @@ from audioconv.kernels.winograd_transforms import SIDE, TILE
 from audioconv.runtime.copies import in_strides, out_strides
 from audioconv.runtime.offsets import pairs, rows
 from audioconv.runtime.program import Border, Buffer, Fixed, Operand, Section, round_up_to_lanes
-from audioconv.runtime.winograd import MATRIX, Winograd2d, WinogradBase
+from audioconv.runtime.winograd import MATRIX, Winograd2d, WinogradBase, sums_of_thread
 
 if TYPE_CHECKING:
     from audioconv.runtime.convolution import Convolution
@@ -40,7 +40,7 @@ class FewChannels(WinogradBase):
 
     def __init__(self, conv: Convolution) -> None:
         self._conv = conv
-        self.partial_size = SIDE * 3 * conv.in_shape[2] * conv.filters
+        self.partial_size = math.prod(conv.weight_shape)
 
     @staticmethod
     def fits(conv: Convolution) -> bool:
@@ -79,9 +79,10 @@ class FewChannels(WinogradBase):
         C, K = x.shape[2], dz.shape[2]
         strip, plane_stride, V, M = _strip(C, K, *dz.shape[:2], GRADIENT_STRIP_ELEMENTS)
         section.emit(
-            opcodes.FEW_CHANNELS_GRADIENT, x=self._conv.corner(x), dy=dz.at(), sums=partial.at(), V=Operand(V),
-            M=Operand(M), channels=C, filters=K, strip=strip, plane_stride=plane_stride, **in_strides(x),
-            out_height=dz.shape[0], out_width=dz.shape[1], **out_strides(dz),
+            opcodes.FEW_CHANNELS_GRADIENT, x=self._conv.corner(x), dy=dz.at(), sums=sums_of_thread(SIDE * 3 * C * K),
+            gradient=partial.at(), V=Operand(V), M=Operand(M), channels=C, filters=K, strip=strip,
+            plane_stride=plane_stride, **in_strides(x), out_height=dz.shape[0], out_width=dz.shape[1],
+            **out_strides(dz),
         )  # fmt: skip
 
     def _emit_transform(self, section: Section, weight: Fixed, late: bool) -> Fixed:
