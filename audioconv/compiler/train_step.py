@@ -13,15 +13,12 @@ from audioconv.compiler.graph import ConvNode
 from audioconv.compiler.trace import trace
 from audioconv.errors import ShapeError
 from audioconv.kernels import opcodes
-from audioconv.kernels.jit import PARTS
 from audioconv.layers.base import Layer, Pass, Shape
 from audioconv.runtime.executable import Executable, Workspace, useful_threads
-from audioconv.runtime.program import MAX_PARTIAL_ELEMENTS, UNLIMITED, Constants, Fixed, Phase
+from audioconv.runtime.program import UNLIMITED, Constants, Fixed, Phase
+from audioconv.runtime.sums import part_count
 
 Array = NDArray[np.float32]
-
-MIN_TASKS = 4
-"""Tasks of the backward pass, whatever the memory of their partial sums: fewer would leave processors idle."""
 
 
 class TrainingPasses:
@@ -82,7 +79,7 @@ class TrainingPasses:
 
         writer = Writer(graph, parameter, examples, self._constants)
         weights = sum(node.conv.partial_size for node in graph.nodes if isinstance(node, ConvNode))
-        tasks = min(examples, PARTS, max(MIN_TASKS, MAX_PARTIAL_ELEMENTS // max(1, weights)))
+        tasks = part_count(examples, weights)
         writer.forward()
         backward = Backward(writer, tasks)
         backward.write()

@@ -11,11 +11,10 @@ from audioconv import geometry
 from audioconv.errors import ShapeError
 from audioconv.geometry import POINT, Padding, Window
 from audioconv.kernels import opcodes
-from audioconv.kernels.jit import PARTS
 from audioconv.ops import programs
 from audioconv.ops.arrays import Array, as_input, check_gradient, lift_size
 from audioconv.runtime.convolution import Convolution
-from audioconv.runtime.program import MAX_PARTIAL_ELEMENTS
+from audioconv.runtime.sums import part_count
 
 
 def conv1d(
@@ -163,9 +162,8 @@ def conv_weight_gradient(x: Array, dy: Array, window: Window, groups: int = 1, *
         dw.fill(0)
         return dw
     examples, planned = _plan(x.shape, window, shape[-1], groups, direct or len(x) == 1)
-    tasks = max(1, min(PARTS, MAX_PARTIAL_ELEMENTS // planned.partial_size))
     arrays = {opcodes.INPUT: as_input(x), opcodes.OUTPUT_GRADIENT: as_input(dy), opcodes.OUTPUT: dw}
-    programs.weight_gradient(planned, examples == 1, tasks).run(examples, arrays)
+    programs.weight_gradient(planned, part_count(examples, planned.partial_size)).run(examples, arrays)
     return dw
 
 

@@ -17,6 +17,7 @@ from audioconv.runtime import copies
 from audioconv.runtime.convolution import Convolution, correlate
 from audioconv.runtime.copies import CallerArray, permuted
 from audioconv.runtime.executable import Executable, useful_threads
+from audioconv.runtime.idle import IdleWorkspaces
 from audioconv.runtime.offsets import input_gradients, pairs, pixels
 from audioconv.runtime.program import (
     NO_BORDER,
@@ -40,6 +41,8 @@ from audioconv.runtime.shares import task_count
 
 CACHE_SIZE = 128
 """Programs of each kind that are kept."""
+
+_idle = IdleWorkspaces(CACHE_SIZE, 2**25)
 
 MAX_TASKS = 64  # of an instruction that threads share
 STRIP_ELEMENTS = 2**16  # of input and output in a strip of rows: 256 KiB of the second-level cache
@@ -90,12 +93,11 @@ class Operation:
     def run(self, examples: int, arrays: dict[int, Array]) -> None:
         """Run it on `arrays`, given by their bases."""
         threads = useful_threads(examples * self._work)
-        # Memory of this call alone: kept, it would add up over all shapes that were ever used.
-        space = self._program.new_workspace(threads)
-        for base, array in arrays.items():
-            space.point(base, array)
-        space.point(opcodes.CONSTANTS, self._constants)
-        self._program.run(0, space, examples, threads)
+        with _idle.lend(self._program, threads) as space:
+            for base, array in arrays.items():
+                space.point(base, array)
+            space.point(opcodes.CONSTANTS, self._constants)
+            self._program.run(0, space, examples, threads)
 
 
 @lru_cache(CACHE_SIZE)
@@ -168,14 +170,14 @@ def _input_gradient_by_patches(section: Section, conv: Convolution, weight: Fixe
 
 
 @lru_cache(CACHE_SIZE)
-def weight_gradient(conv: Convolution, single: bool, tasks: int) -> Operation:
+def weight_gradient(conv: Convolution, parts: int) -> Operation:
     """Return the program that writes the gradient by the weights to OUTPUT, given INPUT and OUTPUT_GRADIENT.
 
-    A single example is for the register tile, whose rows threads can share.
-
-    Each of `tasks` sums a fixed number of examples, so that the result does not depend on the number of threads.
+    The sum over the examples has so many parts, each a task of its own. If there is one, it is that of a single
+    example by the register tile, whose rows the threads share.
     """
-    operation = Operation(conv, single, tasks)
+    single = parts == 1
+    operation = Operation(conv, single, parts)
     section = operation.section
     x = _readable(section, opcodes.INPUT, conv.in_shape, conv.in_border, _reads_vectors(conv))
     dy = _readable(section, opcodes.OUTPUT_GRADIENT, conv.out_shape, NO_BORDER, True, conv.groups)
@@ -185,7 +187,7 @@ def weight_gradient(conv: Convolution, single: bool, tasks: int) -> Operation:
     else:
         partial = section.memory.per_task(conv.partial_size)
         conv.weight_gradient(section, x, dy, partial)
-        operation.finish(conv.reduction(partial, Fixed(opcodes.OUTPUT), tasks))
+        operation.finish(conv.reduction(partial, Fixed(opcodes.OUTPUT), parts))
     return operation
 
 
