@@ -79,7 +79,7 @@ class TrainingPasses:
 
         writer = Writer(graph, parameter, examples, self._constants)
         weights = sum(node.conv.partial_size for node in graph.nodes if isinstance(node, ConvNode))
-        tasks = part_count(examples, weights)
+        tasks = part_count(examples, weights, self._work // 2)
         writer.forward()
         backward = Backward(writer, tasks)
         backward.write()

@@ -163,7 +163,8 @@ def conv_weight_gradient(x: Array, dy: Array, window: Window, groups: int = 1, *
         return dw
     examples, planned = _plan(x.shape, window, shape[-1], groups, direct or len(x) == 1)
     arrays = {opcodes.INPUT: as_input(x), opcodes.OUTPUT_GRADIENT: as_input(dy), opcodes.OUTPUT: dw}
-    programs.weight_gradient(planned, part_count(examples, planned.partial_size)).run(examples, arrays)
+    parts = part_count(examples, planned.partial_size, planned.multiplications)
+    programs.weight_gradient(planned, parts).run(examples, arrays)
     return dw
 
 

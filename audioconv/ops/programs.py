@@ -62,7 +62,7 @@ class Operation:
 
     def __init__(self, conv: Convolution, single: bool, tasks: int = 0) -> None:
         self.conv, self._single, self._tasks = conv, single, tasks
-        self._work = 2 * math.prod(conv.out_shape) * math.prod(conv.weight_shape[:3])
+        self._work = 2 * conv.multiplications
         self.section = Section([], [], Tables(), Memory(), Constants())
 
     def finish(self, after: Sequence[Instruction] = ()) -> None:

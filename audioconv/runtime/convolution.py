@@ -91,6 +91,11 @@ class Convolution:
         return math.prod(self.weight_shape) if self.algorithm is None else self.algorithm.partial_size
 
     @property
+    def multiplications(self) -> int:
+        """Multiplications of one example by the direct sum."""
+        return math.prod(self.out_shape) * math.prod(self.weight_shape[:3])
+
+    @property
     def weight_shape(self) -> tuple[int, int, int, int]:
         """Kernel height, kernel width, channels of a group, filters."""
         return (*self.window.kernel, self.in_shape[2] // self.groups, self.filters)  # type: ignore[return-value]

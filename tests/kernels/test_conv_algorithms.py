@@ -15,7 +15,7 @@ from audioconv.ops import programs
 from audioconv.runtime import executable
 from audioconv.runtime.convolution import Convolution
 from audioconv.runtime.idle import IdleWorkspaces
-from audioconv.runtime.sums import MAX_PARTS, SHARED_PARTS, part_count
+from audioconv.runtime.sums import LEAST_PARTS, MAX_PARTS, SHARED_PARTS, WORK_OF_PART, part_count
 
 LARGEST_ERROR = 1.2e-6
 """The norm of an algorithm's error as a share of the norm of the exact result, as `ops.conv2d` states it."""
@@ -106,10 +106,13 @@ def test_several_threads_give_the_same_bits_as_one(monkeypatch, name, examples):
 
 
 def test_sums_are_divided_for_many_threads_and_without_regard_to_them():
-    assert [part_count(examples, 1000) for examples in (1, 2, 16, 31, 64, 128, 1000)] == [1, 2, 16, 16, 32, 64, 64]
-    assert part_count(10**6, 2**24) == part_count(4, 2**30) == 4
-    assert part_count(SHARED_PARTS, 1) == SHARED_PARTS
-    assert part_count(10**6, 1) == MAX_PARTS
+    work = WORK_OF_PART * 1000
+    parts = {1: 1, 2: 2, SHARED_PARTS: SHARED_PARTS, 30: 30, MAX_PARTS: MAX_PARTS, 1000: MAX_PARTS}
+    assert {examples: part_count(examples, 1000, work) for examples in parts} == parts
+    # Less work of each weight, fewer parts; more weights, less memory of each.
+    assert part_count(MAX_PARTS, 1000, work // 2) == MAX_PARTS // 2
+    assert part_count(MAX_PARTS, 1000, 1000) == SHARED_PARTS
+    assert part_count(10**6, 2**24, 2**40) == part_count(4, 2**30, 2**40) == LEAST_PARTS
 
 
 def test_memory_is_kept_for_the_next_call_and_not_without_end():
