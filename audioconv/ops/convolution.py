@@ -78,8 +78,10 @@ def conv2d(
         Channels and kernels are split into this many groups that do not see each other; with ``groups=C`` the
         convolution is depthwise.
     direct : bool
-        If True, every output is the plain float32 sum of its products. Otherwise the fastest algorithm computes it,
-        which for kernels of 3 x 3 and for long 1-D kernels may be Winograd's transform (`runtime.algorithms`).
+        If True, every output is the plain float32 sum of its products. Otherwise the algorithm with the fewest
+        operations computes it (`runtime.algorithms`). For kernels of 3 x 3 and of 1-D this may be Winograd's transform,
+        whose rounding error is larger: 5e-7 of the norm of the result instead of 2e-7 for 16 channels, 8e-7 instead
+        of 4e-7 for 64 (normally distributed arrays, forward).
 
     Returns
     -------

@@ -25,7 +25,7 @@ CASES = {
     "planes": ((20, 21), 16, 24, (3, 3), 1),
     "planes of odd channels": ((9, 13), 17, 9, (3, 3), 1),
     "planes of whole tiles": ((8, 8), 2 * LANES, LANES, (3, 3), 1),
-    "few channels": ((14, 19), 5, 5, (3, 3), 1),
+    "few channels": ((15, 19), 5, 7, (3, 3), 1),
     "few filters": ((12, 12), 16, 3, (3, 3), 1),
     "depthwise": ((7, 9), 19, 19, (3, 3), 19),
     "line": ((41,), 24, 8, (3,), 1),
