@@ -98,6 +98,7 @@ class TrainingPasses:
         ]
         self._program = Executable(programs, writer.tables, writer.memory, examples, tasks)
         self.traffic = self._program.traffic
+        self._tasks = tasks
         self._dropouts = len(writer.dropouts)
         self._constant_values = self._constants.array()
         self._space: Workspace | None = None
@@ -151,7 +152,8 @@ class TrainingPasses:
         self._dy = np.require(dy, np.float32, ["C", "A"])
         self._space.point(opcodes.OUTPUT_GRADIENT, self._dy)
         self._space.point(opcodes.GRADIENTS, gradient)
-        threads = min(useful_threads(2 * len(self._x) * self._work), self._space.threads)
+        # More threads than tasks would add nothing but their own memory for sums.
+        threads = min(useful_threads(2 * len(self._x) * self._work), self._space.threads, self._tasks)
         self._program.run(1, self._space, len(self._x), threads, self._seeds)
 
 

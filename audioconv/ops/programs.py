@@ -93,6 +93,8 @@ class Operation:
     def run(self, examples: int, arrays: dict[int, Array]) -> None:
         """Run it on `arrays`, given by their bases."""
         threads = useful_threads(examples * self._work)
+        if self._tasks > 1:  # more threads than tasks would add nothing but their own memory for sums
+            threads = min(threads, self._tasks)
         with _idle.lend(self._program, threads) as space:
             for base, array in arrays.items():
                 space.point(base, array)

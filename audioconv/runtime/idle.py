@@ -1,7 +1,4 @@
-"""Memory of programs that do not run, kept for the next call: new memory takes as long as some hundred thousand sums.
-
-The system clears each new page when it is first written.
-"""
+"""Memory of programs that do not run, kept for the next call: the system clears each new page when it is written."""
 
 from __future__ import annotations
 

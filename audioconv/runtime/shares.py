@@ -33,10 +33,10 @@ def task_count(instruction: Instruction, most: int) -> int:
     elif opcode == opcodes.DEPTHWISE:
         units, work = i["out_height"] // 2, 18 * i["channels"] * i["out_height"] * i["out_width"]
     elif opcode in (opcodes.ADD, opcodes.NORM_ACTIVATION_POOL):
-        size = i["channels"] * i["out_height"] * i["out_width"]
-        if opcode == opcodes.NORM_ACTIVATION_POOL:
-            size = i["channels"] * i["in_height"] * i["in_width"]
-        units, work = max(i["out_height"], i["out_width"]), int(size / SWEEP_ELEMENTS * TASK_WORK)
+        size = i["channels"] * i["in_height"] * i["in_width"]
+        # Lines are divided, or the pixels of a single one.
+        units = i["out_height"] if i["out_height"] > 1 else i["out_width"]
+        work = int(size / SWEEP_ELEMENTS * TASK_WORK)
     else:
         return 1
     return int(max(1, min(most, units, work // TASK_WORK)))
