@@ -80,8 +80,8 @@ def conv2d(
     direct : bool
         If True, every output is the plain float32 sum of its products. Otherwise the algorithm with the fewest
         operations computes it (`runtime.algorithms`). For kernels of 3 x 3 and of 1-D this may be Winograd's transform,
-        whose rounding error is larger. Of normally distributed arrays it is 5e-7 of the norm of the result for 16
-        channels and 8e-7 for 64; that of the plain sums is 2e-7 and 4e-7. It depends on the place of an output.
+        whose rounding error is larger. For normally distributed arrays it is 5e-7 of the norm of the result with 16
+        channels and 8e-7 with 64; that of the plain sums is 2e-7 and 4e-7. It depends on the place of an output.
 
     Returns
     -------
