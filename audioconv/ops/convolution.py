@@ -82,6 +82,7 @@ def conv2d(
         operations computes it (`runtime.algorithms`). For kernels of 3 x 3 and of 1-D this may be Winograd's transform,
         whose rounding error is larger. For normally distributed arrays it is 5e-7 of the norm of the result with 16
         channels and 8e-7 with 64; that of the plain sums is 2e-7 and 4e-7. It depends on the place of an output.
+        A NaN or infinity in `x` may make up to three more outputs beside those that it belongs to NaN.
 
     Returns
     -------
