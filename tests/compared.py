@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import functools
+from contextlib import ExitStack, contextmanager
+from unittest import mock
+
 import numpy as np
 
 from audioconv import layers as L
+from audioconv import ops
 from audioconv.compiler.train_step import TrainingPasses
 from audioconv.layers.base import Pass
 from audioconv.runtime.weights import WeightVector
 
 TOLERANCE = 1e-5
+
+
+@contextmanager
+def direct_sums():
+    """Let plain layers convolve by direct sums alone."""
+    with ExitStack() as stack:
+        for name in ("conv", "conv_input_gradient", "conv_weight_gradient"):
+            direct = functools.partial(getattr(ops, name), direct=True)
+            stack.enter_context(mock.patch.object(ops, name, direct))
+        yield
 
 
 def draw_params(network, in_shape, seed):

@@ -13,14 +13,16 @@ from audioconv.compiler.trace import trace
 from audioconv.errors import ShapeError
 from audioconv.geometry import window
 from audioconv.kernels import opcodes
-from audioconv.kernels.winograd_transforms import TILE
+from audioconv.kernels.threads import thread_count
 from audioconv.layers.base import Layer, Shape
 from audioconv.runtime.executable import Executable, useful_threads
 from audioconv.runtime.program import UNLIMITED, Constants, Fixed, Instruction, Phase, norm_vectors
+from audioconv.runtime.shares import task_count
 
 Array = NDArray[np.float32]
 
-TASK_WORK = 1e5  # the least operations of a task
+MIN_TASKS, TASKS_OF_THREAD = 8, 2
+"""Tasks of an instruction that all threads share: with two for each thread, one that starts late costs less."""
 
 
 class Inference:
@@ -84,7 +86,8 @@ class Inference:
             first = [one for one in instructions if _is_independent(one)]
             rest = [one for one in instructions if not _is_independent(one)]
             phases = [Phase(opcodes.INSTRUCTIONS, 0, first)]
-            phases += [Phase(opcodes.LINES, _tasks(one), [one]) for one in rest]
+            most = max(MIN_TASKS, TASKS_OF_THREAD * thread_count())
+            phases += [Phase(opcodes.LINES, task_count(one, most), [one]) for one in rest]
         else:
             phases = [Phase(opcodes.EXAMPLES, UNLIMITED, instructions)]
         return Executable([phases], writer.tables, writer.memory, 1)
@@ -96,30 +99,6 @@ def _is_independent(instruction: Instruction) -> bool:
         return True
     x = instruction.operands.get("x")
     return x is not None and isinstance(x.memory, Fixed) and x.memory.base == opcodes.INPUT
-
-
-def _tasks(instruction: Instruction) -> int:
-    """Return the number of tasks to divide an instruction into."""
-    opcode, i = instruction.opcode, instruction.integers
-    if opcode == opcodes.CORRELATE:
-        return int(max(1, min(8, 2 * i["columns"] * i["rows"] * i["terms"] // TASK_WORK, i["rows"] // 6)))
-    if opcode == opcodes.WINOGRAD:
-        tiles = -(-i["out_height"] // TILE) * -(-i["out_width"] // TILE)
-        return int(max(1, min(8, 72 * i["channels"] * i["filters"] * tiles // TASK_WORK, tiles // 3)))
-    if opcode == opcodes.WINOGRAD_1D:
-        tiles = -(-i["out_width"] // TILE)
-        multiply_adds = i["blocks"] * i["channels"] * i["filters"]
-        return int(max(1, min(8, 12 * multiply_adds * tiles // TASK_WORK, tiles // 6)))
-    if opcode == opcodes.FEW_CHANNELS:
-        tiles = -(-i["out_height"] // TILE)
-        multiply_adds = i["channels"] * i["filters"] * i["out_width"]
-        return int(max(1, min(8, 36 * multiply_adds * tiles // TASK_WORK, tiles // 2)))
-    if opcode == opcodes.DEPTHWISE:
-        lines = i["out_height"]
-        return int(max(1, min(8, 18 * i["channels"] * lines * i["out_width"] // TASK_WORK, lines // 2)))
-    if opcode == opcodes.NORM_ACTIVATION_POOL:
-        return int(max(1, min(4, i["channels"] * i["in_height"] * i["in_width"] // 2e4)))
-    return 1
 
 
 def _fold(graph: Graph, params: Mapping[str, Array], constants: Constants) -> None:

@@ -124,9 +124,7 @@ class _Tracer:
 
     def conv(self, layer: L.Conv, path: str, x: Value, shape: Shape) -> Value:
         window = layer.window(len(shape) - 1).lifted()
-        return self.convolution(
-            Convolution(x.shape, window, layer.filters, layer.groups, compiled=True), layer.bias, path, x
-        )
+        return self.convolution(Convolution(x.shape, window, layer.filters, layer.groups), layer.bias, path, x)
 
     def depthwise(self, layer: L.DepthwiseConv, path: str, x: Value, shape: Shape) -> Value:
         return self.conv(layer.conv(shape[-1]), path, x, shape)

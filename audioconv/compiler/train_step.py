@@ -13,15 +13,12 @@ from audioconv.compiler.graph import ConvNode
 from audioconv.compiler.trace import trace
 from audioconv.errors import ShapeError
 from audioconv.kernels import opcodes
-from audioconv.kernels.jit import PARTS
 from audioconv.layers.base import Layer, Pass, Shape
 from audioconv.runtime.executable import Executable, Workspace, useful_threads
-from audioconv.runtime.program import MAX_PARTIAL_ELEMENTS, UNLIMITED, Constants, Fixed, Phase
+from audioconv.runtime.program import UNLIMITED, Constants, Fixed, Phase
+from audioconv.runtime.sums import part_count
 
 Array = NDArray[np.float32]
-
-MIN_TASKS = 4
-"""Tasks of the backward pass, whatever the memory of their partial sums: fewer would leave processors idle."""
 
 
 class TrainingPasses:
@@ -82,7 +79,7 @@ class TrainingPasses:
 
         writer = Writer(graph, parameter, examples, self._constants)
         weights = sum(node.conv.partial_size for node in graph.nodes if isinstance(node, ConvNode))
-        tasks = min(examples, PARTS, max(MIN_TASKS, MAX_PARTIAL_ELEMENTS // max(1, weights)))
+        tasks = part_count(examples, weights, self._work // 2)
         writer.forward()
         backward = Backward(writer, tasks)
         backward.write()
@@ -101,6 +98,7 @@ class TrainingPasses:
         ]
         self._program = Executable(programs, writer.tables, writer.memory, examples, tasks)
         self.traffic = self._program.traffic
+        self._tasks = tasks
         self._dropouts = len(writer.dropouts)
         self._constant_values = self._constants.array()
         self._space: Workspace | None = None
@@ -154,7 +152,8 @@ class TrainingPasses:
         self._dy = np.require(dy, np.float32, ["C", "A"])
         self._space.point(opcodes.OUTPUT_GRADIENT, self._dy)
         self._space.point(opcodes.GRADIENTS, gradient)
-        threads = min(useful_threads(2 * len(self._x) * self._work), self._space.threads)
+        # More threads than tasks would add nothing but their own memory for sums.
+        threads = min(useful_threads(2 * len(self._x) * self._work), self._space.threads, self._tasks)
         self._program.run(1, self._space, len(self._x), threads, self._seeds)
 
 

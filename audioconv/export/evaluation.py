@@ -101,7 +101,8 @@ def _function(operation: O.Function, x: Array) -> Array:
 
 
 def _convolution(operation: O.Convolution, x: Array) -> Array:
-    return ops.conv(ops.as_input(x), ops.as_input(operation.weight), operation.bias, operation.window, operation.groups)
+    weight = ops.as_input(operation.weight)
+    return ops.conv(ops.as_input(x), weight, operation.bias, operation.window, operation.groups, direct=True)
 
 
 def _linear(operation: O.Linear, x: Array) -> Array:

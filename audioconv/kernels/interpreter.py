@@ -228,8 +228,9 @@ def _execute_winograd(word, real, bases, tables, seeds, N, n, first, last, task,
             ints_at(tables, i[WINOGRAD_GRADIENT.term_table]),
             _operand(bases, word, WINOGRAD_GRADIENT.zeros, n, task, scratch), n - first, n + 1 == last,
         )  # fmt: skip
-        if n + 1 == last:  # leaves a quarter of the elements for the sum over tasks
-            winograd.finish_gradient(sums, channels * filters)
+        if n + 1 == last:
+            gradient = _operand(bases, word, WINOGRAD_GRADIENT.gradient, n, task, scratch)
+            winograd.finish_gradient(sums, gradient, channels * filters)
     elif operation == WINOGRAD_KERNELS.code:
         weight = _operand(bases, word, WINOGRAD_KERNELS.weight, 0, 0, scratch)
         U = _operand(bases, word, WINOGRAD_KERNELS.U, 0, 0, scratch)
@@ -273,8 +274,9 @@ def _execute_winograd_1d(word, real, bases, tables, seeds, N, n, first, last, ta
             ints_at(tables, i[WINOGRAD_1D_GRADIENT.term_table]),
             _operand(bases, word, WINOGRAD_1D_GRADIENT.zeros, n, task, scratch), n != first,
         )  # fmt: skip
-        if n + 1 == last:  # leaves half of the elements for the sum over tasks
-            winograd_1d.finish_gradient(sums, channels * filters, blocks)
+        if n + 1 == last:
+            gradient = _operand(bases, word, WINOGRAD_1D_GRADIENT.gradient, n, task, scratch)
+            winograd_1d.finish_gradient(sums, gradient, channels * filters, blocks)
     elif operation == WINOGRAD_1D_KERNELS.code:
         weight = _operand(bases, word, WINOGRAD_1D_KERNELS.weight, 0, 0, scratch)
         U = _operand(bases, word, WINOGRAD_1D_KERNELS.U, 0, 0, scratch)
@@ -318,8 +320,9 @@ def _execute_few_channels(word, real, bases, tables, seeds, N, n, first, last, t
             i[FEW_CHANNELS_GRADIENT.out_width], i[FEW_CHANNELS_GRADIENT.out_line], i[FEW_CHANNELS_GRADIENT.out_pixel],
             n != first,
         )  # fmt: skip
-        if n + 1 == last:  # leaves half of the elements for the sum over tasks
-            winograd_1d.finish_gradient(sums, 3 * channels * filters, 1)
+        if n + 1 == last:
+            gradient = _operand(bases, word, FEW_CHANNELS_GRADIENT.gradient, n, task, scratch)
+            winograd_1d.finish_gradient(sums, gradient, 3 * channels * filters, 1)
 
 
 @helper

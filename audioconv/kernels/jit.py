@@ -18,10 +18,7 @@ from audioconv.kernels.lanes import LANES
 from audioconv.kernels.numba_internals import PLAIN
 from audioconv.kernels.threads import THREADING_LAYER, launching
 
-__all__ = ["FASTMATH", "LANES", "PARTS", "THREADING_LAYER", "Worker", "cache_folder", "helper", "kernel"]
-
-PARTS = 16
-"""Into how many partial sums a reduction is split. Fixed, so that the bits do not depend on the thread count."""
+__all__ = ["FASTMATH", "LANES", "THREADING_LAYER", "Worker", "cache_folder", "helper", "kernel"]
 
 # NaN and infinity keep their meaning: only the order and contraction of sums is left to the compiler.
 FASTMATH = {"reassoc", "contract", "nsz", "arcp"}

@@ -120,7 +120,7 @@ WINOGRAD = _operation(
 )
 WINOGRAD_GRADIENT = _operation(
     "winograd_gradient",
-    "x dy sums V M zeros",
+    "x dy sums gradient V M zeros",
     "channels filters strip in_line in_pixel out_height out_width out_line out_pixel row_table rows term_table",
 )
 WINOGRAD_KERNELS = _operation("winograd_kernels", "weight U", "size begin end")
@@ -132,7 +132,7 @@ WINOGRAD_1D = _operation(
 )
 WINOGRAD_1D_GRADIENT = _operation(
     "winograd_1d_gradient",
-    "x dy sums V M zeros",
+    "x dy sums gradient V M zeros",
     "channels filters blocks strip plane_stride out_width out_pixel row_table rows term_table",
 )
 WINOGRAD_1D_KERNELS = _operation("winograd_1d_kernels", "weight U", "size count begin end")
@@ -145,7 +145,7 @@ FEW_CHANNELS = _operation(
 )
 FEW_CHANNELS_GRADIENT = _operation(
     "few_channels_gradient",
-    "x dy sums V M",
+    "x dy sums gradient V M",
     "channels filters strip plane_stride in_line in_pixel out_height out_width out_line out_pixel",
 )
 DEPTHWISE = _operation(

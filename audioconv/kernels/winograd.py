@@ -272,8 +272,8 @@ def transform_kernels(g, U, size, begin, end):
 
 
 @helper
-def finish_gradient(sums, size):
-    """Put ``G' s G`` of sums s (36, size) into their place, (3, 3, size)."""
+def finish_gradient(sums, gradient, size):
+    """Put ``G' s G`` of sums s (36, size) into `gradient` (3, 3, size)."""
     line = SIDE * size
     for i in range(0, size, LANES):
         left = size - i
@@ -283,6 +283,6 @@ def finish_gradient(sums, size):
         d = unmix_kernels(*load_six(sums, i + 3 * line, size))
         e = unmix_kernels(*load_six(sums, i + 4 * line, size))
         f = unmix_kernels(*load_six(sums, i + 5 * line, size))
-        store_three(sums, i, 3 * size, left, unmix_kernels(a[0], b[0], c[0], d[0], e[0], f[0]))
-        store_three(sums, i + size, 3 * size, left, unmix_kernels(a[1], b[1], c[1], d[1], e[1], f[1]))
-        store_three(sums, i + 2 * size, 3 * size, left, unmix_kernels(a[2], b[2], c[2], d[2], e[2], f[2]))
+        store_three(gradient, i, 3 * size, left, unmix_kernels(a[0], b[0], c[0], d[0], e[0], f[0]))
+        store_three(gradient, i + size, 3 * size, left, unmix_kernels(a[1], b[1], c[1], d[1], e[1], f[1]))
+        store_three(gradient, i + 2 * size, 3 * size, left, unmix_kernels(a[2], b[2], c[2], d[2], e[2], f[2]))

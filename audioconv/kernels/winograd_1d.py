@@ -153,9 +153,9 @@ def transform_kernels(g, U, size, count, begin, end):
 
 
 @helper
-def finish_gradient(sums, size, blocks):
-    """Put ``G' s`` of sums s (blocks, 6, size) into their place, (3 * blocks, size)."""
+def finish_gradient(sums, gradient, size, blocks):
+    """Put ``G' s`` of sums s (blocks, 6, size) into `gradient` (3 * blocks, size)."""
     for block in range(blocks):
         for i in range(0, size, LANES):
             six = load_six(sums, SIDE * block * size + i, size)
-            store_three(sums, TAPS * block * size + i, size, size - i, unmix_kernels(*six))
+            store_three(gradient, TAPS * block * size + i, size, size - i, unmix_kernels(*six))

@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from audioconv.errors import ShapeError
 from audioconv.kernels import norm
-from audioconv.kernels.jit import PARTS
 from audioconv.ops.arrays import Array, as_input, check_gradient
+from audioconv.runtime.sums import MAX_PARTS
 
 
 def _pixels(x: Array) -> Array:
@@ -17,7 +17,7 @@ def _pixels(x: Array) -> Array:
 
 def _parts(pixels: Array) -> int:
     blocks: int = -(-pixels.shape[0] // norm.BLOCK)
-    return min(PARTS, blocks)
+    return min(MAX_PARTS, blocks)
 
 
 def channel_sums(x: Array) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ from audioconv.runtime import copies
 from audioconv.runtime.convolution import Convolution, correlate
 from audioconv.runtime.copies import CallerArray, permuted
 from audioconv.runtime.executable import Executable, useful_threads
+from audioconv.runtime.idle import IdleWorkspaces
 from audioconv.runtime.offsets import input_gradients, pairs, pixels
 from audioconv.runtime.program import (
     NO_BORDER,
@@ -36,12 +37,14 @@ from audioconv.runtime.program import (
     round_up_to_cache_lines,
     round_up_to_lanes,
 )
+from audioconv.runtime.shares import task_count
 
 CACHE_SIZE = 128
 """Programs of each kind that are kept."""
 
+_idle = IdleWorkspaces(CACHE_SIZE, 2**25)
+
 MAX_TASKS = 64  # of an instruction that threads share
-TASK_WORK = 2e5  # the least operations of a task
 STRIP_ELEMENTS = 2**16  # of input and output in a strip of rows: 256 KiB of the second-level cache
 
 
@@ -59,15 +62,15 @@ class Operation:
 
     def __init__(self, conv: Convolution, single: bool, tasks: int = 0) -> None:
         self.conv, self._single, self._tasks = conv, single, tasks
-        self._work = 2 * math.prod(conv.out_shape) * math.prod(conv.weight_shape[:3])
+        self._work = 2 * conv.multiplications
         self.section = Section([], [], Tables(), Memory(), Constants())
 
     def finish(self, after: Sequence[Instruction] = ()) -> None:
         """Assemble the program of the section; `after` is executed last, for all examples together."""
         section = self.section
-        phases = [Phase(opcodes.INSTRUCTIONS, 0, section.preparations)]
+        phases = [Phase(opcodes.INSTRUCTIONS, 0, some) for some in (section.preparations, section.late_preparations)]
         if self._single:
-            phases += [Phase(opcodes.LINES, _tasks(i), [i]) for i in section.instructions]
+            phases += [Phase(opcodes.LINES, task_count(i, MAX_TASKS), [i]) for i in section.instructions]
         else:
             instructions = [strip for i in section.instructions for strip in self._strips(i)]
             phases.append(Phase(opcodes.EXAMPLES, self._tasks or UNLIMITED, instructions))
@@ -90,19 +93,20 @@ class Operation:
     def run(self, examples: int, arrays: dict[int, Array]) -> None:
         """Run it on `arrays`, given by their bases."""
         threads = useful_threads(examples * self._work)
-        # Memory of this call alone: kept, it would add up over all shapes that were ever used.
-        space = self._program.new_workspace(threads)
-        for base, array in arrays.items():
-            space.point(base, array)
-        space.point(opcodes.CONSTANTS, self._constants)
-        self._program.run(0, space, examples, threads)
+        if self._tasks > 1:  # more threads than tasks would add nothing but their own memory for sums
+            threads = min(threads, self._tasks)
+        with _idle.lend(self._program, threads) as space:
+            for base, array in arrays.items():
+                space.point(base, array)
+            space.point(opcodes.CONSTANTS, self._constants)
+            self._program.run(0, space, examples, threads)
 
 
 @lru_cache(CACHE_SIZE)
 def forward(conv: Convolution, single: bool) -> Operation:
     """Return the program that convolves INPUT with PARAMETERS, in the layout of `parameters`, into OUTPUT."""
     operation = Operation(conv, single)
-    x = _readable(operation.section, opcodes.INPUT, conv.in_shape, conv.in_border, conv.depthwise)
+    x = _readable(operation.section, opcodes.INPUT, conv.in_shape, conv.in_border, _reads_vectors(conv))
     weight, bias = (
         Fixed(opcodes.PARAMETERS),
         Fixed(opcodes.PARAMETERS, round_up_to_cache_lines(math.prod(conv.weight_shape))),
@@ -123,7 +127,7 @@ def input_gradient(conv: Convolution, single: bool) -> Operation:
         _input_gradient_by_patches(section, conv, weight, dx)
     else:
         border = conv.gradient_border
-        dy = _readable(section, opcodes.OUTPUT_GRADIENT, conv.out_shape, border, conv.depthwise)
+        dy = _readable(section, opcodes.OUTPUT_GRADIENT, conv.out_shape, border, _reads_vectors(conv))
         conv.input_gradient(section, dy, weight, dx)
     operation.finish()
     return operation
@@ -131,6 +135,8 @@ def input_gradient(conv: Convolution, single: bool) -> Operation:
 
 def _has_few_channels(conv: Convolution) -> bool:
     """Tell whether the channels of a whole patch fill SIMD vectors so much better that two steps are faster."""
+    if conv.algorithm is not None and conv.algorithm.has_input_gradient:
+        return False
     taps, C, K = math.prod(conv.window.kernel), conv.in_shape[2], conv.filters
     directly = taps * K * -(-C // LANES)
     by_patches = K * -(-taps * C // LANES) + 2 * taps * -(-C // LANES)
@@ -145,7 +151,9 @@ def _input_gradient_by_patches(section: Section, conv: Convolution, weight: Fixe
     patches = Buffer((P, Q, size), conv.gradient_border)
     transposed = permuted(section, weight, np.arange(size * K).reshape(size, K).T)
     copies.clear_border(section, patches)
-    Convolution((P, Q, K), POINT, size).forward(section, dy, transposed, section.constants.zeros(size), patches)
+    Convolution((P, Q, K), POINT, size, direct=True).forward(
+        section, dy, transposed, section.constants.zeros(size), patches
+    )
     ones, zeros = section.constants.add("ones", np.ones(round_up_to_lanes(C))), section.constants.zeros(C)
     (top, _, left, _), layout = patches.border, patches.layout
     for part in input_gradients(window, *conv.in_shape[:2]):
@@ -164,14 +172,16 @@ def _input_gradient_by_patches(section: Section, conv: Convolution, weight: Fixe
 
 
 @lru_cache(CACHE_SIZE)
-def weight_gradient(conv: Convolution, single: bool, tasks: int) -> Operation:
+def weight_gradient(conv: Convolution, parts: int) -> Operation:
     """Return the program that writes the gradient by the weights to OUTPUT, given INPUT and OUTPUT_GRADIENT.
 
-    Each of `tasks` sums a fixed number of examples, so that the result does not depend on the number of threads.
+    The sum over the examples has so many parts, each a task of its own. If there is one, it is that of a single
+    example by the register tile, whose rows the threads share.
     """
-    operation = Operation(conv, single, tasks)
+    single = parts == 1
+    operation = Operation(conv, single, parts)
     section = operation.section
-    x = _readable(section, opcodes.INPUT, conv.in_shape, conv.in_border, conv.depthwise)
+    x = _readable(section, opcodes.INPUT, conv.in_shape, conv.in_border, _reads_vectors(conv))
     dy = _readable(section, opcodes.OUTPUT_GRADIENT, conv.out_shape, NO_BORDER, True, conv.groups)
     if single:
         conv.weight_gradient(section, x, dy, Fixed(opcodes.OUTPUT))
@@ -179,8 +189,13 @@ def weight_gradient(conv: Convolution, single: bool, tasks: int) -> Operation:
     else:
         partial = section.memory.per_task(conv.partial_size)
         conv.weight_gradient(section, x, dy, partial)
-        operation.finish(conv.reduction(partial, Fixed(opcodes.OUTPUT), tasks))
+        operation.finish(conv.reduction(partial, Fixed(opcodes.OUTPUT), parts))
     return operation
+
+
+def _reads_vectors(conv: Convolution) -> bool:
+    """Tell whether a convolution reads the channels of a pixel as SIMD vectors, and not one by one."""
+    return conv.depthwise or conv.algorithm is not None
 
 
 def _readable(
@@ -196,17 +211,6 @@ def _readable(
     y = Buffer(shape, border)
     copies.copy(section, x, y)
     return y
-
-
-def _tasks(instruction: Instruction) -> int:
-    """Return the number of tasks to divide an instruction into."""
-    i = instruction.integers
-    if instruction.opcode == opcodes.CORRELATE:
-        # Each task reads all of the weights (or of the output's gradient), so few rows are few tasks.
-        most = min(MAX_TASKS, max(8, i["rows"] // (6 * ROWS)), i["rows"] // ROWS)
-        return max(1, min(most, int(2 * i["columns"] * i["rows"] * i["terms"] // TASK_WORK)))
-    lines = i["out_height"]
-    return max(1, min(MAX_TASKS, int(i["channels"] * lines // TASK_WORK), lines))
 
 
 def parameters(weight: Array, bias: Array | None = None) -> Array:

@@ -1,4 +1,4 @@
-"""Convolution algorithms of compiled networks other than the register tile, and the choice between them."""
+"""Convolution algorithms other than the register tile, and the choice between them."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ weight gradient     taps                     outputs                    kernels
 input gradient      inputs                   taps and kernels           input channels
 ==================  =======================  =========================  =======================
 
-In a compiled network some use another algorithm, with fewer multiplications or fewer loads: see `algorithms`.
+Some use another algorithm, with fewer multiplications or fewer loads: see `algorithms`.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ class Convolution:
         Height, width and channels.
     window : Window
     filters, groups : int
-    compiled : bool
-        True if it may use another algorithm than the register tile.
+    direct : bool
+        True if only the register tile may compute it: its results have the rounding errors of plain sums.
     """
 
     in_shape: tuple[int, int, int]
     window: Window
     filters: int
     groups: int = 1
-    compiled: bool = False
+    direct: bool = False
 
     @cached_property
     def out_shape(self) -> tuple[int, int, int]:
@@ -83,12 +83,17 @@ class Convolution:
     @cached_property
     def algorithm(self) -> Algorithm | None:
         """Algorithm that computes it; None for the register tile."""
-        return algorithm_for(self) if self.compiled else None
+        return None if self.direct else algorithm_for(self)
 
     @property
     def partial_size(self) -> int:
         """Elements of the partial sums of the weight gradient."""
         return math.prod(self.weight_shape) if self.algorithm is None else self.algorithm.partial_size
+
+    @property
+    def multiplications(self) -> int:
+        """Multiplications of one example by the direct sum."""
+        return math.prod(self.out_shape) * math.prod(self.weight_shape[:3])
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:

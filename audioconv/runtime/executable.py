@@ -63,6 +63,11 @@ class Workspace:
         for base, array in self._arrays.items():
             self.point(base, array)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its memory."""
+        return sum(array.nbytes for array in self._arrays.values())
+
     def point(self, base: int, array: NDArray[np.float32] | NDArray[np.float64]) -> None:
         """Use `array`, which the caller keeps alive, as the memory of operands of `base`."""
         self.bases[base] = address_in_memory(array)

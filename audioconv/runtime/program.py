@@ -22,9 +22,6 @@ ALIGNMENT = 16  # elements: a cache line
 UNLIMITED = 2**62
 """The number of tasks of a phase that has one for each example."""
 
-MAX_PARTIAL_ELEMENTS = 2**24
-"""Elements of the partial sums of all tasks together (64 MiB)."""
-
 Border = tuple[int, int, int, int]
 """Pixels above, below, left and right of an image."""
 

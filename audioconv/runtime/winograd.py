@@ -84,7 +84,7 @@ class Winograd2d(WinogradBase):
 
     def __init__(self, conv: Convolution) -> None:
         self._conv = conv
-        self.partial_size = POSITIONS * conv.in_shape[2] * conv.filters
+        self.partial_size = math.prod(conv.weight_shape)
 
     @staticmethod
     def fits(conv: Convolution) -> bool:
@@ -129,10 +129,10 @@ class Winograd2d(WinogradBase):
         table = pairs(channels, channels * K)
         terms = section.tables.add(pairs(tiles * round_up_to_lanes(C), tiles * round_up_to_lanes(K)))
         section.emit(
-            opcodes.WINOGRAD_GRADIENT, x=self._conv.corner(x), dy=dz.at(), sums=partial.at(), V=Operand(V),
-            M=Operand(M), zeros=section.constants.zeros(K).at(), channels=C, filters=K, strip=strip, **in_strides(x),
-            out_height=dz.shape[0], out_width=dz.shape[1], **out_strides(dz), row_table=section.tables.add(rows(table)),
-            rows=len(table), term_table=terms,
+            opcodes.WINOGRAD_GRADIENT, x=self._conv.corner(x), dy=dz.at(), sums=sums_of_thread(POSITIONS * C * K),
+            gradient=partial.at(), V=Operand(V), M=Operand(M), zeros=section.constants.zeros(K).at(), channels=C,
+            filters=K, strip=strip, **in_strides(x), out_height=dz.shape[0], out_width=dz.shape[1], **out_strides(dz),
+            row_table=section.tables.add(rows(table)), rows=len(table), term_table=terms,
         )  # fmt: skip
 
     def _emit_transform(self, section: Section, weight: Fixed, late: bool) -> Fixed:
@@ -168,7 +168,7 @@ class Winograd1d(WinogradBase):
         self.has_input_gradient = conv.window.stride[1] == 1 and conv.in_shape[2] >= MIN_CHANNELS
         self._stride = conv.window.stride[1]
         self._blocks = _blocks(conv)
-        self.partial_size = SIDE * self._blocks * self._stride * conv.in_shape[2] * conv.filters
+        self.partial_size = TAPS * self._blocks * self._stride * conv.in_shape[2] * conv.filters
 
     @staticmethod
     def fits(conv: Convolution) -> bool:
@@ -214,8 +214,9 @@ class Winograd1d(WinogradBase):
         table = self._term_offsets(C, K)
         terms = section.tables.add(self._tile_offsets(strip, C, K))
         section.emit(
-            opcodes.WINOGRAD_1D_GRADIENT, x=self._conv.corner(x), dy=dz.at(), sums=partial.at(), V=Operand(V),
-            M=Operand(M), zeros=section.constants.zeros(K).at(), channels=C, filters=K, blocks=self._blocks,
+            opcodes.WINOGRAD_1D_GRADIENT, x=self._conv.corner(x), dy=dz.at(),
+            sums=sums_of_thread(SIDE * self._blocks * C * K), gradient=partial.at(), V=Operand(V), M=Operand(M),
+            zeros=section.constants.zeros(K).at(), channels=C, filters=K, blocks=self._blocks,
             strip=strip, plane_stride=plane_stride, out_width=width, out_pixel=dz.layout.pixel,
             row_table=section.tables.add(rows(table)), rows=len(table), term_table=terms,
         )  # fmt: skip
@@ -263,6 +264,15 @@ class Winograd1d(WinogradBase):
         g = np.zeros((self._blocks * TAPS * size,))
         g[: weight.size] = weight.ravel()
         return np.asarray(np.einsum("ij,bjn->bin", MATRIX, g.reshape(self._blocks, TAPS, size)), np.float32)
+
+
+def sums_of_thread(size: int) -> Operand:
+    """Return memory of a thread's own for the transformed sums of its task, which several examples are added to.
+
+    They are two to four times as many as the weights. Only the gradient that is made of them is kept for the sum over
+    the tasks.
+    """
+    return Operand(Buffer((1, 1, size), persistent=True))
 
 
 def _blocks(conv: Convolution) -> int:

@@ -131,7 +131,7 @@ def test_planes_are_those_of_the_plain_layers(in_shape, padding):
 
 # --- few channels, whose vectors are pixels --------------------------------------------------------------------------
 
-ALWAYS = mock.patch.object(few_channels, "_cost", return_value=0)
+ALWAYS = mock.patch.object(few_channels, "_pays", return_value=True)
 
 
 @pytest.mark.parametrize("padding", ["same", 0, 3, ((4, 0), (0, 3))])

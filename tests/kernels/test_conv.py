@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from audioconv import geometry, ops
 from audioconv.kernels import opcodes
-from audioconv.kernels.jit import LANES, PARTS
+from audioconv.kernels.jit import LANES
 from audioconv.kernels.tile import COLUMNS, TERMS
-from audioconv.ops import convolution, programs
-from audioconv.runtime import copies, executable
+from audioconv.ops import programs
+from audioconv.runtime import copies, executable, shares, sums
 from audioconv.runtime.copies import CallerArray
 from audioconv.runtime.executable import Executable
 from audioconv.runtime.program import Constants, Memory, Phase, Section, Tables
+from audioconv.runtime.sums import MAX_PARTS, SHARED_PARTS
 
 # Around the tile: parts of a vector, one vector, parts of two, several blocks.
 CHANNELS = st.sampled_from([1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 40])
@@ -113,7 +114,7 @@ def test_an_image_is_copied_with_zeros_around_it_and_into_nothing_else(rng, bord
 @pytest.mark.parametrize("batch", [1, 2])
 def test_long_lines_are_cut_without_a_seam(rng, monkeypatch, time, groups, batch):
     monkeypatch.setattr(programs, "STRIP_ELEMENTS", 1)  # strips of few rows
-    monkeypatch.setattr(programs, "TASK_WORK", 1)  # and as many tasks as there may be
+    monkeypatch.setattr(shares, "TASK_WORK", 1)  # and as many tasks as there may be
     clear_programs()
     x = rng.standard_normal((batch, time + 2, 4), np.float32)
     weight = rng.standard_normal((3, 4 // groups, 4), np.float32)
@@ -190,7 +191,7 @@ def test_programs_are_kept_for_the_shape_and_not_without_end():
     assert programs.forward.cache_info().hits == kept.hits + 1
 
 
-@pytest.mark.parametrize("batch", [1, PARTS - 1, PARTS, PARTS + 1, 2 * PARTS + 3])
+@pytest.mark.parametrize("batch", [1, SHARED_PARTS - 1, SHARED_PARTS, SHARED_PARTS + 1, MAX_PARTS, 2 * MAX_PARTS + 3])
 @pytest.mark.parametrize("groups", [1, 6])
 def test_weight_gradient_of_any_batch_size(rng, batch, groups):
     x, dy = rng.standard_normal((2, batch, 5, 6), np.float32)
@@ -199,12 +200,13 @@ def test_weight_gradient_of_any_batch_size(rng, batch, groups):
     close(ops.conv_weight_gradient(x, dy, window, groups), wanted)
 
 
-def test_weight_gradient_of_a_layer_too_large_for_sixteen_partial_sums(rng, monkeypatch):
+def test_weight_gradient_of_a_layer_too_large_for_many_partial_sums(rng, monkeypatch):
     x, dy = rng.standard_normal((2, 20, 5, 6), np.float32)
     window = geometry.window(3, axes=1, padding=1)
-    monkeypatch.setattr(convolution, "MAX_PARTIAL_ELEMENTS", 3 * 6 * 6 * 2 + 1)
+    monkeypatch.setattr(sums, "LEAST_PARTS", 2)
+    monkeypatch.setattr(sums, "MAX_PARTIAL_ELEMENTS", 3 * 6 * 6 * 3 + 1)
     close(ops.conv_weight_gradient(x, dy, window), reference.conv_weight_gradient(x, dy, (3,), padding=1))
-    monkeypatch.setattr(convolution, "MAX_PARTIAL_ELEMENTS", 1)
+    monkeypatch.setattr(sums, "MAX_PARTIAL_ELEMENTS", 1)
     close(ops.conv_weight_gradient(x, dy, window), reference.conv_weight_gradient(x, dy, (3,), padding=1))
 
 
