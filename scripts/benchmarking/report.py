@@ -186,11 +186,9 @@ def about(machine: Mapping[str, Any]) -> str:
     """Return a paragraph on where and with what was measured."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     first = ", ".join(f"{who} {seconds:.1f} s" for who, seconds in machine["first_call_seconds"].items())
-    tile = machine["register_tile_gflops"]
-    peak = "not measured" if tile is None else f"{tile:.0f} GFLOP/s"
     measured = (
         f"Measured with audioconv {machine['audioconv']} on {machine['date']}: {machine['processor']}, "
-        f"{machine['threads']} threads for everybody. Peak of the register tile: {peak}; "
+        f"{machine['threads']} threads for everybody. Peak of the register tile: {peak_of_tile(machine)}; "
         f"copying: {machine['copy_gb_per_second']:.1f} GB/s, read and written together. {versions}."
     )
     if machine.get("narrowed"):
@@ -202,6 +200,19 @@ def about(machine: Mapping[str, Any]) -> str:
         f"{machine['numba_compile_seconds']:.1f} s of ours; the rest is loading kernels and running them."
     )
     return f"{wrapped(measured)}\n\n{wrapped(before)}"
+
+
+def peak_of_tile(machine: Mapping[str, Any]) -> str:
+    """Return the tile's peak with its unit, and what share it is of independent multiply-adds, where these are known.
+
+    >>> peak_of_tile({"register_tile_gflops": 190.0, "multiply_add_gflops": 200.0})
+    '190 GFLOP/s (95 % of the 200 GFLOP/s of independent multiply-adds)'
+    """
+    tile, limit = machine["register_tile_gflops"], machine.get("multiply_add_gflops")
+    if tile is None:
+        return "not measured"
+    share = "" if limit is None else f" ({tile / limit:.0%} of the {limit:.0f} GFLOP/s of independent multiply-adds)"
+    return f"{tile:.0f} GFLOP/s{share.replace('%', ' %')}"
 
 
 def summary(runs: Runs | None) -> str:

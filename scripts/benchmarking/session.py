@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarking.tile import peak_work
+from benchmarking.tile import multiply_add_work, on_one_thread, tile_work
 from benchmarking.timing import Candidate, Effort, Row, compare, take_turns
 
 
@@ -36,8 +36,8 @@ class Bench:
         Peers that are not installed.
     first_seconds : dict of str to float
         What each one's making and first calls took together: loading, compiling, planning.
-    tile_gflops : list of float
-        Peaks of the register tile, one for each row that was measured beside it.
+    tile_gflops, multiply_add_gflops : list of float
+        Peaks of the register tile and of independent multiply-adds, one for each row that was measured beside them.
     copy_gb_per_second : float
         How much is read and written together while an array is copied.
     variants : dict of str to str
@@ -56,6 +56,7 @@ class Bench:
     copy_gb_per_second: float
     first_seconds: dict[str, float] = field(default_factory=dict)
     tile_gflops: list[float] = field(default_factory=list)
+    multiply_add_gflops: list[float] = field(default_factory=list)
     variants: dict[str, str] = field(default_factory=dict)
     tile_shares: dict[str, float] = field(default_factory=dict)
     copy_shares: dict[str, float] = field(default_factory=dict)
@@ -79,20 +80,26 @@ class Bench:
         """Peak of the register tile in GFLOP/s: the median of one measurement a row; None before the first."""
         return statistics.median(self.tile_gflops) if self.tile_gflops else None
 
+    @property
+    def multiply_add_peak(self) -> float | None:
+        """Rate of independent multiply-adds in GFLOP/s, as `tile_peak`."""
+        return statistics.median(self.multiply_add_gflops) if self.multiply_add_gflops else None
+
     def race(self, name: str, candidates: Sequence[Candidate], operations: int = 0, traffic: int = 0) -> list[Row]:
         """Time ours and its peers, whose results have been checked.
 
-        Where the `operations` are known, the register tile takes turns with them. `traffic` is the number of bytes
-        that have to be read and written at least.
+        Where the `operations` are known, the register tile and independent multiply-adds take turns with them.
+        `traffic` is the number of bytes that have to be read and written at least.
         """
-        work, tile_operations = peak_work() if operations else (lambda: None, 0)
-        tile = [Candidate("tile", work)] if operations else []
-        best = take_turns([*candidates, *tile], self.effort)
+        limits = {"tile": on_one_thread(tile_work), "fma": on_one_thread(multiply_add_work)} if operations else {}
+        best = take_turns([*candidates, *(Candidate(name, work) for name, (work, _) in limits.items())], self.effort)
         mine = best.pop("ours")
         if operations:
-            # A limit: what slowed some of the turns down (another program, a thread woken late) is not part of it.
-            peak = tile_operations / float(np.quantile(best.pop("tile").seconds, 0.25))
+            # Limits: what slowed some of the turns down (another program, a thread woken late) is not part of them.
+            rates = {of: count / float(np.quantile(best.pop(of).seconds, 0.25)) for of, (_, count) in limits.items()}
+            peak = rates["tile"]
             self.tile_gflops.append(peak / 1e9)
+            self.multiply_add_gflops.append(rates["fma"] / 1e9)
             self.tile_shares[name] = operations / mine.median / peak
             self.operations[name] = operations
         if traffic:

@@ -1,4 +1,4 @@
-"""The two limits of the machine: the register tile fed from the first-level cache, and copying."""
+"""The limits of the machine: independent multiply-adds, the register tile fed from the first-level cache, copying."""
 
 from __future__ import annotations
 
@@ -9,12 +9,25 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import prange
+from numba import prange, types
+from numba.extending import intrinsic
 
 from audioconv.kernels.counters import COUNTER_STRIDE
 from audioconv.kernels.cpu_affinity import leave_shared_cpu
-from audioconv.kernels.jit import kernel
-from audioconv.kernels.simd_float32 import address_of, floats_at, ints_at, longs_at
+from audioconv.kernels.jit import LANES, kernel
+from audioconv.kernels.llvm_vectors import (
+    I64,
+    VECTOR,
+    broadcast,
+    element_pointer,
+    load_as,
+    load_vector,
+    loop,
+    multiply_add,
+    stack_slot_of,
+    store_as,
+)
+from audioconv.kernels.simd_float32 import FLOATS, address_of, floats_at, ints_at, longs_at
 from audioconv.kernels.tile import COLUMNS, ROWS, correlate
 from audioconv.runtime.offsets import pairs, rows
 from benchmarking.checks import check_array
@@ -24,6 +37,34 @@ INNER = 128  # length of the sums: both factors together take at most 19 KiB of 
 # and to part those that were woken on one processor, shall not count.
 REPEATS = 6000
 COPIED = 2**25  # float32 numbers, 128 MiB: no cache holds them
+SUMS = 12  # vectors that do not wait for each other: two units with a latency of four or five cycles need ten
+STEPS = 2_000_000  # several milliseconds
+FACTOR = 0.5  # and summand: the sums stay finite
+
+
+@intrinsic
+def _multiply_add_sums(context, sums, steps, factor):
+    """Replace `SUMS` vectors s by ``s * factor + factor``, `steps` times; all of them stay in registers."""
+
+    def codegen(context, builder, signature, arguments):
+        sums, steps, factor = arguments
+        factors = broadcast(builder, factor)
+        slots = [stack_slot_of(builder, load_vector(builder, sums, number)) for number in range(SUMS)]
+        with loop(builder, steps):
+            for slot in slots:
+                builder.store(multiply_add(builder, load_as(builder, slot, VECTOR), factors, factors), slot)
+        for number, slot in enumerate(slots):
+            store_as(builder, load_as(builder, slot, VECTOR), element_pointer(builder, sums, I64(number * LANES)), 4)
+        return context.get_dummy_value()
+
+    return types.void(FLOATS, types.int64, types.float32), codegen
+
+
+@kernel
+def _multiply_add(sums, steps, factor):
+    """Replace each element s of sums (tasks, SUMS * LANES) by ``s * factor + factor``, `steps` times."""
+    for task in prange(sums.shape[0]):
+        _multiply_add_sums(floats_at(address_of(sums), task * SUMS * LANES), steps, factor)
 
 
 @kernel
@@ -66,8 +107,20 @@ def tile_work() -> tuple[Callable[[], Any], int]:
     return run, 2 * a.size * COLUMNS * REPEATS
 
 
-def peak_work() -> tuple[Callable[[], Any], int]:
-    """Return what keeps the register tile of one thread busy, and the operations that all threads would do meanwhile.
+def multiply_add_work() -> tuple[Callable[[], Any], int]:
+    """Return what keeps the multiply-add units of all threads busy for several milliseconds, and its operations."""
+    sums, factor = np.full((numba.get_num_threads(), SUMS * LANES), 3, np.float32), np.float32(FACTOR)
+    _multiply_add(sums, 3, factor)
+    check_array("multiply-adds", sums, np.full(sums.shape, 1.25))
+
+    def run() -> None:
+        _multiply_add(sums, STEPS, factor)
+
+    return run, 2 * sums.size * STEPS
+
+
+def on_one_thread(make: Callable[[], tuple[Callable[[], Any], int]]) -> tuple[Callable[[], Any], int]:
+    """Return the work that `make` gives one thread, and the operations that all threads would do meanwhile.
 
     One thread has nobody to wake and nobody to share a processor with: beside libraries whose threads come and go, the
     same work on all threads was found at half its speed in some turns.
@@ -75,7 +128,7 @@ def peak_work() -> tuple[Callable[[], Any], int]:
     threads = numba.get_num_threads()
     numba.set_num_threads(1)
     try:
-        work, operations = tile_work()
+        work, operations = make()
     finally:
         numba.set_num_threads(threads)
 
