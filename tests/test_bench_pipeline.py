@@ -160,7 +160,7 @@ def test_the_rows(monkeypatch, folder):
 def test_memory_of_children_counts():
     from benchmarking.process_tree import run
 
-    inner = "x = bytearray(b'x' * 2**27); import time; time.sleep(0.8)"
+    inner = "x = b'x' * 2**27; import time; time.sleep(0.8)"
     outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}]); print('done')"
     found = run([sys.executable, "-c", outer], {})
     assert found.stdout == "done\n"
