@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from longer import LONG
 from memory import megabytes
 
 pytestmark = [
@@ -53,7 +54,7 @@ HOUR = "with an hour/noise/hour.wav"
         ("train", "words", "-o", "others", "--epochs", "1", "--reject", "--negatives", HOUR),
         ("classify", "model", HOUR),
         ("evaluate", "model", "words", "--negatives", HOUR),
-        ("detect", "model", HOUR),
+        pytest.param(("detect", "model", HOUR), marks=LONG),
         ("data", "check", "with an hour"),
         ("info", "with an hour"),
     ],
