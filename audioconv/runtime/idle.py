@@ -19,12 +19,13 @@ class IdleWorkspaces:
 
     def __init__(self, most: int, most_bytes: int) -> None:
         self._most, self._most_bytes = most, most_bytes
-        self._kept: list[tuple[Executable, Workspace]] = []  # those that were used last stand last
+        # With their bytes, which every call adds up. Those that were used last stand last.
+        self._kept: list[tuple[Executable, Workspace, int]] = []
 
     @property
     def nbytes(self) -> int:
         """Bytes of all workspaces that are kept."""
-        return sum(space.nbytes for _, space in list(self._kept))
+        return sum([size for _, _, size in list(self._kept)])
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -51,7 +52,7 @@ class IdleWorkspaces:
         return None
 
     def _give_back(self, program: Executable, space: Workspace) -> None:
-        self._kept.append((program, space))
+        self._kept.append((program, space, space.nbytes))
         while len(self._kept) > self._most or self.nbytes > self._most_bytes:
             try:
                 self._kept.pop(0)
