@@ -28,7 +28,6 @@ ALLOWED = {
     r"needs gcc-arm-none-eabi and qemu-system-arm": "a compiler and an emulator for Cortex-M",
     r"needs TensorFlow Lite Micro": "TensorFlow Lite Micro",
     r"needs pyopen-wakeword": "pyopen-wakeword",
-    r"takes (ten )?minutes: set AUDIOCONV_LONG_TESTS": "",
     # What a machine that runs tests as root has not, and cases of a table that mean nothing.
     r"root may read everything|all files are readable to root": "",
     r"this file system takes UTF-8 names only|this file system does not take such names": "",

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from longer import LONG
 
 from audioconv.features.front_ends import LogMel
 
@@ -170,7 +169,8 @@ def test_memory_of_children_counts():
         run([sys.executable, "-c", "raise SystemExit(3)"], {})
 
 
-@LONG
+@pytest.mark.slow
+@pytest.mark.long
 def test_a_quick_look_beside_pytorch(torch, folder, tmp_path):
     command = [sys.executable, str(SCRIPTS / "bench"), "--quick", "--only", "pipeline/cnn"]
     environment = {"AUDIOCONV_TEST_DATA": str(folder.parent)}

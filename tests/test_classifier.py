@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from longer import LONG
 
 import audioconv as ac
 from audioconv.datasets import Collection, Item, write_manifest
@@ -217,7 +216,7 @@ def test_untrained_and_unloadable(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@LONG
+@pytest.mark.long
 @pytest.mark.usefixtures("no_speech_embedding")
 def test_real_digits(mirror: Path, tmp_path: Path) -> None:
     """Three digits of FSDD in a few epochs: far better than guessing, on rows that were not trained on."""

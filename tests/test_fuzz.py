@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-from longer import LONG
 from model_files import small_models
 
 import audioconv
@@ -46,7 +45,7 @@ def test_mutated_files(tmp_path: Path, kind: str, count: int) -> None:
 
 
 @pytest.mark.slow
-@LONG
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "count"), [("recordings", 16_000), ("models", 2_000), ("archives", 2_000)])
 def test_many_mutated_files(tmp_path: Path, kind: str, count: int) -> None:
     found = fuzz(kind, count, tmp_path, seed=1)

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from longer import LONG
 from memory import megabytes
 
 pytestmark = [
@@ -54,7 +53,7 @@ HOUR = "with an hour/noise/hour.wav"
         ("train", "words", "-o", "others", "--epochs", "1", "--reject", "--negatives", HOUR),
         ("classify", "model", HOUR),
         ("evaluate", "model", "words", "--negatives", HOUR),
-        pytest.param(("detect", "model", HOUR), marks=LONG),
+        pytest.param(("detect", "model", HOUR), marks=[pytest.mark.slow, pytest.mark.long]),
         ("data", "check", "with an hour"),
         ("info", "with an hour"),
     ],

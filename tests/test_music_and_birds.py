@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from longer import LONG
 from made_sounds import CALLS, CHORDS, RATE, call, chord
 
 from audioconv import Classifier
@@ -67,7 +66,7 @@ def test_pcen_hears_birds_under_noise(birds):
 
 
 @pytest.mark.slow
-@LONG
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_they_help_with_other_sounds_too(chords, birds, seed):
     found = {front_end: chords(front_end, seed) for front_end in ("log-mel", "chroma", "cqt")}

@@ -8,7 +8,6 @@ import time
 import launching
 import numpy as np
 import pytest
-from longer import LONG
 
 from audioconv.training.checkpoint import Checkpoint
 
@@ -137,7 +136,7 @@ def test_a_full_disk_on_one_ends_all(words, tmp_path):
 
 
 @pytest.mark.slow
-@LONG
+@pytest.mark.long
 def test_killed_processes_at_twenty_random_moments(words, tmp_path):
     """Start again after each, with another number of processes: in the end the model is that of one process."""
     rng = np.random.default_rng(0)

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import sandbox
 import soundfile
-from longer import LONG
 
 GUIDES = [
     "index.md", "data.md", "evaluation.md", "explaining.md", "live.md", "guides/rejection.md",
@@ -23,7 +22,7 @@ LONGER = ["start/install.md", "start/first-model.md", "export.md"]
 
 RATE = 16000
 
-pytestmark = [pytest.mark.slow, LONG]
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,8 @@ import documentation
 import material
 import pytest
 import sandbox
-from longer import LONG
 
-pytestmark = [pytest.mark.slow, LONG]
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 TUTORIALS = sorted(
     page for page in documentation.PAGES if page.startswith("tutorials/") and page != "tutorials/index.md"

@@ -7,7 +7,6 @@ import dataclasses
 import numpy as np
 import onnxruntime
 import pytest
-from longer import LONG
 
 from audioconv import architectures
 from audioconv import layers as L
@@ -24,7 +23,7 @@ LABELS = ("yes", "no", "stop", "_unknown_", "_silence_")
 
 def slow_but(names, *quick):
     """Return the names as parameters of a test, those that are not quick for long runs."""
-    return [name if name in quick else pytest.param(name, marks=[pytest.mark.slow, LONG]) for name in names]
+    return [name if name in quick else pytest.param(name, marks=[pytest.mark.slow, pytest.mark.long]) for name in names]
 
 
 def drawn_params(network, shape, rng):

@@ -6,7 +6,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from longer import LONG
 
 resource = pytest.importorskip("resource", reason="needs limits of a process")
 pytest.importorskip("playwright", reason="needs the package playwright")
@@ -17,7 +16,7 @@ lab = pytest.importorskip("drawing.lab", reason="the scripts are not beside the 
 
 pytestmark = [
     pytest.mark.slow,
-    LONG,
+    pytest.mark.long,
     pytest.mark.skipif(browser.find() is None, reason="needs a browser: apt-get install chromium"),
 ]
 

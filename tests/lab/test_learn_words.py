@@ -8,7 +8,6 @@ import pytest
 import soundfile
 from labs import RATE, in_thread, wav
 from learning import add_words, found_of, listen, some_clips, spliced, takes, train
-from longer import LONG
 
 WORDS = ("go", "left", "one")
 OTHERS = ("eight", "right", "up", "zero", "five", "down")
@@ -86,7 +85,7 @@ def test_a_spliced_stream_at_the_rate_of_a_browser(trained, test_data):
 
 
 @pytest.mark.slow
-@LONG
+@pytest.mark.long
 def test_three_words_of_ten_takes_are_found_and_corrections_are_learned(test_data, tmp_path):
     """The journey of a page: record, train, listen, correct, train again; with its figures."""
     words = {word: [path for who in SPEAKERS for path in takes(test_data, word, who)[:4]][:10] for word in WORDS}
@@ -126,7 +125,7 @@ def test_three_words_of_ten_takes_are_found_and_corrections_are_learned(test_dat
 
 
 @pytest.mark.slow
-@LONG
+@pytest.mark.long
 def test_the_command_line_goes_on_with_the_folder(test_data, tmp_path):
     """`audioconv train FOLDER` reads what the page has stored: noise is noise, other words are rejected."""
     import json

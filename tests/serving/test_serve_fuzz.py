@@ -112,7 +112,7 @@ def test_attacks_of_some_seconds(tones_file):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("AUDIOCONV_LONG_TESTS" not in os.environ, reason="takes ten minutes: set AUDIOCONV_LONG_TESTS")
+@pytest.mark.long
 def test_attacks_of_ten_minutes(tones_file):
     resident = fuzz(tones_file, 30, 20.0, 40_000_000)
     # A leak would show as a slope: MB a round, over the last two thirds.

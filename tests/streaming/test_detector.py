@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from longer import LONG
 from streams import RATE, blocks_of, recording, tone
 
 from audioconv import Detection, Detector, Model
@@ -218,7 +217,7 @@ def test_resampled_sound_does_not_drift(model):
 
 
 @pytest.mark.slow
-@LONG
+@pytest.mark.long
 @pytest.mark.parametrize("rate", [RATE, 44100])
 def test_a_day(model, rate):
     listen_for(model, 24.0, rate, 300.0)

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from longer import LONG
 
 from audioconv import Classifier, Detection, Detector
 from audioconv.audio.read import read
 from audioconv.decision.classes import is_word
 
-pytestmark = [pytest.mark.slow, LONG]
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 WORDS = ("down", "left", "right")
 RATE, TESTED, EVERY_SECONDS = 16000, 30, 1.5
