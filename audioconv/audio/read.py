@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -268,15 +268,18 @@ class Blocks:
 
     def __iter__(self) -> Iterator[Samples]:
         """Yield the blocks from the beginning to the end; the last one may be shorter."""
+        return self._read(self._decoder.read)
+
+    def _read(self, read: Callable[[int], NDArray[Any]]) -> Iterator[NDArray[Any]]:
         if not self._begin or self._decoder.skip(self._begin) == self._begin:
-            yield from self._from_begin()
+            yield from self._from_begin(read)
         if self._required is not None and not self.came:
             raise _ends_before(self._required)
 
-    def _from_begin(self) -> Iterator[Samples]:
+    def _from_begin(self, read: Callable[[int], NDArray[Any]]) -> Iterator[NDArray[Any]]:
         while self._end is None or self._begin + self.came < self._end:
             left = self._length if self._end is None else self._end - self._begin - self.came
-            samples = self._decoder.read(min(self._length, left))
+            samples = read(min(self._length, left))
             if not len(samples):
                 break
             self.came += len(samples)
@@ -289,6 +292,12 @@ class Blocks:
     def mono(self) -> Iterator[Samples]:
         """Yield the same blocks with their channels averaged, (T,) float32."""
         return (to_mono(block) for block in self)
+
+    def mono_as_kept(self) -> Iterator[Samples] | Iterator[NDArray[np.int16]]:
+        """Yield the same blocks as `mono`, as (T,) int16 where the file has one channel of such integers."""
+        if not self._decoder.are_int16 or self.info.channels != 1:
+            return self.mono()
+        return (block[:, 0] for block in self._read(self._decoder.read_int16))
 
     def expected(self, sample_rate: int) -> int:
         """Return how many samples there are at `sample_rate`, roughly: memory may be reserved for so many."""

@@ -162,8 +162,10 @@ def record_int16(blocks: Iterable[Samples], expected: int) -> tuple[NDArray[np.i
     return recorder.take(), 2.0**halvings / FULL_SCALE
 
 
-def quantised(samples: Samples) -> tuple[NDArray[np.int16], float]:
+def quantised(samples: Samples | NDArray[np.int16]) -> tuple[NDArray[np.int16], float]:
     """Return samples (T,) as (T,) int16, and the scale that gives them back: ``integers * np.float32(scale)``.
+
+    Integers of 16 bits, whose scale is 1 / 32768, may be returned as they are.
 
     The scale is the smallest power of two with which all of them fit. So the product is exact, samples that come from
     16-bit integers (at any gain by powers of two) come back to the bit, and others with an error of half a scale, at
@@ -173,6 +175,8 @@ def quantised(samples: Samples) -> tuple[NDArray[np.int16], float]:
     >>> integers.tolist(), scale == 1 / 32768
     ([16384, -32768, 8192], True)
     """
+    if samples.dtype == np.int16:
+        return _quantised_integers(samples)
     low, high = float(samples.min(initial=0)), float(samples.max(initial=0))
     peak = max(high, -low)
     if not peak:
@@ -182,6 +186,14 @@ def quantised(samples: Samples) -> tuple[NDArray[np.int16], float]:
         exponent += 1
     scaled = samples * np.float32(math.ldexp(1, -exponent))
     return np.rint(scaled, out=scaled).astype(np.int16), math.ldexp(1, exponent)
+
+
+def _quantised_integers(samples: NDArray[np.integer]) -> tuple[NDArray[np.int16], float]:
+    """Return what `quantised` makes of integers of 16 bits, without a number in floating point."""
+    low, high = int(samples.min(initial=0)), int(samples.max(initial=0))
+    bits = max(high, ~low).bit_length()  # of the magnitude, where -32768 has as many as 32767
+    shift = 15 - bits if low or high else 0
+    return samples << shift if shift else samples, math.ldexp(1 / FULL_SCALE, -shift)
 
 
 def fit_length(samples: Samples, length: int) -> Samples:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audioconv._types import Samples
 from audioconv.audio.endpoints import NoClearWordError, Stretch, find_words
@@ -82,11 +83,11 @@ def covering_begins(total: int, length: int, hop: int | None = None) -> list[int
     return [round(i * (total - length) / (count - 1)) for i in range(count)]
 
 
-def window_at(samples: Samples, begin: int, length: int) -> Samples:
+def window_at(samples: NDArray[Any], begin: int, length: int) -> NDArray[Any]:
     """Return a copy of `length` samples from `begin` on, which may lie before the first; zeros beyond the recording."""
     if begin >= 0 and begin + length <= len(samples):
         return samples[begin : begin + length].copy()
-    window = np.zeros(length, np.float32)
+    window = np.zeros(length, np.int16 if samples.dtype == np.int16 else np.float32)
     first, end = max(begin, 0), min(begin + length, len(samples))
     window[first - begin : end - begin] = samples[first:end]
     return window

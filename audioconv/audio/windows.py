@@ -52,10 +52,12 @@ class Piece(NamedTuple):
     is_drawn: bool
 
 
-def kept_pieces(samples: Samples, begins: Sequence[int], is_drawn: bool, length: int) -> list[Piece]:
+def kept_pieces(samples: Samples | Int16, begins: Sequence[int], is_drawn: bool, length: int) -> list[Piece]:
     """Return samples (T,) with windows of `length` as they are kept: all of them, or each window on its own."""
     if is_drawn:
         return [Piece(*quantised(samples), begins, True)]
+    if len(samples) == length and list(begins) == [0]:
+        return [Piece(*quantised(samples), begins, False)]
     return [Piece(*quantised(window_at(samples, begin, length)), (0,), False) for begin in begins]
 
 

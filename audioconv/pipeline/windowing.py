@@ -11,10 +11,10 @@ import numpy as np
 from audioconv._types import Samples, StrPath
 from audioconv.audio import window_store
 from audioconv.audio.read import OpenRecording, Segment, blocks, read_window
-from audioconv.audio.samples import resample_blocks
+from audioconv.audio.samples import as_float, resample_blocks
 from audioconv.audio.window_begins import Content, window_begins, word_begins
 from audioconv.audio.window_store import StoreWriter, key_of, open_store
-from audioconv.audio.windows import Piece, Windows, WindowsBuilder, kept_pieces
+from audioconv.audio.windows import Int16, Piece, Windows, WindowsBuilder, kept_pieces
 from audioconv.errors import DataError
 from audioconv.io.files import display_path
 from audioconv.io.parallel import Loaded, read_in_parallel
@@ -122,7 +122,7 @@ def _common_folder(files: Sequence[StrPath | Segment]) -> str:
         return display_path(folders[0])
 
 
-Part = tuple[Samples, Sequence[int], bool]
+Part = tuple[Samples | Int16, Sequence[int], bool]
 """Samples (T,), where windows in them begin, and whether they may be drawn anew; see `windows.Piece`."""
 
 
@@ -134,11 +134,13 @@ def recording_parts(file: StrPath | Segment, content: Content, sample_rate: int,
     seconds = length / sample_rate
     if isinstance(file, Segment) and file.duration <= seconds:
         return [(read_window(file, sample_rate, length), [0], False)]
-    kept = [piece for _, piece in pieces(file, sample_rate, limit=MAX_KEPT_SECONDS)]
+    found = (piece for _, piece in pieces(file, sample_rate, limit=MAX_KEPT_SECONDS, as_kept=True))
+    # Integers are kept as they are; words are searched, and energies compared, in floating point.
+    kept = [piece if len(piece) <= length else as_float(piece) for piece in found]
     if content == "words":
         # A word may be cut at the end of a piece, which is one in a minute.
-        found = [(piece, word_begins(piece, sample_rate, length), False) for piece in kept if len(piece) > length]
-        words = [part for part in found if part[1]]
+        cut = [(piece, word_begins(piece, sample_rate, length), False) for piece in kept if len(piece) > length]
+        words = [part for part in cut if part[1]]
         if words:
             return words
         kept = kept[:1]  # no word stands out: the window with the most energy stands for it
@@ -153,7 +155,7 @@ def sample_pieces(samples: Samples, content: Content, sample_rate: int, length: 
 
 
 def pieces(
-    file: StrPath | Segment | OpenRecording, sample_rate: int, *, overlap: int = 0, limit: float = math.inf
+    file: StrPath | Segment | OpenRecording, sample_rate: int, *, overlap: int = 0, limit: float = math.inf, as_kept: bool = False
 ) -> Generator[tuple[int, Samples], None, None]:
     """Yield a recording at `sample_rate` as a whole, or a long one in pieces of about a minute.
 
@@ -166,19 +168,23 @@ def pieces(
         Samples at the end of a piece that the next one begins with.
     limit : float
         Seconds that are yielded of a longer recording, in pieces evenly spread over it.
+    as_kept : bool
+        Whether samples that are 16-bit integers in the file, at this rate and of one channel, are yielded as int16.
 
     Yields
     ------
     begin : int
         The place of the piece's first sample.
-    samples : array (T,) float32
+    samples : array (T,) float32, or int16
     """
     with blocks(file) as found:
         total = file.duration if isinstance(file, Segment) else found.info.duration
         step = round(PIECE_SECONDS * sample_rate)
         every = max(1.0, total / limit)
         number, yielded, waiting = 0, 0, list[Samples]()
-        for block in resample_blocks(found.mono(), found.info.sample_rate, sample_rate):
+        is_kept = as_kept and found.info.sample_rate == sample_rate
+        mono = found.mono_as_kept() if is_kept else found.mono()
+        for block in resample_blocks(mono, found.info.sample_rate, sample_rate):
             waiting.append(block)
             while sum(map(len, waiting)) >= 2 * step + overlap:
                 joined = np.concatenate(waiting)

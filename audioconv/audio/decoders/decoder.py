@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audioconv._types import Samples
 from audioconv.audio.samples import HIGHEST_RATE, LOWEST_RATE
@@ -42,7 +42,12 @@ class Decoder(ABC):
         Samples of each channel that the header announces, or an estimate; 0 if there is none.
     size : int
         Bytes of the file.
+    are_integers, are_int16 : bool
+        Whether the samples are integers in the file, which cannot be NaN, infinite or too large, and integers of 16
+        bits, which `read_int16` returns. Default: False.
     """
+
+    are_integers = are_int16 = False
 
     def __init__(self, shown: str, sample_rate: int, channels: int, frames: int, size: int) -> None:
         if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
@@ -58,15 +63,22 @@ class Decoder(ABC):
         """Return the next samples (T, channels): at most `frames`, none at the end; raises `DataError`."""
         with explained(self.shown):
             samples = self._read(frames)
+        if self.are_integers:
+            return samples
         # The largest magnitude is NaN where one sample is.
         largest = max(float(samples.max()), -float(samples.min())) if samples.size else 0.0
-        if not np.isfinite(largest):
+        if not math.isfinite(largest):
             raise DataError(f"{self.shown}: holds NaN or infinite samples; export it again, or remove it")
         if largest > MAX_ABSOLUTE:
             raise DataError(
                 f"{self.shown}: holds samples of {largest:g}, where full scale is 1; export it again, or remove it"
             )
         return samples
+
+    def read_int16(self, frames: int) -> NDArray[np.int16]:
+        """Return the next samples (T, channels) like `read`, as the integers that they are in the file."""
+        with explained(self.shown):
+            return self._read_int16(frames)
 
     def skip(self, frames: int) -> int:
         """Leave out the next samples; return how many there were: at most `frames` of each channel."""
@@ -94,19 +106,31 @@ class Decoder(ABC):
     def _read(self, frames: int) -> Samples:
         """Return what `read` does, unchecked; any error of a library."""
 
+    def _read_int16(self, frames: int) -> NDArray[np.int16]:
+        """Return what `read_int16` does; any error of a library."""
+        raise NotImplementedError
 
-@contextmanager
-def explained(shown: str, fault: str = "damaged or cut off") -> Iterator[None]:
-    """Turn what the libraries raise of a recording into `DataError`."""
-    try:
-        yield
-    except AudioconvError:
-        raise
-    except MemoryError:
-        raise DataError(f"{shown}: there is not enough memory to decode it") from None
-    # Of a damaged file the libraries raise errors of nearly any type, and FFmpeg's share no other one.
-    except Exception as error:
-        raise DataError(f"{shown}: {fault} ({detail(error)}); copy or record it again") from None
+
+class explained:  # noqa: N801 (it is called like a function)
+    """Turns what the libraries raise of a recording into `DataError`; a generator would take three times as long."""
+
+    __slots__ = ("_fault", "_shown")
+
+    def __init__(self, shown: str, fault: str = "damaged or cut off") -> None:
+        self._shown, self._fault = shown, fault
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Raise a `DataError` for an error of a library."""
+        if error is None or isinstance(error, AudioconvError):
+            return
+        if isinstance(error, MemoryError):
+            raise DataError(f"{self._shown}: there is not enough memory to decode it") from None
+        # Of a damaged file the libraries raise errors of nearly any type, and FFmpeg's share no other one.
+        if isinstance(error, Exception):
+            raise DataError(f"{self._shown}: {self._fault} ({detail(error)}); copy or record it again") from None
 
 
 def detail(error: Exception) -> str:

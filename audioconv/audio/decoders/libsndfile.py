@@ -5,19 +5,28 @@ from __future__ import annotations
 import io
 import os
 import re
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from audioconv._types import Samples
-from audioconv.audio.decoders.decoder import TOLERATED_LOSS, Decoder, explained
+from audioconv.audio.decoders.decoder import MAX_UNKNOWN_LENGTH, TOLERATED_LOSS, Decoder, explained
 from audioconv.audio.decoders.mpeg import TOLERATED_SAMPLES
 
 if TYPE_CHECKING:
     import soundfile
 
 
-ENTERED = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "VORBIS", "OPUS")
-"""Subtypes of files that can be entered at any sample; FLAC's are those of PCM."""
+INTEGERS = ("PCM_", "ULAW", "ALAW")
+"""Subtypes of files whose samples are integers; FLAC's are those of PCM."""
 
+ENTERED = (*INTEGERS, "FLOAT", "DOUBLE", "VORBIS", "OPUS")
+"""Subtypes of files that can be entered at any sample."""
+
+
+WITHOUT_LENGTH_IN_BYTES = ("FLAC", "OGG")
+"""Formats whose header announces no number of bytes, which might be wrong."""
 
 SHORT_BLOCK = 8192
 
@@ -32,7 +41,11 @@ class SoundFileDecoder(Decoder):
         self._file = file
         self._announced: int | None = None
         # libsndfile goes to any sample of MP3 and of some older codecs only roughly, or fails when it should.
-        self._can_be_entered = file.subtype.startswith(ENTERED) and self.frames > 0 and file.seekable()
+        subtype = file.subtype
+        self.are_integers, self.are_int16 = subtype.startswith(INTEGERS), subtype == "PCM_16"
+        self._can_be_entered = subtype.startswith(ENTERED) and self.frames > 0 and file.seekable()
+        # Behind it libsndfile gives nothing, and need not be asked.
+        self._end = file.frames if self._can_be_entered else MAX_UNKNOWN_LENGTH
         # soundfile would seek to where it is after each block: a decoder of MP3 then loses what it needs of the frames
         # before, and some formats cannot be entered at all. It would also take the announced length for granted.
         file.seekable = lambda: False
@@ -53,19 +66,30 @@ class SoundFileDecoder(Decoder):
 
     def check_whole(self, came: int) -> None:
         """Raise `DataError` if there were clearly fewer samples than announced, or none."""
-        announced = self._announced_frames() if self._announced is None else self._announced
-        delay = TOLERATED_SAMPLES if self._file.format == "MP3" else 0
+        form = self._file.format
+        announced = self._announced
+        if announced is None:
+            announced = self.frames if form in WITHOUT_LENGTH_IN_BYTES else self._announced_frames()
+        delay = TOLERATED_SAMPLES if form == "MP3" else 0
         if announced - came > max(TOLERATED_LOSS * announced, delay):
             raise self.cut_off(came, announced)
         super().check_whole(came)
 
     def _read(self, frames: int) -> Samples:
+        return self._read_as("float32", frames)
+
+    def _read_int16(self, frames: int) -> NDArray[np.int16]:
+        return self._read_as("int16", frames)
+
+    def _read_as(self, dtype: str, frames: int) -> NDArray[Any]:
+        if self._place >= self._end:
+            return np.empty((0, self.channels), dtype)
         left = self.frames - self._place
         # Memory is taken for what is likely to come; behind the announced end there is nothing, or little.
         wanted = min(frames, left if left > 0 else SHORT_BLOCK) if self.frames else frames
         if self._most is not None:
             wanted = min(wanted, self._most - self._place)
-        samples: Samples = self._file.read(wanted, dtype="float32", always_2d=True)
+        samples: NDArray[Any] = self._file.read(wanted, dtype=dtype, always_2d=True)
         self._place += len(samples)
         return samples
 
@@ -85,14 +109,26 @@ def open_sound_file(content: BinaryIO) -> soundfile.SoundFile | Exception:
     """Return the file with this content, opened by libsndfile, or its error."""
     import soundfile
 
-    # The buffer is dropped, so that the file itself is where libsndfile begins.
-    content.seek(0, io.SEEK_END)
-    content.seek(0)
+    from audioconv.audio.decoders import soundfile_internals
+
+    source = _for_libsndfile(content)
+    _to_begin(content)
+    if isinstance(source, int):
+        file = soundfile_internals.open_directly(source)
+        if file is not None:
+            return file
+        _to_begin(content)
     try:
-        return soundfile.SoundFile(_for_libsndfile(content), closefd=False)
+        return soundfile_internals.alone(lambda: soundfile.SoundFile(source, closefd=False))
     # TypeError: headerless, by the name .raw
     except (soundfile.SoundFileError, TypeError, ValueError, OSError, MemoryError) as error:
         return error
+
+
+def _to_begin(content: BinaryIO) -> None:
+    # The buffer is dropped, so that the file itself is where libsndfile begins.
+    content.seek(0, io.SEEK_END)
+    content.seek(0)
 
 
 def _for_libsndfile(content: BinaryIO) -> int | BinaryIO:

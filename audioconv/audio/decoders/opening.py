@@ -82,6 +82,9 @@ class _Opening:
             self._head = content.read(HEAD)
 
     def decoder(self) -> Decoder:
+        if self._head.startswith(b"fLaC"):  # nothing about it needs repair
+            opened = self._try_sound_file(None)
+            return opened if isinstance(opened, Decoder) else self._media(detail(opened))
         with explained(self._shown):
             header = wave_header(self._content) if is_wave(self._head[:12]) else None
             if header is not None and header.tag in (MPEG, MP3):
