@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import mmap
+import os
 import zlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ BLOCK = 1 << 17
 
 RELEASED = 1 << 22
 """After so many samples the mapped memory is released: else the process would seem to hold all that it has read."""
+
+SYNCED = 1 << 22
+"""After so many samples the system is asked to bring what was written to the disk."""
 
 SAMPLE = np.dtype("<i2")
 
@@ -97,7 +101,11 @@ def _mapped(path: Path, remedy: str) -> mmap.mmap:
 
 
 class SampleWriter:
-    """Writer of the samples of one file, and of their checksums.
+    """Writer of the samples of one new file, and of their checksums.
+
+    Parameters
+    ----------
+    path : Path
 
     Attributes
     ----------
@@ -105,15 +113,30 @@ class SampleWriter:
         Number of samples so far.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self.count = file, 0
+    def __init__(self, path: Path) -> None:
+        self._file, self.count = open(path, "xb", buffering=1 << 20), 0  # noqa: SIM115 (`close` does it)
         self._checksums: list[int] = []
+        # The disk works while recordings are read: at the end of a file of a gigabyte, all would wait for it.
+        self._pool, self._synced, self._begun = ThreadPoolExecutor(1), 0, Future[None]()
+        self._begun.set_result(None)
 
     def write(self, samples: NDArray[np.int16]) -> None:
         """Write the next samples (T,)."""
-        self._file.write(np.ascontiguousarray(samples, SAMPLE).data)
+        samples = np.ascontiguousarray(samples, SAMPLE)
+        self._file.write(samples.data)
+        if self.count - self._synced > SYNCED and self._begun.done():
+            self._begun.result()  # raises what went wrong
+            self._file.flush()
+            self._begun, self._synced = self._pool.submit(os.fsync, self._file.fileno()), self.count
         for part in self._by_block(samples):
-            self._checksums[-1] = zlib.crc32(np.ascontiguousarray(part, SAMPLE).data, self._checksums[-1])
+            self._checksums[-1] = zlib.crc32(part.data, self._checksums[-1])
+
+    def close(self) -> None:
+        """Close the file when all of it is on the disk."""
+        with self._file, self._pool:
+            self._begun.result()
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def checksums(self) -> NDArray[np.uint32]:
         """Return the checksums (blocks,)."""

@@ -171,11 +171,8 @@ class StoreWriter:
         with self._explained():
             if not self._writers or self._writers[-1].count + len(samples) > FILE_SAMPLES:
                 self._stack.close()
-                file = open(self._folder / _file_name(len(self._writers)), "xb", buffering=1 << 20)  # noqa: SIM115
-                self._stack.enter_context(file)
-                self._stack.callback(lambda: os.fsync(file.fileno()))
-                self._stack.callback(file.flush)
-                self._writers.append(SampleWriter(file))
+                self._writers.append(SampleWriter(self._folder / _file_name(len(self._writers))))
+                self._stack.callback(self._writers[-1].close)
             self._writers[-1].write(samples)
 
     def finish(self, windows: Windows) -> Windows:

@@ -14,6 +14,9 @@ from audioconv.decision.classes import is_word
 from audioconv.decision.curve import Curve
 from audioconv.errors import ConfigError
 
+ROWS = 1 << 12
+"""Examples that are decided about at a time."""
+
 
 @dataclass(frozen=True)
 class Gate:
@@ -152,8 +155,12 @@ class Decision:
     def decide(self, labels: Sequence[str], probabilities: Array) -> Answers:
         """Return the answers for `probabilities` (N, classes) of the classes `labels`."""
         possible = np.array(self.answer_codes(labels))
-        codes = possible[probabilities[:, possible].argmax(axis=1)] if len(probabilities) else np.zeros(0, np.int64)
-        scores = probabilities[np.arange(len(probabilities)), codes]
+        codes, scores = np.zeros(len(probabilities), np.int64), np.zeros(len(probabilities), probabilities.dtype)
+        for begin in range(0, len(probabilities), ROWS):  # there is no copy of all of them
+            rows = slice(begin, begin + ROWS)
+            some = probabilities[rows][:, possible]
+            likeliest = some.argmax(axis=1)
+            codes[rows], scores[rows] = possible[likeliest], some[np.arange(len(some)), likeliest]
         words = np.array([is_word(label) for label in labels])
         return Answers(codes, scores, words[codes] & (scores >= self.threshold))
 

@@ -14,6 +14,7 @@ from audioconv.decision.decision import Answers, Decision
 from audioconv.errors import DataError
 from audioconv.evaluation.curves import NEGATIVES, OTHER_WORDS, Detection
 from audioconv.evaluation.intervals import Share
+from audioconv.evaluation.other_words import OtherWords
 from audioconv.evaluation.reliability import Calibration
 from audioconv.evaluation.renamed import accepts_old_keyword, warn_of_old_name
 from audioconv.evaluation.scores import ClassScore, Outcomes, Scored
@@ -206,9 +207,8 @@ class Evaluation:
         if len(columns) < 2:
             return None
         numbers = words.names.numbers({self.labels[i]: place for place, i in enumerate(columns)})
-        own = numbers[:, None] == np.arange(len(columns))
-        scores = words.probabilities[:, columns]
-        return Detection(scores[own], scores[~own], threshold, OTHER_WORDS)
+        others = OtherWords(words.probabilities, np.array(columns), numbers)
+        return Detection(others.own(), others, threshold, OTHER_WORDS)
 
     def answers(self, scored: Scored) -> Answers:
         """Return the model's answers for examples."""

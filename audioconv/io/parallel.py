@@ -104,7 +104,6 @@ def read_in_parallel(
 
     Parameters and errors are those of `load_many`.
     """
-
     is_ended = False
 
     def attempt(some: Sequence[File]) -> list[Content | DataError]:

@@ -155,7 +155,12 @@ def sample_pieces(samples: Samples, content: Content, sample_rate: int, length: 
 
 
 def pieces(
-    file: StrPath | Segment | OpenRecording, sample_rate: int, *, overlap: int = 0, limit: float = math.inf, as_kept: bool = False
+    file: StrPath | Segment | OpenRecording,
+    sample_rate: int,
+    *,
+    overlap: int = 0,
+    limit: float = math.inf,
+    as_kept: bool = False,
 ) -> Generator[tuple[int, Samples], None, None]:
     """Yield a recording at `sample_rate` as a whole, or a long one in pieces of about a minute.
 

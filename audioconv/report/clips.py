@@ -99,11 +99,14 @@ def accepted_negatives(evaluation: Evaluation, most: int = MAX_CLIPS_SHOWN) -> l
     if negatives is None or not len(negatives):
         return []
     answers = evaluation.answers(negatives)
-    order = sorted(np.flatnonzero(answers.accepted), key=lambda i: -float(answers.scores[i]))
+    accepted = np.flatnonzero(answers.accepted)
     first_of_file: dict[str, int] = {}
-    for i in map(int, order):
+    for place in np.argsort(-answers.scores[accepted], kind="stable"):
+        i = int(accepted[place])
         first_of_file.setdefault(os.fspath(_file(negatives.examples[i])), i)
-    return [_case(evaluation, negatives, i) for i in list(first_of_file.values())[:most]]
+        if len(first_of_file) == most:
+            break
+    return [_case(evaluation, negatives, i) for i in first_of_file.values()]
 
 
 def gallery(model: Model, cases: Sequence[Case]) -> Html:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from audioconv._types import Array
 from audioconv.evaluation import Calibration, Detection, LongPoint, LongResult, percent
+from audioconv.evaluation.curves import Curve
+from audioconv.evaluation.other_words import CHUNK, parts
 from audioconv.report.html import Html, join, tag
 from audioconv.report.svg import Axis, Plot, logarithmic, logit, probit, shares
 from audioconv.report.text import rounded
@@ -35,7 +38,7 @@ def roc(detection: Detection) -> Html:
     curve, chosen = detection.curve, detection.chosen
     plot = Plot(shares(title=f"{_others(detection)} accepted"), shares(title="words accepted"))
     plot.line([0, 1], [0, 1], "guide")
-    x, hits = curve.false_accept_rate, 1 - curve.miss_rate
+    x, hits = _drawn(curve, plot, lambda misses: 1 - misses)
     plot.area([*x, 1], [0] * (len(x) + 1), [*hits, 1], "words")
     # Beyond the lowest threshold nothing can be accepted: only the sum of the area goes on there.
     plot.line([x[-1], 1], [hits[-1], 1], "words faint")
@@ -57,8 +60,7 @@ def det(detection: Detection) -> Html:
     plot = Plot(x, y)
     lowest = max(x.low, y.low)
     plot.line([lowest, high], [lowest, high], "guide")
-    inside = (curve.false_accept_rate <= high) & (curve.miss_rate <= high)
-    plot.line(curve.false_accept_rate[inside], curve.miss_rate[inside], "words")
+    plot.line(*_drawn(curve, plot, lambda misses: misses, high), "words")
     plot.dot(error, error, "hollow")
     _mark(plot, chosen.false_accepts.value, chosen.misses.value, detection)
     return plot.render(
@@ -66,6 +68,22 @@ def det(detection: Detection) -> Html:
         f"{percent(error)}. At the threshold {percent(chosen.false_accepts.value)} falsely accepted, "
         f"{percent(chosen.misses.value)} missed."
     )
+
+
+def _drawn(curve: Curve, plot: Plot, height: Callable[[Array], Array], high: float = 1.0) -> tuple[Array, Array]:
+    """Return the points of a curve of rates up to `high` that are to be seen, of as many as there may be.
+
+    They are false accept rates, and what `height` makes of miss rates.
+    """
+    found = []
+    for begin in range(0, len(curve), CHUNK):
+        _, x, misses = curve.points(np.arange(begin, min(begin + CHUNK, len(curve))))
+        inside = (x <= high) & (misses <= high)
+        x, y = x[inside], height(misses[inside])
+        apart = plot.are_apart(x, y)
+        found.append((x[apart], y[apart]))
+    x, y = (np.concatenate(some) for some in zip(*found, strict=True))
+    return x, y
 
 
 def scores(detection: Detection) -> Html:
@@ -79,10 +97,12 @@ def _scores(detection: Detection, width: int, class_: str) -> Html:
     odds = np.exp(np.linspace(ends[0], ends[1], HISTOGRAM_BINS + 1))
     edges = odds / (1 + odds)
     edges[0], edges[-1] = low, high
-    both = (np.clip(found, low, high) for found in (detection.targets, detection.others))
-    parts = [np.histogram(found, edges)[0] / len(found) for found in both]
+    counts = [
+        sum(np.histogram(np.clip(some, low, high), edges)[0] for some in parts(found)) / len(found)
+        for found in (detection.targets, detection.others)
+    ]
     # By the square root, rare scores can be seen beside frequent ones.
-    heights = [np.sqrt(part) for part in parts]
+    heights = [np.sqrt(count) for count in counts]
     top = max(float(max(height.max() for height in heights)), 1e-6) * 1.12
     x = Axis(low, high, [(score, f"{100 * score:g}%") for score in _SCORES[1:]], "score of the answer", logit)
     plot = Plot(x, Axis(-top, top, []), width, 300, left=24, right=30)

@@ -105,6 +105,11 @@ class Plot:
         """Draw a line through points."""
         self._marks.append(tag("path", d=_path(self._points(x, y)), class_=f"curve {kind}".strip()))
 
+    def are_apart(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.bool_]:
+        """Return which points of a line are drawn at another place than the one before them, (P,)."""
+        points = _rounded(self._points(x, y))
+        return np.concatenate([[True], np.any(np.diff(points, axis=0) != 0, axis=1)])[: len(points)]
+
     def area(self, x: ArrayLike, low: ArrayLike, high: ArrayLike, kind: str = "") -> None:
         """Fill what lies between two lines."""
         there, back = self._points(x, high), self._points(x, low)[::-1]
@@ -223,13 +228,18 @@ def _path(points: Array) -> str:
     """Return a path through `points` (P, 2), without those that would not be seen."""
     if not len(points):  # such as a curve that lies outside the picture
         return ""
-    shown = np.round(points, 1)
+    shown = _rounded(points)
     shown = shown[np.concatenate([[True], np.any(np.diff(shown, axis=0) != 0, axis=1)])]
     if len(shown) > 2:
         behind, ahead = np.diff(shown, axis=0)[:-1], np.diff(shown, axis=0)[1:]
         turns = np.abs(behind[:, 0] * ahead[:, 1] - behind[:, 1] * ahead[:, 0]) > 1e-9
         shown = shown[np.concatenate([[True], turns, [True]])]
     return "M" + "L".join(f"{_n(x)} {_n(y)}" for x, y in shown)
+
+
+def _rounded(points: Array) -> Array:
+    rounded: Array = np.round(points, 1)
+    return rounded
 
 
 def _n(value: float) -> str:
