@@ -293,7 +293,7 @@ class Blocks:
         """Yield the same blocks with their channels averaged, (T,) float32."""
         return (to_mono(block) for block in self)
 
-    def mono_as_kept(self) -> Iterator[Samples] | Iterator[NDArray[np.int16]]:
+    def mono_as_kept(self) -> Iterator[NDArray[Any]]:
         """Yield the same blocks as `mono`, as (T,) int16 where the file has one channel of such integers."""
         if not self._decoder.are_int16 or self.info.channels != 1:
             return self.mono()

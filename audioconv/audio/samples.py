@@ -188,7 +188,7 @@ def quantised(samples: Samples | NDArray[np.int16]) -> tuple[NDArray[np.int16], 
     return np.rint(scaled, out=scaled).astype(np.int16), math.ldexp(1, exponent)
 
 
-def _quantised_integers(samples: NDArray[np.integer]) -> tuple[NDArray[np.int16], float]:
+def _quantised_integers(samples: NDArray[Any]) -> tuple[NDArray[np.int16], float]:
     """Return what `quantised` makes of integers of 16 bits, without a number in floating point."""
     low, high = int(samples.min(initial=0)), int(samples.max(initial=0))
     bits = max(high, ~low).bit_length()  # of the magnitude, where -32768 has as many as 32767

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,23 @@ from audioconv.errors import ConfigError
 
 ROWS = 1 << 12
 """Examples that are decided about at a time."""
+
+
+class Table(Protocol):
+    """An array (N, columns), or what gives rows of one."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the numbers."""
+        ...
+
+    def __getitem__(self, rows: slice, /) -> NDArray[Any]:
+        """Return some rows (n, columns)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -152,7 +169,7 @@ class Decision:
         """Return the places in `labels` of the classes that may be an answer."""
         return [i for i, label in enumerate(labels) if label not in self.auxiliary]
 
-    def decide(self, labels: Sequence[str], probabilities: Array) -> Answers:
+    def decide(self, labels: Sequence[str], probabilities: Array | Table) -> Answers:
         """Return the answers for `probabilities` (N, classes) of the classes `labels`."""
         possible = np.array(self.answer_codes(labels))
         codes, scores = np.zeros(len(probabilities), np.int64), np.zeros(len(probabilities), probabilities.dtype)

@@ -261,10 +261,10 @@ def _corners(targets: NDArray[Any], others: NDArray[Any] | OtherWords) -> NDArra
 
 def _reaching(scores: NDArray[Any] | OtherWords, thresholds: NDArray[Any]) -> NDArray[Any]:
     """Return how many of the scores reach each of the thresholds, which rise."""
-    counts = np.zeros(len(thresholds) + 1, np.uint32 if len(scores) < 1 << 32 else np.int64)
+    counts: NDArray[Any] = np.zeros(len(thresholds) + 1, np.uint32 if len(scores) < 1 << 32 else np.int64)
     for some in parts(scores):
         places, times = np.unique(np.searchsorted(thresholds, some, side="right"), return_counts=True)
-        counts[places] += times.astype(counts.dtype)
+        np.add.at(counts, places, times.astype(counts.dtype))
     from_above = counts[:0:-1]
     np.cumsum(from_above, out=from_above)
     return counts[1:]

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from audioconv.evaluation.rows import Rows
+
 CHUNK = 1 << 16
 """Scores that are looked at at a time."""
 
@@ -19,14 +21,14 @@ class OtherWords:
 
     Attributes
     ----------
-    probabilities : array (N, labels) float
+    probabilities : array (N, labels) float, or Rows
     columns : array (W,) int
         Columns of the words.
     numbers : array (N,) int
         Which of the columns is each clip's own word.
     """
 
-    probabilities: NDArray[np.floating]
+    probabilities: NDArray[np.floating] | Rows
     columns: NDArray[np.integer]
     numbers: NDArray[np.integer]
 
@@ -41,15 +43,21 @@ class OtherWords:
 
     def own(self) -> NDArray[np.floating]:
         """Return the probability of each clip's own word, (N,)."""
-        return self.probabilities[np.arange(len(self.probabilities)), self.columns[self.numbers]]
+        found = np.empty(len(self.probabilities), self.dtype)
+        for rows in self._some_rows():
+            some, own = self.probabilities[rows], self.columns[self.numbers[rows]]
+            found[rows] = some[np.arange(len(some)), own]
+        return found
 
     def __iter__(self) -> Iterator[NDArray[np.floating]]:
         """Yield the scores, some clips at a time."""
-        step = max(1, CHUNK // len(self.columns))
-        for begin in range(0, len(self.probabilities), step):
-            rows = slice(begin, begin + step)
+        for rows in self._some_rows():
             is_other = self.numbers[rows, None] != np.arange(len(self.columns))
             yield self.probabilities[rows][:, self.columns][is_other]
+
+    def _some_rows(self) -> Iterator[slice]:
+        step = max(1, CHUNK // len(self.columns))
+        return (slice(begin, begin + step) for begin in range(0, len(self.probabilities), step))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Return all of them, (O,)."""

@@ -98,7 +98,7 @@ class Evaluation:
         among = np.zeros(len(labels), np.int64)
         among[decision.answer_codes(labels)] = np.arange(len(answers))
         wanted = scored.names.numbers(places)
-        given = among[decision.decide(labels, scored.probabilities).codes]
+        given = among[decision.decide(labels, scored.table).codes]
         return cls(
             tuple(answers),
             _count(len(answers), wanted, given),
@@ -207,16 +207,16 @@ class Evaluation:
         if len(columns) < 2:
             return None
         numbers = words.names.numbers({self.labels[i]: place for place, i in enumerate(columns)})
-        others = OtherWords(words.probabilities, np.array(columns), numbers)
+        others = OtherWords(words.table, np.array(columns), numbers)
         return Detection(others.own(), others, threshold, OTHER_WORDS)
 
     def answers(self, scored: Scored) -> Answers:
         """Return the model's answers for examples."""
-        return self.decision.decide(self.labels, scored.probabilities)
+        return self.decision.decide(self.labels, scored.table)
 
     def acceptance(self, scored: Scored) -> NDArray[np.float64]:
         """Return the highest threshold at which each example is accepted as a word, (N,); 0 where it never is."""
-        answers = replace(self.decision, threshold=0.0).decide(self.labels, scored.probabilities)
+        answers = replace(self.decision, threshold=0.0).decide(self.labels, scored.table)
         return np.where(answers.accepted, answers.scores, 0.0).astype(np.float64)
 
     def to_json(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.evaluation.intervals import Share
+from audioconv.evaluation.rows import Rows
 from audioconv.io.columns import Column, View
 
 
@@ -65,49 +66,59 @@ class Outcomes:
         return Share(self.right, self.count)
 
 
-@dataclass(frozen=True, eq=False)
 class Scored:
     """Examples with the scores of a model.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The label of each of N examples, or where it is from.
+    probabilities : array (N, labels) float32, or Rows
+        Probability of each of the model's labels.
+    examples : sequence
+        Place of each: a path, or a part of a recording.
 
     Attributes
     ----------
     names : Column of str
-        The label of each of N examples, or where it is from. Other sequences become a column.
-    probabilities : array (N, labels) float32
-        Probability of each of the model's labels.
+    table : array (N, labels) float32, or Rows
+        The probabilities, not copied where these are some examples of others.
     examples : sequence
-        Place of each: a path, or a part of a recording.
     """
 
-    names: Column[str]
-    probabilities: NDArray[np.float32]
-    examples: Sequence[Any] | NDArray[Any]
-
-    def __post_init__(self) -> None:
-        """Put the names into a column."""
-        object.__setattr__(self, "names", Column.of(self.names))
+    def __init__(
+        self, names: Iterable[str], probabilities: NDArray[np.float32] | Rows, examples: Sequence[Any] | NDArray[Any]
+    ) -> None:
+        self.names, self.table, self.examples = Column.of(names), probabilities, examples
 
     def __len__(self) -> int:
         """Return the number of examples."""
         return len(self.names)
 
+    @property
+    def probabilities(self) -> NDArray[np.float32]:
+        """Probability of each of the model's labels, (N, labels) float32; a copy of some rows of others."""
+        return np.asarray(self.table)
+
     def select(self, chosen: NDArray[np.bool_]) -> Scored:
-        """Return those where `chosen` (N,) is true."""
+        """Return those where `chosen` (N,) is true; their probabilities are not copied."""
         if chosen.all():
             return self
         places, examples = np.flatnonzero(chosen), self.examples
-        return Scored(
-            self.names.take(places), self.probabilities[places], View(len(places), lambda i: examples[int(places[i])])
-        )
+        of_places: View[Any] = View(len(places), lambda i: examples[int(places[i])])
+        return Scored(self.names.take(places), Rows.of(self.table).take(places), of_places)
 
     @classmethod
     def join(cls, *parts: Scored) -> Scored:
-        """Return the examples of all parts, of which there must be one."""
+        """Return the examples of all parts, of which there must be one; their probabilities are not copied."""
         kept = [part for part in parts if len(part)] or list(parts[:1])
         if len(kept) == 1:
             return kept[0]
-        return cls(
-            Column.of(chain.from_iterable(part.names for part in kept)),
-            np.concatenate([part.probabilities for part in kept]),
-            tuple(chain.from_iterable(part.examples for part in kept)),
-        )
+        ends = np.cumsum([len(part) for part in kept])
+
+        def example(place: int) -> Any:
+            number = int(np.searchsorted(ends, place, side="right"))
+            return kept[number].examples[place - int(ends[number]) + len(kept[number])]
+
+        names = Column.of(chain.from_iterable(part.names for part in kept))
+        return cls(names, Rows.join(*(part.table for part in kept)), View(int(ends[-1]), example))

@@ -110,5 +110,5 @@ def score(
     if not len(numbers):
         raise DataError(f"none of the {len(paths)} negatives can be read, such as {failures[0]}")
     of = np.array(numbers)
-    scored = np.array(probabilities, np.float32).reshape(len(of), -1)
+    scored = np.frombuffer(probabilities, np.float32).reshape(len(of), -1)
     return Scored(names.take(of), scored, View(len(of), example)), tuple(failures)

@@ -70,7 +70,7 @@ def write_scores(path: StrPath, labels: Sequence[str], scores: ClipScores, *, he
         for scored, is_negative in ((scores.labelled, False), (scores.negatives, True)):
             if scored is None:
                 continue
-            for name, example, row in zip(scored.names, scored.examples, scored.probabilities, strict=True):
+            for name, example, row in zip(scored.names, scored.examples, scored.table, strict=True):
                 named = [name, ""] if is_negative else ["", name]
                 writer.writerow([*named, *_place(example), "", "", *map(float, row)])
         for failure in scores.failures:

@@ -77,14 +77,13 @@ def worst_mistakes(evaluation: Evaluation, most: int = MAX_CLIPS_SHOWN) -> list[
         return []
     answers = evaluation.answers(scored)
     codes = scored.names.numbers({label: code for code, label in enumerate(evaluation.labels)})
-    own = scored.probabilities[np.arange(len(scored)), codes]
 
     def badness(i: int) -> tuple[int, float] | None:
         is_right, name = answers.codes[i] == codes[i], scored.names[i]
         if not is_right and answers.accepted[i]:
             return 3, float(answers.scores[i])
         if is_word(name) and not answers.accepted[i]:
-            return (1 if is_right else 2), -float(own[i])
+            return (1 if is_right else 2), -float(scored.table[i][codes[i]])
         return None if is_right else (0, float(answers.scores[i]))
 
     ranked = ((bad, i) for i in range(len(scored)) if (bad := badness(i)) is not None)
@@ -115,7 +114,7 @@ def gallery(model: Model, cases: Sequence[Case]) -> Html:
 
 
 def _case(evaluation: Evaluation, scored: Scored, i: int) -> Case:
-    row = scored.probabilities[i]
+    row = scored.table[i]
     answers = evaluation.answers(scored.select(np.arange(len(scored)) == i))
     likeliest = np.argsort(-row, kind="stable")[:_LIKELIEST]
     return Case(

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from audioconv._types import Array
-from audioconv.evaluation import Calibration, Detection, LongPoint, LongResult, percent
+from audioconv.evaluation import Calibration, Detection, LongPoint, LongResult, other_words, percent
 from audioconv.evaluation.curves import Curve
-from audioconv.evaluation.other_words import CHUNK, parts
+from audioconv.evaluation.other_words import parts
 from audioconv.report.html import Html, join, tag
 from audioconv.report.svg import Axis, Plot, logarithmic, logit, probit, shares
 from audioconv.report.text import rounded
@@ -76,8 +76,8 @@ def _drawn(curve: Curve, plot: Plot, height: Callable[[Array], Array], high: flo
     They are false accept rates, and what `height` makes of miss rates.
     """
     found = []
-    for begin in range(0, len(curve), CHUNK):
-        _, x, misses = curve.points(np.arange(begin, min(begin + CHUNK, len(curve))))
+    for begin in range(0, len(curve), other_words.CHUNK):
+        _, x, misses = curve.points(np.arange(begin, min(begin + other_words.CHUNK, len(curve))))
         inside = (x <= high) & (misses <= high)
         x, y = x[inside], height(misses[inside])
         apart = plot.are_apart(x, y)
