@@ -115,6 +115,8 @@ def read_in_parallel(
                 found.append(read_one(file))
             except DataError as error:
                 found.append(error)
+                if strict:
+                    break
         return found
 
     # The libraries that decode and resample let other Python threads run meanwhile.

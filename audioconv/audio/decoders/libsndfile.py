@@ -24,6 +24,8 @@ INTEGERS = ("PCM_", "ULAW", "ALAW")
 ENTERED = (*INTEGERS, "FLOAT", "DOUBLE", "VORBIS", "OPUS")
 """Subtypes of files that can be entered at any sample."""
 
+WITH_INT16 = ("AIFF", "AU", "CAF", "FLAC", "RF64", "W64", "WAV", "WAVEX")
+"""Formats whose samples of the subtype PCM_16 are integers of 16 bits; those of SDS have more bits."""
 
 WITHOUT_LENGTH_IN_BYTES = ("FLAC", "OGG")
 """Formats whose header announces no number of bytes, which might be wrong."""
@@ -38,11 +40,12 @@ class SoundFileDecoder(Decoder):
         frames = file.frames if most_frames is None else min(file.frames, most_frames)
         super().__init__(shown, file.samplerate, file.channels, frames, size)
         self._most, self._place = most_frames, 0
-        self._file = file
+        self._file, self._form = file, file.format
         self._announced: int | None = None
         # libsndfile goes to any sample of MP3 and of some older codecs only roughly, or fails when it should.
         subtype = file.subtype
-        self.are_integers, self.are_int16 = subtype.startswith(INTEGERS), subtype == "PCM_16"
+        self.are_integers = subtype.startswith(INTEGERS)
+        self.are_int16 = subtype == "PCM_16" and self._form in WITH_INT16
         self._can_be_entered = subtype.startswith(ENTERED) and self.frames > 0 and file.seekable()
         # Behind it libsndfile gives nothing, and need not be asked.
         self._end = file.frames if self._can_be_entered else MAX_UNKNOWN_LENGTH
@@ -66,11 +69,10 @@ class SoundFileDecoder(Decoder):
 
     def check_whole(self, came: int) -> None:
         """Raise `DataError` if there were clearly fewer samples than announced, or none."""
-        form = self._file.format
         announced = self._announced
         if announced is None:
-            announced = self.frames if form in WITHOUT_LENGTH_IN_BYTES else self._announced_frames()
-        delay = TOLERATED_SAMPLES if form == "MP3" else 0
+            announced = self.frames if self._form in WITHOUT_LENGTH_IN_BYTES else self._announced_frames()
+        delay = TOLERATED_SAMPLES if self._form == "MP3" else 0
         if announced - came > max(TOLERATED_LOSS * announced, delay):
             raise self.cut_off(came, announced)
         super().check_whole(came)

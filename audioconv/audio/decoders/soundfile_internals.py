@@ -1,9 +1,9 @@
 """Every private name of soundfile that audioconv uses; no other module uses one.
 
 With them one call of libsndfile opens a file, and one reads it. soundfile's own class makes a dozen calls, opens one
-file at a time, and lets another Python thread run at each of them, which costs clips of a second a fifth of their
-decoding. If one of the names is missing, or the environment variable `AUDIOCONV_PLAIN_SOUNDFILE` is 1, files are read
-through ``soundfile.SoundFile`` alone, with the same results.
+file at a time, and lets another Python thread run at each call. For clips of a second that takes a sixth as long as
+their decoding. Where a name is missing or has changed, or where the environment variable `AUDIOCONV_PLAIN_SOUNDFILE` is
+1, files are read through ``soundfile.SoundFile`` alone, with the same results.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,38 +23,22 @@ from numpy.typing import NDArray
 VARIABLE = "AUDIOCONV_PLAIN_SOUNDFILE"
 """Environment variable; 1 reads through soundfile's public names alone."""
 
-RELIED_ON = (
-    "_ffi.new",
-    "_ffi.from_buffer",
-    "_snd.sf_open_fd",
-    "_snd.sf_readf_float",
-    "_snd.sf_readf_short",
-    "_snd.sf_error",
-    "_snd.sf_close",
-    "_snd.SFM_READ",
-    "LibsndfileError",
-)
-"""The names, in the module soundfile. A `DirectFile` also sets `_name`, `_mode`, `_info` and `_file` of its base."""
+RELIED_ON = {
+    "sf_open_fd": "struct SNDFILE_tag *(*)(int, int, struct SF_INFO *, int)",
+    "sf_readf_float": "int64_t(*)(struct SNDFILE_tag *, void *, int64_t)",
+    "sf_readf_short": "int64_t(*)(struct SNDFILE_tag *, void *, int64_t)",
+    "sf_error": "int(*)(struct SNDFILE_tag *)",
+    "sf_close": "int(*)(struct SNDFILE_tag *)",
+}
+"""Functions in ``soundfile._snd``, and their types. ``soundfile._ffi`` is used too, and what `DirectFile` sets."""
+
+READ = 0x10
+"""How libsndfile opens a file to be read."""
 
 WAIT_SECONDS = 0.0005
 
 _opening = deque[None]()
 _alone = threading.Lock()
-
-
-def are_there() -> bool:
-    """Tell whether soundfile has the names."""
-    try:
-        for name in RELIED_ON:
-            found: Any = soundfile
-            for part in name.split("."):
-                found = getattr(found, part)
-    except AttributeError:
-        return False
-    return True
-
-
-_is_direct = are_there() and os.environ.get(VARIABLE) != "1"
 
 
 class DirectFile(soundfile.SoundFile):  # type: ignore[misc]
@@ -83,8 +68,27 @@ class DirectFile(soundfile.SoundFile):  # type: ignore[misc]
             soundfile._snd.sf_close(handle)
 
 
+def difference() -> str | None:
+    """Return what is not as it is relied on; None if all is."""
+    try:
+        for name, expected in RELIED_ON.items():
+            found = soundfile._ffi.typeof(getattr(soundfile._snd, name)).cname
+            if found != expected:
+                return f"soundfile._snd.{name} is {found}, expected {expected}"
+        made_up = DirectFile(None, SimpleNamespace(samplerate=8000, channels=2, frames=3, seekable=1, format=0x170002))
+        facts = made_up.samplerate, made_up.frames, made_up.format, made_up.subtype, made_up.closed, made_up.seekable()
+        if facts != (8000, 3, "FLAC", "PCM_16", True, True):
+            return f"soundfile.SoundFile describes a file otherwise: {facts}"
+    except Exception as error:  # whatever another version raises
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+_is_direct = os.environ.get(VARIABLE) != "1" and difference() is None
+
+
 def open_directly(descriptor: int) -> DirectFile | None:
-    """Return the file with this descriptor, which stays open; None if libsndfile does not read it, or by `alone`."""
+    """Return the file with this descriptor, which stays open; None where it has to be opened by `alone`."""
     if not _is_direct:
         return None
     _opening.append(None)
@@ -92,7 +96,7 @@ def open_directly(descriptor: int) -> DirectFile | None:
         if _alone.locked():
             return None
         info = soundfile._ffi.new("SF_INFO*")
-        handle = soundfile._snd.sf_open_fd(descriptor, soundfile._snd.SFM_READ, info, 0)
+        handle = soundfile._snd.sf_open_fd(descriptor, READ, info, 0)
     finally:
         _opening.pop()
     return DirectFile(handle, info) if handle else None
