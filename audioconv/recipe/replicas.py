@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 from typing import Any
 
@@ -22,6 +23,9 @@ from audioconv.training.schedules import OneCycle
 WARMUP_EPOCHS = 5
 """Epochs over which the learning rate of several replicas grows to its peak, at least (Goyal et al., section 2.2)."""
 
+READERS = ("soundfile", "soxr", "av", "pillow")
+"""Packages that read clips: each process reads some for all."""
+
 RATE_EXPONENT = 1.0
 """The peak is that for one replica times this power of V: the linear scaling rule (Goyal et al., section 2.1)."""
 
@@ -40,7 +44,8 @@ def check_processes(settings: Settings, data: Labelled, processes: Processes) ->
     if processes.size == 1:
         return
     versions = {"audioconv": __version__, "NumPy": np.__version__, "Numba": numba.__version__}
-    check_agreement(processes, {**versions, "AUDIOCONV_VECTOR_LANES": LANES})
+    readers = {name: _version(name) for name in READERS}
+    check_agreement(processes, {**versions, **readers, "AUDIOCONV_VECTOR_LANES": LANES})
     named = {"noise", "init", "negatives", "reviewed"}
     check_agreement(
         processes,
@@ -50,6 +55,13 @@ def check_processes(settings: Settings, data: Labelled, processes: Processes) ->
     columns = ["\t".join(str(value) for value in row) for row in rows]
     files = [os.sep.join(path.parts[-2:]) for path in data.files] or [""] * len(columns)
     check_listing(processes, "clips", [f"{file}\t{row}" for file, row in zip(files, columns, strict=True)])
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _without_folders(value: Any) -> Any:

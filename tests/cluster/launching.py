@@ -8,6 +8,7 @@ The scenarios are the functions at the end of this file.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import os
 import shutil
@@ -224,5 +225,31 @@ def stored(folder: str, *words: str) -> None:
     sys.exit(cli.run(words))
 
 
+def full_store(folder: str, *words: str) -> None:
+    """Do the same where the disk of that folder is full."""
+    from audioconv.audio.mapped_samples import SampleWriter
+
+    def write(self, samples):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    SampleWriter.write = write
+    stored(folder, *words)
+
+
+def other_version(package: str, *words: str) -> None:
+    """Run a command of audioconv with another version of a package than is installed."""
+    import importlib.metadata
+
+    from audioconv import cli
+    from audioconv.recipe import replicas
+
+    version = importlib.metadata.version
+    importlib.metadata.version = lambda name: "0.0.1" if name == package else version(name)
+    if package == "audioconv":
+        replicas.__version__ = "0.0.1"
+    sys.exit(cli.run(words))
+
+
 if __name__ == "__main__":
-    {one.__name__: one for one in (exchange, training, command, stored)}[sys.argv[1]](*sys.argv[2:])
+    scenarios = (exchange, training, command, stored, full_store, other_version)
+    {one.__name__: one for one in scenarios}[sys.argv[1]](*sys.argv[2:])

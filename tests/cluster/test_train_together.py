@@ -89,12 +89,24 @@ def test_each_process_stores_the_clips_that_it_has_read(words, negatives, alone,
         shutil.rmtree(out)
 
 
+@pytest.mark.slow
+def test_eight_replicas_on_one_to_eight_processes(words, tmp_path):
+    models = []
+    for count in (1, 2, 4, 8):
+        out = tmp_path / str(count)
+        code, _, err = train(count, words, "-o", out, *TRAINING, "--replicas", 8, "--negatives", "none", seconds=240)
+        assert code == 0, err
+        models.append((out / "model.safetensors").read_bytes())
+    assert models == models[:1] * 4
+
+
 def refused(tmp_path, *groups):
-    """Return the message of processes that must all refuse and leave nothing."""
+    """Return the message of processes that must all refuse and leave nothing; each group may have a scenario."""
     out = tmp_path / "out"
     running = launching.start(
-        *((count, ["-m", "audioconv", "train", *arguments, "-o", out]) for count, arguments in groups)
-    )
+        *((count, [*(scenario or ["-m", "audioconv"]), "train", *arguments, "-o", out])
+          for count, arguments, *scenario in groups)
+    )  # fmt: skip
     code, _, err = launching.finish(running)
     assert code == 1, err
     assert err.count("error: ") == 1, err
@@ -115,6 +127,24 @@ def test_processes_must_have_the_same_data(words, tmp_path):
     assert message.startswith("process 1 (")
     assert "47 clips (process 0" in message
     assert "is up/5.wav up 5 train, not up/4.wav up 4 train" in message
+
+
+@pytest.mark.parametrize("package", ["audioconv", "soxr"])
+def test_processes_must_have_the_same_versions(words, tmp_path, package):
+    other = [launching.__file__, "other_version", package]
+    message = refused(tmp_path, (1, [words, "--replicas", 2]), (1, [words, "--replicas", 2], *other))
+    assert message.startswith("process 1 (")
+    assert f"has {package} 0.0.1, but process 0 (" in message
+    assert message.endswith("all processes need the same")
+
+
+def test_a_full_disk_for_the_clips_of_one_ends_all(words, tmp_path):
+    clips, arguments = tmp_path / "clips", [words, *TRAINING, "--replicas", 2]
+    scenarios = [[launching.__file__, scenario, clips] for scenario in ("stored", "full_store")]
+    message = refused(tmp_path, *((1, arguments, *scenario) for scenario in scenarios))
+    assert message.startswith("process 1 (")
+    assert "the clips could not be stored (No space left on device); make room there" in message
+    assert not list(clips.glob(".*"))
 
 
 def test_data_that_one_process_does_not_have_end_all(words, tmp_path):
