@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -128,8 +128,13 @@ class SampleWriter:
             self._begun.result()  # raises what went wrong
             self._file.flush()
             self._begun, self._synced = self._pool.submit(os.fsync, self._file.fileno()), self.count
-        for part in self._by_block(samples):
+        while len(samples):
+            if self.count % BLOCK == 0:
+                self._checksums.append(0)
+            part = samples[: BLOCK - self.count % BLOCK]
             self._checksums[-1] = zlib.crc32(part.data, self._checksums[-1])
+            self.count += len(part)
+            samples = samples[len(part) :]
 
     def close(self) -> None:
         """Close the file when all of it is on the disk."""
@@ -141,13 +146,3 @@ class SampleWriter:
     def checksums(self) -> NDArray[np.uint32]:
         """Return the checksums (blocks,)."""
         return np.array(self._checksums, np.uint32)
-
-    def _by_block(self, samples: NDArray[np.int16]) -> Iterator[NDArray[np.int16]]:
-        """Yield the samples, divided where blocks end; for a new block, a checksum is begun."""
-        while len(samples):
-            if self.count % BLOCK == 0:
-                self._checksums.append(0)
-            part = samples[: BLOCK - self.count % BLOCK]
-            self.count += len(part)
-            samples = samples[len(part) :]
-            yield part

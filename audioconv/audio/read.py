@@ -271,13 +271,8 @@ class Blocks:
         return self._read(self._decoder.read)
 
     def _read(self, read: Callable[[int], NDArray[Any]]) -> Iterator[NDArray[Any]]:
-        if not self._begin or self._decoder.skip(self._begin) == self._begin:
-            yield from self._from_begin(read)
-        if self._required is not None and not self.came:
-            raise _ends_before(self._required)
-
-    def _from_begin(self, read: Callable[[int], NDArray[Any]]) -> Iterator[NDArray[Any]]:
-        while self._end is None or self._begin + self.came < self._end:
+        is_there = not self._begin or self._decoder.skip(self._begin) == self._begin
+        while is_there and (self._end is None or self._begin + self.came < self._end):
             left = self._length if self._end is None else self._end - self._begin - self.came
             samples = read(min(self._length, left))
             if not len(samples):
@@ -286,8 +281,10 @@ class Blocks:
             if self._on_seconds is not None:
                 self._on_seconds(self.came / self.info.sample_rate)
             yield samples
-        if self._end is None:
+        if is_there and self._end is None:
             self._decoder.check_whole(self.came)
+        if self._required is not None and not self.came:
+            raise _ends_before(self._required)
 
     def mono(self) -> Iterator[Samples]:
         """Yield the same blocks with their channels averaged, (T,) float32."""
@@ -297,7 +294,7 @@ class Blocks:
         """Yield the same blocks as `mono`, as (T,) int16 where the file has one channel of such integers."""
         if not self._decoder.are_int16 or self.info.channels != 1:
             return self.mono()
-        return (block[:, 0] for block in self._read(self._decoder.read_int16))
+        return self._read(lambda frames: self._decoder.read_int16(frames)[:, 0])
 
     def expected(self, sample_rate: int) -> int:
         """Return how many samples there are at `sample_rate`, roughly: memory may be reserved for so many."""

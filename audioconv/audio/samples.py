@@ -165,7 +165,7 @@ def record_int16(blocks: Iterable[Samples], expected: int) -> tuple[NDArray[np.i
 def quantised(samples: Samples | NDArray[np.int16]) -> tuple[NDArray[np.int16], float]:
     """Return samples (T,) as (T,) int16, and the scale that gives them back: ``integers * np.float32(scale)``.
 
-    Integers of 16 bits, whose scale is 1 / 32768, may be returned as they are.
+    Integers of 16 bits, whose scale is 1 / 32768, are changed in their place.
 
     The scale is the smallest power of two with which all of them fit. So the product is exact, samples that come from
     16-bit integers (at any gain by powers of two) come back to the bit, and others with an error of half a scale, at
@@ -193,7 +193,9 @@ def _quantised_integers(samples: NDArray[Any]) -> tuple[NDArray[np.int16], float
     low, high = int(samples.min(initial=0)), int(samples.max(initial=0))
     bits = max(high, ~low).bit_length()  # of the magnitude, where -32768 has as many as 32767
     shift = 15 - bits if low or high else 0
-    return samples << shift if shift else samples, math.ldexp(1 / FULL_SCALE, -shift)
+    if shift:
+        samples *= 1 << shift if shift < 15 else -1 << 15
+    return samples, math.ldexp(1 / FULL_SCALE, -shift)
 
 
 def fit_length(samples: Samples, length: int) -> Samples:

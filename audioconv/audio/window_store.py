@@ -168,12 +168,14 @@ class StoreWriter:
 
     def append(self, samples: NDArray[np.int16]) -> None:
         """Write the next samples (T,), into one file."""
-        with self._explained():
+        try:
             if not self._writers or self._writers[-1].count + len(samples) > FILE_SAMPLES:
                 self._stack.close()
                 self._writers.append(SampleWriter(self._folder / _file_name(len(self._writers))))
                 self._stack.callback(self._writers[-1].close)
             self._writers[-1].write(samples)
+        except OSError as error:
+            raise self._unwritable(error) from None
 
     def finish(self, windows: Windows) -> Windows:
         """Write the index of windows without a source, and return them with it; the store is complete."""
@@ -214,10 +216,13 @@ class StoreWriter:
         try:
             yield
         except OSError as error:
-            raise DataError(
-                f"{display_path(self._target)}: the clips could not be stored ({reason(error)}); make room there "
-                "(audioconv cache), or name another folder by the environment variable AUDIOCONV_CACHE_DIR"
-            ) from None
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError) -> DataError:
+        return DataError(
+            f"{display_path(self._target)}: the clips could not be stored ({reason(error)}); make room there "
+            "(audioconv cache), or name another folder by the environment variable AUDIOCONV_CACHE_DIR"
+        )
 
 
 def _file_name(number: int) -> str:

@@ -187,9 +187,11 @@ def pieces(
         step = round(PIECE_SECONDS * sample_rate)
         every = max(1.0, total / limit)
         number, yielded, waiting = 0, 0, list[Samples]()
-        is_kept = as_kept and found.info.sample_rate == sample_rate
-        mono = found.mono_as_kept() if is_kept else found.mono()
-        for block in resample_blocks(mono, found.info.sample_rate, sample_rate):
+        if as_kept and found.info.sample_rate == sample_rate:
+            mono = found.mono_as_kept()
+        else:
+            mono = resample_blocks(found.mono(), found.info.sample_rate, sample_rate)
+        for block in mono:
             waiting.append(block)
             while sum(map(len, waiting)) >= 2 * step + overlap:
                 joined = np.concatenate(waiting)

@@ -51,7 +51,7 @@ class SoundFileDecoder(Decoder):
         self._end = file.frames if self._can_be_entered else MAX_UNKNOWN_LENGTH
         # soundfile would seek to where it is after each block: a decoder of MP3 then loses what it needs of the frames
         # before, and some formats cannot be entered at all. It would also take the announced length for granted.
-        file.seekable = lambda: False
+        file.seekable = _no
 
     def announce(self, frames: int) -> None:
         """Set how many samples of each channel have to be there, where libsndfile only estimates it."""
@@ -127,9 +127,14 @@ def open_sound_file(content: BinaryIO) -> soundfile.SoundFile | Exception:
         return error
 
 
+def _no() -> bool:
+    return False
+
+
 def _to_begin(content: BinaryIO) -> None:
     # The buffer is dropped, so that the file itself is where libsndfile begins.
-    content.seek(0, io.SEEK_END)
+    if not isinstance(content, io.FileIO):  # which has none
+        content.seek(0, io.SEEK_END)
     content.seek(0)
 
 

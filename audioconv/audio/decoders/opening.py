@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -41,7 +42,7 @@ def open_file(path: StrPath) -> Iterator[Decoder]:
             raise DataError(f"{shown}: is a folder, expected a recording")
         if not stat.S_ISREG(status.st_mode):
             raise DataError(f"{shown}: is not a regular file, expected a recording")
-        content = open(path, "rb")  # noqa: SIM115 (closed below)
+        content = open(path, "rb", buffering=0)  # noqa: SIM115 (closed below)
     except OSError as error:
         raise DataError(f"{shown}: cannot be read ({reason(error)})") from None
     except ValueError as error:  # a name that no file can have
@@ -82,9 +83,11 @@ class _Opening:
             self._head = content.read(HEAD)
 
     def decoder(self) -> Decoder:
-        if self._head.startswith(b"fLaC"):  # nothing about it needs repair
+        if self._head.startswith(b"fLaC"):  # nothing about it needs repair, or is read here
             opened = self._try_sound_file(None)
             return opened if isinstance(opened, Decoder) else self._media(detail(opened))
+        if isinstance(self._content, io.FileIO):
+            self._content = self._stack.enter_context(io.BufferedReader(self._content))
         with explained(self._shown):
             header = wave_header(self._content) if is_wave(self._head[:12]) else None
             if header is not None and header.tag in (MPEG, MP3):

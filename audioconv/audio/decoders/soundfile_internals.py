@@ -37,6 +37,9 @@ READ = 0x10
 
 WAIT_SECONDS = 0.0005
 
+_names: dict[int, tuple[str, str]] = {}
+"""Format and subtype of each code that libsndfile gave."""
+
 _opening = deque[None]()
 _alone = threading.Lock()
 
@@ -47,7 +50,23 @@ class DirectFile(soundfile.SoundFile):  # type: ignore[misc]
     _name, _mode = "", "r"
 
     def __init__(self, handle: Any, info: Any) -> None:
-        self._info, self._file = info, handle
+        self.__dict__.update(_info=info, _file=handle)  # which the class would look at one by one
+
+    @property
+    def format(self) -> str:
+        """The major format."""
+        return self._names()[0]
+
+    @property
+    def subtype(self) -> str:
+        """The kind of the samples."""
+        return self._names()[1]
+
+    def _names(self) -> tuple[str, str]:
+        code = self._info.format
+        if code not in _names:
+            _names[code] = super().format, super().subtype
+        return _names[code]
 
     def read(self, frames: int, dtype: str = "float32", **_options: Any) -> NDArray[Any]:
         """Return at most so many samples (T, channels), fewer at the end; `dtype` is "float32" or "int16"."""
@@ -63,7 +82,7 @@ class DirectFile(soundfile.SoundFile):  # type: ignore[misc]
 
     def close(self) -> None:
         """Close it; the second time nothing is done."""
-        handle, self._file = self._file, None
+        handle, self.__dict__["_file"] = self._file, None
         if handle is not None:
             soundfile._snd.sf_close(handle)
 
