@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -66,30 +66,27 @@ class Outcomes:
         return Share(self.right, self.count)
 
 
+@dataclass(frozen=True, eq=False)
 class Scored:
     """Examples with the scores of a model.
-
-    Parameters
-    ----------
-    names : sequence of str
-        The label of each of N examples, or where it is from.
-    probabilities : array (N, labels) float32, or Rows
-        Probability of each of the model's labels.
-    examples : sequence
-        Place of each: a path, or a part of a recording.
 
     Attributes
     ----------
     names : Column of str
+        The label of each of N examples, or where it is from. Other sequences become a column.
     table : array (N, labels) float32, or Rows
-        The probabilities, not copied where these are some examples of others.
+        Probability of each of the model's labels; `Rows` where these are some examples of others.
     examples : sequence
+        Place of each: a path, or a part of a recording.
     """
 
-    def __init__(
-        self, names: Iterable[str], probabilities: NDArray[np.float32] | Rows, examples: Sequence[Any] | NDArray[Any]
-    ) -> None:
-        self.names, self.table, self.examples = Column.of(names), probabilities, examples
+    names: Column[str]
+    table: NDArray[np.float32] | Rows
+    examples: Sequence[Any] | NDArray[Any]
+
+    def __post_init__(self) -> None:
+        """Put the names into a column."""
+        object.__setattr__(self, "names", Column.of(self.names))
 
     def __len__(self) -> int:
         """Return the number of examples."""
