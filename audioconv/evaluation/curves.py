@@ -61,7 +61,7 @@ class Curve:
         Rising: every score above 0 that occurs; of more than `MAX_SCORES`, those between which the curve is straight
         are left out.
     others, targets : array (P - 1,) int
-        How many of what should be rejected, and accepted, reach each of them.
+        Numbers of those to be rejected, and to be accepted, that reach each of them.
     counts : tuple of int
         Numbers of others and targets.
 

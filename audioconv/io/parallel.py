@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from audioconv.errors import DataError
 
 AHEAD, AT_ONCE = 8, 4
-"""Files for each thread that are read before they are asked for, and files that a thread takes at a time: to hand over
-each clip of a second on its own would take a tenth of the time of its decoding."""
+"""Files for each thread that are read before they are asked for, and files that a thread takes at a time. To hand over
+each clip of a second on its own would wake a thread for each."""
 
 File = TypeVar("File")
 Content = TypeVar("Content")

@@ -1,8 +1,7 @@
 """Every private name of soundfile that audioconv uses; no other module uses one.
 
-With them one call of libsndfile opens a file, and one reads it. soundfile's own class makes a dozen calls, opens one
-file at a time, and lets another Python thread run at each call. For clips of a second that takes a sixth as long as
-their decoding. Where a name is missing or has changed, or where the environment variable `AUDIOCONV_PLAIN_SOUNDFILE` is
+With them one call of libsndfile opens a file, and one reads it. The class of soundfile makes a dozen calls, and opens
+one file at a time. For clips of a second that takes a sixth as long as their decoding. Where a name is missing or has changed, or where the environment variable `AUDIOCONV_PLAIN_SOUNDFILE` is
 1, files are read through ``soundfile.SoundFile`` alone, with the same results.
 """
 
@@ -33,7 +32,7 @@ RELIED_ON = {
 """Functions in ``soundfile._snd``, and their types. ``soundfile._ffi`` is used too, and what `DirectFile` sets."""
 
 READ = 0x10
-"""How libsndfile opens a file to be read."""
+"""The mode in which libsndfile opens a file to be read."""
 
 WAIT_SECONDS = 0.0005
 
