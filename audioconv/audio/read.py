@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -268,13 +268,10 @@ class Blocks:
 
     def __iter__(self) -> Iterator[Samples]:
         """Yield the blocks from the beginning to the end; the last one may be shorter."""
-        return self._read(self._decoder.read)
-
-    def _read(self, read: Callable[[int], NDArray[Any]]) -> Iterator[NDArray[Any]]:
         is_there = not self._begin or self._decoder.skip(self._begin) == self._begin
         while is_there and (self._end is None or self._begin + self.came < self._end):
             left = self._length if self._end is None else self._end - self._begin - self.came
-            samples = read(min(self._length, left))
+            samples = self._decoder.read(min(self._length, left))
             if not len(samples):
                 break
             self.came += len(samples)
@@ -290,11 +287,22 @@ class Blocks:
         """Yield the same blocks with their channels averaged, (T,) float32."""
         return (to_mono(block) for block in self)
 
-    def mono_as_kept(self) -> Iterator[NDArray[Any]]:
-        """Yield the same blocks as `mono`, as (T,) int16 where the file has one channel of such integers."""
-        if not self._decoder.are_int16 or self.info.channels != 1:
-            return self.mono()
-        return self._read(lambda frames: self._decoder.read_int16(frames)[:, 0])
+    def short_int16(self) -> NDArray[np.int16] | None:
+        """Return a whole recording of one block, one channel and 16-bit integers as (T,) int16.
+
+        Of another recording it returns None, and has read nothing.
+        """
+        decoder = self._decoder
+        is_whole = not self._begin and self._end is None and 0 < decoder.frames <= self._length
+        if not (is_whole and decoder.are_int16 and decoder.channels == 1 and self._on_seconds is None):
+            return None
+        found = [decoder.read_int16(decoder.frames)]
+        while len(found[-1]):
+            found.append(decoder.read_int16(decoder.frames))
+        samples = found[0] if len(found) == 2 else np.concatenate(found)
+        self.came = len(samples)
+        decoder.check_whole(self.came)
+        return samples[:, 0]
 
     def expected(self, sample_rate: int) -> int:
         """Return how many samples there are at `sample_rate`, roughly: memory may be reserved for so many."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, Self
@@ -219,8 +220,8 @@ class WindowsBuilder:
         self._sink: SampleSink | None = None
         self._samples = np.empty(int(min(max(1, recordings) * length, max_samples)), np.int16)
         self._filled = 0
-        # Arrays that grow: numbers in lists take four times the memory. Columns: begin, range, recording.
-        self._rows, self._scales, self._count = np.empty((64, 4), np.int64), np.empty(64, np.float32), 0
+        # Numbers in lists take four times the memory. Columns of the first: begin, range, recording.
+        self._rows, self._scales = array("q"), array("f")
 
     def add(self, number: int, pieces: Sequence[Piece]) -> None:
         """Add the pieces of the recording `number`."""
@@ -229,11 +230,12 @@ class WindowsBuilder:
             last, half = len(piece.samples) - self._length, self._length // 2 if piece.is_drawn else 0
             for begin in piece.begins:
                 low, high = max(0, begin - half), min(last, begin + half)
-                self._note((place + begin, place + low, place + high, number), piece.scale)
+                self._rows.extend((place + begin, place + low, place + high, number))
+                self._scales.append(piece.scale)
 
     def build(self) -> Windows:
         """Return the windows; the builder is used up."""
-        rows, scales = self._rows[: self._count], self._scales[: self._count].copy()
+        rows, scales = np.frombuffer(self._rows, np.int64).reshape(-1, 4), np.array(self._scales, np.float32)
         windows = Windows((), self._length, rows[:, 0].copy(), rows[:, 1:3].copy(), rows[:, 3].copy(), scales)
         if self._sink is not None:
             return self._sink.finish(windows)
@@ -253,10 +255,3 @@ class WindowsBuilder:
             self._samples.resize(max(self._filled, round(GROWTH * len(self._samples))), refcheck=False)
         self._samples[place : self._filled] = samples
         return place
-
-    def _note(self, row: tuple[int, int, int, int], scale: float) -> None:
-        if self._count == len(self._rows):
-            self._rows.resize((2 * self._count, 4), refcheck=False)
-            self._scales.resize(2 * self._count, refcheck=False)
-        self._rows[self._count], self._scales[self._count] = row, scale
-        self._count += 1

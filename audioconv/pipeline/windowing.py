@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Generator, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audioconv._types import Samples, StrPath
 from audioconv.audio import window_store
@@ -161,7 +163,7 @@ def pieces(
     overlap: int = 0,
     limit: float = math.inf,
     as_kept: bool = False,
-) -> Generator[tuple[int, Samples], None, None]:
+) -> Generator[tuple[int, NDArray[Any]], None, None]:
     """Yield a recording at `sample_rate` as a whole, or a long one in pieces of about a minute.
 
     Parameters
@@ -174,7 +176,7 @@ def pieces(
     limit : float
         Seconds that are yielded of a longer recording, in pieces evenly spread over it.
     as_kept : bool
-        Whether samples that are 16-bit integers in the file, at this rate and of one channel, are yielded as int16.
+        Whether a short recording of one channel, at this rate, is yielded as the 16-bit integers that the file has.
 
     Yields
     ------
@@ -183,15 +185,15 @@ def pieces(
     samples : array (T,) float32, or int16
     """
     with blocks(file) as found:
+        short = found.short_int16() if as_kept and found.info.sample_rate == sample_rate else None
+        if short is not None:
+            yield 0, short
+            return
         total = file.duration if isinstance(file, Segment) else found.info.duration
         step = round(PIECE_SECONDS * sample_rate)
         every = max(1.0, total / limit)
         number, yielded, waiting = 0, 0, list[Samples]()
-        if as_kept and found.info.sample_rate == sample_rate:
-            mono = found.mono_as_kept()
-        else:
-            mono = resample_blocks(found.mono(), found.info.sample_rate, sample_rate)
-        for block in mono:
+        for block in resample_blocks(found.mono(), found.info.sample_rate, sample_rate):
             waiting.append(block)
             while sum(map(len, waiting)) >= 2 * step + overlap:
                 joined = np.concatenate(waiting)

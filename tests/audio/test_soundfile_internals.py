@@ -117,12 +117,15 @@ def _without_int16(self, name, value):
     object.__setattr__(self, name, False if name == "are_int16" else value)
 
 
-def test_int16_blocks_are_for_files_of_such_integers_alone(tmp_path):
-    kinds = {("FLAC", "PCM_16", 1): np.int16, ("WAV", "PCM_16", 2): np.float32, ("WAV", "PCM_24", 1): np.float32}
-    for (form, subtype, channels), dtype in kinds.items():
+def test_integers_are_read_of_short_files_of_such_integers_alone(tmp_path):
+    kinds = {("FLAC", "PCM_16", 1): True, ("WAV", "PCM_16", 2): False, ("WAV", "PCM_24", 1): False}
+    for (form, subtype, channels), is_read in kinds.items():
         (tmp_path / "a").write_bytes(written(form, subtype, channels))
         with blocks(tmp_path / "a") as found:
-            assert {block.dtype for block in found.mono_as_kept()} == {np.dtype(dtype)}
+            assert (found.short_int16() is not None) == is_read
+            assert len(list(found)) == (not is_read)
+        with blocks(tmp_path / "a", seconds=0.9 * LENGTH / RATE) as found:
+            assert found.short_int16() is None
 
 
 def test_files_that_cannot_be_read_have_their_own_errors_in_many_threads(tmp_path):

@@ -26,15 +26,34 @@ HEAD = 200
 """Number of bytes at the beginning that identify the format of a file."""
 
 
-@contextmanager
-def open_file(path: StrPath) -> Iterator[Decoder]:
-    """Open the recording in `path`.
+class open_file:  # noqa: N801 (it is called like a function)
+    """Open the recording in `path`: the context is its `Decoder`. A generator would take longer.
 
     Raises
     ------
     DataError
         If it is missing, not readable, empty or not audio.
     """
+
+    __slots__ = ("_path", "_stack")
+
+    def __init__(self, path: StrPath) -> None:
+        self._path, self._stack = path, ExitStack()
+
+    def __enter__(self) -> Decoder:
+        """Open it."""
+        try:
+            return _decoder(self._path, self._stack)
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def __exit__(self, *_error: object) -> None:
+        """Close it."""
+        self._stack.close()
+
+
+def _decoder(path: StrPath, stack: ExitStack) -> Decoder:
     shown = display_path(path)
     try:
         status = os.stat(path)
@@ -49,11 +68,10 @@ def open_file(path: StrPath) -> Iterator[Decoder]:
         raise DataError(f"{shown}: cannot be read ({error})") from None
     # The decoders get the content, not the name: libsndfile takes any text named .au for sound, and cannot open names
     # that are not UTF-8.
-    with content:
-        if status.st_size == 0:
-            raise DataError(f"{shown}: is empty (0 bytes), expected a recording")
-        with ExitStack() as stack:
-            yield _Opening(stack, content, shown, status.st_size).decoder()
+    stack.callback(content.close)
+    if status.st_size == 0:
+        raise DataError(f"{shown}: is empty (0 bytes), expected a recording")
+    return _Opening(stack, content, shown, status.st_size).decoder()
 
 
 @contextmanager
@@ -117,7 +135,7 @@ class _Opening:
             file = open_sound_file(content)
         if isinstance(file, Exception):
             return file
-        self._stack.enter_context(file)
+        self._stack.callback(file.close)
         return SoundFileDecoder(file, self._shown, size, most_frames)
 
     def _mpeg(self, found: mpeg.Scan, *, is_alone: bool) -> Decoder:

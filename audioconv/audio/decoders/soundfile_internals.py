@@ -1,8 +1,9 @@
 """Every private name of soundfile that audioconv uses; no other module uses one.
 
 With them one call of libsndfile opens a file, and one reads it. The class of soundfile makes a dozen calls, and opens
-one file at a time. For clips of a second that takes a sixth as long as their decoding. Where a name is missing or has changed, or where the environment variable `AUDIOCONV_PLAIN_SOUNDFILE` is
-1, files are read through ``soundfile.SoundFile`` alone, with the same results.
+one file at a time. For clips of a second that takes a sixth as long as their decoding. Where a name is missing or has
+changed, or where the environment variable `AUDIOCONV_PLAIN_SOUNDFILE` is 1, files are read through
+``soundfile.SoundFile`` alone, with the same results.
 """
 
 from __future__ import annotations
