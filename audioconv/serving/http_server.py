@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from audioconv.errors import DataError
@@ -139,7 +140,7 @@ class _BoundedStream(WebSocketsSansIOProtocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._unfinished = 0
-        self._was_closing = False
+        self._was_closing = self._is_ended = False
         self._timer = self.loop.call_later(HEADER_SECONDS, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -157,6 +158,24 @@ class _BoundedStream(WebSocketsSansIOProtocol):
     def send_receive_event_to_app(self) -> None:
         self._unfinished = 0
         super().send_receive_event_to_app()
+
+    def handle_parser_exception(self) -> None:
+        super().handle_parser_exception()
+        self._is_ended = True
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self._is_ended = True
+
+    async def send(self, message: Any) -> None:
+        """Send a message of the application; to a client whose stream was ended here, as if it had gone.
+
+        uvicorn raises `RuntimeError` then, as if the application had closed the stream itself before.
+        """
+        await self.writable.wait()
+        if self._is_ended:
+            raise ClientDisconnected
+        await super().send(message)
 
     def _look(self) -> None:
         if self._was_closing:
