@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 
 from audioconv.errors import DataError
 from audioconv.io.files import display_path
@@ -157,7 +158,10 @@ class _BoundedStream(WebSocketsSansIOProtocol):
 
     def send_receive_event_to_app(self) -> None:
         self._unfinished = 0
-        super().send_receive_event_to_app()
+        # uvicorn closes the stream for a text that is not UTF-8, and fails where the client has closed it in the same
+        # block: that frame is handled next.
+        with suppress(InvalidState):
+            super().send_receive_event_to_app()
 
     def handle_parser_exception(self) -> None:
         super().handle_parser_exception()

@@ -547,6 +547,17 @@ def test_a_bad_frame_while_an_answer_waits(tones, monkeypatch):
         assert asyncio.run(stream(running, PCM.tobytes(), 4000))
 
 
+def test_a_text_that_is_no_text_and_the_end_at_once(tones):
+    no_text, end = b"\x81\x81\0\0\0\0\xff", b"\x88\x82\0\0\0\0\x03\xe8"
+    with in_thread(tones) as running:
+        with socket.create_connection(("127.0.0.1", running.http), timeout=30) as client:
+            client.sendall(UPGRADE)
+            assert client.recv(1000).startswith(b"HTTP/1.1 101 ")
+            client.sendall(no_text + end)
+            assert b"".join(iter(lambda: client.recv(1000), b"")).endswith(b"\x88\x02\x03\xe8")
+        assert asyncio.run(stream(running, PCM.tobytes(), 4000))
+
+
 def test_a_stream_that_is_silent(tones):
     async def main(running):
         async with connect(f"ws://127.0.0.1:{running.http}/stream", proxy=None) as socket:
