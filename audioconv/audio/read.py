@@ -290,7 +290,7 @@ class Blocks:
     def short_int16(self) -> NDArray[np.int16] | None:
         """Return a whole recording of one block, one channel and 16-bit integers as (T,) int16.
 
-        Of another recording it returns None, and has read nothing.
+        It returns None for another recording, and has read nothing then.
         """
         decoder = self._decoder
         is_whole = not self._begin and self._end is None and 0 < decoder.frames <= self._length
