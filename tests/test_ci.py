@@ -51,7 +51,9 @@ def run(tmp_path):
     (folder / "tests" / "audio" / "test_hours.py").write_text("@pytest.mark.slow\n")
     shutil.copy(SCRIPT, folder / ".ci" / "run")
     (folder / "scripts" / "environment.sh").write_text(ENVIRONMENT)
-    for name, text in {"bin/python": PYTHON, "bin/ruff": LINTER, "scripts/test": TEST, "bin/chromium": ""}.items():
+    stand_ins = {"bin/python": PYTHON, "bin/ruff": LINTER, "scripts/test": TEST}
+    stand_ins |= dict.fromkeys(["bin/chromium", "bin/zsh", "bin/fish"], "")
+    for name, text in stand_ins.items():
         (folder / name).write_text(f"#!{BASH}\n{text}\n")
         (folder / name).chmod(0o755)
 

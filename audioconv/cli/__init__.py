@@ -28,6 +28,7 @@ from audioconv.cli import (
     serve,
     train,
 )
+from audioconv.cli.completion import complete_at_the_first_tab
 from audioconv.cli.options import GroupHelp, present_names
 from audioconv.cli.streams import OutputError, guard, release
 from audioconv.cli.terminal import say, say_error, shown_notices
@@ -68,6 +69,7 @@ for module in (
     doctor,
 ):
     module.register(app)
+complete_at_the_first_tab()
 
 
 def _print_version(wanted: bool) -> None:

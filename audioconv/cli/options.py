@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from audioconv.cli.completion import keep_apostrophes
 from audioconv.errors import ConfigError, ModelFileError
 from audioconv.io.files import display_path, where_missing
 
@@ -114,21 +115,16 @@ def model_path(path: Path) -> Path:
     return path / MODEL_NAME
 
 
-def complete_from(*values: str) -> Callable[[str], list[str]]:
-    """Return what completes an option's value, in shells whose completion is installed."""
-
-    def complete(incomplete: str) -> list[str]:
-        return [value for value in values if value.startswith(incomplete)]
-
-    return complete
-
-
 class Help(TyperCommand):
     """A command whose help shows no type beside options that take no value, its own ``--help`` included."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, and ``--help``."""
         return without_types(super().get_params(ctx))
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Return the options that a shell proposes."""
+        return keep_apostrophes(super().shell_complete(ctx, incomplete))
 
 
 class GroupHelp(TyperGroup):
@@ -137,6 +133,10 @@ class GroupHelp(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, and ``--help``."""
         return without_types(super().get_params(ctx))
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Return the commands and options that a shell proposes."""
+        return keep_apostrophes(super().shell_complete(ctx, incomplete))
 
 
 def without_types(parameters: list[Any]) -> list[Any]:

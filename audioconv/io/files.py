@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import io
 import itertools
@@ -14,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, cast, overload
 
-from audioconv.errors import DataError
+from audioconv.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -56,11 +55,8 @@ def where_missing(path: str | os.PathLike[str]) -> str:
             names = [entry.name for entry in itertools.islice(entries, MAX_COMPARED)]
     except OSError:  # a folder that may be entered and not listed
         names = []
-    same = {other.lower(): other for other in names}
-    near = [same[other] for other in difflib.get_close_matches(name.lower(), same)]
-    if near:
-        return f"did you mean {' or '.join(map(display_path, near))}?"
-    return f"there is no {display_path(name)!r} in {display_path(folder)}"
+    meant = did_you_mean(name, names, shown=display_path)
+    return meant or f"there is no {display_path(name)!r} in {display_path(folder)}"
 
 
 def cache_folder(name: str) -> Path:
