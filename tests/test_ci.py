@@ -111,7 +111,9 @@ def test_the_last_line_says_what_failed(run):
 def test_slow_tests_are_those_of_the_files_that_have_some(run):
     code, lines = run()
     assert code == 0
-    assert lines[lines.index("== slow tests") + 1] == "tests of -m slow tests/audio/test_hours.py with own numbers"
+    assert lines[lines.index("== slow tests") + 1] == (
+        "tests of -m slow and not long tests/audio/test_hours.py with own numbers"
+    )
 
 
 def test_steps_beside_each_other_are_shown_one_after_the_other(run):
