@@ -85,7 +85,7 @@ def did_you_mean(
     shown : callable
         Returns how the question writes a name; names that are written alike appear once.
     most : int
-        How many names are compared to `wanted` at most, the most similar ones.
+        Number of names in the question at most, the most similar ones.
     cutoff : float
         Least similarity, from 0 to 1, as `difflib.SequenceMatcher.ratio` measures it.
 
