@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
 def classify(
     model: Model,
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE|FOLDER...", help="Recordings or pictures, or folders of them.")
+        list[Path], typer.Argument(metavar="FILE|FOLDER", help="Recordings or pictures, or folders of them.")
     ],
     top: Annotated[
         int | None,

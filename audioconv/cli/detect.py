@@ -66,7 +66,7 @@ def register(app: typer.Typer) -> None:
 def detect(
     model: Model,
     recordings: Annotated[
-        list[Path], typer.Argument(metavar="RECORDING|FOLDER...", help="Recordings of any length, rate and format.")
+        list[Path], typer.Argument(metavar="RECORDING|FOLDER", help="Recordings of any length, rate and format.")
     ],
     threshold: Threshold = None,
     false_accepts_per_hour: FalseAcceptsPerHour = None,

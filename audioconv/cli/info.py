@@ -41,7 +41,10 @@ def info(
     files, the names and shapes of weights from PyTorch's and from .safetensors files of other programs.
     """
     if not path.exists():
-        raise DataError(f"{display_path(path)}: no such model or data set; {where_missing(path)}")
+        where = where_missing(
+            path, "give a model, a network's file, a manifest, or a folder with one subfolder per class"
+        )
+        raise DataError(f"{display_path(path)}: no such model or data set; {where}")
     if path.is_dir() and (path / MODEL_NAME).is_file():
         show_model(path / MODEL_NAME, as_json=as_json)
     elif path.is_dir() or path.suffix.lower() in _TABLES:

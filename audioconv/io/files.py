@@ -37,13 +37,17 @@ def display_path(path: str | os.PathLike[str]) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-def where_missing(path: str | os.PathLike[str]) -> str:
-    """Return the similar names beside a path that does not exist; without any, the deepest folder that exists.
+def where_missing(path: str | os.PathLike[str], remedy: str = "") -> str:
+    """Return the similar names beside a path that does not exist; without any, where it ends and what to do.
 
-    The answer is a clause for the end of a message: ``did you mean recordings?``, or ``there is no 'recordings' in
-    /home/anna``.
+    The answer is for the end of a message: ``did you mean recordings?``, or ``there is no 'recordings' in /home/anna``,
+    then `remedy`.
     """
-    whole = Path(path).absolute()
+    told = _where_missing(Path(path).absolute())
+    return f"{told}; {remedy}" if remedy and not told.endswith("?") else told
+
+
+def _where_missing(whole: Path) -> str:
     folder = next((above for above in whole.parents if above.is_dir()), None)
     if folder is None or whole.exists():
         return "it cannot be reached"
