@@ -153,6 +153,8 @@ def test_what_is_installed_completes_in_a_new_terminal(shell, tmp_path):
     name, line = STARTS[shell]
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text(line)
+    # Without this folder, fish reads all pages of man in the background.
+    (tmp_path / ".local" / "share" / "fish" / "generated_completions").mkdir(parents=True)
     with terminal(shell, tmp_path) as before:
         before.wait_for(PROMPT)
         before.type("audioconv --install-completion\r")
