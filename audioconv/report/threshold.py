@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+from audioconv.decision.calibration import why_more_pass
+from audioconv.decision.decision import Decision
 from audioconv.evaluation import Detection, Evaluation, LongPoint, LongResult, percent
 from audioconv.evaluation.curves import NEGATIVES
 from audioconv.report import figures
@@ -118,7 +119,7 @@ def _explained(evaluation: Evaluation) -> str:
     said = f"An answer counts if its probability is at least {percent(decision.threshold)}; else it is “none of these”."
     if decision.false_accepts is not None:
         said += f" The threshold was chosen so that at most {percent(decision.false_accepts)} of the negatives pass."
-        chosen_on = _basis(decision.basis)
+        chosen_on = _basis(decision)
         said += f" {chosen_on}" if chosen_on else ""
     if decision.auxiliary:
         made = ", ".join(decision.auxiliary)
@@ -126,19 +127,20 @@ def _explained(evaluation: Evaluation) -> str:
     return said
 
 
-def _basis(basis: Mapping[str, Any]) -> str | None:
+def _basis(decision: Decision) -> str | None:
     """Return a sentence on the clips that chose the threshold; None where the model lacks the fields of `calibrate`.
 
     A model may come from anywhere, and so may what stands there.
     """
-    words, others = (basis.get(name) for name in ("words", "others"))
-    right, wrong = (basis.get(name) for name in ("words_accepted_and_right", "others_accepted"))
+    words, others = (decision.basis.get(name) for name in ("words", "others"))
+    right, wrong = (decision.basis.get(name) for name in ("words_accepted_and_right", "others_accepted"))
     if not (isinstance(words, int) and isinstance(others, int)):
         return None
     if not (isinstance(right, float) and isinstance(wrong, float)):
         return None
+    reason = f" ({told})" if (told := why_more_pass(decision)) else ""
     return (
-        f"It was chosen on {count(others, 'negative')}, of which it accepts {percent(wrong)}, and on "
+        f"It was chosen on {count(others, 'negative')}, of which it accepts {percent(wrong)}{reason}, and on "
         f"{count(words, 'clip')} of words that had not trained the network, of which it accepts {percent(right)} with "
         "their own label."
     )

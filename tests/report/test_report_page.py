@@ -277,6 +277,21 @@ def test_a_threshold_of_which_less_is_known(facts, basis) -> None:
     assert "It was chosen on" not in found.text
 
 
+@pytest.mark.parametrize(
+    ("cost", "reason"),
+    [
+        (0.02, "(made negatives are harder than recorded ones, of which about 5.0% would pass)"),
+        (0.31, "(at most 5.0% of the negatives would reject 31.0% of the words: more clips help)"),
+    ],
+)
+def test_a_threshold_that_more_negatives_pass_says_why(facts, cost, reason) -> None:
+    basis = {**examples.BASIS, "others_accepted": 0.2, "words_that_the_share_would_cost": cost}
+    decision = dataclasses.replace(facts.model.decision, basis=basis)
+    evaluation = dataclasses.replace(facts.evaluation, decision=decision)
+    found = Page(render(dataclasses.replace(facts, evaluation=evaluation)))
+    assert f"of which it accepts 20.0% {reason}, and on" in found.text
+
+
 def test_pictures_are_shown(tmp_path) -> None:
     image = pytest.importorskip("PIL.Image")
     for n in range(4):
