@@ -130,7 +130,7 @@ def detect(
         _show(found, several, len(paths) - len(failures))
         if found and loaded.decision.gate is None:
             say(NO_REJECTION, style="yellow")
-    list_failures(failures, len(paths))
+    list_failures(failures, len(paths), typed=recordings)
     if failures or kept.failed:
         raise typer.Exit(1)
 

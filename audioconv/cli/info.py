@@ -40,6 +40,8 @@ def info(
     their lengths, speakers and licence. Networks are read from ONNX, Keras and Caffe
     files, the names and shapes of weights from PyTorch's and from .safetensors files of other programs.
     """
+    from audioconv.datasets.collection import kind_of
+
     if not path.exists():
         where = where_missing(
             path, "give a model, a network's file, a manifest, or a folder with one subfolder per class"
@@ -49,6 +51,10 @@ def info(
         show_model(path / MODEL_NAME, as_json=as_json)
     elif path.is_dir() or path.suffix.lower() in _TABLES:
         show_data(path, as_json=as_json)
+    elif kind_of(path) is not None:
+        raise DataError(
+            f"{display_path(path)}: is no model and no data set; audioconv classify MODEL {display_path(path)} labels it"
+        )
     elif path.suffix.lower() in _NETWORKS:
         show_network(path, as_json=as_json)
     elif path.suffix.lower() == ".safetensors" and is_of_others(path):

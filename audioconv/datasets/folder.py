@@ -218,8 +218,11 @@ def expand(paths: Iterable[Path], kind: Kind) -> Iterator[Path]:
         found = PathColumn.of(file for file in files if kind_of(file) == kind)
         unread = sort_out((file, "") for file in files if kind_of(file) is None).about_unread
         if not found:
-            holds = f"{display_path(path)}: holds no {'pictures' if kind == 'images' else 'recordings'}"
-            raise DataError(f"{holds} that are read; {unread}" if unread else holds)
+            wanted = "pictures" if kind == "images" else "recordings"
+            holds = f"{display_path(path)}: holds no {wanted}"
+            raise DataError(
+                f"{holds} that are read; {unread}" if unread else f"{holds}; give {wanted}, or a folder of them"
+            )
         if unread:
             _LOG.warning("%s: %s", display_path(path), unread)
         yield from found

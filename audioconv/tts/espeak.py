@@ -171,4 +171,4 @@ def _meant(names: dict[str, str], wanted: str) -> str:
     tags = {**{name.lower(): tag for tag, name in names.items()}, **{tag.lower(): tag for tag in names}}
     known = [wanted] if wanted in tags else tags
     meant = did_you_mean(wanted, known, shown=lambda word: f"{tags[word]} ({names[tags[word]]})", most=4)
-    return f"; {meant}" if meant else ""
+    return f"; {meant or 'audioconv data list --languages lists them'}"
