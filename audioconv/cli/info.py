@@ -52,9 +52,8 @@ def info(
     elif path.is_dir() or path.suffix.lower() in _TABLES:
         show_data(path, as_json=as_json)
     elif kind_of(path) is not None:
-        raise DataError(
-            f"{display_path(path)}: is no model and no data set; audioconv classify MODEL {display_path(path)} labels it"
-        )
+        shown = display_path(path)
+        raise DataError(f"{shown}: is no model and no data set; audioconv classify MODEL {shown} labels it")
     elif path.suffix.lower() in _NETWORKS:
         show_network(path, as_json=as_json)
     elif path.suffix.lower() == ".safetensors" and is_of_others(path):
