@@ -136,7 +136,7 @@ def list_failures(
 ) -> None:
     """Say which files could not be read: how many, the first few, and where the others are listed.
 
-    Of paths that were `typed` and do not exist, similar names are shown.
+    Similar names are shown for paths that were `typed` and do not exist.
     """
     if not failures:
         return

@@ -220,9 +220,8 @@ def expand(paths: Iterable[Path], kind: Kind) -> Iterator[Path]:
         if not found:
             wanted = "pictures" if kind == "images" else "recordings"
             holds = f"{display_path(path)}: holds no {wanted}"
-            raise DataError(
-                f"{holds} that are read; {unread}" if unread else f"{holds}; give {wanted}, or a folder of them"
-            )
+            remedy = f"give {wanted}, or a folder of them"
+            raise DataError(f"{holds} that are read; {unread}" if unread else f"{holds}; {remedy}")
         if unread:
             _LOG.warning("%s: %s", display_path(path), unread)
         yield from found

@@ -82,10 +82,8 @@ def test_strict_stops(call, model, tones):
 def test_a_folder_without_recordings(call, model, tmp_path):
     (tmp_path / "empty").mkdir()
     answer = call("classify", model, tmp_path / "empty")
-    assert (answer.code, answer.error) == (
-        1,
-        f"{tmp_path}/empty: holds no recordings; give recordings, or a folder of them",
-    )
+    assert answer.code == 1
+    assert answer.error == f"{tmp_path}/empty: holds no recordings; give recordings, or a folder of them"
 
 
 def test_more_files_than_are_in_memory_at_once(call, model, tones, tmp_path):
