@@ -54,6 +54,13 @@ catalogue.SOURCES["fsdd"] = dataclasses.replace(catalogue.SOURCES["fsdd"], conte
 main()
 """
 
+# A test that was started in the background ignores Ctrl-C, and so would what it starts.
+WITH_CTRL_C = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
 PYTHON = """#!/bin/sh
 case "$*" in
     '-c import pip' | '-m pip install '*) ;;
@@ -182,7 +189,7 @@ def serve(
         Its variables; by default those of this process.
     """
     with subprocess.Popen(
-        ["bash", "-c", f"exec {command}"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [sys.executable, "-c", WITH_CTRL_C, "bash", "-c", f"exec {command}"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env={**(environment or os.environ), "PYTHONUNBUFFERED": "1"},
     ) as process:  # fmt: skip
         watchdog = threading.Timer(120, process.kill)
