@@ -189,7 +189,8 @@ def serve(
         Its variables; by default those of this process.
     """
     with subprocess.Popen(
-        [sys.executable, "-c", WITH_CTRL_C, "bash", "-c", f"exec {command}"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [sys.executable, "-c", WITH_CTRL_C, "bash", "-c", f"exec {command}"], cwd=folder,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env={**(environment or os.environ), "PYTHONUNBUFFERED": "1"},
     ) as process:  # fmt: skip
         watchdog = threading.Timer(120, process.kill)
