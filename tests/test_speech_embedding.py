@@ -20,6 +20,7 @@ from audioconv.architectures.speech import embedding_layers
 from audioconv.audio.read import read as read_recording
 from audioconv.datasets.catalogue import Remote
 from audioconv.datasets.collection import Collection, Item
+from audioconv.datasets.download import http
 from audioconv.errors import ConfigError, DataError, ModelFileError
 from audioconv.model import Model
 from audioconv.recipe import plan, pretrained, speech_embedding
@@ -365,7 +366,8 @@ def test_a_window_that_is_too_short_for_it(monkeypatch, tmp_path):
 
 
 @pytest.mark.usefixtures("nowhere")
-def test_named_but_nowhere_is_an_error(tmp_path):
+def test_named_but_nowhere_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(http.time, "sleep", lambda seconds: None)  # between attempts to download it
     with pytest.raises(DataError, match=NAME):
         ac.Classifier.train(write(tmp_path), init="speech-embedding", **QUICK)
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 
 from audioconv.errors import DataError
 from audioconv.io.files import display_path
@@ -139,7 +141,7 @@ class _BoundedStream(WebSocketsSansIOProtocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._unfinished = 0
-        self._was_closing = False
+        self._was_closing = self._is_ended = False
         self._timer = self.loop.call_later(HEADER_SECONDS, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -156,7 +158,28 @@ class _BoundedStream(WebSocketsSansIOProtocol):
 
     def send_receive_event_to_app(self) -> None:
         self._unfinished = 0
-        super().send_receive_event_to_app()
+        # uvicorn closes the stream for a text that is not UTF-8, and fails where the client has closed it in the same
+        # block: that frame is handled next.
+        with suppress(InvalidState):
+            super().send_receive_event_to_app()
+
+    def handle_parser_exception(self) -> None:
+        super().handle_parser_exception()
+        self._is_ended = True
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self._is_ended = True
+
+    async def send(self, message: Any) -> None:
+        """Send a message of the application; to a client whose stream was ended here, as if it had gone.
+
+        uvicorn raises `RuntimeError` then, as if the application had closed the stream itself before.
+        """
+        await self.writable.wait()
+        if self._is_ended:
+            raise ClientDisconnected
+        await super().send(message)
 
     def _look(self) -> None:
         if self._was_closing:

@@ -56,6 +56,7 @@ def test_a_full_standard_output_is_one_line(spawn, arguments, command, unbuffere
     assert b"ignored" not in err
 
 
+@pytest.mark.slow
 @needs_full
 def test_training_goes_on_without_its_streams(spawn, tones, tmp_path) -> None:
     """Standard error is full, and no file gets the number of the closed standard output, whose lines it would get."""

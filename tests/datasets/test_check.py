@@ -383,6 +383,7 @@ def test_a_sheet_in_a_folder_that_is_not_there(tmp_path):
 # --- real recordings ---
 
 
+@pytest.mark.slow
 def test_speech_commands(test_data):
     collection = open_collection(test_data / "speech-commands-9")
     # The data set's own rule keeps each speaker in one split.

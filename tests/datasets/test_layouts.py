@@ -67,6 +67,7 @@ def as_source(monkeypatch):
 # --- Speech Commands ---
 
 
+@pytest.mark.slow
 def test_the_hash_rule_on_the_real_names(test_data, tmp_path):
     """Of version 0.01 with these words, a tenth of the speakers validates; those that test were left out."""
     names = sorted(path.name for path in (test_data / "speech-commands-9").glob("*/*.flac"))
@@ -129,6 +130,7 @@ def test_the_official_test(tmp_path):
 # --- FSDD ---
 
 
+@pytest.mark.slow
 def test_fsdd_by_speaker(mirror, tmp_path):
     official = get.get("fsdd", tmp_path / "official")
     assert all(splits == {"train", "test"} for splits in splits_of_speakers(official).values())

@@ -54,3 +54,8 @@ def test_examples_give_what_they_say(page):
     failed, count = doctest.testfile(str(documentation.DOCS / page), module_relative=False)
     assert count > 2
     assert failed == 0
+
+
+@pytest.mark.parametrize(("page", "lines"), [("architecture.md", 250), ("recipes.md", 120)])
+def test_pages_that_must_stay_short(page, lines):
+    assert len((documentation.DOCS / page).read_text("utf-8").splitlines()) <= lines

@@ -78,6 +78,25 @@ def test_it_runs_and_writes_the_section_of_the_page(bench, recordings, tmp_path,
     assert integers[:2] == ["| `tc-resnet8`", "320"]
     assert "| log-mel, 40 bands |" in written
     assert "by `scripts/bench_export`" in written
+    monkeypatch.setattr(sys, "argv", ["bench_export", str(recordings), "--only", "m5-32"])
+    page.write_text(
+        page.read_text("utf-8").replace("| `m5-32` | drawn | ONNX |", "| `m5-32` | drawn | before |"), "utf-8"
+    )
+    assert bench.main() == 0
+    assert "| before |" not in page.read_text("utf-8")
+    assert [line[:30] for line in page.read_text("utf-8").split("\n")] == [
+        line[:30] for line in f"{before}{bench.BEGIN}{written}{bench.END}{after}".split("\n")
+    ]
+
+
+def test_pictures_are_spectrograms_of_the_clips(bench, rng):
+    clips = (0.1 * rng.standard_normal((3, 16000))).astype(np.float32)
+    clips[2] = 0
+    pictures = bench.pictures_of(clips)
+    assert pictures.shape == (3, 75, 75, 3)
+    assert pictures[:2].min(axis=(1, 2, 3)).tolist() == [0, 0]
+    assert pictures[:2].max(axis=(1, 2, 3)).tolist() == [1, 1]
+    assert not pictures[2].any()
 
 
 def test_a_quick_run_writes_no_page(bench, recordings, tmp_path, monkeypatch, capsys):

@@ -35,7 +35,7 @@ KINDS = {
 }
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=["log-mel", "mfcc", "raw", pytest.param("picture", marks=pytest.mark.slow)])
 def model(request):
     return streams.train(**KINDS[request.param])
 

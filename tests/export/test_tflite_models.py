@@ -206,6 +206,7 @@ def test_a_network_that_integers_ruin_is_not_written(tmp_path, words):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_command_tells_the_accuracy(tmp_path, words, capsys):
     model_of("cnn", labels=("down", "go", "zero"), decision=Decision()).save(tmp_path / "m.safetensors")
     arguments = ["export", str(tmp_path / "m.safetensors"), "-o", str(tmp_path / "m.tflite"), "--int8"]

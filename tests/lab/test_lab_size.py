@@ -66,6 +66,7 @@ def test_ten_thousand_clips_are_there_after_two_seconds(many):
         assert sum(one["seconds"] for one in page.get("/api/project")["classes"]) == pytest.approx(0.2 * CLIPS)
 
 
+@pytest.mark.slow
 def test_headers_are_read_once(tmp_path):
     (tmp_path / "high").mkdir()
     for number in range(30):

@@ -61,6 +61,7 @@ def test_what_is_no_recording_is_refused(listener):  # noqa: F811
     )
 
 
+@pytest.mark.slow
 def test_pictures_are_learned_and_classified(page):
     pytest.importorskip("PIL", reason="needs the extras: pip install 'audioconv[lab]'")
     for number in range(6):

@@ -55,6 +55,7 @@ def test_results_of_real_words(trained):
     assert "_unknown_" not in page.get("/api/project")["model"]["labels"]
 
 
+@pytest.mark.slow
 def test_a_mistake_whose_clip_has_gone_is_left_out(trained, monkeypatch):
     from audioconv.lab import training_routes
     from audioconv.lab.project import Project

@@ -21,6 +21,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from audioconv import Classifier, Detector
+from audioconv.serving.addresses import Address
 from audioconv.serving.limits import MAX_MESSAGE_BYTES, Limits
 from audioconv.serving.openapi import description
 from audioconv.streaming import detect
@@ -28,6 +29,10 @@ from audioconv.streaming import detect
 SAID = [("high", 0.5), ("low", 1.6), ("low", 2.9), ("high", 4.0)]
 PCM = np.round(recording(SAID, 5.0) * 32767).astype("<i2")
 LIMIT = 1_000_000
+UPGRADE = (
+    b"GET /stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -501,10 +506,7 @@ def test_a_message_that_is_too_large(running):
 def test_frames_without_an_end(running, frame):
     """Pings, and empty parts of a message that never ends."""
     with socket.create_connection(("127.0.0.1", running.http), timeout=30) as client:
-        client.sendall(
-            b"GET /stream HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-        )
+        client.sendall(UPGRADE)
         assert client.recv(1000).startswith(b"HTTP/1.1 101 ")
         client.sendall(b"\x02\x80abcd" if frame[:1] == b"\x00" else b"")
         many = frame * (LIMIT // len(frame))
@@ -515,6 +517,45 @@ def test_frames_without_an_end(running, frame):
 
         with pytest.raises(ConnectionError):
             send()
+
+
+def test_a_bad_frame_while_an_answer_waits(tones, monkeypatch):
+    """The service ends the stream while its answer waits for a client that does not read: the answer is dropped."""
+    listen = Address.listen
+
+    def listen_with_little_memory(address):
+        listening = listen(address)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return listening
+
+    monkeypatch.setattr(Address, "listen", listen_with_little_memory)
+    ping, message, no_frame = b"\x89\xfd" + bytes(4 + 125), b"\x81\x81\0\0\0\0x", b"\x8f\x80\0\0\0\0"
+    with in_thread(tones) as running:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.settimeout(30)
+            client.connect(("127.0.0.1", running.http))
+            client.sendall(UPGRADE)
+            assert client.recv(129).startswith(b"HTTP/1.1 101 ")
+            client.sendall(ping * 2000)
+            client.sendall(message)
+            time.sleep(0.3)
+            client.sendall(no_frame)
+            time.sleep(0.3)
+            answers = b"".join(iter(lambda: client.recv(1 << 16), b""))
+            assert answers.endswith(b"\x03\xeainvalid opcode")
+        assert asyncio.run(stream(running, PCM.tobytes(), 4000))
+
+
+def test_a_text_that_is_no_text_and_the_end_at_once(tones):
+    no_text, end = b"\x81\x81\0\0\0\0\xff", b"\x88\x82\0\0\0\0\x03\xe8"
+    with in_thread(tones) as running:
+        with socket.create_connection(("127.0.0.1", running.http), timeout=30) as client:
+            client.sendall(UPGRADE)
+            assert client.recv(1000).startswith(b"HTTP/1.1 101 ")
+            client.sendall(no_text + end)
+            assert b"".join(iter(lambda: client.recv(1000), b"")).endswith(b"\x88\x02\x03\xe8")
+        assert asyncio.run(stream(running, PCM.tobytes(), 4000))
 
 
 def test_a_stream_that_is_silent(tones):
