@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 
 class AudioconvError(Exception):
     """Base of every error that audioconv raises on purpose."""
@@ -67,3 +69,33 @@ def missing_extra(feature: str, extra: str) -> MissingExtraError:
 
 class ClusterError(AudioconvError):
     """Processes that train together cannot begin, or cannot go on."""
+
+
+def did_you_mean(
+    wanted: str, known: Iterable[str], *, shown: Callable[[str], str] = str, most: int = 3, cutoff: float = 0.6
+) -> str:
+    """Return a question with the known names that are similar to `wanted`, in any case; empty if none is.
+
+    Parameters
+    ----------
+    wanted : str
+        The name that there is not.
+    known : iterable of str
+        The names that there are.
+    shown : callable
+        Returns how the question writes a name; names that are written alike appear once.
+    most : int
+        Number of names in the question at most, the most similar ones.
+    cutoff : float
+        Least similarity, from 0 to 1, as `difflib.SequenceMatcher.ratio` measures it.
+
+    Examples
+    --------
+    >>> did_you_mean("CNNN", ["cnn", "resnet20"])
+    'did you mean cnn?'
+    """
+    import difflib
+
+    spelled = {name.lower(): name for name in known}
+    near = [spelled[name] for name in difflib.get_close_matches(wanted.lower(), spelled, most, cutoff)]
+    return f"did you mean {' or '.join(dict.fromkeys(map(shown, near)))}?" if near else ""

@@ -11,11 +11,15 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import tomllib
+import urllib.request
 import wave
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +52,13 @@ for name, value in {{"CLIPS": 6, "EPOCHS": 1}}.items():
     setattr(demo, name, value)
 catalogue.SOURCES["fsdd"] = dataclasses.replace(catalogue.SOURCES["fsdd"], content="{content}")
 main()
+"""
+
+# A test that was started in the background ignores Ctrl-C, and so would what it starts.
+WITH_CTRL_C = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])
 """
 
 PYTHON = """#!/bin/sh
@@ -137,16 +148,78 @@ def run(folder: Path, language: str, code: str, *, answers: str = "y\nq\n", time
         "bash": [shutil.which("bash") or "bash", "-euo", "pipefail", "-c", code],
         "python": [sys.executable, "-W", "error", "-c", FEW_EPOCHS + code],
     }[language]
-    environment = {
-        **os.environ,
-        "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
-        "AUDIOCONV_MIRROR": str(folder / "mirror"),
-    }
     done = subprocess.run(
-        command, cwd=folder, env=environment, input=answers, capture_output=True, text=True, check=False,
+        command, cwd=folder, env=environment(folder), input=answers, capture_output=True, text=True, check=False,
         timeout=timeout,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return the variables of a process in the folder."""
+    return {
+        **os.environ,
+        "PATH": os.pathsep.join([str(folder / "bin"), os.environ["PATH"], str(folder / ".venv" / "bin")]),
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+        "AUDIOCONV_MIRROR": str(folder / "mirror"),
+    }
+
+
+def serve(
+    command: str, address: str, meet: Callable[[re.Match[str]], object] | None = None, *, count: int = 1,
+    folder: Path = Path(), environment: Mapping[str, str] | None = None,
+) -> str:  # fmt: skip
+    """Start what serves until Ctrl-C; once it has told all addresses, meet each and press Ctrl-C; return what it wrote.
+
+    Parameters
+    ----------
+    command : str
+        A line of bash.
+    address : str
+        A pattern of what it writes when it listens.
+    meet : callable, optional
+        Takes the match of each address.
+    count : int
+        How many addresses it tells.
+    folder : Path
+        Where it starts.
+    environment : mapping, optional
+        Its variables; by default those of this process.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", WITH_CTRL_C, "bash", "-c", f"exec {command}"], cwd=folder,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**(environment or os.environ), "PYTHONUNBUFFERED": "1"},
+    ) as process:  # fmt: skip
+        watchdog = threading.Timer(120, process.kill)
+        watchdog.start()
+        assert process.stdout is not None
+        lines, found = [], []
+        try:
+            while len(found) < count and (line := process.stdout.readline()):
+                lines.append(line)
+                found += re.finditer(address, line)
+            assert len(found) == count, "".join(lines)
+            for match in found if meet else ():
+                meet(match)
+        finally:
+            process.send_signal(signal.SIGINT)
+            lines.append(process.stdout.read())
+            code = process.wait()
+            watchdog.cancel()
+    assert code == 0, "".join(lines)
+    assert "Traceback" not in "".join(lines)
+    return "".join(lines)
+
+
+def open_pages(command: str, folder: Path, environment: Mapping[str, str]) -> str:
+    """Start what serves a page on this machine, and fetch the page; return what it wrote."""
+
+    def meet(address: re.Match[str]) -> None:
+        with urllib.request.urlopen(f"http://127.0.0.1:{address[1]}/", timeout=60) as answer:
+            assert b"<!doctype html>" in answer.read().lower()
+
+    # No browser opens the page of the lab.
+    return serve(command, r"http://[^/]+:(\d+)/", meet, folder=folder, environment={**environment, "BROWSER": "true"})

@@ -25,6 +25,7 @@ ALLOWED = {
     r"needs the packages? \S+, which carr(y|ies) a real ": "real voices and networks",
     r"needs the C compiler \S+": "C compilers",
     r"needs the program openssl": "openssl",
+    r"needs the shell \S+": "shells (bash, zsh, fish)",
     r"needs gcc-arm-none-eabi and qemu-system-arm": "a compiler and an emulator for Cortex-M",
     r"needs TensorFlow Lite Micro": "TensorFlow Lite Micro",
     r"needs pyopen-wakeword": "pyopen-wakeword",

@@ -51,7 +51,9 @@ def run(tmp_path):
     (folder / "tests" / "audio" / "test_hours.py").write_text("@pytest.mark.slow\n")
     shutil.copy(SCRIPT, folder / ".ci" / "run")
     (folder / "scripts" / "environment.sh").write_text(ENVIRONMENT)
-    for name, text in {"bin/python": PYTHON, "bin/ruff": LINTER, "scripts/test": TEST, "bin/chromium": ""}.items():
+    stand_ins = {"bin/python": PYTHON, "bin/ruff": LINTER, "scripts/test": TEST}
+    stand_ins |= dict.fromkeys(["bin/chromium", "bin/zsh", "bin/fish"], "")
+    for name, text in stand_ins.items():
         (folder / name).write_text(f"#!{BASH}\n{text}\n")
         (folder / name).chmod(0o755)
 
@@ -109,9 +111,8 @@ def test_the_last_line_says_what_failed(run):
 def test_slow_tests_are_those_of_the_files_that_have_some(run):
     code, lines = run()
     assert code == 0
-    assert (
-        lines[lines.index("== slow tests") + 1]
-        == "tests of -m slow and not long tests/audio/test_hours.py with own numbers"
+    assert lines[lines.index("== slow tests") + 1] == (
+        "tests of -m slow and not long tests/audio/test_hours.py with own numbers"
     )
 
 

@@ -6,7 +6,6 @@ a ``spectrogram-1d`` network (mel bands are its channels) and ``(samples, 1)`` f
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from functools import partial
 from typing import Literal
@@ -26,7 +25,7 @@ from audioconv.architectures.spectrograms import (
 )
 from audioconv.architectures.speech import speech_embedding
 from audioconv.architectures.time import matchboxnet, tc_resnet8, tc_resnet14
-from audioconv.errors import ConfigError
+from audioconv.errors import ConfigError, did_you_mean
 from audioconv.layers import Layer
 
 __all__ = ["NAMES", "InputKind", "build", "input_kind"]
@@ -83,7 +82,7 @@ def input_kind(name: str) -> InputKind:
 
 def _find(name: str) -> tuple[Callable[[int], Layer], InputKind]:
     if name not in _ARCHITECTURES:
-        near = difflib.get_close_matches(name.lower(), NAMES)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        meant = did_you_mean(name, NAMES)
+        hint = f"; {meant}" if meant else ""
         raise ConfigError(f"there is no architecture {name!r}{hint} (known: {', '.join(NAMES)})")
     return _ARCHITECTURES[name]

@@ -28,6 +28,7 @@ from audioconv.cli import (
     serve,
     train,
 )
+from audioconv.cli.completion import complete_at_the_first_tab
 from audioconv.cli.options import GroupHelp, present_names
 from audioconv.cli.streams import OutputError, guard, release
 from audioconv.cli.terminal import say, say_error, shown_notices
@@ -38,6 +39,12 @@ __all__ = ["app", "main", "run"]
 
 _INTERRUPTED = 130
 
+_EXPECTED = {
+    "Input should be a valid integer, unable to parse string as an integer": "expected a whole number",
+    "Input should be a valid number, unable to parse string as a number": "expected a number",
+}
+"""Messages of newer versions of typer about what was typed, and what they say here."""
+
 # click's UsageError, which newer versions of typer bundle: whatever is wrong with what was typed.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
@@ -45,7 +52,8 @@ app = typer.Typer(
     name="audioconv",
     cls=GroupHelp,
     help="Train keyword and sound classifiers on this computer's CPU, from a folder of clips.",
-    epilog="Start with [bold]audioconv demo[/]: it shows everything in three minutes.",
+    epilog="Start with [bold]audioconv demo[/]: it shows everything in three minutes. "
+    "[bold]audioconv COMMAND --help[/] ends with examples.",
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -68,6 +76,7 @@ for module in (
     doctor,
 ):
     module.register(app)
+complete_at_the_first_tab()
 
 
 def _print_version(wanted: bool) -> None:
@@ -89,8 +98,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; an error is one line on standard error."""
     try:
         with shown_notices():
-            # Without a command, the help; standalone mode would draw boxes round errors.
-            code = app(present_names(arguments, say) or ["--help"], prog_name="audioconv", standalone_mode=False)
+            # Standalone mode would draw boxes round errors.
+            code = app(present_names(arguments, say), prog_name="audioconv", standalone_mode=False)
     except _UsageError as error:
         say_error(_usage(error))
         return 2
@@ -145,6 +154,8 @@ def _little_garbage_collection() -> Iterator[None]:
 def _usage(error: Exception) -> str:
     """Return what is wrong with what was typed, and which help to read."""
     message = error.format_message()  # type: ignore[attr-defined]
+    for long, short in _EXPECTED.items():
+        message = message.replace(long, short)
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "audioconv"
     return (

@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
 def classify(
     model: Model,
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE|FOLDER...", help="Recordings or pictures, or folders of them.")
+        list[Path], typer.Argument(metavar="FILE|FOLDER", help="Recordings or pictures, or folders of them.")
     ],
     top: Annotated[
         int | None,
@@ -97,7 +97,7 @@ def classify(
     if long_one is not None and not as_json and classifier.model_.front_end is not None:
         write("Each time that a word is said in a long recording:")
         write("  " + command(["audioconv", "detect", model, long_one]), style="cyan")
-    list_failures(failures, len(paths))
+    list_failures(failures, len(paths), typed=files)
     if failures:
         raise typer.Exit(1)
 

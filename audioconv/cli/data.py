@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`, in a group of their own."""
     group = typer.Typer(
-        cls=GroupHelp, help="Get public data sets, make recordings of synthetic speech, check what you have."
+        cls=GroupHelp,
+        help="Get public data sets, make recordings of synthetic speech, check what you have.",
+        epilog="Start with [bold]audioconv data list[/]. [bold]audioconv data COMMAND --help[/] ends with examples.",
+        rich_markup_mode="rich",
     )
     add_command(
         group,

@@ -66,7 +66,7 @@ def register(app: typer.Typer) -> None:
 def detect(
     model: Model,
     recordings: Annotated[
-        list[Path], typer.Argument(metavar="RECORDING|FOLDER...", help="Recordings of any length, rate and format.")
+        list[Path], typer.Argument(metavar="RECORDING|FOLDER", help="Recordings of any length, rate and format.")
     ],
     threshold: Threshold = None,
     false_accepts_per_hour: FalseAcceptsPerHour = None,
@@ -130,7 +130,7 @@ def detect(
         _show(found, several, len(paths) - len(failures))
         if found and loaded.decision.gate is None:
             say(NO_REJECTION, style="yellow")
-    list_failures(failures, len(paths))
+    list_failures(failures, len(paths), typed=recordings)
     if failures or kept.failed:
         raise typer.Exit(1)
 

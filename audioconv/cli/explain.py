@@ -44,8 +44,8 @@ def explain(
 ) -> None:
     r"""Show the parts of a recording or a picture that a decision depends on.
 
-    Parts of the spectrogram are hidden, one at a time; where the odds of the label fall, the network has looked. The
-    picture shows that on the spectrogram, the scores of all labels, and the kernels and feature maps of the layers.
+    Parts of the spectrogram are hidden, one at a time; where the odds of the label fall, the answer depends on them.
+    The picture shows that on the spectrogram, the scores of all labels, and the kernels and feature maps of the layers.
 
     Drawing needs the extra `plots`: pip install 'audioconv\[plots]'.
     """

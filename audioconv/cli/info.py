@@ -40,12 +40,20 @@ def info(
     their lengths, speakers and licence. Networks are read from ONNX, Keras and Caffe
     files, the names and shapes of weights from PyTorch's and from .safetensors files of other programs.
     """
+    from audioconv.datasets.collection import kind_of
+
     if not path.exists():
-        raise DataError(f"{display_path(path)}: no such model or data set; {where_missing(path)}")
+        where = where_missing(
+            path, "give a model, a network's file, a manifest, or a folder with one subfolder per class"
+        )
+        raise DataError(f"{display_path(path)}: no such model or data set; {where}")
     if path.is_dir() and (path / MODEL_NAME).is_file():
         show_model(path / MODEL_NAME, as_json=as_json)
     elif path.is_dir() or path.suffix.lower() in _TABLES:
         show_data(path, as_json=as_json)
+    elif kind_of(path) is not None:
+        shown = display_path(path)
+        raise DataError(f"{shown}: is no model and no data set; audioconv classify MODEL {shown} labels it")
     elif path.suffix.lower() in _NETWORKS:
         show_network(path, as_json=as_json)
     elif path.suffix.lower() == ".safetensors" and is_of_others(path):

@@ -54,7 +54,7 @@ def listen(
     model: Model,
     source: Annotated[
         str | None,
-        typer.Argument(metavar="[-]", help="A dash reads raw PCM or WAV from standard input, not the microphone."),
+        typer.Argument(metavar="-", help="A dash reads raw PCM or WAV from standard input, not the microphone."),
     ] = None,
     stdin: Annotated[bool, flag("--stdin", "The same as the dash.", "Standard input")] = False,
     rate: Annotated[
@@ -62,8 +62,8 @@ def listen(
         typer.Option(
             min=1000,
             metavar="HZ",
-            help="Its sample rate, where it is raw PCM.",
-            show_default="16000",
+            help="Its sample rate, where it is raw PCM. Default: 16000.",
+            show_default=False,
             rich_help_panel="Standard input",
         ),
     ] = None,
@@ -72,8 +72,8 @@ def listen(
         typer.Option(
             min=1,
             metavar="N",
-            help="Its channels, interleaved, where it is raw PCM.",
-            show_default="1",
+            help="Its channels, interleaved, where it is raw PCM. Default: 1.",
+            show_default=False,
             rich_help_panel="Standard input",
         ),
     ] = None,
@@ -82,8 +82,8 @@ def listen(
         typer.Option(
             "--format",
             metavar="s16|f32",
-            help="Its samples, where it is raw PCM: 16-bit integers or 32-bit floating point, little-endian.",
-            show_default="s16",
+            help="Its samples, where it is raw PCM: 16-bit integers (default) or 32-bit floating point, little-endian.",
+            show_default=False,
             rich_help_panel="Standard input",
         ),
     ] = None,

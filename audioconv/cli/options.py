@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from audioconv.cli.completion import keep_apostrophes
 from audioconv.errors import ConfigError, ModelFileError
 from audioconv.io.files import display_path, where_missing
 
@@ -104,9 +105,7 @@ def model_path(path: Path) -> Path:
     """Return the model file that the argument `path` means."""
     if not path.is_dir():
         if not path.exists():
-            where = where_missing(path)
-            told = where if where.endswith("?") else f"{where}; {TRAIN_FIRST}"
-            raise ModelFileError(f"{display_path(path)}: no such model; {told}")
+            raise ModelFileError(f"{display_path(path)}: no such model; {where_missing(path, TRAIN_FIRST)}")
         return path
     if not (path / MODEL_NAME).is_file():
         told = f"the folder holds no {MODEL_NAME}; name the model file, or {TRAIN_FIRST}"
@@ -114,36 +113,43 @@ def model_path(path: Path) -> Path:
     return path / MODEL_NAME
 
 
-def complete_from(*values: str) -> Callable[[str], list[str]]:
-    """Return what completes an option's value, in shells whose completion is installed."""
-
-    def complete(incomplete: str) -> list[str]:
-        return [value for value in values if value.startswith(incomplete)]
-
-    return complete
-
-
 class Help(TyperCommand):
-    """A command whose help shows no type beside options that take no value, its own ``--help`` included."""
+    """A command with plain help; see `plainly`."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, and ``--help``."""
-        return without_types(super().get_params(ctx))
+        return plainly(super().get_params(ctx))
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Return the options that a shell proposes."""
+        return keep_apostrophes(super().shell_complete(ctx, incomplete))
 
 
 class GroupHelp(TyperGroup):
-    """The same for a command that has commands."""
+    """The same for a command that has commands; without one, it shows its help."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take what was typed behind the command's name."""
+        return super().parse_args(ctx, args or ["--help"])
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, and ``--help``."""
-        return without_types(super().get_params(ctx))
+        return plainly(super().get_params(ctx))
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Return the commands and options that a shell proposes."""
+        return keep_apostrophes(super().shell_complete(ctx, incomplete))
 
 
-def without_types(parameters: list[Any]) -> list[Any]:
-    """Return parameters after taking the name of the type from those that are there or not."""
+def plainly(parameters: list[Any]) -> list[Any]:
+    """Return parameters whose help has no type where that says nothing, and each default once."""
     for parameter in parameters:
         if getattr(parameter, "is_flag", False) and parameter.metavar is None:
             parameter.metavar = ""
+        if parameter.param_type_name == "argument":  # "<path>" and "<list[Path]>", in newer versions of typer
+            parameter.display_type_rich = lambda ctx: None
+        if "Default: " in (getattr(parameter, "help", None) or ""):
+            parameter.show_default = False
     return parameters
 
 

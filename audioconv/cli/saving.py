@@ -35,8 +35,8 @@ SaveLimit = Annotated[
     typer.Option(
         min=0,
         metavar="MB",
-        help="Size of that folder at which no more clips are kept.",
-        show_default=f"{DEFAULT_LIMIT:g}",
+        help=f"Size of that folder at which no more clips are kept. Default: {DEFAULT_LIMIT:g}.",
+        show_default=False,
         rich_help_panel=PANEL,
     ),
 ]

@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 def serve(
     models: Annotated[
         list[Path],
-        typer.Argument(metavar="MODEL...", help="The models: .safetensors files, or folders that `train` wrote."),
+        typer.Argument(metavar="MODEL", help="The models: .safetensors files, or folders that `train` wrote."),
     ],
     wyoming: Annotated[
         str | None,

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from audioconv.errors import AudioconvError, DataError
-from audioconv.io.files import display_path, reason
+from audioconv.io.files import display_path, reason, where_missing
 
 if TYPE_CHECKING:
     from audioconv.datasets import Collection
@@ -128,9 +128,16 @@ def json_path(path: str | os.PathLike[str]) -> str:
 
 
 def list_failures(
-    failures: Sequence[AudioconvError], total: int, where_all: Path | None = None, what: str = "files"
+    failures: Sequence[AudioconvError],
+    total: int,
+    where_all: Path | None = None,
+    what: str = "files",
+    typed: Sequence[Path] = (),
 ) -> None:
-    """Say which files could not be read: how many, the first few, and where the others are listed."""
+    """Say which files could not be read: how many, the first few, and where the others are listed.
+
+    Similar names are shown for paths that were `typed` and do not exist.
+    """
     if not failures:
         return
     say(f"{len(failures):,} of {total:,} {what} could not be read:", style="yellow")
@@ -139,6 +146,9 @@ def list_failures(
     more = len(failures) - LISTED
     if more > 0:
         say(f"  ... and {more:,} more" + (f", all listed in {display_path(where_all)}" if where_all else ""))
+    for path in [path for path in typed if not path.exists()][:LISTED]:
+        if (meant := where_missing(path)).endswith("?"):
+            say(f"{display_path(path)}: {meant}")
 
 
 def say_notes(collection: Collection) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audioconv.cli.options import MODEL_NAME, Json, Strict, add_command, complete_from, flag
+from audioconv.cli.completion import complete_from
+from audioconv.cli.options import MODEL_NAME, Json, Strict, add_command, flag
 from audioconv.cli.terminal import list_failures, write_json, write_next
 from audioconv.cli.training_run import (
     UNREADABLE_NAME,

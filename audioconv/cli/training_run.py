@@ -201,15 +201,17 @@ def origins_of_training(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def how_it_decides(decision: Decision) -> list[str]:
     """Return how a model that has learned to reject does so, as a line; none for one that has not."""
+    from audioconv.decision.calibration import why_more_pass
+
     if decision.gate is None:
         return []
     line = f"below a score of {decision.threshold:.2f}"
     passed = [decision.basis.get(name) for name in ("words_accepted_and_right", "others_accepted")]
     if all(isinstance(share, float) for share in passed):
         line += f"; {passed[0]:.1%} of the validation words and {passed[1]:.1%} of the negatives are above it"
-    lines, cost, asked = [line], decision.basis.get("words_that_the_share_would_cost"), decision.false_accepts
-    if isinstance(cost, float) and cost > 0.1 and asked is not None:
-        lines.append(f"(at most {asked:.1%} of the negatives would reject {cost:.1%} of the words: more clips help)")
+    lines = [line]
+    if reason := why_more_pass(decision):
+        lines.append(f"({reason})")
     if decision.curve is not None and decision.stream_threshold is not None:
         at = decision.curve.at(decision.stream_threshold)
         lines.append(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 
 from audioconv.datasets.source import Remote, Source
-from audioconv.errors import ConfigError
+from audioconv.errors import ConfigError, did_you_mean
 
 __all__ = ["NEGATIVES", "NOISE", "SOUNDS", "SOURCES", "SPEECH", "Remote", "Source", "find", "makers"]
 
@@ -346,6 +345,5 @@ def find(name: str) -> Source:
     """Return the source called `name`; `ConfigError` with what may have been meant if there is none."""
     if name in SOURCES:
         return SOURCES[name]
-    near = difflib.get_close_matches(name.lower(), SOURCES, n=3)
-    meant = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(SOURCES)}"
+    meant = did_you_mean(name, SOURCES) or f"known are {', '.join(SOURCES)}"
     raise ConfigError(f"no data set is called {name!r}; {meant}")

@@ -251,7 +251,8 @@ def check_classes(collection: Collection, minimum: int, place: str, hint: str) -
     classes = collection.classes
     if len(classes) < minimum:
         left_out = "".join(f"; {note}" for note in collection.left_out.notes)
+        files = "1 file" if len(collection) == 1 else f"{len(collection)} files"
         raise DataError(
-            f"{place}: has only one class, {classes[0]!r} ({len(collection)} files), "
+            f"{place}: has only one class, {classes[0]!r} ({files}), "
             f"and a classifier needs at least {minimum}; {hint}{left_out}"
         )

@@ -86,7 +86,8 @@ def open_collection(path: str | os.PathLike[str], *, minimum_classes: int = 2) -
             return read_manifest(path / MANIFEST_NAME, minimum_classes=minimum_classes)
         return _open_folder(path, minimum_classes)
     if not path.exists():
-        raise DataError(f"{shown}: no such folder or manifest; {where_missing(path)}")
+        where = where_missing(path, "give a folder with one subfolder per class, or a CSV manifest")
+        raise DataError(f"{shown}: no such folder or manifest; {where}")
     if path.suffix.lower() in SPREADSHEETS:
         raise DataError(f"{shown}: is a spreadsheet; save it as CSV (UTF-8) with the columns path,label")
     if path.suffix.lower() not in MANIFEST_SUFFIXES:
@@ -217,8 +218,10 @@ def expand(paths: Iterable[Path], kind: Kind) -> Iterator[Path]:
         found = PathColumn.of(file for file in files if kind_of(file) == kind)
         unread = sort_out((file, "") for file in files if kind_of(file) is None).about_unread
         if not found:
-            holds = f"{display_path(path)}: holds no {'pictures' if kind == 'images' else 'recordings'}"
-            raise DataError(f"{holds} that are read; {unread}" if unread else holds)
+            wanted = "pictures" if kind == "images" else "recordings"
+            holds = f"{display_path(path)}: holds no {wanted}"
+            remedy = f"give {wanted}, or a folder of them"
+            raise DataError(f"{holds} that are read; {unread}" if unread else f"{holds}; {remedy}")
         if unread:
             _LOG.warning("%s: %s", display_path(path), unread)
         yield from found

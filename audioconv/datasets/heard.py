@@ -98,7 +98,7 @@ def read_heard(folder: StrPath) -> list[HeardClip]:
         content = table.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise DataError(
-            f"{display_path(folder)}: holds no {TABLE_NAME}; give a folder that audioconv listen --save has written"
+            f"{display_path(folder)}: holds no {TABLE_NAME}; audioconv listen MODEL --save FOLDER writes such a folder"
         ) from None
     except OSError as error:
         raise DataError(f"{shown}: cannot be read ({reason(error)})") from None

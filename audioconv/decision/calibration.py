@@ -99,6 +99,17 @@ def calibrate(
     return replace(decision, threshold=threshold, false_accepts=false_accepts, basis=basis)
 
 
+def why_more_pass(decision: Decision) -> str:
+    """Return why more negatives pass the threshold than were asked for; empty if no more do, or if nothing is known."""
+    asked = decision.false_accepts
+    passed, cost = (decision.basis.get(name) for name in ("others_accepted", "words_that_the_share_would_cost"))
+    if asked is None or not isinstance(passed, float) or not isinstance(cost, float) or passed <= asked:
+        return ""
+    if cost > MAX_COST:
+        return f"at most {asked:.1%} of the negatives would reject {cost:.1%} of the words: more clips help"
+    return f"made negatives are harder than recorded ones, of which about {asked:.1%} would pass"
+
+
 def _renumbered(codes: NDArray[np.integer], columns: NDArray[np.bool_]) -> NDArray[np.integer]:
     """Return the class numbers among those classes alone that `columns` marks."""
     places: NDArray[np.integer] = (np.cumsum(columns) - 1)[codes]

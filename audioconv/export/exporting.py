@@ -288,7 +288,8 @@ def chosen_format(path: StrPath, format: str | None) -> str:
     ending = Path(path).suffix.lower()
     if ending not in FORMATS:
         raise ConfigError(
-            f"{display_path(path)}: models are exported to {', '.join(FORMATS)}; end the name so, or give a format"
+            f"{display_path(path)}: models are exported to {', '.join(FORMATS)}; end the name so, "
+            "or give a format (--format)"
         )
     return FORMATS[ending]
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 
-from audioconv.errors import ConfigError, ModelFileError
+from audioconv.errors import ConfigError, ModelFileError, did_you_mean
 from audioconv.interop.build import built
 from audioconv.interop.errors import UnsupportedError
 from audioconv.interop.graph import BATCH, Axis, Group, Layout, Tensor, arranged
@@ -84,10 +83,8 @@ def _end(graph: NodeGraph, until: str | None) -> str:
         return within[-1].outputs[0]
     layers = {part for node in graph.nodes for part in node.name.split("/") if part}
     known = [*{name for node in graph.nodes for name in (node.name, *node.outputs)}, *layers]
-    near = difflib.get_close_matches(until, sorted(set(known)), 3, 0.4)
-    raise ConfigError(
-        f"has no layer, node or tensor {until!r}" + (f"; near are {', '.join(map(repr, near))}" if near else "")
-    )
+    meant = did_you_mean(until, sorted(set(known)), shown=repr, cutoff=0.4)
+    raise ConfigError(f"has no layer, node or tensor {until!r}" + (f"; {meant}" if meant else ""))
 
 
 def _needed(graph: NodeGraph, end: str) -> list[Node]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import io
 import itertools
@@ -14,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, cast, overload
 
-from audioconv.errors import DataError
+from audioconv.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -38,13 +37,17 @@ def display_path(path: str | os.PathLike[str]) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-def where_missing(path: str | os.PathLike[str]) -> str:
-    """Return the similar names beside a path that does not exist; without any, the deepest folder that exists.
+def where_missing(path: str | os.PathLike[str], remedy: str = "") -> str:
+    """Return the similar names beside a path that does not exist; without any, where it ends and what to do.
 
-    The answer is a clause for the end of a message: ``did you mean recordings?``, or ``there is no 'recordings' in
-    /home/anna``.
+    The answer is for the end of a message: ``did you mean recordings?``, or ``there is no 'recordings' in /home/anna``,
+    then `remedy`.
     """
-    whole = Path(path).absolute()
+    told = _where_missing(Path(path).absolute())
+    return f"{told}; {remedy}" if remedy and not told.endswith("?") else told
+
+
+def _where_missing(whole: Path) -> str:
     folder = next((above for above in whole.parents if above.is_dir()), None)
     if folder is None or whole.exists():
         return "it cannot be reached"
@@ -56,11 +59,8 @@ def where_missing(path: str | os.PathLike[str]) -> str:
             names = [entry.name for entry in itertools.islice(entries, MAX_COMPARED)]
     except OSError:  # a folder that may be entered and not listed
         names = []
-    same = {other.lower(): other for other in names}
-    near = [same[other] for other in difflib.get_close_matches(name.lower(), same)]
-    if near:
-        return f"did you mean {' or '.join(map(display_path, near))}?"
-    return f"there is no {display_path(name)!r} in {display_path(folder)}"
+    meant = did_you_mean(name, names, shown=display_path)
+    return meant or f"there is no {display_path(name)!r} in {display_path(folder)}"
 
 
 def cache_folder(name: str) -> Path:

@@ -26,7 +26,7 @@ from audioconv.datasets.folder import files_below
 from audioconv.datasets.left_out import counted
 from audioconv.decision.classes import is_word
 from audioconv.errors import DataError
-from audioconv.io.files import cache_folder, display_path
+from audioconv.io.files import cache_folder, display_path, where_missing
 from audioconv.io.parallel import evenly, read_in_parallel
 from audioconv.recipe.copies import without_copies
 from audioconv.recipe.pronunciation import SoundAlikes, find_sound_alikes
@@ -155,7 +155,8 @@ def checked_folder(path: StrPath) -> Path:
     folder = Path(path)
     shown = display_path(folder)
     if not folder.exists():
-        raise DataError(f"{shown}: no such folder of recordings to use as negatives")
+        where = where_missing(folder, "audioconv data get negatives fetches some")
+        raise DataError(f"{shown}: no such folder of recordings to use as negatives; {where}")
     if folder.is_dir() and not any(_recordings(folder)):
         raise DataError(f"{shown}: holds no recordings to use as negatives")
     return folder

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Sequence
 
 from audioconv import architectures
 from audioconv._types import StrPath
 from audioconv.audio.window_begins import Content
-from audioconv.errors import ConfigError, DataError
+from audioconv.errors import ConfigError, DataError, did_you_mean
 from audioconv.features.front_ends import FrontEnd, LogMel, Mfcc, RawSamples
 from audioconv.features.librosa_front_end import Librosa
 from audioconv.features.librosa_functions import FUNCTIONS, SHORT_NAMES
@@ -83,8 +82,8 @@ def choose_front_end(front_end: str | FrontEnd, rate: int) -> FrontEnd:
             )
         return front_end
     if front_end not in FRONT_ENDS:
-        near = difflib.get_close_matches(str(front_end).lower(), FRONT_ENDS)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        meant = did_you_mean(front_end, FRONT_ENDS)
+        hint = f"; {meant}" if meant else ""
         raise ConfigError(f"unknown front end {front_end!r}; known are {', '.join(FRONT_ENDS)}{hint}")
     if front_end == "raw":
         return RawSamples(rate)

@@ -80,13 +80,13 @@ def calibration(evaluation: Evaluation) -> Html | None:
         return None
     apart = found.mean_score - found.accuracy
     if abs(apart) < 0.01:
-        how = "On the whole it is as sure as it should be."
+        how = "On the whole the model is neither overconfident nor underconfident."
     else:
-        how = f"On the whole it is {'surer' if apart > 0 else 'less sure'} than it should be."
+        how = f"On the whole the model is {'overconfident' if apart > 0 else 'underconfident'}."
     said = (
         f"Of answers with a score of 80%, 80% should be right. The scores here are off by "
-        f"{percent(found.expected_error)} on average (the expected calibration error): they say "
-        f"{percent(found.mean_score)}, and {percent(found.accuracy)} are right. {how}"
+        f"{percent(found.expected_error)} on average (the expected calibration error). Their "
+        f"mean is {percent(found.mean_score)}, and {percent(found.accuracy)} are right. {how}"
     )
     temperature = evaluation.decision.temperature
     if temperature != 1:

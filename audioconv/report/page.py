@@ -113,13 +113,13 @@ def _lead(facts: Facts) -> Html:
     some = listed(words) if len(words) <= 8 else f"{len(words)} classes"
     said = []
     if evaluation.count:
-        said.append(f"Asked which of {some} it is, the model is right for {percent(evaluation.accuracy)} of the clips.")
+        said.append(f"The model labels {percent(evaluation.accuracy)} of the clips of {some} correctly.")
     outcomes, false_accepts = evaluation.outcomes, evaluation.false_accepts
     if outcomes and outcomes.count and evaluation.decision.threshold:
-        said.append(f"At its threshold it accepts {percent(outcomes.hits.value)} of the words as what they are")
-        said[-1] += f", and {percent(false_accepts.value)} of what is none of them." if false_accepts else "."
+        said.append(f"At its threshold it accepts {percent(outcomes.hits.value)} of the words with their own label")
+        said[-1] += f", and {percent(false_accepts.value)} of the negatives." if false_accepts else "."
     elif false_accepts:
-        said.append("It has no threshold: it takes whatever it is given for one of its words.")
+        said.append("It has no threshold, so it accepts every negative as one of its words.")
     return tag("p", " ".join(said), class_="lead")
 
 
@@ -141,7 +141,7 @@ def _tiles(facts: Facts) -> Html:
         add("negatives rejected", percent(rejected.value), interval(rejected), of(rejected))
     if calibration and calibration.count:
         add("calibration error", percent(calibration.expected_error),
-            f"says {percent(calibration.mean_score)}", f"is right {percent(calibration.accuracy)}")  # fmt: skip
+            f"mean score {percent(calibration.mean_score)}", f"accuracy {percent(calibration.accuracy)}")  # fmt: skip
     if facts.speed:
         add("one clip", f"{rounded(facts.speed.milliseconds)} ms",
             f"{rounded(facts.speed.per_second)} a second", f"in batches of {facts.speed.batch}")  # fmt: skip

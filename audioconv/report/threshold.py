@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+from audioconv.decision.calibration import why_more_pass
+from audioconv.decision.decision import Decision
 from audioconv.evaluation import Detection, Evaluation, LongPoint, LongResult, percent
 from audioconv.evaluation.curves import NEGATIVES
 from audioconv.report import figures
@@ -38,8 +39,8 @@ def outcomes(facts: Facts) -> Html | None:
         else figures.figure(
             "Scores of words" + (" and of negatives" if detection.against == NEGATIVES else ", and of the other words"),
             figures.scores(detection),
-            "Surer to the right. Heights are square roots of shares, so that rare scores can be seen too."
-            + (" A word that is taken for another has the lowest." if detection.against == NEGATIVES else ""),
+            "Heights are square roots of shares, so that rare scores are visible."
+            + (" A confused word counts with the lowest score." if detection.against == NEGATIVES else ""),
             class_="broad",
         )
     )
@@ -53,14 +54,14 @@ def curves(evaluation: Evaluation) -> Html | None:
         return None
     if detection.against == NEGATIVES:
         said = (
-            "Every threshold trades missed words for accepted negatives. A word counts as accepted only as what it is: "
-            "one that is taken for another is missed."
+            "Every threshold trades missed words for accepted negatives. A word counts as accepted only with its own "
+            "label: a confused word is missed."
         )
     else:
         said = (
             "There were no negatives to evaluate with, so each word is compared with the other words: how often its "
-            "probability passes the threshold for clips of it, and for clips of the others. How well the model turns "
-            "away what it has never heard, this does not say."
+            "probability passes the threshold for clips of it, and for clips of the others. This does not measure the "
+            "rejection of other sounds."
         )
     drawn = tag(
         "div",
@@ -117,30 +118,31 @@ def _explained(evaluation: Evaluation) -> str:
         )
     said = f"An answer counts if its probability is at least {percent(decision.threshold)}; else it is “none of these”."
     if decision.false_accepts is not None:
-        said += f" The threshold is meant to let at most {percent(decision.false_accepts)} of other sounds through."
-        chosen_on = _basis(decision.basis)
+        said += f" The threshold was chosen so that at most {percent(decision.false_accepts)} of the negatives pass."
+        chosen_on = _basis(decision)
         said += f" {chosen_on}" if chosen_on else ""
     if decision.auxiliary:
         made = ", ".join(decision.auxiliary)
-        said += f" The class {made} was made in training and is never the answer."
+        said += f" Training made the class {made}; it is never the answer."
     return said
 
 
-def _basis(basis: Mapping[str, Any]) -> str | None:
+def _basis(decision: Decision) -> str | None:
     """Return a sentence on the clips that chose the threshold; None where the model lacks the fields of `calibrate`.
 
     A model may come from anywhere, and so may what stands there.
     """
-    words, others = (basis.get(name) for name in ("words", "others"))
-    right, wrong = (basis.get(name) for name in ("words_accepted_and_right", "others_accepted"))
+    words, others = (decision.basis.get(name) for name in ("words", "others"))
+    right, wrong = (decision.basis.get(name) for name in ("words_accepted_and_right", "others_accepted"))
     if not (isinstance(words, int) and isinstance(others, int)):
         return None
     if not (isinstance(right, float) and isinstance(wrong, float)):
         return None
+    reason = f" ({told})" if (told := why_more_pass(decision)) else ""
     return (
-        f"It was chosen on {count(others, 'other sound')}, of which it accepts {percent(wrong)}, and "
-        f"{count(words, 'clip')} of words that the network had not learned, of which it accepts {percent(right)} as "
-        "what they are."
+        f"It was chosen on {count(others, 'negative')}, of which it accepts {percent(wrong)}{reason}, and on "
+        f"{count(words, 'clip')} of words that had not trained the network, of which it accepts {percent(right)} with "
+        "their own label."
     )
 
 

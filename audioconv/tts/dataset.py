@@ -167,7 +167,7 @@ def checked_words(words: Sequence[str]) -> list[str]:
         raise ConfigError(f"words must be a list of words; got the text {words!r}")
     checked = [unicodedata.normalize("NFC", " ".join(word.split())) for word in words]
     if not checked or not all(checked):
-        raise ConfigError(f"words must be given, and none of them empty; got {list(words)!r}")
+        raise ConfigError(f"words must be given, and none of them empty, such as yes,no,stop; got {list(words)!r}")
     for word in checked:
         if not word.isprintable() or len(word) > MAX_WORD_LETTERS or not any(c.isalnum() for c in word):
             raise ConfigError(

@@ -7,7 +7,6 @@ makes are its output, not a copy of it; see ``data/README.md``.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle, islice
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv.audio.endpoints import MIN_SECONDS
-from audioconv.errors import ConfigError
+from audioconv.errors import ConfigError, did_you_mean
 from audioconv.tts.espeak_process import Speaker, Utterance, Voice
 from audioconv.tts.voices import SAMPLE_RATE, SpokenClip, as_clip, is_kept_for_test
 
@@ -170,6 +169,6 @@ def _script(voice: Voice) -> str:
 def _meant(names: dict[str, str], wanted: str) -> str:
     """Return which languages may have been meant by a tag or name that there is not."""
     tags = {**{name.lower(): tag for tag, name in names.items()}, **{tag.lower(): tag for tag in names}}
-    close = [wanted] if wanted in tags else difflib.get_close_matches(wanted, tags, n=4)
-    near = dict.fromkeys(tags[word] for word in close)
-    return f"; did you mean {' or '.join(f'{tag} ({names[tag]})' for tag in near)}?" if near else ""
+    known = [wanted] if wanted in tags else tags
+    meant = did_you_mean(wanted, known, shown=lambda word: f"{tags[word]} ({names[tags[word]]})", most=4)
+    return f"; {meant or 'audioconv data list --languages lists them'}"

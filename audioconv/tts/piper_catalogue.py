@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from audioconv.datasets.catalogue import Remote
-from audioconv.errors import ConfigError
+from audioconv.errors import ConfigError, did_you_mean
 from audioconv.io.files import cache_folder, display_path
 
 REVISION = "c10ece1aade47bb51c153c893d14e5bf8e5b7117"
@@ -172,10 +171,10 @@ def find(name: str) -> PiperVoice:
         return _local(Path(name))
     voices = {voice.name: voice for voice in catalogue()}
     if name not in voices:
-        close = difflib.get_close_matches(name, voices, n=3, cutoff=0.4)
-        meant = f"; did you mean {' or '.join(close)}?" if close else ""
+        meant = did_you_mean(name, voices, cutoff=0.4)
+        hint = f"; {meant}" if meant else "."
         raise ConfigError(
-            f"no Piper voice is called {name!r}{meant} `audioconv data list --voices` shows those that can be fetched; "
+            f"no Piper voice is called {name!r}{hint} `audioconv data list --voices` shows those that can be fetched; "
             "others are taken as a file: piper:PATH.onnx"
         )
     return voices[name]

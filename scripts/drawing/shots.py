@@ -14,12 +14,12 @@ from drawing.browser import Browser
 WIDTH, PHONE, PHONE_HEIGHT, GAP = 1200, 390, 1000, 15
 EXACT_COLOURS, OTHER_COLOURS = 32, 160
 
-# Which part of the page each picture shows: from the top of one element to the bottom of another.
+# Which part of the page each picture shows: from the top of one element to the bottom of the last that matches.
 PARTS = {
     "report-threshold": ("body", "#threshold"),
     "report-curves": ("#curves", "#confusion"),
     "report-calibration": ("#classes", "#calibration"),
-    "report-mistakes": ("#mistakes", "#mistakes .clip:nth-child(6)"),
+    "report-mistakes": ("#mistakes", "#mistakes .clip:nth-child(-n+6)"),  # up to six: a good model makes fewer
 }
 MARGIN = 36
 PHONE_PARTS = ("header", "#curves", "#mistakes")
@@ -47,7 +47,8 @@ def _top(window: Browser, selector: str) -> float:
 
 
 def _bottom(window: Browser, selector: str) -> float:
-    return float(window.evaluate(f"document.querySelector('{selector}').getBoundingClientRect().bottom + scrollY"))
+    last = f"[...document.querySelectorAll('{selector}')].at(-1)"
+    return float(window.evaluate(f"{last}.getBoundingClientRect().bottom + scrollY"))
 
 
 def save(picture: Image.Image, path: Path) -> Path:

@@ -179,7 +179,10 @@ def test_a_report_where_no_folder_is(call, careful, trained_on, tmp_path):
 def test_negatives_that_are_none(call, careful, trained_on, tmp_path):
     (tmp_path / "empty").mkdir()
     answer = call("evaluate", careful, trained_on, "--negatives", tmp_path / "empty")
-    assert (answer.code, answer.error) == (1, f"{tmp_path}/empty: holds no recordings")
+    assert (answer.code, answer.error) == (
+        1,
+        f"{tmp_path}/empty: holds no recordings; give recordings, or a folder of them",
+    )
     answer = call("evaluate", careful, trained_on, "--negatives", tmp_path / "missing.wav")
     assert answer.code == 1
     assert "missing.wav: cannot be read" in answer.error

@@ -123,3 +123,8 @@ def test_pictures(call, tmp_path):
 def test_neither(call, tmp_path):
     answer = call("info", tmp_path / "nothing")
     assert (answer.code, "no such model or data set" in answer.error) == (1, True)
+    assert answer.error.endswith("or a folder with one subfolder per class")
+    (tmp_path / "yes.wav").touch()
+    answer = call("info", tmp_path / "yes.wav")
+    assert answer.code == 1
+    assert answer.error.endswith(f"is no model and no data set; audioconv classify MODEL {tmp_path}/yes.wav labels it")

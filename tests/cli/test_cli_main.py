@@ -18,13 +18,20 @@ COMMANDS = [
     ["train"],
     ["classify"],
     ["evaluate"],
+    ["explain"],
+    ["lab"],
     ["detect"],
     ["listen"],
+    ["serve"],
     ["review"],
+    ["export"],
     ["info"],
     ["data", "list"],
+    ["data", "info"],
     ["data", "get"],
+    ["data", "check"],
     ["data", "make"],
+    ["cache"],
     ["demo"],
     ["doctor"],
 ]
@@ -43,6 +50,20 @@ def test_help_without_a_command(call):
     assert answer.code == 0
     assert answer.out == call("--help").out == call("-h").out
     assert all(command[0] in answer.out for command in COMMANDS)
+    assert call("data").out == call("data", "--help").out
+
+
+def test_the_help_of_groups_ends_with_what_to_type_next(call):
+    assert "Start with audioconv demo" in call("--help").out[-400:]
+    assert "Start with audioconv data list" in call("data", "--help").out[-400:]
+
+
+def test_help_has_each_default_once_and_no_types_of_python(call):
+    for command in COMMANDS:
+        out = call(*command, "--help").out
+        assert not re.search(r"<path>|list\[|<str>|\[default: \(", out)
+        for cell in re.split(r"\n│ +(?:\* +)?--", out):
+            assert not ("Default: " in cell and "[default:" in cell), cell
 
 
 def test_version(call):
@@ -53,10 +74,11 @@ def test_version(call):
     ("arguments", "message"),
     [
         (["trian"], "No such command 'trian'. Did you mean 'train'? See audioconv --help"),
-        (["data"], "Missing command; see audioconv data --help"),
         (["train"], "Missing argument 'FOLDER|MANIFEST'; see audioconv train --help"),
         (["info", "a", "b"], "(b); see audioconv info --help"),
         (["classify", "m", "f", "--top", "many"], "see audioconv classify --help"),
+        (["train", "m", "-o", "o", "--epochs", "three"], "'--epochs': expected a whole number; see audioconv train"),
+        (["detect", "m", "f", "--hop", "x"], "'--hop': expected a number; see audioconv detect --help"),
     ],
 )
 def test_wrong_usage_is_one_line(call, arguments, message):

@@ -332,7 +332,9 @@ def test_words_that_are_numbers_or_keys(call, heard, monkeypatch):
 def test_other_folders(call, tmp_path, heard):
     answer = call("review", tmp_path)
     assert answer.code == 1
-    assert answer.error == (f"{tmp_path}: holds no heard.csv; give a folder that audioconv listen --save has written")
+    assert answer.error == (
+        f"{tmp_path}: holds no heard.csv; audioconv listen MODEL --save FOLDER writes such a folder"
+    )
     assert not (tmp_path / ".heard.lock").exists()
     table = heard / "heard.csv"
     table.write_text(table.read_text().replace(",yes,", ",perhaps,", 1))

@@ -314,7 +314,7 @@ def one_clip_a_class(folder: Path) -> None:
     ("make", "message"),
     [
         (empty, "holds no recordings and no pictures in subfolders"),
-        (one_class, "has only one class, 'yes' (1 files)"),
+        (one_class, "has only one class, 'yes' (1 file)"),
         (none_readable, "none of the 2 files can be read"),
         (clips_without_folders, "are not in class folders"),
         (manifest_without_label, "the manifest has no column label"),
@@ -348,7 +348,7 @@ def test_what_is_refused_leaves_no_empty_folder(call, tones, tmp_path):
 
 def test_no_such_folder(call, tmp_path):
     answer = call("train", tmp_path / "nowhere", "-o", tmp_path / "out")
-    where = f"there is no 'nowhere' in {tmp_path}"
+    where = f"there is no 'nowhere' in {tmp_path}; give a folder with one subfolder per class, or a CSV manifest"
     assert (answer.code, answer.error) == (1, f"{tmp_path}/nowhere: no such folder or manifest; {where}")
     (tmp_path / "NoWhere").mkdir()
     assert call("train", tmp_path / "no-where", "-o", tmp_path / "out").error.endswith("; did you mean NoWhere?")

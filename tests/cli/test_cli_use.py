@@ -66,6 +66,13 @@ def test_unreadable_files_are_listed_at_the_end(call, model, tones):
     assert f"  {tones}/high/text.wav: not audio" in answer.err.splitlines()[2]
 
 
+@pytest.mark.parametrize("command", ["classify", "detect"])
+def test_similar_names_of_a_missing_recording_are_shown(call, model, tones, command):
+    answer = call(command, model, tones / "high" / "00.wav")
+    assert answer.code == 1
+    assert answer.err.splitlines()[-1].startswith(f"{tones}/high/00.wav: did you mean 0.wav")
+
+
 def test_strict_stops(call, model, tones):
     answer = call("classify", model, tones / "missing.wav", tones / "high", "--strict")
     assert (answer.code, answer.out) == (1, "")
@@ -75,7 +82,8 @@ def test_strict_stops(call, model, tones):
 def test_a_folder_without_recordings(call, model, tmp_path):
     (tmp_path / "empty").mkdir()
     answer = call("classify", model, tmp_path / "empty")
-    assert (answer.code, answer.error) == (1, f"{tmp_path}/empty: holds no recordings")
+    assert answer.code == 1
+    assert answer.error == f"{tmp_path}/empty: holds no recordings; give recordings, or a folder of them"
 
 
 def test_more_files_than_are_in_memory_at_once(call, model, tones, tmp_path):

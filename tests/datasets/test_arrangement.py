@@ -204,7 +204,7 @@ def test_folders_of_recordings_to_use_lose_none_without_a_word(tmp_path, caplog)
     with pytest.raises(DataError, match=r"holds no recordings that are read; 1 recording or picture .*\.vox \(1\)"):
         list(expand([tmp_path], "audio"))
     (tmp_path / "b.vox").unlink()
-    with pytest.raises(DataError, match=r"holds no recordings$"):
+    with pytest.raises(DataError, match=r"holds no recordings; give recordings, or a folder of them$"):
         list(expand([tmp_path], "audio"))
 
 

@@ -141,7 +141,7 @@ def test_other_languages(tmp_path, language, word, accents):
         ("German", r"no language 'German'; did you mean de \(German\)\?"),
         ("deu", r"no language 'deu'; did you mean .*de \(German\)"),
         ("en-uk", r"did you mean .*en-gb \(English \(Great Britain\)\)"),
-        ("", "no language ''$"),
+        ("", "no language ''; audioconv data list --languages lists them$"),
     ],
 )
 def test_unknown_languages(tmp_path, language, message):

@@ -230,7 +230,7 @@ def test_a_keras_network(tmp_path):
     plan = planned(write_keras(tmp_path / "network.keras", sequential(found), weights))
     assert plan.pretrained.about["framework"] == "Keras"
     assert plan.input_shape == (101, 20)  # the file leaves the number of frames open
-    with pytest.raises(ConfigError, match=r"network\.keras: has no layer, node or tensor 'earl'; near are 'early'"):
+    with pytest.raises(ConfigError, match=r"network\.keras: has no layer, node or tensor 'earl'; did you mean 'early'"):
         planned(tmp_path / "network.keras", init_layer="earl")
 
 
@@ -299,7 +299,7 @@ def test_coefficients_instead_of_bands(tmp_path):
 def test_an_unknown_layer_is_answered_with_near_ones(tmp_path):
     path = two_convolutions(tmp_path, (1, 101, 32))
     with pytest.raises(
-        ConfigError, match=r"network\.onnx: has no layer, node or tensor 'conv3'; near are .*'conv[12]'"
+        ConfigError, match=r"network\.onnx: has no layer, node or tensor 'conv3'; did you mean .*'conv[12]'"
     ):
         planned(path, init_layer="conv3")
 

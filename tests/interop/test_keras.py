@@ -133,7 +133,7 @@ def test_a_model_is_cut_at_a_layer(tmp_path):
     found = interop.read(path, until="max_pooling2d")
     assert found.out_shape == (4, 2, 5)
     assert found.network.layers[-1] == L.MaxPool((2, 2))
-    with pytest.raises(ConfigError, match="has no layer, node or tensor 'max_pooling'; near are 'max_pooling2d'"):
+    with pytest.raises(ConfigError, match="has no layer, node or tensor 'max_pooling'; did you mean 'max_pooling2d'"):
         interop.read(path, until="max_pooling")
 
 

@@ -248,7 +248,7 @@ def test_a_network_is_cut_at_a_layer_a_tensor_or_a_node(until, shape, tmp_path, 
     whole, found = interop.read_onnx(path), interop.read_onnx(path, until=until)
     assert found.out_shape == shape
     assert whole.network.layers[: len(found.network.layers)] == found.network.layers
-    with pytest.raises(Exception, match="has no layer, node or tensor 'layer9'; near are 'layer"):
+    with pytest.raises(Exception, match="has no layer, node or tensor 'layer9'; did you mean 'layer"):
         interop.read_onnx(path, until="layer9")
 
 
