@@ -135,7 +135,7 @@ def export(
         write(f"RAM: {stream}audioconv_classify {sizes.scratch:,} bytes if it is called")
     if kind == WEB:
         write(f"{display_path(output)}: {len(exported.files)} files, {megabytes(exported.bytes)}")
-        write_next(["python", "-m", "http.server", "--directory", output])
+        write_next(["python", "-m", "http.server", "--bind", "127.0.0.1", "--directory", output])
         return
     for file in exported.files:
         write(f"{display_path(file)}: {megabytes(file.stat().st_size)}")

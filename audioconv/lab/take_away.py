@@ -63,7 +63,7 @@ from openwakeword.model import Model
 
 model = Model(wakeword_models=["heads/WORD.onnx"], inference_framework="onnx")
 scores = model.predict(samples)  # 1280 samples, int16 at 16 kHz, again and again""",
-    "web": "python -m http.server --directory page",
+    "web": "python -m http.server --bind 127.0.0.1 --directory page",
 }
 
 OF_PICTURES = {

@@ -245,6 +245,6 @@ def test_the_command(tmp_path, capsys):
     assert (told["format"], told["files"][-1]) == ("web", str(tmp_path / "page" / "index.html"))
     assert run(command) == 0
     captured = capsys.readouterr()
-    assert f"python -m http.server --directory {tmp_path / 'page'}" in captured.out
+    assert f"python -m http.server --bind 127.0.0.1 --directory {tmp_path / 'page'}" in captured.out
     assert run(["export", str(tmp_path), "-o", str(tmp_path / "m.onnx"), "--offline", str(tmp_path)]) == 2
     assert "give format web" in capsys.readouterr().err
