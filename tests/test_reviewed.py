@@ -293,7 +293,9 @@ def test_damaged_clips_are_told(data, heard):
 
 
 def test_folders_that_are_something_else(data, heard, tmp_path):
-    with pytest.raises(DataError, match=r"holds no heard\.csv; give a folder that audioconv listen --save has written"):
+    with pytest.raises(
+        DataError, match=r"holds no heard\.csv; audioconv listen MODEL --save FOLDER writes such a folder"
+    ):
         trained_on(data, reviewed=tmp_path)
     write_heard(heard, [row(0, "skipped"), row(1, "")])
     with pytest.raises(DataError, match="none of its 2 clips has been reviewed; run audioconv review first"):

@@ -104,13 +104,14 @@ def test_installs_once_and_passes_arguments_on_as_they_are(clone, tools, tmp_pat
         (["-p", "no:xdist"], False),
     ],
 )
-def test_two_processes_share_the_tests_unless_the_arguments_say_otherwise(clone, tools, tmp_path, arguments, shared):
+def test_three_processes_share_the_tests_unless_the_arguments_say_otherwise(clone, tools, tmp_path, arguments, shared):
     made = clone / ".venv" / "bin"
     made.mkdir(parents=True)
-    add_command(made, "python", f"""[ "$2" != pytest ] || printf "<%s>" "$@" >"{tmp_path}/given" """)
+    script = f"""case $2 in pytest) printf "<%s>" "$@" >"{tmp_path}/given" ;; *affinity*) echo 3 ;; esac"""
+    add_command(made, "python", script)
     done = run(clone / "scripts" / "test", *arguments, path=tools, folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    options = ["-n", "logical", "--maxprocesses", "2", "--dist", "loadfile"] if shared else []
+    options = ["-n", "3", "--dist", "loadfile"] if shared else []
     given = "".join(f"<{word}>" for word in ["-m", "pytest", *options, *arguments])
     assert (tmp_path / "given").read_text() == given
 

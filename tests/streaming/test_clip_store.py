@@ -241,7 +241,9 @@ def test_damaged_rows(tmp_path, column, value, message):
 
 
 def test_other_tables_and_folders(tmp_path):
-    with pytest.raises(DataError, match=r"holds no heard\.csv; give a folder that audioconv listen --save"):
+    with pytest.raises(
+        DataError, match=r"holds no heard\.csv; audioconv listen MODEL --save FOLDER writes such a folder"
+    ):
         read_heard(tmp_path)
     (tmp_path / "heard.csv").write_text("path,label\na.wav,yes\n")
     with pytest.raises(DataError, match=r"heard\.csv: line 1 must be path,label,score.*, and is path,label; restore"):
