@@ -239,19 +239,18 @@ def summary(runs: Runs | None) -> str:
         cells = [" / ".join(ratios.get((f"{work}/{network}", peer), [])) for _, work, peer in columns]
         lines.append([f"`{network}`", *cells])
     machines = [run["machine"] for run in runs.values()]
-    measured = "; ".join(
-        f"with {width} lanes on {machine['date']} ({machine['processor']}, {machine['threads']} threads for everybody)"
+    measured = " ".join(
+        f"{width} lanes: {machine['processor']}, {machine['date']}."
         for width, machine in zip(runs, machines, strict=True)
     )
-    both = " Two numbers in a cell are of 8 and of 16 lanes." if len(runs) > 1 else ""
+    both = "Two numbers are of 8 and of 16 lanes. " if len(runs) > 1 else ""
     return "\n".join([
         "## How fast it is",
         "",
         *_markdown(["times as fast as", *(title for title, _, _ in columns)], lines, 1),
         "",
         wrapped(
-            f"Measured {measured} by `scripts/bench`; below 1 is slower.{both} "
-            "[docs/performance.md](docs/performance.md) says how, and has all numbers."
+            f"{both}Below 1 is slower. {measured} [docs/performance.md](docs/performance.md) has all numbers."
         ),
     ])  # fmt: skip
 
