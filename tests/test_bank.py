@@ -347,6 +347,18 @@ def test_of_a_long_recording_parts_are_read_evenly(tmp_path, monkeypatch):
     assert found.about["hours"] == pytest.approx(60 / 3600, abs=0.001)
 
 
+def test_one_recording_has_a_share_of_the_bank_at_most(tmp_path, monkeypatch):
+    monkeypatch.setattr(bank, "MAX_SECONDS", 60.0)
+    monkeypatch.setattr(bank, "PART_SECONDS", 5.0)
+    for number, seconds in enumerate((200, 30)):
+        write(tmp_path / f"{number}.wav", 0.2 + 0.5 * number, seconds)
+    found = read_bank(tmp_path, ["up"], RATE)
+    lengths = dict.fromkeys((False, True), 0)
+    for part in [*found.training, *found.calibration]:
+        lengths[bool(np.median(part) > 10_000)] += len(part)
+    assert lengths == {False: 60 * RATE, True: 30 * RATE}
+
+
 def test_of_many_recordings_some_are_read_evenly(tmp_path, monkeypatch):
     monkeypatch.setattr(bank, "MAX_HOURS", 20 / 3600)
     for number in range(50):

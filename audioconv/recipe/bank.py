@@ -47,8 +47,8 @@ CALIBRATION_SHARE, MIN_SPEAKERS = 0.25, 4
 MAX_HOURS, PROBED = 3.0, 100
 """Of a larger bank, so many hours are read, evenly over its files; how long these are is learned from so many."""
 
-MIN_SECONDS, PART_SECONDS = 60.0, 30.0
-"""Of long recordings so much is read at least, in parts of this length that lie evenly in them."""
+MIN_SECONDS, MAX_SECONDS, PART_SECONDS = 60.0, 1800.0, 30.0
+"""Seconds that are read of a long recording, at least and at most, and the length of the parts, which lie evenly in it."""
 
 SIMILAR_WEIGHT = 2.0
 """Weight of a recording whose transcript has a word that sounds like one of the classifier's; other recordings have the
@@ -298,13 +298,14 @@ def _read(
 def _allotted(files: Sequence[Path]) -> tuple[int, float]:
     """Return how many of the files are read, and so many seconds of each at most: about `MAX_HOURS` in all."""
     most = 3600 * MAX_HOURS
+    longest = min(MAX_SECONDS, most)
     lengths = []
     for file in evenly(files, PROBED):
         with suppress(DataError):
             lengths.append(probe(file).duration)
     if not sum(lengths):
-        return len(files), most
-    low, high = min(MIN_SECONDS, most), most
+        return len(files), longest
+    low, high = min(MIN_SECONDS, most), longest
     for _ in range(30):  # halves the interval: to the second is more than enough
         seconds = (low + high) / 2
         total = len(files) * float(np.minimum(lengths, seconds).mean())
