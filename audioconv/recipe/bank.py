@@ -48,7 +48,7 @@ MAX_HOURS, PROBED = 3.0, 100
 """Of a larger bank, so many hours are read, evenly over its files; how long these are is learned from so many."""
 
 MIN_SECONDS, MAX_SECONDS, PART_SECONDS = 60.0, 1800.0, 30.0
-"""Seconds that are read of a long recording, at least and at most, and the length of the parts, which lie evenly in it."""
+"""Seconds that are read of a long recording, at least and at most, and of its parts, which lie evenly in it."""
 
 SIMILAR_WEIGHT = 2.0
 """Weight of a recording whose transcript has a word that sounds like one of the classifier's; other recordings have the
