@@ -4,7 +4,7 @@ import soundfile
 
 from audioconv.errors import ConfigError, DataError, ShapeError
 from audioconv.features.front_ends import LogMel, Mfcc, RawSamples
-from audioconv.pipeline import inputs
+from audioconv.pipeline import audio_input, inputs
 from audioconv.recipe import choose_input
 
 
@@ -62,6 +62,17 @@ def test_picture_arrays_are_checked_and_scaled() -> None:
     assert source.convert(np.full((2, 2), 255, np.uint8)).tolist() == [[[1], [1]], [[1], [1]]]
     with pytest.raises(ShapeError, match=r"must have shape \(2, 2, 1\)"):
         source.convert(np.ones((3, 2)))
+
+
+def test_of_long_noise_the_beginning_is_read(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(audio_input, "LONG_NOISE_SECONDS", 0.5)
+    monkeypatch.setattr(audio_input, "MAX_NOISE_SECONDS", 2.0)
+    ramp = np.linspace(0, 0.9, 4 * 8000, dtype=np.float32)
+    for name, samples in (("long.wav", ramp), ("short.wav", ramp[:8000])):
+        soundfile.write(tmp_path / name, samples, 8000)
+    long, short = inputs.read_noises(tmp_path, 8000)
+    assert (len(long), long.dtype, len(short), short.dtype) == (16000, np.int16, 8000, np.int16)
+    np.testing.assert_allclose(long / 32768, ramp[:16000], atol=1e-4)
 
 
 def test_noises_come_from_a_file_or_a_folder(tmp_path) -> None:

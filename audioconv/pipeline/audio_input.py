@@ -46,8 +46,8 @@ from audioconv.training.data import Dataset
 MAX_WORD_SECONDS = 2.0
 """Longest window that holds a word. A piece of a longer sound, such as rain, is the same sound."""
 
-LONG_NOISE_SECONDS = 60.0
-"""Longer recordings of noise are held as 16-bit integers."""
+LONG_NOISE_SECONDS, MAX_NOISE_SECONDS = 60.0, 1800.0
+"""Noise longer than the first is held as 16-bit integers. The second is the length that is read of longer noise."""
 
 LONG = 2.0
 """A recording longer than this number of windows is searched, and its best windows are reported."""
@@ -216,8 +216,8 @@ def read_noises(path: StrPath, sample_rate: int) -> list[Array]:
     Returns
     -------
     list of arrays (T,)
-        float32 with full scale 1; int16 of recordings over `LONG_NOISE_SECONDS`, which take half the memory. See
-        `audio.samples.as_float`.
+        float32 with full scale 1; int16 of recordings over `LONG_NOISE_SECONDS`, which take half the memory. At most
+        the first `MAX_NOISE_SECONDS` of each are read. See `audio.samples.as_float`.
     """
     files = [Path(path)]
     if files[0].is_dir():
@@ -228,7 +228,9 @@ def read_noises(path: StrPath, sample_rate: int) -> list[Array]:
 
 
 def _read_noise(file: Path, sample_rate: int) -> Array:
-    if probe(file).duration <= LONG_NOISE_SECONDS:
+    duration = probe(file).duration
+    if duration <= LONG_NOISE_SECONDS:
         return read_recording(file, sample_rate)
-    samples, scale = read_int16(file, sample_rate)
+    is_longer = duration > MAX_NOISE_SECONDS
+    samples, scale = read_int16(Segment(file, 0.0, MAX_NOISE_SECONDS) if is_longer else file, sample_rate)
     return samples if scale == 1 / FULL_SCALE else samples * np.float32(scale)
