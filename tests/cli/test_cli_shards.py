@@ -132,6 +132,7 @@ def test_synthetic_words_in_shards(tmp_path, capsys):
     assert len({item.path.read_bytes() for item in made.items}) == 20
 
 
+@pytest.mark.slow
 def test_a_public_data_set_in_shards(mirror, tmp_path, monkeypatch):
     from audioconv.datasets import open_collection
 

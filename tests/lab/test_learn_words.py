@@ -69,6 +69,7 @@ def test_a_mistake_whose_clip_has_gone_is_left_out(trained, monkeypatch):
     assert left["clip"]["id"] == clip.id
 
 
+@pytest.mark.slow
 def test_a_spliced_stream_at_the_rate_of_a_browser(trained, test_data):
     page, _ = trained
     sound, _ = spliced([("one", path) for path in some_clips(test_data, "one", 2, first=20)])
