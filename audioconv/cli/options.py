@@ -142,7 +142,7 @@ class GroupHelp(TyperGroup):
 
 
 def plainly(parameters: list[Any]) -> list[Any]:
-    """Return parameters whose help has no type where that says nothing, and each default once."""
+    """Remove redundant types and repeated defaults from the help of parameters, and return them."""
     for parameter in parameters:
         if getattr(parameter, "is_flag", False) and parameter.metavar is None:
             parameter.metavar = ""
