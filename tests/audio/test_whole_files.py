@@ -11,8 +11,7 @@ import pytest
 import soundfile
 from mpeg_files import without_info
 
-from audioconv.audio.decoders import mpeg, opening, pieces, soundfile_internals
-from audioconv.audio.decoders.soundfile_internals import DirectFile
+from audioconv.audio.decoders import mpeg, opening, pieces
 from audioconv.audio.read import Segment, blocks, probe, read, read_window
 from audioconv.errors import DataError
 
@@ -342,29 +341,25 @@ def test_samples_that_would_overflow(tmp_path: Path, subtype: str, value: float)
     "error", [ValueError("v"), RuntimeError("r"), OSError(5, "o"), OverflowError("o"), MemoryError(), IndexError("i")]
 )
 @pytest.mark.parametrize("place", ["__init__", "read"])
-@pytest.mark.parametrize("is_direct", [True, False])
 def test_errors_of_the_libraries_are_the_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, place: str, is_direct: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, place: str
 ) -> None:
     def fail(*_arguments: object, **_options: object) -> None:
         raise error
 
     path = save(tmp_path, written(noise(), "WAV"))
-    monkeypatch.setattr(soundfile_internals, "_is_direct", is_direct)
-    monkeypatch.setattr(DirectFile if is_direct else soundfile.SoundFile, place, fail)
+    monkeypatch.setattr(soundfile.SoundFile, place, fail)
     monkeypatch.setattr(opening.ffmpeg, "is_installed", lambda: False)  # it would read the file
     with pytest.raises(DataError, match=r"a\.wav: "):
         read(path, RATE)
 
 
-@pytest.mark.parametrize("is_direct", [True, False])
-def test_ctrl_c_is_no_error_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_direct: bool) -> None:
+def test_ctrl_c_is_no_error_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_arguments: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
     path = save(tmp_path, written(noise(), "WAV"))
-    monkeypatch.setattr(soundfile_internals, "_is_direct", is_direct)
-    monkeypatch.setattr(DirectFile if is_direct else soundfile.SoundFile, "read", interrupted)
+    monkeypatch.setattr(soundfile.SoundFile, "read", interrupted)
     with pytest.raises(KeyboardInterrupt):
         read(path, RATE)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import threading
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -31,6 +32,9 @@ WITHOUT_LENGTH_IN_BYTES = ("FLAC", "OGG")
 """Formats whose header announces no number of bytes, which might be wrong."""
 
 SHORT_BLOCK = 8192
+
+_opening = threading.Lock()
+"""Held while a file is opened: libsndfile has one last error for all files."""
 
 
 class SoundFileDecoder(Decoder):
@@ -111,17 +115,11 @@ def open_sound_file(content: BinaryIO) -> soundfile.SoundFile | Exception:
     """Return the file with this content, opened by libsndfile, or its error."""
     import soundfile
 
-    from audioconv.audio.decoders import soundfile_internals
-
     source = _for_libsndfile(content)
     _to_begin(content)
-    if isinstance(source, int):
-        file = soundfile_internals.open_directly(source)
-        if file is not None:
-            return file
-        _to_begin(content)
     try:
-        return soundfile_internals.alone(lambda: soundfile.SoundFile(source, closefd=False))
+        with _opening:
+            return soundfile.SoundFile(source, closefd=False)
     # TypeError: headerless, by the name .raw
     except (soundfile.SoundFileError, TypeError, ValueError, OSError, MemoryError) as error:
         return error

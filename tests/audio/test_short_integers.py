@@ -1,28 +1,19 @@
-"""The private names of soundfile that short recordings are read with, and doing without them."""
+"""Short recordings of 16-bit integers, which are kept as they are; errors of files that many threads open."""
 
 from __future__ import annotations
 
-import ast
 import io
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
-import pytest
 import soundfile
 
-import audioconv
-from audioconv.audio.decoders import soundfile_internals
 from audioconv.audio.decoders.libsndfile import SoundFileDecoder
 from audioconv.audio.read import blocks, read
 from audioconv.audio.windows import kept_pieces
 from audioconv.errors import DataError
 from audioconv.pipeline.windowing import recording_parts
 
-PACKAGE = Path(audioconv.__file__).parent
 RATE, LENGTH = 8000, 1000
 FORMATS = [
     (form, subtype)
@@ -56,40 +47,6 @@ def outcome(call, *arguments):
         return call(*arguments)
     except DataError as error:
         return str(error)
-
-
-def test_soundfile_has_what_is_relied_on():
-    assert soundfile_internals.difference() is None
-
-
-def test_the_constant_is_that_of_libsndfile():
-    assert soundfile_internals.READ == soundfile._snd.SFM_READ
-
-
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_other_module_uses_a_private_name(path):
-    if path.name == "soundfile_internals.py":
-        return
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "soundfile":
-            assert not node.attr.startswith("_") or node.attr.startswith("__"), node.attr
-
-
-def test_files_are_read_as_by_the_public_class(tmp_path, monkeypatch):
-    path, count = tmp_path / "a.bin", 0
-    for content in contents():
-        path.write_bytes(content)
-        monkeypatch.setattr(soundfile_internals, "_is_direct", True)
-        found = outcome(read, path, RATE)
-        monkeypatch.setattr(soundfile_internals, "_is_direct", False)
-        expected = outcome(read, path, RATE)
-        assert type(found) is type(expected)
-        if isinstance(expected, str):
-            assert found == expected
-        else:
-            np.testing.assert_array_equal(found, expected)
-            count += 1
-    assert count > 100
 
 
 def test_integers_are_kept_as_what_is_made_of_floating_point(tmp_path, monkeypatch):
@@ -138,21 +95,3 @@ def test_files_that_cannot_be_read_have_their_own_errors_in_many_threads(tmp_pat
     with ThreadPoolExecutor(8) as pool:
         for path, found in zip(paths, pool.map(lambda path: outcome(read, path, RATE), paths), strict=True):
             np.testing.assert_array_equal(found, alone[path])
-
-
-def test_without_the_names_files_are_read_all_the_same(tmp_path):
-    (tmp_path / "a.flac").write_bytes(written("FLAC", "PCM_16"))
-    program = (
-        "import sys, numpy as np\n"
-        "from audioconv.audio.decoders import soundfile_internals as internals\n"
-        "from audioconv.audio.read import read\n"
-        "print(internals._is_direct, float(np.abs(read(sys.argv[1], 8000)).sum()))"
-    )
-    found = []
-    for value in ("0", "1"):
-        environment = {**os.environ, soundfile_internals.VARIABLE: value}
-        command = [sys.executable, "-c", program, str(tmp_path / "a.flac")]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=True)
-        found.append(done.stdout.split())
-    assert [one[0] for one in found] == ["True", "False"]
-    assert found[0][1] == found[1][1]
