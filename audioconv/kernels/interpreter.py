@@ -516,21 +516,8 @@ def _batch_statistics_backward(word, bases, N, scratch):
 
 
 @helper
-def _call_routine(address, call, thread, word, real, bases, tables, seeds, N, n, first, last, task, scratch, part,
-                  parts):  # fmt: skip
-    """Call a routine by its address; `call` is the address of memory for its arguments."""
-    memory = longs_at(call, 0)
-    memory[CALL_WORD], memory[CALL_REAL] = address_of_pointer(word), address_of_pointer(real)
-    memory[CALL_BASES], memory[CALL_SEEDS] = address_of_pointer(bases), address_of_pointer(seeds)
-    memory[CALL_TABLES] = tables
-    memory[CALL_BATCH], memory[CALL_EXAMPLE], memory[CALL_FIRST], memory[CALL_LAST] = N, n, first, last
-    memory[CALL_TASK], memory[CALL_SCRATCH], memory[CALL_PART], memory[CALL_PARTS] = task, scratch, part, parts
-    call_worker(address, call, thread)
-
-
-@helper
 def _arguments_of(call):
-    """Return the arguments that `_call_routine` has put into memory."""
+    """Return the arguments of a routine, which `_work` has put into memory."""
     return (
         longs_at(call[CALL_WORD], 0), doubles_at(call[CALL_REAL], 0), longs_at(call[CALL_BASES], 0), call[CALL_TABLES],
         seeds_at(call[CALL_SEEDS], 0), call[CALL_BATCH], call[CALL_EXAMPLE], call[CALL_FIRST], call[CALL_LAST],
@@ -597,8 +584,11 @@ def _work(arguments, thread):
     words, reals = longs_at(arguments[WORD_TABLE], 0), doubles_at(arguments[REAL_TABLE], 0)
     bases, seeds = longs_at(arguments[BASE_TABLE], 0), seeds_at(arguments[SEEDS], 0)
     board, routines = longs_at(arguments[COUNTERS], 0), longs_at(arguments[ROUTINE_TABLE], 0)
-    call = memory_on_stack()
+    call_address = memory_on_stack()
+    call = longs_at(call_address, 0)
     N, scratch = arguments[EXAMPLE_COUNT], thread * arguments[SCRATCH_SIZE]
+    call[CALL_BASES], call[CALL_SEEDS], call[CALL_TABLES] = arguments[BASE_TABLE], arguments[SEEDS], tables
+    call[CALL_BATCH], call[CALL_SCRATCH] = N, scratch
     if arguments[THREADS] > 1:
         leave_shared_cpu(board, 2 * arguments[PHASE_COUNT], arguments[THREADS])
     for number in range(arguments[PHASE_COUNT]):
@@ -619,15 +609,18 @@ def _work(arguments, thread):
                 begin, end = begin + task, begin + task + 1
             else:
                 part, parts = task, tasks
+            call[CALL_FIRST], call[CALL_LAST], call[CALL_TASK] = first, last, task
+            call[CALL_PART], call[CALL_PARTS] = part, parts
             for n in range(first, last):
+                call[CALL_EXAMPLE] = n
                 for w in range(begin, end):
                     word, real = offset_pointer(words, w * WORDS), offset_pointer(reals, w * REALS)
                     routine = routines[word[CODE]]
                     if routine == 0:
                         _execute(word, real, bases, tables, seeds, N, n, first, last, task, scratch, part, parts)
                     else:
-                        _call_routine(routine, call, thread, word, real, bases, tables, seeds, N, n, first, last, task,
-                                      scratch, part, parts)  # fmt: skip
+                        call[CALL_WORD], call[CALL_REAL] = address_of_pointer(word), address_of_pointer(real)
+                        call_worker(routine, call_address, thread)
             counters.fetch_add(board, 2 * number + 1, 1)
         counters.wait_for(board, 2 * number + 1, tasks)
     if arguments[THREADS] > 1:

@@ -73,18 +73,20 @@ def _normalised(x, place, vectors, size, c):
 def _activated(v, slopes, lows, highs):
     """Return the activation of a vector."""
     v = where_less(v, splat(np.float32(0)), v * slopes, v)
-    v = where_less(v, lows, lows, v)
+    v = where_less(v, lows, lows, v)  # one instruction each: a maximum and a minimum
     return where_less(highs, v, highs, v)
 
 
 @helper
-def _through_activation(v, g, slopes, lows, highs):
+def _through_activation(v, g, slopes, is_clamped, lows, highs):
     """Return the gradient by a vector, given that by its activation."""
     zero = splat(np.float32(0))
-    a = where_less(v, zero, v * slopes, v)
-    g = where_less(zero, v, g, g * slopes)
-    g = where_less(a, lows, zero, g)
-    return where_less(highs, a, zero, g)
+    through = where_less(zero, v, g, g * slopes)
+    if is_clamped:  # seldom, and six instructions more
+        a = where_less(v, zero, v * slopes, v)
+        through = where_less(a, lows, zero, through)
+        through = where_less(highs, a, zero, through)
+    return through
 
 
 @helper
@@ -178,6 +180,7 @@ def gradient_sums(x, dy, vectors, sums, C, H, W, x_line, x_pixel, dy_line, dy_pi
     size = round_up_to_lanes(C)
     zero = splat(np.float32(0))
     slopes, lows, highs = splat(np.float32(slope)), splat(np.float32(low)), splat(np.float32(high))
+    is_clamped = low > -np.inf or high < np.inf
     for i in range(2 * size):
         sums[i] = 0.0
     for h in range(H):
@@ -190,7 +193,7 @@ def gradient_sums(x, dy, vectors, sums, C, H, W, x_line, x_pixel, dy_line, dy_pi
                 for w in range(begin, min(W, begin + RUN)):
                     d = load(x, h * x_line + w * x_pixel + c) - mean
                     g = load(dy, h * dy_line + w * dy_pixel + c)
-                    g = _through_activation(d * scale + beta, g, slopes, lows, highs)
+                    g = _through_activation(d * scale + beta, g, slopes, is_clamped, lows, highs)
                     plain = plain + g
                     product = product + g * d
                 add_to_float64(sums, c, plain)
@@ -204,6 +207,7 @@ def backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q, y_li
     size = round_up_to_lanes(C)
     zero = splat(np.float32(0))
     slopes, lows, highs = splat(np.float32(slope)), splat(np.float32(low)), splat(np.float32(high))
+    is_clamped = low > -np.inf or high < np.inf
     if R * S * down * along == 1:
         for h in range(H):
             if C > LANES:
@@ -211,7 +215,7 @@ def backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q, y_li
                     for c in range(0, C, LANES):
                         d, v = _normalised(x, h * x_line + w * x_pixel + c, vectors, size, c)
                         g = load(dy, h * y_line + w * y_pixel + c)
-                        g = _through_activation(v, g, slopes, lows, highs) * load(gradients, c)
+                        g = _through_activation(v, g, slopes, is_clamped, lows, highs) * load(gradients, c)
                         under = d * load(gradients, size + c) + load(gradients, 2 * size + c)
                         store_first(dx, h * dx_line + w * dx_pixel + c, C - c, g + under)
                 continue
@@ -221,7 +225,7 @@ def backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q, y_li
                 for w in range(W):
                     d = load(x, h * x_line + w * x_pixel + c) - mean
                     g = load(dy, h * y_line + w * y_pixel + c)
-                    g = _through_activation(d * scale + beta, g, slopes, lows, highs)
+                    g = _through_activation(d * scale + beta, g, slopes, is_clamped, lows, highs)
                     store_first(dx, h * dx_line + w * dx_pixel + c, C - c, g * by_dy + (d * by_x + shift))
         clear_border(dx, H, W, C, dx_line, dx_pixel, border, 0, H)
         return
@@ -250,7 +254,7 @@ def backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q, y_li
                     v0, v1, v2, v3 = d0 * scale + beta, d1 * scale + beta, d2 * scale + beta, d3 * scale + beta
                     best = larger(larger(v3, v2), larger(v1, v0))
                     g = load(dy, p * y_line + q * y_pixel + c)
-                    rest = _through_activation(best, g, slopes, lows, highs) * by_dy
+                    rest = _through_activation(best, g, slopes, is_clamped, lows, highs) * by_dy
                     target = p * down * dx_line + q * along * dx_pixel + c
                     given = where_equal(v0, best, rest, zero)
                     rest = where_equal(v0, best, zero, rest)
@@ -274,7 +278,7 @@ def backward(x, dy, vectors, gradients, dx, C, H, W, x_line, x_pixel, P, Q, y_li
                         v = (load(x, place + s * x_pixel) - mean) * scale + beta
                         best = where_less(best, v, v, best)
                 # The first of equals gets the gradient, what `rest` still holds of it.
-                rest = _through_activation(best, g, slopes, lows, highs) * by_dy
+                rest = _through_activation(best, g, slopes, is_clamped, lows, highs) * by_dy
                 for r in range(r0, r1):
                     h, w = p * down + r - top, q * along - left
                     place = h * x_line + w * x_pixel + c

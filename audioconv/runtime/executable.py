@@ -110,9 +110,10 @@ class Executable:
         self._idle: list[Workspace] = []
 
     @cached_property
-    def _routines(self) -> NDArray[np.int64]:
-        """Addresses of the routines of the program's operations, which are compiled on its first run."""
-        return interpreter.routine_addresses(set(self._words[:, opcodes.CODE].tolist()))
+    def _routines(self) -> tuple[NDArray[np.int64], int]:
+        """Addresses of the routines of the program's operations, compiled on its first run, and where they lie."""
+        addresses = interpreter.routine_addresses(set(self._words[:, opcodes.CODE].tolist()))
+        return addresses, address_in_memory(addresses)
 
     def new_workspace(self, threads: int) -> Workspace:
         """Return memory for a run on so many threads."""
@@ -151,5 +152,5 @@ class Executable:
         # Held until the launch is over: of threads that run a program for the first time, each may make a table, and
         # the last one replaces the others.
         routines = self._routines
-        arguments[interpreter.ROUTINE_TABLE] = address_in_memory(routines)
+        arguments[interpreter.ROUTINE_TABLE] = routines[1]
         launch(interpreter.worker.address, space.arguments_address, threads)
