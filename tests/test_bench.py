@@ -129,6 +129,32 @@ def test_the_pages_show_both_vector_widths(bench, monkeypatch, tmp_path):
     assert (page.read_text("utf-8"), readme.read_text("utf-8")) == drawn
 
 
+def test_the_pages_show_the_medians_of_three_runs_of_a_day(bench, monkeypatch, tmp_path):
+    page = tmp_path / "performance.md"
+    page.write_text(bench.filled((bench.ROOT / "docs" / "performance.md").read_text("utf-8"), ""), "utf-8")
+    monkeypatch.setattr(bench, "PAGES", {page: bench.table})
+    monkeypatch.setattr(bench, "NUMBERS", tmp_path / "performance.json")
+    for ratio in (9.0, 3.0, 4.0, 2.0):  # the first is forgotten after three others
+
+        def measured(setting, ratio=ratio):
+            setting.tile_shares["train/cnn"] = ratio / 10
+            return [bench.Row("train/cnn", 30.0, "torch", 30 * ratio, ratio, (ratio, ratio))]
+
+        assert run_main(bench, monkeypatch, {"train/cnn": measured}) == 0
+    text = page.read_text("utf-8")
+    assert f"|  | beside | target | {bench.LANES} lanes | 3 runs |" in text
+    assert "| `train/cnn` | PyTorch | 3.5 | 3.00 | 2.00 to 4.00 |" in text
+    assert "| `train/cnn` | PyTorch | 30.0 ms | 90.0 ms | 30% |  |" in text
+    assert "Medians of 3 runs." in text
+
+    runs = json.loads(bench.NUMBERS.read_text("utf-8"))
+    for run in runs[str(bench.LANES)]:
+        run["machine"]["date"] = "2026-01-01"
+    bench.NUMBERS.write_text(json.dumps(runs), "utf-8")
+    assert run_main(bench, monkeypatch, {"train/cnn": lambda setting: [row(bench)]}) == 0
+    assert "| `train/cnn` | PyTorch | 3.5 | 3.00 | 2.90 to 3.10 |" in page.read_text("utf-8")  # one run of today
+
+
 def test_a_wrong_result_is_the_only_failure(bench, monkeypatch, tmp_path, capsys):
     def wrong(setting):
         raise bench.WrongResultError("train/m5-32, ours: first loss: differs")

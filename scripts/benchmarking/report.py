@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,8 +22,11 @@ both shares: then operations and memory traffic take turns."""
 Run = Mapping[str, Any]
 """What `as_json` returns: one run of the script."""
 
-Runs = Mapping[str, Run]
-"""The last run of each vector width, by the number of lanes: what ``docs/performance.json`` holds."""
+Runs = Mapping[str, Sequence[Run]]
+"""The last runs of each vector width, by the number of lanes: what ``docs/performance.json`` holds."""
+
+KEPT_RUNS = 3
+"""Runs of a vector width that are kept, of one processor and one day."""
 
 
 def as_json(machine: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
@@ -64,18 +68,53 @@ def quantity(number: float) -> str:
     return f"{number:#.3g}"
 
 
+def kept(before: Sequence[Run], run: Run) -> list[Run]:
+    """Return `run` behind those of the runs `before` that are of the same processor and day."""
+    same = [
+        one for one in before if all(one["machine"][key] == run["machine"][key] for key in ("processor", "date"))
+    ]
+    return [*same, run][-KEPT_RUNS:]
+
+
+def merged(runs: Sequence[Run]) -> Run:
+    """Return one run of several: the median of each number, and the lowest and the highest ratio as its spread.
+
+    Versions and variants are those of the last run. One run alone keeps its quartiles.
+    """
+    last = runs[-1]
+    if len(runs) == 1:
+        return {**last, "machine": {**last["machine"], "runs": 1}}
+    found = [{(row["name"], row["peer"]): row for row in run["rows"]} for run in runs]
+    rows = []
+    for key in [key for key in found[-1] if all(key in rows for rows in found)]:
+        of_all = [rows_of_run[key] for rows_of_run in found]
+        middle = {name: statistics.median(row[name] for row in of_all) for name in ("ours_ms", "peer_ms", "ratio")}
+        ratios = [row["ratio"] for row in of_all]
+        rows.append({**of_all[-1], **middle, "spread": (min(ratios), max(ratios))})
+    machines = [run["machine"] for run in runs]
+    machine = {**last["machine"], "runs": len(runs)}
+    for name in ("register_tile_gflops", "multiply_add_gflops", "copy_gb_per_second"):
+        numbers = [one[name] for one in machines if one.get(name) is not None]
+        machine[name] = statistics.median(numbers) if numbers else None
+    for name in ("tile_shares", "copy_shares"):
+        machine[name] = {
+            row: statistics.median(one[name][row] for one in machines if row in one[name]) for row in machine[name]
+        }
+    return {"machine": machine, "rows": rows}
+
+
 def in_order(runs: Runs) -> dict[str, Run]:
-    """Return the runs from the fewest lanes to the most."""
-    return {width: runs[width] for width in sorted(runs, key=int)}
+    """Return the runs of each width as one, from the fewest lanes to the most."""
+    return {width: merged(runs[width]) for width in sorted(runs, key=int)}
 
 
 def table(runs: Runs | None) -> str:
     """Return the tables of all runs in Markdown; `NOTHING` without one."""
     if not runs:
         return NOTHING
-    runs = in_order(runs)
-    parts = [*side_by_side(runs), *misses(runs)]
-    for width, run in runs.items():
+    medians = in_order(runs)
+    parts = [*side_by_side(medians), *misses(medians)]
+    for width, run in medians.items():
         parts += ["", f"### {width} lanes", "", about(run["machine"]), "", *details(run), "", *floors(run)]
     return "\n".join(parts).rstrip()
 
@@ -86,11 +125,12 @@ def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]], left: int) ->
     return [f"| {' | '.join(cells)} |" for cells in (head, rule, *lines)]
 
 
-def side_by_side(runs: Runs) -> list[str]:
+def side_by_side(runs: Mapping[str, Run]) -> list[str]:
     """Return a table of the ratios: a line a row and peer, two columns a vector width."""
     head = ["", "beside", "target"]
-    for width in runs:
-        head += [f"{width} lanes", "quartiles"]
+    for width, run in runs.items():
+        count = run["machine"]["runs"]
+        head += [f"{width} lanes", f"{count} runs" if count > 1 else "quartiles"]
     found = {width: {(row["name"], row["peer"]): row for row in run["rows"]} for width, run in runs.items()}
     lines = []
     for name, peer in dict.fromkeys(key for rows in found.values() for key in rows):
@@ -107,12 +147,13 @@ def side_by_side(runs: Runs) -> list[str]:
         lines.append(cells)
     told = (
         "The ratio is the peer's time, or memory, divided by ours: above 1, `audioconv` is faster or smaller. Bold "
-        "ratios reach the target, or 1 where there is none."
+        "ratios reach the target, or 1 where there is none. Of several runs, the median and the lowest and highest "
+        "ratio are shown, of one run its ratio and the quartiles of its turns."
     )
     return [wrapped(told), "", *_markdown(head, lines, 2)]
 
 
-def misses(runs: Runs) -> list[str]:
+def misses(runs: Mapping[str, Run]) -> list[str]:
     """Return a table of the rows below their targets, with our share of both limits of the machine."""
     lines = []
     for width, run in runs.items():
@@ -186,7 +227,9 @@ def about(machine: Mapping[str, Any]) -> str:
     """Return a paragraph on where and with what was measured."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     first = ", ".join(f"{who} {seconds:.1f} s" for who, seconds in machine["first_call_seconds"].items())
-    measured = (
+    count = machine["runs"]
+    measured = f"Medians of {count} runs. " if count > 1 else ""
+    measured += (
         f"Measured with audioconv {machine['audioconv']} on {machine['date']}: {machine['processor']}, "
         f"{machine['threads']} threads for everybody. Peak of the register tile: {peak_of_tile(machine)}; "
         f"copying: {machine['copy_gb_per_second']:.1f} GB/s, read and written together. {versions}."
@@ -219,9 +262,9 @@ def summary(runs: Runs | None) -> str:
     """Return the README's part, with its heading; without numbers, nothing."""
     if not runs:
         return ""
-    runs = in_order(runs)
+    medians = in_order(runs)
     ratios: dict[tuple[str, str], list[str]] = {}
-    for number, run in enumerate(runs.values()):
+    for number, run in enumerate(medians.values()):
         for row in run["rows"]:
             cells = ratios.setdefault((row["name"], row["peer"]), ["-"] * len(runs))
             cells[number] = f"{row['ratio']:.1f}"
@@ -238,10 +281,10 @@ def summary(runs: Runs | None) -> str:
     for network in networks:
         cells = [" / ".join(ratios.get((f"{work}/{network}", peer), [])) for _, work, peer in columns]
         lines.append([f"`{network}`", *cells])
-    machines = [run["machine"] for run in runs.values()]
+    machines = [run["machine"] for run in medians.values()]
     measured = " ".join(
         f"{width} lanes: {machine['processor']}, {machine['date']}."
-        for width, machine in zip(runs, machines, strict=True)
+        for width, machine in zip(medians, machines, strict=True)
     )
     both = "Two numbers are of 8 and of 16 lanes. " if len(runs) > 1 else ""
     return "\n".join([

@@ -35,7 +35,7 @@ class Effort:
     processes: int
 
 
-FULL = Effort(least_rounds=9, most_rounds=31, seconds=12.0, turn_seconds=0.03, processes=5)
+FULL = Effort(least_rounds=9, most_rounds=15, seconds=8.0, turn_seconds=0.03, processes=5)
 QUICK = Effort(least_rounds=2, most_rounds=2, seconds=0.0, turn_seconds=0.02, processes=1)
 
 MAX_CALLS = 100  # of a turn
