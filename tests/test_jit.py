@@ -214,9 +214,9 @@ for use in (lambda: audioconv.Classifier, lambda: audioconv.ops):
 
 
 PROVEN = """
-from audioconv.kernels import interpreter
+from audioconv.kernels import interpreter, routines
 from audioconv.kernels.cache import cache_folder
-workers = [interpreter.worker, *(routine for routine, _ in interpreter.ROUTINES.values())]
+workers = [interpreter.worker, *(routine for routine, _ in routines.ROUTINES.values())]
 print(all(worker.address for worker in workers), cache_folder(), sep="|")
 """
 
@@ -224,7 +224,8 @@ print(all(worker.address for worker in workers), cache_folder(), sep="|")
 def test_the_interpreter_gets_no_memory():
     """It could not say that there is none: what a worker raises is printed, and others would wait for it for ever."""
     (_, folder), _ = run(PROVEN)
-    compiled = [path.read_bytes() for path in Path(folder).rglob("interpreter._*.nbc")]
+    names = ("interpreter._*.nbc", "routines._*.nbc")
+    compiled = [path.read_bytes() for name in names for path in Path(folder).rglob(name)]
     assert len(compiled) >= 6
     assert all(b"NRT_Free" in code and b"NRT_MemInfo_alloc" not in code for code in compiled)
 

@@ -142,13 +142,13 @@ def test_doctor_clears_the_kernels_of_all_versions_but_those_in_use(tmp_path):
 # Compiles a kernel and says whether it was this process.
 COMPILE = """
 import sys
-from audioconv.kernels import cache, interpreter
+from audioconv.kernels import cache, routines
 saved = []
 original = cache.KernelCache.save_overload
 cache.KernelCache.save_overload = lambda self, sig, data: (saved.append(1), original(self, sig, data))
 print("ready", flush=True)
 sys.stdin.readline()
-assert interpreter.ROUTINES["depthwise"][0].address
+assert routines.ROUTINES["depthwise"][0].address
 print(len(saved), flush=True)
 """
 

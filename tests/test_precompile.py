@@ -67,7 +67,7 @@ except (ChildProcessError, AttributeError):
 
 def test_a_process_fills_the_cache_is_quiet_and_leaves_no_zombie(tmp_path):
     assert run(FILL, AUDIOCONV_CACHE_DIR=str(tmp_path)) == ("none", "")
-    assert kept(tmp_path) == ["interpreter._run_depthwise"]
+    assert kept(tmp_path) == ["routines._run_depthwise"]
 
 
 LEAVE = f"""

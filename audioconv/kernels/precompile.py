@@ -37,9 +37,9 @@ def _interpreter() -> None:
 
 def _routine(name: str) -> Callable[[], None]:
     def compile_it() -> None:
-        from audioconv.kernels import interpreter
+        from audioconv.kernels import routines
 
-        assert interpreter.ROUTINES[name][0].address
+        assert routines.ROUTINES[name][0].address
 
     return compile_it
 
@@ -68,11 +68,11 @@ def _optimizer() -> None:
 
 GROUPS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "interpreter": (_interpreter, ("interpreter._work",)),
-    "winograd": (_routine("winograd"), ("interpreter._run_winograd",)),
-    "images": (_routine("images"), ("interpreter._run_on_images",)),
-    "few_channels": (_routine("few_channels"), ("interpreter._run_few_channels",)),
-    "winograd_1d": (_routine("winograd_1d"), ("interpreter._run_winograd_1d",)),
-    "depthwise": (_routine("depthwise"), ("interpreter._run_depthwise",)),
+    "winograd": (_routine("winograd"), ("routines._run_winograd",)),
+    "images": (_routine("images"), ("routines._run_on_images",)),
+    "few_channels": (_routine("few_channels"), ("routines._run_few_channels",)),
+    "winograd_1d": (_routine("winograd_1d"), ("routines._run_winograd_1d",)),
+    "depthwise": (_routine("depthwise"), ("routines._run_depthwise",)),
     "features": (_features, ("spectral._work", "launch.launch")),
     "optimizer": (_optimizer, ("optimizers.squares", "optimizers.adamw")),
 }

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audioconv._types import cached_property
-from audioconv.kernels import interpreter, opcodes
+from audioconv.kernels import interpreter, opcodes, routines
 from audioconv.kernels.counters import COUNTER_STRIDE
 from audioconv.kernels.launch import address_in_memory, launch
 from audioconv.kernels.threads import thread_count
@@ -112,7 +112,7 @@ class Executable:
     @cached_property
     def _routines(self) -> tuple[NDArray[np.int64], int]:
         """Addresses of the routines of the program's operations, compiled on its first run, and where they lie."""
-        addresses = interpreter.routine_addresses(set(self._words[:, opcodes.CODE].tolist()))
+        addresses = routines.routine_addresses(set(self._words[:, opcodes.CODE].tolist()))
         return addresses, address_in_memory(addresses)
 
     def new_workspace(self, threads: int) -> Workspace:

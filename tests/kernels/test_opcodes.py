@@ -8,14 +8,14 @@ from types import ModuleType
 
 import pytest
 
-from audioconv.kernels import interpreter, opcodes
+from audioconv.kernels import batch_statistics, interpreter, opcodes, operands, routines
 from audioconv.kernels.launch import STACK_WORDS
 
 OPCODES = {name: value for name, value in vars(opcodes).items() if isinstance(value, ModuleType) and name != "IMAGE"}
-TREE = ast.parse(inspect.getsource(interpreter))
-READERS = {"_operand": "operands", "_doubles": "operands", "_stride": "operands"}
+TREE = ast.parse("\n".join(map(inspect.getsource, (operands, batch_statistics, routines, interpreter))))
+READERS = {"operand": "operands", "doubles": "operands", "stride": "operands"}
 ROWS = {"i": "integers", "real": "reals"}
-RECORDS = {"i", "real", "word", "phase", "operand", "arguments", "call", "memory"}
+RECORDS = {"i", "real", "word", "phase", "fields", "arguments", "call"}
 
 
 def test_every_opcode_is_in_the_table():
@@ -106,11 +106,11 @@ def test_the_interpreter_reads_each_field_as_its_kind_and_in_its_own_branch():
 
 
 def test_each_operation_has_one_routine_at_most_and_its_arguments_have_room():
-    codes = [operation.code for _, operations in interpreter.ROUTINES.values() for operation in operations]
+    codes = [operation.code for _, operations in routines.ROUTINES.values() for operation in operations]
     assert len(codes) == len(set(codes))
-    assert interpreter.CALL_PARTS < STACK_WORDS
-    needed = interpreter.ROUTINES["depthwise"][1][0].code
-    addresses = interpreter.routine_addresses({needed, opcodes.CORRELATE.code})
+    assert routines.CALL_PARTS < STACK_WORDS
+    needed = routines.ROUTINES["depthwise"][1][0].code
+    addresses = routines.routine_addresses({needed, opcodes.CORRELATE.code})
     assert addresses[needed] != 0
     assert addresses[opcodes.CORRELATE.code] == 0  # of the interpreter itself
     assert len(set(addresses.tolist())) == 2  # no other one was compiled
