@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import os
+import tempfile
 from types import ModuleType
 from typing import Any
 
@@ -40,6 +41,8 @@ def _narrow() -> bool:
     if not llvmlite.binding.get_host_cpu_features().get("avx512f", False):
         return False
     os.environ.update(NARROW)
+    # torch.compile finds its code by what it computes alone. Code for AVX-512 gives wrong results beside the rest.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.path.join(tempfile.gettempdir(), "torchinductor-avx2"))
     return True
 
 
