@@ -70,9 +70,7 @@ def quantity(number: float) -> str:
 
 def kept(before: Sequence[Run], run: Run) -> list[Run]:
     """Return `run` behind those of the runs `before` that are of the same processor and day."""
-    same = [
-        one for one in before if all(one["machine"][key] == run["machine"][key] for key in ("processor", "date"))
-    ]
+    same = [one for one in before if all(one["machine"][key] == run["machine"][key] for key in ("processor", "date"))]
     return [*same, run][-KEPT_RUNS:]
 
 
@@ -282,11 +280,14 @@ def summary(runs: Runs | None) -> str:
         cells = [" / ".join(ratios.get((f"{work}/{network}", peer), [])) for _, work, peer in columns]
         lines.append([f"`{network}`", *cells])
     machines = [run["machine"] for run in medians.values()]
-    measured = " ".join(
-        f"{width} lanes: {machine['processor']}, {machine['date']}."
-        for width, machine in zip(medians, machines, strict=True)
-    )
+    places = [f"{machine['processor']}, {machine['date']}" for machine in machines]
+    if len(set(places)) == 1:
+        measured = f"{places[0]}."
+    else:
+        measured = " ".join(f"{width} lanes: {place}." for width, place in zip(medians, places, strict=True))
     both = "Two numbers are of 8 and of 16 lanes. " if len(runs) > 1 else ""
+    if any(machine.get("narrowed") for machine in machines):
+        both += "With 8 lanes PyTorch was limited to AVX2 as well, and ONNX Runtime had AVX-512. "
     return "\n".join([
         "## How fast it is",
         "",
