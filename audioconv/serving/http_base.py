@@ -19,8 +19,9 @@ from audioconv.errors import AudioconvError, ConfigError
 from audioconv.serving.http_guard import Guard
 from audioconv.serving.limits import WRITE_SECONDS, Limits, RefusedError
 
-REST_SECONDS = 1.0
-"""The rest of a body is read for so long before a refusal, so that a client that still sends gets the answer."""
+REST_SECONDS, MAX_REST_BYTES = 1.0, 1 << 26
+"""The rest of a body is read for so long, and up to so much, before a refusal: a client that still sends gets the
+answer then."""
 
 HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
@@ -182,11 +183,13 @@ class _Body:
         return message
 
     async def leave_out(self) -> None:
-        """Read what is left of the body, for a moment."""
+        """Read what is left of the body, for a moment and up to `MAX_REST_BYTES`."""
+        left = MAX_REST_BYTES
         try:
             async with asyncio.timeout(REST_SECONDS):
-                while self._has_more:
-                    await self.receive()
+                while self._has_more and left > 0:
+                    message = await self.receive()
+                    left -= len(message.get("body", b""))
         except TimeoutError:
             pass
 

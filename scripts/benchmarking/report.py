@@ -145,8 +145,8 @@ def side_by_side(runs: Mapping[str, Run]) -> list[str]:
         lines.append(cells)
     told = (
         "The ratio is the peer's time, or memory, divided by ours: above 1, `audioconv` is faster or smaller. Bold "
-        "ratios reach the target, or 1 where there is none. Of several runs, the median and the lowest and highest "
-        "ratio are shown, of one run its ratio and the quartiles of its turns."
+        "ratios reach the target, or 1 where there is none. With several runs, the table shows their median "
+        "and their lowest and highest ratio. With one run, it shows its ratio and the quartiles of its turns."
     )
     return [wrapped(told), "", *_markdown(head, lines, 2)]
 
