@@ -28,6 +28,9 @@ def answers() -> bool:
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not answers(), reason="needs Slurm with PMI-2 on this machine")]
 
 PAGE = launching.ROOT / "docs" / "cluster.md"
+NEW_STEP = 'for _ in $(seq "${SLURM_RESTART_COUNT:-0}"); do srun true; done'
+"""What the page has for MPICH: it names shared memory by the numbers of job and step, and killed processes leave it."""
+
 SECONDS = 200
 MODEL, GOES_ON = "model.safetensors", "resuming after epoch"
 SHORT = [*LEARNING, "--negatives", "none"]
@@ -93,12 +96,16 @@ def training(words, out, arguments):
             "--cpus-per-task=32": "--cpus-per-task=1",
             "module load openmpi\n": "",
             'source "$HOME/audioconv/bin/activate"\n': "",
-            "srun ": "srun --mpi=pmi2 ",
+            "srun ": f"{NEW_STEP}\nsrun --mpi=pmi2 ",
             "/scratch/recordings": str(words),
             "/scratch/model": str(out),
             "--replicas 8": " ".join(map(str, arguments)),
         },
     )
+
+
+def test_the_page_has_the_line_for_mpich():
+    assert f"`{NEW_STEP}`" in PAGE.read_text("utf-8")
 
 
 def test_a_job_trains_the_model_of_one_process(words, tmp_path):
