@@ -333,8 +333,8 @@ ROUTINES = {
 }
 """Workers that execute some operations each, and these operations.
 
-A program needs the routines of its own operations alone (see `routine_addresses`). Several processes can compile several
-of them at the same time: on a machine's first run, compiling takes longest.
+A program needs the routines of its own operations alone (see `routine_addresses`). Several processes can compile
+several of them at the same time: on a machine's first run, compiling takes longest.
 """
 
 
