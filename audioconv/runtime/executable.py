@@ -151,6 +151,6 @@ class Executable:
         arguments[interpreter.THREADS] = threads
         # Held until the launch is over: of threads that run a program for the first time, each may make a table, and
         # the last one replaces the others.
-        routines = self._routines
-        arguments[interpreter.ROUTINE_TABLE] = routines[1]
+        table = self._routines
+        arguments[interpreter.ROUTINE_TABLE] = table[1]
         launch(interpreter.worker.address, space.arguments_address, threads)
