@@ -11,7 +11,7 @@ import soundfile
 from audioconv.audio.read import OpenRecording, Segment
 from audioconv.decision.decision import Decision
 from audioconv.errors import DataError
-from audioconv.pipeline import windowing
+from audioconv.pipeline import recording_pieces
 from audioconv.pipeline.inputs import AudioInput
 from audioconv.pipeline.predict import decisive_clip, score_examples, score_files, score_recording
 from audioconv.recipe.choose_input import choose_audio_input
@@ -93,10 +93,10 @@ def test_a_file_in_pieces_is_what_it_is_in_memory(content, tmp_path, rng, monkey
         np.testing.assert_array_equal(opened.probabilities, whole.probabilities)
         assert len(opened.windows) == len(whole.windows) > 0
         with monkeypatch.context() as shorter:
-            shorter.setattr(windowing, "PIECE_SECONDS", 5.0)
+            shorter.setattr(recording_pieces, "PIECE_SECONDS", 5.0)
             opened = score_recording(model, source(content), upload)
         np.testing.assert_allclose(opened.probabilities, whole.probabilities, atol=1e-6)
-    monkeypatch.setattr(windowing, "PIECE_SECONDS", 5.0)
+    monkeypatch.setattr(recording_pieces, "PIECE_SECONDS", 5.0)
     (pieces,) = score_files(model, source(content), [tmp_path / "a.wav"])
     np.testing.assert_allclose(pieces.probabilities, whole.probabilities, atol=1e-6)
     assert [round(one.begin) for one in pieces.windows] == [round(one.begin) for one in whole.windows]
@@ -117,7 +117,7 @@ def test_files_that_cannot_be_read_keep_their_place(tmp_path):
 
 
 def test_what_is_damaged_behind_its_first_minute_is_that_files_failure(tmp_path, monkeypatch):
-    monkeypatch.setattr(windowing, "PIECE_SECONDS", 2.0)
+    monkeypatch.setattr(recording_pieces, "PIECE_SECONDS", 2.0)
     soundfile.write(tmp_path / "a.wav", steady([0.09] * 12), RATE)
     whole = (tmp_path / "a.wav").read_bytes()
     (tmp_path / "cut.wav").write_bytes(whole[: len(whole) * 2 // 3])
@@ -146,7 +146,7 @@ def test_by_default_short_windows_are_of_words():
 @pytest.mark.parametrize("in_pieces", [False, True])
 def test_an_answer_of_words_rests_on_the_best_window(in_pieces, tmp_path, monkeypatch):
     if in_pieces:
-        monkeypatch.setattr(windowing, "PIECE_SECONDS", 2.0)
+        monkeypatch.setattr(recording_pieces, "PIECE_SECONDS", 2.0)
     samples = steady([0.01] * 6 + [0.09] + [0.01] * 5)
     soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
     for example in (tmp_path / "a.wav", *([] if in_pieces else [samples])):

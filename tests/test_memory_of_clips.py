@@ -24,7 +24,7 @@ from audioconv.evaluation import curves, other_words
 from audioconv.features.front_ends import RawSamples
 from audioconv.features.normalisation import Normalisation
 from audioconv.model import Model
-from audioconv.pipeline import evaluate, windowing
+from audioconv.pipeline import evaluate, reading_processes, windowing
 from audioconv.pipeline.predict import RecordingScores
 from audioconv.recipe.examples import load
 from audioconv.recipe.labelled import LabelledFiles
@@ -91,7 +91,8 @@ def test_opening_a_folder_or_a_manifest(folders):
 @pytest.mark.slow
 def test_training(folders, tmp_path, monkeypatch):
     samples = np.arange(LENGTH, dtype=np.float32) / 32768
-    monkeypatch.setattr(windowing, "recording_parts", lambda *_: [(samples, [0], False)])
+    monkeypatch.setattr(reading_processes, "MIN_FILES", 10 * MANY)  # another process would read the files themselves
+    monkeypatch.setattr(reading_processes, "recording_parts", lambda *_: [(samples, [0], False)])
     monkeypatch.setattr(windowing, "MAX_MEMORY_SAMPLES", 1)
     monkeypatch.setattr(window_store, "stores_folder", lambda: tmp_path)
 

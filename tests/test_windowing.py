@@ -8,8 +8,9 @@ import soundfile
 
 from audioconv.audio.read import Segment
 from audioconv.errors import DataError
-from audioconv.pipeline import windowing
-from audioconv.pipeline.windowing import load_windows, pieces, recording_parts
+from audioconv.pipeline import recording_pieces
+from audioconv.pipeline.recording_pieces import pieces, recording_parts
+from audioconv.pipeline.windowing import load_windows
 from audioconv.recipe.window_plan import plan_for_files, plan_windows
 
 RATE = 8000
@@ -126,8 +127,8 @@ def test_files_that_cannot_be_read_do_not_choose(tmp_path, rng):
 
 @pytest.fixture
 def short_pieces(monkeypatch):
-    monkeypatch.setattr(windowing, "PIECE_SECONDS", 2.0)
-    monkeypatch.setattr(windowing, "MAX_KEPT_SECONDS", 10.0)
+    monkeypatch.setattr(recording_pieces, "PIECE_SECONDS", 2.0)
+    monkeypatch.setattr(recording_pieces, "MAX_KEPT_SECONDS", 10.0)
 
 
 @pytest.mark.parametrize("seconds", [1.0, 3.9, 4.0, 11.3, 25.0])

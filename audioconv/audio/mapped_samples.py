@@ -114,34 +114,40 @@ class SampleWriter:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file, self.count = open(path, "xb", buffering=1 << 20), 0  # noqa: SIM115 (`close` does it)
+        self._file, self.count = open(path, "xb"), 0  # noqa: SIM115 (`close` does it)
         self._checksums: list[int] = []
+        self._block = np.empty(BLOCK, SAMPLE)
         # The disk works while recordings are read: at the end of a file of a gigabyte, all would wait for it.
         self._pool, self._synced, self._begun = ThreadPoolExecutor(1), 0, Future[None]()
         self._begun.set_result(None)
 
     def write(self, samples: NDArray[np.int16]) -> None:
         """Write the next samples (T,)."""
-        samples = np.ascontiguousarray(samples, SAMPLE)
-        self._file.write(samples.data)
-        if self.count - self._synced > SYNCED and self._begun.done():
-            self._begun.result()  # raises what went wrong
-            self._file.flush()
-            self._begun, self._synced = self._pool.submit(os.fsync, self._file.fileno()), self.count
         while len(samples):
-            if self.count % BLOCK == 0:
-                self._checksums.append(0)
-            part = samples[: BLOCK - self.count % BLOCK]
-            self._checksums[-1] = zlib.crc32(part.data, self._checksums[-1])
+            place = self.count % BLOCK
+            part = samples[: BLOCK - place]
+            self._block[place : place + len(part)] = part
             self.count += len(part)
             samples = samples[len(part) :]
+            if self.count % BLOCK == 0:
+                self._write(self._block)
 
     def close(self) -> None:
         """Close the file when all of it is on the disk."""
         with self._file, self._pool:
             self._begun.result()
+            if self.count % BLOCK:
+                self._write(self._block[: self.count % BLOCK])
             self._file.flush()
             os.fsync(self._file.fileno())
+
+    def _write(self, block: NDArray[np.int16]) -> None:
+        self._checksums.append(zlib.crc32(block.data))
+        self._file.write(block.data)
+        if self.count - self._synced > SYNCED and self._begun.done():
+            self._begun.result()  # raises what went wrong
+            self._file.flush()
+            self._begun, self._synced = self._pool.submit(os.fsync, self._file.fileno()), self.count
 
     def checksums(self) -> NDArray[np.uint32]:
         """Return the checksums (blocks,)."""

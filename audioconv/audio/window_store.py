@@ -179,6 +179,8 @@ class StoreWriter:
 
     def finish(self, windows: Windows) -> Windows:
         """Write the index of windows without a source, and return them with it; the store is complete."""
+        with self._explained():
+            self._stack.close()
         arrays: dict[str, Any] = {
             "begins": windows.begins,
             "ranges": windows.ranges,
@@ -195,7 +197,6 @@ class StoreWriter:
             "windows": len(windows),
         }
         with self._explained():
-            self._stack.close()
             tensor_file.write(self._folder / INDEX, "clips", arrays, header)
             try:
                 self._folder.rename(self._target)

@@ -59,6 +59,11 @@ def limit_workers(count: int) -> None:
     _limit = count
 
 
+def worker_count() -> int:
+    """Return the number of threads, or of processes, with which this process reads."""
+    return min(16, _limit or os.cpu_count() or 1)
+
+
 def load_many(
     files: Sequence[File],
     read_one: Callable[[File], NDArray[np.float32]],
@@ -120,7 +125,7 @@ def read_in_parallel(
         return found
 
     # The libraries that decode and resample let other Python threads run meanwhile.
-    threads = min(16, _limit or os.cpu_count() or 1)
+    threads = worker_count()
     with ThreadPoolExecutor(threads) as pool:
         try:
             # Those that nobody has taken yet are in memory: files are begun only so far ahead.

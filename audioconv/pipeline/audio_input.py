@@ -39,8 +39,9 @@ from audioconv.io.files import display_path
 from audioconv.io.parallel import Loaded
 from audioconv.layers.base import Shape
 from audioconv.pipeline.input_spec import File, InputSpec, OnFile
+from audioconv.pipeline.recording_pieces import pieces, sample_pieces
 from audioconv.pipeline.user_arrays import samples_of, split_sound
-from audioconv.pipeline.windowing import load_windows, pieces, sample_pieces
+from audioconv.pipeline.windowing import load_windows
 from audioconv.training.data import Dataset
 
 MAX_WORD_SECONDS = 2.0

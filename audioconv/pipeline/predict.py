@@ -14,7 +14,7 @@ from audioconv.errors import ConfigError, DataError
 from audioconv.io.parallel import read_in_parallel
 from audioconv.model import Model
 from audioconv.pipeline.inputs import LONG, InputSpec
-from audioconv.pipeline.windowing import pieces
+from audioconv.pipeline.recording_pieces import pieces
 
 MAX_REPORTED = 3
 """Windows of a long recording that are reported."""

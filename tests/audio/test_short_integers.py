@@ -12,7 +12,7 @@ from audioconv.audio.decoders.libsndfile import SoundFileDecoder
 from audioconv.audio.read import blocks, read
 from audioconv.audio.windows import kept_pieces
 from audioconv.errors import DataError
-from audioconv.pipeline.windowing import recording_parts
+from audioconv.pipeline.recording_pieces import recording_parts
 
 RATE, LENGTH = 8000, 1000
 FORMATS = [
