@@ -8,13 +8,13 @@ MAX_PARTS = 64
 """Parts of a sum, and so the largest number of threads that share it."""
 
 SHARED_PARTS = 16
-"""Up to so many parts, a part may be as small as one example."""
+"""Up to so many parts, a part may be as small as one example. More are a power of two, for equal shares of threads."""
 
-WORK_OF_PART = 384
+WORK_OF_PART = 1200
 """From `SHARED_PARTS` on, multiplications of a part for each of its weights.
 
-A part writes its weights' gradients once and adds them once. Smaller parts would take longer on few threads, and share
-less work among many."""
+A part writes its weights' gradients once and adds them once. With 384, `cnn` has 32 parts instead of 16, and a training
+step takes 3 % longer on two threads."""
 
 MAX_PARTIAL_ELEMENTS, LEAST_PARTS = 2**24, 4
 """Elements of all parts together (64 MiB), and the parts that there are even if they take more."""
@@ -31,4 +31,7 @@ def part_count(examples: int, weights: int, multiplications: int) -> int:
     """
     together = math.ceil(WORK_OF_PART * weights / max(1, multiplications))  # examples of a part
     fitting = max(LEAST_PARTS, MAX_PARTIAL_ELEMENTS // max(1, weights))
-    return max(1, min(examples, MAX_PARTS, max(SHARED_PARTS, examples // max(1, together)), fitting))
+    parts = SHARED_PARTS
+    while 2 * parts <= examples // max(1, together):
+        parts *= 2
+    return max(1, min(examples, MAX_PARTS, parts, fitting))

@@ -107,7 +107,8 @@ def test_several_threads_give_the_same_bits_as_one(monkeypatch, name, examples):
 
 def test_sums_are_divided_for_many_threads_and_without_regard_to_them():
     work = WORK_OF_PART * 1000
-    parts = {1: 1, 2: 2, SHARED_PARTS: SHARED_PARTS, 30: 30, MAX_PARTS: MAX_PARTS, 1000: MAX_PARTS}
+    parts = {1: 1, 2: 2, SHARED_PARTS: SHARED_PARTS, 2 * SHARED_PARTS - 1: SHARED_PARTS}
+    parts |= {2 * SHARED_PARTS: 2 * SHARED_PARTS, MAX_PARTS - 1: MAX_PARTS // 2, MAX_PARTS: MAX_PARTS, 1000: MAX_PARTS}
     assert {examples: part_count(examples, 1000, work) for examples in parts} == parts
     # Less work of each weight, fewer parts; more weights, less memory of each.
     assert part_count(MAX_PARTS, 1000, work // 2) == MAX_PARTS // 2
