@@ -56,10 +56,15 @@ def recordings(tmp_path, rng):
     return files, contents
 
 
+def read(recordings, **more):
+    with read_pieces(*recordings, RATE, LENGTH, **more) as found:
+        return list(found)
+
+
 def by_threads(recordings, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(reading_processes, "MIN_FILES", 1 << 30)
-        return list(read_pieces(*recordings, RATE, LENGTH))
+        return read(recordings)
 
 
 def assert_same(found, expected):
@@ -86,7 +91,7 @@ def test_processes_read_what_threads_do(recordings, monkeypatch, processes):
     assert not processes
     assert sum(isinstance(one, DataError) for one in expected) == 2
     counted = []
-    found = list(read_pieces(*recordings, RATE, LENGTH, on_file=lambda: counted.append(1)))
+    found = read(recordings, on_file=lambda: counted.append(1))
     assert len(processes) == 2
     assert are_ended(processes)
     assert len(counted) == len(expected)
@@ -97,10 +102,11 @@ def test_processes_read_what_threads_do(recordings, monkeypatch, processes):
 @pytest.mark.parametrize("after", [0, 3, BATCH + 5])
 def test_when_a_process_is_killed_its_recordings_are_read_by_this_one(recordings, monkeypatch, processes, after):
     expected, found = by_threads(recordings, monkeypatch), []
-    for one in read_pieces(*recordings, RATE, LENGTH):
-        found.append(one)
-        if len(found) == after + 1:
-            processes[after % 2].kill()
+    with read_pieces(*recordings, RATE, LENGTH) as reading:
+        for one in reading:
+            found.append(one)
+            if len(found) == after + 1:
+                processes[after % 2].kill()
     assert_same(found, expected)
     assert are_ended(processes)
 
@@ -108,21 +114,20 @@ def test_when_a_process_is_killed_its_recordings_are_read_by_this_one(recordings
 def test_where_no_process_can_be_started_this_one_reads(recordings, monkeypatch, processes, tmp_path):
     expected = by_threads(recordings, monkeypatch)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
-    assert_same(list(read_pieces(*recordings, RATE, LENGTH)), expected)
+    assert_same(read(recordings), expected)
     assert processes == [None, None]
 
 
 def test_the_first_unreadable_file_ends_it_if_it_must(recordings, processes):
     with pytest.raises(DataError, match=r"missing\.wav"):
-        list(read_pieces(*recordings, RATE, LENGTH, strict=True))
+        read(recordings, strict=True)
     assert are_ended(processes)
 
 
 def test_no_process_is_left_when_reading_ends_early(recordings, processes):
-    reading = read_pieces(*recordings, RATE, LENGTH)
-    next(reading)
-    assert not are_ended(processes)
-    reading.close()
+    with read_pieces(*recordings, RATE, LENGTH) as found:
+        next(found)
+        assert not are_ended(processes)
     assert are_ended(processes)
 
 
@@ -130,7 +135,7 @@ def test_no_process_is_left_when_reading_ends_early(recordings, processes):
 def test_threads_read_where_there_is_one_processor_or_no_python(recordings, monkeypatch, processes, limit, frozen):
     monkeypatch.setattr(parallel, "_limit", limit)
     monkeypatch.setattr(sys, "frozen", frozen, raising=False)
-    assert len(list(read_pieces(*recordings, RATE, LENGTH))) == len(recordings[0])
+    assert len(read(recordings)) == len(recordings[0])
     assert not processes
 
 
@@ -153,10 +158,10 @@ from audioconv.io import parallel
 from audioconv.pipeline import reading_processes
 reading_processes.MIN_FILES, parallel._limit = 1, 2
 files = {[os.fspath(file) for file in recordings[0] if not isinstance(file, Segment)]!r}
-reading = reading_processes.read_pieces(files, ["words"] * len(files), {RATE}, {LENGTH})
-next(reading)
-print("reads", flush=True)
-sys.stdin.read()
+with reading_processes.read_pieces(files, ["words"] * len(files), {RATE}, {LENGTH}) as found:
+    next(found)
+    print("reads", flush=True)
+    sys.stdin.read()
 """
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"reads\n"

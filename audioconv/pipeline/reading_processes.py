@@ -16,7 +16,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import IO, Any, Self, TypeVar
 
@@ -50,6 +50,7 @@ Found = TypeVar("Found")
 _CODE = "import sys; sys.path[:] = {path!r}; from audioconv.pipeline import reading_processes; reading_processes.main()"
 
 
+@contextmanager
 def read_pieces(
     files: Sequence[StrPath | Segment],
     contents: Sequence[Content],
@@ -58,10 +59,11 @@ def read_pieces(
     *,
     strict: bool = False,
     on_file: Callable[[], object] | None = None,
-) -> Iterator[list[Piece] | DataError]:
-    """Yield the pieces of each recording, or why it cannot be read, in the order of the files.
+) -> Iterator[Iterator[list[Piece] | DataError]]:
+    """Give the pieces of each recording, or why it cannot be read, in the order of the files.
 
-    Threads read a few files; processes read at least `MIN_FILES` where there are processors for them.
+    Threads read a few files; processes read at least `MIN_FILES` where there are processors for them. They start when
+    the context is entered, and have ended when it is left.
 
     Parameters
     ----------
@@ -72,42 +74,57 @@ def read_pieces(
     on_file : callable, optional
         Called after each file.
 
-    Raises
+    Yields
     ------
-    DataError
-        If `strict` and a file cannot be read.
+    iterator of (list of Piece, or DataError)
+        If `strict`, it raises the first error.
     """
 
     def pieces_of(place: int) -> list[Piece]:
         return as_kept(recording_parts(files[place], contents[place], sample_rate, length), length)
 
+    def described(batch: range) -> list[Any]:
+        return [sample_rate, length, [_described(files[place], contents[place]) for place in batch]]
+
     count = min(MAX_PROCESSES, worker_count()) if len(files) >= MIN_FILES else 1
-    if count < 2 or getattr(sys, "frozen", False) or not sys.executable:
-        yield from read_in_parallel(range(len(files)), pieces_of, strict=strict, on_file=on_file)
-        return
-    batches = [range(begin, min(begin + BATCH, len(files))) for begin in range(0, len(files), BATCH)]
     with ExitStack() as stack:
+        if count < 2 or getattr(sys, "frozen", False) or not sys.executable:
+            yield read_in_parallel(range(len(files)), pieces_of, strict=strict, on_file=on_file)
+            return
         processes = [stack.enter_context(_ReadingProcess()) for _ in range(count)]
+        found = _by_processes(processes, len(files), described, pieces_of)
+        yield _told(found, strict, on_file)
 
-        def send(number: int) -> None:
-            some = [_described(files[place], contents[place]) for place in batches[number]]
-            processes[number % count].send([sample_rate, length, some])
 
-        for number in range(min(AHEAD * count, len(batches))):
-            send(number)
-        for number, batch in enumerate(batches):
-            if number + AHEAD * count < len(batches):
-                send(number + AHEAD * count)
-            for place in batch:
-                found = processes[number % count].receive()
-                if found is None:  # the process has ended, for want of memory perhaps
-                    found = _attempt(partial(pieces_of, place))
-                if strict and isinstance(found, DataError):
-                    raise found
-                yield found
-                del found
-                if on_file is not None:
-                    on_file()
+def _by_processes(
+    processes: Sequence[_ReadingProcess],
+    count: int,
+    described: Callable[[range], list[Any]],
+    pieces_of: Callable[[int], list[Piece]],
+) -> Iterator[list[Piece] | DataError]:
+    """Yield the pieces of so many recordings, or why they cannot be read; this process reads those of ended ones."""
+    batches = [range(begin, min(begin + BATCH, count)) for begin in range(0, count, BATCH)]
+    ahead = AHEAD * len(processes)
+    for number, batch in enumerate(batches[:ahead]):
+        processes[number % len(processes)].send(described(batch))
+    for number, batch in enumerate(batches):
+        process = processes[number % len(processes)]
+        if number + ahead < len(batches):
+            process.send(described(batches[number + ahead]))
+        for place in batch:
+            found = process.receive()
+            yield _attempt(partial(pieces_of, place)) if found is None else found
+
+
+def _told(
+    found: Iterator[list[Piece] | DataError], strict: bool, on_file: Callable[[], object] | None
+) -> Iterator[list[Piece] | DataError]:
+    for one in found:
+        if strict and isinstance(one, DataError):
+            raise one
+        yield one
+        if on_file is not None:
+            on_file()
 
 
 def _attempt(read: Callable[[], Found]) -> Found | DataError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from audioconv.audio import window_store
 from audioconv.audio.read import Segment
 from audioconv.audio.window_begins import Content
 from audioconv.audio.window_store import StoreWriter, key_of, open_store
-from audioconv.audio.windows import Windows, WindowsBuilder
+from audioconv.audio.windows import Piece, Windows, WindowsBuilder
 from audioconv.errors import DataError
 from audioconv.io.files import display_path
 from audioconv.io.parallel import Loaded
@@ -54,17 +54,25 @@ def load_windows(
     DataError
         If `strict` and a file cannot be read.
     """
-    key = key_of(files, contents, sample_rate, length)
-    stored = open_store(key)
-    if stored is not None:
-        failures = _still_unreadable(files, stored, sample_rate)
-        if failures is not None:
-            if failures and strict:
-                raise failures[0]
-            if on_file is not None:
-                for _ in files:
-                    on_file()
-            return Loaded(stored, stored.recordings, failures, (window_store.describe(key),))
+    with read_pieces(files, contents, sample_rate, length, strict=strict, on_file=on_file) as found:
+        key = key_of(files, contents, sample_rate, length)
+        stored = open_store(key)
+        if stored is not None:
+            failures = _still_unreadable(files, stored, sample_rate)
+            if failures is not None:
+                if failures and strict:
+                    raise failures[0]
+                if on_file is not None:
+                    for _ in files:
+                        on_file()
+                return Loaded(stored, stored.recordings, failures, (window_store.describe(key),))
+        return _kept(found, files, key, length)
+
+
+def _kept(
+    found: Iterator[list[Piece] | DataError], files: Sequence[StrPath | Segment], key: str, length: int
+) -> Loaded[Windows]:
+    """Keep what is found of each file, in memory or in the store `key`."""
 
     def sink() -> StoreWriter:
         writers.append(StoreWriter(key, _common_folder(files)))
@@ -72,7 +80,6 @@ def load_windows(
 
     writers, unreadable = list[StoreWriter](), list[DataError]()
     builder = WindowsBuilder(length, len(files), MAX_MEMORY_SAMPLES, sink)
-    found = read_pieces(files, contents, sample_rate, length, strict=strict, on_file=on_file)
     try:
         for place, kept in enumerate(found):
             if isinstance(kept, DataError):

@@ -16,7 +16,7 @@ from audioconv.audio import mapped_samples, window_store
 from audioconv.audio.read import Segment
 from audioconv.audio.samples import quantised
 from audioconv.errors import DataError
-from audioconv.pipeline import windowing
+from audioconv.pipeline import reading_processes, windowing
 
 RATE, LENGTH = 8000, 4000
 
@@ -91,7 +91,7 @@ def test_samples_of_16_bits_are_kept_exactly_at_any_gain_of_6_db(values, gain):
 def test_a_store_has_the_windows_of_memory(recordings, folder, monkeypatch):
     first = load(recordings)
     assert [path.name for path in folder.iterdir()] == [first.x.sources[0]._paths[0].parent.name]
-    monkeypatch.setattr(windowing, "read_pieces", None)  # nothing is read again
+    monkeypatch.setattr(reading_processes, "recording_parts", None)  # nothing is read again
     again = load(recordings)
     monkeypatch.undo()
     assert len(first.failures) == 1
