@@ -19,6 +19,7 @@ ALLOWED = {
     r"real archives: set AUDIOCONV_MIRROR|AUDIOCONV_MIRROR has no \S+": "archives of data sets",
     r"needs MPI: pip install": "MPI",
     r"needs Slurm": "Slurm",
+    r"needs network namespaces": "network namespaces",
     r"needs a browser": "Chromium",
     r"needs the npm package onnxruntime-web": "ONNX Runtime Web",
     r"needs the npm package axe-core": "axe-core",

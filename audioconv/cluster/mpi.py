@@ -43,6 +43,9 @@ TIMEOUT_VARIABLE, TIMEOUT_SECONDS = "AUDIOCONV_CLUSTER_TIMEOUT", 1800.0
 START_SECONDS = 120
 """Seconds after which a process ends, by an alarm, if the others have not all started by then."""
 
+ABORT_SECONDS = 10
+"""Seconds after which a process that ends all of them ends itself, if MPI has not done so: the network may be down."""
+
 REPLY_SECONDS = 5.0
 """A process that fails waits so long for the others to learn of it, then ends them through MPI."""
 
@@ -161,7 +164,8 @@ class MpiProcesses(Processes):
 
     def abort(self) -> None:
         """End all processes at once, with exit code 1."""
-        self._data.Abort(1)
+        with _alarm(ABORT_SECONDS):
+            self._data.Abort(1)
 
     def _peers(self) -> list[int]:
         return [rank for rank in range(self.size) if rank != self.rank]
@@ -258,7 +262,7 @@ def connect() -> MpiProcesses | None:
     library = MPI.Get_library_version()
     if "OMPI_COMM_WORLD_SIZE" in os.environ and "MPICH" in library:  # which would end this process in MPI_Init
         raise _foreign(expected, library)
-    with _alarm():
+    with _alarm(START_SECONDS):
         if not MPI.Is_initialized():
             MPI.Init_thread(MPI.THREAD_FUNNELED)  # only the main thread calls MPI
         world = MPI.COMM_WORLD
@@ -268,8 +272,8 @@ def connect() -> MpiProcesses | None:
 
 
 @contextmanager
-def _alarm() -> Iterator[None]:
-    """End this process by an alarm if the block, in which it waits for all others, takes longer than `START_SECONDS`.
+def _alarm(seconds: int) -> Iterator[None]:
+    """End this process by an alarm if the block, in which it waits for all others, takes longer than so many seconds.
 
     A process that ends before the block, such as one that cannot import a module, would let the others wait in it for
     ever. The alarm works while MPI's library holds the interpreter.
@@ -277,7 +281,7 @@ def _alarm() -> Iterator[None]:
     if not hasattr(signal, "alarm"):  # Windows has none
         yield
         return
-    signal.alarm(START_SECONDS)
+    signal.alarm(seconds)
     try:
         yield
     finally:
