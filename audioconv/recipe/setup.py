@@ -36,9 +36,9 @@ from audioconv.training.callbacks import Callback, Noted
 from audioconv.training.data import Dataset
 from audioconv.training.losses import LogitAdjusted, Loss, SoftmaxCrossEntropy, logit_offsets
 
-LABEL_SMOOTHING, MIN_SMOOTHED = 0.1, 250
-"""Label smoothing. A network that begins with the speech embedding and has a bank of negatives has none with fewer than
-so many clips; docs/experiments/speech-embedding.md has the effect in streams."""
+LABEL_SMOOTHING = 0.1
+"""Label smoothing. A network that begins with the speech embedding and has a bank of negatives has none;
+docs/experiments/speech-embedding.md has the effect in streams."""
 
 SYNTHETIC_SOURCES = ("espeak-ng", "Kokoro", "Piper")
 """Beginnings of the names of data sets by synthetic voices."""
@@ -153,9 +153,9 @@ class TrainingSetup:
         counts = np.bincount(self.codes[rows], minlength=len(self.classes))
         if self.spoken is not None:
             counts += np.bincount(self._spoken_codes(), minlength=len(self.classes))
-        # Smoothed targets bound the odds of a word, and with them what an average over windows can reach. With few
-        # clips, thresholds that are high enough for running speech then miss most words.
-        is_sharp = self.bank is not None and self.plan.begins_with_embedding and counts.sum() < MIN_SMOOTHED
+        # Smoothed targets bound the odds of a word, and with them what an average over windows can reach. Thresholds that
+        # are high enough for running speech then miss more words, most of them with few clips.
+        is_sharp = self.bank is not None and self.plan.begins_with_embedding
         loss = SoftmaxCrossEntropy(label_smoothing=0.0 if is_sharp else LABEL_SMOOTHING)
         words = tuple(map(is_word, self.classes))
         offsets = logit_offsets(counts.tolist(), words, MAX_RATIO)

@@ -81,8 +81,8 @@ class Hosts:
             for device in ("lo", cable):
                 self._ip("-n", name, "link", "set", device, "up")
             serve = (
-                f"mount -t tmpfs none /dev/shm && hostname words-worker-{place} && exec {SSHD} -D -e -f /dev/null -o HostKey={host_key} "
-                f"-o AuthorizedKeysFile={key}.pub -o StrictModes=no -o PermitRootLogin=yes -o PidFile=none "
+                f"mount -t tmpfs none /dev/shm && hostname words-worker-{place} && exec {SSHD} -D -e -f /dev/null "
+                f"-o HostKey={host_key} -o AuthorizedKeysFile={key}.pub -o StrictModes=no -o PermitRootLogin=yes -o PidFile=none "
                 f"-o ListenAddress={address}"
             )
             server = subprocess.Popen(
