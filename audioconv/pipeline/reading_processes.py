@@ -2,7 +2,7 @@
 
 Threads of one process read side by side only while libsndfile decodes. The rest is Python, which one thread runs at a
 time: a third of the time that a clip of a second takes. A reading process takes batches of recordings, a line of JSON
-each, and answers with lines of JSON that describe the pieces of some of them, each followed by their samples.
+each. Its answers are lines of JSON that describe the pieces of some recordings. Their samples follow each line.
 """
 
 from __future__ import annotations

@@ -153,8 +153,8 @@ class TrainingSetup:
         counts = np.bincount(self.codes[rows], minlength=len(self.classes))
         if self.spoken is not None:
             counts += np.bincount(self._spoken_codes(), minlength=len(self.classes))
-        # Smoothed targets bound the odds of a word, and with them what an average over windows can reach. Thresholds that
-        # are high enough for running speech then miss more words, most of them with few clips.
+        # Smoothed targets bound the odds of a word, and with them what an average over windows can reach. Thresholds
+        # that are high enough for running speech then miss more words, most of all with few clips.
         is_sharp = self.bank is not None and self.plan.begins_with_embedding
         loss = SoftmaxCrossEntropy(label_smoothing=0.0 if is_sharp else LABEL_SMOOTHING)
         words = tuple(map(is_word, self.classes))

@@ -82,8 +82,8 @@ class Hosts:
                 self._ip("-n", name, "link", "set", device, "up")
             serve = (
                 f"mount -t tmpfs none /dev/shm && hostname words-worker-{place} && exec {SSHD} -D -e -f /dev/null "
-                f"-o HostKey={host_key} -o AuthorizedKeysFile={key}.pub -o StrictModes=no -o PermitRootLogin=yes -o PidFile=none "
-                f"-o ListenAddress={address}"
+                f"-o HostKey={host_key} -o AuthorizedKeysFile={key}.pub -o StrictModes=no -o PermitRootLogin=yes "
+                f"-o PidFile=none -o ListenAddress={address}"
             )
             server = subprocess.Popen(
                 ["ip", "netns", "exec", name, "unshare", *APART, "sh", "-c", serve], stderr=subprocess.DEVNULL
