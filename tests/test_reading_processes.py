@@ -48,6 +48,9 @@ def recordings(tmp_path, rng):
         soundfile.write(files[-1], 0.1 * rng.standard_normal(round(seconds * rate)), rate, subtype="PCM_16")
     assert len(files) > 2 * BATCH
     assert 45 * RATE > MAX_HELD
+    # The last of a batch is long, and so is a whole batch.
+    for number in (BATCH - 1, *range(2 * BATCH, 3 * BATCH)):
+        soundfile.write(files[number], 0.1 * rng.standard_normal(MAX_HELD + 1), RATE, subtype="PCM_16")
     files[3] = Segment(files[3], 0.2, 0.6)
     files[8] = tmp_path / "missing.wav"
     files[19].write_bytes(files[19].read_bytes()[:-6000])

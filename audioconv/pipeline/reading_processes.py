@@ -175,7 +175,7 @@ class _ReadingProcess:
 
     def receive(self) -> list[Piece] | DataError | None:
         """Return the pieces of the next recording, or why it cannot be read."""
-        if not self._received and self._process is not None:
+        while not self._received and self._process is not None:
             try:
                 assert self._process.stdout is not None
                 self._received.extend(_answer_in(self._process.stdout))
@@ -240,7 +240,7 @@ def main() -> None:
             held += 0 if isinstance(found[-1], DataError) else sum(len(part[0]) for part in found[-1])
             if held > MAX_HELD:
                 _answer(answers, found, length)
-                held = 0
+                found, held = [], 0
         _answer(answers, found, length)
         answers.flush()
 
@@ -254,7 +254,7 @@ def _take(requests: queue.SimpleQueue[bytes]) -> None:
 
 
 def _answer(answers: IO[bytes], found: list[Sequence[Part] | DataError], length: int) -> None:
-    """Answer with what was found, and empty it."""
+    """Answer with what was found, which may be nothing."""
     # Of several recordings at once: the processor's vector units, which decoding does not use, sleep in between.
     kept = [one if isinstance(one, DataError) else as_kept(one, length) for one in found]
     answers.write(json.dumps([str(one) if isinstance(one, DataError) else _about(one) for one in kept]).encode())
@@ -262,7 +262,6 @@ def _answer(answers: IO[bytes], found: list[Sequence[Part] | DataError], length:
     for one in kept:
         if not isinstance(one, DataError):
             answers.writelines(np.ascontiguousarray(piece.samples).data for piece in one)
-    found.clear()
 
 
 def _about(pieces: list[Piece]) -> list[list[Any]]:
