@@ -10,7 +10,7 @@ MAX_PARTS = 64
 SHARED_PARTS = 16
 """Up to so many parts, a part may be as small as one example. More are a power of two, for equal shares of threads."""
 
-WORK_OF_PART = 1200
+WORK_OF_PART = 800
 """From `SHARED_PARTS` on, multiplications of a part for each of its weights.
 
 A part writes its weights' gradients once and adds them once. With 384, `cnn` has 32 parts instead of 16, and a training
