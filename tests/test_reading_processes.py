@@ -34,6 +34,7 @@ def processes(monkeypatch):
     monkeypatch.setattr(reading_processes, "_ReadingProcess", Noted)
     monkeypatch.setattr(reading_processes, "MIN_FILES", 1)
     monkeypatch.setattr(parallel, "_limit", 2)
+    monkeypatch.setattr(reading_processes, "usable_cores", lambda: 2)  # whatever the machine has
     return started
 
 
@@ -159,7 +160,7 @@ def test_they_end_when_the_process_that_reads_is_killed(recordings, tmp_path):
 import sys
 from audioconv.io import parallel
 from audioconv.pipeline import reading_processes
-reading_processes.MIN_FILES, parallel._limit = 1, 2
+reading_processes.MIN_FILES, parallel._limit, reading_processes.usable_cores = 1, 2, lambda: 2
 files = {[os.fspath(file) for file in recordings[0] if not isinstance(file, Segment)]!r}
 with reading_processes.read_pieces(files, ["words"] * len(files), {RATE}, {LENGTH}) as found:
     next(found)

@@ -14,19 +14,18 @@ from __future__ import annotations
 import atexit
 import gc
 import os
-import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from audioconv.kernels.parent import end_with_parent
+from audioconv.kernels import parent
 
 VARIABLE = "AUDIOCONV_BACKGROUND_COMPILATION"
 """Environment variable; 0 lets each command compile its kernels itself, when it needs them."""
 
-_CODE = "import sys; sys.path[:] = {path!r}; from audioconv.kernels import precompile; precompile.main({groups!r})"
+_CODE = "from audioconv.kernels import precompile; precompile.main({groups!r})"
 
 
 def _interpreter() -> None:
@@ -99,7 +98,7 @@ def start(processes: tuple[tuple[str, ...], ...]) -> list[subprocess.Popen[bytes
     from audioconv.kernels.numba_internals import PLAIN
     from audioconv.kernels.processor import usable_cores
 
-    if os.environ.get(VARIABLE) == "0" or PLAIN or getattr(sys, "frozen", False) or not sys.executable:
+    if os.environ.get(VARIABLE) == "0" or PLAIN or not parent.can_start():
         return []
     if usable_cores() < 2 or cache_folder().parent != kernels_folder():
         return []
@@ -119,14 +118,7 @@ def _is_kept(kernel: str) -> bool:
 
 
 def _start(groups: tuple[str, ...]) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
-        # The modules of this process, wherever they come from: -P keeps out those of the working directory.
-        [sys.executable, "-P", "-c", _CODE.format(path=sys.path, groups=groups)],
-        stdin=subprocess.PIPE,  # which ends when this process does: see `main`
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-    )
+    process = parent.start(_CODE.format(groups=groups), subprocess.DEVNULL)
     # Waiting for a process takes its exit status: without that it would stay a zombie.
     threading.Thread(target=process.wait, name="waits for compilation", daemon=True).start()
     atexit.register(_stop, process)
@@ -144,9 +136,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 def main(groups: tuple[str, ...]) -> None:
     """Compile groups of kernels and end the process, at once if the one that started it ends before."""
-    with suppress(ValueError, OSError):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the command
-    end_with_parent(1)
+    parent.ignore_interrupts()
+    parent.end_with_parent(1)
     gc.disable()  # compilation makes millions of objects that stay: looking through them takes a tenth of the time
     try:
         for group in groups:

@@ -10,9 +10,7 @@ from __future__ import annotations
 import json
 import os
 import queue
-import signal
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +26,8 @@ from audioconv.audio.window_begins import Content
 from audioconv.audio.windows import Piece
 from audioconv.errors import DataError
 from audioconv.io.parallel import read_in_parallel, worker_count
+from audioconv.kernels import parent
+from audioconv.kernels.processor import usable_cores
 from audioconv.pipeline.recording_pieces import Part, as_kept, recording_parts
 
 MIN_FILES = 8000
@@ -47,7 +47,7 @@ PIPE_BYTES = 1 << 20
 
 Found = TypeVar("Found")
 
-_CODE = "import sys; sys.path[:] = {path!r}; from audioconv.pipeline import reading_processes; reading_processes.main()"
+_CODE = "from audioconv.pipeline import reading_processes; reading_processes.main()"
 
 
 @contextmanager
@@ -86,9 +86,9 @@ def read_pieces(
     def described(batch: range) -> list[Any]:
         return [sample_rate, length, [_described(files[place], contents[place]) for place in batch]]
 
-    count = min(MAX_PROCESSES, worker_count()) if len(files) >= MIN_FILES else 1
+    count = min(MAX_PROCESSES, worker_count(), usable_cores()) if len(files) >= MIN_FILES else 1
     with ExitStack() as stack:
-        if count < 2 or getattr(sys, "frozen", False) or not sys.executable:
+        if count < 2 or not parent.can_start():
             yield read_in_parallel(range(len(files)), pieces_of, strict=strict, on_file=on_file)
             return
         processes = [stack.enter_context(_ReadingProcess()) for _ in range(count)]
@@ -147,14 +147,7 @@ class _ReadingProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._received = deque[list[Piece] | DataError]()
         with suppress(OSError):  # too many processes, too little memory
-            self._process = subprocess.Popen(
-                # The modules of this process, wherever they come from: -P keeps out those of the working directory.
-                [sys.executable, "-P", "-c", _CODE.format(path=sys.path)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            )
+            self._process = parent.start(_CODE, subprocess.PIPE)
             _widen(self._process.stdout)
 
     def __enter__(self) -> Self:
@@ -225,8 +218,7 @@ def _pieces_in(pipe: IO[bytes], about: list[list[Any]]) -> list[Piece]:
 
 def main() -> None:
     """Read recordings until standard input ends, or the process that has started this one."""
-    with suppress(ValueError, OSError):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the command
+    parent.ignore_interrupts()
     answers = os.fdopen(os.dup(1), "wb", buffering=PIPE_BYTES)
     os.dup2(2, 1)  # what a library prints is no answer
     requests = queue.SimpleQueue[bytes]()
