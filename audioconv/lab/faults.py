@@ -72,6 +72,9 @@ class Checker:
             if self._stop.wait(WAIT_SECONDS):
                 return
             self._wake.clear()
+            # `close` may have set both between the pause and here, and wakes nobody again.
+            if self._stop.is_set():
+                return
             with suppress(DataError):  # of a folder that has just gone
                 self._check()
 

@@ -10,6 +10,10 @@ import labs
 import numpy as np
 from labs import RATE, tone, wav
 
+from audioconv.lab.events import EventHub
+from audioconv.lab.faults import Checker
+from audioconv.lab.project import Project
+
 
 def test_two_pages_at_once_lose_nothing(page):
     """Both record into, move and remove clips of one folder: each change is whole."""
@@ -50,6 +54,27 @@ def test_two_servers_of_one_folder_lose_nothing(tmp_path):
             thread.join()
         first.post("/api/classes", name="last")
         check_consistent(first, {"anna": 10, "bert": 10})
+
+
+class EndsAsThePauseEnds(threading.Event):
+    """The event that ends a thread, set by another thread at the very end of a pause that nobody interrupted."""
+
+    def __init__(self, wake: threading.Event) -> None:
+        super().__init__()
+        self.wake = wake
+
+    def wait(self, timeout=None):
+        self.set()
+        self.wake.set()
+        return False
+
+
+def test_the_checks_end_though_their_end_comes_at_the_end_of_a_pause(tmp_path):
+    checker = Checker(Project(tmp_path), EventHub())
+    checker._stop = EndsAsThePauseEnds(checker._wake)
+    checker.start()
+    checker._thread.join(20)
+    assert not checker._thread.is_alive()
 
 
 def check_consistent(page, counts):
