@@ -42,6 +42,7 @@ def calibrate(
     negative_hardness_ratio: float = 1.0,
     score: str = "logit",
     given_up: float | None = None,
+    least: float = 0.0,
 ) -> Decision:
     """Return the decision that fits clips which the network has not learned.
 
@@ -65,6 +66,8 @@ def calibrate(
         What the gate takes as the score of an example; see `decision.Gate`. Default: the largest logit.
     given_up : float, optional
         See `GIVEN_UP`, which is the default.
+    least : float
+        The least threshold, whatever the share of the negatives that it accepts. Default: 0.
 
     Returns
     -------
@@ -84,8 +87,9 @@ def calibrate(
     answers = decision.decide(labels, decision.probabilities(labels, logits))
     of_word = words[answers.codes]
     right = np.sort(answers.scores[of_words & (answers.codes == codes)])
-    lowest = _threshold(
-        answers.scores[~of_words & of_word], int((~of_words).sum()), false_accepts / negative_hardness_ratio
+    lowest = max(
+        least,
+        _threshold(answers.scores[~of_words & of_word], int((~of_words).sum()), false_accepts / negative_hardness_ratio),
     )
     threshold = _affordable(lowest, right, GIVEN_UP if given_up is None else given_up)
     passed = of_word & (answers.scores >= threshold)

@@ -20,6 +20,7 @@ from audioconv.audio.read import read
 from audioconv.classifier import Classifier
 from audioconv.datasets.collection import Collection, Item
 from audioconv.decision.classes import is_word
+from audioconv.evaluation import Calibration
 from audioconv.model import Model
 from audioconv.recipe.operating_points import LOG_ODDS, PAUSE_SECONDS
 from audioconv.streaming.detector import chosen_threshold
@@ -130,6 +131,7 @@ def measure(classifier: Classifier, some: Sequence[Clip], words: Sequence[str], 
     right = np.array([one.label == clip.word for one, clip in zip(found, own, strict=True)])
     scores, of_others = np.array([one.score for one in found]), np.array([one.score for one in wrong])
     assert all(is_word(label) for label in model.answer_labels), "the words alone are answers"
+    answers = np.concatenate([scores, of_others]), np.concatenate([right, np.zeros(len(of_others), bool)])
     ranked = np.sort(np.where(right, scores, -1.0))[::-1]
     at = {f"{recall:.2f}": float(ranked[int(np.ceil(recall * len(ranked))) - 1]) for recall in RECALLS}
     return {
@@ -140,6 +142,8 @@ def measure(classifier: Classifier, some: Sequence[Clip], words: Sequence[str], 
         "accepted_and_right": float(np.mean(right & np.array([one.accepted for one in found]))),
         "others_accepted": float(np.mean([one.accepted for one in wrong])),
         "threshold": model.decision.threshold,
+        "calibration_error": Calibration.measure(*answers).expected_error,
+        "calibration_error_of_words": Calibration.measure(scores, right).expected_error,
     }
 
 
@@ -220,14 +224,16 @@ def table(found: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     """Return the table of the experiments, `unheard-10` and so on, that were measured."""
     rows = [
         ("clips a word", "draws", "right, of the words alone", *(f"others at {r:.0%} of the words" for r in RECALLS),
-         "at the own threshold: words", "others", "false accepts an hour of unseen readers", "words found there",
+         "at the own threshold: words", "others", "calibration error", "false accepts an hour of unseen readers",
+         "words found there",
          "false accepts an hour at 95% found", f"words found at {RATE:g} an hour",
          *(f"{snr:g} dB above speech" for snr in SNRS), "training time"),
-        ("---:",) * (5 + len(RECALLS) + 5 + len(SNRS)),
+        ("---:",) * (6 + len(RECALLS) + 5 + len(SNRS)),
     ]  # fmt: skip
     for one in found:
         draws = one["runs"]
         listened = [run["listening"] for run in draws if run["listening"]]
+        calibrated = [run for run in draws if "calibration_error" in run]
         times = [run["training_seconds"] for run in draws if run["training_seconds"] is not None]
 
         def mean(*path: str, some: Sequence[dict[str, Any]] = draws) -> str:
@@ -242,7 +248,7 @@ def table(found: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
         rows.append((
             "all" if one["per_word"] is None else str(one["per_word"]), str(len(draws)), mean("accuracy"),
             *(mean("others_accepted_at", f"{recall:.2f}") for recall in RECALLS),
-            mean("accepted_and_right"), mean("others_accepted"),
+            mean("accepted_and_right"), mean("others_accepted"), mean("calibration_error", some=calibrated),
             rate("false_accepts_per_hour"), mean("found", some=listened),
             rate("false_accepts_per_hour_at_95"), mean("found_at_rate", some=listened),
             *(mean("spliced", f"{snr:g}", some=listened) for snr in SNRS),
