@@ -89,7 +89,9 @@ def calibrate(
     right = np.sort(answers.scores[of_words & (answers.codes == codes)])
     lowest = max(
         least,
-        _threshold(answers.scores[~of_words & of_word], int((~of_words).sum()), false_accepts / negative_hardness_ratio),
+        _threshold(
+            answers.scores[~of_words & of_word], int((~of_words).sum()), false_accepts / negative_hardness_ratio
+        ),
     )
     threshold = _affordable(lowest, right, GIVEN_UP if given_up is None else given_up)
     passed = of_word & (answers.scores >= threshold)

@@ -72,9 +72,10 @@ RECORDED_GIVEN_UP = 0.015
 """`calibration.GIVEN_UP` where recordings are the negatives, which are as hard as what the model is used on."""
 
 LEAST_THRESHOLD = 0.2
-"""The least threshold where recordings are the negatives. Read speech is easier to reject than single words by the same
-kind of speaker, and ten clips a word leave too few for the threshold to give any of them up: 5 % of the recordings may
-have thresholds near 0.02, where a fifth of other words is accepted. docs/experiments/speech-embedding.md has figures."""
+"""The least threshold where recordings are the negatives. Read speech is easier to reject than single words by other
+people, and ten clips a word leave too few for the threshold to give any of them up. The threshold that 5 % of the
+recordings pass may then be near 0.02, where a fifth of other words is accepted; docs/experiments/speech-embedding.md
+has figures."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -123,8 +123,8 @@ def one_speaker(tts_language: str | None, share: Share, callbacks: Sequence[Call
     """Train on ten clips of each of five digits by one speaker of FSDD, each of the six once; test with the others.
 
     The accuracy is the share of the clips of the five digits that are found and right, where `OTHERS_ACCEPTED` of the
-    other five digits are accepted. The bank of negatives is that of `unheard`. Synthetic voices say the words as well in
-    the language, if one is given.
+    other five digits are accepted. The bank of negatives is that of `unheard`. Synthetic voices say the words, too,
+    if a language is given.
     """
     items = [replace(item, label=DIGITS[int(item.label)]) for item in fsdd().items]
     speakers = sorted({str(item.speaker) for item in items})
