@@ -2,7 +2,7 @@
 
 The library keeps its state in globals: it is not thread-safe, and what it said before changes the bits of what it says
 next. In a fresh process the same requests give the same bits, threads of the caller do not matter, and an abort of the
-library ends this process only.
+library ends this process only: a fresh one repeats the request.
 
 The first line on standard output is JSON: sample rate, version, voices and variants. Then for each line on standard
 input, a JSON request, come a 32-bit little-endian count of bytes and so many of them: samples of 16 bits, none where
@@ -132,6 +132,17 @@ class Speaker:
             import espeakng_loader  # noqa: F401
         except ImportError:
             raise missing_extra("synthetic speech", "synth") from None
+        hello = self._start()
+        self.sample_rate: int = hello["sample_rate"]
+        self.version: str = hello["version"]
+        self.variants: tuple[str, ...] = tuple(hello["variants"])
+        self.voices = tuple(
+            Voice(v["name"], v["identifier"], tuple((tag, rank) for tag, rank in v["languages"]))
+            for v in hello["voices"]
+        )
+
+    def _start(self) -> dict[str, Any]:
+        """Start the process; return what it tells of itself."""
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-c", _CHILD, *sys.path],
@@ -142,17 +153,11 @@ class Speaker:
         except OSError as error:
             raise DataError(f"espeak-ng could not be started ({reason(error)})") from None
         try:
-            hello = json.loads(self._read_line())
+            hello: dict[str, Any] = json.loads(self._read_line())
         except BaseException:
             self.close()
             raise
-        self.sample_rate: int = hello["sample_rate"]
-        self.version: str = hello["version"]
-        self.variants: tuple[str, ...] = tuple(hello["variants"])
-        self.voices = tuple(
-            Voice(v["name"], v["identifier"], tuple((tag, rank) for tag, rank in v["languages"]))
-            for v in hello["voices"]
-        )
+        return hello
 
     def __enter__(self) -> Self:
         """Return this speaker."""
@@ -174,8 +179,12 @@ class Speaker:
         self._process.wait()
 
     def say(self, utterance: Utterance) -> bytes:
-        """Return the samples, 16-bit integers of this machine; empty if the voice says nothing."""
-        return self._ask(asdict(utterance))
+        """Return the samples, 16-bit integers of this machine; empty if the voice says nothing, or ends espeak-ng."""
+        try:
+            return self._ask(asdict(utterance))
+        except _EndedError:
+            self._start_anew()
+            return b""
 
     def phonemes(self, text: str, voice: str) -> str:
         """Return the sounds that a voice says for a text, in espeak-ng's letters, without stress."""
@@ -205,12 +214,26 @@ class Speaker:
         return _LANGUAGE_CHANGE.sub("", answer)
 
     def _ask(self, request: dict[str, Any]) -> bytes:
+        """Return the answer of espeak-ng; of a fresh process if the present one ends."""
+        try:
+            return self._ask_once(request)
+        except _EndedError:
+            # Some faults of the library depend on what it was asked before: a voice ends it after the phonemes of
+            # certain words.
+            self._start_anew()
+            return self._ask_once(request)
+
+    def _start_anew(self) -> None:
+        self.close()
+        self._start()
+
+    def _ask_once(self, request: dict[str, Any]) -> bytes:
         assert self._process.stdin
         try:
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
         except OSError:
-            raise _ended() from None
+            raise _EndedError from None
         (count,) = struct.unpack("<I", self._read(4))
         return self._read(count)
 
@@ -218,19 +241,22 @@ class Speaker:
         assert self._process.stdout
         data = self._process.stdout.read(count)
         if len(data) < count:
-            raise _ended()
+            raise _EndedError
         return data
 
     def _read_line(self) -> bytes:
         assert self._process.stdout
         line = self._process.stdout.readline()
         if not line.endswith(b"\n"):
-            raise _ended()
+            raise _EndedError
         return line
 
 
-def _ended() -> DataError:
-    return DataError("espeak-ng ended unexpectedly; install it anew: pip install --force-reinstall espeakng-loader")
+class _EndedError(DataError):
+    def __init__(self) -> None:
+        super().__init__(
+            "espeak-ng ended unexpectedly; install it anew: pip install --force-reinstall espeakng-loader"
+        )
 
 
 class _Library:

@@ -14,7 +14,8 @@ import pytest
 
 from audioconv.datasets import open_collection
 from audioconv.errors import ConfigError, DataError, MissingExtraError
-from audioconv.tts import dataset, espeak
+from audioconv.recipe import spoken_words
+from audioconv.tts import dataset, espeak, espeak_process
 from audioconv.tts.espeak_process import Speaker, Utterance
 from audioconv.tts.voices import is_kept_for_test
 
@@ -215,8 +216,39 @@ def test_unknown_voices_and_the_end_of_the_process():
         assert speaker.say(Utterance("yes", "no/such/voice")) == b""
         speaker._process.kill()
         speaker._process.wait()
+        after_the_end = speaker.say(Utterance("yes", "gmw/en-US"))
+    with Speaker() as speaker:
+        assert speaker.say(Utterance("yes", "gmw/en-US")) == after_the_end
+
+
+def test_a_text_that_ends_espeak_is_left_out(monkeypatch):
+    """The library aborts on it each time; what is asked afterwards is answered."""
+    fault = (
+        "import sys, os; sys.path[:] = sys.argv[1:]; from audioconv.tts import espeak_process as e\n"
+        "say, phonemes = e._Library.say, e._Library.phonemes\n"
+        "e._Library.say = lambda self, one: os.abort() if one.text == 'bad' else say(self, one)\n"
+        "e._Library.phonemes = lambda self, one, *more: os.abort() if one == 'bad' else phonemes(self, one, *more)\n"
+        "e.main()"
+    )
+    monkeypatch.setattr(espeak_process, "_CHILD", fault)
+    with Speaker() as speaker:
+        good = speaker.say(Utterance("yes", "gmw/en-US"))
+        assert speaker.say(Utterance("bad", "gmw/en-US")) == b""
+        assert speaker.say(Utterance("yes", "gmw/en-US")) == good != b""
         with pytest.raises(DataError, match="espeak-ng ended unexpectedly"):
-            speaker.say(Utterance("yes", "gmw/en-US"))
+            speaker.phonemes("bad", "gmw/en-US")
+        assert speaker.phonemes("yes", "gmw/en-US")
+    monkeypatch.setattr(espeak_process, "_CHILD", "raise SystemExit(1)")
+    with pytest.raises(DataError, match="espeak-ng ended unexpectedly"):
+        Speaker()
+
+
+def test_words_after_whose_phonemes_espeak_ends():
+    """Version 1.52 reads a null pointer in the first word that it says after the phonemes of these words."""
+    words = ["eight", "six", "three", "two", "zero"]
+    with espeak.EspeakVoices("en") as cast:
+        assert spoken_words._out_of_vocabulary(spoken_words._common_words(), words, cast)
+        assert cast.speaker.say(Utterance("eight", "gmw/en-GB-x-rp+benjamin", 213, 67, 72))
 
 
 def test_without_the_extra(tmp_path, monkeypatch):
