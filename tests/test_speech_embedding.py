@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import loopback
@@ -26,7 +25,7 @@ from audioconv.errors import ConfigError, DataError, ModelFileError
 from audioconv.model import Model
 from audioconv.recipe import plan, pretrained, speech_embedding
 from audioconv.recipe.labelled import LabelledFiles
-from audioconv.recipe.plan import ONE_SPEAKER, WITHOUT_EMBEDDING, resolve
+from audioconv.recipe.plan import WITHOUT_EMBEDDING, resolve
 from audioconv.recipe.pretrained import SpeechEmbedding, load_named
 from audioconv.recipe.pretrained_base import BODY_RATE
 from audioconv.recipe.settings import Settings
@@ -390,31 +389,6 @@ def test_words_without_it_are_told_once_how_to_get_it(tmp_path):
     assert notes(init=None)[1] == []
     classifier.save(tmp_path / "m.safetensors")
     assert notes(init=tmp_path / "m.safetensors")[1] == []
-
-
-@pytest.mark.parametrize(
-    ("speakers", "settings", "is_told"),
-    [
-        (("anna",), {}, True),
-        (("anna",), {"tts_language": "en"}, False),
-        (("anna",), {"negatives": "none"}, False),
-        (("anna", "bert"), {}, False),
-        ((None,), {}, False),
-        (("anna", None), {}, False),
-    ],
-)
-def test_words_by_one_speaker_are_told_of_synthetic_voices(speakers, settings, is_told, tmp_path, request):
-    request.getfixturevalue("here")
-    collection = write(tmp_path / "words")
-    items = [replace(item, speaker=speakers[n % len(speakers)]) for n, item in enumerate(collection.items)]
-    # Those who test are nobody to learn from.
-    items.append(replace(items[0], speaker="test", split="test"))
-    bank = tmp_path / "bank"
-    bank.mkdir()
-    soundfile.write(bank / "talk.wav", np.random.default_rng(0).normal(0, 0.1, 16000), 16000)
-    notes = begun(replace(collection, items=tuple(items)), **{"negatives": bank, **settings}).notes
-    assert (ONE_SPEAKER in notes) == is_told
-    assert "--tts-language en" in ONE_SPEAKER
 
 
 def test_the_network_alone_is_one_like_others():

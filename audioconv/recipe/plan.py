@@ -46,11 +46,6 @@ WITHOUT_EMBEDDING = (
     f"downloads {speech_embedding.MEGABYTES:.1f} MB"
 )
 
-ONE_SPEAKER = (
-    "all clips are by one speaker: words by synthetic voices beside them find more of other people's words, with "
-    "tts_language='en' (--tts-language en)"
-)
-
 
 @dataclass(frozen=True, eq=False)
 class Plan:
@@ -165,8 +160,6 @@ def resolve(
         is_split="validation" in data.splits,
         has_refused=has_refused,
     )
-    if plan.begins_with_embedding and plan.bank is not None and settings.tts_language is None:
-        notes += (ONE_SPEAKER,) if len(speakers_to_learn(data.speakers, data.splits)) == 1 and few_speakers else ()
     return replace(plan, notes=notes)
 
 
@@ -250,13 +243,8 @@ def bank_folder(settings: Settings) -> StrPath | None:
 
 def have_few_speakers(speakers: Sequence[str | None], splits: Sequence[str | None]) -> bool:
     """Return whether all speakers that may be learned from are known, and fewer than `MIN_SPEAKERS`."""
-    known = speakers_to_learn(speakers, splits)
+    known = {speaker for speaker, split in zip(speakers, splits, strict=True) if split not in ("test", REVIEWED)}
     return None not in known and len(known) < MIN_SPEAKERS
-
-
-def speakers_to_learn(speakers: Sequence[str | None], splits: Sequence[str | None]) -> set[str | None]:
-    """Return the speakers that may be learned from; None among them stands for unknown ones."""
-    return {speaker for speaker, split in zip(speakers, splits, strict=True) if split not in ("test", REVIEWED)}
 
 
 def _choose_input(

@@ -119,12 +119,11 @@ def synthetic(voices: str, clips: int, share: Share, callbacks: Sequence[Callbac
             )
 
 
-def one_speaker(tts_language: str | None, share: Share, callbacks: Sequence[Callback]) -> Iterator[Run]:
+def one_speaker(share: Share, callbacks: Sequence[Callback]) -> Iterator[Run]:
     """Train on ten clips of each of five digits by one speaker of FSDD, each of the six once; test with the others.
 
     The accuracy is the share of the clips of the five digits that are found and right, where `OTHERS_ACCEPTED` of the
-    other five digits are accepted. The bank of negatives is that of `unheard`. Synthetic voices say the words, too,
-    if a language is given.
+    other five digits are accepted. The bank of negatives is that of `unheard`.
     """
     items = [replace(item, label=DIGITS[int(item.label)]) for item in fsdd().items]
     speakers = sorted({str(item.speaker) for item in items})
@@ -139,9 +138,8 @@ def one_speaker(tts_language: str | None, share: Share, callbacks: Sequence[Call
             collection = Collection(
                 tuple(replace(item, split=None, speaker=None) for item in chosen), "audio", "five digits"
             )
-            settings: dict[str, Any] = {"epochs": QUICK_EPOCHS} if share.quick else {}
             classifier, seconds = unheard.train(
-                collection, number, bank, callbacks, **settings, tts_language=tts_language
+                collection, number, bank, callbacks, **({"epochs": QUICK_EPOCHS} if share.quick else {})
             )
             tests = [item for item in items if item.speaker != speaker][:: 20 if share.quick else 1]
             found, _ = classifier.predict_files([item.path for item in tests], strict=True)
