@@ -22,7 +22,7 @@ from audioconv.io import files as io_files
 from audioconv.model import Model
 from audioconv.recipe import bank, plan, pronunciation, transcripts
 from audioconv.recipe.bank import read_bank
-from audioconv.recipe.rejection import Rejection
+from audioconv.recipe.rejection import MIN_THRESHOLD, Rejection
 from audioconv.recipe.settings import Settings
 from audioconv.recipe.transcripts import Transcript, Vocabulary, phrase_of, read_transcripts, words_of
 from audioconv.training.callbacks import EpochEnded, NegativeRead, Noted
@@ -617,6 +617,7 @@ def test_training_with_a_bank(words, talk):
     assert [str(failure) for failure in classifier.report_.negative_failures] != []
     assert "bad.flac" in str(classifier.report_.negative_failures[0])
     assert classifier.report_.failures == ()
+    assert classifier.model_.decision.threshold >= MIN_THRESHOLD
     with pytest.raises(DataError, match=r"bad\.flac"):
         ac.Classifier.train(words, negatives=talk, strict=True, **QUICK)
 

@@ -42,7 +42,7 @@ def calibrate(
     negative_hardness_ratio: float = 1.0,
     score: str = "logit",
     given_up: float | None = None,
-    least: float = 0.0,
+    min_threshold: float = 0.0,
 ) -> Decision:
     """Return the decision that fits clips which the network has not learned.
 
@@ -66,8 +66,8 @@ def calibrate(
         What the gate takes as the score of an example; see `decision.Gate`. Default: the largest logit.
     given_up : float, optional
         See `GIVEN_UP`, which is the default.
-    least : float
-        The least threshold, whatever the share of the negatives that it accepts. Default: 0.
+    min_threshold : float
+        The lowest threshold, whatever the share of the negatives that it accepts. Default: 0.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def calibrate(
     of_word = words[answers.codes]
     right = np.sort(answers.scores[of_words & (answers.codes == codes)])
     lowest = max(
-        least,
+        min_threshold,
         _threshold(
             answers.scores[~of_words & of_word], int((~of_words).sum()), false_accepts / negative_hardness_ratio
         ),

@@ -71,8 +71,8 @@ MINUTE = 60
 RECORDED_GIVEN_UP = 0.015
 """`calibration.GIVEN_UP` where recordings are the negatives, which are as hard as what the model is used on."""
 
-LEAST_THRESHOLD = 0.2
-"""The least threshold where recordings are the negatives. Read speech is easier to reject than single words by other
+MIN_THRESHOLD = 0.2
+"""The lowest threshold where recordings are the negatives. Read speech is easier to reject than single words by other
 people, and ten clips a word leave too few for the threshold to give any of them up. The threshold that 5 % of the
 recordings pass may then be near 0.02, where a fifth of other words is accepted; docs/experiments/speech-embedding.md
 has figures."""
@@ -297,7 +297,7 @@ def decide(
         negative_hardness_ratio=1.0 if rejection is None else rejection.negative_hardness_ratio,
         score="odds" if bank is not None else "logit",
         given_up=None if rejection is None else rejection.given_up,
-        least=0.0 if bank is None else LEAST_THRESHOLD,
+        min_threshold=0.0 if bank is None else MIN_THRESHOLD,
     )
     words = [one.words() for one in watched]
     if not wants_curve or decision.gate is None or not any(len(one.x) for one in words):
