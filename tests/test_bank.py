@@ -20,9 +20,9 @@ from audioconv.audio.read import AudioInfo
 from audioconv.errors import ConfigError, DataError
 from audioconv.io import files as io_files
 from audioconv.model import Model
-from audioconv.recipe import bank, plan, pronunciation, transcripts
+from audioconv.recipe import bank, plan, pronunciation, rejection, transcripts
 from audioconv.recipe.bank import read_bank
-from audioconv.recipe.rejection import MIN_THRESHOLD, Rejection
+from audioconv.recipe.rejection import Rejection
 from audioconv.recipe.settings import Settings
 from audioconv.recipe.transcripts import Transcript, Vocabulary, phrase_of, read_transcripts, words_of
 from audioconv.training.callbacks import EpochEnded, NegativeRead, Noted
@@ -617,9 +617,21 @@ def test_training_with_a_bank(words, talk):
     assert [str(failure) for failure in classifier.report_.negative_failures] != []
     assert "bad.flac" in str(classifier.report_.negative_failures[0])
     assert classifier.report_.failures == ()
-    assert classifier.model_.decision.threshold >= MIN_THRESHOLD
     with pytest.raises(DataError, match=r"bad\.flac"):
         ac.Classifier.train(words, negatives=talk, strict=True, **QUICK)
+
+
+def test_only_a_bank_bounds_the_threshold(words, talk, monkeypatch):
+    bounds, calibrate = [], rejection.calibrate
+
+    def remembered(*values, **named):
+        bounds.append(named["min_threshold"])
+        return calibrate(*values, **named)
+
+    monkeypatch.setattr(rejection, "calibrate", remembered)
+    for negatives in (talk, "none"):
+        ac.Classifier.train(words, negatives=negatives, **QUICK)
+    assert bounds == [rejection.MIN_THRESHOLD, 0.0]
 
 
 @pytest.mark.parametrize("terminal", [True, False])

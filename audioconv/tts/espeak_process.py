@@ -254,9 +254,7 @@ class Speaker:
 
 class _EndedError(DataError):
     def __init__(self) -> None:
-        super().__init__(
-            "espeak-ng ended unexpectedly; install it anew: pip install --force-reinstall espeakng-loader"
-        )
+        super().__init__("espeak-ng ended unexpectedly; install it anew: pip install --force-reinstall espeakng-loader")
 
 
 class _Library:
