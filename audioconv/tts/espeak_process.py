@@ -1,8 +1,8 @@
 """espeak-ng in a process of its own, which answers through a pipe.
 
 The library keeps its state in globals: it is not thread-safe, and what it said before changes the bits of what it says
-next. In a fresh process the same requests give the same bits, threads of the caller do not matter, and an abort of the
-library ends this process only: a fresh one repeats the request.
+next. In a fresh process the same requests give the same bits, and threads of the caller do not matter. An abort of the
+library ends this process only. A fresh process then gets the request again.
 
 The first line on standard output is JSON: sample rate, version, voices and variants. Then for each line on standard
 input, a JSON request, come a 32-bit little-endian count of bytes and so many of them: samples of 16 bits, none where
