@@ -179,7 +179,10 @@ class Speaker:
         self._process.wait()
 
     def say(self, utterance: Utterance) -> bytes:
-        """Return the samples, 16-bit integers of this machine; empty if the voice says nothing, or ends espeak-ng."""
+        """Return the samples, 16-bit integers of this machine.
+
+        They are empty if the voice says nothing, or if a fresh espeak-ng ends during the utterance, too.
+        """
         try:
             return self._ask(asdict(utterance))
         except _EndedError:
