@@ -56,6 +56,7 @@ def package(tmp_path):
         folder.chmod(0o755)
 
 
+@pytest.mark.slow
 def test_kernels_compile_once_from_a_read_only_package_with_one_line_that_says_so(tmp_path, package):
     cache = tmp_path / "cache with a space"
     before = listing(package)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -94,12 +95,18 @@ def _options(
     """Take the options before the command."""
 
 
+@functools.cache
+def _command() -> Callable[..., int | None]:
+    """Return the commands with their options, which typer otherwise reads from the annotations in each call."""
+    return typer.main.get_command(app)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; an error is one line on standard error."""
     try:
         with shown_notices():
             # Standalone mode would draw boxes round errors.
-            code = app(present_names(arguments, say), prog_name="audioconv", standalone_mode=False)
+            code = _command()(present_names(arguments, say), prog_name="audioconv", standalone_mode=False)
     except _UsageError as error:
         say_error(_usage(error))
         return 2

@@ -20,8 +20,6 @@ from audioconv.features import librosa_package
 from audioconv.features.librosa_functions import FUNCTIONS
 from audioconv.kernels.locks import FileLock
 
-librosa = librosa_package.load()
-
 RATE = 8000
 
 NOT_OF_FRAMES = {"delta", "stack_memory", "tempo", "inverse"}
@@ -39,6 +37,7 @@ def clips() -> np.ndarray:
 
 def direct(front_end: Librosa, clip: np.ndarray) -> np.ndarray:
     """Return (frames, bands) as a user of librosa writes it."""
+    librosa = librosa_package.load()
     name, keywords = front_end.name, front_end.keywords
     usual = {"sr": front_end.sample_rate, "hop_length": front_end.hop_length}
     with warnings.catch_warnings():
@@ -101,6 +100,7 @@ def test_the_usual_settings_are_for_any_rate(name, sample_rate):
 
 
 def test_every_function_of_frames_is_there_with_its_keywords():
+    librosa = librosa_package.load()
     there = {name for name in dir(librosa.feature) if not name.startswith("_")}
     assert {name for name in FUNCTIONS if hasattr(librosa.feature, name)} == there - NOT_OF_FRAMES
     filters = {
@@ -294,4 +294,4 @@ def test_one_process_at_a_time_imports_librosa(monkeypatch, tmp_path):
 
 def test_the_lock_is_where_compiled_functions_are():
     folder = next(librosa_package._folders())
-    assert folder == Path(librosa.__file__).parent / "__pycache__"
+    assert folder == Path(librosa_package.load().__file__).parent / "__pycache__"

@@ -39,6 +39,13 @@ def no_width(monkeypatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
 
 
+@pytest.fixture(autouse=True)
+def quick_measurement(monkeypatch) -> None:
+    """Let `evaluate` time few predictions: the test of `measure_speed` has as many as users."""
+    for name, count in (("WARM_UP", 1), ("MIN_RUNS", 2), ("MAX_RUNS", 2)):
+        monkeypatch.setattr(f"audioconv.evaluation.speed.{name}", count)
+
+
 @pytest.fixture
 def call(capsys) -> Callable[..., Answer]:
     """Run a command in this process."""

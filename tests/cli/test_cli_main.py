@@ -129,6 +129,7 @@ def test_help_needs_no_numerics():
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
+@pytest.mark.slow
 def test_classifying_one_clip_is_quick(spawn, trained, tones):
     """Not much more work than importing what it stands on: no compilation, no librosa, nothing read twice."""
     resource = pytest.importorskip("resource")

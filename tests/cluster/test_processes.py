@@ -25,7 +25,7 @@ def digest():
     return launching.run(1, "training", 4)
 
 
-@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_any_number_of_processes_gives_the_same_bits(digest, count):
     assert launching.run(count, "training", 4) == digest
 
@@ -39,6 +39,7 @@ def test_the_number_of_replicas_is_part_of_the_recipe(digest):
     assert launching.run(1, "training", 2) != digest
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_all_and_another_number_of_them_goes_on(digest, tmp_path):
     checkpoint = tmp_path / "checkpoint.safetensors"
     running = launching.start((2, [launching.__file__, "training", 4, checkpoint, 4, 0.3]))

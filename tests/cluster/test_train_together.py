@@ -71,7 +71,8 @@ def alone(words, negatives, tmp_path_factory):
     return out / "model.safetensors"
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 4])
 def test_model_files_are_equal(words, negatives, alone, tmp_path, count):
     code, out, err = train(count, words, "-o", tmp_path, *LEARNING, "--negatives", negatives)
     assert code == 0, err

@@ -52,6 +52,7 @@ def test_every_page_is_in_the_navigation_once():
     assert sorted(listed) == documentation.PAGES
 
 
+@pytest.mark.slow
 def test_every_page_is_built_and_loads_nothing_from_elsewhere(site):
     loading = re.compile(
         r"<(?:script|img|iframe|audio|video|source)[^>]+src=\"(?:https?:)?//|<link[^>]+href=\"https?://"
@@ -62,6 +63,7 @@ def test_every_page_is_built_and_loads_nothing_from_elsewhere(site):
         assert "<strong>For:</strong>" in text, page
 
 
+@pytest.mark.slow
 def test_pictures_have_alternative_texts(site):
     pictures = 0
     for path in site.rglob("*.html"):
@@ -73,6 +75,7 @@ def test_pictures_have_alternative_texts(site):
     assert pictures > 15
 
 
+@pytest.mark.slow
 def test_the_command_line_is_the_program_s(site):
     text = (site / "reference" / "command-line.html").read_text("utf-8")
     for command in ("train", "detect", "data get", "doctor"):
@@ -80,6 +83,7 @@ def test_the_command_line_is_the_program_s(site):
     assert "--false-accept-rate" in text
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find() is None, reason="needs a browser")
 def test_in_a_browser(site):
     with served(site) as address, Browser() as browser:
@@ -133,6 +137,7 @@ def click(browser: Browser, selector: str, heading: str) -> None:
         browser.wait_for(expression)
 
 
+@pytest.mark.slow
 def test_links_inside_the_site(site):
     """MkDocs has checked links between pages; this one checks what the theme and the hooks have written."""
     for path in site.rglob("*.html"):

@@ -13,7 +13,7 @@ from audioconv.export.c99.compiler import FLAGS, run
 
 BOARD = Path(__file__).with_name("cortex_m")
 MICROCONTROLLER = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
-SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZERS = ("-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
 def compiler(name):

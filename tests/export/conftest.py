@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 from c_programs import compiler
 
@@ -11,14 +9,18 @@ from audioconv.export.c99 import program
 from audioconv.export.c99.compiler import Runner
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def compiled(tmp_path_factory):
-    """Return a function that writes a model as C, compiles it and returns its `Runner`."""
-    folder, numbers = tmp_path_factory.mktemp("compiled"), itertools.count()
+    """Return a function that writes a model as C and returns its `Runner`; the same code is compiled once."""
+    folder, runners = tmp_path_factory.mktemp("compiled"), {}
 
     def make(model, name="gcc", flags=("-O1",), command=(), **settings):
-        own = folder / str(next(numbers))
-        own.mkdir()
-        return Runner(program.write(model, "model", **settings), compiler(name), own, flags, command)
+        made = program.write(model, "model", **settings)
+        key = made, compiler(name), flags, command
+        if key not in runners:
+            own = folder / str(len(runners))
+            own.mkdir()
+            runners[key] = Runner(made, compiler(name), own, flags, command)
+        return runners[key]
 
     return make

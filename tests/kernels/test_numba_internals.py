@@ -144,6 +144,7 @@ print(ops.dropout(np.ones(6, np.float32), 1, 0.0).sum(), numba_internals.PLAIN)
 OPAQUE = {"LLVMLITE_ENABLE_OPAQUE_POINTERS": "1", "LLVMLITE_ENABLE_IR_LAYER_TYPED_POINTERS": "0"}
 
 
+@pytest.mark.slow
 def test_kernels_are_the_same_with_opaque_pointers_alone(tmp_path):
     typed, _ = run(PROGRAM)
     opaque, _ = run(PROGRAM, AUDIOCONV_CACHE_DIR=str(tmp_path), **OPAQUE)

@@ -19,6 +19,7 @@ from urllib.parse import quote, urlencode
 
 import httpx
 import numpy as np
+import plain_http
 import soundfile
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -52,7 +53,7 @@ class Page:
 
     def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         headers = {"authorization": f"Bearer {self.token}", **more.pop("headers", {})}
-        return httpx.request(method, self.url + path, headers=headers, timeout=SECONDS, trust_env=False, **more)
+        return plain_http.request(method, self.url + path, headers=headers, timeout=SECONDS, **more)
 
     def get(self, path: str) -> Any:
         answer = self.ask("GET", path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 
-import httpx
+import plain_http
 import pytest
 from labs import segment, talk, tone, tree, wav
 from websockets.exceptions import InvalidStatus
@@ -17,17 +17,17 @@ PATHS = ("/api/project", "/api/clips", "/api/check", "/api/voices", "/api/nothin
 
 
 def test_the_page_needs_no_token_and_everything_else_does(page):
-    answer = httpx.get(page.url + "/", trust_env=False)
+    answer = plain_http.get(page.url + "/")
     assert answer.status_code == 200
     assert page.token not in answer.text
     for path in PATHS:
-        assert httpx.get(page.url + path, trust_env=False).status_code == 401
+        assert plain_http.get(page.url + path).status_code == 401
         for wrong in ("Bearer", "Bearer " + "x" * 32, f"Bearer {page.token[:-1]}", f"Bearer {page.token}x", page.token):
             headers = {"authorization": wrong}
-            assert httpx.get(page.url + path, headers=headers, trust_env=False).status_code == 401
+            assert plain_http.get(page.url + path, headers=headers).status_code == 401
         # Neither in the address nor as a cookie.
-        assert httpx.get(f"{page.url}{path}?token={page.token}", trust_env=False).status_code == 401
-        assert httpx.get(page.url + path, headers={"cookie": f"token={page.token}"}, trust_env=False).status_code == 401
+        assert plain_http.get(f"{page.url}{path}?token={page.token}").status_code == 401
+        assert plain_http.get(page.url + path, headers={"cookie": f"token={page.token}"}).status_code == 401
     assert page.ask("GET", "/api/nothing").status_code == 404
 
 
@@ -72,7 +72,7 @@ def test_a_link_elsewhere_opens_the_page_and_nothing_else(page):
 
 def test_answers_forbid_scripts_and_frames_of_others(page):
     for answer in (page.ask("GET", "/"), page.ask("GET", "/api/project"), page.ask("GET", "/api/nothing"),
-                   httpx.get(page.url + "/api/project", trust_env=False)):  # fmt: skip
+                   plain_http.get(page.url + "/api/project")):  # fmt: skip
         policy = answer.headers["content-security-policy"]
         assert "default-src 'self'" in policy
         assert "unsafe" not in policy

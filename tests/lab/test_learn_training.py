@@ -109,6 +109,7 @@ def test_changed_clips_cannot_be_gone_on_with(page):
     assert "this run was begun with" in run["message"]
 
 
+@pytest.mark.slow
 def test_a_killed_server_takes_its_training_with_it_and_another_one_goes_on(tmp_path):
     with labs.in_process(tmp_path) as page:
         add_tones(page)

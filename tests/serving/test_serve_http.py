@@ -13,6 +13,7 @@ import time
 
 import httpx
 import numpy as np
+import plain_http
 import pytest
 import soundfile
 from services import in_thread, stream
@@ -43,7 +44,7 @@ def running(two_models):
 
 @pytest.fixture(scope="module")
 def client(running):
-    with httpx.Client(base_url=running.url, trust_env=False, timeout=60) as client:
+    with httpx.Client(base_url=running.url, trust_env=False, verify=False, timeout=60) as client:
         yield client
 
 
@@ -107,9 +108,7 @@ def test_the_answer_of_classify(client, tones, tmp_path, format, subtype, rate, 
 def test_a_recording_of_minutes_is_read_in_pieces(tones):
     samples = np.tile(PCM, 40)
     with in_thread(tones) as running:
-        answer = httpx.post(
-            f"{running.url}/classify", content=encoded(samples, format="FLAC"), trust_env=False, timeout=60
-        )
+        answer = plain_http.post(f"{running.url}/classify", content=encoded(samples, format="FLAC"), timeout=60)
     found = answer.json()
     assert found["seconds"] == 200
     assert found["detections"] == [one.to_json() for one in detect(tones.served[0].model, samples)]
@@ -214,7 +213,7 @@ def test_an_upload_that_takes_too_long(tones):
         # An hour of silence is a small file, and much work.
         silence = encoded(np.zeros(16000 * 3600, np.int16), 16000, "FLAC")
         assert len(silence) < Limits().upload_bytes / 100
-        answer = httpx.post(f"{running.url}/classify", content=silence, trust_env=False, timeout=30)
+        answer = plain_http.post(f"{running.url}/classify", content=silence, timeout=30)
         assert error_of(answer, 503).startswith("it took longer than 0.5 s; ")
 
 
@@ -232,13 +231,13 @@ def test_a_decoder_that_hangs_keeps_its_file(tones, monkeypatch):
     with in_thread(tones, limits=Limits(seconds=0.3, upload_bytes=100_000)) as running:
         url = f"{running.url}/classify"
         for _ in range(2):
-            answer = httpx.post(url, content=bytes(100_000), trust_env=False, timeout=30)
+            answer = plain_http.post(url, content=bytes(100_000), timeout=30)
             assert error_of(answer, 503) == "it took longer than 0.3 s; try later"
         assert kept == []
         go_on.set()
         # The memory of both is free again.
         for _ in range(6):
-            assert httpx.post(url, content=bytes(100_000), trust_env=False, timeout=30).json() == {}
+            assert plain_http.post(url, content=bytes(100_000), timeout=30).json() == {}
     assert kept == [True] * 8
 
 
@@ -250,14 +249,14 @@ def test_an_internal_error_is_reported_and_ends_nothing(tones, monkeypatch):
         url = f"{running.url}/classify"
         with monkeypatch.context() as patch:
             patch.setattr("audioconv.serving.http_app.answer", fail)
-            answer = httpx.post(url, content=encoded(PCM), trust_env=False, timeout=30)
+            answer = plain_http.post(url, content=encoded(PCM), timeout=30)
             assert error_of(answer, 500).startswith("an internal error of the service")
         until = time.monotonic() + 20
         while not running.reports and time.monotonic() < until:  # it is reported after the answer
             time.sleep(0.01)
         assert running.reports == ["http: RuntimeError: a mistake"]
         running.reports.clear()
-        assert httpx.post(url, content=encoded(PCM), trust_env=False, timeout=30).status_code == 200
+        assert plain_http.post(url, content=encoded(PCM), timeout=30).status_code == 200
 
 
 def test_all_uploads_together_have_their_bound(tones):
@@ -272,12 +271,12 @@ def test_all_uploads_together_have_their_bound(tones):
         waiting = [begin(running, 100_000) for _ in range(4)]
         url = f"{running.url}/classify"
         until = time.monotonic() + 20
-        while (answer := httpx.post(url, content=content, trust_env=False)).status_code == 200:
+        while (answer := plain_http.post(url, content=content)).status_code == 200:
             assert time.monotonic() < until
         assert error_of(answer, 503) == "other recordings are being uploaded; try again later"
         for each in waiting:
             each.close()
-        while httpx.post(url, content=content, trust_env=False).status_code != 200:
+        while plain_http.post(url, content=content).status_code != 200:
             assert time.monotonic() < until + 20
 
 
@@ -287,10 +286,13 @@ def test_others_are_answered_while_a_long_recording_is_read(tones):
     answers = []
 
     def upload() -> None:
-        answers.append(httpx.post(f"{running.url}/classify", content=encoded(noise), trust_env=False, timeout=120))
+        answers.append(plain_http.post(f"{running.url}/classify", content=encoded(noise), timeout=120))
         done.set()
 
-    with in_thread(tones) as running, httpx.Client(base_url=running.url, trust_env=False, timeout=60) as client:
+    with (
+        in_thread(tones) as running,
+        httpx.Client(base_url=running.url, trust_env=False, verify=False, timeout=60) as client,
+    ):
         thread = threading.Thread(target=upload)
         thread.start()
         meanwhile = 0
@@ -421,7 +423,7 @@ def test_real_words(words, spoken_words, rate, channels):
         uploaded = None
         if channels == 1:
             content = encoded(spoken_words, rate, "FLAC")
-            uploaded = httpx.post(f"{running.url}/classify", content=content, trust_env=False, timeout=60).json()
+            uploaded = plain_http.post(f"{running.url}/classify", content=content, timeout=60).json()
     assert answers[1:-1] == [{"type": "detection", **one.to_json()} for one in expected]
     if uploaded is not None:
         assert len(expected) >= 6
@@ -575,9 +577,9 @@ def test_too_many_streams(tones):
             with pytest.raises(InvalidStatus) as refused:
                 await connect(url, proxy=None)
             assert refused.value.response.status_code == 503
-            upload = await asyncio.to_thread(httpx.post, f"{running.url}/classify", content=b"x", trust_env=False)
+            upload = await asyncio.to_thread(plain_http.post, f"{running.url}/classify", content=b"x")
             assert error_of(upload, 503) == "2 clients are being served; try again later"
-            assert (await asyncio.to_thread(httpx.get, f"{running.url}/health", trust_env=False)).status_code == 200
+            assert (await asyncio.to_thread(plain_http.get, f"{running.url}/health")).status_code == 200
         for _ in range(100):
             try:
                 async with connect(url, proxy=None):

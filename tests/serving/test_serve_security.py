@@ -7,6 +7,7 @@ import json
 import socket
 
 import httpx
+import plain_http
 import pytest
 from services import in_thread
 from websockets.asyncio.client import connect
@@ -36,7 +37,7 @@ def locked(tones):
 
 def get(running, path: str = "/models", **headers: str) -> httpx.Response:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx.get(running.url + path, headers=named, trust_env=False, timeout=30)
+    return plain_http.get(running.url + path, headers=named, timeout=30)
 
 
 def raw(running, *lines: str) -> bytes:
@@ -107,7 +108,7 @@ def test_a_host_that_is_missing_or_comes_twice(running):
 def test_pages_of_other_origins(running, origin):
     origin = origin.format(port=running.http)
     for method, path in (("GET", "/models"), ("POST", "/classify"), ("OPTIONS", "/classify")):
-        answer = httpx.request(method, running.url + path, headers={"origin": origin}, trust_env=False)
+        answer = plain_http.request(method, running.url + path, headers={"origin": origin})
         assert answer.status_code == 403
         assert answer.json() == {"error": "web pages of other origins have no access to this service"}
         assert "access-control-allow-origin" not in answer.headers
@@ -151,13 +152,10 @@ def test_a_stream_by_a_foreign_name(running):
 def test_a_token_that_is_missing_or_wrong(locked, authorization):
     headers = {} if authorization is None else {"authorization": authorization}
     for path in ("/models", "/openapi.json", "/nothing", "/"):
-        answer = httpx.get(locked.url + path, headers=headers, trust_env=False)
+        answer = plain_http.get(locked.url + path, headers=headers)
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"] == "Bearer"
-    assert (
-        httpx.post(f"{locked.url}/classify", content=bytes(100_000), headers=headers, trust_env=False).status_code
-        == 401
-    )
+    assert plain_http.post(f"{locked.url}/classify", content=bytes(100_000), headers=headers).status_code == 401
     assert stream_status(locked, token=authorization) == 401
 
 
