@@ -74,6 +74,7 @@ def test_kernels_compile_once_from_a_read_only_package_with_one_line_that_says_s
     assert listing(package) == before
 
 
+@pytest.mark.slow
 def test_a_cache_folder_that_cannot_be_written_costs_time_and_says_so(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
@@ -105,6 +106,7 @@ def test_damaged_files_are_compiled_again_and_mended(tmp_path):
     assert said == []
 
 
+@pytest.mark.slow
 def test_a_kernel_that_cannot_be_kept_runs_all_the_same(tmp_path):
     """As on a full disk: the kernel is compiled, and one line says why the next process compiles it again."""
     program = f"""

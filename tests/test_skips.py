@@ -77,14 +77,22 @@ def test_what_was_skipped_is_listed_and_what_was_missing_is_written_down(folder,
     assert "ERROR" not in found.stdout
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_a_skip_that_is_not_listed_fails_and_is_named(folder, case):
-    source, test = REFUSED[case]
-    (folder / "test_refused.py").write_text(f"import pytest\n\n\n{source}\n")
+def test_a_skip_that_is_not_listed_fails_and_is_named(folder):
+    for place, (source, _) in enumerate(REFUSED.values()):
+        (folder / f"test_refused_{place}.py").write_text(f"import pytest\n\n\n{source}\n")
     found = run(folder, CI="true")
     assert found.returncode == 1, found.stdout
-    assert f"ERROR: test_refused.py{test} was skipped, which CI does not allow: needs the moon" in found.stdout
+    for place, (_, test) in enumerate(REFUSED.values()):
+        name = f"test_refused_{place}.py{test}"
+        assert f"ERROR: {name} was skipped, which CI does not allow: needs the moon" in found.stdout
     assert "tests/skips.py" in found.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", REFUSED)
+def test_one_skip_that_is_not_listed_is_enough(folder, case):
+    (folder / "test_refused.py").write_text(f"import pytest\n\n\n{REFUSED[case][0]}\n")
+    assert run(folder, CI="true").returncode == 1
 
 
 def test_elsewhere_whatever_is_skipped_is_fine(folder):

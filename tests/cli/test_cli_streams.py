@@ -39,10 +39,10 @@ def arguments(trained, tones) -> dict[str, list[object]]:
         ("--version", ""),
         ("--version", "1"),
         ("classify", ""),
-        ("classify", "1"),
-        ("classify --json", ""),
-        ("detect", ""),
-        ("data list", ""),
+        pytest.param("classify", "1", marks=pytest.mark.slow),
+        pytest.param("classify --json", "", marks=pytest.mark.slow),
+        pytest.param("detect", "", marks=pytest.mark.slow),
+        pytest.param("data list", "", marks=pytest.mark.slow),
     ],
 )
 def test_a_full_standard_output_is_one_line(spawn, arguments, command, unbuffered) -> None:
@@ -74,7 +74,7 @@ def test_training_goes_on_without_its_streams(spawn, tones, tmp_path) -> None:
 
 
 @needs_posix
-@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
+@pytest.mark.parametrize("closed", [(0, 1, 2), *(pytest.param((one,), marks=pytest.mark.slow) for one in (1, 2))])
 def test_closed_streams_lose_what_is_written(spawn, arguments, tmp_path, closed) -> None:
     def close() -> None:
         for descriptor in closed:

@@ -130,7 +130,7 @@ def test_processes_must_have_the_same_data(words, tmp_path):
     assert "is up/5.wav up 5 train, not up/4.wav up 4 train" in message
 
 
-@pytest.mark.parametrize("package", ["audioconv", "soxr"])
+@pytest.mark.parametrize("package", ["audioconv", pytest.param("soxr", marks=pytest.mark.slow)])
 def test_processes_must_have_the_same_versions(words, tmp_path, package):
     other = [launching.__file__, "other_version", package]
     message = refused(tmp_path, (1, [words, "--replicas", 2]), (1, [words, "--replicas", 2], *other))

@@ -242,6 +242,8 @@ MODELS = {
     "pictures": pictures,
     "grey pictures": lambda: pictures((28, 20, 1)),
 }
+SLOW_MODELS = {"log-mel, 2-D", "log-mel, 1-D", "few channels", "grey pictures"}
+"""Those whose sheets are like that of another."""
 
 
 def texts(figure) -> str:
@@ -267,7 +269,9 @@ def drawn(monkeypatch):
     return sheets
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW_MODELS else name for name in MODELS]
+)
 def test_a_sheet_of_every_kind_of_input(name, drawn, tmp_path, rng):
     """All is said, and nothing is written over the edge or over something else."""
     model = MODELS[name]()

@@ -124,6 +124,7 @@ caching.FunctionCache.save_overload = lambda self, *everything: None
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 def test_where_a_private_name_differs_one_line_says_so_and_kernels_are_compiled_all_the_same(change, tmp_path):
     program = f"""

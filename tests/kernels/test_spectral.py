@@ -121,7 +121,7 @@ print(np.isfinite(large.frames(clips, 0, 20)).all())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits its memory by /proc and RLIMIT_AS")
-@pytest.mark.parametrize("length", [2**20, 3 * 2**18])
+@pytest.mark.parametrize("length", [3 * 2**18, pytest.param(2**20, marks=pytest.mark.slow)])
 def test_too_little_memory_is_an_error(length: int) -> None:
     """It is where the threads work that memory is missing, and an error there is printed by Numba and not raised."""
     program = LITTLE_MEMORY.replace("LENGTH", str(length))
