@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
+from audioconv.cli.training_run import how_it_decides
 from audioconv.decision.curve import Curve
 from audioconv.decision.decision import Decision, Gate
 from audioconv.errors import ConfigError
@@ -46,6 +48,18 @@ def test_a_threshold_below_which_it_is_worse_again_does_not_count():
 def test_between_thresholds_values_are_interpolated():
     assert curve().at(0.7)["words"] == pytest.approx(0.75)
     assert curve().at(0.05)["found"] == 1.0
+
+
+def test_where_the_threshold_for_streams_finds_few_words_a_line_says_what_to_do():
+    decision = Decision(threshold=0.1, gate=Gate(1.0, 0.0), stream_threshold=0.9996, curve=curve(found=(0.9, 0.6, 0.4)))
+    _, line, advice = how_it_decides(decision)
+    assert line == (
+        "in streams below 0.9996; 40.0% of the validation words are found, at 0.10 false accepts an hour "
+        "(30 min of negatives)"
+    )
+    assert advice.startswith("(few: --false-accepts-per-hour 20 finds 90.0%; ")
+    assert decision.at(false_accepts_per_hour=20).stream_threshold == 0.1
+    assert len(how_it_decides(replace(decision, curve=curve(found=(0.9, 0.6, 0.5))))) == 2
 
 
 def test_a_decision_keeps_its_curve_in_a_file():

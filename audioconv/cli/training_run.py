@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 UNREADABLE_NAME = "unreadable.txt"
 
 REFIT = "trained once more, with the validation clips included"
+
+FEW_FOUND = 0.5
+"""If the threshold for streams finds less than this share of the words that the threshold for clips would find, a line
+says what to do."""
 
 
 def make_room(out: Path, *, resume: bool, force: bool) -> None:
@@ -213,12 +218,18 @@ def how_it_decides(decision: Decision) -> list[str]:
     if reason := why_more_pass(decision):
         lines.append(f"({reason})")
     if decision.curve is not None and decision.stream_threshold is not None:
-        at = decision.curve.at(decision.stream_threshold)
+        at, of_clips = decision.curve.at(decision.stream_threshold), decision.curve.at(decision.threshold)
         lines.append(
-            f"in streams below {decision.stream_threshold:.2f}; {at['found']:.1%} of the validation words are found, "
+            f"in streams below {decision.stream_threshold:.4g}; {at['found']:.1%} of the validation words are found, "
             f"at {at['false_accepts_per_hour']:.2f} false accepts an hour "
             f"({60 * decision.curve.hours:.0f} min of negatives)"
         )
+        if at["found"] < FEW_FOUND * of_clips["found"]:
+            rate = max(1, math.ceil(of_clips["false_accepts_per_hour"]))
+            lines.append(
+                f"(few: --false-accepts-per-hour {rate} finds {of_clips['found']:.1%}; "
+                "train with hours of negatives by more speakers for as many at a lower rate)"
+            )
     return lines
 
 
