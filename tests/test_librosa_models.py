@@ -185,8 +185,8 @@ def test_mel_bands_have_hertz_and_others_numbers():
     ("name", "bounds", "text"),
     [
         ("cqt", {"lowest_note", "highest_note", "lowest_hz", "highest_hz"}, " Hz"),
-        ("chroma_cqt", {"first_pitch_class", "last_pitch_class"}, ", pitch class"),
-        ("pcen", {"lowest_hz", "highest_hz"}, " Hz"),
+        pytest.param("chroma_cqt", {"first_pitch_class", "last_pitch_class"}, ", pitch class", marks=pytest.mark.slow),
+        pytest.param("pcen", {"lowest_hz", "highest_hz"}, " Hz", marks=pytest.mark.slow),
         ("tonnetz", {"first_value", "last_value"}, ", value"),
     ],
 )

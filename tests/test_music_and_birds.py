@@ -59,6 +59,7 @@ def test_notes_and_pitch_classes_tell_chords_apart(chords):
     assert found["chroma"] >= found["log-mel"] + 0.2, found
 
 
+@pytest.mark.slow
 def test_pcen_hears_birds_under_noise(birds):
     found = {front_end: birds(front_end) for front_end in ("log-mel", "pcen")}
     assert found["pcen"] >= 0.85, found

@@ -188,6 +188,7 @@ def test_few_clips_are_not_gone_through_as_if_nothing_was_spoken(recordings, few
     assert seen == [300, 60]
 
 
+@pytest.mark.slow
 def test_they_are_learned_from(few_words, monkeypatch):
     """Two words of noise, and the same two by synthetic voices: those are known afterwards."""
     rng = np.random.default_rng(0)

@@ -139,6 +139,7 @@ def test_processes_must_have_the_same_versions(words, tmp_path, package):
     assert message.endswith("all processes need the same")
 
 
+@pytest.mark.slow
 def test_a_full_disk_for_the_clips_of_one_ends_all(words, tmp_path):
     clips, arguments = tmp_path / "clips", [words, *TRAINING, "--replicas", 2]
     scenarios = [[launching.__file__, scenario, clips] for scenario in ("stored", "full_store")]

@@ -52,6 +52,7 @@ def recordings(tmp_path, rng):
     return tmp_path / "words"
 
 
+@pytest.mark.slow
 def test_it_runs_and_writes_the_section_of_the_page(bench, recordings, tmp_path, monkeypatch, capsys):
     models = tmp_path / "models"
     (models / "tc-resnet8").mkdir(parents=True)

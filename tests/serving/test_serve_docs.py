@@ -68,6 +68,7 @@ def with_free_ports(line: str) -> str:
     return re.sub(r":(10400|8080)\b", ":0", line)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="the scripts are for bash on Unix")
 def test_the_services_start_and_stop(commands, tmp_path):
     (block,) = [code for _, _, code in sandbox.FENCE.findall(PAGE.read_text("utf-8")) if "--zeroconf" in code]

@@ -58,7 +58,7 @@ def test_scores_are_those_of_the_windows(name):
     assert np.ptp(found, axis=0).max() > 0.001
 
 
-@pytest.mark.parametrize("kind", ["cqt", "pcen"])
+@pytest.mark.parametrize("kind", ["pcen", pytest.param("cqt", marks=pytest.mark.slow)])
 def test_blocks_of_any_size_give_the_same_events(models, kind):
     said = [("high", 0.6), ("low", 1.7), ("high", 2.9)]
     samples = recording(said, 4.0)
