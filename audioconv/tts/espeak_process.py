@@ -181,7 +181,7 @@ class Speaker:
     def say(self, utterance: Utterance) -> bytes:
         """Return the samples, 16-bit integers of this machine.
 
-        They are empty if the voice says nothing, or if a fresh espeak-ng ends during the utterance, too.
+        The array is empty if the voice does not say the text, or if espeak-ng ends unexpectedly twice during it.
         """
         try:
             return self._ask(asdict(utterance))

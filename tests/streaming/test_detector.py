@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from streams import RATE, blocks_of, recording, tone
 
@@ -92,6 +92,7 @@ def test_unknown_never_fires(model):
 # --- blocks and rates ---
 
 
+@settings(max_examples=60)
 @given(
     kind=st.sampled_from(["log-mel", "mfcc", "raw", "picture"]),
     rate=st.sampled_from([4000, 8000, 11025, 16000, 22050, 44100, 48000]),
@@ -207,8 +208,9 @@ def listen_for(model: Model, hours: float, rate: int, block_seconds: float) -> N
     assert np.abs(offsets - offsets[0]).max() < 0.021
 
 
-def test_half_an_hour_takes_no_memory_and_does_not_drift(model):
-    listen_for(model, 0.5, RATE, 60.0)
+@pytest.mark.parametrize("hours", [0.5, pytest.param(1.5, marks=pytest.mark.slow)])
+def test_hours_take_no_memory_and_do_not_drift(model, hours):
+    listen_for(model, hours, RATE, 60.0)
 
 
 def test_resampled_sound_does_not_drift(model):
