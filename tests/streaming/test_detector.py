@@ -189,6 +189,7 @@ def listen_for(model: Model, hours: float, rate: int, block_seconds: float) -> N
     detector = Detector(model, sample_rate=rate, threshold=THRESHOLD)
     rounds = round(hours * 3600 / block_seconds)
     starts: list[float] = []
+    Detector(model, sample_rate=rate, threshold=THRESHOLD).push(block)  # the first use of all loads what stays
     tracemalloc.start()
     try:
         for number in range(rounds):
