@@ -117,7 +117,8 @@ def test_bug_reports_ask_for_the_doctor():
 
 
 TRACKED = {"LICENSE", "README.md", "audioconv/__init__.py", "audioconv/py.typed", "tests/test_one.py", "docs/page.md",
-           "audioconv/recipe/words.safetensors", "tests/data.npz", "audioconv/beep.wav"}  # fmt: skip
+           "audioconv/recipe/words.safetensors", "tests/data.npz", "tests/export/cortex_m/startup.c",
+           "audioconv/beep.wav"}  # fmt: skip
 PACKAGE = ["audioconv/__init__.py", "audioconv/py.typed", "audioconv/recipe/words.safetensors"]
 
 
@@ -144,6 +145,13 @@ def test_archives_as_they_should_be(archives, tmp_path):
     assert list(archives.content_problems(source, tracked)) == []
 
 
+def test_the_tests_have_no_file_that_the_source_distribution_may_not_contain(archives, tmp_path):
+    paths = [path for path in (ROOT / "tests").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    files = [*PACKAGE, "LICENSE", *(path.relative_to(ROOT).as_posix() for path in paths)]
+    assert len(files) > 200
+    assert list(archives.content_problems(write_source(tmp_path, files), set(files))) == []
+
+
 @pytest.mark.parametrize(
     ("name", "wheel", "source"),
     [
@@ -151,6 +159,7 @@ def test_archives_as_they_should_be(archives, tmp_path):
         ("audioconv/beep.wav", "is a recording", "is a recording"),
         ("tests/data.npz", "belongs to the tests", "belongs to the tests"),
         ("tests/test_one.py", "belongs to the tests", None),
+        ("tests/export/cortex_m/startup.c", "belongs to the tests", None),
     ],
 )
 def test_what_archives_should_not_contain(archives, tmp_path, name, wheel, source):
