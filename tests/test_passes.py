@@ -12,10 +12,12 @@ import pytest
 from audioconv import layers as L
 from audioconv.cli import run
 from audioconv.compiler import execution
+from audioconv.compiler.train_step import TrainingPasses
 from audioconv.layers.base import Layer, Pass
 from audioconv.model import Model
 from audioconv.runtime.weights import WeightVector
 from audioconv.training.fitting import ArrayData, fit
+from audioconv.training.optimizers import AdamW
 
 IN_SHAPE = (12, 8, 1)
 
@@ -138,3 +140,78 @@ def test_info_says_how_a_model_runs(part, wanted, tmp_path, capsys):
     assert runs == (wanted or execution.how_it_runs(net, IN_SHAPE))
     assert run(["info", str(path)]) == 0
     assert (f"runs        {runs}" in capsys.readouterr().out) == (wanted is None)
+
+
+# --- layers that do not learn ----------------------------------------------------------------------------------------
+
+BLOCK = (L.Conv(5, (3, 3), padding="same", bias=False), L.BatchNorm(), L.ReLU())
+HEAD = (L.GlobalAvgPool(), L.Dense(3))
+WITH_FROZEN = {
+    "the first layers": (L.Chain([L.Conv(4, (3, 3)), L.LeakyReLU(0.2), L.MaxPool((2, 2)), *BLOCK, *HEAD]), ("0.",)),
+    "a convolution and its normalisation": (
+        L.Chain([*BLOCK, L.MaxPool((2, 2)), L.Conv(4, (3, 3)), *HEAD]),
+        ("0.", "1."),
+    ),
+    "a convolution whose normalisation learns": (L.Chain([*BLOCK, *HEAD]), ("0.",)),
+    "a layer between two that learn": (L.Chain([L.Conv(4, (3, 3)), L.ReLU(), *BLOCK, *HEAD]), ("2.", "3.")),
+    "a bias": (L.Chain([L.Conv(4, (3, 3)), L.ReLU(), L.Conv(4, (3, 3)), *HEAD]), ("2.bias",)),
+    "one of two branches": (L.Chain([L.Sum([L.Conv(4, 3), L.Conv(4, 3)]), L.ReLU(), *HEAD]), ("0.1.",)),
+    "one of two inputs of a product": (L.Chain([L.Multiply([L.Conv(4, 3), L.Conv(4, 3)]), *HEAD]), ("0.0.",)),
+    "a part of a concatenation": (L.Chain([L.Concat([L.Conv(4, 3), L.Conv(2, 3)]), L.ReLU(), *HEAD]), ("0.0.",)),
+    "all layers": (L.Chain([*BLOCK, *HEAD]), ("",)),
+    "a network that runs layer by layer": (L.Chain([L.Conv(4, (3, 3)), L.Concat([L.SiLU()]), *HEAD]), ("0.",)),
+}
+
+
+@pytest.mark.parametrize("name", WITH_FROZEN)
+def test_frozen_parameters_have_no_gradient_and_change_no_other(name):
+    net, beginnings = WITH_FROZEN[name]
+    rng = np.random.default_rng(0)
+    params = L.flatten(net.init(IN_SHAPE, rng))
+    x, dy = rng.standard_normal((5, *IN_SHAPE), np.float32), rng.standard_normal((5, 3), np.float32)
+    vector = WeightVector({path: array for path, array in params.items() if L.is_trained(path)})
+    arrays = {path: vector.views.get(path, array) for path, array in params.items()}
+    frozen = {path for path in vector.views if path.startswith(beginnings)}
+    assert frozen
+
+    def gradients(without):
+        passes = execution.training_passes(net, vector, arrays, IN_SHAPE, 5, without)
+        passes.forward(x, np.random.default_rng(1))
+        vector.gradient.fill(7)
+        passes.backward(dy)
+        return {
+            path: vector.gradient[vector.offsets[path] :][: array.size].copy() for path, array in vector.views.items()
+        }
+
+    every, some = gradients(()), gradients(frozen)
+    for path, gradient in some.items():
+        assert np.array_equal(gradient, 0 * every[path] if path in frozen else every[path]), path
+
+
+def test_frozen_first_layers_cost_no_backward_pass():
+    net = L.Chain([*BLOCK, L.MaxPool((2, 2)), *BLOCK, *HEAD])
+    params = L.flatten(net.init(IN_SHAPE, np.random.default_rng(0)))
+    vector = WeightVector({path: array for path, array in params.items() if L.is_trained(path)})
+    tracked = {path: array for path, array in params.items() if path not in vector.views}
+
+    def traffic(beginnings):
+        frozen = {path for path in vector.views if path.startswith(beginnings)}
+        return TrainingPasses(net, IN_SHAPE, 8, vector.offsets, tracked, frozen).traffic
+
+    whole, without_first, without_both = traffic(()), traffic(("0.", "1.")), traffic(("0.", "1.", "4.", "5."))
+    assert without_both < without_first < whole
+
+
+def test_training_leaves_frozen_parameters_as_they_are():
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    x = 0.1 * rng.standard_normal((60, *IN_SHAPE)) + labels[:, None, None, None]
+    net = L.Chain([*BLOCK, *HEAD])
+    begin = net.init(IN_SHAPE, rng)
+    fitted = fit(
+        net, ArrayData(x, labels), epochs=20, params=begin, optimizer=AdamW(rates=(("0.", 0.0),)), validation=None
+    )
+    before, after = L.flatten(begin), L.flatten(fitted.params)
+    assert np.array_equal(before["0.weight"], after["0.weight"])
+    assert not np.array_equal(before["4.weight"], after["4.weight"])
+    assert fitted.history.rows[-1].train_loss < fitted.history.rows[0].train_loss

@@ -26,7 +26,7 @@ from audioconv.model import Model
 from audioconv.recipe import plan, pretrained, speech_embedding
 from audioconv.recipe.labelled import LabelledFiles
 from audioconv.recipe.plan import WITHOUT_EMBEDDING, resolve
-from audioconv.recipe.pretrained import SpeechEmbedding, load_named
+from audioconv.recipe.pretrained import FROZEN_LAYERS, SpeechEmbedding, load_named
 from audioconv.recipe.pretrained_base import BODY_RATE
 from audioconv.recipe.settings import Settings
 from audioconv.recipe.user_data import labelled
@@ -323,6 +323,16 @@ def test_its_layers_learn_with_a_tenth_of_the_rate(here, rng):
     for path, array in L.flatten(here.params).items():
         np.testing.assert_allclose(L.flatten(model.params["0"])[path], array, atol=1e-6)
     assert here.rates == (("0.", BODY_RATE),)
+
+
+def test_with_few_clips_the_layers_up_to_the_first_pooling_do_not_learn(here, rng):
+    assert isinstance(embedding_layers().layers[FROZEN_LAYERS - 1], L.MaxPool)
+    x, labels = words(rng, 12)
+    learned = L.flatten(ac.Classifier(**QUICK).fit(list(x), labels).model_.params["0"])
+    for path, array in L.flatten(here.params).items():
+        is_frozen = int(path.split(".")[0]) < FROZEN_LAYERS
+        assert np.array_equal(learned[path], array) == is_frozen, path
+    assert here.rates_for(are_few=False) == here.rates == (("0.", BODY_RATE),)
 
 
 def test_what_begins_with_such_a_model_has_lower_rates_too(here, rng, tmp_path):

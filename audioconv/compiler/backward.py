@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from audioconv.compiler.forward import Writer, channel_blocks
 from audioconv.compiler.graph import (
@@ -40,6 +40,8 @@ class Backward:
         Writer of the forward pass; the backward pass continues its stages.
     tasks : int
         The number of tasks with partial sums of their own.
+    frozen : collection of str
+        Paths of parameters that do not learn. What serves them alone is not written. Default: none.
 
     Attributes
     ----------
@@ -51,8 +53,8 @@ class Backward:
         Executed last: the sums over tasks and examples.
     """
 
-    def __init__(self, writer: Writer, tasks: int) -> None:
-        self._writer, self._tasks = writer, tasks
+    def __init__(self, writer: Writer, tasks: int, frozen: Collection[str] = ()) -> None:
+        self._writer, self._tasks, self._frozen = writer, tasks, frozenset(frozen)
         self.first_stage = len(writer.stages)
         self.forward_preparations = writer.preparations
         writer.preparations = []
@@ -61,7 +63,7 @@ class Backward:
         self._ready: dict[Value, int] = {}
         self._holders: Counter[Buffer] = Counter()  # the number of nodes that still read it
         self._owned: set[Buffer] = set()  # buffers that further gradients are added to
-        self._needs_gradient = _needs_gradient(writer.graph.nodes)
+        self._needs_gradient = _needs_gradient(writer.graph.nodes, self._frozen)
 
     def write(self) -> None:
         """Write the backward pass."""
@@ -74,7 +76,7 @@ class Backward:
 
     def _node(self, node: Node, dy: Buffer, stage: int) -> None:
         """Write the gradients of a node's inputs and parameters, given its output's, complete in `stage`."""
-        if isinstance(node, ConvNode):
+        if isinstance(node, ConvNode) and node.output in self._needs_gradient:
             if node.slope != 1.0:
                 dy = self._through_activation(node, dy, stage)
             self._weights(node, dy, stage)
@@ -245,6 +247,8 @@ class Backward:
 
     def _norm_activation_pool(self, node: NormActivationPoolNode, dy: Buffer, stage: int) -> None:
         writer, value = self._writer, node.inputs[0]
+        if node.output not in self._needs_gradient:
+            return
         vectors, window = writer.vectors(node), node.pool or POINT
         factors = [writer.constants.no_norm_gradient(value.shape[2])]
         if node.norm is not None:
@@ -289,12 +293,13 @@ class Backward:
     def _weights(self, node: ConvNode, dz: Buffer, stage: int) -> None:
         """Write the gradients of kernels and biases."""
         writer, K = self._writer, node.conv.filters
-        x = writer.buffer_of(node.inputs[0], stage)
-        partial = writer.memory.per_task(node.conv.partial_size)
-        node.conv.weight_gradient(writer.section(stage), x, dz, partial)
-        target = _gradient(writer.parameter(node.weight))
-        self.reductions.extend(node.conv.reduction(partial, target, self._tasks))
-        if node.bias is not None:
+        if node.weight not in self._frozen:
+            x = writer.buffer_of(node.inputs[0], stage)
+            partial = writer.memory.per_task(node.conv.partial_size)
+            node.conv.weight_gradient(writer.section(stage), x, dz, partial)
+            target = _gradient(writer.parameter(node.weight))
+            self.reductions.extend(node.conv.reduction(partial, target, self._tasks))
+        if node.bias is not None and node.bias not in self._frozen:
             sums = writer.memory.doubles(round_up_to_lanes(K), writer.examples)
             writer.section(stage).emit(opcodes.CHANNEL_SUMS, x=dz.at(), sums=sums.at(), **source(view(dz)))
             target = _gradient(writer.parameter(node.bias))
@@ -337,12 +342,20 @@ def _gradient(parameter: Fixed) -> Fixed:
     return Fixed(opcodes.GRADIENTS, parameter.offset)
 
 
-def _needs_gradient(nodes: Sequence[Node]) -> set[Value]:
-    """Return the values that depend on a parameter."""
+def _needs_gradient(nodes: Sequence[Node], frozen: Collection[str]) -> set[Value]:
+    """Return the values that depend on a parameter which learns."""
     found: set[Value] = set()
     for node in nodes:
-        is_norm = isinstance(node, NormActivationPoolNode) and node.norm is not None
-        has_parameters = isinstance(node, ConvNode) or is_norm
-        if has_parameters or found.intersection(node.inputs):
+        if not set(_parameters(node)).issubset(frozen) or found.intersection(node.inputs):
             found.add(node.output)
     return found
+
+
+def _parameters(node: Node) -> Iterator[str]:
+    """Yield the paths of a node's parameters, without running statistics."""
+    if isinstance(node, ConvNode):
+        yield node.weight
+        if node.bias is not None:
+            yield node.bias
+    elif isinstance(node, NormActivationPoolNode) and node.norm is not None:
+        yield from (f"{node.norm.path}.{name}" for name in ("weight", "bias"))

@@ -6,7 +6,7 @@ Both give the same numbers. A network that runs layer by layer is slower; one lo
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -40,7 +40,12 @@ class Passes(Protocol):
 
 
 def training_passes(
-    network: Layer, weights: WeightVector, arrays: Mapping[str, Array], in_shape: Shape, examples: int
+    network: Layer,
+    weights: WeightVector,
+    arrays: Mapping[str, Array],
+    in_shape: Shape,
+    examples: int,
+    frozen: Collection[str] = (),
 ) -> Passes:
     """Return the passes of `network`.
 
@@ -55,12 +60,15 @@ def training_passes(
         The shape of one example.
     examples : int
         The largest batch.
+    frozen : collection of str
+        Paths of parameters that do not learn: their gradient is 0, and compiled networks do not compute it. Default:
+        none.
     """
     try:
-        return _Compiled(network, weights, arrays, in_shape, examples)
+        return _Compiled(network, weights, arrays, in_shape, examples, frozen)
     except NotCompiledError as error:
         _say_once(network, str(error))
-        return _Plain(network, weights, arrays)
+        return _Plain(network, weights, arrays, frozen)
 
 
 def inference(network: Layer, params: Params, in_shape: Shape) -> Callable[[Array], Array]:
@@ -107,11 +115,17 @@ def _say_once(network: Layer, reason: str) -> None:
 
 class _Compiled:
     def __init__(
-        self, network: Layer, weights: WeightVector, arrays: Mapping[str, Array], in_shape: Shape, examples: int
+        self,
+        network: Layer,
+        weights: WeightVector,
+        arrays: Mapping[str, Array],
+        in_shape: Shape,
+        examples: int,
+        frozen: Collection[str],
     ) -> None:
-        self._weights = weights
+        self._weights, self._frozen = weights, frozen
         self._tracked = {path: array for path, array in arrays.items() if path not in weights.views}
-        self._passes = TrainingPasses(network, in_shape, examples, weights.offsets, self._tracked)
+        self._passes = TrainingPasses(network, in_shape, examples, weights.offsets, self._tracked, frozen)
 
     def forward(self, x: Array, rng: np.random.Generator) -> Array:
         x = np.require(x, np.float32, ["C", "A"])
@@ -119,14 +133,18 @@ class _Compiled:
 
     def backward(self, dy: Array) -> None:
         self._passes.backward(dy, self._weights.gradient)
+        self._weights.clear_gradients(self._frozen)
 
     def updates(self) -> Mapping[str, Array]:
         return self._passes.tracked
 
 
 class _Plain:
-    def __init__(self, network: Layer, weights: WeightVector, arrays: Mapping[str, Array]) -> None:
+    def __init__(
+        self, network: Layer, weights: WeightVector, arrays: Mapping[str, Array], frozen: Collection[str]
+    ) -> None:
         self._network, self._weights, self._params = network, weights, unflatten(dict(arrays))
+        self._frozen = frozen
 
     def forward(self, x: Array, rng: np.random.Generator) -> Array:
         self._run = Pass(training=True, rng=rng)
@@ -135,6 +153,7 @@ class _Plain:
 
     def backward(self, dy: Array) -> None:
         self._weights.gather(flatten(self._network.gradients(self._params, self._saved, dy, self._run)))
+        self._weights.clear_gradients(self._frozen)
 
     def updates(self) -> Mapping[str, Array]:
         return flatten(self._network.updates(self._params, self._saved))

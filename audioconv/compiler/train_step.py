@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,9 @@ class TrainingPasses:
         By path: the index in the vector of all parameters at which each trained one begins.
     tracked : mapping of str to array
         By path: the running statistics.
+    frozen : collection of str
+        Paths of parameters that do not learn. The backward pass ends where it would serve them alone, and it leaves
+        the memory of their gradients undefined. Default: none.
 
     Attributes
     ----------
@@ -56,6 +59,7 @@ class TrainingPasses:
         examples: int,
         offsets: Mapping[str, int],
         tracked: Mapping[str, Array],
+        frozen: Collection[str] = (),
     ) -> None:
         self._classes = network.out_shape(in_shape)[-1]
         self._examples, self._in_shape = examples, tuple(in_shape)
@@ -81,7 +85,7 @@ class TrainingPasses:
         weights = sum(node.conv.partial_size for node in graph.nodes if isinstance(node, ConvNode))
         tasks = part_count(examples, weights, self._work // 2)
         writer.forward()
-        backward = Backward(writer, tasks)
+        backward = Backward(writer, tasks, frozen)
         backward.write()
         split = backward.first_stage
         programs = [
@@ -147,7 +151,7 @@ class TrainingPasses:
         return self._logits[: len(x)]
 
     def backward(self, dy: Array, gradient: Array) -> None:
-        """Write the gradient by all trained parameters into `gradient`, given that by the last logits."""
+        """Write the gradient by all parameters that learn into `gradient`, given that by the last logits."""
         assert self._space is not None, "there was no forward pass"
         self._dy = np.require(dy, np.float32, ["C", "A"])
         self._space.point(opcodes.OUTPUT_GRADIENT, self._dy)

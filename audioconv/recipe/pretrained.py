@@ -141,6 +141,10 @@ class SpeechEmbedding(Pretrained):
     def rates(self) -> tuple[tuple[str, float], ...]:
         return rates_of_bodies(architectures.build(self.arch, 2))
 
+    def rates_for(self, *, are_few: bool) -> tuple[tuple[str, float], ...]:
+        frozen = [(f"0.{place}.", 0.0) for place in range(FROZEN_LAYERS)] if are_few else []
+        return (*frozen, *self.rates)
+
     @property
     def about(self) -> Mapping[str, Any]:
         return {"name": self.name, "licence": speech_embedding.LICENCE, "sha256": speech_embedding.sha256(self.path)}
@@ -175,6 +179,11 @@ class OpenWakeWord(SpeechEmbedding):
     def about(self) -> Mapping[str, Any]:
         return {**super().about, "name": SPEECH_EMBEDDING}
 
+
+FROZEN_LAYERS = 10
+"""Layers of the speech embedding network, up to its first pooling, that do not learn where clips are few. They are a
+fifth of the multiplications, and a quarter of the time of a training step is their backward pass;
+docs/experiments/speech-embedding.md has the effect."""
 
 _DECIDED = ("front_end", "sample_rate", "clip_seconds", "image_size")
 """Settings that a model's file decides; the speech embedding network takes any window."""

@@ -85,6 +85,10 @@ class Pretrained(ABC):
         """Factors of the learning rate; see `training.optimizers.AdamW`."""
         return ()
 
+    def rates_for(self, *, are_few: bool) -> tuple[tuple[str, float], ...]:
+        """Return the factors for training on few examples or on many; 0 freezes layers. Default: `rates` for both."""
+        return self.rates
+
     @property
     def about(self) -> Mapping[str, Any] | None:
         """Origin and licence, if they are other people's; JSON-compatible."""

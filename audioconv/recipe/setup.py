@@ -107,6 +107,11 @@ class TrainingSetup:
         """The negative recordings that are learned from."""
         return None if self.rejection is None else self.rejection.bank
 
+    @property
+    def rates(self) -> tuple[tuple[str, float], ...]:
+        """Factors of the learning rate of pretrained layers; see `training.optimizers.AdamW`."""
+        return () if self.pretrained is None else self.pretrained.rates_for(are_few=self.examples.are_few)
+
     def data(self, part: Array) -> Dataset:
         """Return some of the examples as they are."""
         x, rows = self.examples.epoch_of(part, balanced=False)

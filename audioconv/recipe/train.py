@@ -251,7 +251,7 @@ def _fit_all(
                 validation=watch,
                 epochs=epochs,
                 batch_size=plan.batch_size,
-                optimizer=AdamW(rates=() if setup.pretrained is None else setup.pretrained.rates),
+                optimizer=AdamW(rates=setup.rates),
                 schedule=one_cycle(plan.learning_rate, plan.settings.replicas, epochs),
                 loss=loss,
                 gradient_clip=GRADIENT_CLIP,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
 
 from audioconv._types import Array
@@ -92,6 +92,11 @@ class WeightVector:
                     f"gradient has shape {gradient.shape}, but the parameter {self.views[path].shape}", path=path
                 )
             self.gradient[self._slices[path]] = gradient.reshape(-1)
+
+    def clear_gradients(self, paths: Collection[str]) -> None:
+        """Set the gradients of the arrays at these paths to 0."""
+        for path in paths:
+            self.gradient[self._slices[path]] = 0
 
 
 def _zeros(size: int) -> Array:

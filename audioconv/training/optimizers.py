@@ -7,6 +7,7 @@ single pass over long arrays (`kernels.optimise`), however many small ones there
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -86,7 +87,8 @@ class AdamW:
         Share of the arrays with more than one axis that a step takes away, times the learning rate.
     rates : tuple of (str, float) pairs
         Beginnings of parameters' paths, and by what the learning rate is multiplied there; the first that fits holds.
-        Pretrained layers learn with a lower rate. Default: none, every parameter has the whole rate.
+        Pretrained layers learn with a lower rate. With 0 they are frozen, and the backward pass leaves them out.
+        Default: none, every parameter has the whole rate.
 
     Examples
     --------
@@ -138,6 +140,17 @@ class AdamW:
     def rate_factor(self, path: str) -> float:
         """Return by what the learning rate of the parameter at `path` is multiplied."""
         return next((factor for beginning, factor in self.rates if path.startswith(beginning)), 1.0)
+
+
+def frozen_paths(optimizer: Optimizer, paths: Iterable[str]) -> frozenset[str]:
+    """Return which of the parameters at `paths` an optimiser never changes: those of a rate of 0.
+
+    >>> frozen_paths(AdamW(rates=(("0.", 0.0),)), ["0.3.weight", "1.weight"])
+    frozenset({'0.3.weight'})
+    """
+    if not isinstance(optimizer, AdamW):
+        return frozenset()
+    return frozenset(path for path in paths if optimizer.rate_factor(path) == 0)
 
 
 def clip_gradients(weights: WeightVector, max_norm: float | None) -> float:

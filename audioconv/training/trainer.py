@@ -24,7 +24,7 @@ from audioconv.training.callbacks import BatchEnded, Event
 from audioconv.training.data import BatchMaker, Dataset
 from audioconv.training.history import EpochRow
 from audioconv.training.losses import Loss
-from audioconv.training.optimizers import Optimizer, clip_gradients
+from audioconv.training.optimizers import Optimizer, clip_gradients, frozen_paths
 from audioconv.training.replicas import Purpose, Replicas, StepMean
 from audioconv.training.schedules import Schedule
 
@@ -111,7 +111,8 @@ class Trainer:
         in_shape = first.batch(np.arange(min(1, len(first))), None).shape[1:]
         (self._classes,) = network.out_shape(in_shape)
         largest = self.replicas.largest_batch(settings.batch_size)
-        self._passes = training_passes(network, self._weights, self.arrays, in_shape, largest)
+        frozen = frozen_paths(settings.optimizer, self._weights.views)
+        self._passes = training_passes(network, self._weights, self.arrays, in_shape, largest, frozen)
         tracked = {path: array for path, array in self.arrays.items() if not is_trained(path)}
         self._pace = Pace(processes)
         self._mean = StepMean(self.replicas, self._weights.gradient, tracked)

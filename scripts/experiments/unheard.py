@@ -41,7 +41,10 @@ TEST_SHARE, CHOICE_SHARE = 0.2, 0.2
 """Shares of the speakers that test, and that settings were chosen with; the rest trains."""
 
 TRAINING_READERS, TEST_READERS = slice(0, 14), slice(14, None)
-"""Of 24 readers, in the order of their numbers."""
+"""Of 24 readers, in the order of their numbers: those who are the bank of negatives, and those whose speech tests."""
+
+SECOND_TRAINING_READERS, SECOND_TEST_READERS = slice(11, None), slice(0, 11)
+"""The same for a second model of each draw that is tested in streams: the speech of 21 readers, two hours, tests."""
 
 FOUND, LISTENED_DRAWS, LISTENED_STEP = 0.95, 3, 2
 """Share of clips found at which false accepts are compared, number of draws that are tested in streams, and the step
@@ -205,19 +208,25 @@ def runs(per_word: int | None, draws: int, share: Share, callbacks: Sequence[Cal
     """Yield what each draw brought: trained with the speakers that train or chose settings, tested with the others."""
     some = clips()
     names = sorted({clip.word for clip in some})
-    with speech(TRAINING_READERS) as bank, speech(TEST_READERS) as unseen:
-        for number, _ in share.of(range(draws)):
-            words = draw(names, number)
-            collection = training(some, words, ("train", "choice"), QUICK_CLIPS if share.quick else per_word, number)
-            classifier, seconds = train(collection, number, bank, callbacks, **({"epochs": 1} if share.quick else {}))
-            yield {
+    for number, _ in share.of(range(draws)):
+        words = draw(names, number)
+        collection = training(some, words, ("train", "choice"), QUICK_CLIPS if share.quick else per_word, number)
+        settings: dict[str, Any] = {"epochs": 1} if share.quick else {}
+        with speech(TRAINING_READERS) as bank, speech(TEST_READERS) as unseen:
+            classifier, seconds = train(collection, number, bank, callbacks, **settings)
+            measured = {
                 "name": ", ".join(words),
                 "training_seconds": round(seconds, 1),
                 "clips": len(collection.items),
                 **measure(classifier, some, words, "test"),
-                "listening": listening(classifier, unseen, some, words) if number < LISTENED_DRAWS else None,
+                "listening": [listening(classifier, unseen, some, words)] if number < LISTENED_DRAWS else [],
                 "model": classifier.model_,
             }
+        if measured["listening"]:
+            with speech(SECOND_TRAINING_READERS) as bank, speech(SECOND_TEST_READERS) as unseen:
+                second, _ = train(collection, number, bank, callbacks, **settings)
+                measured["listening"].append(listening(second, unseen, some, words))
+        yield measured
 
 
 def table(found: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
@@ -232,7 +241,7 @@ def table(found: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     ]  # fmt: skip
     for one in found:
         draws = one["runs"]
-        listened = [run["listening"] for run in draws if run["listening"]]
+        listened = [one for run in draws for one in run["listening"]]
         calibrated = [run for run in draws if "calibration_error" in run]
         times = [run["training_seconds"] for run in draws if run["training_seconds"] is not None]
 
