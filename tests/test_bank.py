@@ -629,9 +629,9 @@ def test_only_a_bank_bounds_the_threshold(words, talk, monkeypatch):
         return calibrate(*values, **named)
 
     monkeypatch.setattr(rejection, "calibrate", remembered)
-    for negatives in (talk, "none"):
-        ac.Classifier.train(words, negatives=negatives, **QUICK)
-    assert bounds == [rejection.MIN_THRESHOLD, 0.0]
+    for negatives, rate in ((talk, 0.05), (talk, 0.01), (talk, 0.1), ("none", 0.1)):
+        ac.Classifier.train(words, negatives=negatives, false_accept_rate=rate, **QUICK)
+    assert bounds == [rejection.MIN_THRESHOLD, rejection.MIN_THRESHOLD, rejection.MIN_THRESHOLD / 2, 0.0]
 
 
 @pytest.mark.parametrize("terminal", [True, False])

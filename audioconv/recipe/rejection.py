@@ -72,10 +72,10 @@ RECORDED_GIVEN_UP = 0.015
 """`calibration.GIVEN_UP` where recordings are the negatives, which are as hard as what the model is used on."""
 
 MIN_THRESHOLD = 0.2
-"""The lowest threshold where recordings are the negatives. Read speech is easier to reject than single words by other
-people, and ten clips a word leave too few for the threshold to give any of them up. The threshold that 5 % of the
-recordings pass may then be near 0.02, where a fifth of other words is accepted; docs/experiments/speech-embedding.md
-has figures."""
+"""The lowest threshold where recordings are the negatives, for the default share of them; see `lowest_threshold`. Read
+speech is easier to reject than single words by other people, and ten clips a word leave too few for the threshold to
+give any of them up. The threshold that 5 % of the recordings pass may then be near 0.02, where a fifth of other words is
+accepted; docs/experiments/speech-embedding.md has figures."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -297,7 +297,7 @@ def decide(
         negative_hardness_ratio=1.0 if rejection is None else rejection.negative_hardness_ratio,
         score="odds" if bank is not None else "logit",
         given_up=None if rejection is None else rejection.given_up,
-        min_threshold=0.0 if bank is None else MIN_THRESHOLD,
+        min_threshold=0.0 if bank is None else lowest_threshold(settings.false_accept_rate),
     )
     words = [one.words() for one in watched]
     if not wants_curve or decision.gate is None or not any(len(one.x) for one in words):
@@ -312,6 +312,15 @@ def decide(
         return replace(decision, stream_threshold=listening_threshold(curve, decision.threshold)), curve
     threshold = curve.threshold_for_rate(settings.false_accepts_per_hour) or 1.0
     return replace(decision, curve=curve, stream_threshold=threshold), curve
+
+
+def lowest_threshold(false_accept_rate: float) -> float:
+    """Return the lowest threshold with a bank of negatives, of which such a share may pass.
+
+    >>> lowest_threshold(0.01), lowest_threshold(0.05), lowest_threshold(0.2)
+    (0.2, 0.2, 0.05)
+    """
+    return MIN_THRESHOLD * min(1.0, Settings.false_accept_rate / false_accept_rate)
 
 
 def listening_threshold(curve: Curve, lowest: float) -> float:
