@@ -41,7 +41,7 @@ class Backward:
     tasks : int
         The number of tasks with partial sums of their own.
     frozen : collection of str
-        Paths of parameters that do not learn. What serves them alone is not written. Default: none.
+        Paths of parameters that do not learn; instructions for their gradients alone are left out. Default: none.
 
     Attributes
     ----------
