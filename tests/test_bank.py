@@ -17,6 +17,7 @@ from rich.console import Console
 
 import audioconv as ac
 from audioconv.audio.read import AudioInfo
+from audioconv.decision.decision import odds
 from audioconv.errors import ConfigError, DataError
 from audioconv.io import files as io_files
 from audioconv.model import Model
@@ -621,17 +622,23 @@ def test_training_with_a_bank(words, talk):
         ac.Classifier.train(words, negatives=talk, strict=True, **QUICK)
 
 
-def test_only_a_bank_bounds_the_threshold(words, talk, monkeypatch):
-    bounds, calibrate = [], rejection.calibrate
+def test_only_of_a_bank_the_hardest_negatives_choose_the_threshold(words, talk, monkeypatch):
+    chosen, calibrate = [], rejection.calibrate
 
-    def remembered(*values, **named):
-        bounds.append(named["min_threshold"])
-        return calibrate(*values, **named)
+    def remembered(labels, logits, codes, **named):
+        chosen.append(logits[codes == labels.index("_unknown_")])
+        return calibrate(labels, logits, codes, **named)
 
     monkeypatch.setattr(rejection, "calibrate", remembered)
-    for negatives, rate in ((talk, 0.05), (talk, 0.01), (talk, 0.1), ("none", 0.1)):
-        ac.Classifier.train(words, negatives=negatives, false_accept_rate=rate, **QUICK)
-    assert bounds == [rejection.MIN_THRESHOLD, rejection.MIN_THRESHOLD, rejection.MIN_THRESHOLD / 2, 0.0]
+    for share in (rejection.HARDEST, 1.0):
+        monkeypatch.setattr(rejection, "HARDEST", share)
+        ac.Classifier.train(words, negatives=talk, **QUICK)
+    model = ac.Classifier.train(words, negatives="none", **QUICK).model_
+    assert [len(some) for some in chosen] == [300, 1000, 1000]
+    some, every, _ = chosen
+    is_one = np.array([not label.startswith("_") for label in model.labels])
+    assert odds(some, is_one).min() >= np.sort(odds(every, is_one))[-300]
+    assert {tuple(row) for row in some} < {tuple(row) for row in every}
 
 
 @pytest.mark.parametrize("terminal", [True, False])

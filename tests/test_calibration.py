@@ -100,19 +100,6 @@ def test_the_threshold_gives_way_by_and_by():
     assert calibration._affordable(0.7, np.zeros(0)) == 0.7
 
 
-def test_the_threshold_has_a_lower_bound(rng):
-    """Easy negatives alone would let the threshold fall far below what a word's probability is."""
-    logits, codes = drawn(rng, words=10, distance=9.0)
-    asked = {"auxiliary": ["_unknown_"], "false_accepts": 0.05}
-    free, bound = (calibrate(LABELS, logits, codes, min_threshold=lowest, **asked) for lowest in (0.0, 0.2))
-    assert free.threshold < 0.2
-    assert bound.threshold == 0.2
-    assert bound.basis["others_accepted"] <= free.basis["others_accepted"] <= 0.05
-    assert bound.basis["words_accepted_and_right"] == 1.0
-    hard = calibrate(LABELS, *drawn(rng, words=10, distance=2.0), min_threshold=0.2, **asked)
-    assert hard.threshold > 0.2
-
-
 def test_of_few_words_none_is_given_up():
     """The lowest of 10 scores lies above a tenth of new words, so the threshold stays below it."""
     right = np.linspace(0.5, 1, 10)

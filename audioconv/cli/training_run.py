@@ -213,7 +213,8 @@ def how_it_decides(decision: Decision) -> list[str]:
     line = f"below a score of {decision.threshold:.2f}"
     passed = [decision.basis.get(name) for name in ("words_accepted_and_right", "others_accepted")]
     if all(isinstance(share, float) for share in passed):
-        line += f"; {passed[0]:.1%} of the validation words and {passed[1]:.1%} of the negatives are above it"
+        negatives = "hardest negatives" if decision.curve is not None else "negatives"
+        line += f"; {passed[0]:.1%} of the validation words and {passed[1]:.1%} of the {negatives} are above it"
     lines = [line]
     if reason := why_more_pass(decision):
         lines.append(f"({reason})")

@@ -42,7 +42,6 @@ def calibrate(
     negative_hardness_ratio: float = 1.0,
     score: str = "logit",
     given_up: float | None = None,
-    min_threshold: float = 0.0,
 ) -> Decision:
     """Return the decision that fits clips which the network has not learned.
 
@@ -66,8 +65,6 @@ def calibrate(
         What the gate takes as the score of an example; see `decision.Gate`. Default: the largest logit.
     given_up : float, optional
         See `GIVEN_UP`, which is the default.
-    min_threshold : float
-        The lowest threshold, whatever the share of the negatives that it accepts. Default: 0.
 
     Returns
     -------
@@ -87,11 +84,8 @@ def calibrate(
     answers = decision.decide(labels, decision.probabilities(labels, logits))
     of_word = words[answers.codes]
     right = np.sort(answers.scores[of_words & (answers.codes == codes)])
-    lowest = max(
-        min_threshold,
-        _threshold(
-            answers.scores[~of_words & of_word], int((~of_words).sum()), false_accepts / negative_hardness_ratio
-        ),
+    lowest = _threshold(
+        answers.scores[~of_words & of_word], int((~of_words).sum()), false_accepts / negative_hardness_ratio
     )
     threshold = _affordable(lowest, right, GIVEN_UP if given_up is None else given_up)
     passed = of_word & (answers.scores >= threshold)

@@ -22,7 +22,7 @@ from audioconv.cluster.processes import ALONE, Processes
 from audioconv.decision.calibration import calibrate
 from audioconv.decision.classes import UNKNOWN, is_word
 from audioconv.decision.curve import Curve
-from audioconv.decision.decision import Decision
+from audioconv.decision.decision import Decision, odds
 from audioconv.io.parallel import evenly
 from audioconv.model import BATCH_SIZE, Model
 from audioconv.pipeline import sharing
@@ -71,11 +71,9 @@ MINUTE = 60
 RECORDED_GIVEN_UP = 0.015
 """`calibration.GIVEN_UP` where recordings are the negatives, which are as hard as what the model is used on."""
 
-MIN_THRESHOLD = 0.2
-"""The lowest threshold where recordings are the negatives, for the default share of them; see `lowest_threshold`. Read
-speech is easier to reject than single words by other people, and ten clips a word leave too few for the threshold to
-give any of them up. The threshold that 5 % of the recordings pass may then be near 0.02, where a fifth of other words is
-accepted; docs/experiments/speech-embedding.md has figures."""
+HARDEST = 0.3
+"""Share of a bank's calibration negatives that choose gate and threshold: those that are likest a word, since read speech
+is easier to reject than single words by other people. docs/experiments/speech-embedding.md has figures."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -297,7 +295,6 @@ def decide(
         negative_hardness_ratio=1.0 if rejection is None else rejection.negative_hardness_ratio,
         score="odds" if bank is not None else "logit",
         given_up=None if rejection is None else rejection.given_up,
-        min_threshold=0.0 if bank is None else lowest_threshold(settings.false_accept_rate),
     )
     words = [one.words() for one in watched]
     if not wants_curve or decision.gate is None or not any(len(one.x) for one in words):
@@ -312,15 +309,6 @@ def decide(
         return replace(decision, stream_threshold=listening_threshold(curve, decision.threshold)), curve
     threshold = curve.threshold_for_rate(settings.false_accepts_per_hour) or 1.0
     return replace(decision, curve=curve, stream_threshold=threshold), curve
-
-
-def lowest_threshold(false_accept_rate: float) -> float:
-    """Return the lowest threshold with a bank of negatives, of which such a share may pass.
-
-    >>> lowest_threshold(0.01), lowest_threshold(0.05), lowest_threshold(0.2)
-    (0.2, 0.2, 0.05)
-    """
-    return MIN_THRESHOLD * min(1.0, Settings.false_accept_rate / false_accept_rate)
 
 
 def listening_threshold(curve: Curve, lowest: float) -> float:
@@ -340,7 +328,7 @@ def listening_threshold(curve: Curve, lowest: float) -> float:
 def _logits(
     watched: Watched, rejection: Rejection | None, count: int, processes: Processes
 ) -> tuple[Array, Array, NDArray[np.integer]]:
-    """Return logits of examples and of so many negatives, and the classes of both."""
+    """Return logits of examples and of negatives, and the classes of both; of so many from a bank, the hardest ones."""
     model, x, codes = watched.model, watched.x, watched.codes
     logits = sharing.logits(model, x, processes)
     if rejection is None:
@@ -349,7 +337,20 @@ def _logits(
     negatives = processes.rows(
         generated.count, BATCH_SIZE, lambda part: model.predict_logits(generated.samples(len(x), part))
     )
-    return logits, negatives, np.concatenate([codes, np.full(generated.count, generated.label, np.int64)])
+    if rejection.bank is not None:
+        negatives = hardest(negatives, np.array([is_word(label) for label in model.labels]))
+    return logits, negatives, np.concatenate([codes, np.full(len(negatives), generated.label, np.int64)])
+
+
+def hardest(logits: Array, words: NDArray[np.bool_]) -> Array:
+    """Return the share `HARDEST` of logits (N, classes), those with the highest odds of a word, in their order.
+
+    >>> hardest(np.arange(12.0).reshape(6, 2) * [1, 0], np.array([True, False]))
+    array([[ 8.,  0.],
+           [10.,  0.]])
+    """
+    order = np.argsort(-odds(logits, words), kind="stable")
+    return logits[np.sort(order[: max(1, round(HARDEST * len(logits)))])]
 
 
 def describe(settings: Settings, rejection: Rejection | None) -> dict[str, Any]:
