@@ -72,8 +72,8 @@ RECORDED_GIVEN_UP = 0.015
 """`calibration.GIVEN_UP` where recordings are the negatives, which are as hard as what the model is used on."""
 
 HARDEST = 0.3
-"""Share of a bank's calibration negatives that choose gate and threshold: those that are likest a word, since read speech
-is easier to reject than single words by other people. docs/experiments/speech-embedding.md has figures."""
+"""Share of a bank's calibration negatives, those that are likest a word, that choose gate and threshold. Read speech is
+easier to reject than single words by other people; docs/experiments/speech-embedding.md has figures."""
 
 
 @dataclass(frozen=True, eq=False)
