@@ -139,8 +139,9 @@ def _basis(decision: Decision) -> str | None:
     if not (isinstance(right, float) and isinstance(wrong, float)):
         return None
     reason = f" ({told})" if (told := why_more_pass(decision)) else ""
+    negative = "hardest negative" if decision.curve is not None else "negative"
     return (
-        f"It was chosen on {count(others, 'negative')}, of which it accepts {percent(wrong)}{reason}, and on "
+        f"It was chosen on {count(others, negative)}, of which it accepts {percent(wrong)}{reason}, and on "
         f"{count(words, 'clip')} of words that had not trained the network, of which it accepts {percent(right)} with "
         "their own label."
     )
