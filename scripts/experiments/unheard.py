@@ -233,15 +233,17 @@ def table(found: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     """Return the table of the experiments, `unheard-10` and so on, that were measured."""
     rows = [
         ("clips a word", "draws", "right, of the words alone", *(f"others at {r:.0%} of the words" for r in RECALLS),
-         "at the own threshold: words", "others", "calibration error", "false accepts an hour of unseen readers",
+         "at the own threshold: words", "others", "calibration error", "hours of unseen readers for a draw",
+         "false accepts an hour there",
          "words found there",
          "false accepts an hour at 95% found", f"words found at {RATE:g} an hour",
          *(f"{snr:g} dB above speech" for snr in SNRS), "training time"),
-        ("---:",) * (6 + len(RECALLS) + 5 + len(SNRS)),
+        ("---:",) * (6 + len(RECALLS) + 6 + len(SNRS)),
     ]  # fmt: skip
     for one in found:
         draws = one["runs"]
         listened = [one for run in draws for one in run["listening"]]
+        hours = [sum(one["hours"] for one in run["listening"]) for run in draws if run["listening"]]
         calibrated = [run for run in draws if "calibration_error" in run]
         times = [run["training_seconds"] for run in draws if run["training_seconds"] is not None]
 
@@ -258,6 +260,7 @@ def table(found: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
             "all" if one["per_word"] is None else str(one["per_word"]), str(len(draws)), mean("accuracy"),
             *(mean("others_accepted_at", f"{recall:.2f}") for recall in RECALLS),
             mean("accepted_and_right"), mean("others_accepted"), mean("calibration_error", some=calibrated),
+            f"{statistics.mean(hours):.2f}" if hours else "",
             rate("false_accepts_per_hour"), mean("found", some=listened),
             rate("false_accepts_per_hour_at_95"), mean("found_at_rate", some=listened),
             *(mean("spliced", f"{snr:g}", some=listened) for snr in SNRS),
