@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 import audioconv as ac
+from audioconv.cli.training_run import how_it_decides
 from audioconv.decision.classes import UNKNOWN
 from audioconv.errors import ConfigError
 from audioconv.features.front_ends import LogMel
@@ -104,6 +105,9 @@ def check_curve(classifier, folder):
     curve = decision.curve
     assert curve.hours == pytest.approx(0.25 * 3 * 20 / 3600, rel=0.05), "the last quarter of each recording"
     assert curve.negative_clips == round(rejection.HARDEST * rejection.CALIBRATION_NEGATIVES)
+    assert decision.basis["others"] == curve.negative_clips
+    assert decision.basis["hardest_share"] == rejection.HARDEST
+    assert "% of the hardest negatives are above it" in how_it_decides(decision)[0]
     assert curve.threshold_for_rate(classifier.false_accepts_per_hour) == decision.stream_threshold
     assert chosen_threshold(classifier.model_) == decision.stream_threshold
     for series in (curve.words, curve.negatives, curve.false_accepts_per_hour):

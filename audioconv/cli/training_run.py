@@ -206,14 +206,14 @@ def origins_of_training(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def how_it_decides(decision: Decision) -> list[str]:
     """Return how a model that has learned to reject does so, as a line; none for one that has not."""
-    from audioconv.decision.calibration import why_more_pass
+    from audioconv.decision.calibration import negatives_of, why_more_pass
 
     if decision.gate is None:
         return []
     line = f"below a score of {decision.threshold:.2f}"
     passed = [decision.basis.get(name) for name in ("words_accepted_and_right", "others_accepted")]
     if all(isinstance(share, float) for share in passed):
-        negatives = "hardest negatives" if decision.curve is not None else "negatives"
+        negatives = f"{negatives_of(decision)}s"
         line += f"; {passed[0]:.1%} of the validation words and {passed[1]:.1%} of the {negatives} are above it"
     lines = [line]
     if reason := why_more_pass(decision):

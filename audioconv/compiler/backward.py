@@ -71,12 +71,12 @@ class Backward:
         given = CallerArray(output.shape, base=opcodes.OUTPUT_GRADIENT)
         add(self._writer.section(self.first_stage), given, None, self._new_gradient(output, self.first_stage))
         for node in reversed(self._writer.graph.nodes):
-            if node.output in self._gradients:
+            if node.output in self._gradients and node.output in self._needs_gradient:
                 self._node(node, self._gradients[node.output], self._ready[node.output])
 
     def _node(self, node: Node, dy: Buffer, stage: int) -> None:
         """Write the gradients of a node's inputs and parameters, given its output's, complete in `stage`."""
-        if isinstance(node, ConvNode) and node.output in self._needs_gradient:
+        if isinstance(node, ConvNode):
             if node.slope != 1.0:
                 dy = self._through_activation(node, dy, stage)
             self._weights(node, dy, stage)
@@ -247,8 +247,6 @@ class Backward:
 
     def _norm_activation_pool(self, node: NormActivationPoolNode, dy: Buffer, stage: int) -> None:
         writer, value = self._writer, node.inputs[0]
-        if node.output not in self._needs_gradient:
-            return
         vectors, window = writer.vectors(node), node.pool or POINT
         factors = [writer.constants.no_norm_gradient(value.shape[2])]
         if node.norm is not None:

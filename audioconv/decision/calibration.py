@@ -99,6 +99,11 @@ def calibrate(
     return replace(decision, threshold=threshold, false_accepts=false_accepts, basis=basis)
 
 
+def negatives_of(decision: Decision) -> str:
+    """Return the name of a negative that chose the threshold: a hardest one where others of the bank did not."""
+    return "hardest negative" if "hardest_share" in decision.basis else "negative"
+
+
 def why_more_pass(decision: Decision) -> str:
     """Return why more negatives pass the threshold than were asked for; empty if no more do, or if nothing is known."""
     asked = decision.false_accepts

@@ -296,6 +296,8 @@ def decide(
         score="odds" if bank is not None else "logit",
         given_up=None if rejection is None else rejection.given_up,
     )
+    if bank is not None:
+        decision = replace(decision, basis={**decision.basis, "hardest_share": HARDEST})
     words = [one.words() for one in watched]
     if not wants_curve or decision.gate is None or not any(len(one.x) for one in words):
         return decision, None

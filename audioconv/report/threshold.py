@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from audioconv.decision.calibration import why_more_pass
+from audioconv.decision.calibration import negatives_of, why_more_pass
 from audioconv.decision.decision import Decision
 from audioconv.evaluation import Detection, Evaluation, LongPoint, LongResult, percent
 from audioconv.evaluation.curves import NEGATIVES
@@ -139,11 +139,10 @@ def _basis(decision: Decision) -> str | None:
     if not (isinstance(right, float) and isinstance(wrong, float)):
         return None
     reason = f" ({told})" if (told := why_more_pass(decision)) else ""
-    negative = "hardest negative" if decision.curve is not None else "negative"
     return (
-        f"It was chosen on {count(others, negative)}, of which it accepts {percent(wrong)}{reason}, and on "
-        f"{count(words, 'clip')} of words that had not trained the network, of which it accepts {percent(right)} with "
-        "their own label."
+        f"It was chosen on {count(others, negatives_of(decision))}, of which it accepts {percent(wrong)}{reason}, and "
+        f"on {count(words, 'clip')} of words that had not trained the network, of which it accepts {percent(right)} "
+        "with their own label."
     )
 
 
