@@ -641,6 +641,26 @@ def test_only_of_a_bank_the_hardest_negatives_choose_the_threshold(words, talk, 
     assert {tuple(row) for row in some} < {tuple(row) for row in every}
 
 
+@pytest.mark.parametrize("count", [2, 10])
+def test_with_a_bank_few_clips_a_word_learn_to_reject(count, words, talk):
+    for file in words.rglob("*.wav"):
+        if int(file.stem) >= count:
+            file.unlink()
+    decision = ac.Classifier.train(words, negatives=talk, **QUICK).model_.decision
+    assert decision.gate is not None
+    assert decision.basis["words_are_learned"] is True
+    assert decision.basis["words"] == 2 * count
+    assert decision.basis["others_accepted"] <= 0.05
+    assert 0 < decision.threshold < 1
+    assert decision.curve is not None
+    assert decision.stream_threshold is not None
+
+
+def test_without_a_bank_too_few_held_out_words_choose_no_threshold(words):
+    decision = ac.Classifier.train(words, negatives="none", reject=True, **QUICK).model_.decision
+    assert (decision.gate, decision.threshold, decision.auxiliary) == (None, 0.0, ("_unknown_",))
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_the_reading_is_shown(terminal):
     out = io.StringIO()

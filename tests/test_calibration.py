@@ -2,9 +2,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import expit, logit
+from scipy.stats import norm
 
 from audioconv.decision import calibration
-from audioconv.decision.calibration import COMPROMISE, GIVEN_UP, MAX_COST, MIN_CLIPS, calibrate
+from audioconv.decision.calibration import (
+    COMPROMISE,
+    GIVEN_UP,
+    MAX_CLEAR,
+    MAX_COST,
+    MIN_CLIPS,
+    calibrate,
+    clear_threshold,
+)
 
 LABELS = ("_unknown_", "no", "yes")
 
@@ -144,3 +154,41 @@ def test_classes_that_are_all_words_have_no_gate_and_no_threshold(rng):
     decision = calibrate(("a", "b", "c"), logits, codes)
     assert decision.gate is None
     assert decision.threshold == 0.0
+
+
+@pytest.mark.parametrize("count", [MIN_CLIPS, 12, 200])
+def test_the_share_of_new_words_below_a_clear_threshold(count, rng):
+    missed = []
+    for _ in range(400):
+        threshold = clear_threshold(expit(rng.normal(6.0, 1.5, count)), 0.05)
+        missed.append(norm.cdf(logit(threshold), 6.0, 1.5))
+    assert np.mean(missed) == pytest.approx(0.05, abs=0.015)
+
+
+def test_too_few_words_have_no_clear_threshold():
+    assert clear_threshold(np.full(MIN_CLIPS - 1, 0.99), 0.01) == 0.0
+    assert clear_threshold(np.ones(MIN_CLIPS, np.float32), 0.01) > 0.99  # scores of float32 reach 1
+
+
+@pytest.mark.parametrize(("distance", "is_raised"), [(3.0, False), (30.0, True)])
+def test_the_threshold_is_clear_of_negatives_that_are_far_away(distance, is_raised, rng):
+    logits, codes = drawn(rng, words=20, others=300, distance=distance)
+    settings = {"auxiliary": ["_unknown_"], "false_accepts": 0.05, "score": "odds", "given_up": 0.0}
+    plain, clear = (calibrate(LABELS, logits, codes, **settings, missed_by_clear=share) for share in (None, 0.001))
+    assert clear.gate == plain.gate
+    if is_raised:
+        assert clear.threshold == MAX_CLEAR > plain.threshold
+        assert clear.basis["others_accepted"] == 0.0
+        assert clear.basis["words_accepted_and_right"] == 1.0
+    else:
+        assert clear.threshold == plain.threshold
+
+
+def test_learned_words_raise_no_threshold_and_have_no_temperature(rng):
+    logits, codes = drawn(rng, words=100, others=300, distance=30.0)
+    settings = {"auxiliary": ["_unknown_"], "false_accepts": 0.05, "score": "odds", "missed_by_clear": 0.001}
+    learned = calibrate(LABELS, logits, codes, **settings, are_learned=True)
+    assert learned.temperature == 1.0
+    assert learned.basis["others_accepted"] == 0.05
+    assert learned.basis["words_are_learned"] is True
+    assert "words_are_learned" not in calibrate(LABELS, logits, codes, **settings).basis

@@ -62,6 +62,15 @@ def test_where_the_threshold_for_streams_finds_few_words_a_line_says_what_to_do(
     assert len(how_it_decides(replace(decision, curve=curve(found=(0.9, 0.6, 0.5))))) == 2
 
 
+def test_a_line_says_that_the_words_were_learned():
+    basis = {"words_accepted_and_right": 1.0, "others_accepted": 0.05, "words_are_learned": True}
+    decision = Decision(threshold=0.1, gate=Gate(1.0, 0.0), basis=basis, stream_threshold=0.5, curve=curve())
+    first, remark, streams = how_it_decides(decision)
+    assert first.endswith("100.0% of the training words and 5.0% of the negatives are above it")
+    assert remark.startswith("(too few words were held out: ")
+    assert "of the training words are found" in streams
+
+
 def test_a_decision_keeps_its_curve_in_a_file():
     decision = Decision(gate=Gate(1.5, 0.5, "odds"), stream_threshold=0.9, curve=curve())
     again = Decision.from_json(json.loads(json.dumps(decision.to_json())))

@@ -38,6 +38,9 @@ RIVAL = 0.1
 MIN_POWER = 1e-14
 """Added to a power, so that it has a logarithm."""
 
+STEADY_SHARE, STEADY_RANGE = 30, 10.0
+"""Percentile of the loudness, and dB: where it is no further above the quietest tenth, that tenth is steady noise."""
+
 _QUIET_DISTANCE = 0.15  # seconds from the word
 _DIGITAL_SILENCE = 1e-5
 
@@ -319,7 +322,7 @@ def _prominent(samples: Samples, sample_rate: int) -> list[Stretch]:
     Each has `MARGIN_SECONDS` before and after, which may lie beyond the recording.
     """
     levels = loudness(samples, sample_rate, RECORDING)
-    threshold, range_ = RECORDING.threshold(levels)
+    threshold, range_ = RECORDING.threshold(_without_padding(levels))
     if range_ < MIN_RANGE:
         raise NoClearWordError(f"nothing stands out ({range_:.0f} dB above the rest, {MIN_RANGE:.0f} are needed)")
     sounds = RECORDING.sounds(levels > threshold)
@@ -333,6 +336,19 @@ def _prominent(samples: Samples, sample_rate: int) -> list[Stretch]:
         for (begin, end), energy in zip(long_enough, energies, strict=True)
         if energy >= RIVAL * energies.max()
     ]
+
+
+def _without_padding(levels: NDArray[Any]) -> NDArray[Any]:
+    """Return the levels without those of digital silence that pads a recording with steady noise.
+
+    A tenth of such silence would be the background, and all of the noise would be loud. Where no noise remains, such as
+    in synthetic speech and behind a noise gate, the silence is the background.
+    """
+    rest = levels[levels > 20 * np.log10(_DIGITAL_SILENCE)]
+    if not len(rest):
+        return levels
+    quiet, usual = np.percentile(rest, [RECORDING.background, STEADY_SHARE])
+    return rest if usual - quiet < STEADY_RANGE else levels
 
 
 def _within(sound: Stretch, seconds: float) -> Stretch:

@@ -162,11 +162,8 @@ def show_report(out: Path, classifier: Classifier, collection: Collection) -> No
             watched = f"{counts['validation']:,} clips, epoch {report.kept_epoch} of {len(report.history)}"
         lines.append(("validation", f"{report.validation_accuracy:.1%} right ({watched})"))
     lines += [("rejection", line) for line in how_it_decides(classifier.model_.decision)]
-    is_off = classifier.model_.decision.gate is None
-    if is_off and report.final_history is not None and classifier.refit is None and classifier.reject is None:
-        lines.append(
-            ("rejection", "off (fewer than 20 speakers); --reject turns it on, but may reject unfamiliar voices")
-        )
+    if classifier.model_.decision.gate is None and (why := why_it_is_off(report, classifier)):
+        lines.append(("rejection", f"off {why}"))
     if report.final_history is not None:
         lines.append(("refit", "trained once more, with all clips" if report.folds else REFIT))
     if report.test is not None:
@@ -178,6 +175,15 @@ def show_report(out: Path, classifier: Classifier, collection: Collection) -> No
         write(f"{name:<11} {printable(value)}")
     list_failures(report.failures, len(collection), out / UNREADABLE_NAME)
     list_negative_failures(report, classifier, out)
+
+
+def why_it_is_off(report: TrainingReport, classifier: Classifier) -> str:
+    """Return why a model does not reject; empty where nobody expects it."""
+    if classifier.model_.decision.auxiliary:
+        return "(too few words were held out to choose a threshold; more clips, --folds 5 or --negatives help)"
+    if report.final_history is not None and classifier.refit is None and classifier.reject is None:
+        return "(fewer than 20 speakers); --reject turns it on, but may reject unfamiliar voices"
+    return ""
 
 
 def list_negative_failures(report: TrainingReport, classifier: Classifier, out: Path) -> None:
@@ -206,7 +212,7 @@ def origins_of_training(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def how_it_decides(decision: Decision) -> list[str]:
     """Return how a model that has learned to reject does so, as a line; none for one that has not."""
-    from audioconv.decision.calibration import negatives_of, why_more_pass
+    from audioconv.decision.calibration import negatives_of, why_more_pass, words_of
 
     if decision.gate is None:
         return []
@@ -214,14 +220,16 @@ def how_it_decides(decision: Decision) -> list[str]:
     passed = [decision.basis.get(name) for name in ("words_accepted_and_right", "others_accepted")]
     if all(isinstance(share, float) for share in passed):
         negatives = f"{negatives_of(decision)}s"
-        line += f"; {passed[0]:.1%} of the validation words and {passed[1]:.1%} of the {negatives} are above it"
+        line += f"; {passed[0]:.1%} of the {words_of(decision)} and {passed[1]:.1%} of the {negatives} are above it"
     lines = [line]
+    if decision.basis.get("words_are_learned"):
+        lines.append("(too few words were held out: new words have lower scores; more clips or --folds 5 measure them)")
     if reason := why_more_pass(decision):
         lines.append(f"({reason})")
     if decision.curve is not None and decision.stream_threshold is not None:
         at, of_clips = decision.curve.at(decision.stream_threshold), decision.curve.at(decision.threshold)
         lines.append(
-            f"in streams below {decision.stream_threshold:.4g}; {at['found']:.1%} of the validation words are found, "
+            f"in streams below {decision.stream_threshold:.4g}; {at['found']:.1%} of the {words_of(decision)} are found, "
             f"at {at['false_accepts_per_hour']:.2f} false accepts an hour "
             f"({60 * decision.curve.hours:.0f} min of negatives)"
         )

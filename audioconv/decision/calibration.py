@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +25,15 @@ words, and the rate that was asked for would cost a third to a half of the words
 as a negative; at 0.4 a missed word weighs one and a half times a false accept. Chosen with speakers kept apart:
 docs/recipes.md."""
 
+MAX_CLEAR = 0.5
+"""A threshold is not raised above this score for being free of missed words; there a word is as likely as a negative."""
+
 MIN_CLIPS, MIN_FOR_TEMPERATURE = 5, 20
 """With fewer words or fewer negatives than the first there is no gate, with fewer words than the second no temperature:
 chance would choose them."""
+
+TINY = 1e-7
+"""Scores are kept so far from 0 and 1 for their log odds; those of float32 reach 1."""
 
 RIDGE = 1e-3
 """Keeps the gate finite if the logits of words and negatives do not overlap."""
@@ -42,6 +49,8 @@ def calibrate(
     negative_hardness_ratio: float = 1.0,
     score: str = "logit",
     given_up: float | None = None,
+    missed_by_clear: float | None = None,
+    are_learned: bool = False,
 ) -> Decision:
     """Return the decision that fits clips which the network has not learned.
 
@@ -65,6 +74,12 @@ def calibrate(
         What the gate takes as the score of an example; see `decision.Gate`. Default: the largest logit.
     given_up : float, optional
         See `GIVEN_UP`, which is the default.
+    missed_by_clear : float, optional
+        Share of new words that `clear_threshold` may miss; the threshold is not lower than that, up to `MAX_CLEAR`.
+        Default: no such limit.
+    are_learned : bool
+        Whether the network has learned the words. Their logits are too good for a temperature, and for a threshold that
+        is higher than the negatives need. Default: False.
 
     Returns
     -------
@@ -74,8 +89,10 @@ def calibrate(
     words = np.array([is_word(label) for label in labels])
     of_words = words[codes] if len(codes) else np.zeros(0, bool)
     columns = words if not words.all() else np.ones(len(labels), bool)
-    temperature = _temperature(logits[of_words][:, columns], _renumbered(codes[of_words], columns))
-    enough = min(of_words.sum(), (~of_words).sum()) >= MIN_CLIPS
+    temperature = (
+        1.0 if are_learned else _temperature(logits[of_words][:, columns], _renumbered(codes[of_words], columns))
+    )
+    enough = of_words.sum() >= (1 if are_learned else MIN_CLIPS) and (~of_words).sum() >= MIN_CLIPS
     scored = SCORES[score](logits, words)
     gate = _gate(scored[of_words], scored[~of_words], score) if enough else None
     decision = Decision(temperature, auxiliary=tuple(auxiliary), gate=gate)
@@ -87,21 +104,30 @@ def calibrate(
     lowest = _threshold(
         answers.scores[~of_words & of_word], int((~of_words).sum()), false_accepts / negative_hardness_ratio
     )
-    threshold = _affordable(lowest, right, GIVEN_UP if given_up is None else given_up)
+    threshold = _affordable(lowest, right, GIVEN_UP if given_up is None else given_up) if not are_learned else lowest
+    if missed_by_clear is not None and not are_learned:
+        threshold = max(threshold, min(MAX_CLEAR, clear_threshold(right, missed_by_clear)))
     passed = of_word & (answers.scores >= threshold)
-    basis = {
+    basis: dict[str, Any] = {
         "words": int(of_words.sum()),
         "others": int((~of_words).sum()),
         "words_that_the_share_would_cost": _cost(lowest, right),
         "words_accepted_and_right": float(np.mean((passed & (answers.codes == codes))[of_words])),
         "others_accepted": float(np.mean(passed[~of_words])),
     }
+    if are_learned:
+        basis["words_are_learned"] = True
     return replace(decision, threshold=threshold, false_accepts=false_accepts, basis=basis)
 
 
 def negatives_of(decision: Decision) -> str:
     """Return the name of a negative that chose the threshold: a hardest one where others of the bank did not."""
     return "hardest negative" if "hardest_share" in decision.basis else "negative"
+
+
+def words_of(decision: Decision) -> str:
+    """Return the name of the words beside which the threshold was chosen: those that validate, or learned ones."""
+    return "training words" if decision.basis.get("words_are_learned") else "validation words"
 
 
 def why_more_pass(decision: Decision) -> str:
@@ -113,6 +139,42 @@ def why_more_pass(decision: Decision) -> str:
     if cost > MAX_COST:
         return f"at most {asked:.1%} of the negatives would reject {cost:.1%} of the words: more clips help"
     return f"made negatives are harder than recorded ones, of which about {asked:.1%} would pass"
+
+
+def clear_threshold(scores: Array, missed: float) -> float:
+    """Return a threshold that lies clearly below the scores of words.
+
+    Where words and negatives lie far apart, the lowest threshold that rejects enough negatives is lower than any word
+    needs. The log odds of the scores are taken as normal, with a mean and a deviation that are estimated from few
+    clips. The threshold is the lower end of the prediction interval for a new word (Student's t).
+
+    Parameters
+    ----------
+    scores : array (N,) float
+        Those of words that are accepted and right, as probabilities.
+    missed : float
+        Share of new words that lies below the threshold.
+
+    Returns
+    -------
+    float
+        0 with fewer than `MIN_CLIPS` scores.
+
+    Examples
+    --------
+    >>> clear = clear_threshold(np.array([0.99, 0.995, 0.999, 0.998, 0.997, 0.993]), 0.01)
+    >>> unclear = clear_threshold(np.array([0.6, 0.995, 0.9, 0.7, 0.9999, 0.8]), 0.01)
+    >>> round(clear, 2), round(unclear, 2)
+    (0.93, 0.0)
+    """
+    if len(scores) < MIN_CLIPS:
+        return 0.0
+    from scipy.special import expit, logit
+    from scipy.stats import t as student
+
+    log_odds = logit(np.clip(scores.astype(np.float64), TINY, 1 - TINY))
+    width = np.sqrt(1 + 1 / len(log_odds)) * log_odds.std(ddof=1)
+    return float(expit(log_odds.mean() + student.ppf(missed, len(log_odds) - 1) * width))
 
 
 def _renumbered(codes: NDArray[np.integer], columns: NDArray[np.bool_]) -> NDArray[np.integer]:

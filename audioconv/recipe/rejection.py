@@ -19,7 +19,7 @@ from audioconv.audio.synthetic_sounds import knocks
 from audioconv.audio.window_begins import Content
 from audioconv.audio.windows import Windows
 from audioconv.cluster.processes import ALONE, Processes
-from audioconv.decision.calibration import calibrate
+from audioconv.decision.calibration import MIN_CLIPS, calibrate
 from audioconv.decision.classes import UNKNOWN, is_word
 from audioconv.decision.curve import Curve
 from audioconv.decision.decision import Decision, odds
@@ -70,6 +70,10 @@ MINUTE = 60
 
 RECORDED_GIVEN_UP = 0.015
 """`calibration.GIVEN_UP` where recordings are the negatives, which are as hard as what the model is used on."""
+
+MISSED_BY_CLEAR = 0.001
+"""`calibrate`'s share of new words that the threshold may miss for being clearly below the words, with a bank: longer
+words than those of commands are far from all negatives."""
 
 HARDEST = 0.3
 """Share of a bank's calibration negatives, those that are likest a word, that choose gate and threshold. Read speech is
@@ -131,7 +135,7 @@ class Rejection:
         ``_unknown_``, unless it has examples.
     negative_hardness_ratio : float
         Ratio of the false accept rate on real negatives to that on the calibration negatives.
-    given_up : float or None
+    given_up, missed_by_clear : float or None
         What `decision.calibration.calibrate` takes.
     """
 
@@ -161,6 +165,7 @@ class Rejection:
         hardness = SPOKEN_HARDNESS if spoken is not None else EMBEDDING_HARDNESS if embedding else GENERATED_HARDNESS
         self.negative_hardness_ratio = hardness if self.auxiliary and bank is None else 1.0
         self.given_up = RECORDED_GIVEN_UP if bank is not None else 0.0 if embedding else None
+        self.missed_by_clear = None if bank is None else MISSED_BY_CLEAR
         self._spoken, self._refused, self._backgrounds = spoken, refused, backgrounds
 
     def _found(self, recordings: Sequence[Array], weights: Sequence[float] = ()) -> _Recorded:
@@ -259,7 +264,12 @@ class Watched:
 
 
 def decide(
-    watched: Sequence[Watched], rejection: Rejection | None, settings: Settings, processes: Processes = ALONE
+    watched: Sequence[Watched],
+    rejection: Rejection | None,
+    settings: Settings,
+    processes: Processes = ALONE,
+    *,
+    are_learned: bool = False,
 ) -> tuple[Decision, Curve | None]:
     """Return the decision that fits examples which models have not learned, and the curve of all thresholds.
 
@@ -276,6 +286,8 @@ def decide(
         Has the share of negatives, and the number of false accepts an hour, that the thresholds may accept.
     processes : Processes
         Processes that share the predictions. Default: this one alone.
+    are_learned : bool
+        Whether the networks have learned the examples; see `too_few`. Default: False.
     """
     watched = [one for one in watched if len(one.x)]
     auxiliary = () if rejection is None else rejection.auxiliary
@@ -295,6 +307,8 @@ def decide(
         negative_hardness_ratio=1.0 if rejection is None else rejection.negative_hardness_ratio,
         score="odds" if bank is not None else "logit",
         given_up=None if rejection is None else rejection.given_up,
+        missed_by_clear=None if rejection is None else rejection.missed_by_clear,
+        are_learned=are_learned,
     )
     if bank is not None:
         decision = replace(decision, basis={**decision.basis, "hardest_share": HARDEST})
@@ -311,6 +325,17 @@ def decide(
         return replace(decision, stream_threshold=listening_threshold(curve, decision.threshold)), curve
     threshold = curve.threshold_for_rate(settings.false_accepts_per_hour) or 1.0
     return replace(decision, curve=curve, stream_threshold=threshold), curve
+
+
+def too_few(watched: Sequence[Watched], rejection: Rejection | None) -> bool:
+    """Return whether fewer words than `MIN_CLIPS` were held out, while recordings can choose the threshold alone.
+
+    Recorded negatives say how high a threshold must be, whatever the words. The words that were learned can then stand
+    for the missing ones in the curve from scores to probabilities.
+    """
+    if rejection is None or rejection.bank is None:
+        return False
+    return sum(len(one.words().x) for one in watched if len(one.x)) < MIN_CLIPS
 
 
 def listening_threshold(curve: Curve, lowest: float) -> float:

@@ -21,6 +21,7 @@ from audioconv.errors import DataError
 from audioconv.evaluation import Evaluation, Scored
 from audioconv.features.stored import StoredFeatures, stored_count
 from audioconv.io.columns import View
+from audioconv.io.parallel import evenly
 from audioconv.model import Model
 from audioconv.pipeline import sharing
 from audioconv.pipeline.predict import combine
@@ -28,7 +29,7 @@ from audioconv.recipe.examples import Examples, load, notes_of_parts, shared_fil
 from audioconv.recipe.labelled import Labelled
 from audioconv.recipe.plan import MAX_EPOCHS, resolve
 from audioconv.recipe.pretrained import Pretrained
-from audioconv.recipe.rejection import Watched, decide
+from audioconv.recipe.rejection import CALIBRATION_CLIPS, Watched, decide, too_few
 from audioconv.recipe.replicas import check_processes, one_cycle
 from audioconv.recipe.reviewed import read_reviewed
 from audioconv.recipe.settings import Settings, check
@@ -166,7 +167,12 @@ def _train(
         finals = fit_all(epochs, everything, setup.data_to_train(everything), None)
 
     # The last network's predictions for these clips would be too good: it has learned them.
-    decision, curve = decide([one.watched(setup) for one in trained], setup.rejection, plan.settings, setup.processes)
+    watched = [one.watched(setup) for one in trained]
+    if are_learned := too_few(watched, setup.rejection):
+        some = np.array(evenly(everything, CALIBRATION_CLIPS), everything.dtype)
+        watched = [dataclasses.replace(trained[0], held=some).watched(setup)]
+    decision, curve = decide(watched, setup.rejection, plan.settings, setup.processes, are_learned=are_learned)
+    del watched
     held_out = _evaluate_together(setup, trained, decision)
     accuracy = held_out.accuracy if setup.folds and held_out else _validation_accuracy(setup, trained[0])
     counts = {name: _count(examples, part, name) for name, part in parts.items() if len(part)}

@@ -54,6 +54,23 @@ def test_digital_silence_around(rng):
     assert quiet_stretch(clip, RATE, word) is None
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.4, 1.5])
+def test_steady_noise_that_digital_silence_pads_is_no_part_of_the_word(seconds, rng):
+    clip = room(2.5, rng, level=0.01)  # 28 dB below the word: less than the silence is
+    say(clip, 1.0, 0.6, rng)
+    word = find_word(np.concatenate([np.zeros(800, np.float32), clip, np.zeros(round(seconds * RATE), np.float32)]), RATE)
+    assert (word.begin, word.end) == (pytest.approx(1.0, abs=0.06), pytest.approx(1.7, abs=0.06))
+
+
+def test_a_noise_gate_leaves_the_soft_ends_of_a_word(rng):
+    clip = np.zeros(3 * RATE, np.float32)
+    swell = np.hanning(round(0.8 * RATE)) ** 2 * rng.normal(size=round(0.8 * RATE))
+    clip[RATE : RATE + len(swell)] = 0.2 * swell
+    clip[np.abs(clip) < 0.0005] = 0
+    word = find_word(clip, RATE)
+    assert (word.begin, word.end) == (pytest.approx(1.0, abs=0.1), pytest.approx(1.8, abs=0.1))
+
+
 def test_clicks_do_not_count(rng):
     clip = room(3.0, rng)
     say(clip, 1.0, 0.6, rng)

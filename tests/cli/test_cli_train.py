@@ -70,6 +70,16 @@ def test_says_that_few_speakers_are_not_made_to_reject(call, tmp_path):
     assert "_unknown_" in Model.load(tmp_path / "asked/model.safetensors").labels
 
 
+def test_says_that_too_few_words_were_held_out_to_reject(call, tmp_path):
+    options = [option for option in TRAINING if option != "--no-reject"]
+    folder = write_tones(tmp_path / "tones")
+    for file in folder.rglob("*.wav"):
+        if int(file.stem) > 3:
+            file.unlink()
+    answer = call("train", folder, "-o", tmp_path / "out", *options, "--reject")
+    assert "rejection   off (too few words were held out to choose a threshold; more clips, --folds 5" in answer.out
+
+
 def test_json(call, trained_on, tmp_path):
     answer = call("train", trained_on, "-o", tmp_path / "out", *TRAINING, "--json")
     found = json.loads(answer.out)
