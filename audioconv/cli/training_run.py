@@ -178,7 +178,7 @@ def show_report(out: Path, classifier: Classifier, collection: Collection) -> No
 
 
 def why_it_is_off(report: TrainingReport, classifier: Classifier) -> str:
-    """Return why a model does not reject; empty where nobody expects it."""
+    """Return the reason for a model without rejection; empty where there is nothing to explain."""
     if classifier.model_.decision.auxiliary:
         return "(too few words were held out to choose a threshold; more clips, --folds 5 or --negatives help)"
     if report.final_history is not None and classifier.refit is None and classifier.reject is None:
@@ -229,8 +229,8 @@ def how_it_decides(decision: Decision) -> list[str]:
     if decision.curve is not None and decision.stream_threshold is not None:
         at, of_clips = decision.curve.at(decision.stream_threshold), decision.curve.at(decision.threshold)
         lines.append(
-            f"in streams below {decision.stream_threshold:.4g}; {at['found']:.1%} of the {words_of(decision)} are found, "
-            f"at {at['false_accepts_per_hour']:.2f} false accepts an hour "
+            f"in streams below {decision.stream_threshold:.4g}; {at['found']:.1%} of the {words_of(decision)} are "
+            f"found, at {at['false_accepts_per_hour']:.2f} false accepts an hour "
             f"({60 * decision.curve.hours:.0f} min of negatives)"
         )
         if at["found"] < FEW_FOUND * of_clips["found"]:

@@ -46,6 +46,8 @@ def training_passes(
     in_shape: Shape,
     examples: int,
     frozen: Collection[str] = (),
+    *,
+    compiled: bool = True,
 ) -> Passes:
     """Return the passes of `network`.
 
@@ -63,7 +65,11 @@ def training_passes(
     frozen : collection of str
         Paths of parameters that do not learn: their gradient is 0, and compiled networks do not compute it. Default:
         none.
+    compiled : bool
+        Whether the network is compiled if it can be. Default: True.
     """
+    if not compiled:
+        return _Plain(network, weights, arrays, frozen)
     try:
         return _Compiled(network, weights, arrays, in_shape, examples, frozen)
     except NotCompiledError as error:

@@ -26,7 +26,7 @@ as a negative; at 0.4 a missed word weighs one and a half times a false accept. 
 docs/recipes.md."""
 
 MAX_CLEAR = 0.5
-"""A threshold is not raised above this score for being free of missed words; there a word is as likely as a negative."""
+"""`clear_threshold` raises no threshold above this score, at which a word is as likely as a negative."""
 
 MIN_CLIPS, MIN_FOR_TEMPERATURE = 5, 20
 """With fewer words or fewer negatives than the first there is no gate, with fewer words than the second no temperature:

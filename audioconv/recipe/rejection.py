@@ -19,7 +19,7 @@ from audioconv.audio.synthetic_sounds import knocks
 from audioconv.audio.window_begins import Content
 from audioconv.audio.windows import Windows
 from audioconv.cluster.processes import ALONE, Processes
-from audioconv.decision.calibration import MIN_CLIPS, calibrate
+from audioconv.decision.calibration import calibrate
 from audioconv.decision.classes import UNKNOWN, is_word
 from audioconv.decision.curve import Curve
 from audioconv.decision.decision import Decision, odds
@@ -72,8 +72,12 @@ RECORDED_GIVEN_UP = 0.015
 """`calibration.GIVEN_UP` where recordings are the negatives, which are as hard as what the model is used on."""
 
 MISSED_BY_CLEAR = 0.001
-"""`calibrate`'s share of new words that the threshold may miss for being clearly below the words, with a bank: longer
-words than those of commands are far from all negatives."""
+"""`missed_by_clear` of `decision.calibration.calibrate` with a bank. The negatives are far from wake words, and a
+threshold for a share of the negatives alone would be near 0 for them."""
+
+MIN_HELD_OUT = 20
+"""With fewer words that were held out, all clips of the words choose the decision beside a bank, and the threshold is
+what the negatives need. docs/experiments/speech-embedding.md has figures."""
 
 HARDEST = 0.3
 """Share of a bank's calibration negatives, those that are likest a word, that choose gate and threshold. Read speech is
@@ -328,14 +332,14 @@ def decide(
 
 
 def too_few(watched: Sequence[Watched], rejection: Rejection | None) -> bool:
-    """Return whether fewer words than `MIN_CLIPS` were held out, while recordings can choose the threshold alone.
+    """Return whether fewer words than `MIN_HELD_OUT` were held out, while there are recordings.
 
-    Recorded negatives say how high a threshold must be, whatever the words. The words that were learned can then stand
-    for the missing ones in the curve from scores to probabilities.
+    Recorded negatives say how high a threshold must be, whatever the words. Words that were learned can then stand for
+    the missing ones in the curve from scores to probabilities.
     """
     if rejection is None or rejection.bank is None:
         return False
-    return sum(len(one.words().x) for one in watched if len(one.x)) < MIN_CLIPS
+    return sum(len(one.words().x) for one in watched if len(one.x)) < MIN_HELD_OUT
 
 
 def listening_threshold(curve: Curve, lowest: float) -> float:

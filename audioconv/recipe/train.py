@@ -169,8 +169,8 @@ def _train(
     # The last network's predictions for these clips would be too good: it has learned them.
     watched = [one.watched(setup) for one in trained]
     if are_learned := too_few(watched, setup.rejection):
-        some = np.array(evenly(everything, CALIBRATION_CLIPS), everything.dtype)
-        watched = [dataclasses.replace(trained[0], held=some).watched(setup)]
+        some = np.array(evenly(range(len(everything)), CALIBRATION_CLIPS), np.int64)
+        watched = [dataclasses.replace(trained[0], held=everything[some]).watched(setup)]
     decision, curve = decide(watched, setup.rejection, plan.settings, setup.processes, are_learned=are_learned)
     del watched
     held_out = _evaluate_together(setup, trained, decision)

@@ -13,14 +13,23 @@ from typing import Any
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
+from audioconv import architectures
+from audioconv import layers as L
+from audioconv.compiler.execution import training_passes
+from audioconv.runtime.weights import WeightVector
 from benchmarking import backends, memory, ours
 from benchmarking.checks import WrongResultError, check_array, check_training
 from benchmarking.ours import CHECKED_STEPS
 from benchmarking.session import Bench, NoPeerError
 from benchmarking.timing import Candidate, Row, compare
 
+Array = NDArray[Any]
+
 MEMORY_STEPS = 10
+
+BRANCHES_BATCH = 8
 
 
 def train(network: str, bench: Bench) -> list[Row]:
@@ -126,6 +135,35 @@ def _quick_median(candidate: Candidate, calls: int = 3) -> float:
 
 def _variant(layout: str, compiled: bool) -> str:
     return f"{layout}, compiled" if compiled else layout
+
+
+def beside_layers(bench: Bench) -> list[Row]:
+    """Measure forward and backward pass of `inception-v3`, compiled, beside the same layer by layer.
+
+    Its branches end in a concatenation, so it is the network in which the compiler has the most to place.
+    """
+    name, rng = "compiled/inception-v3", np.random.default_rng(0)
+    network, in_shape = architectures.build("inception-v3", ours.CLASSES), (139, 139, 1)
+    arrays = L.flatten(network.init(in_shape, rng))
+    weights = WeightVector({path: array for path, array in arrays.items() if L.is_trained(path)})
+    x = rng.standard_normal((BRANCHES_BATCH, *in_shape), np.float32)
+    dy = rng.standard_normal((BRANCHES_BATCH, ours.CLASSES), np.float32)
+
+    def passes(compiled: bool) -> Callable[[], Array]:
+        found = training_passes(network, weights, arrays, in_shape, len(x), compiled=compiled)
+
+        def run() -> Array:
+            logits = found.forward(x, np.random.default_rng(0))  # of the dropout
+            found.backward(dy)
+            return logits
+
+        return run
+
+    mine, theirs = passes(True), passes(False)
+    # Not the gradients: at such a depth they differ by some per cent if the batch differs by 1e-7.
+    check_array(f"{name}: logits", bench.first("ours", mine).copy(), theirs(), 2e-3)
+    operations = 2 * len(x) * (3 * network.multiply_adds(in_shape) - network.layers[0].multiply_adds(in_shape))
+    return bench.race(name, [Candidate("ours", mine), Candidate("layer by layer", theirs)], operations)
 
 
 def threads(bench: Bench) -> list[Row]:

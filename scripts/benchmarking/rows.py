@@ -28,4 +28,5 @@ def names() -> dict[str, Callable[[Bench], list[Row]]]:
         found[f"logmel/{batch}"] = functools.partial(kernel_rows.log_mel, batch)
     for network in pipeline_rows.NETWORKS:
         found[f"pipeline/{network}"] = functools.partial(pipeline_rows.pipeline, network)
+    found["compiled/inception-v3"] = network_rows.beside_layers
     return {**found, "threads/cnn": network_rows.threads, "memory/cnn": network_rows.peak_memory}

@@ -150,8 +150,15 @@ def measure(classifier: Classifier, some: Sequence[Clip], words: Sequence[str], 
     }
 
 
-def listening(classifier: Classifier, folder: Path, some: Sequence[Clip], words: Sequence[str]) -> dict[str, Any]:
-    """Return the false accepts in speech without the words, and the shares of test clips that are found in streams."""
+def listened(some: Sequence[Clip], words: Sequence[str]) -> list[Clip]:
+    """Return the test clips of some words that are put into streams."""
+    return [clip for clip in some if clip.word in words and clip.part == "test"][::LISTENED_STEP]
+
+
+def listening(
+    classifier: Classifier, folder: Path, own: Sequence[Clip], words: Sequence[str], enough_found: float = FOUND
+) -> dict[str, Any]:
+    """Return the false accepts in speech without the words, and the shares of clips that are found in streams."""
     model, stream = classifier.model_, chosen_threshold(classifier.model_)
     recordings = [path for paths in speech_without(folder, words).values() for path in paths]
     thresholds = tuple(sorted({*THRESHOLDS, stream}))
@@ -159,20 +166,19 @@ def listening(classifier: Classifier, folder: Path, some: Sequence[Clip], words:
     rate, pause = classifier.input_.sample_rate, PAUSE_SECONDS
     assert rate is not None, "the model is of sounds"
     silence = np.zeros(round(pause * rate), np.float32)
-    own = [clip for clip in some if clip.word in words and clip.part == "test"][::LISTENED_STEP]
     found = np.zeros(len(thresholds), int)
     for clip in own:
         heard = hear(model, np.concatenate([silence, read(clip.path, rate), silence]))
         found += [any(one.label == clip.word for one in heard.detections(threshold)) for threshold in thresholds]
     shares, wrong = found / len(own), np.array(result.false_accepts) / result.hours
     place = thresholds.index(stream)
-    enough, few = np.flatnonzero(shares >= FOUND), np.flatnonzero(wrong <= RATE)
+    enough, few = np.flatnonzero(shares >= enough_found), np.flatnonzero(wrong <= RATE)
     return {
         "hours": result.hours,
         "clips": len(own),
         "false_accepts_per_hour": float(wrong[place]),
         "found": float(shares[place]),
-        "false_accepts_per_hour_at_95": float(wrong[enough[-1]]) if len(enough) else None,
+        f"false_accepts_per_hour_at_{100 * enough_found:g}": float(wrong[enough[-1]]) if len(enough) else None,
         "found_at_rate": float(shares[few[0]]) if len(few) else 0.0,
         "spliced": spliced(model, recordings, own, thresholds[few[0]])
         if len(few)
@@ -219,13 +225,15 @@ def runs(per_word: int | None, draws: int, share: Share, callbacks: Sequence[Cal
                 "training_seconds": round(seconds, 1),
                 "clips": len(collection.items),
                 **measure(classifier, some, words, "test"),
-                "listening": [listening(classifier, unseen, some, words)] if number < LISTENED_DRAWS else [],
+                "listening": [listening(classifier, unseen, listened(some, words), words)]
+                if number < LISTENED_DRAWS
+                else [],
                 "model": classifier.model_,
             }
         if measured["listening"]:
             with speech(SECOND_TRAINING_READERS) as bank, speech(SECOND_TEST_READERS) as unseen:
                 second, _ = train(collection, number, bank, callbacks, **settings)
-                measured["listening"].append(listening(second, unseen, some, words))
+                measured["listening"].append(listening(second, unseen, listened(some, words), words))
         yield measured
 
 

@@ -58,7 +58,9 @@ def test_digital_silence_around(rng):
 def test_steady_noise_that_digital_silence_pads_is_no_part_of_the_word(seconds, rng):
     clip = room(2.5, rng, level=0.01)  # 28 dB below the word: less than the silence is
     say(clip, 1.0, 0.6, rng)
-    word = find_word(np.concatenate([np.zeros(800, np.float32), clip, np.zeros(round(seconds * RATE), np.float32)]), RATE)
+    word = find_word(
+        np.concatenate([np.zeros(800, np.float32), clip, np.zeros(round(seconds * RATE), np.float32)]), RATE
+    )
     assert (word.begin, word.end) == (pytest.approx(1.0, abs=0.06), pytest.approx(1.7, abs=0.06))
 
 
