@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,7 @@ def _of_shape(attributes: dict[str, Any], shape: Array) -> Array:
     return np.full(shape.reshape(-1).tolist(), value.reshape(-1)[0], value.dtype)
 
 
-_BROADCASTING = {"Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Equal", "Where"}
+_BROADCASTING = {"Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Sum", "Equal", "Where"}
 
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     "Add": lambda a, x, y: x + y,
@@ -109,8 +110,9 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "Mul": lambda a, x, y: x * y,
     "Div": _divide,
     "Pow": lambda a, x, y: np.power(x, y).astype(x.dtype),
-    "Min": lambda a, x, y: np.minimum(x, y),
-    "Max": lambda a, x, y: np.maximum(x, y),
+    "Min": lambda a, *parts: reduce(np.minimum, parts),
+    "Max": lambda a, *parts: reduce(np.maximum, parts),
+    "Sum": lambda a, *parts: reduce(np.add, parts),
     "Equal": lambda a, x, y: x == y,
     "Neg": lambda a, x: -x,
     "Abs": lambda a, x: np.abs(x),

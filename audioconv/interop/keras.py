@@ -49,7 +49,7 @@ def read_keras(
     try:
         writer, outputs = KerasGraph(config, weights, version).nodes()
     except UnsupportedError as error:
-        raise UnsupportedError(f"{shown}: {error}") from None
+        raise error.in_file(shown) from None
     except ModelFileError as error:
         raise ModelFileError(f"{shown}: {error}") from None
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:

@@ -185,7 +185,8 @@ def test_what_there_is_no_layer_for_is_named(saved):
     first = (100, layer("Input", "input", [], ["data"])[1] + shape)
     path = saved(message(first, layer("ReLU", "relu", ["data"], ["a"]), layer("LRN", "norm1", ["a"], ["b"])))
     with pytest.raises(
-        ModelFileError, match=r"layer 'norm1' \(LRN\): the layer is not supported; cut the network before"
+        ModelFileError,
+        match=r"layer 'norm1' \(LRN\): the layer is not supported; cut the network before it \(until='relu'",
     ):
         interop.read(path)
     path = saved(message(first, layer("ReLU", "relu", ["nothing"], ["a"])))
