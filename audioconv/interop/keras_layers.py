@@ -79,7 +79,7 @@ class Call:
         """Return the output of an activation that is given by its name, or as an object with one."""
         if isinstance(activation, dict):
             activation = activation.get("config") if activation.get("class_name") == "function" else None
-        rule = _ACTIVATIONS.get(str(activation))
+        rule = ACTIVATIONS.get(str(activation))
         if rule is None:
             raise UnsupportedError(f"the activation {activation!r} is not supported")
         return rule(self, source)
@@ -98,7 +98,7 @@ def _hard_sigmoid(call: Call, source: str) -> str:
     return call.add("HardSigmoid", source, alpha=alpha, beta=0.5)
 
 
-_ACTIVATIONS: dict[str, Callable[[Call, str], str]] = {
+ACTIVATIONS: dict[str, Callable[[Call, str], str]] = {
     "linear": lambda call, x: x,
     "relu": lambda call, x: call.add("Relu", x),
     "relu6": lambda call, x: call.add("Clip", x, np.asarray(0, np.float32), np.asarray(6, np.float32)),
