@@ -178,7 +178,7 @@ class _Reader:
                     )
                 sources.append(self.tensors[bottom])
                 outputs.pop(bottom, None)
-            rule = _RULES.get(layer.kind)
+            rule = RULES.get(layer.kind)
             try:
                 if rule is None:
                     raise UnsupportedError("the layer is not supported")
@@ -317,7 +317,7 @@ def _prelu(reader: _Reader, layer: _Layer, sources: list[str]) -> str:
     return reader.add(layer, "PRelu", [*sources, slopes.reshape(-1, 1, 1)])
 
 
-_RULES: dict[str, Callable[[_Reader, _Layer, list[str]], str]] = {
+RULES: dict[str, Callable[[_Reader, _Layer, list[str]], str]] = {
     "BatchNorm": _batch_norm,
     "Concat": _concat,
     "Convolution": _convolution,
@@ -338,3 +338,4 @@ _RULES: dict[str, Callable[[_Reader, _Layer, list[str]], str]] = {
     "Split": _plain("Identity"),
     "TanH": _plain("Tanh"),
 }
+"""Rule of each type of layers: it adds the layer's nodes and returns the name of their output."""

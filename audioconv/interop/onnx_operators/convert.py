@@ -61,7 +61,7 @@ def _convert(node: Node, state: ConversionState, place: str) -> None:
         shape = np.asarray(state.tensors[node.inputs[0]].shape, np.int64)
         state.constants[node.outputs[0]] = shape[node.attributes.get("start", 0) : node.attributes.get("end")]
         return
-    rule = _RULES.get(node.operator)
+    rule = RULES.get(node.operator)
     if rule is None:
         raise UnsupportedError("the operator is not supported", place, "export the network without it")
     try:
@@ -72,7 +72,7 @@ def _convert(node: Node, state: ConversionState, place: str) -> None:
     state.tensors[node.outputs[0]] = Tensor(node.outputs[0], tensor.groups, tensor.layout, tensor.step)
 
 
-_RULES: dict[str, Rule] = {
+RULES: dict[str, Rule] = {
     "Add": arithmetic,
     "AveragePool": pool,
     "BatchNormalization": batch_norm,
@@ -116,3 +116,4 @@ _RULES: dict[str, Rule] = {
     "Transpose": transpose,
     "Unsqueeze": unsqueeze,
 }
+"""Rule of each operator, besides those on constants alone; `Shape` becomes a constant too."""
