@@ -61,7 +61,7 @@ def read_keras(
 def keras_weights(path: StrPath) -> Weights:
     """Return the arrays of each layer in a Keras file, in the model's order, by the layer's name.
 
-    A file of weights alone has an order within each class of layers only.
+    A file of weights alone has an order within each class of layers only. There, dense layers are the last.
     """
     config, weights, _ = _content(path, display_path(path))
     inner = (config or {}).get("config")
@@ -127,10 +127,11 @@ def _new_weights(file: Any) -> Weights:
     return found
 
 
-def _by_number(key: str) -> tuple[str, int]:
-    """Return what sorts keys such as ``dense``, ``dense_1`` and ``dense_10`` by their numbers."""
+def _by_number(key: str) -> tuple[bool, str, int]:
+    """Return what sorts keys such as ``dense``, ``dense_1`` and ``dense_10`` by their numbers, dense layers last."""
     name, _, number = key.rpartition("_")
-    return (name, int(number)) if name and number.isdecimal() else (key, 0)
+    name, count = (name, int(number)) if name and number.isdecimal() else (key, 0)
+    return name == "dense", name, count
 
 
 def _old_weights(file: Any) -> Weights:
