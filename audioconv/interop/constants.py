@@ -25,7 +25,7 @@ def folded(node: Node, values: Sequence[Array | None]) -> Array | None:
     """
     if node.operator == "Constant":
         return _constant(node.attributes)
-    operation = _OPERATIONS.get(node.operator)
+    operation = OPERATIONS.get(node.operator)
     if operation is None or not values or values[0] is None:
         return None
     if _numbers(node.operator, [value for value in values if value is not None]) > MAX_NUMBERS:
@@ -104,7 +104,7 @@ def _of_shape(attributes: dict[str, Any], shape: Array) -> Array:
 
 _BROADCASTING = {"Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Sum", "Equal", "Where"}
 
-_OPERATIONS: dict[str, Callable[..., Any]] = {
+OPERATIONS: dict[str, Callable[..., Any]] = {
     "Add": lambda a, x, y: x + y,
     "Sub": lambda a, x, y: x - y,
     "Mul": lambda a, x, y: x * y,
@@ -143,3 +143,4 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
         axis=None if axes_of(a, axes) is None else tuple(axes_of(a, axes) or ()), keepdims=bool(a.get("keepdims", 1))
     ),
 }
+"""Operators that are computed on constants, besides `Constant`."""

@@ -180,6 +180,18 @@ def test_weights_of_pytorch_onto_a_named_architecture(architecture, tmp_path):
     lies_on(tmp_path / "network.pth", architecture)
 
 
+@pytest.mark.parametrize("how", ["{}", "network.{}", "part_{}"])
+def test_weights_of_safetensors_onto_a_named_architecture(how, architecture, tmp_path):
+    """Such files are in the order of the alphabet, in which 10 is before 2."""
+    tensors = {}
+    for path, array in L.flatten(architecture[-1]).items():
+        moved = array.transpose(-1, -2, *range(array.ndim - 2)) if array.ndim > 1 else array
+        name = path if "part" not in how else path.replace(".", "_", path.count(".") - 1)
+        tensors[how.format(name)] = np.ascontiguousarray(moved)
+    safetensors.numpy.save_file(tensors, tmp_path / "weights.safetensors")
+    lies_on(tmp_path / "weights.safetensors", architecture)
+
+
 NAMES = {"by names": lambda number, path: path, "by shapes": lambda number, path: f"layer_{number}"}
 
 
