@@ -53,7 +53,7 @@ def show_network(path: Path, *, as_json: bool) -> None:
     chosen = f"; ? is {found.in_shape[found.open_axes[0]]:,} in the table" if found.open_axes else ""
     write(f"{'input':<11} {' x '.join(sizes)}, channels last{chosen}")
     write(f"{'output':<11} {shape_text(found.out_shape)}")
-    if how := how_it_runs(found.network, found.in_shape):
+    if len(found.out_shape) == 1 and (how := how_it_runs(found.network, found.in_shape)):
         write(f"{'runs':<11} {how}")
 
 

@@ -89,7 +89,7 @@ def _classes(modules: list[Module], name: str, shape: Shape) -> int:
     """Return the number of units of an architecture's last layer in a file."""
     *_, leaf = _leaves(architectures.build(name, 2), "", shape, None)
     last = next((module for module in modules if module.name == leaf.path), modules[-1])
-    return next(iter(last.arrays.values())).shape[-1]
+    return int(next(iter(last.arrays.values())).shape[-1])
 
 
 def arrays_of(path: StrPath) -> dict[str, Array]:
