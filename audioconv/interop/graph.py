@@ -29,11 +29,13 @@ BATCH = Axis(1_000_003_457)
 
 
 def shown_size(size: int) -> str:
-    """Return a size as messages show it: N for the batch, in products too."""
-    count, rest = divmod(size, BATCH.size)
-    if rest or not count:
+    """Return a size as messages show it: N for the batch, in products and in sums with small numbers too."""
+    count = round(size / BATCH.size)
+    rest = size - count * BATCH.size
+    if not count or abs(rest) > 64:
         return str(size)
-    return "N" if count == 1 else f"N * {shown_size(count)}"
+    product = "N" if count == 1 else f"N * {shown_size(count)}"
+    return f"{product} {'+' if rest > 0 else '-'} {abs(rest)}" if rest else product
 
 
 def shown_shape(shape: Sequence[int]) -> str:

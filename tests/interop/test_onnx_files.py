@@ -18,7 +18,7 @@ from onnx_models import compare, model, node, run_layers, run_onnx, save
 from audioconv import interop
 from audioconv.errors import AudioconvError, ConfigError, DataError, MissingExtraError, ModelFileError
 from audioconv.interop.errors import AGAIN, FOLD, OWN, UnsupportedError
-from audioconv.interop.graph import BATCH
+from audioconv.interop.graph import BATCH, shown_size, shown_text
 
 WEIGHT = np.random.default_rng(3).standard_normal((6, 4, 3)).astype(np.float32)
 
@@ -244,6 +244,13 @@ def test_what_cannot_be_taken_names_the_node_and_what_could_be_done(name, tmp_pa
     assert str(BATCH.size)[:4] not in text  # the number that stands for the batch, and its products
     for place in re.findall(r"until='(\w+)'", text):
         assert place in {output for node in nodes for output in node.output}
+
+
+def test_the_size_of_the_batch_is_shown_as_a_letter():
+    n = BATCH.size
+    assert [shown_size(size) for size in (n, 6 * n, n * n, 3 * n * n)] == ["N", "N * 6", "N * N", "N * N * 3"]
+    assert [shown_size(size) for size in (n + 2, 2 * n - 1, 1, 2**30)] == ["N + 2", "N * 2 - 1", "1", str(2**30)]
+    assert shown_text(f"array of {7 * n} numbers,\n{12345678901}") == "array of N * 7 numbers, 12345678901"
 
 
 def test_a_refusal_without_a_remedy_of_its_own_has_one():
