@@ -317,7 +317,7 @@ def test_a_model_that_began_with_it_predicts_the_same_bits_from_its_file(here, r
     )
 
 
-def test_its_layers_learn_with_a_tenth_of_the_rate(here, rng):
+def test_its_layers_learn_with_a_lower_rate(here, rng):
     x, labels = words(rng, 12)
     model = ac.Classifier(learning_rate=1e-9, **QUICK).fit(list(x), labels).model_
     for path, array in L.flatten(here.params).items():

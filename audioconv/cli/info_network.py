@@ -7,24 +7,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audioconv.cli.terminal import add_row, json_path, megabytes, new_table, printable, results, write, write_json
-from audioconv.errors import DataError
+from audioconv.errors import ConfigError, DataError, ModelFileError
 from audioconv.io.files import display_path
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from audioconv.interop import Imported
     from audioconv.layers import Summary
+
+OPEN_SIZES = (128, 2**16)
+"""Sizes that are shown for an axis that a file leaves open: frames, or samples."""
 
 
 def show_network(path: Path, *, as_json: bool) -> None:
     """Show the layers of a network of another framework; the arrays of a file that has weights alone."""
     from audioconv import interop
+    from audioconv.compiler.execution import how_it_runs
     from audioconv.layers import summary, to_config
 
     if path.suffix.lower() in interop.WEIGHTS:
         _show_weights(path, as_json=as_json)
         return
-    found = interop.read(path)
+    found = _read(path)
     layers = summary(found.network, found.in_shape)
     if as_json:
         rows = [{**vars(row), "name": found.names.get(row.path, "")} for row in layers.rows]
@@ -33,6 +38,7 @@ def show_network(path: Path, *, as_json: bool) -> None:
                 "path": json_path(path),
                 "bytes": path.stat().st_size,
                 "input_shape": list(found.in_shape),
+                "open_axes": list(found.open_axes),
                 "output_shape": list(found.out_shape),
                 "parameters": layers.parameters,
                 "multiply_adds": layers.multiply_adds,
@@ -43,11 +49,23 @@ def show_network(path: Path, *, as_json: bool) -> None:
         return
     results().print(layers_table(layers, found.names))
     write(f"{'file':<11} {printable(display_path(path))} ({megabytes(path.stat().st_size)})")
-    write(f"{'input':<11} {shape_text(found.in_shape)}, channels last")
+    sizes = ["?" if axis in found.open_axes else str(size) for axis, size in enumerate(found.in_shape)]
+    chosen = f"; ? is {found.in_shape[found.open_axes[0]]:,} in the table" if found.open_axes else ""
+    write(f"{'input':<11} {' x '.join(sizes)}, channels last{chosen}")
     write(f"{'output':<11} {shape_text(found.out_shape)}")
-    for remark in layers.remarks:
-        name, _, value = remark.partition(" ")
-        write(f"{name:<11} {value}")
+    if len(found.out_shape) == 1 and (how := how_it_runs(found.network, found.in_shape)):
+        write(f"{'runs':<11} {how}")
+
+
+def _read(path: Path) -> Imported:
+    """Return the network in a file; sizes that it leaves open are small ones, if the layers take these."""
+    from audioconv import interop
+
+    small, large = OPEN_SIZES
+    try:
+        return interop.read(path, open_size=small)
+    except (ConfigError, ModelFileError):
+        return interop.read(path, open_size=large)
 
 
 def _show_weights(path: Path, *, as_json: bool) -> None:
@@ -71,7 +89,6 @@ def _show_weights(path: Path, *, as_json: bool) -> None:
 
 def is_of_others(path: Path) -> bool:
     """Tell whether a file is a whole one of safetensors, with arrays, that another program wrote."""
-    from audioconv.errors import ModelFileError
     from audioconv.interop.safetensors_file import read_header
 
     try:

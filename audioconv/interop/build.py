@@ -42,11 +42,12 @@ def built(start: Tensor, end: Tensor, file_groups: Sequence[Group]) -> Imported:
     try:
         parts = _Builder().chain(end, start)
     except RecursionError:
-        raise UnsupportedError("branches are nested too deeply") from None
+        raise UnsupportedError("branches are nested too deeply", remedy="cut the network earlier with until=") from None
     network, params, names = _in_chain(parts)
     for path, array in flatten(params).items():
         if not np.isfinite(array).all():
-            raise ModelFileError(f"the array of {names.get(path.rpartition('.')[0], path)!r} holds NaN or infinity")
+            name = names.get(path.rpartition(".")[0], path)
+            raise ModelFileError(f"the array of {name!r} holds NaN or infinity; train the network again without them")
     params = _own(params)
     origins = {id(axis): number for number, group in enumerate(file_groups) for axis in group}
     places = {id(axis): number + 1 for number, axis in enumerate(end.order)}
@@ -78,11 +79,13 @@ class _Builder:
         while not _is_same(at, start):
             step = at.step
             if step is None:
-                raise UnsupportedError("the network does not depend on its input alone")
+                raise UnsupportedError(
+                    "the network does not depend on its input alone", remedy="cut the network elsewhere with until="
+                )
             if id(step) in self._used:
                 raise UnsupportedError(
                     "its output goes into branches that are joined at different places, which nested layers cannot "
-                    "express; cut the network before it with until=", step.place,
+                    "express", step.place, "cut the network before it with until=",
                 )  # fmt: skip
             self._used.add(id(step))
             if step.layer is not None:

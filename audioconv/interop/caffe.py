@@ -63,7 +63,7 @@ def read_caffe(
     try:
         writer, outputs = _Reader().graph(network)
     except UnsupportedError as error:
-        raise UnsupportedError(f"{shown}: {error}") from None
+        raise error.in_file(shown) from None
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise ModelFileError(f"{shown}: damaged: {' '.join(str(error).split())[:200]}") from None
     return network_of(writer.graph(outputs), until, shape, shown, open_size)
@@ -116,8 +116,9 @@ class _Layer:
         """Return one of the layer's arrays."""
         if number >= len(self.blobs):
             raise UnsupportedError(
-                f"has {len(self.blobs)} arrays in the file; at least {number + 1} are needed", self.place
-            )
+                f"has {len(self.blobs)} arrays in the file; at least {number + 1} are needed", self.place,
+                "save the model with all of its arrays",
+            )  # fmt: skip
         return self.blobs[number]
 
     def sizes(self, both: int, height: int, width: int, default: int) -> list[int]:
@@ -172,20 +173,26 @@ class _Reader:
             sources = []
             for bottom in layer.bottoms:
                 if bottom not in self.tensors:
-                    raise UnsupportedError(f"takes {bottom!r}, which no layer before it gives", layer.place)
+                    raise UnsupportedError(
+                        f"takes {bottom!r}, which no layer before it gives", layer.place, "save the model again"
+                    )
                 sources.append(self.tensors[bottom])
                 outputs.pop(bottom, None)
-            rule = _RULES.get(layer.kind)
-            if rule is None:
-                before = layer.bottoms[0] if layer.bottoms else ""
-                raise UnsupportedError(
-                    f"the layer is not supported; cut the network before it (until={before!r})", layer.place
-                )
-            output = rule(self, layer, sources)
+            rule = RULES.get(layer.kind)
+            try:
+                if rule is None:
+                    raise UnsupportedError("the layer is not supported")
+                output = rule(self, layer, sources)
+            except UnsupportedError as error:
+                raise error.completed(layer.place, self._before(sources)) from None
             for top in layer.tops:
                 self.tensors[top] = output
                 outputs[top] = None
         return self.writer, [self.tensors[name] for name in outputs]
+
+    def _before(self, sources: Sequence[str]) -> str | None:
+        """Return where the network can be cut before a layer that takes `sources`; None behind the input."""
+        return next((source for source in sources if source not in self.writer.inputs), None)
 
     def _input(self, name: str, shape: Sequence[int]) -> None:
         self.writer.inputs[name] = tuple(shape)
@@ -207,9 +214,7 @@ class _Reader:
 def _convolution(reader: _Reader, layer: _Layer, sources: list[str]) -> str:
     weight = layer.blob(0)
     if weight.ndim != 4:
-        raise UnsupportedError(
-            f"a weight of shape {weight.shape} is not supported; only two spatial axes are", layer.place
-        )
+        raise UnsupportedError(f"a weight of shape {weight.shape} is not supported; only two spatial axes are")
     bias = [layer.blob(1).reshape(-1)] if protobuf.integer(layer.settings, 2, 1) else []
     pads = layer.sizes(3, 9, 10, 0)
     dilations = layer.sizes(18, 0, 0, 1)
@@ -223,7 +228,7 @@ def _inner_product(reader: _Reader, layer: _Layer, sources: list[str]) -> str:
     weight = layer.blob(0)
     weight = weight.reshape(weight.shape[-2:])
     if protobuf.integer(layer.settings, 5, 1) != 1 or protobuf.integer(layer.settings, 6, 0):
-        raise UnsupportedError("another axis than 1, or a transposed weight, is not supported", layer.place)
+        raise UnsupportedError("another axis than 1, or a transposed weight, is not supported")
     bias = [layer.blob(1).reshape(-1)] if protobuf.integer(layer.settings, 2, 1) else []
     flat = reader.writer.add("Flatten", f"{layer.name}, flatten", list(sources), axis=1)
     return reader.add(layer, "Gemm", [flat, weight, *bias], transB=1)
@@ -232,7 +237,7 @@ def _inner_product(reader: _Reader, layer: _Layer, sources: list[str]) -> str:
 def _pooling(reader: _Reader, layer: _Layer, sources: list[str]) -> str:
     kind = protobuf.integer(layer.settings, 1, 0)
     if kind not in (0, 1):
-        raise UnsupportedError("stochastic pooling is not supported", layer.place)
+        raise UnsupportedError("stochastic pooling is not supported")
     if protobuf.integer(layer.settings, 12, 0):
         return reader.add(layer, "GlobalAveragePool" if kind else "GlobalMaxPool", sources)
     pads = layer.sizes(4, 9, 10, 0)
@@ -266,7 +271,7 @@ def _scale(reader: _Reader, layer: _Layer, sources: list[str]) -> str:
     factors = layer.blob(0).reshape(-1)
     shifts = layer.blob(1).reshape(-1) if protobuf.integer(layer.settings, 5, 0) else np.zeros_like(factors)
     if protobuf.integer(layer.settings, 1, 1) != 1:
-        raise UnsupportedError("another axis than 1 is not supported", layer.place)
+        raise UnsupportedError("another axis than 1 is not supported")
     if sources[0] in reader.norms:  # Caffe writes a batch normalisation as two layers
         weight, bias, *_ = reader.norms.pop(sources[0])
         reader.writer.constants[weight], reader.writer.constants[bias] = factors, shifts
@@ -279,7 +284,7 @@ def _eltwise(reader: _Reader, layer: _Layer, sources: list[str]) -> str:
     operation = protobuf.integer(layer.settings, 1, 1)
     coefficients = protobuf.floats(layer.settings, 2)
     if operation not in (0, 1) or np.any(coefficients != 1):
-        raise UnsupportedError("only plain sums and products are supported", layer.place)
+        raise UnsupportedError("only plain sums and products are supported")
     total = sources[0]
     for number, source in enumerate(sources[1:], 2):
         operator, operands = "Add" if operation else "Mul", [total, source]
@@ -312,7 +317,7 @@ def _prelu(reader: _Reader, layer: _Layer, sources: list[str]) -> str:
     return reader.add(layer, "PRelu", [*sources, slopes.reshape(-1, 1, 1)])
 
 
-_RULES: dict[str, Callable[[_Reader, _Layer, list[str]], str]] = {
+RULES: dict[str, Callable[[_Reader, _Layer, list[str]], str]] = {
     "BatchNorm": _batch_norm,
     "Concat": _concat,
     "Convolution": _convolution,
@@ -333,3 +338,4 @@ _RULES: dict[str, Callable[[_Reader, _Layer, list[str]], str]] = {
     "Split": _plain("Identity"),
     "TanH": _plain("Tanh"),
 }
+"""Rule of each type of layers: it adds the layer's nodes and returns the name of their output."""

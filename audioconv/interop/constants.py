@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ def folded(node: Node, values: Sequence[Array | None]) -> Array | None:
     """
     if node.operator == "Constant":
         return _constant(node.attributes)
-    operation = _OPERATIONS.get(node.operator)
+    operation = OPERATIONS.get(node.operator)
     if operation is None or not values or values[0] is None:
         return None
     if _numbers(node.operator, [value for value in values if value is not None]) > MAX_NUMBERS:
@@ -101,16 +102,17 @@ def _of_shape(attributes: dict[str, Any], shape: Array) -> Array:
     return np.full(shape.reshape(-1).tolist(), value.reshape(-1)[0], value.dtype)
 
 
-_BROADCASTING = {"Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Equal", "Where"}
+_BROADCASTING = {"Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Sum", "Equal", "Where"}
 
-_OPERATIONS: dict[str, Callable[..., Any]] = {
+OPERATIONS: dict[str, Callable[..., Any]] = {
     "Add": lambda a, x, y: x + y,
     "Sub": lambda a, x, y: x - y,
     "Mul": lambda a, x, y: x * y,
     "Div": _divide,
     "Pow": lambda a, x, y: np.power(x, y).astype(x.dtype),
-    "Min": lambda a, x, y: np.minimum(x, y),
-    "Max": lambda a, x, y: np.maximum(x, y),
+    "Min": lambda a, *parts: reduce(np.minimum, parts),
+    "Max": lambda a, *parts: reduce(np.maximum, parts),
+    "Sum": lambda a, *parts: reduce(np.add, parts),
     "Equal": lambda a, x, y: x == y,
     "Neg": lambda a, x: -x,
     "Abs": lambda a, x: np.abs(x),
@@ -141,3 +143,4 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
         axis=None if axes_of(a, axes) is None else tuple(axes_of(a, axes) or ()), keepdims=bool(a.get("keepdims", 1))
     ),
 }
+"""Operators that are computed on constants, besides `Constant`."""

@@ -8,6 +8,7 @@ changes the description alone; numbers are moved only where a layer needs them i
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -25,6 +26,27 @@ class Axis:
 
 BATCH = Axis(1_000_003_457)
 """The axis of the batch. Its size stands for "any", and occurs nowhere else."""
+
+
+def shown_size(size: int) -> str:
+    """Return a size as messages show it: N for the batch, in products and in sums with small numbers too."""
+    count = round(size / BATCH.size)
+    rest = size - count * BATCH.size
+    if not count or abs(rest) > 64:
+        return str(size)
+    product = "N" if count == 1 else f"N * {shown_size(count)}"
+    return f"{product} {'+' if rest > 0 else '-'} {abs(rest)}" if rest else product
+
+
+def shown_shape(shape: Sequence[int]) -> str:
+    """Return a shape as messages show it, with N for the batch."""
+    return f"({', '.join(map(shown_size, shape))}{',' if len(shape) == 1 else ''})"
+
+
+def shown_text(text: object) -> str:
+    """Return a message of other code on one line, with N where it has the number that stands for the batch."""
+    return re.sub(r"\d{10,}", lambda found: shown_size(int(found[0])), " ".join(str(text).split()))
+
 
 Group = tuple[Axis, ...]
 """The axes that are one axis of the file's tensor, the slowest first; none for an axis of size 1."""
@@ -171,15 +193,15 @@ def reshaped(tensor: Tensor, shape: Sequence[int], place: str) -> Tensor:
         while math.prod(axis.size for axis in group) < size and atoms:
             group.append(atoms.pop(0))
         if math.prod(axis.size for axis in group) != size or (BATCH in group and len(group) > 1):
-            shown = tuple("N" if axis == BATCH.size else axis for axis in tensor.shape)
-            wanted = tuple("N" if axis == BATCH.size else axis for axis in shape)
             raise UnsupportedError(
-                f"shape {_shown(shown)} becomes {_shown(wanted)}, which splits an axis or moves the batch; only axes "
-                "that are merged, removed or added are supported", place,
+                f"shape {shown_shape(tensor.shape)} becomes {shown_shape(shape)}, which splits an axis or moves the "
+                "batch; only axes that are merged, removed or added are supported", place,
+                "export the network with the batch as an axis of its own" if _moves_batch(shape) else "",
             )  # fmt: skip
         groups.append(tuple(group))
     return Tensor(tensor.name, groups, tensor.layout, tensor.step)
 
 
-def _shown(shape: Sequence[object]) -> str:
-    return f"({', '.join(map(str, shape))})"
+def _moves_batch(shape: Sequence[int]) -> bool:
+    """Tell whether a shape has the batch elsewhere than as an axis of its own in front."""
+    return not shape or shape[0] != BATCH.size

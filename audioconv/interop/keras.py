@@ -49,7 +49,7 @@ def read_keras(
     try:
         writer, outputs = KerasGraph(config, weights, version).nodes()
     except UnsupportedError as error:
-        raise UnsupportedError(f"{shown}: {error}") from None
+        raise error.in_file(shown) from None
     except ModelFileError as error:
         raise ModelFileError(f"{shown}: {error}") from None
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
@@ -59,8 +59,18 @@ def read_keras(
 
 
 def keras_weights(path: StrPath) -> Weights:
-    """Return the arrays of each layer in a Keras file, in Keras' order, by the layer's name."""
-    return _content(path, display_path(path))[1]
+    """Return the arrays of each layer in a Keras file, in the model's order, by the layer's name.
+
+    A file of weights alone has an order within each class of layers only. There, dense layers are the last.
+    """
+    config, weights, _ = _content(path, display_path(path))
+    inner = (config or {}).get("config")
+    layers = inner.get("layers") if isinstance(inner, dict) else inner
+    if not isinstance(layers, list):
+        return weights
+    configs = [layer.get("config") for layer in layers if isinstance(layer, dict)]
+    names = [str(settings.get("name")) for settings in configs if isinstance(settings, dict)]
+    return {name: weights[name] for name in names if name in weights} | weights
 
 
 def _content(path: StrPath, shown: str) -> tuple[dict[str, Any] | None, Weights, int]:
@@ -105,7 +115,7 @@ def _new_weights(file: Any) -> Weights:
     found: Weights = {}
     parent = "layers" if "layers" in file else "_layer_checkpoint_dependencies"
     layers = hdf5.item(file, parent)
-    for key in layers:
+    for key in sorted(layers, key=_by_number):
         if "vars" not in hdf5.item(layers, key):
             continue
         variables = hdf5.item(layers, f"{key}/vars")
@@ -115,6 +125,13 @@ def _new_weights(file: Any) -> Weights:
         found[name.decode() if isinstance(name, bytes) else str(name)] = arrays
         found.setdefault(f"/{key}", arrays)  # for files without names
     return found
+
+
+def _by_number(key: str) -> tuple[bool, str, int]:
+    """Return what sorts keys such as ``dense``, ``dense_1`` and ``dense_10`` by their numbers, dense layers last."""
+    name, _, number = key.rpartition("_")
+    name, count = (name, int(number)) if name and number.isdecimal() else (key, 0)
+    return name == "dense", name, count
 
 
 def _old_weights(file: Any) -> Weights:

@@ -27,7 +27,8 @@ class KerasGraph:
         layers = self._config if isinstance(self._config, list) else self._config["layers"]
         if self._kind not in ("Sequential", "Functional", "Model"):
             raise UnsupportedError(
-                f"a model of class {self._kind} is not supported; only Sequential and Functional are"
+                f"a model of class {self._kind} is not supported; only Sequential and Functional are",
+                remedy="build it of the same layers as one of these and save that",
             )
         is_sequential = self._kind == "Sequential"
         before: str | None = None
@@ -41,7 +42,11 @@ class KerasGraph:
                     continue
                 sources = [before]
             if not is_sequential and len(layer.get("inbound_nodes", [])) != 1:
-                raise UnsupportedError("is used more than once, which is not supported", self._place(layer))
+                raise UnsupportedError(
+                    "is used more than once, which is not supported",
+                    self._place(layer),
+                    "use two layers of equal weights",
+                )
             before = self._layer(layer, config, name, [source for source in sources if source is not None])
         if is_sequential:
             assert before is not None
@@ -66,11 +71,6 @@ class KerasGraph:
     def _layer(self, layer: dict[str, Any], config: dict[str, Any], name: str, sources: list[str]) -> str:
         kind = layer["class_name"]
         rule = RULES.get(kind)
-        if rule is None:
-            before = f" (until={sources[0]!r})" if sources else ""
-            raise UnsupportedError(f"the layer is not supported; cut the network before it{before}", self._place(layer))
-        if config.get("data_format") == "channels_first":
-            raise UnsupportedError("channels_first is not supported; save the model channels last", self._place(layer))
         snake = re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", re.sub(r"\W", "", kind)))
         snake = snake.lower()
         number = self._counts.get(snake, 0)
@@ -79,12 +79,17 @@ class KerasGraph:
         arrays = self._weights.get(name, self._weights.get(key, []))
         call = Call(self._writer, self._rank, name, config, sources, arrays, self._version)
         try:
+            if rule is None:
+                raise UnsupportedError("the layer is not supported")
+            if config.get("data_format") == "channels_first":
+                raise UnsupportedError("channels_first is not supported", remedy="save the model channels last")
             output = rule(call)
             activation = config.get("activation")
             if activation not in (None, "linear") and kind != "Activation":
                 output = call.activated(output, activation)
         except UnsupportedError as error:
-            raise UnsupportedError(error.message, self._place(layer)) from None
+            before = next((source for source in sources if source not in self._writer.inputs), None)
+            raise error.completed(self._place(layer), before) from None
         self._rank[name] = self._rank[output]
         return self._writer.add("Identity", f"{name}/output", [output], name)
 

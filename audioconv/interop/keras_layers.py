@@ -15,6 +15,9 @@ Weights = dict[str, list[Array]]
 """Arrays of each layer, in Keras' order, by the layer's name."""
 
 
+SAVE = "build the model, then save it with its weights"
+
+
 class Call:
     """A layer with its settings, inputs and arrays."""
 
@@ -54,7 +57,9 @@ class Call:
     def array(self, number: int) -> Array:
         """Return an array of the layer."""
         if number >= len(self.arrays):
-            raise UnsupportedError(f"has {len(self.arrays)} arrays in the file; at least {number + 1} are needed")
+            raise UnsupportedError(
+                f"has {len(self.arrays)} arrays in the file; at least {number + 1} are needed", remedy=SAVE
+            )
         return self.arrays[number]
 
     def windows(self) -> dict[str, Any]:
@@ -74,7 +79,7 @@ class Call:
         """Return the output of an activation that is given by its name, or as an object with one."""
         if isinstance(activation, dict):
             activation = activation.get("config") if activation.get("class_name") == "function" else None
-        rule = _ACTIVATIONS.get(str(activation))
+        rule = ACTIVATIONS.get(str(activation))
         if rule is None:
             raise UnsupportedError(f"the activation {activation!r} is not supported")
         return rule(self, source)
@@ -93,7 +98,7 @@ def _hard_sigmoid(call: Call, source: str) -> str:
     return call.add("HardSigmoid", source, alpha=alpha, beta=0.5)
 
 
-_ACTIVATIONS: dict[str, Callable[[Call, str], str]] = {
+ACTIVATIONS: dict[str, Callable[[Call, str], str]] = {
     "linear": lambda call, x: x,
     "relu": lambda call, x: call.add("Relu", x),
     "relu6": lambda call, x: call.add("Clip", x, np.asarray(0, np.float32), np.asarray(6, np.float32)),
@@ -145,7 +150,7 @@ def _batch_norm(call: Call) -> str:
     gamma = arrays.pop(0) if call.config.get("scale", True) and arrays else np.ones(channels, np.float32)
     beta = arrays.pop(0) if call.config.get("center", True) and arrays else np.zeros(channels, np.float32)
     if len(arrays) != 2:
-        raise UnsupportedError(f"has {len(call.arrays)} arrays in the file, which do not fit its settings")
+        raise UnsupportedError(f"has {len(call.arrays)} arrays in the file, which do not fit its settings", remedy=SAVE)
     x = call.channels_first(call.sources[0])
     epsilon, momentum = call.config["epsilon"], call.config["momentum"]
     y = call.add("BatchNormalization", x, gamma, beta, *arrays, epsilon=epsilon, momentum=momentum)
@@ -206,7 +211,7 @@ def _leaky(call: Call) -> str:
 def _prelu(call: Call) -> str:
     alpha = call.array(0)
     if any(size != 1 for size in alpha.shape[:-1]):
-        raise UnsupportedError("slopes that differ from place to place are not supported; give it shared_axes")
+        raise UnsupportedError("slopes that differ from place to place are not supported", remedy="give it shared_axes")
     slopes = alpha.reshape(-1, *(1,) * (call.rank - 2))
     return call.channels_last(call.add("PRelu", call.channels_first(call.sources[0]), slopes))
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from audioconv.errors import ConfigError, ModelFileError, did_you_mean
 from audioconv.interop.build import built
-from audioconv.interop.errors import UnsupportedError
+from audioconv.interop.errors import AGAIN, UnsupportedError
 from audioconv.interop.graph import BATCH, Axis, Group, Layout, Tensor, arranged
 from audioconv.interop.imported import Imported
-from audioconv.interop.nodes import Node, NodeGraph
+from audioconv.interop.nodes import Node, NodeGraph, place_of
 from audioconv.interop.onnx_operators.call import ConversionState
 from audioconv.interop.onnx_operators.convert import convert
 
@@ -25,7 +25,7 @@ def network_of(
     try:
         return _network(graph, until, shape, open_size)
     except UnsupportedError as error:
-        raise UnsupportedError(f"{shown}: {error}") from None
+        raise error.in_file(shown) from None
     except (ConfigError, ModelFileError) as error:
         raise type(error)(f"{shown}: {error}") from None
 
@@ -41,7 +41,7 @@ def _network(graph: NodeGraph, until: str | None, shape: Sequence[int] | None, o
     for node in nodes:
         convert(node, state)
     if end not in state.tensors:
-        raise ModelFileError(f"the output {end!r} does not depend on the input")
+        raise ModelFileError(f"the output {end!r} does not depend on the input; choose another with until=")
     output = state.tensors[end]
     if not output.is_batch_first():
         raise ModelFileError(f"the output {end!r} has no batch as its first axis; cut the network earlier with until=")
@@ -102,7 +102,7 @@ def _needed(graph: NodeGraph, end: str) -> list[Node]:
         missing = [name for name in node.inputs if name in makers and id(makers[name]) not in done]
         if missing:
             if id(node) in entered:
-                raise ModelFileError(f"node {node.name!r} ({node.operator}) depends on its own output")
+                raise UnsupportedError("depends on its own output", place_of(node), AGAIN)
             entered.add(id(node))
             waiting += missing
             continue
@@ -112,7 +112,7 @@ def _needed(graph: NodeGraph, end: str) -> list[Node]:
     for node in order:
         for name in node.inputs:
             if name and name not in makers and name not in graph.constants and name not in graph.inputs:
-                raise ModelFileError(f"node {node.name!r} ({node.operator}) takes {name!r}, which is nowhere")
+                raise UnsupportedError(f"takes {name!r}, which is nowhere", place_of(node), AGAIN)
     return order
 
 

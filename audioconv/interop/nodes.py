@@ -19,6 +19,11 @@ class Node:
     attributes: dict[str, Any] = field(default_factory=dict)
 
 
+def place_of(node: Node) -> str:
+    """Return a node as messages name it."""
+    return f"node {node.name!r} ({node.operator})"
+
+
 @dataclass(frozen=True, eq=False)
 class NodeGraph:
     """Nodes, constants by name, and inputs and outputs.

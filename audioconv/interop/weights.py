@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,8 @@ def read_weights(
     in_shape : sequence of int
         Shape of one example, channels last.
     classes : int, optional
-        Number of classes of an architecture. Default: the number of units of the last layer in the file.
+        Number of classes of an architecture. Default: the number of units of its last layer in the file, by the name
+        if the file has it, else the last in the file's order.
     ignore : sequence of str
         Layers of the file that are left out: those whose names begin so, such as an auxiliary head.
 
@@ -72,16 +74,22 @@ def read_weights(
     modules = [module for module in _modules(path) if not module.name.startswith(tuple(ignore))]
     if not modules:
         raise ModelFileError(f"{shown}: holds no arrays of layers")
-    if isinstance(onto, str):
-        last = next(iter(modules[-1].arrays.values()))
-        onto = architectures.build(onto, classes or last.shape[-1])
     shape = tuple(in_shape)
+    if isinstance(onto, str):
+        onto = architectures.build(onto, classes or _classes(modules, onto, shape))
     onto.out_shape(shape)
     try:
         flat, names = _matched(list(_leaves(onto, "", shape, None)), modules)
     except ConfigError as error:
         raise ConfigError(f"{shown}: {error}") from None
     return Imported(onto, unflatten(flat), shape, names)
+
+
+def _classes(modules: list[Module], name: str, shape: Shape) -> int:
+    """Return the number of units of an architecture's last layer in a file."""
+    *_, leaf = _leaves(architectures.build(name, 2), "", shape, None)
+    last = next((module for module in modules if module.name == leaf.path), modules[-1])
+    return int(next(iter(last.arrays.values())).shape[-1])
 
 
 def arrays_of(path: StrPath) -> dict[str, Array]:
@@ -107,12 +115,19 @@ def _modules(path: StrPath) -> list[Module]:
     if ending in (".pt", ".pth"):
         return _of_pytorch(pytorch_tensors(path))
     if ending == ".safetensors":
-        return _of_pytorch(safetensors_tensors(path))
+        tensors = safetensors_tensors(path)  # their order in the file is the alphabet's: layers.10 before layers.2
+        return _of_pytorch({name: tensors[name] for name in sorted(tensors, key=_by_numbers)})
     if ending in (".keras", ".h5", ".hdf5"):
         return _of_keras(keras_weights(path))
     if ending == ".caffemodel":
         return _of_caffe(caffe_weights(path))
     raise ConfigError(f"{display_path(path)}: weights are read from .pt, .pth, .safetensors, .keras, .h5, .caffemodel")
+
+
+def _by_numbers(name: str) -> list[tuple[bool, int, str]]:
+    """Return what sorts names by the numbers in them."""
+    parts = re.findall(r"([0-9]{1,9})|([^0-9]+|[0-9])", name)
+    return [(not number, int(number or 0), text) for number, text in parts]
 
 
 def _of_pytorch(tensors: dict[str, Array]) -> list[Module]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections import Counter
 
 import h5py
 import numpy as np
@@ -52,6 +53,22 @@ def write_keras(path, config, weights, named=True):
         archive.writestr("metadata.json", json.dumps({"keras_version": "3.15.1"}))
         archive.writestr("config.json", json.dumps(config))
         archive.writestr("model.weights.h5", inside.getvalue())
+    return path
+
+
+def write_weights(path, weights):
+    """Write weights alone, as Keras 3 does: numbered within each class of layers, with the layers' names."""
+    numbers = Counter()
+    with h5py.File(path, "w") as file:
+        for name, arrays in weights.items():
+            kind = {1: "batch_normalization", 2: "dense"}.get(arrays[0].ndim, "conv2d")
+            kind = "depthwise_conv2d" if kind == "conv2d" and arrays[0].shape[-1] == 1 else kind
+            key = f"{kind}_{numbers[kind]}" if numbers[kind] else kind
+            numbers[kind] += 1
+            variables = file.create_group(f"layers/{key}/vars")
+            variables.attrs["name"] = name
+            for number, array in enumerate(arrays):
+                variables[str(number)] = array
     return path
 
 

@@ -1,67 +1,22 @@
-"""Caffe's models, written by a small writer of protocol buffers."""
+"""Caffe's models, as `caffe_files` writes them."""
 
 from __future__ import annotations
-
-import struct
 
 import numpy as np
 import pytest
 import reference
+from caffe_files import blob, field, layer, message, varint
 
 from audioconv import interop
 from audioconv import layers as L
 from audioconv.errors import AudioconvError, ConfigError, ModelFileError
+from audioconv.interop.caffe import RULES
 
 RNG = np.random.default_rng(8)
 
 
 def numbers(*shape, low=-0.6, high=0.6):
     return RNG.uniform(low, high, shape).astype(np.float32)
-
-
-# --- a writer of protocol buffers ----------------------------------------------------------------------------------
-
-
-def varint(value):
-    found = bytearray()
-    while True:
-        value, low = value >> 7, value & 0x7F
-        found.append(low | (0x80 if value else 0))
-        if not value:
-            return bytes(found)
-
-
-def field(number, value):
-    """Return a field: an integer, a float, text, or a message or packed numbers as bytes."""
-    if isinstance(value, float):
-        return varint(number << 3 | 5) + struct.pack("<f", value)
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    value = value.encode() if isinstance(value, str) else value
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
-def message(*fields):
-    return b"".join(field(number, value) for number, value in fields)
-
-
-def blob(array, old=False, packed=True):
-    data = [(5, array.astype("<f4").tobytes())] if packed else [(5, float(value)) for value in array.reshape(-1)]
-    if old:
-        return message(*zip((1, 2, 3, 4), (1,) * (4 - array.ndim) + array.shape, strict=True), *data)
-    return message((7, message((1, b"".join(map(varint, array.shape))))), *data)
-
-
-def layer(kind, name, bottoms, tops, settings=None, blobs=(), **how):
-    places = {
-        "Convolution": 106, "InnerProduct": 117, "Pooling": 121, "ReLU": 123, "BatchNorm": 139, "Scale": 142,
-        "Eltwise": 110, "Concat": 104, "Input": 143, "Power": 122, "ELU": 140, "Softmax": 125,
-    }  # fmt: skip
-    fields = [(1, name), (2, kind), *((3, bottom) for bottom in bottoms), *((4, top) for top in tops)]
-    fields += [(7, blob(array, **how)) for array in blobs]
-    if settings:
-        fields.append((places[kind], message(*settings)))
-    return (100, message(*fields))
 
 
 def image_model(data_layer=False):
@@ -180,12 +135,121 @@ def test_weights_go_onto_a_network_of_ours(saved, rng):
     assert found.names == {"0": "conv", "1": "norm", "4": "fc"}
 
 
+# --- one layer after the other -------------------------------------------------------------------------------------
+
+SLOPES, FACTORS, SHIFTS = numbers(2), numbers(2), numbers(2)
+
+
+def relu(x):
+    return np.maximum(x, 0)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def by_channel(values):
+    return values[:, None, None]
+
+
+GATE = [layer("ReLU", "r", ["data"], ["r"]), layer("Sigmoid", "s", ["data"], ["s"])]
+
+# Name, which begins with the layer's type: the layers, which take "data", and what they compute, (N, C, H, W).
+LAYERS = {
+    "ELU": ([layer("ELU", "e", ["data"], ["y"], [(1, 0.7)])], lambda x: np.where(x > 0, x, 0.7 * (np.exp(x) - 1))),
+    "ELU, default": ([layer("ELU", "e", ["data"], ["y"])], lambda x: np.where(x > 0, x, np.exp(x) - 1)),
+    "PReLU": (
+        [layer("PReLU", "p", ["data"], ["y"], [], [SLOPES])], lambda x: np.where(x > 0, x, by_channel(SLOPES) * x),
+    ),
+    "PReLU, one slope": (
+        [layer("PReLU", "p", ["data"], ["y"], [(2, 1)], [SLOPES[:1]])], lambda x: np.where(x > 0, x, SLOPES[0] * x),
+    ),
+    "Power": (
+        [layer("Power", "p", ["data"], ["y"], [(1, 3.0), (2, 0.5), (3, 1.5)])], lambda x: (1.5 + 0.5 * x) ** 3,
+    ),
+    "Power, scale alone": ([layer("Power", "p", ["data"], ["y"], [(2, -0.25)])], lambda x: -0.25 * x),
+    "Sigmoid": ([layer("Sigmoid", "s", ["data"], ["y"])], sigmoid),
+    "Split": (
+        [layer("Split", "two", ["data"], ["a", "b"]), layer("TanH", "t", ["b"], ["c"]),
+         layer("Eltwise", "sum", ["a", "c"], ["y"])], lambda x: x + np.tanh(x),
+    ),
+    "Flatten": ([layer("Flatten", "f", ["data"], ["y"])], lambda x: x.reshape(len(x), -1)),
+    "Scale, factors alone": (
+        [layer("Scale", "s", ["data"], ["y"], [], [FACTORS])], lambda x: by_channel(FACTORS) * x,
+    ),
+    "Scale, factors and shifts": (
+        [layer("Scale", "s", ["data"], ["y"], [(5, 1)], [FACTORS, SHIFTS])],
+        lambda x: by_channel(FACTORS) * x + by_channel(SHIFTS),
+    ),
+    "Scale, by another layer": ([*GATE, layer("Scale", "m", ["r", "s"], ["y"])], lambda x: relu(x) * sigmoid(x)),
+    "Eltwise, a product": (
+        [*GATE, layer("Eltwise", "m", ["r", "s"], ["y"], [(1, 0)])], lambda x: relu(x) * sigmoid(x),
+    ),
+    "Eltwise, a sum of three": (
+        [*GATE, layer("Eltwise", "m", ["r", "s", "data"], ["y"], [(1, 1)])], lambda x: relu(x) + sigmoid(x) + x,
+    ),
+    "Pooling, global, maximum": (
+        [layer("Pooling", "g", ["data"], ["y"], [(1, 0), (12, 1)])], lambda x: x.max(axis=(2, 3), keepdims=True),
+    ),
+    "Pooling, global, mean": (
+        [layer("Pooling", "g", ["data"], ["y"], [(1, 1), (12, 1)])], lambda x: x.mean(axis=(2, 3), keepdims=True),
+    ),
+    "ReLU": ([layer("ReLU", "r", ["data"], ["y"])], relu),
+    "Dropout": ([layer("ReLU", "r", ["data"], ["a"]), layer("Dropout", "d", ["a"], ["y"])], relu),
+    "TanH": ([layer("TanH", "t", ["data"], ["y"])], np.tanh),
+    "Softmax": (
+        [layer("Softmax", "s", ["data"], ["y"])], lambda x: np.exp(x) / np.exp(x).sum(axis=1, keepdims=True),
+    ),
+}  # fmt: skip
+IN_THE_MODEL = {"BatchNorm", "Concat", "Convolution", "InnerProduct"}
+"""Types of layers with weights that `image_model` alone has."""
+
+
+def test_every_layer_that_has_a_rule_is_here():
+    assert {name.partition(",")[0] for name in LAYERS} | IN_THE_MODEL == set(RULES)
+    content, _ = image_model()
+    assert all(kind.encode() in content for kind in IN_THE_MODEL)
+
+
+def with_input(*layers):
+    """Return a network whose input "data" is (1, 2, 9, 7)."""
+    shape = field(143, message((1, message((1, b"".join(map(varint, (1, 2, 9, 7))))))))
+    return message((100, layer("Input", "input", [], ["data"])[1] + shape), *layers)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_computes_what_it_means(name, saved, rng):
+    layers, compute = LAYERS[name]
+    found = interop.read(saved(with_input(*layers)))
+    x = rng.standard_normal((3, 2, 9, 7)).astype(np.float32)
+    y, _ = found.network.forward(found.params, found.from_file_order(x), L.Pass())
+    y, wanted = found.to_file_order(y), compute(x.astype(np.float64))
+    assert y.shape == wanted.shape
+    np.testing.assert_allclose(y, wanted, rtol=1e-5, atol=1e-6)
+
+
+REFUSED = {
+    "a maximum of two": (layer("Eltwise", "m", ["a", "data"], ["y"], [(1, 2)]), "only plain sums and products"),
+    "stochastic pooling": (layer("Pooling", "p", ["a"], ["y"], [(1, 2), (2, 2)]), "stochastic pooling"),
+    "another axis": (layer("Scale", "s", ["a"], ["y"], [(1, 2)], [numbers(9)]), "another axis than 1"),
+    "no arrays": (layer("Convolution", "c", ["a"], ["y"], [(1, 3), (4, 1)]), "has 0 arrays in the file; at least 1"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_setting_there_is_no_layer_for_is_named_with_a_remedy(name, saved):
+    added, text = REFUSED[name]
+    with pytest.raises(ModelFileError, match=rf"network\.caffemodel: layer '\w' \(\w+\): {text}.*until='relu'"):
+        interop.read(saved(with_input(layer("ReLU", "relu", ["data"], ["a"]), added)))
+
+
 def test_what_there_is_no_layer_for_is_named(saved):
     shape = field(143, message((1, message((1, b"".join(map(varint, (1, 2, 9, 7))))))))
     first = (100, layer("Input", "input", [], ["data"])[1] + shape)
     path = saved(message(first, layer("ReLU", "relu", ["data"], ["a"]), layer("LRN", "norm1", ["a"], ["b"])))
     with pytest.raises(
-        ModelFileError, match=r"layer 'norm1' \(LRN\): the layer is not supported; cut the network before"
+        ModelFileError,
+        match=r"layer 'norm1' \(LRN\): the layer is not supported; cut the network before it \(until='relu'",
     ):
         interop.read(path)
     path = saved(message(first, layer("ReLU", "relu", ["nothing"], ["a"])))

@@ -50,6 +50,28 @@ def test_an_onnx_file_as_json(call, network):
     assert found["parameters"] == 72
 
 
+@pytest.mark.parametrize(("kernel", "size"), [(3, 128), (1000, 65536)])
+def test_a_size_that_the_file_leaves_open(kernel, size, call, tmp_path):
+    from onnx_models import model, node, save
+
+    nodes = [node("Conv", ["x", "w"], "c"), node("GlobalAveragePool", ["c"])]
+    path = save(model(nodes, (1, "time"), {"w": np.ones((6, 1, kernel), np.float32)}), tmp_path)
+    code, out, _ = call("info", path)
+    assert code == 0
+    assert f"input       ? x 1, channels last; ? is {size:,} in the table" in out
+    assert "runs" not in out
+    assert json.loads(call("info", path, "--json")[1])["open_axes"] == [0]
+
+
+def test_a_layer_that_is_not_compiled(call, tmp_path):
+    from onnx_models import model, node, save
+
+    nodes = [node("Relu", ["x"], "r"), node("Mul", ["r", "two"], "m"), node("GlobalAveragePool", ["m"])]
+    code, out, _ = call("info", save(model(nodes, (4, 9), {"two": np.float32(2)}), tmp_path))
+    assert code == 0
+    assert "runs        layer by layer, which is slower than compiled: 1 is Power, which is not compiled" in out
+
+
 def test_a_file_that_is_refused(call, network):
     network.write_bytes(b"nothing")
     code, _, err = call("info", network)

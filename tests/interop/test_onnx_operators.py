@@ -89,6 +89,26 @@ CASES = {
     "Max and Min": (
         [node("Max", ["x", "c"], "m"), node("Min", ["m", "d"])], ONE, {"c": np.float32(-0.2), "d": np.float32(0.5)},
     ),
+    "Max, one for each channel": ([node("Max", ["x", "c"])], TWO, {"c": numbers(4, 1, 1)}),
+    "Max, one for each channel, first": ([node("Max", ["c", "x"])], ONE, {"c": 60 * numbers(4, 1)}),
+    "Min, one for each channel": ([node("Min", ["x", "c"])], TWO, {"c": numbers(1, 4, 1, 1)}),
+    "Min, one for each place": ([node("Min", ["x", "c"])], ONE, {"c": numbers(4, 9)}),
+    "Min of features": ([node("Min", ["x", "c"])], (5,), {"c": numbers(5)}),
+    "Max and Min for each channel": (
+        [node("Conv", ["x", "w", "b"], "f"), node("Max", ["f", "c"], "m"), node("Min", ["m", "d"])], TWO,
+        {**CONV_2D, "c": numbers(6, 1, 1, low=-0.9, high=-0.3), "d": numbers(6, 1, 1, low=0.1, high=0.6)},
+    ),
+    "Max of three": (
+        [node("Max", ["c", "x", "d"])], TWO, {"c": numbers(4, 1, 1), "d": np.float32(-0.1)},
+    ),
+    "Min of four": (
+        [node("Min", ["x", "c", "d", "e"])], ONE, {"c": np.float32(0.5), "d": np.float32(0.2), "e": numbers(4, 1)},
+    ),
+    "Max of one": ([node("Relu", ["x"], "r"), node("Max", ["r"])], ONE, {}),
+    "constants folded, three of them": (
+        [node("Max", ["c", "d", "e"], "f"), node("Sum", ["f", "c", "d"], "g"), node("Mul", ["x", "g"])], ONE,
+        {"c": numbers(4, 1), "d": numbers(1), "e": numbers(9)},
+    ),
     "MaxPool, 1-D": ([node("MaxPool", ["x"], kernel_shape=[3], strides=[2], pads=[1, 0])], ONE, {}),
     "MaxPool, 2-D": ([node("MaxPool", ["x"], kernel_shape=[3, 2], strides=[2, 3], pads=[1, 0, 2, 1])], TWO, {}),
     "MaxPool, stride 1 by default": ([node("MaxPool", ["x"], kernel_shape=[2, 2])], TWO, {}),
@@ -262,6 +282,9 @@ CASES = {
     ),
     "Sum of three": (
         [node("Relu", ["x"], "a"), node("Tanh", ["x"], "b"), node("Sum", ["x", "a", "b"])], TWO, {},
+    ),
+    "Sum of three and a constant": (
+        [node("Relu", ["x"], "a"), node("Sum", ["x", "c", "a", "d"])], TWO, {"c": numbers(4, 1, 1), "d": numbers(1)},
     ),
     "Sub of two": ([node("Relu", ["x"], "a"), node("Sub", ["x", "a"])], TWO, {}),
     "Div of two": ([node("Sigmoid", ["x"], "a"), node("Div", ["x", "a"])], ONE, {}),

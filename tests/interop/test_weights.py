@@ -12,6 +12,8 @@ import zipfile
 import numpy as np
 import pytest
 import safetensors.numpy
+from caffe_files import layer as caffe_layer
+from caffe_files import message
 
 from audioconv import architectures, interop
 from audioconv import layers as L
@@ -132,24 +134,111 @@ def test_bfloat16_is_read(tmp_path):
             safetensors_tensors(tmp_path / "x.safetensors")
 
 
-@beside_torch
-@pytest.mark.parametrize("name", ["tc-resnet8", "ds-cnn-s", "m5"])
-def test_weights_onto_a_named_architecture(name, tmp_path, rng):
-    """The file is written from our own parameters, in PyTorch's order of axes and with other names."""
-    in_shape = {"tc-resnet8": (50, 20), "ds-cnn-s": (49, 10, 1), "m5": (8000, 1)}[name]
-    network = architectures.build(name, 7)
+ARCHITECTURES = {"tc-resnet8": (50, 20), "ds-cnn-s": (49, 10, 1), "m5": (8000, 1)}
+"""Names, and the shape of one example."""
+
+
+@pytest.fixture(params=ARCHITECTURES)
+def architecture(request, rng):
+    """Return a name, the shape of an example, the network for seven classes, and parameters that all differ."""
+    in_shape = ARCHITECTURES[request.param]
+    network = architectures.build(request.param, 7)
     params = network.init(in_shape, rng)
     for array in L.flatten(params).values():
         array += rng.uniform(0.1, 0.5, array.shape).astype(np.float32)
-    tensors = {}
+    return request.param, in_shape, network, params
+
+
+def by_layer(params):
+    """Return the arrays of each layer by its path."""
+    found = {}
     for path, array in L.flatten(params).items():
+        layer, _, kind = path.rpartition(".")
+        found.setdefault(layer, {})[kind] = array
+    return found
+
+
+def lies_on(path, architecture):
+    """Assert that a file's arrays are the parameters of the architecture."""
+    name, in_shape, network, params = architecture
+    found = interop.read(path, onto=name, in_shape=in_shape)
+    assert found.network == network  # seven classes, as the last layer in the file has
+    assert L.flatten(found.params).keys() == L.flatten(params).keys()
+    for key, array in L.flatten(params).items():
+        np.testing.assert_array_equal(L.flatten(found.params)[key], array)
+    return found
+
+
+@beside_torch
+def test_weights_of_pytorch_onto_a_named_architecture(architecture, tmp_path):
+    """The file is written from our own parameters, in PyTorch's order of axes and with other names."""
+    tensors = {}
+    for path, array in L.flatten(architecture[-1]).items():
         moved = array.transpose(-1, -2, *range(array.ndim - 2)) if array.ndim > 1 else array
         tensors["net_" + path.replace(".", "_", path.count(".") - 1)] = torch.tensor(np.ascontiguousarray(moved))
     torch.save(tensors, tmp_path / "network.pth")
-    found = interop.read(tmp_path / "network.pth", onto=name, in_shape=in_shape)
-    assert found.network == network  # seven classes, as the last layer in the file has
-    for path, array in L.flatten(params).items():
-        np.testing.assert_array_equal(L.flatten(found.params)[path], array)
+    lies_on(tmp_path / "network.pth", architecture)
+
+
+@pytest.mark.parametrize("how", ["{}", "network.{}", "part_{}"])
+def test_weights_of_safetensors_onto_a_named_architecture(how, architecture, tmp_path):
+    """Such files are in the order of the alphabet, in which 10 is before 2."""
+    tensors = {}
+    for path, array in L.flatten(architecture[-1]).items():
+        moved = array.transpose(-1, -2, *range(array.ndim - 2)) if array.ndim > 1 else array
+        name = path if "part" not in how else path.replace(".", "_", path.count(".") - 1)
+        tensors[how.format(name)] = np.ascontiguousarray(moved)
+    safetensors.numpy.save_file(tensors, tmp_path / "weights.safetensors")
+    lies_on(tmp_path / "weights.safetensors", architecture)
+
+
+NAMES = {"by names": lambda number, path: path, "by shapes": lambda number, path: f"layer_{number}"}
+
+
+@pytest.mark.parametrize("how", NAMES)
+@pytest.mark.parametrize("form", ["keras", "weights.h5", "h5"])
+def test_weights_of_keras_onto_a_named_architecture(form, how, architecture, tmp_path):
+    """A convolution of each channel has its kernel as Keras has it, (*kernel, channels, 1)."""
+    pytest.importorskip("h5py", reason="needs the extra: pip install 'audioconv[interop]'")
+    from keras_files import layer, sequential, write_h5, write_keras, write_weights
+
+    weights = {}
+    for number, (path, arrays) in enumerate(by_layer(architecture[-1]).items()):
+        values = [arrays[kind] for kind in ("weight", "bias", "running_mean", "running_var") if kind in arrays]
+        if values[0].ndim > 2 and values[0].shape[-2] == 1 and number:
+            values[0] = values[0].swapaxes(-1, -2)
+        weights[NAMES[how](number, path)] = values
+    config = sequential([layer("Dense", name) for name in weights])
+    file = tmp_path / f"model.{form}"
+    if form == "keras":
+        write_keras(file, config, weights)
+    elif form == "h5":
+        write_h5(file, config, weights)
+    else:
+        write_weights(file, weights)
+    found = lies_on(file, architecture)
+    assert set(found.names.values()) == set(weights)
+
+
+@pytest.mark.parametrize("how", NAMES)
+def test_weights_of_caffe_onto_a_named_architecture(how, architecture, tmp_path):
+    """A normalisation is two layers in the file, and all kernels have two axes."""
+    layers = []
+    for number, (path, arrays) in enumerate(by_layer(architecture[-1]).items()):
+        name, weight = NAMES[how](number, path), arrays["weight"]
+        bias = [arrays["bias"]] if "bias" in arrays else []
+        if "running_mean" in arrays:
+            statistics = [2 * arrays["running_mean"], 2 * arrays["running_var"], np.asarray([2], np.float32)]
+            layers.append(caffe_layer("BatchNorm", name, ["x"], ["x"], [], statistics))
+            layers.append(caffe_layer("Scale", f"{name}, scale", ["x"], ["x"], [(5, 1)], [weight, *bias]))
+            continue
+        kind = "InnerProduct" if weight.ndim == 2 else "Convolution"
+        if weight.ndim == 3:
+            weight = weight[:, None]
+        weight = weight.transpose(-1, -2, *range(weight.ndim - 2))
+        layers.append(caffe_layer(kind, name, ["x"], ["x"], [(1, len(weight))], [weight, *bias]))
+    (tmp_path / "network.caffemodel").write_bytes(message(*layers))
+    lies_on(tmp_path / "network.caffemodel", architecture)
 
 
 @beside_torch

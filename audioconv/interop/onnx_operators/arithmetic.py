@@ -9,17 +9,24 @@ import numpy as np
 
 from audioconv import layers as L
 from audioconv._types import Array
+from audioconv.interop.constants import folded
 from audioconv.interop.graph import Group, Layout, Step, Tensor, arranged, same_places
 from audioconv.interop.onnx_operators.axes import channels_last, shown, varying_axes, with_axis_merged
 from audioconv.interop.onnx_operators.call import Call, scalar
 from audioconv.interop.onnx_operators.pointwise import clamp
 from audioconv.layers.base import Layer
 
+MAX_BOUND = 64.0
+"""Largest bound of those that differ: one is subtracted from the input, and added again."""
+
+_VARIADIC = ("Max", "Min", "Sum")
+"""Operators that take any number of inputs."""
+
 
 def arithmetic(call: Call) -> Tensor:
     """Convert Add, Sub, Mul, Div, Pow, Min, Max or Sum."""
     operator = call.node.operator
-    if operator in ("Add", "Sum", "Mul", "Min", "Max") and len(call.node.inputs) != 2:
+    if operator in _VARIADIC and len(call.node.inputs) != 2:
         return _several(call)
     first, second = (name in call.state.tensors for name in call.node.inputs)
     if first and second:
@@ -43,8 +50,13 @@ def _with_constant(call: Call, x: Tensor, operator: str, constant: Array) -> Ten
         constant = constant.reshape(-1)[:1]
     if constant.size == 1:
         return call.pointwise(x, _scalar_layer(call, operator, constant))
+    if operator in ("Min", "Max"):
+        return _bounded(call, x, operator, constant)
     if operator not in ("Add", "Sub", "Mul", "Div"):
-        raise call.error(f"a constant of shape {constant.shape} is not supported; only a single number is")
+        raise call.error(
+            f"a constant of shape {constant.shape} is not supported; only a single number is",
+            "export the network with the same exponent for all",
+        )
     x = call.checked_batch_first(x)
     varying = varying_axes(call, x, constant)
     sizes = [axis for number in varying for axis in x.groups[number]]
@@ -61,6 +73,19 @@ def _with_constant(call: Call, x: Tensor, operator: str, constant: Array) -> Ten
     else:
         layer, params = L.Scale(True, False, axes), {"weight": 1 / values if operator == "Div" else values}
     return call.pointwise(x, layer, params)
+
+
+def _bounded(call: Call, x: Tensor, operator: str, constant: Array) -> Tensor:
+    """Return the larger or smaller of x and of numbers that differ: ``max(x - c, 0) + c``, or ``min`` likewise."""
+    if not np.abs(constant).max() <= MAX_BOUND:
+        raise call.error(
+            f"bounds that differ are supported from {-MAX_BOUND:g} to {MAX_BOUND:g}, for beyond them the sum with the "
+            f"input would lose digits; got up to {np.abs(constant).max():g}",
+            "export the network with one bound for all channels",
+        )  # fmt: skip
+    x = _with_constant(call, x, "Sub", constant)
+    x = call.pointwise(x, clamp(0, None) if operator == "Max" else clamp(None, 0))
+    return _with_constant(call, x, "Add", constant)
 
 
 def _fits(x: Tensor, constant: Array) -> bool:
@@ -88,19 +113,26 @@ def _scalar_layer(call: Call, operator: str, constant: Array) -> Layer:
 
 def _several(call: Call) -> Tensor:
     operator = {"Sum": "Add"}.get(call.node.operator, call.node.operator)
-    names = list(call.node.inputs)
-    if not names or operator not in ("Add", "Mul") or not all(name in call.state.tensors for name in names):
-        raise call.error(f"{len(names)} inputs, or constants among them, are not supported; write it as several nodes")
-    total = call.state.tensors[names[0]]
-    for name in names[1:]:
-        total = _joined(call, total, call.state.tensors[name], "add" if operator == "Add" else "multiply")
-    return total
+    names = [name for name in call.node.inputs if name]
+    tensors = [call.state.tensors[name] for name in names if name in call.state.tensors]
+    constants = [call.state.constants[name] for name in names if name not in call.state.tensors]
+    if len(tensors) > 1 and operator in ("Min", "Max"):
+        raise call.error("of several computed tensors is not supported; only with constants")
+    total = tensors[0]
+    for tensor in tensors[1:]:
+        total = _joined(call, total, tensor, "add" if operator == "Add" else "multiply")
+    if not constants:
+        return total
+    constant = folded(call.node, constants)
+    if constant is None:
+        raise call.error("its constants make a very large array")
+    return _with_constant(call, total, operator, np.asarray(constant, np.float32))
 
 
 def _two(call: Call) -> Tensor:
     a, b, operator = call.tensor(0), call.tensor(1), call.node.operator
     if operator in ("Min", "Max", "Pow"):
-        raise call.error("of two computed tensors is not supported; only with a constant")
+        raise call.error("of two computed tensors is not supported; only with constants")
     if operator == "Sub":
         b = same_places(Step(call.node.name, operator, [b], L.Power(scale=-1.0)), b.name)
     if operator == "Div":

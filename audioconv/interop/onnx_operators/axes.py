@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from audioconv._types import Array
-from audioconv.interop.graph import BATCH, Group, Tensor, arranged
+from audioconv.interop.graph import Group, Tensor, arranged, shown_shape
 from audioconv.interop.onnx_operators.call import Call
 
 
@@ -42,4 +42,4 @@ def varying_axes(call: Call, x: Tensor, constant: Array) -> list[int]:
 
 def shown(tensor: Tensor) -> str:
     """Return the shape of a tensor as messages show it, with N for the batch."""
-    return f"({', '.join('N' if size == BATCH.size else str(size) for size in tensor.shape)})"
+    return shown_shape(tensor.shape)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from audioconv._types import Array
-from audioconv.interop.errors import UnsupportedError
+from audioconv.interop.errors import AGAIN, FOLD, UnsupportedError
 from audioconv.interop.graph import Step, Tensor, same_places
 from audioconv.interop.nodes import Node
 from audioconv.layers.base import Layer, Params
@@ -27,7 +27,9 @@ class ConversionState:
     batch : int or None
         Size of the batch in the file; None if open.
     tensors : dict of str to Tensor
-        Outputs of nodes that depend on the network's input.
+        The network's input, and outputs of nodes that depend on it.
+    makers : dict of str to Node
+        The node that computes each of these outputs.
     concats : list
         Sources and output of each concatenation.
     """
@@ -36,6 +38,7 @@ class ConversionState:
     constants: dict[str, Array]
     batch: int | None
     tensors: dict[str, Tensor] = field(default_factory=dict)
+    makers: dict[str, Node] = field(default_factory=dict)
     concats: list[tuple[list[tuple[int, tuple[int, ...]]], Tensor]] = field(default_factory=list)
 
 
@@ -55,7 +58,7 @@ class Call:
         """Return an input that depends on the network's input."""
         name = self.node.inputs[number]
         if name not in self.state.tensors:
-            raise self.error(f"its input {name!r} is a constant, which is not supported here")
+            raise self.error(f"its input {name!r} is a constant, which is not supported here", FOLD)
         return self.state.tensors[name]
 
     def batch_first(self, number: int = 0) -> Tensor:
@@ -65,7 +68,10 @@ class Call:
     def checked_batch_first(self, tensor: Tensor) -> Tensor:
         """Return the tensor; `UnsupportedError` if its first axis is not the batch."""
         if not tensor.is_batch_first():
-            raise self.error("needs the batch as its first axis; the network moves it elsewhere")
+            raise self.error(
+                "needs the batch as its first axis; the network moves it elsewhere",
+                "export the network with the batch as the first axis of all tensors",
+            )
         return tensor
 
     def constant(self, number: int) -> Array | None:
@@ -74,14 +80,16 @@ class Call:
             return None
         name = self.node.inputs[number]
         if name not in self.state.constants:
-            raise self.error(f"its input {name!r} is computed from the network's input; only constants are supported")
+            raise self.error(
+                f"its input {name!r} is computed from the network's input; only constants are supported", FOLD
+            )
         return self.state.constants[name]
 
     def needed(self, number: int) -> Array:
         """Return an input that must be a constant."""
         value = self.constant(number)
         if value is None:
-            raise self.error(f"its input number {number} is missing")
+            raise self.error(f"its input number {number} is missing", AGAIN)
         return value
 
     def number(self, key: str, position: int, default: float | None) -> float | None:
@@ -95,9 +103,9 @@ class Call:
         """Return an attribute that is a number."""
         return scalar(self.attributes.get(key, default))
 
-    def error(self, message: str) -> UnsupportedError:
-        """Return the error for this node."""
-        return UnsupportedError(message, self.place)
+    def error(self, message: str, remedy: str = "") -> UnsupportedError:
+        """Return the error for this node; `convert` adds the general remedy to the special one."""
+        return UnsupportedError(message, self.place, remedy)
 
     def step(self, source: Tensor, layer: Layer, params: Params | None = None) -> Step:
         """Return the step that is this node."""

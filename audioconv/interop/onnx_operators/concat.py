@@ -11,7 +11,9 @@ def concat(call: Call) -> Tensor:
     """Convert Concat along any axis but the batch."""
     for name in call.node.inputs:
         if name not in call.state.tensors:
-            raise call.error(f"joins the constant {name!r}, which is not supported")
+            raise call.error(
+                f"joins the constant {name!r}, which is not supported", "add to the next layer's bias what it gives"
+            )
     tensors = [call.batch_first(number) for number in range(len(call.node.inputs))]
     if len(tensors) == 1:
         return tensors[0]

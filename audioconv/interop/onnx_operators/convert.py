@@ -6,9 +6,9 @@ import numpy as np
 
 from audioconv import layers as L
 from audioconv.interop.constants import folded
-from audioconv.interop.errors import UnsupportedError
-from audioconv.interop.graph import Tensor
-from audioconv.interop.nodes import Node
+from audioconv.interop.errors import FOLD, UnsupportedError
+from audioconv.interop.graph import Tensor, shown_text
+from audioconv.interop.nodes import Node, place_of
 from audioconv.interop.onnx_operators.arithmetic import arithmetic
 from audioconv.interop.onnx_operators.call import Call, ConversionState, Rule
 from audioconv.interop.onnx_operators.concat import concat
@@ -19,39 +19,60 @@ from audioconv.interop.onnx_operators.windows import conv, global_pool, pad, poo
 
 
 def convert(node: Node, state: ConversionState) -> None:
-    """Add the output of `node` to the constants or the tensors of `state`; `UnsupportedError` if there is no rule."""
-    place = f"node {node.name!r} ({node.operator})"
+    """Add the output of `node` to the constants or the tensors of `state`.
+
+    Raises
+    ------
+    UnsupportedError
+        If the node has no counterpart among the layers: names it, its operator, and what can be done.
+    """
+    place = place_of(node)
+    try:
+        _convert(node, state, place)
+    except UnsupportedError as error:
+        raise error.completed(place, _before(node, state)) from None
+
+
+def _before(node: Node, state: ConversionState) -> str | None:
+    """Return the name of the tensor at which the network can be cut before `node`; None behind the network's input.
+
+    Several nodes in a row may stand for one layer of a file: those that bear its name, with or without an addition.
+    """
+    name = next((name for name in node.inputs if name in state.makers), None)
+    while name is not None and f"{state.makers[name].name},".startswith((f"{node.name},", f"{node.name}/")):
+        name = next((source for source in state.makers[name].inputs if source in state.makers), None)
+    return name
+
+
+def _convert(node: Node, state: ConversionState, place: str) -> None:
     known = [state.constants.get(name) for name in node.inputs]
     if all(value is not None or not name for value, name in zip(known, node.inputs, strict=True)):
         try:
             value = folded(node, known)
         except (ValueError, TypeError, KeyError, IndexError, AssertionError, ArithmeticError) as error:
-            raise UnsupportedError(f"its constants do not fit: {' '.join(str(error).split())}", place) from None
+            raise UnsupportedError(f"its constants do not fit: {shown_text(error)}", place, FOLD) from None
         if value is None:
-            raise UnsupportedError("computes a constant in a way that is not supported, or a very large one", place)
+            raise UnsupportedError(
+                "computes a constant in a way that is not supported, or a very large one", place, FOLD
+            )
         state.constants[node.outputs[0]] = value
         return
     if node.operator == "Shape":
         shape = np.asarray(state.tensors[node.inputs[0]].shape, np.int64)
         state.constants[node.outputs[0]] = shape[node.attributes.get("start", 0) : node.attributes.get("end")]
         return
-    rule = _RULES.get(node.operator)
+    rule = RULES.get(node.operator)
     if rule is None:
-        before = next(name for name in node.inputs if name in state.tensors)
-        raise UnsupportedError(
-            f"the operator is not supported; cut the network before it (until={before!r}), or export it without",
-            place,
-        )
+        raise UnsupportedError("the operator is not supported", place, "export the network without it")
     try:
         tensor = rule(Call(state, node, place))
-    except UnsupportedError as error:
-        raise error if error.place else UnsupportedError(error.message, place) from None
     except (ValueError, TypeError, KeyError, IndexError, ArithmeticError) as error:
-        raise UnsupportedError(f"its attributes do not fit: {' '.join(str(error).split())}", place) from None
+        raise UnsupportedError(f"its attributes do not fit: {shown_text(error)}", place) from None
+    state.makers[node.outputs[0]] = node
     state.tensors[node.outputs[0]] = Tensor(node.outputs[0], tensor.groups, tensor.layout, tensor.step)
 
 
-_RULES: dict[str, Rule] = {
+RULES: dict[str, Rule] = {
     "Add": arithmetic,
     "AveragePool": pool,
     "BatchNormalization": batch_norm,
@@ -95,3 +116,4 @@ _RULES: dict[str, Rule] = {
     "Transpose": transpose,
     "Unsqueeze": unsqueeze,
 }
+"""Rule of each operator, besides those on constants alone; `Shape` becomes a constant too."""

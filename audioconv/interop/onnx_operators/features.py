@@ -18,7 +18,7 @@ def gemm(call: Call) -> Tensor:
     """Convert Gemm with a constant weight."""
     x, weight, bias = call.batch_first(), call.needed(1), call.constant(2)
     if call.attributes.get("transA", 0):
-        raise call.error("transA is not supported; export the network without it")
+        raise call.error("transA is not supported", "export the network without it")
     weight = weight.T if call.attributes.get("transB", 0) else weight
     weight = weight * np.float32(call.attributes.get("alpha", 1.0))
     if bias is not None:

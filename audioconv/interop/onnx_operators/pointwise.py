@@ -45,7 +45,10 @@ def prelu(call: Call) -> Tensor:
         return call.pointwise(x, L.PReLU(shared=True), {"weight": slope.reshape(1)})
     groups = varying_axes(call, x, slope)
     if groups != [1]:
-        raise call.error(f"slopes of shape {slope.shape} are neither one nor one for each channel")
+        raise call.error(
+            f"slopes of shape {slope.shape} are neither one nor one for each channel",
+            "train the network with one slope for each channel",
+        )
     x = with_channels_last(call, x)
     return call.pointwise(x, L.PReLU(), {"weight": slope.reshape(-1)})
 
@@ -55,7 +58,9 @@ def softmax(call: Call) -> Tensor:
     x = call.batch_first()
     axis = call.attributes.get("axis", 1 if call.state.opset < 13 else -1) % len(x.groups)
     if call.state.opset < 13 and any(size != 1 for size in x.shape[axis + 1 :]):
-        raise call.error(f"with operator set {call.state.opset} it is over several axes; export with 13 or later")
+        raise call.error(
+            f"with operator set {call.state.opset} it is over several axes", "export with operator set 13 or later"
+        )
     if axis == 0 or not x.groups[axis]:
         raise call.error("is over the batch or over an axis of size 1")
     x = with_axis_merged(call, x, axis)

@@ -6,7 +6,8 @@ import math
 
 from audioconv import layers as L
 from audioconv.interop.constants import axes_of
-from audioconv.interop.graph import BATCH, Axis, Tensor, applied, reshaped
+from audioconv.interop.errors import FOLD
+from audioconv.interop.graph import BATCH, Axis, Tensor, applied, arranged, reshaped, shown_shape
 from audioconv.interop.onnx_operators.axes import shown
 from audioconv.interop.onnx_operators.call import Call
 from audioconv.layers.base import Layer
@@ -26,12 +27,12 @@ def reshape(call: Call) -> Tensor:
         if is_batch:
             wanted[0] = BATCH.size
     if wanted.count(-1) > 1 or any(size < -1 for size in wanted):
-        raise call.error(f"the shape {wanted} is not one")
+        raise call.error(f"the shape {shown_shape(wanted)} is not one", FOLD)
     if -1 in wanted:
         known = math.prod(size for size in wanted if size != -1)
         everything = math.prod(x.shape)
         if not known or everything % known:
-            raise call.error(f"{shown(x)} cannot become {wanted}")
+            raise call.error(f"{shown(x)} cannot become {shown_shape(wanted)}", FOLD)
         wanted[wanted.index(-1)] = everything // known
     return reshaped(x, wanted, call.place)
 
@@ -83,6 +84,9 @@ def reduce(call: Call) -> Tensor:
     keep = bool(call.attributes.get("keepdims", 1))
     if not axes or not any(x.groups[axis] for axis in axes):
         return x if keep else _without(x, axes)
+    left = [group for number, group in enumerate(x.groups) if number and number not in axes and group]
+    if len(left) == 1 and x.layout.order is None:  # what is not reduced becomes the channels
+        x = arranged(x, [*(group for number in axes if (group := x.groups[number])), left[0]], call.node.name)
     order = x.order
     reduced = [order.index(axis) for number in axes for axis in x.groups[number]]
     kept = [axis for place, axis in enumerate(order) if place not in reduced]

@@ -14,6 +14,8 @@ from audioconv.interop.onnx_operators.axes import channels_last, shown
 from audioconv.interop.onnx_operators.call import Call
 from audioconv.layers.base import Layer, Params
 
+CROP = "crop the input before it enters the network"
+
 
 def _spatial(call: Call) -> tuple[Tensor, int]:
     """Return the input and how many spatial axes it has: one or two."""
@@ -38,7 +40,7 @@ def _pairs(
         return pairs
     pads = [0] * 2 * axes if how == "VALID" else list(call.attributes.get("pads", [0] * 2 * axes))
     if len(pads) != 2 * axes or min(pads) < 0:
-        raise call.error(f"pads {pads} are not supported; they must be {2 * axes} numbers of at least 0")
+        raise call.error(f"pads {pads} are not supported; they must be {2 * axes} numbers of at least 0", CROP)
     return list(zip(pads[:axes], pads[axes:], strict=True))
 
 
@@ -101,7 +103,7 @@ def pool(call: Call) -> Tensor:
     stride, dilation = _settings(call, axes)
     is_max = call.node.operator == "MaxPool"
     if any(step != 1 for step in dilation):
-        raise call.error("dilated pooling is not supported; dilate the convolution before it instead")
+        raise call.error("dilated pooling is not supported", "dilate the convolution before it instead")
     if len([name for name in call.node.outputs if name]) > 1:
         raise call.error("its second output, the places of the largest numbers, is not supported")
     size = x.shape[2:]
@@ -109,7 +111,7 @@ def pool(call: Call) -> Tensor:
     more = _ceiled(pairs, size, kernel, stride) if call.attributes.get("ceil_mode", 0) else pairs
     counts = bool(call.attributes.get("count_include_pad", 0))
     if not is_max and counts and more != pairs and any(map(sum, pairs)):
-        raise call.error("ceil_mode together with padding that counts is not supported; export it without ceil_mode")
+        raise call.error("ceil_mode together with padding that counts is not supported", "export it without ceil_mode")
     x = arranged(x, channels_last(x), call.node.name)
     kind: Any = L.MaxPool
     if not is_max:
@@ -154,13 +156,13 @@ def pad(call: Call) -> Tensor:
     axes_given = call.constant(3)
     axes = list(range(rank)) if axes_given is None else [int(axis) % rank for axis in axes_given.reshape(-1)]
     if pads is None or len(pads) != 2 * len(axes) or min(pads, default=0) < 0:
-        raise call.error(f"pads {pads} are not supported; they must be two for each axis, at least 0")
+        raise call.error(f"pads {pads} are not supported; they must be two for each axis, at least 0", CROP)
     value = call.number("value", 2, 0.0) or 0.0
     around = {axis: (pads[n], pads[n + len(axes)]) for n, axis in enumerate(axes) if pads[n] or pads[n + len(axes)]}
     if not around:
         return x
     if mode != "constant":
-        raise call.error(f"pads by mode {mode!r}; only a constant is supported")
+        raise call.error(f"pads by mode {mode!r}; only a constant is supported", "export the network with zeros there")
     if 0 in around:
         raise call.error("pads the batch, which is not supported")
     x = arranged(x, channels_last(x), call.node.name)
