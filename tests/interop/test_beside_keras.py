@@ -12,7 +12,8 @@ from audioconv import layers as L
 from audioconv.interop.keras_layers import ACTIVATIONS, RULES
 
 # Keras' tensors on PyTorch do not know an argument of NumPy 2.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+QUIET = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+pytestmark = [QUIET, pytest.mark.slow]  # 20 s, half of which import Keras and PyTorch
 
 RNG = np.random.default_rng(12)
 SOUND, PICTURE = (17, 6), (13, 11, 6)
