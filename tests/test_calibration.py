@@ -184,11 +184,18 @@ def test_the_threshold_is_clear_of_negatives_that_are_far_away(distance, is_rais
         assert clear.threshold == plain.threshold
 
 
-def test_learned_words_raise_no_threshold_and_have_no_temperature(rng):
+@pytest.mark.parametrize("held", [0, 3, 12])
+def test_learned_words_stand_for_those_that_were_not_held_out(held, rng):
     logits, codes = drawn(rng, words=100, others=300, distance=30.0)
     settings = {"auxiliary": ["_unknown_"], "false_accepts": 0.05, "score": "odds", "missed_by_clear": 0.001}
-    learned = calibrate(LABELS, logits, codes, **settings, are_learned=True)
-    assert learned.temperature == 1.0
-    assert learned.basis["others_accepted"] == 0.05
-    assert learned.basis["words_are_learned"] is True
-    assert "words_are_learned" not in calibrate(LABELS, logits, codes, **settings).basis
+    learned = (codes > 0) & (np.arange(len(codes)) >= held)
+    found = calibrate(LABELS, logits, codes, **settings, learned=learned)
+    assert found.temperature == 1.0, "learned words say nothing of new ones"
+    assert found.gate == calibrate(LABELS, logits, codes, **settings).gate
+    assert (found.basis["words"], found.basis["learned_words"]) == (held or 100, 100 - held)
+    assert found.basis["words_are_learned"] is (held == 0)
+    if held >= MIN_CLIPS:
+        assert found.threshold > 0.01
+        assert found.basis["others_accepted"] == 0.0
+    else:
+        assert found.basis["others_accepted"] == 0.05, "what the negatives need, and no more"

@@ -67,7 +67,7 @@ def test_a_line_says_that_the_words_were_learned():
     decision = Decision(threshold=0.1, gate=Gate(1.0, 0.0), basis=basis, stream_threshold=0.5, curve=curve())
     first, remark, streams = how_it_decides(decision)
     assert first.endswith("100.0% of the training words and 5.0% of the negatives are above it")
-    assert remark.startswith("(too few words were held out: ")
+    assert remark.startswith("(no word was held out: ")
     assert "of the training words are found" in streams
 
 

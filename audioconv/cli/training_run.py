@@ -223,7 +223,7 @@ def how_it_decides(decision: Decision) -> list[str]:
         line += f"; {passed[0]:.1%} of the {words_of(decision)} and {passed[1]:.1%} of the {negatives} are above it"
     lines = [line]
     if decision.basis.get("words_are_learned"):
-        lines.append("(too few words were held out: new words have lower scores; more clips or --folds 5 measure them)")
+        lines.append("(no word was held out: new words have lower scores; more clips or --folds 5 measure them)")
     if reason := why_more_pass(decision):
         lines.append(f"({reason})")
     if decision.curve is not None and decision.stream_threshold is not None:

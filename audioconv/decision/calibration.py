@@ -50,7 +50,7 @@ def calibrate(
     score: str = "logit",
     given_up: float | None = None,
     missed_by_clear: float | None = None,
-    are_learned: bool = False,
+    learned: NDArray[np.bool_] | None = None,
 ) -> Decision:
     """Return the decision that fits clips which the network has not learned.
 
@@ -77,9 +77,9 @@ def calibrate(
     missed_by_clear : float, optional
         Share of new words that `clear_threshold` may miss; the threshold is not lower than that, up to `MAX_CLEAR`.
         Default: no such limit.
-    are_learned : bool
-        Whether the network has learned the words. Their logits are too good for a temperature, and for a threshold that
-        is higher than the negatives need. Default: False.
+    learned : array (N,) bool, optional
+        Clips of words that the network has learned. Their scores stand for missing ones in the gate's curve alone. They
+        are too high for a temperature, or for a threshold above what the negatives need.
 
     Returns
     -------
@@ -89,34 +89,36 @@ def calibrate(
     words = np.array([is_word(label) for label in labels])
     of_words = words[codes] if len(codes) else np.zeros(0, bool)
     columns = words if not words.all() else np.ones(len(labels), bool)
-    temperature = (
-        1.0 if are_learned else _temperature(logits[of_words][:, columns], _renumbered(codes[of_words], columns))
-    )
-    enough = of_words.sum() >= (1 if are_learned else MIN_CLIPS) and (~of_words).sum() >= MIN_CLIPS
+    held = of_words if learned is None else of_words & ~learned
+    temperature = _temperature(logits[held][:, columns], _renumbered(codes[held], columns))
+    enough = of_words.sum() >= (MIN_CLIPS if learned is None else 1) and (~of_words).sum() >= MIN_CLIPS
     scored = SCORES[score](logits, words)
     gate = _gate(scored[of_words], scored[~of_words], score) if enough else None
     decision = Decision(temperature, auxiliary=tuple(auxiliary), gate=gate)
     if false_accepts is None or not enough:
         return decision
     answers = decision.decide(labels, decision.probabilities(labels, logits))
-    of_word = words[answers.codes]
-    right = np.sort(answers.scores[of_words & (answers.codes == codes)])
+    of_word, is_right = words[answers.codes], answers.codes == codes
+    right = np.sort(answers.scores[held & is_right])
     lowest = _threshold(
         answers.scores[~of_words & of_word], int((~of_words).sum()), false_accepts / negative_hardness_ratio
     )
-    threshold = _affordable(lowest, right, GIVEN_UP if given_up is None else given_up) if not are_learned else lowest
-    if missed_by_clear is not None and not are_learned:
+    threshold = lowest
+    if learned is None:
+        threshold = _affordable(lowest, right, GIVEN_UP if given_up is None else given_up)
+    if missed_by_clear is not None:
         threshold = max(threshold, min(MAX_CLEAR, clear_threshold(right, missed_by_clear)))
     passed = of_word & (answers.scores >= threshold)
+    told = held if held.any() else of_words
     basis: dict[str, Any] = {
-        "words": int(of_words.sum()),
+        "words": int(told.sum()),
         "others": int((~of_words).sum()),
-        "words_that_the_share_would_cost": _cost(lowest, right),
-        "words_accepted_and_right": float(np.mean((passed & (answers.codes == codes))[of_words])),
+        "words_that_the_share_would_cost": _cost(lowest, np.sort(answers.scores[told & is_right])),
+        "words_accepted_and_right": float(np.mean((passed & is_right)[told])),
         "others_accepted": float(np.mean(passed[~of_words])),
     }
-    if are_learned:
-        basis["words_are_learned"] = True
+    if learned is not None:
+        basis |= {"learned_words": int((of_words & learned).sum()), "words_are_learned": not held.any()}
     return replace(decision, threshold=threshold, false_accepts=false_accepts, basis=basis)
 
 
@@ -126,7 +128,7 @@ def negatives_of(decision: Decision) -> str:
 
 
 def words_of(decision: Decision) -> str:
-    """Return the name of the words beside which the threshold was chosen: those that validate, or learned ones."""
+    """Return the name of the words that a decision's shares are of: those that validate, or else those that train."""
     return "training words" if decision.basis.get("words_are_learned") else "validation words"
 
 

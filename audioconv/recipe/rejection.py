@@ -273,7 +273,7 @@ def decide(
     settings: Settings,
     processes: Processes = ALONE,
     *,
-    are_learned: bool = False,
+    learned: Watched | None = None,
 ) -> tuple[Decision, Curve | None]:
     """Return the decision that fits examples which models have not learned, and the curve of all thresholds.
 
@@ -290,11 +290,14 @@ def decide(
         Has the share of negatives, and the number of false accepts an hour, that the thresholds may accept.
     processes : Processes
         Processes that share the predictions. Default: this one alone.
-    are_learned : bool
-        Whether the networks have learned the examples; see `too_few`. Default: False.
+    learned : Watched, optional
+        Examples that the first network has learned; see `too_few`.
     """
     watched = [one for one in watched if len(one.x)]
     auxiliary = () if rejection is None else rejection.auxiliary
+    if learned is not None:
+        learned = learned.words()
+        watched = watched or [learned]
     if not watched:
         return Decision(auxiliary=auxiliary), None
     bank = None if rejection is None else rejection.bank
@@ -302,17 +305,26 @@ def decide(
     wants_curve = bank is not None or (settings.folds is not None and watched[0].model.kind == "audio")
     found = [_logits(one, rejection, count, processes) for one in watched]
     labels = watched[0].model.labels
+    logits = [logits for some in found for logits in some[:2]]
+    codes = [codes for _, _, codes in found]
+    is_learned = None
+    if learned is not None:
+        count = sum(map(len, codes))
+        if learned is not watched[0]:
+            logits.append(sharing.logits(learned.model, learned.x, processes))
+            codes.append(learned.codes)
+        is_learned = np.arange(sum(map(len, codes))) >= (0 if learned is watched[0] else count)
     decision = calibrate(
         labels,
-        np.concatenate([logits for some in found for logits in some[:2]]),
-        np.concatenate([codes for _, _, codes in found]),
+        np.concatenate(logits),
+        np.concatenate(codes),
         auxiliary=auxiliary,
         false_accepts=None if all(map(is_word, labels)) else settings.false_accept_rate,
         negative_hardness_ratio=1.0 if rejection is None else rejection.negative_hardness_ratio,
         score="odds" if bank is not None else "logit",
         given_up=None if rejection is None else rejection.given_up,
         missed_by_clear=None if rejection is None else rejection.missed_by_clear,
-        are_learned=are_learned,
+        learned=is_learned,
     )
     if bank is not None:
         decision = replace(decision, basis={**decision.basis, "hardest_share": HARDEST})

@@ -167,12 +167,13 @@ def _train(
         finals = fit_all(epochs, everything, setup.data_to_train(everything), None)
 
     # The last network's predictions for these clips would be too good: it has learned them.
-    watched = [one.watched(setup) for one in trained]
-    if are_learned := too_few(watched, setup.rejection):
-        some = np.array(evenly(range(len(everything)), CALIBRATION_CLIPS), np.int64)
-        watched = [dataclasses.replace(trained[0], held=everything[some]).watched(setup)]
-    decision, curve = decide(watched, setup.rejection, plan.settings, setup.processes, are_learned=are_learned)
-    del watched
+    watched, learned = [one.watched(setup) for one in trained], None
+    if too_few(watched, setup.rejection):
+        rest = np.setdiff1d(everything, trained[0].held)
+        some = np.array(evenly(range(len(rest)), CALIBRATION_CLIPS), np.int64)
+        learned = dataclasses.replace(trained[0], held=rest[some]).watched(setup)
+    decision, curve = decide(watched, setup.rejection, plan.settings, setup.processes, learned=learned)
+    del watched, learned
     held_out = _evaluate_together(setup, trained, decision)
     accuracy = held_out.accuracy if setup.folds and held_out else _validation_accuracy(setup, trained[0])
     counts = {name: _count(examples, part, name) for name, part in parts.items() if len(part)}
