@@ -284,8 +284,7 @@ def train(
     false_accept_rate: Annotated[
         float,
         _option(
-            "Share of the negatives that may be accepted; sets the threshold. Default: "
-            f"{FALSE_ACCEPT_RATE}.",
+            f"Share of the negatives that may be accepted; sets the threshold. Default: {FALSE_ACCEPT_RATE}.",
             REJECTION,
             metavar="SHARE",
         ),

@@ -12,8 +12,7 @@ from audioconv.errors import ConfigError
 from audioconv.features.front_ends import Mfcc, RawSamples
 from audioconv.features.librosa_front_end import Librosa
 from audioconv.pipeline.inputs import InputSpec
-from audioconv.recipe import speech_embedding
-from audioconv.recipe.bank import checked_folder, default_folder
+from audioconv.recipe import bank, speech_embedding
 from audioconv.recipe.choose_input import choose_audio_input
 from audioconv.recipe.labelled import REVIEWED, Labelled
 from audioconv.recipe.pretrained import Pretrained, find_speech_embedding
@@ -44,6 +43,11 @@ WITHOUT_EMBEDDING = (
     f"words are told apart better from Google's speech embedding network (Apache License 2.0), which is not on this "
     f"machine: {speech_embedding.INSTALL}, or train with init={SPEECH_EMBEDDING!r} (--init {SPEECH_EMBEDDING}), which "
     f"downloads {speech_embedding.MEGABYTES:.1f} MB"
+)
+
+WITHOUT_BANK = (
+    "other words and speech are rejected better with a bank of recorded negatives, which is not on this machine: "
+    f"{bank.GET} downloads {bank.GIGABYTES:.1f} GB, or name a folder with --negatives"
 )
 
 
@@ -160,6 +164,8 @@ def resolve(
         is_split="validation" in data.splits,
         has_refused=has_refused,
     )
+    if _lacks_bank(plan):
+        notes += (WITHOUT_BANK,)
     return replace(plan, notes=notes)
 
 
@@ -182,8 +188,8 @@ def choose(
     if arch == AUTO and pretrained is None:
         arch = choose_architecture(spec)
     of_embedding = pretrained is not None and arch == SPEECH_EMBEDDING
-    bank = None if spec.kind == "images" else bank_folder(settings)
-    rejects = shall_reject(settings, spec, few_speakers and not has_refused, bank)
+    folder = None if spec.kind == "images" else bank_folder(settings)
+    rejects = shall_reject(settings, spec, few_speakers and not has_refused, folder)
     usual_rate = EMBEDDING_LEARNING_RATE if of_embedding else LEARNING_RATE
     usual_batch = EMBEDDING_BATCH_SIZE if of_embedding else BATCH_SIZE
     return Plan(
@@ -199,7 +205,7 @@ def choose(
         mixup=MIXUP if settings.mixup is None else settings.mixup,
         ensemble_size=settings.ensemble_size,
         rejects=rejects,
-        bank=bank if rejects else None,
+        bank=folder if rejects else None,
         refits=few_speakers and not is_split if settings.refit is None else settings.refit,
     )
 
@@ -216,7 +222,7 @@ def choose_architecture(spec: InputSpec) -> str:
     return "tc-cnn-l" if spec.holds_a_word else "tc-cnn-events"
 
 
-def shall_reject(settings: Settings, spec: InputSpec, few_speakers: bool, bank: StrPath | None) -> bool:
+def shall_reject(settings: Settings, spec: InputSpec, few_speakers: bool, folder: StrPath | None) -> bool:
     """Return whether the model learns to reject: if asked for, or if the classes are words that many people say."""
     if spec.kind == "images":
         return False
@@ -224,7 +230,7 @@ def shall_reject(settings: Settings, spec: InputSpec, few_speakers: bool, bank: 
         return settings.reject
     # A network that has learned few voices takes the words of other people for negatives.
     asked = settings.named_negatives or settings.tts_language
-    return bool(asked) or bank is not None or (spec.holds_a_word and not few_speakers)
+    return bool(asked) or folder is not None or (spec.holds_a_word and not few_speakers)
 
 
 def bank_folder(settings: Settings) -> StrPath | None:
@@ -236,15 +242,21 @@ def bank_folder(settings: Settings) -> StrPath | None:
         If there are none where the user says.
     """
     if settings.negatives == AUTO and settings.reject is not False:
-        return default_folder()
+        return bank.default_folder()
     named = settings.named_negatives
-    return None if named is None else checked_folder(named)
+    return None if named is None else bank.checked_folder(named)
 
 
 def have_few_speakers(speakers: Sequence[str | None], splits: Sequence[str | None]) -> bool:
     """Return whether all speakers that may be learned from are known, and fewer than `MIN_SPEAKERS`."""
     known = {speaker for speaker, split in zip(speakers, splits, strict=True) if split not in ("test", REVIEWED)}
     return None not in known and len(known) < MIN_SPEAKERS
+
+
+def _lacks_bank(plan: Plan) -> bool:
+    """Return whether words learn to reject without a bank of negatives, although the user has not turned it off."""
+    has_choice = plan.settings.negatives == AUTO and not bank.is_off()
+    return plan.rejects and plan.spec.holds_a_word and plan.bank is None and has_choice
 
 
 def _choose_input(
