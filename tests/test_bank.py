@@ -720,8 +720,8 @@ def test_sounds_without_a_bank_are_told_nothing(tmp_path, rng):
 
 def test_the_size_of_the_download_is_that_of_the_catalogue():
     sizes = [file.size for part in find("negatives").parts.values() for file in part.files]
-    assert sum(sizes) / 1e9 == bank.GIGABYTES
-    assert round(bank.GIGABYTES, 1) == 2.5
+    assert sum(sizes) / 1e9 == bank.DOWNLOAD_GIGABYTES
+    assert round(bank.DOWNLOAD_GIGABYTES, 1) == 2.5
 
 
 def test_the_weights_are_those_of_the_segments(words, talk, rng):

@@ -300,7 +300,9 @@ def _bank(problems: list[str]) -> Bank | None:
     origin = "off" if bank.is_off() else None
     if folder is not None:
         origin = "variable" if os.environ.get(bank.BANK_VARIABLE) else "cache"
-    get = f"{bank.GET} downloads {bank.GIGABYTES:.1f} GB, or audioconv train --negatives FOLDER ..."
+    get = (
+        f"{bank.DOWNLOAD_COMMAND} downloads {bank.DOWNLOAD_GIGABYTES:.1f} GB, or audioconv train --negatives FOLDER ..."
+    )
     return Bank(None if folder is None else str(folder), origin, get)
 
 

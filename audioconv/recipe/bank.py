@@ -41,10 +41,10 @@ from audioconv.recipe.transcripts import (
 BANK_VARIABLE, NO_BANK = "AUDIOCONV_NEGATIVES", "none"
 """Environment variable with the folder of the bank that trainings use, or ``none``; default: `default_folder`."""
 
-GET = "audioconv data get negatives"
+DOWNLOAD_COMMAND = "audioconv data get negatives"
 """Command that downloads the default bank."""
 
-GIGABYTES = sum(file.size or 0 for file in SOURCES[NEGATIVES].files) / 1e9
+DOWNLOAD_GIGABYTES = sum(file.size or 0 for file in SOURCES[NEGATIVES].files) / 1e9
 """Size of that download."""
 
 BY_SPELLING = (
@@ -175,7 +175,7 @@ def checked_folder(path: StrPath) -> Path:
     folder = Path(path)
     shown = display_path(folder)
     if not folder.exists():
-        where = where_missing(folder, f"{GET} fetches some")
+        where = where_missing(folder, f"{DOWNLOAD_COMMAND} fetches some")
         raise DataError(f"{shown}: no such folder of recordings to use as negatives; {where}")
     if folder.is_dir() and not any(_recordings(folder)):
         raise DataError(f"{shown}: holds no recordings to use as negatives")

@@ -12,7 +12,8 @@ from audioconv.errors import ConfigError
 from audioconv.features.front_ends import Mfcc, RawSamples
 from audioconv.features.librosa_front_end import Librosa
 from audioconv.pipeline.inputs import InputSpec
-from audioconv.recipe import bank, speech_embedding
+from audioconv.recipe import speech_embedding
+from audioconv.recipe.bank import DOWNLOAD_COMMAND, DOWNLOAD_GIGABYTES, checked_folder, default_folder, is_off
 from audioconv.recipe.choose_input import choose_audio_input
 from audioconv.recipe.labelled import REVIEWED, Labelled
 from audioconv.recipe.pretrained import Pretrained, find_speech_embedding
@@ -47,7 +48,7 @@ WITHOUT_EMBEDDING = (
 
 WITHOUT_BANK = (
     "other words and speech are rejected better with a bank of recorded negatives, which is not on this machine: "
-    f"{bank.GET} downloads {bank.GIGABYTES:.1f} GB, or name a folder with --negatives"
+    f"{DOWNLOAD_COMMAND} downloads {DOWNLOAD_GIGABYTES:.1f} GB, or name a folder with --negatives"
 )
 
 
@@ -188,8 +189,8 @@ def choose(
     if arch == AUTO and pretrained is None:
         arch = choose_architecture(spec)
     of_embedding = pretrained is not None and arch == SPEECH_EMBEDDING
-    folder = None if spec.kind == "images" else bank_folder(settings)
-    rejects = shall_reject(settings, spec, few_speakers and not has_refused, folder)
+    bank = None if spec.kind == "images" else bank_folder(settings)
+    rejects = shall_reject(settings, spec, few_speakers and not has_refused, bank)
     usual_rate = EMBEDDING_LEARNING_RATE if of_embedding else LEARNING_RATE
     usual_batch = EMBEDDING_BATCH_SIZE if of_embedding else BATCH_SIZE
     return Plan(
@@ -205,7 +206,7 @@ def choose(
         mixup=MIXUP if settings.mixup is None else settings.mixup,
         ensemble_size=settings.ensemble_size,
         rejects=rejects,
-        bank=folder if rejects else None,
+        bank=bank if rejects else None,
         refits=few_speakers and not is_split if settings.refit is None else settings.refit,
     )
 
@@ -222,7 +223,7 @@ def choose_architecture(spec: InputSpec) -> str:
     return "tc-cnn-l" if spec.holds_a_word else "tc-cnn-events"
 
 
-def shall_reject(settings: Settings, spec: InputSpec, few_speakers: bool, folder: StrPath | None) -> bool:
+def shall_reject(settings: Settings, spec: InputSpec, few_speakers: bool, bank: StrPath | None) -> bool:
     """Return whether the model learns to reject: if asked for, or if the classes are words that many people say."""
     if spec.kind == "images":
         return False
@@ -230,7 +231,7 @@ def shall_reject(settings: Settings, spec: InputSpec, few_speakers: bool, folder
         return settings.reject
     # A network that has learned few voices takes the words of other people for negatives.
     asked = settings.named_negatives or settings.tts_language
-    return bool(asked) or folder is not None or (spec.holds_a_word and not few_speakers)
+    return bool(asked) or bank is not None or (spec.holds_a_word and not few_speakers)
 
 
 def bank_folder(settings: Settings) -> StrPath | None:
@@ -242,9 +243,9 @@ def bank_folder(settings: Settings) -> StrPath | None:
         If there are none where the user says.
     """
     if settings.negatives == AUTO and settings.reject is not False:
-        return bank.default_folder()
+        return default_folder()
     named = settings.named_negatives
-    return None if named is None else bank.checked_folder(named)
+    return None if named is None else checked_folder(named)
 
 
 def have_few_speakers(speakers: Sequence[str | None], splits: Sequence[str | None]) -> bool:
@@ -255,7 +256,7 @@ def have_few_speakers(speakers: Sequence[str | None], splits: Sequence[str | Non
 
 def _lacks_bank(plan: Plan) -> bool:
     """Return whether words learn to reject without a bank of negatives, although the user has not turned it off."""
-    has_choice = plan.settings.negatives == AUTO and not bank.is_off()
+    has_choice = plan.settings.negatives == AUTO and not is_off()
     return plan.rejects and plan.spec.holds_a_word and plan.bank is None and has_choice
 
 
