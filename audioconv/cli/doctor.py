@@ -71,6 +71,12 @@ def _clear_cache(as_json: bool) -> None:
 
 _ORIGINS = {"package": "of an installed package", "mirror": "in the mirror", "cache": "downloaded into the cache"}
 
+_BANKS = {
+    "variable": "of AUDIOCONV_NEGATIVES",
+    "cache": "downloaded into the cache",
+    "off": "turned off by AUDIOCONV_NEGATIVES=none",
+}
+
 
 def _sections(findings: Findings) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Yield the findings, part by part."""
@@ -112,6 +118,11 @@ def _sections(findings: Findings) -> Iterator[tuple[str, list[tuple[str, str]]]]
         if speech.path is not None and speech.origin is not None:
             where = f"{speech.path} ({_ORIGINS[speech.origin]})"
         yield "speech embedding network", [("file", where), ("licence", speech.licence)]
+    if (bank := findings.negatives) is not None:
+        where = f"not on this machine; to reject other words and speech: {bank.get}"
+        if bank.origin is not None:
+            where = f"{bank.folder} ({_BANKS[bank.origin]})" if bank.folder else _BANKS[bank.origin]
+        yield "bank of negatives", [("folder", where)]
     if (voices := findings.voices) is not None:
         few = ", ".join(voices.piper) or "none"
         yield (

@@ -39,6 +39,10 @@ RUN, TRAINING, REJECTION, INPUT = "Run", "Training", "Rejection", "Input"
 FALSE_ACCEPT_RATE, FALSE_ACCEPTS_PER_HOUR, STORED_FEATURES, AUTO = 0.05, 0.5, 200, "auto"
 """The defaults of `recipe.settings.Settings`, which takes too long to import for the help."""
 
+EPOCHS, EMBEDDING_EPOCHS, BATCH_SIZE, EMBEDDING_BATCH_SIZE = 60, 12, 64, 32
+LEARNING_RATE, EMBEDDING_LEARNING_RATE = 0.005, 0.003
+"""The defaults of `recipe.plan`, for the help."""
+
 NOTHING = "nothing"
 
 
@@ -100,7 +104,12 @@ def train(
     force: Annotated[bool, flag("--force", "Replace the model in DIR.", RUN)] = False,
     epochs: Annotated[
         int | None,
-        _option("Number of epochs. Default: 60, from speech-embedding 8; more for few clips.", RUN, metavar="N", min=1),
+        _option(
+            f"Number of epochs. Default: {EPOCHS}, from speech-embedding {EMBEDDING_EPOCHS}; more for few clips.",
+            RUN,
+            metavar="N",
+            min=1,
+        ),
     ] = None,
     budget: Annotated[
         Any,
@@ -200,12 +209,20 @@ def train(
     ] = None,
     batch_size: Annotated[
         int | None,
-        _option("Clips a step. Default: 64, or 32 with the speech embedding.", TRAINING, metavar="N", min=1),
+        _option(
+            f"Clips a step. Default: {BATCH_SIZE}, or {EMBEDDING_BATCH_SIZE} with the speech embedding.",
+            TRAINING,
+            metavar="N",
+            min=1,
+        ),
     ] = None,
     learning_rate: Annotated[
         float | None,
         _option(
-            "Maximum of the one-cycle schedule. Default: 0.005, from speech-embedding 0.003.", TRAINING, metavar="RATE"
+            f"Maximum of the one-cycle schedule. Default: {LEARNING_RATE}, from speech-embedding "
+            f"{EMBEDDING_LEARNING_RATE}.",
+            TRAINING,
+            metavar="RATE",
         ),
     ] = None,
     mixup: Annotated[
@@ -223,8 +240,8 @@ def train(
     reject: Annotated[
         bool | None,
         _option(
-            'Learn to answer "none of these". Default: on for windows up to 2 s, '
-            "off if fewer than 20 speakers are known.",
+            'Learn to answer "none of these". Default: on with a bank of negatives; without one, on for words and '
+            "windows up to 2 s, off if fewer than 20 speakers are known.",
             REJECTION,
             "--reject/--no-reject",
             metavar="",
@@ -267,7 +284,7 @@ def train(
     false_accept_rate: Annotated[
         float,
         _option(
-            "Share of the negatives that may be accepted; sets the threshold. Default: 0.05.",
+            f"Share of the negatives that may be accepted; sets the threshold. Default: {FALSE_ACCEPT_RATE}.",
             REJECTION,
             metavar="SHARE",
         ),
@@ -275,7 +292,8 @@ def train(
     false_accepts_per_hour: Annotated[
         float,
         _option(
-            "False accepts in an hour of speech without the words; sets the threshold for streams. Default: 0.5.",
+            "False accepts in an hour of speech without the words; sets the threshold for streams. Default: "
+            f"{FALSE_ACCEPTS_PER_HOUR}.",
             REJECTION,
             metavar="NUMBER",
         ),

@@ -21,7 +21,7 @@ import numpy as np
 from audioconv._types import Array, StrPath
 from audioconv.audio.read import AUDIO_SUFFIXES, Segment, probe, read_int16
 from audioconv.audio.samples import FULL_SCALE
-from audioconv.datasets.catalogue import NEGATIVES
+from audioconv.datasets.catalogue import NEGATIVES, SOURCES
 from audioconv.datasets.folder import files_below
 from audioconv.datasets.left_out import counted
 from audioconv.decision.classes import is_word
@@ -40,6 +40,17 @@ from audioconv.recipe.transcripts import (
 
 BANK_VARIABLE, NO_BANK = "AUDIOCONV_NEGATIVES", "none"
 """Environment variable with the folder of the bank that trainings use, or ``none``; default: `default_folder`."""
+
+DOWNLOAD_COMMAND = "audioconv data get negatives"
+"""Command that downloads the default bank."""
+
+DOWNLOAD_GIGABYTES = sum(file.size or 0 for file in SOURCES[NEGATIVES].files) / 1e9
+"""Size of that download."""
+
+BY_SPELLING = (
+    "without a working espeak-ng (pip install 'audioconv[synth]') the words of transcripts are compared by spelling "
+    "only, and recordings with similar words are not drawn more often"
+)
 
 CALIBRATION_SHARE, MIN_SPEAKERS = 0.25, 4
 """Share of the speakers whose recordings choose the threshold; with fewer speakers it is the ends of all recordings."""
@@ -100,6 +111,11 @@ class NegativeBank:
         line = f"negatives: {describe(self.about)}"
         return f"{line}, such as {self.failures[0]}" if self.failures else line
 
+    def notes(self) -> list[str]:
+        """Return what a user is told of it: what it holds, and whether transcripts were compared by spelling only."""
+        by_spelling = self.about["transcribed"] and not self.about["homophones"]
+        return [self.describe(), *([BY_SPELLING] if by_spelling else [])]
+
 
 def describe(about: object) -> str | None:
     """Return in a line what `NegativeBank.about` tells, as it is in a model's file; None where it tells nothing.
@@ -129,6 +145,11 @@ def describe(about: object) -> str | None:
     return f"{line}; left out: {', '.join(left_out)}" if left_out else line
 
 
+def is_off() -> bool:
+    """Return whether the environment variable AUDIOCONV_NEGATIVES says that trainings use no bank by default."""
+    return os.environ.get(BANK_VARIABLE) == NO_BANK
+
+
 def default_folder() -> Path | None:
     """Return the folder of the bank that trainings use unless they are told another one; None if there is none.
 
@@ -137,10 +158,9 @@ def default_folder() -> Path | None:
     DataError
         If the environment variable AUDIOCONV_NEGATIVES names something else than a folder of recordings.
     """
-    named = os.environ.get(BANK_VARIABLE)
-    if named == NO_BANK:
+    if is_off():
         return None
-    if named:
+    if named := os.environ.get(BANK_VARIABLE):
         try:
             return checked_folder(named)
         except DataError as error:
@@ -155,7 +175,7 @@ def checked_folder(path: StrPath) -> Path:
     folder = Path(path)
     shown = display_path(folder)
     if not folder.exists():
-        where = where_missing(folder, "audioconv data get negatives fetches some")
+        where = where_missing(folder, f"{DOWNLOAD_COMMAND} fetches some")
         raise DataError(f"{shown}: no such folder of recordings to use as negatives; {where}")
     if folder.is_dir() and not any(_recordings(folder)):
         raise DataError(f"{shown}: holds no recordings to use as negatives")

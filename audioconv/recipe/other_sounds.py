@@ -39,8 +39,8 @@ def read_negatives(
         strict=strict,
         on_file=tell,
     )
-    for callback in callbacks:
-        callback(Noted(bank.describe()))
+    for callback, note in itertools.product(callbacks, bank.notes()):
+        callback(Noted(note))
     return bank
 
 

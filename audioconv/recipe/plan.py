@@ -13,7 +13,7 @@ from audioconv.features.front_ends import Mfcc, RawSamples
 from audioconv.features.librosa_front_end import Librosa
 from audioconv.pipeline.inputs import InputSpec
 from audioconv.recipe import speech_embedding
-from audioconv.recipe.bank import checked_folder, default_folder
+from audioconv.recipe.bank import DOWNLOAD_COMMAND, DOWNLOAD_GIGABYTES, checked_folder, default_folder, is_off
 from audioconv.recipe.choose_input import choose_audio_input
 from audioconv.recipe.labelled import REVIEWED, Labelled
 from audioconv.recipe.pretrained import Pretrained, find_speech_embedding
@@ -44,6 +44,11 @@ WITHOUT_EMBEDDING = (
     f"words are told apart better from Google's speech embedding network (Apache License 2.0), which is not on this "
     f"machine: {speech_embedding.INSTALL}, or train with init={SPEECH_EMBEDDING!r} (--init {SPEECH_EMBEDDING}), which "
     f"downloads {speech_embedding.MEGABYTES:.1f} MB"
+)
+
+WITHOUT_BANK = (
+    "other words and speech are rejected better with a bank of recorded negatives, which is not on this machine: "
+    f"{DOWNLOAD_COMMAND} downloads {DOWNLOAD_GIGABYTES:.1f} GB, or name a folder with --negatives"
 )
 
 
@@ -160,6 +165,8 @@ def resolve(
         is_split="validation" in data.splits,
         has_refused=has_refused,
     )
+    if _lacks_bank(plan):
+        notes += (WITHOUT_BANK,)
     return replace(plan, notes=notes)
 
 
@@ -245,6 +252,12 @@ def have_few_speakers(speakers: Sequence[str | None], splits: Sequence[str | Non
     """Return whether all speakers that may be learned from are known, and fewer than `MIN_SPEAKERS`."""
     known = {speaker for speaker, split in zip(speakers, splits, strict=True) if split not in ("test", REVIEWED)}
     return None not in known and len(known) < MIN_SPEAKERS
+
+
+def _lacks_bank(plan: Plan) -> bool:
+    """Return whether words learn to reject without a bank of negatives, although the user has not turned it off."""
+    has_choice = plan.settings.negatives == AUTO and not is_off()
+    return plan.rejects and plan.spec.holds_a_word and plan.bank is None and has_choice
 
 
 def _choose_input(

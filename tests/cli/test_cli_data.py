@@ -6,7 +6,9 @@ import importlib.util
 import json
 import sys
 
+import numpy as np
 import pytest
+import soundfile
 from tones import write_tones
 
 import audioconv
@@ -14,7 +16,7 @@ from audioconv.cli import demo
 from audioconv.cli import diagnostics as examination
 from audioconv.datasets.catalogue import SOURCES
 from audioconv.model import Model
-from audioconv.recipe import speech_embedding
+from audioconv.recipe import bank, speech_embedding
 
 needs_espeak = pytest.mark.skipif(
     importlib.util.find_spec("espeakng_loader") is None, reason="needs the extra: pip install 'audioconv[synth]'"
@@ -166,6 +168,38 @@ def test_doctor_says_where_the_speech_embedding_is(origin, where, call, tmp_path
     assert f"file         {tmp_path}/embedding_model.onnx ({where})" in call("doctor").out
     found = json.loads(call("doctor", "--json").out)["speech_embedding"]
     assert (found["path"], found["origin"]) == (str(tmp_path / "embedding_model.onnx"), origin)
+
+
+@pytest.mark.parametrize(
+    ("named", "is_cached", "origin", "line"),
+    [
+        (None, False, None, "not on this machine; to reject other words and speech: audioconv data get negatives"),
+        (None, True, "cache", "{folder} (downloaded into the cache)"),
+        ("none", True, "off", "turned off by AUDIOCONV_NEGATIVES=none"),
+        ("{folder}", True, "variable", "{folder} (of AUDIOCONV_NEGATIVES)"),
+    ],
+)
+def test_doctor_says_where_the_bank_of_negatives_is(named, is_cached, origin, line, call, tmp_path, monkeypatch):
+    folder = tmp_path / "negatives"
+    monkeypatch.setattr(bank, "cache_folder", lambda name: tmp_path / name)
+    monkeypatch.delenv("AUDIOCONV_NEGATIVES")
+    if named is not None:
+        monkeypatch.setenv("AUDIOCONV_NEGATIVES", named.format(folder=folder))
+    if is_cached:
+        folder.mkdir()
+        soundfile.write(folder / "a.wav", np.zeros(100), 8000)
+    answer = call("doctor")
+    assert (answer.code, f"bank of negatives\n  folder       {line.format(folder=folder)}" in answer.out) == (0, True)
+    found = json.loads(call("doctor", "--json").out)["negatives"]
+    assert (found["folder"], found["origin"]) == (str(folder) if origin in ("cache", "variable") else None, origin)
+    assert found["get"] == "audioconv data get negatives downloads 2.5 GB, or audioconv train --negatives FOLDER ..."
+
+
+def test_a_bank_of_negatives_that_is_gone_is_a_problem(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("AUDIOCONV_NEGATIVES", str(tmp_path / "gone"))
+    answer = call("doctor")
+    assert answer.code == 1
+    assert f"AUDIOCONV_NEGATIVES: {tmp_path}/gone: no such folder" in answer.error
 
 
 def test_a_damaged_speech_embedding_is_a_problem(call, tmp_path, monkeypatch):

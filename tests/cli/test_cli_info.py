@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import soundfile
+from bursts_in_noise import words
 from tones import write_tone
 
+from audioconv.architectures.speech import embedding_layers
 from audioconv.datasets import Item, write_manifest
+from audioconv.recipe import plan
+from audioconv.recipe.pretrained import SpeechEmbedding
 
 
 def test_a_model(call, trained):
@@ -38,6 +44,20 @@ def test_the_input_of_other_models(call, tones, tmp_path, arch, front_end, shown
         call("train", tones, "-o", tmp_path / "out", "--epochs", 1, "--arch", arch, "--front-end", front_end).code == 0
     )
     assert shown in call("info", tmp_path / "out").out
+
+
+def test_the_licence_of_the_speech_embedding_that_a_model_began_with(call, rng, tmp_path, monkeypatch):
+    params = embedding_layers().init((98, 32, 1), rng)
+    monkeypatch.setattr(plan, "find_speech_embedding", lambda: SpeechEmbedding(Path("embedding_model.onnx"), params))
+    for number, (clip, label) in enumerate(zip(*words(rng, 12), strict=True)):
+        (tmp_path / "words" / label).mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / "words" / label / f"{number}.wav", clip, 16000)
+    quick = ["--epochs", 1, "--batch-size", 8, "--no-augment", "--no-reject"]
+    line = "pretrained  speech-embedding (SHA-256 70d164290c1d...), speech_embedding by Google, Apache License 2.0\n"
+    assert line in call("train", tmp_path / "words", "-o", tmp_path / "out", *quick).out
+    assert line in call("info", tmp_path / "out").out
+    found = json.loads(call("info", tmp_path / "out", "--json").out)
+    assert found["provenance"]["pretrained"]["licence"] == "speech_embedding by Google, Apache License 2.0"
 
 
 def test_a_data_set(call, trained_on):

@@ -557,6 +557,19 @@ def test_a_threshold_and_a_number_exclude_each_other(call, with_curve, long):
     assert call("detect", with_curve, long, "--false-accepts-per-hour", 1, "--threshold", 0.5).code == 2
 
 
+def test_listen_takes_a_number_of_false_accepts(call, with_curve, hears, microphone):
+    def heard(*options: object) -> list[dict]:
+        microphone(SAMPLES)
+        return lines(call("listen", with_curve, "--json", *options).out)
+
+    many, few = (heard("--false-accepts-per-hour", number) for number in (20, 1))
+    assert few == heard("--threshold", 0.9999)
+    assert len(few) < len(many) == len(SAID)
+    assert "at most 0.01" in call("listen", with_curve, "--false-accepts-per-hour", 0.01).error
+    assert "--negatives" in call("listen", hears, "--false-accepts-per-hour", 1).error
+    assert call("listen", with_curve, "--false-accepts-per-hour", 1, "--threshold", 0.5).code == 2
+
+
 def test_classify_takes_the_share_of_other_words(call, with_curve, tmp_path):
     soundfile.write(tmp_path / "high.wav", PCM[round(0.2 * RATE) : round(1.2 * RATE)], RATE)
     loose = json.loads(call("classify", with_curve, tmp_path / "high.wav", "--false-accept-rate", 0.5, "--json").out)

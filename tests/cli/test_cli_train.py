@@ -20,10 +20,11 @@ from bursts_in_noise import words
 from tones import RATE, TRAINING, write_manifest, write_tone, write_tones
 
 from audioconv import architectures
+from audioconv.cli import train as command
 from audioconv.cli.train import ARCHITECTURES, _seconds, train
 from audioconv.io import files
 from audioconv.model import Model
-from audioconv.recipe import spoken_words
+from audioconv.recipe import plan, spoken_words
 from audioconv.recipe.settings import Settings
 from audioconv.training import progress
 from audioconv.training.callbacks import EpochEnded
@@ -208,10 +209,35 @@ def test_negatives_that_cannot_be(call, recordings, talk, tmp_path, monkeypatch,
     assert not (tmp_path / "out" / "model.safetensors").exists()
 
 
+def help_text(call) -> str:
+    """Return the help of `train` as one line, without the frames of its tables."""
+    return " ".join(call("train", "--help").out.replace("│", " ").split())
+
+
 def test_the_help_tells_where_negatives_come_from(call):
-    help_ = " ".join(call("train", "--help").out.split())
-    assert "FOLDER|auto|none" in help_
-    assert "Default: auto" in help_
+    assert "FOLDER|auto|none" in help_text(call)
+    assert "Default: auto" in help_text(call)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("EPOCHS", "Default: {EPOCHS}, from speech-embedding {EMBEDDING_EPOCHS}; more for few clips."),
+        ("BATCH_SIZE", "Default: {BATCH_SIZE}, or {EMBEDDING_BATCH_SIZE} with the speech embedding."),
+        ("LEARNING_RATE", "Default: {LEARNING_RATE}, from speech-embedding {EMBEDDING_LEARNING_RATE}."),
+    ],
+)
+def test_the_help_tells_the_defaults_of_the_plan(call, name, told):
+    for constant in (name, f"EMBEDDING_{name}"):
+        assert getattr(command, constant) == getattr(plan, constant)
+    assert told.format(**vars(plan)) in help_text(call)
+
+
+def test_half_a_false_accept_an_hour_is_the_default(call):
+    assert Settings().false_accepts_per_hour == command.FALSE_ACCEPTS_PER_HOUR == 0.5
+    assert "sets the threshold for streams. Default: 0.5." in help_text(call)
+    assert Settings().false_accept_rate == command.FALSE_ACCEPT_RATE == 0.05
+    assert "sets the threshold. Default: 0.05." in help_text(call)
 
 
 def test_a_model_to_begin_with_that_is_not_there(call, recordings, tmp_path):
