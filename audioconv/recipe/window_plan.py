@@ -138,7 +138,7 @@ def plan_windows(
     """Choose the window from where the words are in their recordings, class by class.
 
     Where most recordings of a class are no longer than a second, so is its window. In longer ones words and phrases are
-    looked for, as sounds with silence around them: where they stand out, the window is as long as they are, 1 to 3
+    looked for, as sounds with silence around them. Where they stand out, the window is as long as they are, 1 to 3
     seconds. In recordings longer than 4.5 seconds, a sound of more than 1.8 seconds is none. Where nothing stands out,
     the window is as long as the recordings, up to 10 seconds, and shorter where there are so few that they would not
     give `MIN_WINDOWS`.
