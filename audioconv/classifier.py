@@ -127,8 +127,9 @@ class Classifier(Settings):
     patience : int, optional
         Stop after so many epochs without improvement.
     refit : bool, optional
-        Whether to train a second time, with the validation examples. Default: if fewer than 20 speakers are known,
-        whose voices would be missing, and the data have no split of their own.
+        Whether to train a second time, with the validation examples. Default: if the data have no split of their own,
+        and either fewer than 20 speakers are known, whose voices would be missing, or the network begins with the
+        speech embedding and 15 % of the clips or more would be missing (five clips a word or fewer).
     ensemble_size : int
         Size of the ensemble: so many networks are trained, one after the other, and their logits are averaged. Three
         take three times as long and find more words in noise and speech at the same false accept rate.

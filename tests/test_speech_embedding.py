@@ -369,6 +369,18 @@ def test_its_layers_learn_with_a_lower_rate(here, rng):
     assert here.rates == (("0.", BODY_RATE),)
 
 
+@pytest.mark.parametrize(
+    ("count", "settings", "twice"),
+    [(10, {}, True), (40, {}, False), (10, {"refit": False}, False), (40, {"refit": True}, True)],
+)
+def test_with_five_clips_a_word_those_that_validate_train_in_the_end(count, settings, twice, here, rng):
+    x, labels = words(rng, count)
+    quick = {name: value for name, value in QUICK.items() if name != "refit"}
+    report = ac.Classifier(**quick, **settings).fit(list(x), labels).report_
+    assert (report.final_history is not None) == twice
+    assert (sum(report.counts["validation"].values()) >= 0.15 * count) == (count == 10)
+
+
 def test_with_few_clips_the_layers_up_to_the_first_pooling_do_not_learn(here, rng):
     assert isinstance(embedding_layers().layers[FROZEN_LAYERS - 1], L.MaxPool)
     x, labels = words(rng, 12)

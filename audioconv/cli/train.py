@@ -140,7 +140,8 @@ def train(
     refit: Annotated[
         bool | None,
         _option(
-            "Train once more with the validation clips included. Default: if fewer than 20 speakers are known.",
+            "Train once more with the validation clips included. Default: if fewer than 20 speakers are known, "
+            "or with at most five clips a word.",
             RUN,
             "--refit/--no-refit",
             metavar="",

@@ -44,6 +44,10 @@ from audioconv.training.optimizers import AdamW
 
 CHECKPOINT, CHECKPOINTS = "checkpoint.safetensors", "checkpoint*.safetensors"
 
+REFIT_SHARE = 0.15
+"""Share of the clips that validate from which on a network that begins with the speech embedding is trained again with
+them: with five clips a word each is a fifth of what is known of it. docs/experiments/speech-embedding.md."""
+
 SEED_STEP = 1000
 """Difference of the seeds of two networks of an ensemble: ensembles with the seeds 0, 1, 2 share none."""
 
@@ -163,7 +167,7 @@ def _train(
         trained.append(_Trained(results, _joined(setup, results), held))
     del data, watch  # they may have copies of all samples
     finals = []
-    if plan.refits or setup.folds:
+    if shall_refit(setup) or setup.folds:
         finals = fit_all(epochs, everything, setup.data_to_train(everything), None)
 
     # The last network's predictions for these clips would be too good: it has learned them.
@@ -214,6 +218,19 @@ def _train(
         by_speaker=setup.by_speaker,
         curve=curve,
     )
+
+
+def shall_refit(setup: TrainingSetup) -> bool:
+    """Return whether the network is trained a second time, with the validation examples.
+
+    It is so where the plan says so, and by default where the speech embedding has so few clips that those which
+    validate are `REFIT_SHARE` or more.
+    """
+    plan, parts = setup.plan, setup.parts
+    if plan.refits or plan.settings.refit is not None or not plan.begins_with_embedding:
+        return plan.refits
+    held, rest = len(parts["validation"]), len(parts["train"])
+    return held >= REFIT_SHARE * (held + rest) and "validation" not in setup.examples.splits
 
 
 @dataclass(frozen=True, eq=False)
@@ -305,7 +322,7 @@ def _epochs_within_budget(
         return int(first) * (2 if folds else 1)
     plan = setup.plan
     # Each of the folds' networks is trained on all folds but one, in half the epochs.
-    runs = 1 + (folds - 1) / 2 if folds else 2 if plan.refits else 1
+    runs = 1 + (folds - 1) / 2 if folds else 2 if shall_refit(setup) else 1
     seconds = budget / plan.ensemble_size / runs / len(data)
     together = setup.processes.size > 1  # validation is shared, and each process has some of the clips
     fitting = epochs_within(seconds, setup.network, data[0], None if together else watch, setup.params, plan.batch_size)
