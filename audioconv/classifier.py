@@ -127,9 +127,9 @@ class Classifier(Settings):
     patience : int, optional
         Stop after so many epochs without improvement.
     refit : bool, optional
-        Whether to train a second time, with the validation examples. Default: if the data have no split of their own,
-        and either fewer than 20 speakers are known, whose voices would be missing, or the network begins with the
-        speech embedding and 15 % of the clips or more would be missing (five clips a word or fewer).
+        Whether to train a second time, with the validation examples. Their voices would be missing otherwise, or their
+        clips where there are few. Default: if the data have no split of their own, and fewer than 20 speakers are
+        known. From the speech embedding also if 15 % of the clips or more validate (at most five clips a word).
     ensemble_size : int
         Size of the ensemble: so many networks are trained, one after the other, and their logits are averaged. Three
         take three times as long and find more words in noise and speech at the same false accept rate.

@@ -46,7 +46,7 @@ CHECKPOINT, CHECKPOINTS = "checkpoint.safetensors", "checkpoint*.safetensors"
 
 REFIT_SHARE = 0.15
 """Share of the clips that validate from which on a network that begins with the speech embedding is trained again with
-them: with five clips a word each is a fifth of what is known of it. docs/experiments/speech-embedding.md."""
+them. Each of five clips is a fifth of the word's clips. docs/experiments/speech-embedding.md has figures."""
 
 SEED_STEP = 1000
 """Difference of the seeds of two networks of an ensemble: ensembles with the seeds 0, 1, 2 share none."""
