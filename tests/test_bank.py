@@ -22,7 +22,7 @@ from audioconv.decision.decision import odds
 from audioconv.errors import ConfigError, DataError
 from audioconv.io import files as io_files
 from audioconv.model import Model
-from audioconv.recipe import bank, plan, pronunciation, rejection, transcripts
+from audioconv.recipe import bank, deciding, plan, pronunciation, transcripts
 from audioconv.recipe.bank import read_bank
 from audioconv.recipe.rejection import Rejection
 from audioconv.recipe.settings import Settings
@@ -643,15 +643,15 @@ def test_training_with_a_bank(words, talk):
 
 
 def test_only_of_a_bank_the_hardest_negatives_choose_the_threshold(words, talk, monkeypatch):
-    chosen, calibrate = [], rejection.calibrate
+    chosen, calibrate = [], deciding.calibrate
 
     def remembered(labels, logits, codes, **named):
         chosen.append(logits[codes == labels.index("_unknown_")])
         return calibrate(labels, logits, codes, **named)
 
-    monkeypatch.setattr(rejection, "calibrate", remembered)
-    for share in (rejection.HARDEST, 1.0):
-        monkeypatch.setattr(rejection, "HARDEST", share)
+    monkeypatch.setattr(deciding, "calibrate", remembered)
+    for share in (deciding.HARDEST, 1.0):
+        monkeypatch.setattr(deciding, "HARDEST", share)
         ac.Classifier.train(words, negatives=talk, **QUICK)
     model = ac.Classifier.train(words, negatives="none", **QUICK).model_
     assert [len(some) for some in chosen] == [300, 1000, 1000]

@@ -15,7 +15,7 @@ from audioconv.errors import ConfigError
 from audioconv.features.front_ends import LogMel
 from audioconv.model import Model
 from audioconv.pipeline.inputs import AudioInput, ImageInput
-from audioconv.recipe import plan, rejection
+from audioconv.recipe import deciding, plan, rejection
 from audioconv.recipe.settings import Settings
 from audioconv.streaming.detector import chosen_threshold
 
@@ -104,9 +104,9 @@ def check_curve(classifier, folder):
     decision = classifier.model_.decision
     curve = decision.curve
     assert curve.hours == pytest.approx(0.25 * 3 * 20 / 3600, rel=0.05), "the last quarter of each recording"
-    assert curve.negative_clips == round(rejection.HARDEST * rejection.CALIBRATION_NEGATIVES)
+    assert curve.negative_clips == round(deciding.HARDEST * rejection.CALIBRATION_NEGATIVES)
     assert decision.basis["others"] == curve.negative_clips
-    assert decision.basis["hardest_share"] == rejection.HARDEST
+    assert decision.basis["hardest_share"] == deciding.HARDEST
     assert "% of the hardest negatives are above it" in how_it_decides(decision)[0]
     assert curve.threshold_for_rate(classifier.false_accepts_per_hour) == decision.stream_threshold
     assert chosen_threshold(classifier.model_) == decision.stream_threshold

@@ -24,7 +24,7 @@ class Curve:
     words : tuple of float
         Share of the words' clips that are accepted and right.
     negatives : tuple of float
-        Share of the negatives' clips that are accepted; see `recipe.rejection.HARDEST`.
+        Share of the negatives' clips that are accepted; see `recipe.deciding.HARDEST`.
     found : tuple of float
         Share of the words' clips that are found in a stream.
     false_accepts_per_hour : tuple of float

@@ -25,11 +25,12 @@ from audioconv.io.parallel import evenly
 from audioconv.model import Model
 from audioconv.pipeline import sharing
 from audioconv.pipeline.predict import combine
+from audioconv.recipe.deciding import Watched, decide, too_few
 from audioconv.recipe.examples import Examples, load, notes_of_parts, shared_files
 from audioconv.recipe.labelled import Labelled
 from audioconv.recipe.plan import MAX_EPOCHS, resolve
 from audioconv.recipe.pretrained import Pretrained
-from audioconv.recipe.rejection import CALIBRATION_CLIPS, Watched, decide, too_few
+from audioconv.recipe.rejection import CALIBRATION_CLIPS
 from audioconv.recipe.replicas import check_processes, one_cycle
 from audioconv.recipe.reviewed import read_reviewed
 from audioconv.recipe.settings import Settings, check

@@ -13,7 +13,7 @@ import soundfile
 
 from audioconv.cli import run
 from audioconv.model import Model
-from audioconv.recipe import rejection, setup
+from audioconv.recipe import deciding, rejection, setup
 from audioconv.recipe.transcripts import words_of
 
 pytestmark = pytest.mark.slow
@@ -88,7 +88,7 @@ def test_the_false_accepts_an_hour_are_printed_at_the_end(printed):
 def test_the_model_has_gate_and_curve(printed):
     decision = Model.load(printed[1] / "model.safetensors").decision
     assert decision.gate is not None
-    assert decision.curve.negative_clips == round(rejection.HARDEST * rejection.CALIBRATION_NEGATIVES)
+    assert decision.curve.negative_clips == round(deciding.HARDEST * rejection.CALIBRATION_NEGATIVES)
     assert decision.stream_threshold == (decision.curve.threshold_for_rate(0.5) or 1.0)
 
 
