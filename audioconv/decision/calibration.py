@@ -25,8 +25,8 @@ words, and the rate that was asked for would cost a third to a half of the words
 as a negative; at 0.4 a missed word weighs one and a half times a false accept. Chosen with speakers kept apart:
 docs/recipes.md."""
 
-MAX_CLEAR = 0.5
-"""`clear_threshold` raises no threshold above this score, at which a word is as likely as a negative."""
+MAX_CLEAR = 0.2
+"""`clear_threshold` raises no threshold above this score. New speakers' words score lower than those that validate."""
 
 MIN_CLIPS, MIN_FOR_TEMPERATURE = 5, 20
 """With fewer words or fewer negatives than the first there is no gate, with fewer words than the second no temperature:
