@@ -23,8 +23,8 @@ from audioconv.recipe.settings import Settings
 from audioconv.streaming.detector import LISTENING_THRESHOLD
 
 MAX_MISSED = 0.05
-"""Share of the words that the threshold for streams may miss where no recordings tell the false accepts an hour. It is a
-share of those that the threshold for clips finds in streams. With few clips the scores of new clips are low."""
+"""Share of the words that the threshold for streams may miss where no recordings tell the false accepts an hour. It is
+a share of those that the threshold for clips finds in streams. With few clips the scores of new clips are low."""
 
 MIN_HELD_OUT = 20
 """With fewer words that were held out, all clips of the words choose the decision beside a bank, and the threshold is
