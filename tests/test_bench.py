@@ -195,9 +195,9 @@ def test_the_names(bench):
     assert ours.NETWORKS == NETWORKS
     names = list(bench.names())
     assert {name.split("/")[0] for name in names} == {
-        "train", "forward-64", "forward-1", "export", "conv", "logmel", "pipeline", "threads", "memory"
+        "train", "forward-64", "forward-1", "export", "conv", "logmel", "pipeline", "compiled", "threads", "memory"
     }  # fmt: skip
-    assert len(names) == 4 * len(NETWORKS) + 15 + 2 + 4
+    assert len(names) == 4 * len(NETWORKS) + 15 + 2 + 5
 
 
 @pytest.mark.slow

@@ -44,6 +44,9 @@ STEADY_SHARE, STEADY_RANGE = 30, 10.0
 _QUIET_DISTANCE = 0.15  # seconds from the word
 _DIGITAL_SILENCE = 1e-5
 
+DIGITAL_SILENCE_DB = -100.0
+"""Frames that are softer have no sound in them, in dB of full scale: 20 times the logarithm of `_DIGITAL_SILENCE`."""
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -344,7 +347,7 @@ def _without_padding(levels: NDArray[Any]) -> NDArray[Any]:
     A tenth of such silence would be the background, and all of the noise would be loud. Where no noise remains, such as
     in synthetic speech and behind a noise gate, the silence is the background.
     """
-    rest = levels[levels > 20 * np.log10(_DIGITAL_SILENCE)]
+    rest = levels[levels > DIGITAL_SILENCE_DB]
     if not len(rest):
         return levels
     quiet, usual = np.percentile(rest, [RECORDING.background, STEADY_SHARE])

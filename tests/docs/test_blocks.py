@@ -16,8 +16,8 @@ ELSEWHERE = {
     ("explaining.md", "pycon"): "tests/explaining/test_page.py",
     ("export.md", "c"): "tests/export/test_c_streams.py",
     ("front_ends.md", "pycon"): "tests/test_librosa_models.py",
-    ("guides/other-frameworks.md", "bash"): "tests/interop/test_page.py",
-    ("guides/other-frameworks.md", "python"): "tests/interop/test_page.py",
+    ("guides/other-frameworks.md", "bash"): "tests/interop/test_other_frameworks_page.py",
+    ("guides/other-frameworks.md", "python"): "tests/interop/test_other_frameworks_page.py",
     ("serve.md", "bash"): "tests/serving/test_serve_docs.py",
     ("serve.md", "python"): "tests/serving/test_serve_docs.py",
 }

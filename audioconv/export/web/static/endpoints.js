@@ -91,7 +91,7 @@ function prominent(samples, rules) {
   if (levels.length < rule.smoothed_frames) {
     return [];
   }
-  const [threshold, range] = thresholdOf(rule, levels);
+  const [threshold, range] = thresholdOf(rule, withoutPadding(levels, rules));
   if (range < rules.min_range) {
     return [];
   }
@@ -107,6 +107,16 @@ function prominent(samples, rules) {
       begin * rules.frame_seconds - rules.margin_seconds,
       end * rules.frame_seconds + rules.margin_seconds,
     ]);
+}
+
+/** Return the levels without those of digital silence that pads a recording with steady noise. */
+function withoutPadding(levels, rules) {
+  const rest = levels.filter((level) => level > rules.digital_silence_db);
+  if (!rest.length) {
+    return levels;
+  }
+  const spread = percentile(rest, rules.steady_share) - percentile(rest, rules.recording.background);
+  return spread < rules.steady_range ? rest : levels;
 }
 
 /** Return the power of the differences of neighbouring samples in each frame, averaged over three, in dB. */
