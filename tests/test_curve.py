@@ -62,6 +62,14 @@ def test_where_the_threshold_for_streams_finds_few_words_a_line_says_what_to_do(
     assert len(how_it_decides(replace(decision, curve=curve(found=(0.9, 0.6, 0.5))))) == 2
 
 
+def test_without_a_false_accept_a_line_tells_the_minutes_and_no_rate():
+    decision = Decision(threshold=0.1, gate=Gate(1.0, 0.0), stream_threshold=0.9)
+    few = replace(decision, curve=curve(found=(0.9, 0.9, 0.9), false_accepts_per_hour=(9.0, 2.0, 0.0), hours=0.1))
+    assert how_it_decides(few)[1].endswith(
+        "90.0% of the validation words are found, with no false accept in 6 min of negatives"
+    )
+
+
 def test_a_line_says_that_the_words_were_learned():
     basis = {"words_accepted_and_right": 1.0, "others_accepted": 0.05, "words_are_learned": True}
     decision = Decision(threshold=0.1, gate=Gate(1.0, 0.0), basis=basis, stream_threshold=0.5, curve=curve())
