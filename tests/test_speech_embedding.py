@@ -75,6 +75,14 @@ def here(monkeypatch):
 # --- where it is found ---
 
 
+def answer(handler):
+    """Send the published file."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(CONTENT)))
+    handler.end_headers()
+    handler.wfile.write(CONTENT)
+
+
 def put(folder, content=CONTENT):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / NAME).write_bytes(content)
@@ -120,10 +128,7 @@ def test_it_is_downloaded_into_the_cache_once(nowhere, tmp_path, monkeypatch):
 
     def get(handler):
         asked.append(handler.path)
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(CONTENT)))
-        handler.end_headers()
-        handler.wfile.write(CONTENT)
+        answer(handler)
 
     with loopback.Loopback(get) as server:
         publish(monkeypatch, f"{server.url}/{NAME}")
@@ -178,13 +183,7 @@ def test_it_is_looked_for_in_packages_mirror_cache_and_release_in_this_order(pla
         file.unlink()
     assert speech_embedding.locate() is None
 
-    def get(handler):
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(CONTENT)))
-        handler.end_headers()
-        handler.wfile.write(CONTENT)
-
-    with loopback.Loopback(get) as server:
+    with loopback.Loopback(answer) as server:
         publish(monkeypatch, f"{server.url}/{NAME}")
         assert speech_embedding.find(download=True) == places[-1]
     assert places[-1].read_bytes() == CONTENT

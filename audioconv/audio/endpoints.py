@@ -42,10 +42,9 @@ STEADY_SHARE, STEADY_RANGE = 30, 10.0
 """Percentile of the loudness, and dB: where it is no further above the quietest tenth, that tenth is steady noise."""
 
 _QUIET_DISTANCE = 0.15  # seconds from the word
-_DIGITAL_SILENCE = 1e-5
 
 DIGITAL_SILENCE_DB = -100.0
-"""Frames that are softer have no sound in them, in dB of full scale: 20 times the logarithm of `_DIGITAL_SILENCE`."""
+"""Frames that are softer have no sound in them, in dB of full scale."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +235,7 @@ def quiet_stretch(samples: Samples, sample_rate: int, word: Stretch, seconds: fl
     begins = np.arange(len(energy)) * FRAME_SECONDS
     apart = (begins + seconds <= word.begin - _QUIET_DISTANCE) | (begins >= word.end + _QUIET_DISTANCE)
     # No sound in it: at most the loudness that its own noise has now and then.
-    apart &= energy > _DIGITAL_SILENCE**2
+    apart &= energy > 10 ** (DIGITAL_SILENCE_DB / 10)
     if not apart.any():
         return None
     best = int(np.argmin(np.where(apart, energy, np.inf)))

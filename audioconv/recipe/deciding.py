@@ -37,7 +37,7 @@ easier to reject than single words by other people; docs/experiments/speech-embe
 
 @dataclass(frozen=True, eq=False)
 class Watched:
-    """Examples that a model has not learned.
+    """Examples and a model that predicts them; it has not learned them, unless something else is said.
 
     Attributes
     ----------
@@ -99,13 +99,11 @@ def decide(
     labels = watched[0].model.labels
     logits = [logits for some in found for logits in some[:2]]
     codes = [codes for _, _, codes in found]
-    is_learned = None
-    if learned is not None:
-        count = sum(map(len, codes))
-        if learned is not watched[0]:
-            logits.append(sharing.logits(learned.model, learned.x, processes))
-            codes.append(learned.codes)
-        is_learned = np.arange(sum(map(len, codes))) >= (0 if learned is watched[0] else count)
+    is_learned = [np.full(len(some), learned is watched[0]) for some in codes]
+    if learned is not None and learned is not watched[0]:
+        logits.append(sharing.logits(learned.model, learned.x, processes))
+        codes.append(learned.codes)
+        is_learned.append(np.ones(len(learned.codes), bool))
     decision = calibrate(
         labels,
         np.concatenate(logits),
@@ -116,7 +114,7 @@ def decide(
         score="odds" if bank is not None else "logit",
         given_up=None if rejection is None else rejection.given_up,
         missed_by_clear=None if rejection is None else rejection.missed_by_clear,
-        learned=is_learned,
+        learned=None if learned is None else np.concatenate(is_learned),
     )
     if bank is not None:
         decision = replace(decision, basis={**decision.basis, "hardest_share": HARDEST})

@@ -7,7 +7,7 @@ setting was chosen with them.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +107,14 @@ def table(found: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
             *(mean([stream["spliced"][f"{snr:g}"] for stream in streams]) for snr in unheard.SNRS),
         ))  # fmt: skip
     return rows
+
+
+def sentence(one: Mapping[str, Any]) -> str:
+    """Return what the models of an experiment find and accept at their own thresholds for streams."""
+    streams = [stream for run in one["runs"] for stream in run["listening"]]
+    count = round(sum(stream["false_accepts_per_hour"] * stream["hours"] for stream in streams))
+    return (
+        f"In streams, models of six wake words ({one['per_word']} clips each) find "
+        f"{statistics.mean(stream['found'] for stream in streams):.0%} of them, with {count or 'no'} false "
+        f"accept{'' if count == 1 else 's'} in {sum(stream['hours'] for stream in streams):.1f} hours of speech."
+    )
