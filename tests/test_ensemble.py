@@ -12,7 +12,7 @@ from audioconv import layers as L
 from audioconv.architectures.ensemble import join
 from audioconv.compiler.trace import trace
 from audioconv.errors import ConfigError
-from audioconv.recipe.train import CHECKPOINTS
+from audioconv.recipe.runs import CHECKPOINTS
 from audioconv.training.callbacks import EpochEnded
 
 SIZE = (6, 5)

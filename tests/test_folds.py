@@ -15,10 +15,10 @@ from audioconv.audio.augment import Augmentation
 from audioconv.datasets import open_collection
 from audioconv.datasets.splits import assign_folds
 from audioconv.errors import ConfigError, DataError
-from audioconv.recipe import rejection, train
+from audioconv.recipe import rejection, runs
 from audioconv.recipe.backgrounds import Backgrounds
 from audioconv.recipe.labelled import LabelledFiles
-from audioconv.recipe.train import checkpoint_name
+from audioconv.recipe.runs import checkpoint_name
 from audioconv.training.callbacks import Noted, RunStarted
 
 RATE = 4000
@@ -225,7 +225,7 @@ def test_the_share_of_noise_among_the_negatives(folder, monkeypatch):
         return made[-1]
 
     monkeypatch.setattr(rejection.Rejection, "for_training", keep)
-    monkeypatch.setattr(train, "fit", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(runs, "fit", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         ac.Classifier.train(folder, **{**QUICK, "reject": True})
     rng = np.random.default_rng(0)

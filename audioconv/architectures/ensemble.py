@@ -1,4 +1,4 @@
-"""Ensembles: several networks as one, their logits averaged."""
+"""Several networks as one: their logits averaged (ensembles), or their parameters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from audioconv import layers as L
 from audioconv.errors import ConfigError
-from audioconv.layers.base import Layer, Params
+from audioconv.layers.base import Layer, Params, flatten, unflatten
 
 
 def join(networks: Sequence[Layer], params: Sequence[Params]) -> tuple[Layer, Params]:
@@ -38,6 +38,31 @@ def join(networks: Sequence[Layer], params: Sequence[Params]) -> tuple[Layer, Pa
         return networks[0], params[0]
     shared = [_divided(network, own, len(networks)) for network, own in zip(networks, params, strict=True)]
     return L.Sum(networks), {str(number): own for number, own in enumerate(shared)}
+
+
+def average(params: Sequence[Params]) -> Params:
+    """Return the means of the parameters of networks that began with the same ones, running statistics too.
+
+    Raises
+    ------
+    ConfigError
+        If the networks have other parameters, by name or by shape.
+
+    References
+    ----------
+    M. Wortsman et al., Model soups: averaging weights of multiple fine-tuned models improves accuracy without
+    increasing inference time, ICML 2022.
+    """
+    flat = [flatten(one) for one in params]
+    shapes = [{path: array.shape for path, array in one.items()} for one in flat]
+    if any(one != shapes[0] for one in shapes):
+        raise ConfigError("only networks with the same parameters can be averaged")
+    return unflatten(
+        {
+            path: np.mean([one[path] for one in flat], axis=0, dtype=np.float64).astype(array.dtype)
+            for path, array in flat[0].items()
+        }
+    )
 
 
 def check_ends_in_dense(network: Layer) -> L.Chain:

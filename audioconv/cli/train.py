@@ -147,6 +147,16 @@ def train(
             metavar="",
         ),
     ] = None,
+    averaged_runs: Annotated[
+        int | None,
+        _option(
+            "Average the parameters of N runs that begin with the same pretrained network: fewer other words are "
+            "accepted. Default: 2 from speech-embedding with negatives and at least 100 clips, else 1.",
+            RUN,
+            metavar="N",
+            min=1,
+        ),
+    ] = None,
     ensemble_size: Annotated[
         int,
         _option(
@@ -365,6 +375,7 @@ def train(
         "folds": folds,
         "patience": patience,
         "refit": refit,
+        "averaged_runs": averaged_runs,
         "ensemble_size": ensemble_size,
         "stored_features": stored_features,
         "replicas": replicas,

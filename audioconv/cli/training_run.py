@@ -43,7 +43,7 @@ says what to do."""
 
 def make_room(out: Path, *, resume: bool, force: bool) -> None:
     """Make the folder, unless that would lose what is there."""
-    from audioconv.recipe.train import CHECKPOINT
+    from audioconv.recipe.runs import CHECKPOINT
 
     make_folder(out)
     if not resume and not force:
@@ -67,34 +67,24 @@ def train_into(
     """Train on `collection`, show it, and write all that comes of it to the folder `out`; process 0 writes."""
     from audioconv.classifier import Classifier
     from audioconv.cluster.processes import ALONE
-    from audioconv.recipe.train import CHECKPOINTS
+    from audioconv.recipe.runs import CHECKPOINTS
     from audioconv.training.callbacks import Event, Noted, RunStarted
     from audioconv.training.progress import ProgressBar
 
     processes = processes or ALONE
-    runs, members = 0, int(settings.get("ensemble_size", 1))
-    # A data set with a split of its own is validated by that.
-    is_split = any(item.split == "validation" for item in collection.items)
-    folds = 0 if is_split else settings.get("folds") or 0
-    first_runs = members * max(1, folds)
+    has_begun = False
 
     def announce(event: Event) -> None:
-        nonlocal runs
+        nonlocal has_begun
         if isinstance(event, Noted):
             say(f"note: {printable(event.message)}")
-        if isinstance(event, RunStarted):
-            runs += 1
-            if runs == 1 and not resume and processes.leads:
+        if isinstance(event, RunStarted) and not has_begun:
+            has_begun = True
+            if not resume and processes.leads:
                 # A later --resume must not find an earlier run's checkpoints. The model stays until there is a new one.
                 for path in out.glob(CHECKPOINTS):
                     with suppress(OSError):
                         path.unlink()
-            if folds and runs <= first_runs:
-                say(f"without part {(runs - 1) // members + 1} of {folds}:")
-            if members > 1 and runs <= first_runs:
-                say(f"network {(runs - 1) % members + 1} of {members}:")
-            if runs == first_runs + 1:
-                say("the model, of all clips:" if folds else "once more, with the clips that validated:")
 
     people = sum(map(bool, collection.speakers.counts()))
     what = "pictures" if collection.kind == "images" else "recordings"
@@ -132,7 +122,7 @@ def no_empty_folder(out: Path) -> Iterator[None]:
 @contextmanager
 def resumable(out: Path, hint: str) -> Iterator[None]:
     """Turn Ctrl-C in the block into a message of one line; with a checkpoint, the message ends with the `hint`."""
-    from audioconv.recipe.train import CHECKPOINT
+    from audioconv.recipe.runs import CHECKPOINT
 
     try:
         yield
@@ -150,6 +140,8 @@ def show_report(out: Path, classifier: Classifier, collection: Collection) -> No
     lines = [("trained on", f"{counts['train']:,} clips of {len(classifier.classes_)} classes")]
     if classifier.ensemble_size > 1:
         lines.append(("ensemble", f"{classifier.ensemble_size} networks"))
+    if (averaged := classifier.model_.provenance["settings"].get("averaged_runs", 1)) > 1:
+        lines.append(("averaged", f"{averaged} runs"))
     if (began_with := classifier.model_.provenance["began_with"]) is not None:
         lines.append(("start", str(began_with)))
     lines += origins_of_training(classifier.model_.provenance)

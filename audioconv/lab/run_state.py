@@ -31,6 +31,7 @@ def new_state(identifier: str) -> dict[str, Any]:
         "accuracy": None,
         "network": 0,
         "networks": None,
+        "averaged": False,
         "seconds": 0.0,
         "seconds_left": None,
         "history": [],
@@ -42,21 +43,19 @@ def new_state(identifier: str) -> dict[str, Any]:
 class Progress:
     """Keeps the state of a run up to date; it is a callback of training.
 
-    Epochs are counted over all networks: those of a cross-validation, each without a part of the clips, and that of the
-    model.
+    Epochs are counted over all runs: those of a cross-validation, each without a part of the clips, those that are
+    averaged, and that of the model.
 
     Parameters
     ----------
     state : dict
         See `new_state`; it is changed.
-    folds : int
-        Number of networks of the cross-validation; 0 without one.
     send : callable
         Called with the state after each change, at most every `SEND_SECONDS` for batches.
     """
 
-    def __init__(self, state: dict[str, Any], folds: int, send: Callable[[dict[str, Any]], object]) -> None:
-        self.state, self._folds, self._send = state, folds, send
+    def __init__(self, state: dict[str, Any], send: Callable[[dict[str, Any]], object]) -> None:
+        self.state, self._send = state, send
         self._begun = time.monotonic()
         self._sent = 0.0
         # Batches of the networks before the present one, of the present one, and of all; those of a resumed run that
@@ -126,22 +125,12 @@ class Progress:
             self._first_epoch += self._epochs
         self._batches, self._epochs = event.batches, event.epochs
         self._skipped += event.epochs_done * event.batches
-        state["network"] += 1
-        is_last = state["network"] > self._folds
+        state["network"], state["networks"] = event.number, event.runs
+        state["averaged"] = event.averaged_runs > 1
         state["state"], state["batches"] = TRAINING, event.batches
-        if self._folds and not is_last:
-            left = self._folds - state["network"]
-            state["networks"] = self._folds + 1
-            # The model's network has twice the epochs, and all of the parts.
-            last = 2 * event.epochs * event.batches * self._folds / (self._folds - 1)
-            self._expected = self._before + (1 + left) * event.epochs * event.batches + last
-            state["epochs"] = self._first_epoch + (1 + left + 2) * event.epochs
-            state["message"] = f"network {state['network']} of {self._folds + 1}, without a part of the clips"
-        else:
-            self._expected = self._before + event.epochs * event.batches
-            state["networks"] = state["network"]
-            state["epochs"] = self._first_epoch + event.epochs
-            state["message"] = "the model, of all clips" if state["network"] > 1 else "training"
+        self._expected = self._before + event.epochs * event.batches + event.batches_left
+        state["epochs"] = self._first_epoch + event.epochs + event.epochs_left
+        state["message"] = event.title or "training"
 
     def _estimate(self, done_of_network: int) -> None:
         assert self._training_since is not None

@@ -30,8 +30,7 @@ def main(arguments: list[str]) -> int:
         lines.flush()
 
     order = json.loads((folder / ORDER_NAME).read_text("utf-8"))
-    settings = order["settings"]
-    progress = Progress(new_state(order["id"]), settings.get("folds") or 0, send)
+    progress = Progress(new_state(order["id"]), send)
     progress.send(at_once=True)
     try:
         _train(folder, order, progress)

@@ -27,6 +27,10 @@ EPOCHS, LEARNING_RATE, BATCH_SIZE, MIXUP = 60, 5e-3, 64, 0.0
 EMBEDDING_EPOCHS, EMBEDDING_LEARNING_RATE, EMBEDDING_BATCH_SIZE = 12, 3e-3, 32
 """The same for a network that begins with the speech embedding."""
 
+AVERAGED_RUNS, AVERAGED_EPOCHS, MIN_TO_AVERAGE = 2, 0.75, 100
+"""Runs whose parameters are averaged where such a network has a bank of negatives, with this share of the epochs of one
+run alone. With fewer than `MIN_TO_AVERAGE` examples, training takes no longer than a minute, and there is one run."""
+
 FEW_FOR_EMBEDDING, EMBEDDING_EXPONENT = 2000, 0.25
 """With fewer examples than that, such a network has more epochs, by this power of the ratio: 31 for 50 examples."""
 
@@ -82,6 +86,8 @@ class Plan:
         The greatest of the one-cycle schedule for one replica; see `replicas.one_cycle`.
     mixup : float
         See `training.fit`.
+    averaged_runs : int or None
+        Runs from the same parameters that are averaged; see `recipe.runs`. None: see `run_count`.
     ensemble_size : int
         Networks whose logits are averaged.
     rejects : bool
@@ -104,6 +110,7 @@ class Plan:
     batch_size: int
     learning_rate: float
     mixup: float
+    averaged_runs: int | None
     ensemble_size: int
     rejects: bool
     bank: StrPath | None
@@ -116,9 +123,16 @@ class Plan:
             return self.epochs
         if self.begins_with_embedding:
             ratio = max(1.0, FEW_FOR_EMBEDDING / max(1, examples))
-            return math.ceil(EMBEDDING_EPOCHS * math.pow(ratio, EMBEDDING_EXPONENT))
+            epochs = math.ceil(EMBEDDING_EPOCHS * math.pow(ratio, EMBEDDING_EXPONENT))
+            return epochs if self.run_count(examples) == 1 else math.ceil(AVERAGED_EPOCHS * epochs)
         steps = batch_count(examples, self.batch_size * self.settings.replicas)
         return min(MAX_EPOCHS, max(EPOCHS, math.ceil(MIN_STEPS / steps)))
+
+    def run_count(self, examples: int) -> int:
+        """Return the number of runs that are averaged for so many examples in an epoch."""
+        if self.averaged_runs is not None:
+            return self.averaged_runs
+        return 1 if examples < MIN_TO_AVERAGE else AVERAGED_RUNS
 
     @property
     def begins_with_embedding(self) -> bool:
@@ -193,6 +207,9 @@ def choose(
     rejects = shall_reject(settings, spec, few_speakers and not has_refused, bank)
     usual_rate = EMBEDDING_LEARNING_RATE if of_embedding else LEARNING_RATE
     usual_batch = EMBEDDING_BATCH_SIZE if of_embedding else BATCH_SIZE
+    # Without a bank no figures say that it helps. Networks of a cross-validation have few epochs as they are.
+    shall_average = of_embedding and bank is not None and rejects and settings.folds is None
+    averaged_runs = None if settings.averaged_runs is None and shall_average else settings.averaged_runs or 1
     return Plan(
         settings=Settings(**settings.get_params()),
         spec=spec,
@@ -204,6 +221,7 @@ def choose(
         batch_size=usual_batch if settings.batch_size is None else settings.batch_size,
         learning_rate=usual_rate if settings.learning_rate is None else settings.learning_rate,
         mixup=MIXUP if settings.mixup is None else settings.mixup,
+        averaged_runs=averaged_runs,
         ensemble_size=settings.ensemble_size,
         rejects=rejects,
         bank=bank if rejects else None,

@@ -15,7 +15,7 @@ from audioconv.audio.shared_windows import hold
 from audioconv.audio.windows import Windows
 from audioconv.cluster.processes import ALONE, Processes
 from audioconv.decision.classes import UNKNOWN, class_codes, is_word
-from audioconv.errors import DataError
+from audioconv.errors import ConfigError, DataError
 from audioconv.features.front_ends import front_end_to_config
 from audioconv.features.normalisation import Normalisation
 from audioconv.layers.base import Layer, Params
@@ -53,6 +53,9 @@ class TrainingSetup:
     plan : Plan
     examples : Examples
     epochs : int
+        Epochs of each run.
+    averaged_runs : int
+        Runs of each network, whose parameters are averaged.
     pretrained : Pretrained or None
         The model that it begins with.
     parts : dict of str to array
@@ -86,6 +89,7 @@ class TrainingSetup:
     plan: Plan
     examples: Examples
     epochs: int
+    averaged_runs: int
     pretrained: Pretrained | None
     parts: dict[str, Array]
     folds: Sequence[Array]
@@ -206,6 +210,7 @@ class TrainingSetup:
             if settings.front_end is None or isinstance(settings.front_end, str)
             else front_end_to_config(settings.front_end),
             "epochs": epochs,
+            "averaged_runs": self.averaged_runs,
             "budget": None,  # the file says how to repeat the training, which does not depend on the machine
             "batch_size": self.plan.batch_size,
             "learning_rate": self.plan.learning_rate,
@@ -302,10 +307,17 @@ def prepare(
         if backgrounds is not None:
             augmentation = backgrounds.mixed_into(augmentation)
     assert normalisation is not None
+    count = examples.epoch_count(settings.tts_language)
+    if params is None and plan.run_count(count) > 1:
+        raise ConfigError(
+            "runs that begin with random parameters cannot be averaged; name a network to begin with (init), or leave "
+            "averaged_runs out"
+        )
     return TrainingSetup(
         plan=plan,
         examples=examples,
-        epochs=plan.epoch_count(examples.epoch_count(settings.tts_language)),
+        epochs=plan.epoch_count(count),
+        averaged_runs=plan.run_count(count),
         pretrained=pretrained,
         parts=parts,
         folds=folds,

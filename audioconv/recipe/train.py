@@ -31,28 +31,21 @@ from audioconv.recipe.labelled import Labelled
 from audioconv.recipe.plan import MAX_EPOCHS, resolve
 from audioconv.recipe.pretrained import Pretrained
 from audioconv.recipe.rejection import CALIBRATION_CLIPS
-from audioconv.recipe.replicas import check_processes, one_cycle
+from audioconv.recipe.replicas import check_processes
 from audioconv.recipe.reviewed import read_reviewed
+from audioconv.recipe.runs import CHECKPOINT, Runs, Stage
 from audioconv.recipe.settings import Settings, check
 from audioconv.recipe.setup import TrainingSetup, prepare
 from audioconv.training.budget import epochs_within
 from audioconv.training.callbacks import Callback, Noted
 from audioconv.training.checkpoint import Checkpoint
 from audioconv.training.data import Dataset
-from audioconv.training.fitting import FitResult, fit
+from audioconv.training.fitting import FitResult
 from audioconv.training.history import History
-from audioconv.training.optimizers import AdamW
-
-CHECKPOINT, CHECKPOINTS = "checkpoint.safetensors", "checkpoint*.safetensors"
 
 REFIT_SHARE = 0.15
 """Share of the clips that validate from which on a network that begins with the speech embedding is trained again with
 them. Each of five clips is a fifth of the word's clips. docs/experiments/speech-embedding.md has figures."""
-
-SEED_STEP = 1000
-"""Difference of the seeds of two networks of an ensemble: ensembles with the seeds 0, 1, 2 share none."""
-
-GRADIENT_CLIP = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,20 +149,18 @@ def _train(
         trial = data or setup.data_to_train(everything)
         epochs = _epochs_within_budget(setup, plan.settings.budget, trial, watch, checkpoints if resume else None)
         del trial
-    fit_all = partial(_fit_all, setup, checkpoints=checkpoints, resume=resume, callbacks=callbacks)
+    stages = _stages(setup, epochs, everything)
+    runs = Runs(setup, stages, checkpoints, resume, callbacks)
     trained = []
-    for fold, held in enumerate(setup.folds or [parts["validation"]]):
+    for place, held in enumerate(setup.folds or [parts["validation"]]):
         if setup.folds:
-            rest = np.setdiff1d(everything, held)
-            results = fit_all(fold_epochs(epochs), rest, setup.data_to_train(rest), setup.data(held), fold=fold)
+            results = runs.train(place, setup.data_to_train(stages[place].part), setup.data(held))
         else:
             assert data is not None
-            results = fit_all(epochs, parts["train"], data, watch)
+            results = runs.train(place, data, watch)
         trained.append(_Trained(results, _joined(setup, results), held))
     del data, watch  # they may have copies of all samples
-    finals = []
-    if shall_refit(setup) or setup.folds:
-        finals = fit_all(epochs, everything, setup.data_to_train(everything), None)
+    finals = runs.train(len(stages) - 1, setup.data_to_train(everything), None) if stages[-1].is_final else []
 
     # The last network's predictions for these clips would be too good: it has learned them.
     watched, learned = [one.watched(setup) for one in trained], None
@@ -221,6 +212,22 @@ def _train(
     )
 
 
+def _stages(setup: TrainingSetup, epochs: int, everything: Array) -> list[Stage]:
+    """Return what is trained, one stage after the other."""
+    count = len(setup.folds)
+    if count:
+        rests = [np.setdiff1d(everything, held) for held in setup.folds]
+        stages = [
+            Stage(rest, fold_epochs(epochs), f"without part {fold + 1} of {count}", fold)
+            for fold, rest in enumerate(rests)
+        ]
+        return [*stages, Stage(everything, epochs, "the model, of all clips", is_final=True)]
+    first = Stage(setup.parts["train"], epochs)
+    if not shall_refit(setup):
+        return [first]
+    return [first, Stage(everything, epochs, "once more, with the clips that validated", is_final=True)]
+
+
 def shall_refit(setup: TrainingSetup) -> bool:
     """Return whether the network is trained a second time, with the validation examples.
 
@@ -252,63 +259,6 @@ def fold_epochs(epochs: int) -> int:
     return max(1, epochs // 2)
 
 
-def _fit_all(
-    setup: TrainingSetup,
-    epochs: int,
-    part: Array,
-    data: Sequence[Dataset],
-    watch: Dataset | None,
-    *,
-    fold: int = 0,
-    checkpoints: StrPath | None,
-    resume: bool,
-    callbacks: Sequence[Callback],
-) -> list[FitResult]:
-    """Train each network of the ensemble on the examples `part`, of which the `data` of our replicas are made."""
-    plan, patience, loss = setup.plan, setup.plan.settings.patience, setup.loss(part)
-    results = []
-    for member in range(plan.ensemble_size):
-        name = checkpoint_name(member, final=watch is None, fold=fold)
-        results.append(
-            fit(
-                setup.network,
-                list(data),
-                validation=watch,
-                epochs=epochs,
-                batch_size=plan.batch_size,
-                optimizer=AdamW(rates=setup.rates),
-                schedule=one_cycle(plan.learning_rate, plan.settings.replicas, epochs),
-                loss=loss,
-                gradient_clip=GRADIENT_CLIP,
-                mixup=plan.mixup,
-                patience=None if watch is None else patience,
-                # The learning rate falls to zero: an earlier epoch is better by chance only, unless patience ends it.
-                keep="last" if patience is None else "best",
-                seed=plan.settings.seed + SEED_STEP * member,
-                params=setup.params,
-                checkpoint=None if checkpoints is None else Path(checkpoints) / name,
-                resume=resume,
-                settings=setup.describe(),
-                callbacks=callbacks,
-                processes=setup.processes,
-            )
-        )
-    return results
-
-
-def checkpoint_name(member: int, final: bool, fold: int = 0) -> str:
-    """Return the name of the file from which the training of a network, or its second one, goes on.
-
-    >>> checkpoint_name(0, final=False), checkpoint_name(1, final=True)
-    ('checkpoint.safetensors', 'checkpoint-final-2.safetensors')
-    >>> checkpoint_name(0, final=False, fold=1)
-    'checkpoint-fold-2.safetensors'
-    """
-    stem, suffix = CHECKPOINT.split(".")
-    of_fold = f"-fold-{fold + 1}" if fold else ""
-    return f"{stem}{of_fold}{'-final' if final else ''}{f'-{member + 1}' if member else ''}.{suffix}"
-
-
 def _epochs_within_budget(
     setup: TrainingSetup, budget: float, data: Sequence[Dataset], watch: Dataset | None, begun: StrPath | None
 ) -> int:
@@ -324,7 +274,7 @@ def _epochs_within_budget(
     plan = setup.plan
     # Each of the folds' networks is trained on all folds but one, in half the epochs.
     runs = 1 + (folds - 1) / 2 if folds else 2 if shall_refit(setup) else 1
-    seconds = budget / plan.ensemble_size / runs / len(data)
+    seconds = budget / plan.ensemble_size / setup.averaged_runs / runs / len(data)
     together = setup.processes.size > 1  # validation is shared, and each process has some of the clips
     fitting = epochs_within(seconds, setup.network, data[0], None if together else watch, setup.params, plan.batch_size)
     epochs = min(MAX_EPOCHS, *map(int, setup.processes.gather_json(fitting)))
@@ -346,9 +296,9 @@ def _stored_features(setup: TrainingSetup, model: Model) -> StoredFeatures | Non
 
 
 def _validation_accuracy(setup: TrainingSetup, trained: _Trained) -> float | None:
-    """Return the accuracy of all networks together on the validation part."""
+    """Return the accuracy of the model on the validation part."""
     results = trained.results
-    if len(results) == 1 or not len(trained.held):
+    if (len(results) == 1 and setup.averaged_runs == 1) or not len(trained.held):
         return results[0].history[results[0].kept_epoch - 1].validation_accuracy
     watched = trained.watched(setup)
     return float(np.mean(sharing.logits(trained.model, watched.x, setup.processes).argmax(axis=1) == watched.codes))

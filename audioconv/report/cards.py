@@ -34,7 +34,10 @@ def training(facts: Facts) -> Html | None:
     said += ". Training clips are changed at random while they are learned from, so they may look harder."
     if final is not None:
         said += f" Then {count(len(final), 'epoch')} more, anew, with the clips that had watched."
-    members = present_names(_mapping(facts.model.provenance.get("settings"))).get("ensemble_size")
+    settings = present_names(_mapping(facts.model.provenance.get("settings")))
+    members, runs = settings.get("ensemble_size"), settings.get("averaged_runs")
+    if isinstance(runs, int) and runs > 1:
+        said += f" These are the epochs of the first of {runs} runs whose parameters are averaged."
     if isinstance(members, int) and members > 1:
         said += f" These are the epochs of the first of {members} networks that decide together."
     return join(tag("p", said), tag("div", figures.training(history, final), class_="pair"))

@@ -68,11 +68,25 @@ class RunStarted:
         Number of epochs before a resumed run goes on.
     batches : int
         Number of batches in an epoch.
+    title : str
+        Which of several runs it is, such as "network 2 of 3"; from `Classifier`. Default: none.
+    number, runs : int
+        Place among the runs of a model, from 1, and their number. Default: 1 of 1.
+    averaged_runs : int
+        How many of them are averaged to a network. Default: 1, so none is.
+    epochs_left, batches_left : int
+        Epochs of all later runs of the model, and about their batches. Default: 0.
     """
 
     epochs: int
     epochs_done: int
     batches: int
+    title: str = ""
+    number: int = 1
+    runs: int = 1
+    averaged_runs: int = 1
+    epochs_left: int = 0
+    batches_left: int = 0
 
 
 @dataclass(frozen=True)

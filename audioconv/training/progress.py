@@ -37,7 +37,7 @@ class ProgressBar:
             transient=True,
         )
         self._task = TaskID(0)
-        self._epochs = self._batches = self._done_before = 0
+        self._epochs = self._batches = self._done_before = self._later = 0
         self._begun = 0.0
 
     def __enter__(self) -> Self:
@@ -87,9 +87,11 @@ class ProgressBar:
             self._bar.remove_task(self._task)
 
     def _start(self, event: RunStarted) -> None:
-        self._epochs, self._batches = event.epochs, event.batches
+        self._epochs, self._batches, self._later = event.epochs, event.batches, event.batches_left
         self._done_before = event.epochs_done * event.batches
         self._begun = time.perf_counter()
+        if event.title:
+            self._say(f"{event.title}:")
         if event.epochs_done:
             self._say(f"resuming after epoch {event.epochs_done} of {event.epochs}")
         if self._console.is_terminal:
@@ -119,12 +121,13 @@ class ProgressBar:
         )
 
     def _seconds_left(self, batches_done: int) -> float:
-        """Return how long the rest takes at the pace of this run so far, validation included."""
+        """Return how long this run and later ones take at the pace of this run so far, validation included."""
         elapsed = time.perf_counter() - self._begun
-        return elapsed / (batches_done - self._done_before) * (self._epochs * self._batches - batches_done)
+        left = self._epochs * self._batches - batches_done + self._later
+        return elapsed / (batches_done - self._done_before) * left
 
     def _left_without_bar(self, event: EpochEnded) -> str:
-        if self._console.is_terminal or event.row.epoch == self._epochs:
+        if self._console.is_terminal or (event.row.epoch == self._epochs and not self._later):
             return ""
         return f"  {duration(self._seconds_left(event.row.epoch * self._batches))} left"
 

@@ -159,10 +159,12 @@ def test_null_leaves_an_option_to_training():
 
 def test_the_time_left_counts_all_networks():
     sent = []
-    progress = Progress(new_state("a"), 3, sent.append)
+    progress = Progress(new_state("a"), sent.append)
     for network in range(4):
         epochs, batches = (4, 2) if network < 3 else (8, 3)
-        progress(RunStarted(epochs, 0, batches))
+        left = 2 - network if network < 3 else -1
+        epochs_left, batches_left = (left * 4 + 8, left * 8 + 24) if network < 3 else (0, 0)
+        progress(RunStarted(epochs, 0, batches, "", network + 1, 4, 1, epochs_left, batches_left))
         for epoch in range(1, epochs + 1):
             for batch in range(1, batches + 1):
                 time.sleep(0.005)

@@ -517,6 +517,13 @@ export const TEXTS = {
     "第 {n} / {all} 轮",
   ],
   epochNumber: ["epoch {n}", "Epoche {n}", "época {n}", "époque {n}", "第 {n} 轮"],
+  runOf: [
+    "run {n} of {all}, whose networks are averaged",
+    "Durchgang {n} von {all}, deren Netze gemittelt werden",
+    "pasada {n} de {all}, cuyas redes se promedian",
+    "passage {n} sur {all}, dont les réseaux sont moyennés",
+    "第 {n} / {all} 次训练，各次网络取平均",
+  ],
   networkOf: [
     "network {n} of {all}, each without some of the clips, to measure with them",
     "Netz {n} von {all}, jedes ohne einen Teil der Clips, um an ihnen zu messen",

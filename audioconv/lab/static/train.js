@@ -93,6 +93,9 @@ function note() {
   if (run.state === "failed") {
     return run.message;
   }
+  if (run.state === "training" && run.networks > 1 && run.averaged) {
+    return t("runOf", { n: run.network, all: run.networks });
+  }
   if (run.state === "training" && run.networks > 1) {
     return t(run.network < run.networks ? "networkOf" : "networkLast", { n: run.network, all: run.networks });
   }
