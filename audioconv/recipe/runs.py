@@ -40,7 +40,7 @@ class Stage:
     epochs : int
         Epochs of each run.
     title : str
-        What these examples are, for the user; empty where there is nothing to say.
+        Name of the stage for the user, such as "without part 1 of 3"; empty for the only one.
     fold : int
         Number of the part of a cross-validation that is left out, from 0.
     is_final : bool
@@ -86,7 +86,7 @@ class Runs:
         data : sequence of Dataset
             Training data of our replicas.
         watch : Dataset or None
-            What validates.
+            Validation data.
 
         Returns
         -------

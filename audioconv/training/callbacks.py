@@ -73,7 +73,7 @@ class RunStarted:
     number, runs : int
         Place among the runs of a model, from 1, and their number. Default: 1 of 1.
     averaged_runs : int
-        How many of them are averaged to a network. Default: 1, so none is.
+        Number of them whose parameters are averaged to one network's. Default: 1, so none are.
     epochs_left, batches_left : int
         Epochs of all later runs of the model, and about their batches. Default: 0.
     """
