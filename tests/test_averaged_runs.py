@@ -120,9 +120,7 @@ def test_the_time_left_has_later_runs(capsys):
 
 
 def test_random_parameters_are_not_averaged(folder):
-    with pytest.raises(
-        ConfigError, match=r"with random parameters cannot be averaged; name a network .*\(init\)"
-    ):
+    with pytest.raises(ConfigError, match=r"with random parameters cannot be averaged; name a network .*\(init\)"):
         ac.Classifier.train(folder, averaged_runs=2, **QUICK)
     with pytest.raises(ConfigError, match="there must be at least one run, got averaged_runs=0"):
         ac.Classifier.train(folder, averaged_runs=0, **QUICK)
