@@ -412,6 +412,25 @@ def test_listening_finds_words_and_takes_verdicts(lab, fake):
     assert [one for one in types() if one != "threshold"] == ["verdict", "missed", "stop"]
 
 
+@pytest.mark.parametrize(
+    ("more", "note"),
+    [
+        ({}, ""),
+        ({"network": 1, "networks": 2, "averaged": True}, "run 1 of 2, whose networks are averaged"),
+        ({"network": 2, "networks": 2, "averaged": True}, "run 2 of 2, whose networks are averaged"),
+        ({"network": 1, "networks": 4}, "network 1 of 4, each without some of the clips, to measure with them"),
+        ({"network": 4, "networks": 4}, "network 4 of 4: the model, of all clips"),
+    ],
+    ids=str,
+)
+def test_which_of_several_runs_it_is(lab, fake, more, note):
+    fake.fill()
+    fake.project["run"] = run("training", **more)
+    page = lab()
+    until(page, "document.getElementById('run-state').textContent !== ''")
+    assert page.inner_text("#run-note") == note
+
+
 def test_the_slider_says_what_a_threshold_costs(lab, fake):
     fill(fake, "trained")
     page = lab()

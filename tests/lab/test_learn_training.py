@@ -161,9 +161,9 @@ def test_the_time_left_counts_all_networks():
     sent = []
     progress = Progress(new_state("a"), sent.append)
     for network in range(4):
-        epochs, batches = (4, 2) if network < 3 else (8, 3)
-        left = 2 - network if network < 3 else -1
-        epochs_left, batches_left = (left * 4 + 8, left * 8 + 24) if network < 3 else (0, 0)
+        is_fold, later = network < 3, 2 - network
+        epochs, batches = (4, 2) if is_fold else (8, 3)
+        epochs_left, batches_left = (4 * later + 8, 8 * later + 24) if is_fold else (0, 0)
         progress(RunStarted(epochs, 0, batches, "", network + 1, 4, 1, epochs_left, batches_left))
         for epoch in range(1, epochs + 1):
             for batch in range(1, batches + 1):
