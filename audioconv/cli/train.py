@@ -151,7 +151,7 @@ def train(
         int | None,
         _option(
             "Average the parameters of N runs that begin with the same pretrained network: fewer other words are "
-            "accepted. Default: 2 from speech-embedding with negatives and at least 100 clips, else 1.",
+            "accepted. Default: 2 from speech-embedding with negatives and 100 to 500 clips, else 1.",
             RUN,
             metavar="N",
             min=1,

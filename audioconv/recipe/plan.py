@@ -27,9 +27,10 @@ EPOCHS, LEARNING_RATE, BATCH_SIZE, MIXUP = 60, 5e-3, 64, 0.0
 EMBEDDING_EPOCHS, EMBEDDING_LEARNING_RATE, EMBEDDING_BATCH_SIZE = 12, 3e-3, 32
 """The same for a network that begins with the speech embedding."""
 
-AVERAGED_RUNS, AVERAGED_EPOCHS, MIN_TO_AVERAGE = 2, 0.75, 100
-"""Runs whose parameters are averaged where such a network has a bank of negatives, with this share of the epochs of one
-run alone. With fewer than `MIN_TO_AVERAGE` examples, training takes no longer than a minute, and there is one run."""
+AVERAGED_RUNS, AVERAGED_EPOCHS = 2, 0.75
+MIN_TO_AVERAGE, MAX_TO_AVERAGE = 100, 500
+"""Runs whose parameters are averaged where such a network has a bank of negatives, and their share of the usual epochs.
+With fewer examples training should take a minute, and more examples gain nothing: there is one run."""
 
 FEW_FOR_EMBEDDING, EMBEDDING_EXPONENT = 2000, 0.25
 """With fewer examples than that, such a network has more epochs, by this power of the ratio: 31 for 50 examples."""
@@ -132,7 +133,7 @@ class Plan:
         """Return the number of runs that are averaged for so many examples in an epoch."""
         if self.averaged_runs is not None:
             return self.averaged_runs
-        return 1 if examples < MIN_TO_AVERAGE else AVERAGED_RUNS
+        return AVERAGED_RUNS if MIN_TO_AVERAGE <= examples <= MAX_TO_AVERAGE else 1
 
     @property
     def begins_with_embedding(self) -> bool:
