@@ -65,8 +65,8 @@ class Classifier(Settings):
         Name of the last layer (node or tensor) of another framework's network that is kept.
         Default: all of it, without the dense layer at its end.
     epochs : int, optional
-        Passes through the examples of each run. Default: 60, of the speech embedding network 12, and more for few
-        examples; three quarters of these for runs that are averaged.
+        Passes through the examples of each run. Default: 60, of the speech embedding network 12, or 9 for each run that
+        is averaged, and more for few examples.
     budget : float, optional
         Seconds for the training without the reading of files. The number of epochs is measured first.
     batch_size : int, optional
@@ -131,10 +131,10 @@ class Classifier(Settings):
         Whether to train a second time, with the validation examples. Their voices would be missing otherwise, or their
         clips where there are few. Default: if the data have no split of their own, and fewer than 20 speakers are
         known. From the speech embedding also if 15 % of the clips or more validate (at most five clips a word).
-    averaged_runs : int, optional
+    averaged_runs : int
         Runs whose parameters are averaged: each begins with the same pretrained parameters, and has augmentation of its
-        own. The model accepts fewer other words and less speech, and is as fast as one of a single run. Default: 2 from
-        the speech embedding with a bank of negatives and 100 to 500 examples; otherwise, and with `folds`, 1.
+        own. The model accepts fewer other words, and is as fast as one of a single run.
+        docs/experiments/averaged-runs.md has figures. Default: 1.
     ensemble_size : int
         Size of the ensemble: so many networks are trained, one after the other, and their logits are averaged. Three
         take three times as long and find more words in noise and speech at the same false accept rate.

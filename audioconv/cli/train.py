@@ -148,15 +148,15 @@ def train(
         ),
     ] = None,
     averaged_runs: Annotated[
-        int | None,
+        int,
         _option(
             "Average the parameters of N runs that begin with the same pretrained network: fewer other words are "
-            "accepted. Default: 2 from speech-embedding with negatives and 100 to 500 clips, else 1.",
+            "accepted, and the model is as fast. Default: 1.",
             RUN,
             metavar="N",
             min=1,
         ),
-    ] = None,
+    ] = 1,
     ensemble_size: Annotated[
         int,
         _option(

@@ -140,8 +140,8 @@ def show_report(out: Path, classifier: Classifier, collection: Collection) -> No
     lines = [("trained on", f"{counts['train']:,} clips of {len(classifier.classes_)} classes")]
     if classifier.ensemble_size > 1:
         lines.append(("ensemble", f"{classifier.ensemble_size} networks"))
-    if (averaged := classifier.model_.provenance["settings"].get("averaged_runs", 1)) > 1:
-        lines.append(("averaged", f"{averaged} runs"))
+    if classifier.averaged_runs > 1:
+        lines.append(("averaged", f"{classifier.averaged_runs} runs"))
     if (began_with := classifier.model_.provenance["began_with"]) is not None:
         lines.append(("start", str(began_with)))
     lines += origins_of_training(classifier.model_.provenance)

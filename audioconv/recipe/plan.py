@@ -27,10 +27,8 @@ EPOCHS, LEARNING_RATE, BATCH_SIZE, MIXUP = 60, 5e-3, 64, 0.0
 EMBEDDING_EPOCHS, EMBEDDING_LEARNING_RATE, EMBEDDING_BATCH_SIZE = 12, 3e-3, 32
 """The same for a network that begins with the speech embedding."""
 
-AVERAGED_RUNS, AVERAGED_EPOCHS = 2, 0.75
-MIN_TO_AVERAGE, MAX_TO_AVERAGE = 100, 500
-"""Runs whose parameters are averaged where such a network has a bank of negatives, and their share of the usual epochs.
-With fewer examples training should take a minute, and more examples gain nothing: there is one run."""
+AVERAGED_EPOCHS = 0.75
+"""Share of these epochs that each of several averaged runs has; docs/experiments/averaged-runs.md has its effect."""
 
 FEW_FOR_EMBEDDING, EMBEDDING_EXPONENT = 2000, 0.25
 """With fewer examples than that, such a network has more epochs, by this power of the ratio: 31 for 50 examples."""
@@ -87,8 +85,8 @@ class Plan:
         The greatest of the one-cycle schedule for one replica; see `replicas.one_cycle`.
     mixup : float
         See `training.fit`.
-    averaged_runs : int or None
-        Runs from the same parameters that are averaged; see `recipe.runs`. None: see `run_count`.
+    averaged_runs : int
+        Runs from the same parameters that are averaged; see `recipe.runs`.
     ensemble_size : int
         Networks whose logits are averaged.
     rejects : bool
@@ -111,7 +109,7 @@ class Plan:
     batch_size: int
     learning_rate: float
     mixup: float
-    averaged_runs: int | None
+    averaged_runs: int
     ensemble_size: int
     rejects: bool
     bank: StrPath | None
@@ -125,15 +123,9 @@ class Plan:
         if self.begins_with_embedding:
             ratio = max(1.0, FEW_FOR_EMBEDDING / max(1, examples))
             epochs = math.ceil(EMBEDDING_EPOCHS * math.pow(ratio, EMBEDDING_EXPONENT))
-            return epochs if self.run_count(examples) == 1 else math.ceil(AVERAGED_EPOCHS * epochs)
+            return epochs if self.averaged_runs == 1 else math.ceil(AVERAGED_EPOCHS * epochs)
         steps = batch_count(examples, self.batch_size * self.settings.replicas)
         return min(MAX_EPOCHS, max(EPOCHS, math.ceil(MIN_STEPS / steps)))
-
-    def run_count(self, examples: int) -> int:
-        """Return the number of runs that are averaged for so many examples in an epoch."""
-        if self.averaged_runs is not None:
-            return self.averaged_runs
-        return AVERAGED_RUNS if MIN_TO_AVERAGE <= examples <= MAX_TO_AVERAGE else 1
 
     @property
     def begins_with_embedding(self) -> bool:
@@ -208,9 +200,6 @@ def choose(
     rejects = shall_reject(settings, spec, few_speakers and not has_refused, bank)
     usual_rate = EMBEDDING_LEARNING_RATE if of_embedding else LEARNING_RATE
     usual_batch = EMBEDDING_BATCH_SIZE if of_embedding else BATCH_SIZE
-    # Without a bank no figures say that it helps. Networks of a cross-validation have few epochs as they are.
-    shall_average = of_embedding and bank is not None and rejects and settings.folds is None
-    averaged_runs = None if settings.averaged_runs is None and shall_average else settings.averaged_runs or 1
     return Plan(
         settings=Settings(**settings.get_params()),
         spec=spec,
@@ -222,7 +211,7 @@ def choose(
         batch_size=usual_batch if settings.batch_size is None else settings.batch_size,
         learning_rate=usual_rate if settings.learning_rate is None else settings.learning_rate,
         mixup=MIXUP if settings.mixup is None else settings.mixup,
-        averaged_runs=averaged_runs,
+        averaged_runs=settings.averaged_runs,
         ensemble_size=settings.ensemble_size,
         rejects=rejects,
         bank=bank if rejects else None,

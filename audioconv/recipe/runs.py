@@ -93,7 +93,7 @@ class Runs:
         list of FitResult
             One a network. The history of several runs that are averaged is that of the first.
         """
-        size, count = self.setup.plan.ensemble_size, self.setup.averaged_runs
+        size, count = self.setup.plan.ensemble_size, self.setup.plan.averaged_runs
         networks = []
         for member in range(size):
             found = [self._run(place, member * count + number, data, watch) for number in range(count)]
@@ -137,7 +137,7 @@ class Runs:
     def _placed(self, event: RunStarted, place: int, number: int) -> RunStarted:
         """Return the event with the run's place among all, and what is left after it."""
         stage, later = self.stages[place], self.stages[place + 1 :]
-        size, count = self.setup.plan.ensemble_size, self.setup.averaged_runs
+        size, count = self.setup.plan.ensemble_size, self.setup.plan.averaged_runs
         of_stage = size * count
         rest = of_stage - 1 - number
         batches = rest * stage.epochs * event.batches

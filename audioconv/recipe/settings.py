@@ -100,7 +100,7 @@ class Settings:
     folds: int | None = None
     patience: int | None = None
     refit: bool | None = None
-    averaged_runs: int | None = None
+    averaged_runs: int = 1
     ensemble_size: int = 1
     stored_features: int = 200
     replicas: int = 1
@@ -212,7 +212,7 @@ def check(settings: Settings, kind: Literal["audio", "images"]) -> None:
         raise ConfigError(f"cross-validation needs at least 2 folds, got folds={settings.folds}")
     if settings.folds is not None and (settings.refit is False or settings.patience is not None):
         raise ConfigError("with folds the model is trained on all clips at the end; leave refit and patience out")
-    if settings.averaged_runs is not None and settings.averaged_runs < 1:
+    if settings.averaged_runs < 1:
         raise ConfigError(f"there must be at least one run, got averaged_runs={settings.averaged_runs}")
     if settings.ensemble_size < 1:
         raise ConfigError(f"there must be at least one network, got ensemble_size={settings.ensemble_size}")

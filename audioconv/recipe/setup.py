@@ -54,8 +54,6 @@ class TrainingSetup:
     examples : Examples
     epochs : int
         Epochs of each run.
-    averaged_runs : int
-        Runs of each network, whose parameters are averaged.
     pretrained : Pretrained or None
         The model that it begins with.
     parts : dict of str to array
@@ -89,7 +87,6 @@ class TrainingSetup:
     plan: Plan
     examples: Examples
     epochs: int
-    averaged_runs: int
     pretrained: Pretrained | None
     parts: dict[str, Array]
     folds: Sequence[Array]
@@ -210,7 +207,6 @@ class TrainingSetup:
             if settings.front_end is None or isinstance(settings.front_end, str)
             else front_end_to_config(settings.front_end),
             "epochs": epochs,
-            "averaged_runs": self.averaged_runs,
             "budget": None,  # the file says how to repeat the training, which does not depend on the machine
             "batch_size": self.plan.batch_size,
             "learning_rate": self.plan.learning_rate,
@@ -307,8 +303,7 @@ def prepare(
         if backgrounds is not None:
             augmentation = backgrounds.mixed_into(augmentation)
     assert normalisation is not None
-    count = examples.epoch_count(settings.tts_language)
-    if params is None and plan.run_count(count) > 1:
+    if params is None and plan.averaged_runs > 1:
         raise ConfigError(
             "runs that begin with random parameters cannot be averaged; name a network to begin with (init), or leave "
             "averaged_runs out"
@@ -316,8 +311,7 @@ def prepare(
     return TrainingSetup(
         plan=plan,
         examples=examples,
-        epochs=plan.epoch_count(count),
-        averaged_runs=plan.run_count(count),
+        epochs=plan.epoch_count(examples.epoch_count(settings.tts_language)),
         pretrained=pretrained,
         parts=parts,
         folds=folds,

@@ -274,7 +274,7 @@ def _epochs_within_budget(
     plan = setup.plan
     # Each of the folds' networks is trained on all folds but one, in half the epochs.
     runs = 1 + (folds - 1) / 2 if folds else 2 if shall_refit(setup) else 1
-    seconds = budget / plan.ensemble_size / setup.averaged_runs / runs / len(data)
+    seconds = budget / plan.ensemble_size / plan.averaged_runs / runs / len(data)
     together = setup.processes.size > 1  # validation is shared, and each process has some of the clips
     fitting = epochs_within(seconds, setup.network, data[0], None if together else watch, setup.params, plan.batch_size)
     epochs = min(MAX_EPOCHS, *map(int, setup.processes.gather_json(fitting)))
@@ -298,7 +298,7 @@ def _stored_features(setup: TrainingSetup, model: Model) -> StoredFeatures | Non
 def _validation_accuracy(setup: TrainingSetup, trained: _Trained) -> float | None:
     """Return the accuracy of the model on the validation part."""
     results = trained.results
-    if (len(results) == 1 and setup.averaged_runs == 1) or not len(trained.held):
+    if (len(results) == 1 and setup.plan.averaged_runs == 1) or not len(trained.held):
         return results[0].history[results[0].kept_epoch - 1].validation_accuracy
     watched = trained.watched(setup)
     return float(np.mean(sharing.logits(trained.model, watched.x, setup.processes).argmax(axis=1) == watched.codes))
