@@ -1,8 +1,7 @@
 """The training runs of a model: those of each network of an ensemble, and of each part of a cross-validation.
 
 Several runs may begin with the same pretrained parameters, each with other augmentation, dropout and order. The means
-of their parameters are one network, which accepts fewer other words and less speech than each of the runs:
-docs/experiments/averaged-runs.md has figures.
+of their parameters are one network. docs/experiments/averaged-runs.md has the effect.
 """
 
 from __future__ import annotations

@@ -241,6 +241,13 @@ def test_curves_of_one_network_of_several_say_so(facts, members) -> None:
     assert ("the epochs of the first of 3 networks that decide together" in text) == (members == 3)
 
 
+@pytest.mark.parametrize("averaged", [1, 2])
+def test_curves_of_one_run_of_several_say_so(facts, averaged) -> None:
+    model = dataclasses.replace(facts.model, provenance={"settings": {"averaged_runs": averaged}})
+    text = Page(render(dataclasses.replace(facts, model=model))).text
+    assert ("the epochs of the first of 2 runs whose parameters are averaged" in text) == (averaged == 2)
+
+
 def test_very_many_classes_have_no_matrix(tmp_path) -> None:
     few = Page(render(examples.facts_of(tmp_path / "few", words=[f"w{n}" for n in range(59)], clips=2)))
     many = Page(render(examples.facts_of(tmp_path / "many", words=[f"w{n}" for n in range(61)], clips=2)))
