@@ -43,36 +43,38 @@ class Classifier(Settings):
     Parameters
     ----------
     arch : str
-        Name of the network, one of `architectures.NAMES`; ``"speech-embedding"`` begins with its pretrained layers
-        unless `init` is None. Default: ``"auto"``, see `recipe.plan.choose_architecture`.
+        Name of the network, one of `architectures.NAMES`; ``"speech-embedding"`` and ``"yamnet"`` begin with their
+        pretrained layers unless `init` is None. Default: ``"auto"``, see `recipe.plan.choose_architecture`.
     init : path-like, optional
         Pretrained layers to begin with, below a new last layer; the labels may differ. One of
 
         - a model file of audioconv: its network (`arch` is ignored), its front end and its window;
         - ``"speech-embedding"``: for words, the network that Google trained on speech (Apache License 2.0), with its
           front end; it is downloaded (1.3 MB) where it is not on this machine;
-        - ``"openwakeword"``: the same network as openWakeWord computes it: windows of 2 s, and its layers do not learn.
-          `export` writes the head for openWakeWord;
+        - ``"yamnet"``: for other sounds, the network that Google trained on 521 kinds of sound (Apache License 2.0).
+          It is downloaded (4.1 MB) where it is not on this machine. Its layers do not learn;
+        - ``"openwakeword"``: the speech embedding network as openWakeWord computes it: windows of 2 s, and its layers
+          do not learn. `export` writes the head for openWakeWord;
         - a file that holds a network of another framework, ``.onnx``, ``.keras``, ``.h5`` or ``.caffemodel`` (extra
           ``interop``): its layers up to `init_layer`. Its input decides the number of mel bands, or the size of
           pictures; it takes (frames, bands), (frames, bands, 1), (samples, 1) or (height, width, channels);
         - None: random parameters.
 
-        Pretrained layers of others learn with a tenth of the rate. Default: ``"auto"``, for words the speech embedding
+        Other pretrained layers learn with a twentieth of the rate. Default: ``"auto"``, for words the speech embedding
         network if it is on this machine, else for fewer than 500 clips of words a model of the package if one has this
-        front end, random parameters otherwise; see `recipe.pretrained`.
+        front end; for other sounds YAMNet if it is on this machine; random parameters otherwise.
     init_layer : str, optional
         Name of the last layer (node or tensor) of another framework's network that is kept.
         Default: all of it, without the dense layer at its end.
     epochs : int, optional
         Passes through the examples of each run. Default: 60, of the speech embedding network 12, or 9 for each run that
-        is averaged, and more for few examples.
+        is averaged, of YAMNet 10, and more for few examples.
     budget : float, optional
         Seconds for the training without the reading of files. The number of epochs is measured first.
     batch_size : int, optional
-        Examples in a step. Default: 64, with the speech embedding network 32.
+        Examples in a step. Default: 64, with the speech embedding network or YAMNet 32.
     learning_rate : float, optional
-        The greatest of the one-cycle schedule. Default: 0.005, of the speech embedding network 0.003.
+        The greatest of the one-cycle schedule. Default: 0.005, of the speech embedding network and YAMNet 0.003.
     mixup : float, optional
         See `training.fit`. Default: 0, no mixing.
     front_end : str or LogMel, Mfcc, RawSamples or Librosa, optional

@@ -97,6 +97,12 @@ def no_speech_embedding(monkeypatch) -> None:
     monkeypatch.setattr("audioconv.recipe.speech_embedding.locate", lambda: None)
 
 
+@pytest.fixture
+def no_yamnet(monkeypatch) -> None:
+    """Let the network that sounds begin with be nowhere on this machine."""
+    monkeypatch.setattr("audioconv.recipe.yamnet.locate", lambda: None)
+
+
 @pytest.fixture(scope="session")
 def spoken(tmp_path_factory) -> Path:
     """Return two archives of invented people who say words: a release of Common Voice, and single words.

@@ -36,7 +36,7 @@ FENCE = re.compile(r"^(?:<!-- not run: (.+?) -->\n)?```(\S*)\n(.*?)^```$", re.MU
 # How often training goes through few clips where nobody says it.
 FEW_EPOCHS = """
 import audioconv.recipe.plan
-for name, value in {"MAX_EPOCHS": 3, "EMBEDDING_EPOCHS": 3, "EMBEDDING_EXPONENT": 0.0}.items():
+for name, value in {"MAX_EPOCHS": 3, "EMBEDDING_EPOCHS": 3, "FEW_EXPONENT": 0.0}.items():
     assert hasattr(audioconv.recipe.plan, name)
     setattr(audioconv.recipe.plan, name, value)
 """

@@ -307,7 +307,7 @@ def test_words_begin_with_it(rate, here, tmp_path):
     assert (found.arch, found.begins_with_embedding) == ("speech-embedding", True)
     assert found.spec.front_end == speech_embedding.front_end()
     assert found.input_shape == (101, 32, 1)
-    assert found.learning_rate == plan.EMBEDDING_LEARNING_RATE
+    assert found.learning_rate == plan.PUBLISHED_LEARNING_RATE
     assert found.notes == ()
 
 
@@ -341,13 +341,14 @@ def test_runs_that_are_averaged_have_three_quarters_of_the_epochs(settings, exam
     ids=["sounds", "4 kHz", "a front end", "a rate", "a network", "a short window", "asked"],
 )
 @pytest.mark.parametrize("is_here", [True, False])
+@pytest.mark.usefixtures("no_yamnet")
 def test_everything_else_does_not_and_nothing_is_noted(data, settings, is_here, here, tmp_path, monkeypatch):
     if not is_here:
         monkeypatch.setattr(plan, "find_speech_embedding", lambda: None)
     found = begun(write(tmp_path, **data), **settings)
     assert found.pretrained is None
     assert found.arch != "speech-embedding"
-    assert found.notes == ()
+    assert WITHOUT_EMBEDDING not in found.notes
 
 
 @pytest.mark.usefixtures("here")

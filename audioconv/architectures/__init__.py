@@ -12,6 +12,7 @@ from typing import Literal
 
 from audioconv.architectures.pictures import inception_v3, resnet20
 from audioconv.architectures.samples import m5, m5_32, m11
+from audioconv.architectures.sounds import yamnet
 from audioconv.architectures.spectrograms import (
     WIDE,
     bc_resnet,
@@ -50,6 +51,7 @@ _ARCHITECTURES: dict[str, tuple[Callable[[int], Layer], InputKind]] = {
     "m5-32": (m5_32, "samples"),
     "m11": (m11, "samples"),
     "speech-embedding": (speech_embedding, "spectrogram-2d"),
+    "yamnet": (yamnet, "spectrogram-2d"),
     "resnet20": (resnet20, "spectrogram-2d"),
     "inception-v3": (inception_v3, "spectrogram-2d"),
 }

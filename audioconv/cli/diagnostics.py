@@ -6,7 +6,7 @@ import importlib
 import importlib.metadata
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +80,8 @@ class OptionalPart:
 
 
 @dataclass(frozen=True)
-class SpeechEmbedding:
-    """The network that words begin with.
+class PretrainedNetwork:
+    """A published network that training begins with.
 
     Attributes
     ----------
@@ -153,7 +153,8 @@ class Findings:
     formats: tuple[str, ...]
     optional: dict[str, OptionalPart]
     mirror: str | None
-    speech_embedding: SpeechEmbedding | None
+    speech_embedding: PretrainedNetwork | None
+    yamnet: PretrainedNetwork | None
     negatives: Bank | None
     voices: Voices | None
     problems: tuple[str, ...]
@@ -206,6 +207,7 @@ def examine() -> Findings:
         formats=formats,
         optional=_optional(problems),
         speech_embedding=_speech_embedding(problems),
+        yamnet=_yamnet(problems),
         negatives=_bank(problems),
         voices=_voices(problems),
         mirror=os.environ.get("AUDIOCONV_MIRROR"),
@@ -268,24 +270,37 @@ def _optional(problems: list[str]) -> dict[str, OptionalPart]:
     return parts
 
 
-def _speech_embedding(problems: list[str]) -> SpeechEmbedding | None:
+def _speech_embedding(problems: list[str]) -> PretrainedNetwork | None:
     """Return the place of the speech embedding network; None if it cannot be determined."""
-    try:
-        from audioconv.recipe import speech_embedding
+    from audioconv.recipe import speech_embedding as network
 
-        found = speech_embedding.locate()
+    install = (
+        f"{network.INSTALL}, or audioconv train --init speech-embedding ..., which downloads {network.MEGABYTES:.1f} MB"
+    )
+    return _pretrained("the speech embedding network", network.locate, network.LICENCE, install, problems)
+
+
+def _yamnet(problems: list[str]) -> PretrainedNetwork | None:
+    """Return the place of YAMNet; None if it cannot be determined."""
+    from audioconv.recipe import yamnet as network
+
+    install = f"audioconv train --init yamnet ..., which downloads {network.MEGABYTES:.1f} MB"
+    return _pretrained("YAMNet", network.locate, network.LICENCE, install, problems)
+
+
+def _pretrained(
+    name: str, locate: Callable[[], tuple[Path, str] | None], licence: str, install: str, problems: list[str]
+) -> PretrainedNetwork | None:
+    try:
+        found = locate()
     except AudioconvError as error:  # a damaged copy would end a training, too
         problems.append(str(error))
         return None
     except Exception as error:
-        problems.append(f"the speech embedding network cannot be looked for: {type(error).__name__}: {error}")
+        problems.append(f"{name} cannot be looked for: {type(error).__name__}: {error}")
         return None
     path, origin = found or (None, None)
-    install = (
-        f"{speech_embedding.INSTALL}, or audioconv train --init speech-embedding ..., which downloads "
-        f"{speech_embedding.MEGABYTES:.1f} MB"
-    )
-    return SpeechEmbedding(None if path is None else str(path), origin, speech_embedding.LICENCE, install)
+    return PretrainedNetwork(None if path is None else str(path), origin, licence, install)
 
 
 def _bank(problems: list[str]) -> Bank | None:

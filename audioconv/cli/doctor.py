@@ -113,11 +113,15 @@ def _sections(findings: Findings) -> Iterator[tuple[str, list[tuple[str, str]]]]
             for name, part in findings.optional.items()
         ],
     )
-    if (speech := findings.speech_embedding) is not None:
-        where = f"not on this machine; for training with words: {speech.install}"
-        if speech.path is not None and speech.origin is not None:
-            where = f"{speech.path} ({_ORIGINS[speech.origin]})"
-        yield "speech embedding network", [("file", where), ("licence", speech.licence)]
+    for title, network, purpose in (
+        ("speech embedding network", findings.speech_embedding, "words"),
+        ("yamnet", findings.yamnet, "sounds"),
+    ):
+        if network is not None:
+            where = f"not on this machine; for training with {purpose}: {network.install}"
+            if network.path is not None and network.origin is not None:
+                where = f"{network.path} ({_ORIGINS[network.origin]})"
+            yield title, [("file", where), ("licence", network.licence)]
     if (bank := findings.negatives) is not None:
         where = f"not on this machine; to reject other words and speech: {bank.get}"
         if bank.origin is not None:

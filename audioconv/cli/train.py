@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 ARCHITECTURES = (
     "cnn", "tc-cnn", "tc-cnn-l", "tc-cnn-events", "cs231n", "ds-cnn-s", "ds-cnn-m", "ds-cnn-l", "tc-resnet8",
     "tc-resnet14", "bc-resnet-1", "bc-resnet-1.5", "bc-resnet-2", "bc-resnet-3", "bc-resnet-6", "bc-resnet-8",
-    "matchboxnet-3x1x64", "matchboxnet-3x2x64", "m5", "m5-32", "m11", "speech-embedding", "resnet20", "inception-v3",
+    "matchboxnet-3x1x64", "matchboxnet-3x2x64", "m5", "m5-32", "m11", "speech-embedding", "yamnet",
+    "resnet20", "inception-v3",
 )  # fmt: skip
 """The names of `architectures.NAMES`, for the help: their module takes too long to import for that."""
 
@@ -39,8 +40,8 @@ RUN, TRAINING, REJECTION, INPUT = "Run", "Training", "Rejection", "Input"
 FALSE_ACCEPT_RATE, FALSE_ACCEPTS_PER_HOUR, STORED_FEATURES, AUTO = 0.05, 0.5, 200, "auto"
 """The defaults of `recipe.settings.Settings`, which takes too long to import for the help."""
 
-EPOCHS, EMBEDDING_EPOCHS, BATCH_SIZE, EMBEDDING_BATCH_SIZE = 60, 12, 64, 32
-LEARNING_RATE, EMBEDDING_LEARNING_RATE = 0.005, 0.003
+EPOCHS, EMBEDDING_EPOCHS, YAMNET_EPOCHS = 60, 12, 10
+BATCH_SIZE, PUBLISHED_BATCH_SIZE, LEARNING_RATE, PUBLISHED_LEARNING_RATE = 64, 32, 0.005, 0.003
 """The defaults of `recipe.plan`, for the help."""
 
 NOTHING = "nothing"
@@ -59,6 +60,7 @@ def register(app: typer.Typer) -> None:
         "audioconv train recordings -o model --negatives other-speech",
         "audioconv train ten-clips-a-word -o mine --init model/model.safetensors",
         "audioconv train words -o model --init speech-embedding",
+        "audioconv train sounds -o model --init yamnet",
         "audioconv train words -o model --init network.onnx --init-layer conv5",
         "audioconv train recordings -o better --reviewed heard",
         "audioconv train recordings -o model --resume",
@@ -105,7 +107,8 @@ def train(
     epochs: Annotated[
         int | None,
         _option(
-            f"Number of epochs. Default: {EPOCHS}, from speech-embedding {EMBEDDING_EPOCHS}; more for few clips.",
+            f"Number of epochs. Default: {EPOCHS}, from speech-embedding {EMBEDDING_EPOCHS}, from yamnet "
+            f"{YAMNET_EPOCHS}; more for few clips.",
             RUN,
             metavar="N",
             min=1,
@@ -201,12 +204,13 @@ def train(
         str,
         _option(
             "Start from pretrained layers, below a new last layer: those of a model that this command wrote; of "
-            "speech-embedding, Google's network for words (Apache License 2.0), downloaded if need be; of "
-            "openwakeword, the same network unchanged, for export to openWakeWord; or of a network in an ONNX, Keras "
-            "or Caffe file. Or start from nothing. Default: auto; words start from speech-embedding if it is here, "
-            "else fewer than 500 clips of them from one that learned synthetic speech.",
+            "speech-embedding, Google's network for words (Apache License 2.0), downloaded if need be; of yamnet, "
+            "Google's network for sounds (likewise); of openwakeword, the speech embedding unchanged, for export to "
+            "openWakeWord; or of a network in an ONNX, Keras or Caffe file. Or start from nothing. Default: auto. "
+            "Words start from speech-embedding if it is here, else fewer than 500 clips of them from one that learned "
+            "synthetic speech. Other sounds start from yamnet if it is here.",
             TRAINING,
-            metavar="FILE|speech-embedding|openwakeword|nothing|auto",
+            metavar="FILE|speech-embedding|yamnet|openwakeword|nothing|auto",
         ),
     ] = AUTO,
     init_layer: Annotated[
@@ -221,7 +225,7 @@ def train(
     batch_size: Annotated[
         int | None,
         _option(
-            f"Clips a step. Default: {BATCH_SIZE}, or {EMBEDDING_BATCH_SIZE} with the speech embedding.",
+            f"Clips a step. Default: {BATCH_SIZE}, from speech-embedding or yamnet {PUBLISHED_BATCH_SIZE}.",
             TRAINING,
             metavar="N",
             min=1,
@@ -230,8 +234,8 @@ def train(
     learning_rate: Annotated[
         float | None,
         _option(
-            f"Maximum of the one-cycle schedule. Default: {LEARNING_RATE}, from speech-embedding "
-            f"{EMBEDDING_LEARNING_RATE}.",
+            f"Maximum of the one-cycle schedule. Default: {LEARNING_RATE}, from speech-embedding or yamnet "
+            f"{PUBLISHED_LEARNING_RATE}.",
             TRAINING,
             metavar="RATE",
         ),

@@ -12,7 +12,7 @@ import functools
 import logging
 import math
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +21,7 @@ from audioconv._types import Features, Samples
 from audioconv.errors import ConfigError
 from audioconv.features.checks import as_batch, check_integer, check_number, check_sample_count
 from audioconv.features.librosa_front_end import Librosa
-from audioconv.features.mel import mel_edges, mel_filters
+from audioconv.features.mel import MelScale, mel_edges, mel_filters
 from audioconv.features.spectrogram import Spectrogram, cosine_basis, hann_window
 
 logger = logging.getLogger("audioconv")
@@ -41,11 +41,13 @@ class LogMel:
     fft_length, window_length, hop_length : int
         In samples. The Hann window lies in the middle of the transform.
     mel_bands : int
-        Number of bands, on Slaney's mel scale, each of unit area.
+        Number of bands on the mel scale, each of unit area.
     min_frequency, max_frequency : float
         Outer edges of the lowest and the highest band, in Hz; None is half the sample rate.
     floor : float
         Energies below it count as it: the quietest value is ``10 log10(floor)`` dB.
+    mel_scale : {"slaney", "htk"}
+        See `mel.hertz_to_mel`. Default: ``"slaney"``, as librosa's.
 
     Raises
     ------
@@ -67,6 +69,7 @@ class LogMel:
     min_frequency: float = 0.0
     max_frequency: float | None = None
     floor: float = 1e-10
+    mel_scale: MelScale = "slaney"
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -91,6 +94,8 @@ class LogMel:
             )
         if self.floor <= 0:
             raise ConfigError(f"{kind}: floor must be above 0, got {self.floor}")
+        if self.mel_scale not in get_args(MelScale):
+            raise ConfigError(f"{kind}: mel_scale must be one of {get_args(MelScale)}, got {self.mel_scale!r}")
 
     @classmethod
     def for_rate(cls, sample_rate: int, **settings: Any) -> Self:
@@ -102,7 +107,7 @@ class LogMel:
         --------
         >>> LogMel.for_rate(8000)
         LogMel(sample_rate=8000, fft_length=256, window_length=200, hop_length=80, mel_bands=40, \
-min_frequency=0.0, max_frequency=None, floor=1e-10)
+min_frequency=0.0, max_frequency=None, floor=1e-10, mel_scale='slaney')
         """
         check_integer(cls.__name__, "sample_rate", sample_rate)
         window_length = settings.pop("window_length", max(1, round(0.025 * sample_rate)))
@@ -144,7 +149,7 @@ min_frequency=0.0, max_frequency=None, floor=1e-10)
         >>> LogMel(mel_bands=3).band_edges().round()
         array([   0.,  754., 1689., 3676., 8000.])
         """
-        return mel_edges(self.mel_bands, self.min_frequency, self.top_frequency)
+        return mel_edges(self.mel_bands, self.min_frequency, self.top_frequency, self.mel_scale)
 
     def __call__(self, samples: ArrayLike) -> Features:
         """Return the spectrograms of a batch of clips.
@@ -279,7 +284,12 @@ def front_end_from_config(config: Any) -> FrontEnd:
 def _spectrogram(settings: LogMel) -> Spectrogram:
     window = hann_window(settings.window_length, settings.fft_length)
     filters = mel_filters(
-        settings.sample_rate, settings.fft_length, settings.mel_bands, settings.min_frequency, settings.top_frequency
+        settings.sample_rate,
+        settings.fft_length,
+        settings.mel_bands,
+        settings.min_frequency,
+        settings.top_frequency,
+        settings.mel_scale,
     )
     empty = np.count_nonzero(~filters.any(axis=1))
     if empty:

@@ -40,6 +40,16 @@ class Table:
         places = range(begin, begin + 4 * count, 4)
         return [Table(self.content, place + _unsigned(self.content, place)) for place in places]
 
+    def table(self, field: int) -> Table | None:
+        """Return the table that the field number `field` holds; None where the field is missing."""
+        place = self._field(field)
+        return None if place is None else Table(self.content, place + _unsigned(self.content, place))
+
+    def floats(self, field: int) -> list[float]:
+        """Return a vector of 32-bit floating point numbers."""
+        begin, count = self._vector(field)
+        return list(struct.unpack_from(f"<{count}f", self.content, begin))
+
     def integers(self, field: int) -> list[int]:
         """Return a vector of 32-bit integers."""
         begin, count = self._vector(field)

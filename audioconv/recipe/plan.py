@@ -12,26 +12,28 @@ from audioconv.errors import ConfigError
 from audioconv.features.front_ends import Mfcc, RawSamples
 from audioconv.features.librosa_front_end import Librosa
 from audioconv.pipeline.inputs import InputSpec
-from audioconv.recipe import speech_embedding
+from audioconv.recipe import speech_embedding, yamnet
 from audioconv.recipe.bank import DOWNLOAD_COMMAND, DOWNLOAD_GIGABYTES, checked_folder, default_folder, is_off
 from audioconv.recipe.choose_input import choose_audio_input
 from audioconv.recipe.labelled import REVIEWED, Labelled
-from audioconv.recipe.pretrained import Pretrained, find_speech_embedding
-from audioconv.recipe.settings import AUTO, SPEECH_EMBEDDING, Settings, check
+from audioconv.recipe.pretrained import Pretrained, find_speech_embedding, find_yamnet
+from audioconv.recipe.settings import AUTO, PUBLISHED, SPEECH_EMBEDDING, YAMNET, Settings, check
 from audioconv.recipe.window_plan import MAX_WORD_WINDOW_SECONDS, WindowPlan
 from audioconv.training.data import batch_count
 
 EPOCHS, LEARNING_RATE, BATCH_SIZE, MIXUP = 60, 5e-3, 64, 0.0
 """What a network is trained with unless the user says otherwise; docs/recipes.md has what it was chosen by."""
 
-EMBEDDING_EPOCHS, EMBEDDING_LEARNING_RATE, EMBEDDING_BATCH_SIZE = 12, 3e-3, 32
-"""The same for a network that begins with the speech embedding."""
+EMBEDDING_EPOCHS, YAMNET_EPOCHS = 12, 10
+PUBLISHED_LEARNING_RATE, PUBLISHED_BATCH_SIZE = 3e-3, 32
+"""The same for a network that begins with the speech embedding or YAMNet."""
 
 AVERAGED_EPOCHS = 0.75
 """Share of these epochs that each of several averaged runs has; docs/experiments/averaged-runs.md has its effect."""
 
-FEW_FOR_EMBEDDING, EMBEDDING_EXPONENT = 2000, 0.25
-"""With fewer examples than that, such a network has more epochs, by this power of the ratio: 31 for 50 examples."""
+FEW_FOR_EMBEDDING, FEW_FOR_YAMNET, FEW_EXPONENT = 2000, 300, 0.25
+"""With fewer examples than that, such a network has more epochs, by this power of the ratio: of the speech embedding 31
+for 50 examples."""
 
 MIN_STEPS, MAX_EPOCHS = 300, 300
 """With few examples there are more epochs, until there are so many steps."""
@@ -47,6 +49,11 @@ WITHOUT_EMBEDDING = (
     f"words are told apart better from Google's speech embedding network (Apache License 2.0), which is not on this "
     f"machine: {speech_embedding.INSTALL}, or train with init={SPEECH_EMBEDDING!r} (--init {SPEECH_EMBEDDING}), which "
     f"downloads {speech_embedding.MEGABYTES:.1f} MB"
+)
+
+WITHOUT_YAMNET = (
+    "sounds are told apart better from YAMNet, Google's network of 521 sounds (Apache License 2.0); init="
+    f"{YAMNET!r} (--init {YAMNET}) downloads its {yamnet.MEGABYTES:.1f} MB"
 )
 
 WITHOUT_BANK = (
@@ -72,7 +79,8 @@ class Plan:
     windows : WindowPlan or None
         How recordings become windows; None for pictures.
     pretrained : Pretrained or None
-        What the user named to begin with; for words, the speech embedding network if it is on this machine.
+        The network that the user named to begin with. For words it is the speech embedding network, for other sounds
+        YAMNet, if it is on this machine.
     arch : str
         Name of the network; `AUTO` for one of another framework.
     input_shape : tuple of int
@@ -120,17 +128,24 @@ class Plan:
         """Return the number of epochs for so many examples in an epoch."""
         if self.epochs is not None:
             return self.epochs
-        if self.begins_with_embedding:
-            ratio = max(1.0, FEW_FOR_EMBEDDING / max(1, examples))
-            epochs = math.ceil(EMBEDDING_EPOCHS * math.pow(ratio, EMBEDDING_EXPONENT))
+        if self.begins_with_published:
+            usual, few = EMBEDDING_EPOCHS, FEW_FOR_EMBEDDING
+            if self.arch == YAMNET:
+                usual, few = YAMNET_EPOCHS, FEW_FOR_YAMNET
+            epochs = math.ceil(usual * math.pow(max(1.0, few / max(1, examples)), FEW_EXPONENT))
             return epochs if self.averaged_runs == 1 else math.ceil(AVERAGED_EPOCHS * epochs)
         steps = batch_count(examples, self.batch_size * self.settings.replicas)
         return min(MAX_EPOCHS, max(EPOCHS, math.ceil(MIN_STEPS / steps)))
 
     @property
+    def begins_with_published(self) -> bool:
+        """Whether the network is a published one with its pretrained layers: the speech embedding, or YAMNet."""
+        return self.pretrained is not None and self.arch in PUBLISHED
+
+    @property
     def begins_with_embedding(self) -> bool:
         """Whether the network is the speech embedding network with its pretrained layers."""
-        return self.pretrained is not None and self.arch == SPEECH_EMBEDDING
+        return self.begins_with_published and self.arch == SPEECH_EMBEDDING
 
     def content(self, label: str, split: str | None) -> Content:
         """Return how a recording becomes windows; one that tests may not be cut by its label."""
@@ -195,11 +210,11 @@ def choose(
     arch = settings.arch if pretrained is None else pretrained.arch
     if arch == AUTO and pretrained is None:
         arch = choose_architecture(spec)
-    of_embedding = pretrained is not None and arch == SPEECH_EMBEDDING
+    of_published = pretrained is not None and arch in PUBLISHED
     bank = None if spec.kind == "images" else bank_folder(settings)
     rejects = shall_reject(settings, spec, few_speakers and not has_refused, bank)
-    usual_rate = EMBEDDING_LEARNING_RATE if of_embedding else LEARNING_RATE
-    usual_batch = EMBEDDING_BATCH_SIZE if of_embedding else BATCH_SIZE
+    usual_rate = PUBLISHED_LEARNING_RATE if of_published else LEARNING_RATE
+    usual_batch = PUBLISHED_BATCH_SIZE if of_published else BATCH_SIZE
     return Plan(
         settings=Settings(**settings.get_params()),
         spec=spec,
@@ -287,6 +302,9 @@ def _choose_input(
     if pretrained is None and _suits_embedding(settings, data, rates, windows):
         pretrained = find_speech_embedding()
         notes = (WITHOUT_EMBEDDING,) if pretrained is None else ()
+    elif pretrained is None and _suits_yamnet(settings, data, rates, windows):
+        pretrained = find_yamnet()
+        notes = (WITHOUT_YAMNET,) if pretrained is None else ()
     if pretrained is not None:
         spec = pretrained.audio_input(settings, rates, windows)
         seconds = spec.clip_samples / spec.sample_rate
@@ -306,14 +324,37 @@ def _choose_input(
 
 def _suits_embedding(settings: Settings, data: Labelled, rates: Sequence[int], windows: WindowPlan) -> bool:
     """Return whether training begins with the speech embedding network if it is on this machine."""
-    typical = sorted(rates)[len(rates) // 2] if rates else 0
     return (
-        settings.init == AUTO
-        and settings.arch in (AUTO, SPEECH_EMBEDDING)
-        and settings.front_end is None
-        and settings.sample_rate in (None, speech_embedding.SAMPLE_RATE)
+        _is_free_to_begin(settings, data, SPEECH_EMBEDDING, speech_embedding.SAMPLE_RATE)
         and windows.holds_words
         and speech_embedding.MIN_SECONDS <= windows.seconds <= MAX_WORD_WINDOW_SECONDS
-        and data.fixed_rate in (None, speech_embedding.SAMPLE_RATE)
-        and typical >= speech_embedding.MIN_SAMPLE_RATE
+        and _typical(rates) >= speech_embedding.MIN_SAMPLE_RATE
     )
+
+
+def _suits_yamnet(settings: Settings, data: Labelled, rates: Sequence[int], windows: WindowPlan) -> bool:
+    """Return whether training begins with YAMNet if it is on this machine.
+
+    Recordings at higher rates than `yamnet.MAX_SAMPLE_RATE` are of ultrasound, of which it takes nothing.
+    """
+    return (
+        _is_free_to_begin(settings, data, YAMNET, yamnet.SAMPLE_RATE)
+        and not windows.holds_words
+        and windows.seconds >= yamnet.MIN_SECONDS
+        and yamnet.SAMPLE_RATE <= _typical(rates) <= yamnet.MAX_SAMPLE_RATE
+    )
+
+
+def _is_free_to_begin(settings: Settings, data: Labelled, arch: str, sample_rate: int) -> bool:
+    """Return whether the settings leave open what training begins with, and allow this network."""
+    return (
+        settings.init == AUTO
+        and settings.arch in (AUTO, arch)
+        and settings.front_end is None
+        and settings.sample_rate in (None, sample_rate)
+        and data.fixed_rate in (None, sample_rate)
+    )
+
+
+def _typical(rates: Sequence[int]) -> int:
+    return sorted(rates)[len(rates) // 2] if rates else 0

@@ -7,10 +7,11 @@ from ten clips. `scripts/make_base` makes them; docs/recipes.md says how much th
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -18,18 +19,18 @@ from audioconv import architectures
 from audioconv._types import StrPath
 from audioconv.architectures.speech import speech_embedding as plain_embedding
 from audioconv.datasets.collection import Kind
-from audioconv.errors import ConfigError, DataError
+from audioconv.errors import ConfigError
 from audioconv.features.front_ends import FrontEnd
 from audioconv.features.normalisation import Normalisation
 from audioconv.io.files import display_path
 from audioconv.layers.base import Layer, Params, Shape, flatten, unflatten
 from audioconv.model import Model
 from audioconv.pipeline.inputs import AudioInput, ImageInput, InputSpec, of_model
-from audioconv.recipe import speech_embedding
+from audioconv.recipe import speech_embedding, yamnet
 from audioconv.recipe.imported_network import ImportedNetwork, is_network
 from audioconv.recipe.labelled import Labelled
 from audioconv.recipe.pretrained_base import Pretrained, rates_of_bodies
-from audioconv.recipe.settings import AUTO, OPENWAKEWORD, SPEECH_EMBEDDING, Settings
+from audioconv.recipe.settings import AUTO, OPENWAKEWORD, PUBLISHED, SPEECH_EMBEDDING, YAMNET, Settings
 from audioconv.recipe.transfer import begin_from
 from audioconv.recipe.window_plan import WindowPlan
 
@@ -88,6 +89,8 @@ class PretrainedModel(Pretrained):
 
     @property
     def rates(self) -> tuple[tuple[str, float], ...]:
+        if self.arch == YAMNET:
+            return rates_of_bodies(self.model.network, yamnet.RATE)
         return rates_of_bodies(self.model.network) if self.arch in (AUTO, SPEECH_EMBEDDING) else ()
 
     @property
@@ -97,20 +100,36 @@ class PretrainedModel(Pretrained):
         return found if isinstance(found, dict) else None
 
 
+class _Source(Protocol):
+    """A module that reads the file of a published network."""
+
+    LICENCE: str
+    MIN_SECONDS: float
+
+    def front_end(self) -> FrontEnd: ...
+    def normalisation(self) -> Normalisation: ...
+    def find(self, *, download: bool) -> Path | None: ...
+    def read(self, path: Path) -> Params: ...
+    def sha256(self, path: Path) -> str: ...
+
+
 @dataclass(frozen=True, eq=False)
-class SpeechEmbedding(Pretrained):
-    """The speech embedding network; see `recipe.speech_embedding`."""
+class PublishedNetwork(Pretrained):
+    """A network that other people published for anything of its kind, below a head for the classes."""
 
     path: Path
     params: Params = field(repr=False)
 
-    @property
-    def name(self) -> str:
-        return SPEECH_EMBEDDING
+    source: ClassVar[_Source]
+    """The module that reads its file."""
 
     @property
-    def arch(self) -> str:
-        return SPEECH_EMBEDDING
+    @abstractmethod
+    def arch(self) -> str: ...
+
+    @property
+    def name(self) -> str:
+        return self.arch
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -118,36 +137,66 @@ class SpeechEmbedding(Pretrained):
 
     @property
     def front_end(self) -> FrontEnd:
-        return speech_embedding.front_end()
+        return self.source.front_end()
 
     @property
     def normalisation(self) -> Normalisation:
-        return speech_embedding.normalisation()
+        return self.source.normalisation()
 
     def audio_input(self, settings: Settings, rates: Sequence[int], windows: WindowPlan) -> AudioInput:
-        if windows.seconds < speech_embedding.MIN_SECONDS:
+        if windows.seconds < self.source.MIN_SECONDS:
             raise ConfigError(
-                f"the {self.name} network needs a window of at least {speech_embedding.MIN_SECONDS} s, it is "
+                f"the {self.name} network needs a window of at least {self.source.MIN_SECONDS} s, it is "
                 f"{windows.seconds:g} s; give a longer clip_seconds, or begin with another network (init)"
             )
         return super().audio_input(settings, rates, windows)
 
+    def build(self, classes: int) -> Layer:
+        """Return the network, whose first layer is the published network, for so many classes."""
+        return architectures.build(self.arch, classes)
+
     def begin(self, labels: Sequence[str], input_shape: Shape, rng: np.random.Generator) -> tuple[Layer, Params]:
-        network = architectures.build(self.arch, len(labels))
+        network = self.build(len(labels))
         known = {f"0.{path}": array for path, array in flatten(self.params).items()}
         return network, unflatten({**flatten(network.init(input_shape, rng)), **known})
 
     @property
     def rates(self) -> tuple[tuple[str, float], ...]:
-        return rates_of_bodies(architectures.build(self.arch, 2))
+        return rates_of_bodies(self.build(2))
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        return {"name": self.name, "licence": self.source.LICENCE, "sha256": self.source.sha256(self.path)}
+
+
+@dataclass(frozen=True, eq=False)
+class SpeechEmbedding(PublishedNetwork):
+    """The speech embedding network; see `recipe.speech_embedding`."""
+
+    source: ClassVar[_Source] = speech_embedding
+
+    @property
+    def arch(self) -> str:
+        return SPEECH_EMBEDDING
 
     def rates_for(self, *, are_few: bool) -> tuple[tuple[str, float], ...]:
         frozen = [(f"0.{place}.", 0.0) for place in range(FROZEN_LAYERS)] if are_few else []
         return (*frozen, *self.rates)
 
+
+@dataclass(frozen=True, eq=False)
+class Yamnet(PublishedNetwork):
+    """YAMNet, whose layers do not learn; see `recipe.yamnet`."""
+
+    source: ClassVar[_Source] = yamnet
+
     @property
-    def about(self) -> Mapping[str, Any]:
-        return {"name": self.name, "licence": speech_embedding.LICENCE, "sha256": speech_embedding.sha256(self.path)}
+    def arch(self) -> str:
+        return YAMNET
+
+    @property
+    def rates(self) -> tuple[tuple[str, float], ...]:
+        return rates_of_bodies(self.build(2), yamnet.RATE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,10 +215,8 @@ class OpenWakeWord(SpeechEmbedding):
     def clip_samples(self) -> int:
         return round(speech_embedding.OPENWAKEWORD_SECONDS * speech_embedding.SAMPLE_RATE)
 
-    def begin(self, labels: Sequence[str], input_shape: Shape, rng: np.random.Generator) -> tuple[Layer, Params]:
-        network = plain_embedding(len(labels), context_frames=0)
-        known = {f"0.{path}": array for path, array in flatten(self.params).items()}
-        return network, unflatten({**flatten(network.init(input_shape, rng)), **known})
+    def build(self, classes: int) -> Layer:
+        return plain_embedding(classes, context_frames=0)
 
     @property
     def rates(self) -> tuple[tuple[str, float], ...]:
@@ -187,6 +234,14 @@ docs/experiments/speech-embedding.md has the effect."""
 
 _DECIDED = ("front_end", "sample_rate", "clip_seconds", "image_size")
 """Settings that a model's file decides; the speech embedding network takes any window."""
+
+
+_PUBLISHED: dict[str, type[PublishedNetwork]] = {
+    SPEECH_EMBEDDING: SpeechEmbedding,
+    OPENWAKEWORD: OpenWakeWord,
+    YAMNET: Yamnet,
+}
+"""The networks that `Settings.init` names besides files."""
 
 
 def load_named(settings: Settings) -> Pretrained | None:
@@ -215,26 +270,31 @@ def load_named(settings: Settings) -> Pretrained | None:
             f"{display_path(init)}: holds weights without their network; write the network to an ONNX file "
             "(torch.onnx.export), and begin with that"
         )
-    of_speech = init in (SPEECH_EMBEDDING, OPENWAKEWORD)
-    takes_any = init == SPEECH_EMBEDDING
+    published = _PUBLISHED.get(os.fspath(init))
+    takes_any = init in PUBLISHED
     given = [name for name in _DECIDED if getattr(settings, name) and not (takes_any and name == "clip_seconds")]
     if given:
         raise ConfigError(f"{given[0]} is what the model has that training begins with; leave it out")
-    if not of_speech:
+    if published is None:
         return PretrainedModel(init, Model.load(init))
-    if settings.arch not in (AUTO, SPEECH_EMBEDDING):
-        raise ConfigError(f"only the network {SPEECH_EMBEDDING} begins with it; leave out arch={settings.arch!r}")
-    path = speech_embedding.find(download=True)
-    if path is None:
-        raise DataError(f"the {SPEECH_EMBEDDING} network is not on this machine; {speech_embedding.INSTALL}")
-    kind = SpeechEmbedding if init == SPEECH_EMBEDDING else OpenWakeWord
-    return kind(path, speech_embedding.read(path))
+    arch = YAMNET if published is Yamnet else SPEECH_EMBEDDING
+    if settings.arch not in (AUTO, arch):
+        raise ConfigError(f"only the network {arch} begins with it; leave out arch={settings.arch!r}")
+    path = published.source.find(download=True)
+    assert path is not None, "it is here, or the download has failed"
+    return published(path, published.source.read(path))
 
 
 def find_speech_embedding() -> Pretrained | None:
     """Return the speech embedding network if it is on this machine."""
     path = speech_embedding.find()
     return None if path is None else SpeechEmbedding(path, speech_embedding.read(path))
+
+
+def find_yamnet() -> Pretrained | None:
+    """Return YAMNet if it is on this machine."""
+    path = yamnet.find()
+    return None if path is None else Yamnet(path, yamnet.read(path))
 
 
 def find(arch: str, spec: InputSpec) -> Pretrained | None:

@@ -114,13 +114,13 @@ def describe(about: object) -> str | None:
     return f"{line}, {about.get('licence') or 'licence unknown'}"
 
 
-def rates_of_bodies(network: Layer) -> tuple[tuple[str, float], ...]:
-    """Return the lower learning rate of the first layer of a chain, or of each chain whose outputs are summed.
+def rates_of_bodies(network: Layer, rate: float = BODY_RATE) -> tuple[tuple[str, float], ...]:
+    """Return the learning rate's factor of the first layer of a chain, or of each chain whose outputs are summed.
 
     >>> from audioconv.layers import Chain, Dense
     >>> rates_of_bodies(Sum([Chain([Dense(4), Dense(2)]), Chain([Dense(4), Dense(2)])]))
     (('0.0.', 0.05), ('1.0.', 0.05))
     """
     if isinstance(network, Sum):
-        return tuple((f"{number}.0.", BODY_RATE) for number in range(len(network.branches)))
-    return (("0.", BODY_RATE),)
+        return tuple((f"{number}.0.", rate) for number in range(len(network.branches)))
+    return (("0.", rate),)

@@ -28,6 +28,11 @@ AUTO = "auto"
 SPEECH_EMBEDDING = "speech-embedding"
 """`Settings.init` and `Settings.arch`: the network that Google trained on speech; see `recipe.speech_embedding`."""
 
+YAMNET = "yamnet"
+"""`Settings.init` and `Settings.arch`: the network that Google trained on 521 kinds of sound; see `recipe.yamnet`."""
+
+PUBLISHED = (SPEECH_EMBEDDING, YAMNET)
+
 OPENWAKEWORD = "openwakeword"
 """`Settings.init`: the same network as openWakeWord computes it, whose layers do not learn; see `recipe.pretrained`."""
 
@@ -124,9 +129,9 @@ class Settings:
 
     @property
     def named_init(self) -> StrPath | None:
-        """What to begin with, if the user has named it: a file, or `SPEECH_EMBEDDING`, also by its architecture."""
+        """The file or published network to begin with, if the user has named one, also by its architecture."""
         if self.init == AUTO:
-            return SPEECH_EMBEDDING if self.arch == SPEECH_EMBEDDING else None
+            return self.arch if self.arch in PUBLISHED else None
         return self.init
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:

@@ -12,25 +12,24 @@ import hashlib
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from audioconv._types import Array
 from audioconv.architectures.speech import EMBEDDING_BANDS, embedding_layers
 from audioconv.datasets.catalogue import Remote
-from audioconv.datasets.download.mirror import find_local, obtain
+from audioconv.datasets.download.mirror import obtain
 from audioconv.errors import ModelFileError
 from audioconv.features.front_ends import LogMel
 from audioconv.features.normalisation import Normalisation
 from audioconv.interop import protobuf
 from audioconv.interop.flatbuffer import Table
-from audioconv.io.files import cache_folder, display_path
+from audioconv.io.files import display_path
 from audioconv.layers import Conv, Params
+from audioconv.recipe import published_file
+from audioconv.recipe.published_file import Origin
 
 LICENCE = "speech_embedding by Google, Apache License 2.0"
-
-Origin = Literal["package", "mirror", "cache"]
 
 SHA256 = "70d164290c1d095d1d4ee149bc5e00543250a7316b59f31d056cff7bd3075c1f"
 SIZE = 1_326_578
@@ -100,7 +99,7 @@ def find(*, download: bool = False) -> Path | None:
     found = locate()
     if found is not None:
         return found[0]
-    return obtain(FILE, cache_folder("pretrained"), None) if download else None
+    return obtain(FILE, published_file.downloads_folder(), None) if download else None
 
 
 def locate() -> tuple[Path, Origin] | None:
@@ -108,11 +107,7 @@ def locate() -> tuple[Path, Origin] | None:
     for path in _installed():
         if _is_published(path):
             return path, "package"
-    cache = cache_folder("pretrained")
-    local = find_local(FILE, cache)
-    if local is None:
-        return None
-    return local, "cache" if local.parent == cache else "mirror"
+    return published_file.locate(FILE)
 
 
 def read(path: Path) -> Params:

@@ -69,13 +69,16 @@ def imbalance(many: int, few: int, share: Share, callbacks: Sequence[Callback]) 
 
 
 def esc10(members: int, share: Share, callbacks: Sequence[Callback]) -> Iterator[Run]:
-    """Train on four folds and test with the fifth, each once, with each seed: a run is five trainings."""
+    """Train on four folds and test with the fifth, each once, with each seed: a run is five trainings.
+
+    Training begins with random parameters, also where YAMNet is on this machine.
+    """
     collection = datasets.open_collection(test_data("esc-10"))
     for seed in seeds(share):
         folds = []
         for fold in range(1, 2 if share.quick else 6):
             others = tested_with(collection, lambda item, fold=fold: item.path.name.startswith(f"{fold}-"))
-            folds.append(train(f"fold {fold}", others, seed, share.quick, callbacks, ensemble_size=members))
+            folds.append(train(f"fold {fold}", others, seed, share.quick, callbacks, init=None, ensemble_size=members))
         tested = sum(run.tested for run in folds)
         accuracy = sum(run.accuracy * run.tested for run in folds) / tested
         first = folds[0]
@@ -83,8 +86,8 @@ def esc10(members: int, share: Share, callbacks: Sequence[Callback]) -> Iterator
         yield Run(f"seed {seed}", first.network, first.input_shape, first.epochs, tested, accuracy, seconds, first.arch)
 
 
-def esc10_rejecting(share: Share, callbacks: Sequence[Callback]) -> Iterator[Run]:
-    """Train as `esc10` does, once, with the bank of `unheard` as negatives; a run's name has its false accepts.
+def esc10_rejecting(init: str | None, share: Share, callbacks: Sequence[Callback]) -> Iterator[Run]:
+    """Train from `init` on four folds, with the bank of `unheard` as negatives; a run's name has its false accepts.
 
     They are counted in the speech of readers who are not in the bank, at the model's own threshold for streams.
     """
@@ -93,9 +96,8 @@ def esc10_rejecting(share: Share, callbacks: Sequence[Callback]) -> Iterator[Run
         recordings = sorted(unseen.glob("*.ogg"))
         for _, fold in share.of(range(1, 6)):
             folds = tested_with(collection, lambda item, fold=fold: item.path.name.startswith(f"{fold}-"))
-            classifier, seconds = unheard.train(
-                folds, fold, bank, callbacks, **({"epochs": QUICK_EPOCHS} if share.quick else {})
-            )
+            settings = {"epochs": QUICK_EPOCHS} if share.quick else {}
+            classifier, seconds = unheard.train(folds, fold, bank, callbacks, init=init, **settings)
             model, report = classifier.model_, classifier.report_
             assert report is not None, "it has just been trained"
             assert report.test is not None, "a fold tests"
