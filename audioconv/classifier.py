@@ -68,7 +68,7 @@ class Classifier(Settings):
         Default: all of it, without the dense layer at its end.
     epochs : int, optional
         Passes through the examples of each run. Default: 60, of the speech embedding network 12, or 9 for each run that
-        is averaged, of YAMNet 10, and more for few examples.
+        is averaged, of YAMNet 20, and more for few examples.
     budget : float, optional
         Seconds for the training without the reading of files. The number of epochs is measured first.
     batch_size : int, optional

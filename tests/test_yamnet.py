@@ -372,7 +372,6 @@ def test_its_layers_do_not_learn_and_a_model_predicts_the_same_bits_from_its_fil
     learned = L.flatten(model.params["0"])
     for path, array in L.flatten(here.params).items():
         np.testing.assert_array_equal(learned[path], array)
-    assert np.abs(L.flatten(model.params)["4.weight"]).max() > 0
     about = model.provenance
     assert (about["began_with"], about["settings"]["arch"]) == ("yamnet", "yamnet")
     assert about["pretrained"] == {"name": "yamnet", "licence": yamnet.LICENCE, "sha256": yamnet.SHA256}

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-import math
-
-from audioconv.layers import BatchNorm, Chain, Clamp, Conv, Dense, DepthwiseConv, Dropout, GlobalAvgPool, Layer
+from audioconv.layers import (
+    BatchNorm,
+    Chain,
+    Clamp,
+    Conv,
+    Dense,
+    DepthwiseConv,
+    Dropout,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    Layer,
+    ReLU,
+    Sum,
+)
 
 YAMNET_BANDS = 64
 """Mel bands that the network takes."""
 
-SILENCE = math.log(0.001)
-"""Its least input: the published front end takes the logarithm of a band's magnitude plus 0.001."""
+SILENCE = -6.9077554
+"""Its least input, the logarithm of 0.001 as a float32: the published front end adds 0.001 to a band's magnitude."""
+
+_HEAD_FILTERS = 128
 
 # Filters and stride of each pair of a depthwise and a pointwise convolution, behind one convolution of stride 2.
 _PAIRS = (
@@ -35,13 +48,17 @@ def yamnet_layers() -> Chain:
         # That of TensorFlow's "same" for an even length. It pads an odd one on both sides, which moves frames by one.
         return ((0, 1), (0, 1)) if stride == 2 else ((1, 1), (1, 1))
 
-    layers: list[Layer] = [Clamp(low=SILENCE), Conv(32, (3, 3), stride=2, padding=padding(2)), Clamp(0, 6)]
+    layers: list[Layer] = [Clamp(low=SILENCE), Conv(32, (3, 3), stride=2, padding=padding(2)), Clamp(0.0, 6.0)]
     for filters, stride in _PAIRS:
-        layers += [DepthwiseConv((3, 3), stride=stride, padding=padding(stride)), Clamp(0, 6)]
-        layers += [Conv(filters, (1, 1)), Clamp(0, 6)]
+        layers += [DepthwiseConv((3, 3), stride=stride, padding=padding(stride)), Clamp(0.0, 6.0)]
+        layers += [Conv(filters, (1, 1)), Clamp(0.0, 6.0)]
     return Chain(layers)
 
 
 def yamnet(num_classes: int) -> Layer:
-    """Return YAMNet's convolutions with a head: the mean over time and bands, normalised, and a dense layer."""
-    return Chain([yamnet_layers(), BatchNorm(), GlobalAvgPool(), Dropout(0.2), Dense(num_classes)])
+    """Return YAMNet's convolutions with a head: a convolution of one frame, its greatest value and mean, dense."""
+    return Chain([
+        yamnet_layers(),
+        BatchNorm(), Conv(_HEAD_FILTERS, (1, 1), bias=False), BatchNorm(), ReLU(),
+        Sum([GlobalMaxPool(), GlobalAvgPool()]), Dropout(0.2), Dense(num_classes),
+    ])  # fmt: skip

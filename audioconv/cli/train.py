@@ -40,7 +40,7 @@ RUN, TRAINING, REJECTION, INPUT = "Run", "Training", "Rejection", "Input"
 FALSE_ACCEPT_RATE, FALSE_ACCEPTS_PER_HOUR, STORED_FEATURES, AUTO = 0.05, 0.5, 200, "auto"
 """The defaults of `recipe.settings.Settings`, which takes too long to import for the help."""
 
-EPOCHS, EMBEDDING_EPOCHS, YAMNET_EPOCHS = 60, 12, 10
+EPOCHS, EMBEDDING_EPOCHS, YAMNET_EPOCHS = 60, 12, 20
 BATCH_SIZE, PUBLISHED_BATCH_SIZE, LEARNING_RATE, PUBLISHED_LEARNING_RATE = 64, 32, 0.005, 0.003
 """The defaults of `recipe.plan`, for the help."""
 

@@ -24,7 +24,7 @@ from audioconv.training.data import batch_count
 EPOCHS, LEARNING_RATE, BATCH_SIZE, MIXUP = 60, 5e-3, 64, 0.0
 """What a network is trained with unless the user says otherwise; docs/recipes.md has what it was chosen by."""
 
-EMBEDDING_EPOCHS, YAMNET_EPOCHS = 12, 10
+EMBEDDING_EPOCHS, YAMNET_EPOCHS = 12, 20
 PUBLISHED_LEARNING_RATE, PUBLISHED_BATCH_SIZE = 3e-3, 32
 """The same for a network that begins with the speech embedding or YAMNet."""
 
