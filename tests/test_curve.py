@@ -15,7 +15,7 @@ from audioconv.cli.training_run import how_it_decides
 from audioconv.decision.curve import Curve
 from audioconv.decision.decision import Decision, Gate
 from audioconv.errors import ConfigError
-from audioconv.recipe.operating_points import LOG_ODDS, extrapolated
+from audioconv.recipe.operating_points import LOG_ODDS, USUAL_SLOPE, extrapolated
 
 
 def curve(**changes):
@@ -146,6 +146,29 @@ def test_rates_fall_and_are_never_below_what_was_observed(scores, hours):
     assert (np.diff(rates) <= 1e-12).all()
     assert (rates >= counts / hours - 1e-9).all()
     assert np.isfinite(rates).all()
+
+
+@pytest.mark.parametrize("scores", [[], [1.0], [0.5, 0.5, 3.0]])
+@pytest.mark.parametrize("hours", [0.25, 8.0])
+def test_too_few_events_for_a_line_fall_as_usual(scores, hours):
+    counts = np.array([(np.array(scores) >= place).sum() for place in LOG_ODDS], int)
+    rates = extrapolated(counts, hours)
+    begin = np.argmax(counts <= 2)
+    assert rates[begin] == 2 / hours, "there may have been as many"
+    wanted = 2 * np.exp(-USUAL_SLOPE * (LOG_ODDS[-1] - LOG_ODDS[begin])) / hours
+    assert rates[-1] == pytest.approx(max(counts[-1] / hours, wanted))
+
+
+def test_without_recordings_there_is_no_rate():
+    assert not extrapolated(np.zeros(len(LOG_ODDS), int), 0.0).any()
+
+
+def test_a_threshold_that_loses_no_word_is_half():
+    clear = curve(found=(1.0, 1.0, 0.5), false_accepts_per_hour=(0.4, 0.2, 0.0))
+    assert clear.threshold_for_rate(0.5) == 0.5
+    assert clear.threshold_for_rate(0.1) == 0.9
+    assert curve(found=(1.0, 0.99, 0.5), false_accepts_per_hour=(0.4, 0.2, 0.0)).threshold_for_rate(0.5) == 0.1
+    assert curve(found=(1.0, 1.0, 1.0), false_accepts_per_hour=(0.4, 0.2, 0.0)).threshold_for_rate(0.5) == 0.5
 
 
 def test_thresholds_are_probabilities_that_differ():

@@ -12,6 +12,9 @@ from audioconv.errors import ConfigError
 
 Values = tuple[float, ...]
 
+LIKELIER = 0.5
+"""At this score, a word is as likely as none."""
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -60,8 +63,21 @@ class Curve:
             raise ConfigError("a curve's values must be finite")
 
     def threshold_for_rate(self, false_accepts_per_hour: float) -> float | None:
-        """Return the lowest threshold with at most so many false accepts an hour; None if none has so few."""
-        return _lowest(self.thresholds, self.false_accepts_per_hour, false_accepts_per_hour)
+        """Return a threshold with at most so many false accepts an hour; None if none has so few.
+
+        It is the lowest, or the highest up to `LIKELIER` that finds as many words: few recordings without false accepts
+        do not tell how rare they are.
+        """
+        lowest = _lowest(self.thresholds, self.false_accepts_per_hour, false_accepts_per_hour)
+        if lowest is None:
+            return None
+        wanted = self.found[self.thresholds.index(lowest)]
+        enough = [
+            threshold
+            for threshold, found in zip(self.thresholds, self.found, strict=True)
+            if lowest <= threshold <= LIKELIER and found >= wanted
+        ]
+        return max(enough, default=lowest)
 
     def threshold_for_share(self, negatives: float) -> float | None:
         """Return the lowest threshold that accepts at most this share of negatives; None if none has so few."""

@@ -40,6 +40,10 @@ MAX_WORD_CLIPS = 400
 TAIL_COUNTS = (2, 40)
 """Between these numbers of false accepts the tail of the curve is fitted, to extrapolate the rate."""
 
+USUAL_SLOPE = 1.3
+"""Fall of the logarithm of the rate for each log-odds, where there are too few false accepts to fit it. Four models had
+1.1 to 1.6 in the speech of readers who chose nothing."""
+
 
 @dataclass(frozen=True, eq=False)
 class Heldout:
@@ -155,17 +159,21 @@ def extrapolated(counts: NDArray[np.integer], hours: float) -> NDArray[np.float6
 
     Scores of rare events fall off exponentially in their log-odds. Where fewer than `TAIL_COUNTS` events were observed,
     the rate is the greater one of what was observed and what the line through the logarithms of the counts before it
-    says.
+    says. Too few events for a line may as well have been `TAIL_COUNTS`: the line falls from there by `USUAL_SLOPE`.
     """
     if hours <= 0:
         return np.zeros(len(counts))
     falling = np.minimum.accumulate(counts.astype(float))
     low, high = TAIL_COUNTS
     fitted = np.flatnonzero((falling >= low) & (falling <= high))
-    rates = falling / hours
+    rates, line = falling / hours, None
     if len(fitted) >= 3 and np.ptp(falling[fitted]) > 0:
         slope, offset = np.polyfit(LOG_ODDS[fitted], np.log(falling[fitted]), 1, w=np.sqrt(falling[fitted]))
         if slope < 0:
-            line = np.exp(offset + slope * LOG_ODDS) / hours
-            rates = np.where(falling <= low, np.maximum(rates, np.minimum(line, low / hours)), rates)
+            line = np.exp(offset + slope * LOG_ODDS)
+    if line is None and falling[-1] <= low:
+        few = LOG_ODDS[np.argmax(falling <= low)]
+        line = low * np.exp(-USUAL_SLOPE * (LOG_ODDS - few))
+    if line is not None:
+        rates = np.where(falling <= low, np.maximum(rates, np.minimum(line, low) / hours), rates)
     return np.minimum.accumulate(rates)
