@@ -23,11 +23,12 @@ from audioconv.datasets.collection import Collection, Item
 from audioconv.datasets.download import http
 from audioconv.errors import ConfigError, DataError, ModelFileError
 from audioconv.model import Model
-from audioconv.recipe import plan, pretrained, speech_embedding
+from audioconv.recipe import plan, pretrained, published_networks, speech_embedding
 from audioconv.recipe.labelled import LabelledFiles
-from audioconv.recipe.plan import WITHOUT_EMBEDDING, resolve
+from audioconv.recipe.plan import resolve
 from audioconv.recipe.pretrained import FROZEN_LAYERS, SpeechEmbedding, load_named
 from audioconv.recipe.pretrained_base import BODY_RATE
+from audioconv.recipe.published_networks import WITHOUT_EMBEDDING
 from audioconv.recipe.settings import Settings
 from audioconv.recipe.user_data import labelled
 from audioconv.training.callbacks import Noted
@@ -68,7 +69,7 @@ def here(monkeypatch):
     """Let it be on this machine, with drawn parameters."""
     params = embedding_layers().init((98, 32, 1), np.random.default_rng(7))
     found = SpeechEmbedding(Path(NAME), params)
-    monkeypatch.setattr(plan, "find_speech_embedding", lambda: found)
+    monkeypatch.setattr(published_networks, "find_speech_embedding", lambda: found)
     return found
 
 
@@ -344,7 +345,7 @@ def test_runs_that_are_averaged_have_three_quarters_of_the_epochs(settings, exam
 @pytest.mark.usefixtures("no_yamnet")
 def test_everything_else_does_not_and_nothing_is_noted(data, settings, is_here, here, tmp_path, monkeypatch):
     if not is_here:
-        monkeypatch.setattr(plan, "find_speech_embedding", lambda: None)
+        monkeypatch.setattr(published_networks, "find_speech_embedding", lambda: None)
     found = begun(write(tmp_path, **data), **settings)
     assert found.pretrained is None
     assert found.arch != "speech-embedding"

@@ -20,10 +20,11 @@ from audioconv.datasets.collection import Collection, Item
 from audioconv.errors import ConfigError, DataError, ModelFileError
 from audioconv.features.front_ends import LogMel
 from audioconv.model import Model
-from audioconv.recipe import plan, pretrained, yamnet
+from audioconv.recipe import plan, published_networks, yamnet
 from audioconv.recipe.labelled import LabelledFiles
-from audioconv.recipe.plan import WITHOUT_YAMNET, resolve
+from audioconv.recipe.plan import resolve
 from audioconv.recipe.pretrained import Yamnet, load_named
+from audioconv.recipe.published_networks import WITHOUT_YAMNET
 from audioconv.recipe.settings import Settings
 
 NAME = "lite-model_yamnet_classification_tflite_1.tflite"
@@ -70,7 +71,7 @@ def params():
 def here(params, monkeypatch):
     """Let it be on this machine, with drawn parameters."""
     found = Yamnet(Path(NAME), params)
-    monkeypatch.setattr(plan, "find_yamnet", lambda: found)
+    monkeypatch.setattr(published_networks, "find_yamnet", lambda: found)
     return found
 
 
@@ -81,7 +82,7 @@ def here(params, monkeypatch):
 def test_it_may_be_nowhere():
     assert yamnet.locate() is None
     assert yamnet.find() is None
-    assert pretrained.find_yamnet() is None
+    assert published_networks.find_yamnet() is None
 
 
 @pytest.mark.usefixtures("nowhere")
@@ -313,7 +314,7 @@ def test_sounds_begin_with_it(rate, here, tmp_path):
 @pytest.mark.parametrize("is_here", [True, False])
 def test_everything_else_does_not_and_nothing_is_noted(data, settings, is_here, here, tmp_path, monkeypatch):
     if not is_here:
-        monkeypatch.setattr(plan, "find_yamnet", lambda: None)
+        monkeypatch.setattr(published_networks, "find_yamnet", lambda: None)
     found = begun(write(tmp_path, **data), **settings)
     assert (found.pretrained, found.notes) == (None, ())
     assert found.arch != "yamnet"

@@ -12,13 +12,13 @@ from audioconv.errors import ConfigError
 from audioconv.features.front_ends import Mfcc, RawSamples
 from audioconv.features.librosa_front_end import Librosa
 from audioconv.pipeline.inputs import InputSpec
-from audioconv.recipe import speech_embedding, yamnet
+from audioconv.recipe import published_networks
 from audioconv.recipe.bank import DOWNLOAD_COMMAND, DOWNLOAD_GIGABYTES, checked_folder, default_folder, is_off
 from audioconv.recipe.choose_input import choose_audio_input
 from audioconv.recipe.labelled import REVIEWED, Labelled
-from audioconv.recipe.pretrained import Pretrained, find_speech_embedding, find_yamnet
+from audioconv.recipe.pretrained import Pretrained
 from audioconv.recipe.settings import AUTO, PUBLISHED, SPEECH_EMBEDDING, YAMNET, Settings, check
-from audioconv.recipe.window_plan import MAX_WORD_WINDOW_SECONDS, WindowPlan
+from audioconv.recipe.window_plan import WindowPlan
 from audioconv.training.data import batch_count
 
 EPOCHS, LEARNING_RATE, BATCH_SIZE, MIXUP = 60, 5e-3, 64, 0.0
@@ -44,17 +44,6 @@ missing, and (2) rejection is off by default: on FSDD (6 speakers) it rejected t
 
 MIN_POOLED_BANDS = 8
 """Fewer values a frame are gone after the three poolings of the network `cnn`."""
-
-WITHOUT_EMBEDDING = (
-    f"words are told apart better from Google's speech embedding network (Apache License 2.0), which is not on this "
-    f"machine: {speech_embedding.INSTALL}, or train with init={SPEECH_EMBEDDING!r} (--init {SPEECH_EMBEDDING}), which "
-    f"downloads {speech_embedding.MEGABYTES:.1f} MB"
-)
-
-WITHOUT_YAMNET = (
-    "sounds are told apart better from YAMNet, Google's network of 521 sounds (Apache License 2.0); init="
-    f"{YAMNET!r} (--init {YAMNET}) downloads its {yamnet.MEGABYTES:.1f} MB"
-)
 
 WITHOUT_BANK = (
     "other words and speech are rejected better with a bank of recorded negatives, which is not on this machine: "
@@ -299,12 +288,8 @@ def _choose_input(
         seconds = pretrained.clip_samples / pretrained.front_end.sample_rate
     rates, windows = data.window_plan(seconds)
     notes: tuple[str, ...] = ()
-    if pretrained is None and _suits_embedding(settings, data, rates, windows):
-        pretrained = find_speech_embedding()
-        notes = (WITHOUT_EMBEDDING,) if pretrained is None else ()
-    elif pretrained is None and _suits_yamnet(settings, data, rates, windows):
-        pretrained = find_yamnet()
-        notes = (WITHOUT_YAMNET,) if pretrained is None else ()
+    if pretrained is None:
+        pretrained, notes = published_networks.choose(settings, data, rates, windows)
     if pretrained is not None:
         spec = pretrained.audio_input(settings, rates, windows)
         seconds = spec.clip_samples / spec.sample_rate
@@ -320,41 +305,3 @@ def _choose_input(
         content=windows.expected,
     )
     return spec, windows, None, notes
-
-
-def _suits_embedding(settings: Settings, data: Labelled, rates: Sequence[int], windows: WindowPlan) -> bool:
-    """Return whether training begins with the speech embedding network if it is on this machine."""
-    return (
-        _is_free_to_begin(settings, data, SPEECH_EMBEDDING, speech_embedding.SAMPLE_RATE)
-        and windows.holds_words
-        and speech_embedding.MIN_SECONDS <= windows.seconds <= MAX_WORD_WINDOW_SECONDS
-        and _typical(rates) >= speech_embedding.MIN_SAMPLE_RATE
-    )
-
-
-def _suits_yamnet(settings: Settings, data: Labelled, rates: Sequence[int], windows: WindowPlan) -> bool:
-    """Return whether training begins with YAMNet if it is on this machine.
-
-    Recordings at higher rates than `yamnet.MAX_SAMPLE_RATE` are of ultrasound, of which it takes nothing.
-    """
-    return (
-        _is_free_to_begin(settings, data, YAMNET, yamnet.SAMPLE_RATE)
-        and not windows.holds_words
-        and windows.seconds >= yamnet.MIN_SECONDS
-        and yamnet.SAMPLE_RATE <= _typical(rates) <= yamnet.MAX_SAMPLE_RATE
-    )
-
-
-def _is_free_to_begin(settings: Settings, data: Labelled, arch: str, sample_rate: int) -> bool:
-    """Return whether the settings leave open what training begins with, and allow this network."""
-    return (
-        settings.init == AUTO
-        and settings.arch in (AUTO, arch)
-        and settings.front_end is None
-        and settings.sample_rate in (None, sample_rate)
-        and data.fixed_rate in (None, sample_rate)
-    )
-
-
-def _typical(rates: Sequence[int]) -> int:
-    return sorted(rates)[len(rates) // 2] if rates else 0

@@ -34,7 +34,7 @@ from audioconv.recipe.settings import AUTO, OPENWAKEWORD, PUBLISHED, SPEECH_EMBE
 from audioconv.recipe.transfer import begin_from
 from audioconv.recipe.window_plan import WindowPlan
 
-__all__ = ["Pretrained", "PretrainedModel", "SpeechEmbedding", "find", "find_speech_embedding", "load_named"]
+__all__ = ["Pretrained", "PretrainedModel", "SpeechEmbedding", "Yamnet", "find", "load_named"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -283,18 +283,6 @@ def load_named(settings: Settings) -> Pretrained | None:
     path = published.source.find(download=True)
     assert path is not None, "it is here, or the download has failed"
     return published(path, published.source.read(path))
-
-
-def find_speech_embedding() -> Pretrained | None:
-    """Return the speech embedding network if it is on this machine."""
-    path = speech_embedding.find()
-    return None if path is None else SpeechEmbedding(path, speech_embedding.read(path))
-
-
-def find_yamnet() -> Pretrained | None:
-    """Return YAMNet if it is on this machine."""
-    path = yamnet.find()
-    return None if path is None else Yamnet(path, yamnet.read(path))
 
 
 def find(arch: str, spec: InputSpec) -> Pretrained | None:

@@ -73,8 +73,8 @@ def front_end() -> LogMel:
 def normalisation() -> Normalisation:
     """Return the scale that turns decibels of power into the published logarithm of magnitudes, the same for each clip.
 
-    The two agree for noise, to 0.12. The magnitudes of a tone are by the factor of the root of the number of a band's
-    frequencies smaller. In recordings of ESC-10 the root of the mean squared difference is 0.11.
+    The two agree for noise, to 0.12. For a tone in a band of n frequencies, this value is higher, by up to
+    ``log(n) / 2``. In recordings of ESC-10 the root of the mean squared difference is 0.11.
     """
     edges = front_end().band_edges()
     of_unit_area = front_end().mel_filters().sum(axis=1)

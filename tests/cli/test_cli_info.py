@@ -13,7 +13,7 @@ from tones import write_tone
 
 from audioconv.architectures.speech import embedding_layers
 from audioconv.datasets import Item, write_manifest
-from audioconv.recipe import plan
+from audioconv.recipe import published_networks
 from audioconv.recipe.pretrained import SpeechEmbedding
 
 
@@ -48,7 +48,9 @@ def test_the_input_of_other_models(call, tones, tmp_path, arch, front_end, shown
 
 def test_the_licence_of_the_speech_embedding_that_a_model_began_with(call, rng, tmp_path, monkeypatch):
     params = embedding_layers().init((98, 32, 1), rng)
-    monkeypatch.setattr(plan, "find_speech_embedding", lambda: SpeechEmbedding(Path("embedding_model.onnx"), params))
+    monkeypatch.setattr(
+        published_networks, "find_speech_embedding", lambda: SpeechEmbedding(Path("embedding_model.onnx"), params)
+    )
     for number, (clip, label) in enumerate(zip(*words(rng, 12), strict=True)):
         (tmp_path / "words" / label).mkdir(parents=True, exist_ok=True)
         soundfile.write(tmp_path / "words" / label / f"{number}.wav", clip, 16000)
