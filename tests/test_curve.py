@@ -68,6 +68,10 @@ def test_without_a_false_accept_a_line_tells_the_minutes_and_no_rate():
     assert how_it_decides(few)[1].endswith(
         "90.0% of the validation words are found, with no false accept in 6 min of negatives"
     )
+    few = replace(decision, curve=curve(found=(0.9, 0.9, 0.9), false_accepts_per_hour=(30.0, 20.0, 9.0), hours=0.1))
+    assert how_it_decides(few)[1].endswith("no false accept in 6 min of negatives (extrapolated: 9.00 an hour)")
+    some = replace(decision, curve=curve(found=(0.9, 0.9, 0.9), false_accepts_per_hour=(30.0, 20.0, 10.0), hours=0.1))
+    assert how_it_decides(some)[1].endswith("are found, at 10.00 false accepts an hour (6 min of negatives)")
 
 
 def test_a_line_says_that_the_words_were_learned():

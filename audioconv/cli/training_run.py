@@ -220,9 +220,11 @@ def how_it_decides(decision: Decision) -> list[str]:
         lines.append(f"({reason})")
     if decision.curve is not None and decision.stream_threshold is not None:
         at, of_clips = decision.curve.at(decision.stream_threshold), decision.curve.at(decision.threshold)
-        minutes = f"{60 * decision.curve.hours:.0f} min of negatives"
-        rate = at["false_accepts_per_hour"]  # 0 where there was none, and too little to extrapolate from
-        told = f"at {rate:.2f} false accepts an hour ({minutes})" if rate else f"with no false accept in {minutes}"
+        minutes, rate = f"{60 * decision.curve.hours:.0f} min of negatives", at["false_accepts_per_hour"]
+        told = f"at {rate:.2f} false accepts an hour ({minutes})"
+        if rate * decision.curve.hours < 1:  # the rate is never below that of what was observed, so it was nothing
+            estimate = f" (extrapolated: {rate:.2f} an hour)" if rate else ""
+            told = f"with no false accept in {minutes}{estimate}"
         lines.append(
             f"in streams below {decision.stream_threshold:.4g}; {at['found']:.1%} of the {words_of(decision)} are "
             f"found, {told}"
