@@ -54,8 +54,8 @@ def test_where_the_threshold_for_streams_finds_few_words_a_line_says_what_to_do(
     decision = Decision(threshold=0.1, gate=Gate(1.0, 0.0), stream_threshold=0.9996, curve=curve(found=(0.9, 0.6, 0.4)))
     _, line, advice = how_it_decides(decision)
     assert line == (
-        "in streams below 0.9996; 40.0% of the validation words are found, at 0.10 false accepts an hour "
-        "(30 min of negatives)"
+        "in streams below 0.9996; 40.0% of the validation words are found, with no false accept in 30 min of negatives "
+        "(extrapolated: 0.10 an hour)"
     )
     assert advice.startswith("(few: --false-accepts-per-hour 20 finds 90.0%; ")
     assert decision.at(false_accepts_per_hour=20).stream_threshold == 0.1
