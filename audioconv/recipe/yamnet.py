@@ -17,7 +17,6 @@ import numpy as np
 from audioconv._types import Array
 from audioconv.architectures.sounds import YAMNET_BANDS, yamnet_layers
 from audioconv.datasets.catalogue import Remote
-from audioconv.datasets.download.mirror import obtain
 from audioconv.errors import ModelFileError
 from audioconv.features.front_ends import LogMel
 from audioconv.features.normalisation import Normalisation
@@ -85,27 +84,8 @@ def normalisation() -> Normalisation:
 
 
 def find(*, download: bool = False) -> Path | None:
-    """Return where the file is, verified: in the mirror or in the cache.
-
-    Parameters
-    ----------
-    download : bool
-        Whether to download it into the cache where it is in neither. Default: False.
-
-    Returns
-    -------
-    path or None
-        None where it is nowhere and may not be downloaded.
-
-    Raises
-    ------
-    DataError
-        If it cannot be downloaded, or is not the published file.
-    """
-    found = locate()
-    if found is not None:
-        return found[0]
-    return obtain(FILE, published_file.downloads_folder(), None) if download else None
+    """Return where the file is: in the mirror or in the cache; see `published_file.find`."""
+    return published_file.find(FILE, locate(), download=download)
 
 
 def locate() -> tuple[Path, Origin] | None:
